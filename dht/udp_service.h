@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Asio shell of the DHT: gives one Kademlia state machine a UDP socket, a timer and the steady clock.
+// Thread rule: open() anywhere; every other method on the io_context's thread; callbacks run there too.
+// Owns the socket and the Kademlia core. Destroy on the io thread, or after the io_context has stopped.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "dht/identity.h"
+#include "dht/record.h"
+#include "dht/swarm_key.h"
+#include "proto/endpoint.h"
+
+namespace shoal::dht {
+
+struct UdpServiceOptions {
+  proto::Endpoint listen;             // port 0 picks one
+  bool client_mode = false;           // answers nothing, enters no table
+  std::optional<SwarmKey> swarm_key;  // private swarm: strangers get no answer at all
+};
+
+struct DhtStats {
+  std::size_t contacts = 0;           // in the routing table
+  std::size_t verified_contacts = 0;  // answered lately
+  std::size_t records = 0;            // stored here for others
+  double estimated_peers = 0;
+  std::uint64_t datagrams_in = 0, datagrams_out = 0, datagrams_dropped = 0;
+};
+
+class UdpService {
+ public:
+  // ALREADY_EXISTS when the port is taken; the message names the address and the way out.
+  static absl::StatusOr<std::unique_ptr<UdpService>> open(boost::asio::io_context& io, const Identity& identity,
+                                                          UdpServiceOptions options);
+  virtual ~UdpService() = default;
+
+  virtual proto::Endpoint local_endpoint() const = 0;
+  virtual SwarmId swarm_id() const = 0;
+
+  // Contacts `peers` until one answers and the own neighbourhood is known; UNAVAILABLE, naming the addresses, when none
+  // answers within timeout_ms (wrong address, not running, or another swarm key: silence is all one sees).
+  virtual void bootstrap(std::vector<proto::Endpoint> peers, std::uint32_t timeout_ms,
+                         std::function<void(absl::Status)> done) = 0;
+
+  // All live records under `key`, verified, at most one per peer, newest first seen wins; includes our own.
+  // Withdrawn records (state offline) are not returned. Empty when there are none.
+  virtual void find(const Key& key, std::function<void(std::vector<Record>)> done) = 0;
+
+  // Stores `record` at the closest peers of every key (and here, when we are among them). `done` gets the number of
+  // peers that accepted the least-replicated key; 0 is normal for the only member of a swarm.
+  virtual void publish(const wire::SignedRecord& record, std::vector<Key> keys, std::function<void(int)> done) = 0;
+
+  virtual DhtStats stats() const = 0;
+};
+
+}  // namespace shoal::dht

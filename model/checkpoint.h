@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tensors of a model folder: safetensors, single (model.safetensors) or sharded (model.safetensors.index.json), by
+// mmap; only the headers are read until a tensor is used. Immutable after open(), may be shared between threads.
+// Format: github.com/huggingface/safetensors README; validation as strict as its Rust reader.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "kernels/tensor.h"
+
+namespace shoal::model {
+
+struct TensorInfo {
+  std::string dtype;  // as in the file: "BF16", "F32", ...
+  std::vector<std::int64_t> shape;
+  const std::byte* data = nullptr;
+  std::size_t bytes = 0;
+};
+
+class Checkpoint {
+ public:
+  static absl::StatusOr<Checkpoint> open(const std::string& directory);
+  Checkpoint(Checkpoint&&) noexcept;
+  Checkpoint& operator=(Checkpoint&&) noexcept;
+  ~Checkpoint();
+
+  // Names in sorted order.
+  const std::map<std::string, TensorInfo>& tensors() const;
+  // A weight of exactly this shape (rows 1 for a vector) in a type that we compute with; NOT_FOUND or
+  // INVALID_ARGUMENT name the tensor, its file and what is wrong. The view is valid while this object lives.
+  absl::StatusOr<kernels::WeightView> weight(const std::string& name, std::int64_t rows, std::int64_t cols) const;
+  absl::StatusOr<kernels::WeightView> vector(const std::string& name, std::int64_t size) const;
+  bool contains(const std::string& name) const;
+
+ private:
+  class Impl;
+  explicit Checkpoint(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace shoal::model

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// An IP address with a port, as plain data (no DNS, no sockets), and the text form HOST:PORT of the command line.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+
+namespace shoal::proto {
+
+// IPv4 addresses are kept in IPv6-mapped form (::ffff:a.b.c.d), so that equal addresses compare equal.
+struct Endpoint {
+  std::array<std::uint8_t, 16> address{};
+  std::uint16_t port = 0;
+
+  bool is_v4() const;
+  bool is_unspecified() const;  // 0.0.0.0 or ::
+  bool is_loopback() const;
+  // RFC 1918, loopback, link-local, unique local: address-diversity limits do not apply there.
+  bool is_private() const;
+  static Endpoint v4(std::array<std::uint8_t, 4> address, std::uint16_t port);
+
+  friend auto operator<=>(const Endpoint&, const Endpoint&) = default;
+};
+
+// "127.0.0.1:7000" or "[::1]:7000"; numeric addresses only.
+absl::StatusOr<Endpoint> parse_endpoint(std::string_view text);
+std::string to_string(const Endpoint& endpoint);
+
+// The command line's HOST:PORT: host may be a name, an IPv4 address or an IPv6 address in brackets.
+struct HostPort {
+  std::string host;
+  std::uint16_t port = 0;
+};
+absl::StatusOr<HostPort> parse_host_port(std::string_view text);
+
+}  // namespace shoal::proto

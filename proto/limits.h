@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every bound of the wire in one place, each with its reason. docs/protocol.md explains what happens beyond each.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace shoal::proto {
+
+// Peers of another major version are refused with a clear reason; minor versions interoperate.
+inline constexpr std::uint32_t kProtocolMajor = 1;
+inline constexpr std::uint32_t kProtocolMinor = 0;
+
+// One gRPC message: a 1 MiB chunk of activations, a whole vocabulary of slack, and never an allocation that hurts.
+inline constexpr std::size_t kMaxMessageBytes = 4u << 20;
+// A prefill travels in chunks of at most this much activation data, so that all hops work at the same time.
+inline constexpr std::size_t kMaxChunkBytes = 1u << 20;
+// Rows of one step: at hidden 256 in f32 a 1 MiB chunk has 1024 rows.
+inline constexpr std::uint32_t kMaxRowsPerStep = 1024;
+// Widest activation row: 65,536 values, 4x the widest model we know of (Llama-405B has 16,384).
+inline constexpr std::uint32_t kMaxHidden = 65'536;
+// gRPC metadata: we send none; 8 KiB is gRPC's own habit.
+inline constexpr std::size_t kMaxMetadataBytes = 8u << 10;
+// Streams of one connection: a client needs one per session and hop, a hop one per session.
+inline constexpr std::uint32_t kMaxStreamsPerConnection = 256;
+// Sessions of one peer on one node: enough for a gateway, too few to starve the others.
+inline constexpr std::uint32_t kMaxSessionsPerPeer = 64;
+// Sessions on one node, all peers together.
+inline constexpr std::uint32_t kMaxSessions = 1024;
+// Steps of one session waiting in a hop: a pipelined prefill needs a few; the rest is a queue in the wrong place.
+inline constexpr std::uint32_t kMaxStepsInFlight = 64;
+// A session without any frame for this long is closed and its KV pages freed; clients send a heartbeat each third of it.
+inline constexpr std::uint32_t kSessionIdleTimeoutMs = 30'000;
+inline constexpr std::uint32_t kHeartbeatIntervalMs = 2'000;
+// Names that people choose (public name, model name).
+inline constexpr std::size_t kMaxNameBytes = 64;
+// Human-readable reason inside a failure frame.
+inline constexpr std::size_t kMaxReasonBytes = 512;
+// Opening a connection: TCP, TLS and the first answer.
+inline constexpr std::uint32_t kConnectTimeoutMs = 5'000;
+
+// DHT: a datagram that crosses any Internet path unfragmented.
+inline constexpr std::size_t kMaxDatagramBytes = 1200;
+// A signed record, so that at least three fit into one datagram.
+inline constexpr std::size_t kMaxRecordBytes = 360;
+// Records live at most this long without refresh; nodes refresh every minute.
+inline constexpr std::uint32_t kMaxRecordTtlMs = 180'000;
+inline constexpr std::uint32_t kRecordRefreshMs = 60'000;
+
+}  // namespace shoal::proto

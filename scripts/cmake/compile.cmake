@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+# Compiler settings shared by every target: language level, warnings, sanitizers, ccache, linker.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+
+find_program(SHOAL_CCACHE ccache)
+if(SHOAL_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${SHOAL_CCACHE}")
+  set(CMAKE_C_COMPILER_LAUNCHER "${SHOAL_CCACHE}")
+endif()
+find_program(SHOAL_MOLD mold)
+if(SHOAL_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+add_library(shoal_options INTERFACE)
+target_include_directories(shoal_options INTERFACE "${CMAKE_SOURCE_DIR}" "${CMAKE_BINARY_DIR}")
+target_compile_options(shoal_options INTERFACE -Wall -Wextra -Werror -Wno-unused-parameter
+  -ffp-contract=off)  # fused multiply-adds only where the source says so: results must not depend on the compiler's choice
+
+if(SHOAL_SANITIZE)
+  add_compile_options(-fsanitize=${SHOAL_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${SHOAL_SANITIZE})
+  if(SHOAL_SANITIZE MATCHES "undefined")
+    add_compile_options(-fno-sanitize-recover=undefined)
+  endif()
+  if(SHOAL_SANITIZE MATCHES "thread" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    add_compile_options(-Wno-tsan)  # Asio's atomic_thread_fence; harmless at run time
+  endif()
+endif()

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+# shoal_library(NAME SRCS ... [DEPS ...] [PRIVATE_DEPS ...])   one target per room
+# shoal_program(NAME SRCS ... [DEPS ...])                      a binary in build/PRESET/bin/
+# shoal_test(NAME SRCS ... [DEPS ...] [LABEL unit] [TIMEOUT 60] [ARGS ...])  one ctest entry, GoogleTest main
+# shoal_protobuf(NAME PROTOS ... [GRPC])                       generated messages (and services)
+
+function(shoal_library name)
+  cmake_parse_arguments(A "" "" "SRCS;DEPS;PRIVATE_DEPS" ${ARGN})
+  add_library(${name} STATIC ${A_SRCS})
+  target_link_libraries(${name} PUBLIC shoal_options ${A_DEPS} PRIVATE ${A_PRIVATE_DEPS})
+endfunction()
+
+function(shoal_program name)
+  cmake_parse_arguments(A "" "" "SRCS;DEPS" ${ARGN})
+  add_executable(${name} ${A_SRCS})
+  target_link_libraries(${name} PRIVATE shoal_options ${A_DEPS})
+endfunction()
+
+function(shoal_test name)
+  cmake_parse_arguments(A "" "LABEL;TIMEOUT" "SRCS;DEPS;ARGS" ${ARGN})
+  if(NOT A_LABEL)
+    set(A_LABEL unit)
+  endif()
+  if(NOT A_TIMEOUT)
+    set(A_TIMEOUT 60)
+  endif()
+  add_executable(${name} ${A_SRCS})
+  target_link_libraries(${name} PRIVATE shoal_options GTest::gtest GTest::gmock GTest::gtest_main ${A_DEPS})
+  target_compile_definitions(${name} PRIVATE SHOAL_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+    SHOAL_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  add_test(NAME ${name} COMMAND ${name} ${A_ARGS})
+  set_tests_properties(${name} PROPERTIES LABELS ${A_LABEL} TIMEOUT ${A_TIMEOUT})
+endfunction()
+
+function(shoal_protobuf name)
+  cmake_parse_arguments(A "GRPC" "" "PROTOS;DEPS" ${ARGN})
+  set(sources)
+  foreach(proto ${A_PROTOS})
+    get_filename_component(stem ${proto} NAME_WE)
+    file(RELATIVE_PATH room "${CMAKE_SOURCE_DIR}" "${CMAKE_CURRENT_SOURCE_DIR}")
+    set(base "${CMAKE_BINARY_DIR}/${room}/${stem}")
+    set(outputs ${base}.pb.cc ${base}.pb.h)
+    set(flags --cpp_out=${CMAKE_BINARY_DIR})
+    if(A_GRPC)
+      list(APPEND outputs ${base}.grpc.pb.cc ${base}.grpc.pb.h)
+      list(APPEND flags --grpc_out=${CMAKE_BINARY_DIR}
+        --plugin=protoc-gen-grpc=$<TARGET_FILE:gRPC::grpc_cpp_plugin>)
+    endif()
+    add_custom_command(OUTPUT ${outputs}
+      COMMAND protobuf::protoc ${flags} -I ${CMAKE_SOURCE_DIR} ${room}/${proto}
+      WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}" DEPENDS ${proto} VERBATIM)
+    list(APPEND sources ${outputs})
+  endforeach()
+  add_library(${name} STATIC ${sources})
+  target_include_directories(${name} PUBLIC "${CMAKE_BINARY_DIR}")
+  target_link_libraries(${name} PUBLIC protobuf::libprotobuf ${A_DEPS})
+  if(A_GRPC)
+    target_link_libraries(${name} PUBLIC gRPC::grpc++)
+  endif()
+endfunction()

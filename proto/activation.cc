@@ -22,7 +22,8 @@ float from_bf16(std::uint16_t bits) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
 }
 
-// _Float16 exists in g++ 12 and clang 14 for x86-64 (SSE2) and rounds to nearest even, as IEEE 754 asks.
+// _Float16 exists in g++ 12 and clang 14 for x86-64 (SSE2) and rounds to nearest even, as IEEE 754
+// asks.
 std::uint16_t to_f16(float value) {
   return std::bit_cast<std::uint16_t>(static_cast<_Float16>(value));
 }
@@ -65,13 +66,15 @@ std::string_view codec_name(wire::Codec codec) {
   }
 }
 
-absl::StatusOr<wire::Activation> encode_activation(std::span<const float> rows, std::uint32_t row_count,
-                                                   std::uint32_t hidden, wire::Codec codec) {
+absl::StatusOr<wire::Activation> encode_activation(std::span<const float> rows,
+                                                   std::uint32_t row_count, std::uint32_t hidden,
+                                                   wire::Codec codec) {
   const std::size_t width = codec_bytes(codec);
   const std::size_t count = std::size_t{row_count} * hidden;
   if (width == 0 || count == 0 || rows.size() != count) {
-    return absl::InvalidArgumentError(absl::StrCat("cannot encode ", rows.size(), " values as [", row_count,
-                                                   ", ", hidden, "] with codec ", static_cast<int>(codec)));
+    return absl::InvalidArgumentError(absl::StrCat("cannot encode ", rows.size(), " values as [",
+                                                   row_count, ", ", hidden, "] with codec ",
+                                                   static_cast<int>(codec)));
   }
   wire::Activation message;
   message.set_codec(codec);
@@ -96,15 +99,17 @@ absl::StatusOr<wire::Activation> encode_activation(std::span<const float> rows, 
 }
 
 absl::StatusOr<std::vector<float>> decode_activation(const wire::Activation& message,
-                                                     std::uint32_t expected_hidden, std::uint32_t max_rows) {
+                                                     std::uint32_t expected_hidden,
+                                                     std::uint32_t max_rows) {
   const std::size_t width = codec_bytes(message.codec());
   if (width == 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("activation codec ", static_cast<int>(message.codec()), " is not known here"));
   }
   if (message.hidden() != expected_hidden || message.rows() == 0 || message.rows() > max_rows) {
-    return absl::InvalidArgumentError(absl::StrCat("activation is [", message.rows(), ", ", message.hidden(),
-                                                   "], expected [1..", max_rows, ", ", expected_hidden, "]"));
+    return absl::InvalidArgumentError(absl::StrCat("activation is [", message.rows(), ", ",
+                                                   message.hidden(), "], expected [1..", max_rows,
+                                                   ", ", expected_hidden, "]"));
   }
   const std::size_t count = std::size_t{message.rows()} * message.hidden();
   if (message.data().size() != count * width) {

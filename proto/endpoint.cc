@@ -15,9 +15,9 @@ namespace {
 constexpr std::array<std::uint8_t, 12> kV4Prefix = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 absl::Status bad_address(std::string_view text) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("\"", absl::string_view(text.data(), text.size()),
-                   "\" is not an address: write HOST:PORT, for example 127.0.0.1:7000 or [::1]:7000"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "\"", absl::string_view(text.data(), text.size()),
+      "\" is not an address: write HOST:PORT, for example 127.0.0.1:7000 or [::1]:7000"));
 }
 
 }  // namespace
@@ -33,7 +33,8 @@ bool Endpoint::is_unspecified() const {
 
 bool Endpoint::is_loopback() const {
   if (is_v4()) return address[12] == 127;
-  return std::all_of(address.begin(), address.end() - 1, [](std::uint8_t byte) { return byte == 0; }) &&
+  return std::all_of(address.begin(), address.end() - 1,
+                     [](std::uint8_t byte) { return byte == 0; }) &&
          address[15] == 1;
 }
 
@@ -42,7 +43,8 @@ bool Endpoint::is_private() const {
   if (is_v4()) {
     const std::uint8_t a = address[12];
     const std::uint8_t b = address[13];
-    return a == 10 || (a == 172 && (b & 0xf0) == 16) || (a == 192 && b == 168) || (a == 169 && b == 254);
+    return a == 10 || (a == 172 && (b & 0xf0) == 16) || (a == 192 && b == 168) ||
+           (a == 169 && b == 254);
   }
   return (address[0] & 0xfe) == 0xfc || (address[0] == 0xfe && (address[1] & 0xc0) == 0x80);
 }
@@ -86,7 +88,8 @@ absl::StatusOr<Endpoint> parse_endpoint(std::string_view text) {
     return Endpoint::v4(bytes, host_port->port);
   }
   Endpoint result;
-  if (inet_pton(AF_INET6, host_port->host.c_str(), result.address.data()) != 1) return bad_address(text);
+  if (inet_pton(AF_INET6, host_port->host.c_str(), result.address.data()) != 1)
+    return bad_address(text);
   result.port = host_port->port;
   return result;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An IP address with a port, as plain data (no DNS, no sockets), and the text form HOST:PORT of the command line.
+// An IP address with a port, as plain data (no DNS, no sockets), and the text form HOST:PORT of the
+// command line.
 #pragma once
 
 #include <array>
@@ -12,7 +13,8 @@
 
 namespace shoal::proto {
 
-// IPv4 addresses are kept in IPv6-mapped form (::ffff:a.b.c.d), so that equal addresses compare equal.
+// IPv4 addresses are kept in IPv6-mapped form (::ffff:a.b.c.d), so that equal addresses compare
+// equal.
 struct Endpoint {
   std::array<std::uint8_t, 16> address{};
   std::uint16_t port = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every bound of the wire in one place, each with its reason. docs/protocol.md explains what happens beyond each.
+// Every bound of the wire in one place, each with its reason. docs/protocol.md explains what
+// happens beyond each.
 #pragma once
 
 #include <cstddef>
@@ -11,9 +12,11 @@ namespace shoal::proto {
 inline constexpr std::uint32_t kProtocolMajor = 1;
 inline constexpr std::uint32_t kProtocolMinor = 0;
 
-// One gRPC message: a 1 MiB chunk of activations, a whole vocabulary of slack, and never an allocation that hurts.
+// One gRPC message: a 1 MiB chunk of activations, a whole vocabulary of slack, and never an
+// allocation that hurts.
 inline constexpr std::size_t kMaxMessageBytes = 4u << 20;
-// A prefill travels in chunks of at most this much activation data, so that all hops work at the same time.
+// A prefill travels in chunks of at most this much activation data, so that all hops work at the
+// same time.
 inline constexpr std::size_t kMaxChunkBytes = 1u << 20;
 // Rows of one step: at hidden 256 in f32 a 1 MiB chunk has 1024 rows.
 inline constexpr std::uint32_t kMaxRowsPerStep = 1024;
@@ -27,9 +30,11 @@ inline constexpr std::uint32_t kMaxStreamsPerConnection = 256;
 inline constexpr std::uint32_t kMaxSessionsPerPeer = 64;
 // Sessions on one node, all peers together.
 inline constexpr std::uint32_t kMaxSessions = 1024;
-// Steps of one session waiting in a hop: a pipelined prefill needs a few; the rest is a queue in the wrong place.
+// Steps of one session waiting in a hop: a pipelined prefill needs a few; the rest is a queue in
+// the wrong place.
 inline constexpr std::uint32_t kMaxStepsInFlight = 64;
-// A session without any frame for this long is closed and its KV pages freed; clients send a heartbeat each third of it.
+// A session without any frame for this long is closed and its KV pages freed; clients send a
+// heartbeat each third of it.
 inline constexpr std::uint32_t kSessionIdleTimeoutMs = 30'000;
 inline constexpr std::uint32_t kHeartbeatIntervalMs = 2'000;
 // Names that people choose (public name, model name).
@@ -38,6 +43,21 @@ inline constexpr std::size_t kMaxNameBytes = 64;
 inline constexpr std::size_t kMaxReasonBytes = 512;
 // Opening a connection: TCP, TLS and the first answer.
 inline constexpr std::uint32_t kConnectTimeoutMs = 5'000;
+// After a failed attempt the next one waits 100 ms, then 1.6 times longer each, up to a second: a node that restarts is
+// found again at once, and a dead one costs little.
+inline constexpr std::uint32_t kReconnectMinMs = 100;
+inline constexpr std::uint32_t kReconnectMaxMs = 1'000;
+// HTTP/2 pings on connections with calls: the second line behind heartbeats, for machines that vanish without a word.
+inline constexpr std::uint32_t kKeepaliveTimeMs = 10'000;
+inline constexpr std::uint32_t kKeepaliveTimeoutMs = 5'000;
+// A peer that pings more often than this is disconnected.
+inline constexpr std::uint32_t kMinPingIntervalMs = 5'000;
+// A connection without calls is closed by the server after this, by the client after half of it.
+inline constexpr std::uint32_t kMaxConnectionIdleMs = 300'000;
+// Connections that one process keeps to others: a route has tens of hops at most.
+inline constexpr std::size_t kMaxChannels = 256;
+// Memory that gRPC may use for all connections of a server: messages of 256 streams at once.
+inline constexpr std::size_t kServerMemoryBytes = 1u << 30;
 
 // DHT: a datagram that crosses any Internet path unfragmented.
 inline constexpr std::size_t kMaxDatagramBytes = 1200;

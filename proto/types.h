@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The vocabulary that every room from proto/ down shares: block numbers, spans and fixed-size identifiers.
-// Plain values, no thread rule. Words as in docs/design.md, section 2.
+// The vocabulary that every room from proto/ down shares: block numbers, spans and fixed-size
+// identifiers. Plain values, no thread rule. Words as in docs/design.md, section 2.
 #pragma once
 
 #include <array>
@@ -54,7 +54,7 @@ struct FixedBytes {
 using PeerId = FixedBytes<32, struct PeerIdTag>;        // SHA-256 of the peer's Ed25519 public key
 using Digest = FixedBytes<32, struct DigestTag>;        // SHA-256
 using SessionId = FixedBytes<16, struct SessionIdTag>;  // random, chosen by the client
-using HopToken = FixedBytes<16, struct HopTokenTag>;    // random; by it a hop knows the hop before it
+using HopToken = FixedBytes<16, struct HopTokenTag>;  // random; by it a hop knows the hop before it
 
 std::string hex(std::span<const std::uint8_t> bytes);
 std::optional<std::string> unhex(std::string_view text);

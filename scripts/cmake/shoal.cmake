@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # shoal_library(NAME SRCS ... [DEPS ...] [PRIVATE_DEPS ...])   one target per room
 # shoal_program(NAME SRCS ... [DEPS ...])                      a binary in build/PRESET/bin/
-# shoal_test(NAME SRCS ... [DEPS ...] [LABEL unit] [TIMEOUT 60] [ARGS ...])  one ctest entry, GoogleTest main
+# shoal_test(NAME SRCS ... [DEPS ...] [LABEL unit] [TIMEOUT 60] [ARGS ...])
+#   one ctest entry with GoogleTest's main. LABEL: unit (default), sim, e2e (many processes, release only),
+#   sanitize (end to end, and run under the address sanitizer too). TIMEOUT in seconds.
 # shoal_protobuf(NAME PROTOS ... [GRPC])                       generated messages (and services)
 
 function(shoal_library name)
@@ -16,6 +18,10 @@ function(shoal_program name)
   target_link_libraries(${name} PRIVATE shoal_options ${A_DEPS})
 endfunction()
 
+# Two umbrella targets, so that a sanitizer build makes only what its tests need.
+add_custom_target(thread_tests)    # rooms without gRPC: ctest label "threads", for the thread sanitizer
+add_custom_target(sanitize_tests)  # ctest labels unit, sim, sanitize: for the address sanitizer
+
 function(shoal_test name)
   cmake_parse_arguments(A "" "LABEL;TIMEOUT" "SRCS;DEPS;ARGS" ${ARGN})
   if(NOT A_LABEL)
@@ -24,12 +30,24 @@ function(shoal_test name)
   if(NOT A_TIMEOUT)
     set(A_TIMEOUT 60)
   endif()
+  if(SHOAL_SANITIZE)
+    math(EXPR A_TIMEOUT "${A_TIMEOUT} * 5")
+  endif()
   add_executable(${name} ${A_SRCS})
   target_link_libraries(${name} PRIVATE shoal_options GTest::gtest GTest::gmock GTest::gtest_main ${A_DEPS})
   target_compile_definitions(${name} PRIVATE SHOAL_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
     SHOAL_BINARY_DIR="${CMAKE_BINARY_DIR}")
   add_test(NAME ${name} COMMAND ${name} ${A_ARGS})
-  set_tests_properties(${name} PROPERTIES LABELS ${A_LABEL} TIMEOUT ${A_TIMEOUT})
+  set(labels ${A_LABEL})
+  get_filename_component(room "${CMAKE_CURRENT_SOURCE_DIR}" NAME)
+  if(room MATCHES "^(kernels|model|proto|dht|sim)$")
+    list(APPEND labels threads)
+    add_dependencies(thread_tests ${name})
+  endif()
+  if(A_LABEL MATCHES "^(unit|sim|sanitize)$")
+    add_dependencies(sanitize_tests ${name})
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${A_TIMEOUT})
 endfunction()
 
 function(shoal_protobuf name)

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/hop_stream.h"
 
+#include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/client_callback.h>
 
 #include <algorithm>
 
+#include "net/status.h"
 #include "proto/span_service.grpc.pb.h"
 
 namespace shoal::client {
@@ -22,9 +24,12 @@ std::size_t weight_of(const wire::HopFrame& frame) { return frame.ByteSizeLong()
 class Reactor : public HopStream,
                 public grpc::ClientBidiReactor<wire::ClientFrame, wire::HopFrame> {
  public:
-  Reactor(const std::shared_ptr<grpc::Channel>& channel, std::size_t hop,
+  Reactor(const std::shared_ptr<grpc::Channel>& channel, std::size_t hop, std::string name,
           std::shared_ptr<HopInbox> inbox)
-      : stub_(wire::SpanService::NewStub(channel)), hop_(hop), inbox_(std::move(inbox)) {}
+      : stub_(wire::SpanService::NewStub(channel)),
+        hop_(hop),
+        name_(std::move(name)),
+        inbox_(std::move(inbox)) {}
 
   void start(std::shared_ptr<Reactor> self) {
     self_ = std::move(self);
@@ -139,6 +144,7 @@ class Reactor : public HopStream,
   std::unique_ptr<wire::SpanService::Stub> stub_;
   grpc::ClientContext context_;
   const std::size_t hop_;
+  const std::string name_;
   const std::shared_ptr<HopInbox> inbox_;
   std::shared_ptr<Reactor> self_;  // until OnDone
 
@@ -177,8 +183,9 @@ std::optional<HopEvent> HopInbox::take(Clock::time_point deadline, const Interru
 }
 
 std::shared_ptr<HopStream> HopStream::open(const std::shared_ptr<grpc::Channel>& channel,
-                                           std::size_t hop, std::shared_ptr<HopInbox> inbox) {
-  auto reactor = std::make_shared<Reactor>(channel, hop, std::move(inbox));
+                                           std::size_t hop, std::string name,
+                                           std::shared_ptr<HopInbox> inbox) {
+  auto reactor = std::make_shared<Reactor>(channel, hop, std::move(name), std::move(inbox));
   reactor->start(reactor);
   return reactor;
 }

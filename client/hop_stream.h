@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 
 #include "absl/status/status.h"
 #include "client/interrupt.h"
@@ -45,9 +46,11 @@ class HopInbox {
 
 class HopStream {
  public:
-  // Starts the call; never blocks. Events carry `hop` and go to `inbox`.
+  // Starts the call; never blocks. Events carry `hop` and go to `inbox`; `name` begins the texts of
+  // errors.
   static std::shared_ptr<HopStream> open(const std::shared_ptr<grpc::Channel>& channel,
-                                         std::size_t hop, std::shared_ptr<HopInbox> inbox);
+                                         std::size_t hop, std::string name,
+                                         std::shared_ptr<HopInbox> inbox);
   virtual ~HopStream() = default;
 
   virtual void send(wire::ClientFrame frame) = 0;  // in order; dropped after the end of the stream

@@ -2,6 +2,7 @@
 #include "client/probe.h"
 
 #include <fmt/format.h>
+#include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include <optional>
 
 #include "net/channel_pool.h"
+#include "net/status.h"
 #include "proto/limits.h"
 #include "proto/span_service.grpc.pb.h"
 
@@ -55,7 +57,7 @@ struct Call : std::enable_shared_from_this<Call> {
 
   void answered(int round, const grpc::Status& status) {
     const double rtt_us = std::chrono::duration<double, std::micro>(Clock::now() - sent).count();
-    std::string refusal = status.ok() ? check() : status.error_message();
+    std::string refusal = status.ok() ? check() : failure_text(status);
     if (refusal.empty() && round == 0) return ask(1);
     const std::lock_guard lock(board->mutex);
     auto& candidates = board->result.candidates;
@@ -71,8 +73,21 @@ struct Call : std::enable_shared_from_this<Call> {
     board->changed.notify_all();
   }
 
+  std::string failure_text(const grpc::Status& status) const {
+    const absl::Status failure = net::to_absl(
+        status,
+        fmt::format("node {} at {}", proto::short_name(node.peer), proto::to_string(address)));
+    return std::string(failure.message());
+  }
+
   // Why this node is of no use to us; empty when it is.
   std::string check() const {
+    const std::string wrong = fault();
+    return wrong.empty() ? wrong
+                         : fmt::format("node {} at {}: {}", proto::short_name(node.peer),
+                                       proto::to_string(address), wrong);
+  }
+  std::string fault() const {
     if (reply.version().major() != proto::kProtocolMajor) {
       return fmt::format("it speaks protocol version {}, this program {}", reply.version().major(),
                          proto::kProtocolMajor);

@@ -25,7 +25,7 @@ inline constexpr int kProbesPerBlock = 6;
 
 struct ProbeResult {
   std::vector<Candidate> candidates;          // by peer
-  std::map<proto::PeerId, std::string> lost;  // why a node is not among them
+  std::map<proto::PeerId, std::string> lost;  // why a node is not among them; a sentence
 };
 
 // The nodes worth asking: online, at most about kProbesPerBlock for each block, quick ones first.

@@ -43,6 +43,21 @@ inline constexpr std::size_t kMaxNameBytes = 64;
 inline constexpr std::size_t kMaxReasonBytes = 512;
 // Opening a connection: TCP, TLS and the first answer.
 inline constexpr std::uint32_t kConnectTimeoutMs = 5'000;
+// After a failed attempt the next one waits 100 ms, then 1.6 times longer each, up to a second: a node that restarts is
+// found again at once, and a dead one costs little.
+inline constexpr std::uint32_t kReconnectMinMs = 100;
+inline constexpr std::uint32_t kReconnectMaxMs = 1'000;
+// HTTP/2 pings on connections with calls: the second line behind heartbeats, for machines that vanish without a word.
+inline constexpr std::uint32_t kKeepaliveTimeMs = 10'000;
+inline constexpr std::uint32_t kKeepaliveTimeoutMs = 5'000;
+// A peer that pings more often than this is disconnected.
+inline constexpr std::uint32_t kMinPingIntervalMs = 5'000;
+// A connection without calls is closed by the server after this, by the client after half of it.
+inline constexpr std::uint32_t kMaxConnectionIdleMs = 300'000;
+// Connections that one process keeps to others: a route has tens of hops at most.
+inline constexpr std::size_t kMaxChannels = 256;
+// Memory that gRPC may use for all connections of a server: messages of 256 streams at once.
+inline constexpr std::size_t kServerMemoryBytes = 1u << 30;
 
 // DHT: a datagram that crosses any Internet path unfragmented.
 inline constexpr std::size_t kMaxDatagramBytes = 1200;

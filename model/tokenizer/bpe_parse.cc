@@ -48,8 +48,9 @@ void Bpe::read_vocab(const Json& value, ObjectReader& reader) {
     const std::uint64_t id =
         number.is_number_unsigned() ? number.get<std::uint64_t>() : std::uint64_t{kMaxTokenId};
     if (id >= std::uint64_t{kMaxTokenId}) {
-      return reader.refuse(absl::StrCat("gives the token ", in_quotes(token), " an id that is not a ",
-                                        "whole number from 0 to ", kMaxTokenId - 1));
+      return reader.refuse(absl::StrCat("gives the token ", in_quotes(token),
+                                        " an id that is not a ", "whole number from 0 to ",
+                                        kMaxTokenId - 1));
     }
     if (id >= tokens_.size()) {
       tokens_.resize(id + 1);

@@ -73,7 +73,8 @@ void Decoder::add_step(ObjectReader& reader, const std::string& type) {
     }
     for (const char* key : {"str_rep", "split"}) reader.ignore(key);
   } else {
-    return reader.refuse(absl::StrCat("is a ", in_quotes(type), " decoder; supported are ByteLevel, ",
+    return reader.refuse(absl::StrCat("is a ", in_quotes(type),
+                                      " decoder; supported are ByteLevel, ",
                                       "Replace, ByteFallback, Fuse, Strip, Metaspace, Sequence"));
   }
   if (step.pattern.size() > kMaxText || step.content.size() > kMaxText) {

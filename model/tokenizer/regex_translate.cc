@@ -48,9 +48,9 @@ class Translator {
 
   void refuse(std::string_view what) {
     if (!status_.ok()) return;
-    status_ =
-        absl::InvalidArgumentError(absl::StrCat("the pattern ", in_quotes(in_), " uses ", as_absl(what),
-                                                ", which this version does not support"));
+    status_ = absl::InvalidArgumentError(absl::StrCat("the pattern ", in_quotes(in_), " uses ",
+                                                      as_absl(what),
+                                                      ", which this version does not support"));
   }
   bool peek(std::string_view text) const { return in_.substr(at_, text.size()) == text; }
   bool take(std::string_view text) {

@@ -16,7 +16,8 @@ inline constexpr char kReplacement[] = "\xEF\xBF\xBD";  // U+FFFD
 
 // Debian's absl has its own string_view type; this is the bridge for StrCat and hash tables.
 inline absl::string_view as_absl(std::string_view text) { return {text.data(), text.size()}; }
-std::string in_quotes(std::string_view text);  // in quotation marks, control bytes escaped, shortened
+std::string in_quotes(
+    std::string_view text);  // in quotation marks, control bytes escaped, shortened
 
 bool is_utf8(std::string_view text);
 void append_utf8(char32_t code, std::string* out);

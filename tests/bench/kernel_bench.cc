@@ -18,8 +18,8 @@
 namespace shoal::kernels {
 namespace {
 
-constexpr std::int64_t kBandwidthBytes = std::int64_t{512} << 20;
-constexpr std::int64_t kWeightBytes = std::int64_t{384} << 20;  // beyond any cache
+constexpr std::int64_t kBandwidthBytes = std::int64_t{1} << 30;  // beyond most caches
+constexpr std::int64_t kWeightBytes = kBandwidthBytes;
 constexpr std::int64_t kHidden = 4096;
 
 struct Machine {

@@ -10,13 +10,15 @@
 #include <string>
 
 #include "tests/model/safetensors_file.h"
-#include "tests/model/temp_dir.h"
+#include "tests/support/temp_dir.h"
 
 namespace shoal::model {
 namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using tests::TempDir;
+using tests::write_file;
 
 std::string message(const absl::Status& status) { return std::string(status.message()); }
 
@@ -69,7 +71,7 @@ TEST(Checkpoint, ErrorsNameTheTensorAndTheFile) {
 
 TEST(Checkpoint, RefusesTypesThatWeDoNotComputeWith) {
   const TempDir directory;
-  directory.write("model.safetensors", one_tensor("w", "F8_E4M3", "[4]", "abcd"));
+  write_file(directory.file("model.safetensors"), one_tensor("w", "F8_E4M3", "[4]", "abcd"));
   const absl::StatusOr<Checkpoint> checkpoint = Checkpoint::open(directory.path());
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
   EXPECT_THAT(message(checkpoint->vector("w", 4).status()), HasSubstr("F8_E4M3"));
@@ -77,8 +79,8 @@ TEST(Checkpoint, RefusesTypesThatWeDoNotComputeWith) {
 
 TEST(Checkpoint, DataAtAnOddPlaceIsGivenAligned) {
   const TempDir directory;
-  directory.write("model.safetensors",
-                  one_tensor("w", "F32", "[3]", floats({1.5f, -2.0f, 3.25f}), 1));
+  write_file(directory.file("model.safetensors"),
+             one_tensor("w", "F32", "[3]", floats({1.5f, -2.0f, 3.25f}), 1));
   const absl::StatusOr<Checkpoint> checkpoint = Checkpoint::open(directory.path());
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
   const absl::StatusOr<kernels::WeightView> w = checkpoint->vector("w", 3);
@@ -90,10 +92,11 @@ TEST(Checkpoint, DataAtAnOddPlaceIsGivenAligned) {
 
 TEST(Checkpoint, ShardsAreOneModel) {
   const TempDir directory;
-  directory.write("m-1.safetensors", one_tensor("a", "F32", "[1]", floats({1.0f})));
-  directory.write("m-2.safetensors", one_tensor("b", "F32", "[1,2]", floats({2.0f, 3.0f})));
-  directory.write("model.safetensors.index.json",
-                  R"({"metadata": {"total_size": 12},
+  write_file(directory.file("m-1.safetensors"), one_tensor("a", "F32", "[1]", floats({1.0f})));
+  write_file(directory.file("m-2.safetensors"),
+             one_tensor("b", "F32", "[1,2]", floats({2.0f, 3.0f})));
+  write_file(directory.file("model.safetensors.index.json"),
+             R"({"metadata": {"total_size": 12},
                       "weight_map": {"a": "m-1.safetensors", "b": "m-2.safetensors"}})");
   const absl::StatusOr<Checkpoint> checkpoint = Checkpoint::open(directory.path());
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
@@ -106,10 +109,10 @@ TEST(Checkpoint, ShardsAreOneModel) {
 TEST(Checkpoint, BrokenIndexesAreRefused) {
   const TempDir directory;
   const auto refusal = [&](const std::string& index) {
-    directory.write("model.safetensors.index.json", index);
+    write_file(directory.file("model.safetensors.index.json"), index);
     return message(Checkpoint::open(directory.path()).status());
   };
-  directory.write("m-1.safetensors", one_tensor("a", "F32", "[1]", floats({1.0f})));
+  write_file(directory.file("m-1.safetensors"), one_tensor("a", "F32", "[1]", floats({1.0f})));
   const auto mapping = [](const std::string& tensor, const std::string& file) {
     return R"({"weight_map": {")" + tensor + R"(": )" + file + "}}";
   };
@@ -126,7 +129,7 @@ TEST(Checkpoint, BrokenIndexesAreRefused) {
 
 TEST(Checkpoint, FoldersWithoutWeightsSayWhatIsExpected) {
   const TempDir directory;
-  directory.write("pytorch_model.bin", "x");
+  write_file(directory.file("pytorch_model.bin"), "x");
   const absl::Status status = Checkpoint::open(directory.path()).status();
   EXPECT_TRUE(absl::IsNotFound(status));
   EXPECT_THAT(message(status), HasSubstr("model.safetensors"));
@@ -136,9 +139,9 @@ TEST(Checkpoint, FoldersWithoutWeightsSayWhatIsExpected) {
 TEST(Checkpoint, TruncatedEmptyAndUnusualFilesAreRefused) {
   const TempDir directory;
   const std::string file = one_tensor("a", "F32", "[1]", floats({1.0f}));
-  directory.write("model.safetensors", file.substr(0, file.size() - 1));
+  write_file(directory.file("model.safetensors"), file.substr(0, file.size() - 1));
   EXPECT_THAT(message(Checkpoint::open(directory.path()).status()), HasSubstr("truncated"));
-  directory.write("model.safetensors", "");
+  write_file(directory.file("model.safetensors"), "");
   EXPECT_THAT(message(Checkpoint::open(directory.path()).status()), HasSubstr("too short"));
 
   const TempDir other;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "model/tokenizer.h"
 #include "tests/model/local_model.h"
 #include "tests/support/temp_dir.h"
 
@@ -56,6 +57,49 @@ TEST(DemoModel, GreedyIdsAndTopLogitsAreTheGoldenOnes) {
   const std::unique_ptr<LocalModel> model = LocalModel::load(kDirectory);
   ASSERT_EQ(golden["prompts"].size(), 5u);
   for (const json& prompt : golden["prompts"]) expect_golden(*model, prompt);
+}
+
+// Sum of the negative log likelihoods of targets[i] after row i.
+double nll_sum(const Rows& logits, const Ids& targets) {
+  const std::size_t vocabulary = logits.size() / targets.size();
+  double sum = 0.0;
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    const std::span<const float> row(logits.data() + i * vocabulary, vocabulary);
+    const double largest = *std::max_element(row.begin(), row.end());
+    double total = 0.0;
+    for (const float logit : row) total += std::exp(logit - largest);
+    sum += largest + std::log(total) - row[static_cast<std::size_t>(targets[i])];
+  }
+  return sum;
+}
+
+// Windows of 512 inputs, each from an empty cache: heldout.method in golden.json.
+TEST(DemoModel, HeldOutPerplexityIsTheGoldenOne) {
+  const json golden = json::parse(tests::read_file(kDirectory + "/golden.json"))["heldout"];
+  const std::unique_ptr<LocalModel> model = LocalModel::load(kDirectory);
+  const absl::StatusOr<Tokenizer> tokenizer = Tokenizer::load(kDirectory);
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
+  const absl::StatusOr<Ids> ids = tokenizer->encode(tests::read_file(kDirectory + "/heldout.txt"));
+  ASSERT_TRUE(ids.ok()) << ids.status();
+  ASSERT_EQ(ids->size(), golden["targets"].get<std::size_t>() + 1);
+
+  constexpr std::size_t kWindow = 512;
+  double sum = 0.0;
+  for (std::size_t begin = 0, k = 0; begin + 1 < ids->size(); begin += kWindow, ++k) {
+    const std::size_t rows = std::min(kWindow, ids->size() - 1 - begin);
+    const auto at = ids->begin() + static_cast<std::ptrdiff_t>(begin);
+    const auto count = static_cast<std::ptrdiff_t>(rows);
+    LocalSession session = model->session(static_cast<std::int64_t>(rows));
+    const Rows logits = model->logits(model->run(session, 0, Ids(at, at + count)));
+    const double window_sum = nll_sum(logits, Ids(at + 1, at + 1 + count));
+    EXPECT_NEAR(window_sum / static_cast<double>(rows), golden["window_mean_nll"][k].get<double>(),
+                1e-4)
+        << "window " << k;
+    sum += window_sum;
+  }
+  const double perplexity = std::exp(sum / static_cast<double>(ids->size() - 1));
+  const double expected = golden["perplexity"].get<double>();
+  EXPECT_NEAR(perplexity, expected, 1e-3 * expected);
 }
 
 TEST(DemoModel, SplittingAndBatchingChangeNoBit) {

@@ -205,6 +205,12 @@ absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& a
       ->type_name("FILE")
       ->required();
 
+  if (!arguments.empty() && !arguments[0].starts_with("-") &&
+      app.get_subcommand_no_throw(arguments[0]) == nullptr) {
+    return invalid(fmt::format(
+        "\"{}\" is not a command: generate, score, status and swarm are (see shoal --help)",
+        arguments[0]));
+  }
   std::vector<std::string> reversed = normalized(arguments);
   std::reverse(reversed.begin(), reversed.end());
   try {

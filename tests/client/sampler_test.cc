@@ -61,7 +61,8 @@ std::map<std::int32_t, double> reference(const std::vector<float>& logits,
   std::vector<double> p = softmax();
   double before = 0;
   std::size_t keep = 0;
-  while (keep < p.size() && (keep == 0 || options.top_p == 1.0 || before < options.top_p)) before += p[keep++];
+  while (keep < p.size() && (keep == 0 || options.top_p == 1.0 || before < options.top_p))
+    before += p[keep++];
   order.resize(keep);
   p = softmax();
   keep = 0;

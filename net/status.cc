@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <span>
 #include <string>
 
 #include "proto/limits.h"
@@ -15,44 +16,50 @@ struct Translation {
   std::string_view we_say;
 };
 
-// Texts of gRPC 1.51, looked for in this order in the message of an UNAVAILABLE call.
-constexpr Translation kTranslations[] = {
+constexpr std::string_view kStrange =
+    "something listens there that is no node of this protocol. Check the port";
+constexpr std::string_view kNoAnswer =
+    "it did not answer in time. Check the address, and that a firewall lets TCP through";
+constexpr std::string_view kClosed =
+    "it closed the connection. The node stopped, or it refuses us: check that it runs, and that "
+    "both sides have the same --swarm-key file";
+constexpr std::string_view kSilent =
+    "the connection went silent. The node was cut off, or its machine has stopped";
+constexpr std::string_view kLeaving = "the node is shutting down";
+
+// What gRPC 1.51 says when no connection came up, after kConnecting.
+constexpr std::string_view kConnecting = "failed to connect to all addresses";
+constexpr Translation kWhileConnecting[] = {
     {"Connection refused",
      "nothing listens there. Check that the node is running, and its address and port"},
     {"No route to host", "no route to that host. Check the address and the network"},
-    {"Network is unreachable",
-     "that network cannot be reached from here. Check the address and the network"},
-    {"Address family not supported",
-     "this machine cannot use that kind of address (IPv6?). Give another one"},
-    {"Timeout occurred",
-     "it did not answer in time. Check the address, and that a firewall lets TCP through"},
-    {"Connection timed out",
-     "it did not answer in time. Check the address, and that a firewall lets TCP through"},
-    {"Handshake timed out",
-     "something listens there, but does not speak Shoal's protocol. Check the port"},
-    {"WRONG_VERSION_NUMBER",
-     "something listens there, but does not speak Shoal's protocol. Check the port"},
-    {"wrong version number",
-     "something listens there, but does not speak Shoal's protocol. Check the port"},
+    {"etwork is unreachable", "that network cannot be reached from here. Check the address"},
+    {"Address family not supported", "this machine does not speak that kind of address (IPv6?)"},
+    {"Timeout occurred", kNoAnswer},
+    {"onnection timed out", kNoAnswer},
+    {"wrong version number", kStrange},
+    {"Handshake read failed", kStrange},
+    {"Handshake timed out", kStrange},
     {"Failed to create security handshaker",
      "our own certificate and key do not belong together. Check the identity file"},
-    {"andshake failed",
+    {"handshake failed",
      "no secure connection came up. Check that a node of this swarm listens there, and that both "
      "sides have the same --swarm-key file"},
-    {"keepalive", "the connection went silent. The node was cut off or its machine has stopped"},
-    {"ping timeout", "the connection went silent. The node was cut off or its machine has stopped"},
-    {"GOAWAY", "the node is closing its connections. It was stopped or restarted"},
-    {"Server shutting down", "the node is shutting down"},
-    {"Cancelling all calls", "the node is shutting down"},
-    {"Socket closed",
-     "it closed the connection. The node stopped, or it refuses us: check that it runs, and that "
-     "both sides have the same --swarm-key file"},
-    {"Connection reset by peer",
-     "it closed the connection. The node stopped, or it refuses us: check that it runs, and that "
-     "both sides have the same --swarm-key file"},
-    {"Broken pipe",
-     "it closed the connection. The node stopped, or it refuses us: check that it runs, and that "
-     "both sides have the same --swarm-key file"},
+    {"Socket closed", kClosed},
+    {"onnection reset by peer", kClosed},
+    {"Broken pipe", kClosed},
+};
+// And when one broke.
+constexpr Translation kWhileConnected[] = {
+    {"Socket closed", kClosed},
+    {"recvmsg:Connection reset by peer", kClosed},
+    {"sendmsg:Broken pipe", kClosed},
+    {"Broken pipe", kClosed},
+    {"keepalive watchdog timeout", kSilent},
+    {"ping timeout", kSilent},
+    {"GOAWAY received", kLeaving},
+    {"Server shutting down", kLeaving},
+    {"Cancelling all calls", kLeaving},
 };
 
 // Fit for a terminal and a log: bounded, one line, no control characters.
@@ -68,7 +75,7 @@ absl::Status sentence(absl::StatusCode code, std::string_view context, std::stri
   return absl::Status(code, fmt::format("{}: {}", context, what));
 }
 
-// gRPC adds "; " and more after a verifier's own message in some versions; keep the sentence.
+// Before the words of our own verifier (identity_tls.cc).
 constexpr std::string_view kVerifierSays =
     "Custom verification check failed with error: UNAUTHENTICATED: ";
 
@@ -78,12 +85,18 @@ absl::Status to_absl(const grpc::Status& status, std::string_view context) {
   if (status.ok()) return absl::OkStatus();
   const std::string& message = status.error_message();
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
-    if (const std::size_t at = message.find(kVerifierSays); at != std::string::npos) {
+    if (const std::size_t at = message.find(kVerifierSays);
+        at != std::string::npos && message.starts_with(kConnecting)) {
       return sentence(absl::StatusCode::kUnauthenticated, context,
                       clean(std::string_view(message).substr(at + kVerifierSays.size())));
     }
-    for (const Translation& translation : kTranslations) {
-      if (message.find(translation.grpc_says) != std::string::npos) {
+    const bool connecting = message.starts_with(kConnecting);
+    const std::span<const Translation> table =
+        connecting ? std::span<const Translation>(kWhileConnecting) : kWhileConnected;
+    for (const Translation& translation : table) {
+      const std::size_t at = message.find(translation.grpc_says);
+      // A broken connection's text is all there is; else the words are the peer's own.
+      if (at == 0 || (connecting && at != std::string::npos)) {
         return sentence(absl::StatusCode::kUnavailable, context, translation.we_say);
       }
     }

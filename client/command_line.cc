@@ -12,6 +12,7 @@
 namespace shoal::client {
 namespace {
 
+constexpr const char* kCommands[] = {"generate", "score", "status", "swarm"};
 constexpr int kMaxThreads = 1024;
 constexpr std::int64_t kMaxTokens = 1'000'000;
 
@@ -206,7 +207,8 @@ absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& a
       ->required();
 
   if (!arguments.empty() && !arguments[0].starts_with("-") &&
-      app.get_subcommand_no_throw(arguments[0]) == nullptr) {
+      std::none_of(std::begin(kCommands), std::end(kCommands),
+                   [&](const char* name) { return arguments[0] == name; })) {
     return invalid(fmt::format(
         "\"{}\" is not a command: generate, score, status and swarm are (see shoal --help)",
         arguments[0]));

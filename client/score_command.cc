@@ -5,8 +5,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
-#include <sstream>
+#include <iterator>
 
 #include "client/commands.h"
 #include "client/local_pipeline.h"
@@ -18,15 +19,17 @@ namespace shoal::client {
 namespace {
 
 absl::StatusOr<std::string> read_text(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream content;
-  // An empty file sets failbit on the output: only the input's state says whether reading worked.
-  if (file) content << file.rdbuf();
-  if (!file.is_open() || file.bad() || (content.fail() && file.peek() != EOF)) {
+  const auto unreadable = [&](const char* why) {
     return absl::NotFoundError(
-        fmt::format("cannot read {}: {}", path, errno ? std::strerror(errno) : "not a file"));
-  }
-  return content.str();
+        fmt::format("cannot read {}: {}; give a text file in UTF-8", path, why));
+  };
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) return unreadable("it is a folder");
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return unreadable(std::strerror(errno));
+  std::string text(std::istreambuf_iterator<char>(file), {});
+  if (file.bad()) return unreadable("reading failed");
+  return text;
 }
 
 void draw_progress(std::size_t done, std::size_t all) {

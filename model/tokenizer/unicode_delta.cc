@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Data: the code points whose general category changed between Unicode 14 and 16.
+// Data: the code points whose general category changed between Unicode 14 and 16, and those whose
+// canonical order or composition is newer than Unicode 9.
 #include "model/tokenizer/unicode.h"
 
 namespace shoal::model {
@@ -50,7 +51,11 @@ constexpr CategoryRange kSince14[] = {
     {0x1fbcb, 0x1fbef, "So"}, {0x2b739, 0x2b739, "Lo"}, {0x2ebf0, 0x2ee5d, "Lo"},
     {0x31350, 0x323af, "Lo"}};
 
+constexpr CodeRange kNfcSince9[] = {{0x11930, 0x11930}};
+
 }  // namespace
+
+std::span<const CodeRange> nfc_since_unicode_9() { return kNfcSince9; }
 
 std::span<const CategoryRange> categories_since_unicode_14() { return kSince14; }
 

@@ -87,7 +87,7 @@ void set_limits(grpc::ServerBuilder& builder) {
   set(GRPC_ARG_KEEPALIVE_TIME_MS, proto::kKeepaliveTimeMs);
   set(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, proto::kKeepaliveTimeoutMs);
   set(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, proto::kMinPingIntervalMs);
-  set(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 0);
+  set(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   set(GRPC_ARG_MAX_CONNECTION_IDLE_MS, proto::kMaxConnectionIdleMs);
 }
 

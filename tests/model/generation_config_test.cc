@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/model/temp_dir.h"
+#include "tests/support/temp_dir.h"
 
 namespace shoal::model {
 namespace {
@@ -12,6 +12,8 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using tests::TempDir;
+using tests::write_file;
 
 TEST(GenerationConfig, AMissingFileGivesNeutralDefaults) {
   const TempDir directory;
@@ -38,9 +40,8 @@ TEST(GenerationConfig, ReadsTheBundledModels) {
 
 TEST(GenerationConfig, ReadsAllFields) {
   const TempDir directory;
-  directory.write(
-      "generation_config.json",
-      R"({"do_sample": true, "temperature": 0.5, "top_k": 40, "top_p": 0.8, "min_p": 0.1,
+  write_file(directory.file("generation_config.json"),
+             R"({"do_sample": true, "temperature": 0.5, "top_k": 40, "top_p": 0.8, "min_p": 0.1,
                       "repetition_penalty": 1.2, "max_new_tokens": 99, "eos_token_id": [5, 6],
                       "transformers_version": "4.57.1", "pad_token_id": null})");
   const absl::StatusOr<GenerationConfig> config = load_generation_config(directory.path());
@@ -65,7 +66,7 @@ TEST(GenerationConfig, ErrorsNameTheFileAndTheKey) {
                                     {R"({"eos_token_id": [1, "x"]})", "eos_token_id"},
                                     {"{", "not JSON"},
                                     {"[]", "JSON object"}}) {
-    directory.write("generation_config.json", text);
+    write_file(directory.file("generation_config.json"), text);
     const absl::Status status = load_generation_config(directory.path()).status();
     EXPECT_THAT(std::string(status.message()), HasSubstr(named)) << text;
     EXPECT_THAT(std::string(status.message()), HasSubstr("generation_config.json"));

@@ -176,6 +176,10 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
   } catch (const CLI::CallForVersion&) {
     line.print = version + "\n";
   } catch (const CLI::ParseError& error) {
+    if (argc > 1 && argv[1][0] != '-' && !run->parsed() && !bootstrap->parsed()) {
+      return wrong(fmt::format(
+          "\"{}\" is not a command: use run or bootstrap (see shoal-node --help)", argv[1]));
+    }
     return wrong(fmt::format("{} (see shoal-node {}--help)", error.what(),
                              run->parsed()         ? "run "
                              : bootstrap->parsed() ? "bootstrap "

@@ -71,9 +71,10 @@ struct CpuKernels {
 inline constexpr std::int64_t kBlockRows = 96;
 inline constexpr std::int64_t kBlockOuts = 64;
 inline constexpr std::int64_t kBlockK = 1024;
-// Converted weights, then the 16 partial sums of every output of the block.
+// Packed weights and rows of one block of K, then the 16 partial sums of every output of the block
+// (the last tiles of outputs may be padded).
 inline constexpr std::int64_t kLinearScratchFloats =
-    kBlockOuts * kBlockK + kBlockRows * kBlockOuts * 16;
+    (kBlockOuts + kBlockRows) * kBlockK + kBlockRows * kBlockOuts * 16;
 
 constexpr std::int64_t round_up_16(std::int64_t n) { return (n + 15) / 16 * 16; }
 // Per row and head: the weighted values so far, their maximum and their sum.

@@ -9,6 +9,7 @@
 namespace shoal::kernels::avx2 {
 
 struct Vec16 {
+  static constexpr bool kHasTileStep = true;
   static constexpr int kTileRows = 3, kTileOuts = 2;
   static constexpr int kDots = 4, kChunks = 4;
   static constexpr int few_outs(int rows) { return rows == 1 ? 4 : rows <= 3 ? 2 : 1; }
@@ -31,6 +32,40 @@ struct Vec16 {
   static SHOAL_INLINE Vec16 load(const F16* p) {
     return {_mm256_cvtph_ps(half(p, 0)), _mm256_cvtph_ps(half(p, 1))};
   }
+  static SHOAL_INLINE __m256 load_half(const float* p) { return _mm256_loadu_ps(p); }
+  static SHOAL_INLINE __m256 load_half(const BF16* p) { return widen(half(p, 0)); }
+  static SHOAL_INLINE __m256 load_half(const F16* p) { return _mm256_cvtph_ps(half(p, 0)); }
+
+  // One step of a register tile, the low halves before the high ones: 12 sums, 2 weights and an x
+  // fit 16 registers.
+  template <int R, int N, class W>
+  static SHOAL_INLINE void tile_step(const float* x, std::int64_t x_stride, const W* w,
+                                     std::int64_t w_stride, Vec16 (&acc)[R * N]) {
+    __m256 weights[N];
+    SHOAL_UNROLL
+    for (int n = 0; n < N; ++n) weights[n] = load_half(w + n * w_stride);
+    SHOAL_UNROLL
+    for (int r = 0; r < R; ++r) {
+      __m256 row = load_half(x + r * x_stride);
+      asm("" : "+x"(row));  // in a register: g++ would load it again for each of its uses
+      SHOAL_UNROLL
+      for (int n = 0; n < N; ++n) {
+        acc[r * N + n].lo = _mm256_fmadd_ps(row, weights[n], acc[r * N + n].lo);
+      }
+    }
+    SHOAL_UNROLL
+    for (int n = 0; n < N; ++n) weights[n] = load_half(w + n * w_stride + 8);
+    SHOAL_UNROLL
+    for (int r = 0; r < R; ++r) {
+      __m256 row = load_half(x + r * x_stride + 8);
+      asm("" : "+x"(row));
+      SHOAL_UNROLL
+      for (int n = 0; n < N; ++n) {
+        acc[r * N + n].hi = _mm256_fmadd_ps(row, weights[n], acc[r * N + n].hi);
+      }
+    }
+  }
+
   template <class T>
   static SHOAL_INLINE Vec16 load_tail(const T* p, int n) {
     T padded[16] = {};

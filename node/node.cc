@@ -272,7 +272,7 @@ class WholeNode final : public Node {
     const absl::Status told = swarm_->await(
         kWithdrawTimeoutMs, [this](auto done) { announcer_->withdraw([done](int) { done(); }); });
     if (!told.ok())
-      spdlog::warn("the swarm has not confirmed that we left; our record expires by itself");
+      spdlog::info("the swarm has not confirmed that we left; our record expires by itself");
   }
 
   void stop_serving() {

@@ -16,7 +16,7 @@ namespace shoal::node {
 struct Refusal {
   absl::StatusCode code = absl::StatusCode::kUnknown;
   std::string reason;
-  std::uint32_t retry_after_ms = 0;       // 0: the same request will not do better later
+  std::uint32_t retry_after_ms = 0;  // 0: the same request will not do better later
   std::optional<proto::PeerId> at_fault = std::nullopt;  // the next hop, when a push failed
   std::uint64_t epoch = 0;
   std::uint64_t step_id = 0;  // of the step that was refused, if one was

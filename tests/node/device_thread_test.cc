@@ -6,27 +6,14 @@
 #include <gtest/gtest.h>
 
 #include <condition_variable>
-#include <cstring>
 #include <limits>
 #include <mutex>
-#include <random>
 #include <thread>
 
-#include "node/loaded_model.h"
+#include "tests/node/demo_model.h"
 
 namespace shoal::node {
 namespace {
-
-constexpr const char* kModel = SHOAL_SOURCE_DIR "/models/demo";
-
-const LoadedModel& demo() {
-  static const LoadedModel model = [] {
-    auto loaded = LoadedModel::open(kModel, "");
-    EXPECT_TRUE(loaded.ok()) << loaded.status();
-    return std::move(*loaded);
-  }();
-  return model;
-}
 
 std::unique_ptr<DeviceThread> device(DeviceOptions options = {}) {
   if (options.span.empty()) options.span = {0, 4};
@@ -38,11 +25,13 @@ std::unique_ptr<DeviceThread> device(DeviceOptions options = {}) {
 }
 
 std::vector<float> rows(std::uint32_t seed, std::uint32_t count) {
-  std::mt19937 random(seed);
-  std::vector<float> x(std::size_t{count} * demo().config.hidden);
-  for (float& value : x)
-    value = static_cast<float>(static_cast<int>(random() % 2001) - 1000) / 1000.0f;
-  return x;
+  return random_rows(seed, count);
+}
+std::vector<float> alone(proto::Span span, const std::vector<float>& x) {
+  return computed_alone(span, x);
+}
+bool bitwise(const std::vector<float>& a, const std::vector<float>& b) {
+  return bitwise_equal(a, b);
 }
 
 // Collects outputs in the order in which they come.
@@ -85,18 +74,6 @@ void submit(DeviceThread& device, SessionKey key, std::uint32_t start, std::vect
   const auto count = static_cast<std::uint32_t>(x.size() / demo().config.hidden);
   const auto refusal = device.submit(key, {start, count, std::move(x)}, std::move(done));
   ASSERT_FALSE(refusal.has_value()) << refusal->reason;
-}
-
-bool bitwise(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
-
-std::vector<float> alone(proto::Span span, const std::vector<float>& x) {
-  const auto own = device({.span = span, .kv_positions = 1024, .threads = 1, .limits = {}});
-  Inbox inbox;
-  open(*own, 1, 1024, span);
-  submit(*own, 1, 0, x, inbox.slot());
-  return inbox.wait(1)[0].x;
 }
 
 TEST(DeviceThread, ManySessionsInOneBatchComputeWhatEachComputesAlone) {

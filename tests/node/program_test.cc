@@ -140,7 +140,8 @@ TEST_F(ProgramTest, MistakesEndWithOneLine) {
   expect_error(command({"run", "--model", folder_.file("nowhere"), "--new-swarm"}),
                {folder_.file("nowhere")});
   expect_error(node("bad", {"--new-swarm", "--swarm-key", folder_.file("no.key")}), {"no.key"});
-  expect_error(node("bad", {"--new-swarm", "--ready-file", folder_.file("no/folder.json")}),
+  expect_error(command({"run", "--model", kModel, "--new-swarm", "--ready-file",
+                        folder_.file("no/folder.json")}),
                {"no/folder.json"});
   expect_error(node("bad", {"--new-swarm", "--kv-positions", "4000000000"}),
                {"--kv-positions", "MiB"});
@@ -173,7 +174,7 @@ TEST_F(ProgramTest, APortInUseIsNamed) {
     const std::string name = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
     expect_error(command({"run", "--model", kModel, "--new-swarm", "--listen", name, "--identity",
                           folder_.file("bad.key"), "--ready-file", folder_.file("bad.json")}),
-                 {name, "in use"});
+                 {name, "another program", "--listen"});
     close(taken);
   }
 }

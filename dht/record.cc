@@ -95,11 +95,9 @@ wire::SignedRecord sign_record(const Identity& identity, Record record) {
   return result;
 }
 
-absl::StatusOr<Record> verify_record(const wire::SignedRecord& message) {
+absl::StatusOr<Record> decode_record(const wire::SignedRecord& message) {
   if (message.payload().size() + message.signature().size() > proto::kMaxRecordBytes)
     return bad("it is too long");
-  const auto signature = Signature::from_bytes(message.signature());
-  if (!signature) return bad("its signature has the wrong size");
   wire::Record in;
   if (!in.ParseFromString(message.payload())) return bad("it is malformed");
   const auto public_key = PublicKey::from_bytes(in.public_key());
@@ -131,8 +129,15 @@ absl::StatusOr<Record> verify_record(const wire::SignedRecord& message) {
   record.version_major = in.version_major();
   record.version_minor = in.version_minor();
   if (const absl::Status status = check_fields(record); !status.ok()) return status;
+  return record;
+}
+
+absl::StatusOr<Record> verify_record(const wire::SignedRecord& message) {
+  const absl::StatusOr<Record> record = decode_record(message);
+  if (!record.ok()) return record;
+  const auto signature = Signature::from_bytes(message.signature());
   // Last, because it costs the most.
-  if (!verify(record.public_key, kRecordDomain, message.payload(), *signature)) {
+  if (!signature || !verify(record->public_key, kRecordDomain, message.payload(), *signature)) {
     return bad("its signature does not fit");
   }
   return record;

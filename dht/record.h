@@ -42,6 +42,9 @@ wire::SignedRecord sign_record(const Identity& identity,
 // Signature, sizes, ranges, finite numbers; INVALID_ARGUMENT says what is wrong.
 absl::StatusOr<Record> verify_record(const wire::SignedRecord& message);
 
+// The same without the signature: only for what verify_record() has accepted before.
+absl::StatusOr<Record> decode_record(const wire::SignedRecord& message);
+
 // All keys under which a record may be stored: the model list, the model's index, each block of its
 // span.
 std::vector<Key> keys_of(const SwarmId& swarm, const Record& record);

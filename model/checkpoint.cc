@@ -21,7 +21,7 @@ namespace {
 
 constexpr const char* kSingleName = "model.safetensors";
 constexpr const char* kIndexName = "model.safetensors.index.json";
-constexpr std::size_t kMaxIndexBytes = 64u << 20;
+constexpr std::size_t kMaxIndexBytes = 32u << 20;
 constexpr std::size_t kMaxShards = 10'000;
 
 std::optional<kernels::DType> compute_type(const std::string& dtype) {

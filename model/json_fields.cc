@@ -17,6 +17,27 @@ namespace shoal::model {
 namespace {
 
 constexpr std::size_t kMaxTokenIds = 1024;  // eos lists have a handful
+constexpr int kMaxDepth = 64;  // real files have 5; copying and printing values is recursive
+
+// Counts brackets outside of strings; malformed text is left to the parser.
+bool is_too_deep(const std::string& text) {
+  int depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      if (++depth > kMaxDepth) return true;
+    } else if (c == '}' || c == ']') {
+      --depth;
+    }
+  }
+  return false;
+}
 
 }  // namespace
 
@@ -56,6 +77,10 @@ absl::StatusOr<std::string> read_text_file(const std::string& path, std::size_t 
 
 absl::StatusOr<nlohmann::json> parse_json_object(const std::string& text,
                                                  const std::string& where) {
+  if (is_too_deep(text)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(where, ": JSON nested more than ", kMaxDepth, " deep"));
+  }
   nlohmann::json value = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (value.is_discarded()) return absl::InvalidArgumentError(absl::StrCat(where, ": not JSON"));
   if (!value.is_object()) {

@@ -28,6 +28,12 @@ absl::StatusOr<ModelEnds> ModelEnds::load(const ModelConfig& config, const Check
           ? embedding
           : checkpoint.weight("lm_head.weight", config.vocabulary, config.hidden);
   if (!head.ok()) return head.status();
+  for (const char* name : {"lm_head.bias", "model.norm.bias"}) {
+    if (checkpoint.contains(name)) {
+      return absl::UnimplementedError(
+          absl::StrCat("tensor ", name, " has no place in the supported models"));
+    }
+  }
   ends.embedding_ = *embedding;
   ends.norm_ = *norm;
   ends.head_ = *head;

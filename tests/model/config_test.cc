@@ -314,6 +314,12 @@ TEST(Config, RefusesWhatIsNotAJsonObject) {
   expect_text_refused("[1, 2]", "JSON object");
   expect_text_refused("{\"hidden_size\": NaN}", "JSON");
   expect_text_refused(std::string(100'000, '['), "JSON");
+  const std::string deep = std::string(1'000'000, '[') + std::string(1'000'000, ']');
+  for (const char* key : {"rope_scaling", "eos_token_id", "hidden_act", "anything"}) {
+    std::string text = with(llama(), key, "HERE").dump();
+    text.replace(text.find("\"HERE\""), 6, deep);
+    expect_text_refused(text, "deep");
+  }
   expect_text_refused(std::string("{\"a\":\"\xff\"}"), "JSON");
 }
 

@@ -104,7 +104,8 @@ TEST_P(Family, OneSpanEqualsSeveral) {
 TEST_P(Family, ThreadsDoNotMatter) {
   const Rows whole = prefill();
   for (const int threads : {1, 3}) {
-    const std::unique_ptr<LocalModel> other = LocalModel::load(directory_, {.cuts = {}, .threads = threads});
+    const std::unique_ptr<LocalModel> other =
+        LocalModel::load(directory_, {.cuts = {}, .threads = threads});
     LocalSession session = other->session(length());
     EXPECT_TRUE(other->run(session, 0, ids_) == whole) << threads << " threads";
   }
@@ -123,6 +124,16 @@ TEST_P(Family, ABatchEqualsEachAlone) {
   EXPECT_TRUE(part(rows, 0, 1, hidden_) == part(whole, 90, 91, hidden_));
   EXPECT_TRUE(part(rows, 1, 34, hidden_) == part(whole, 40, 73, hidden_));
   EXPECT_TRUE(part(rows, 34, 134, hidden_) == whole);
+}
+
+TEST_P(Family, LogitsOfARowDependOnThatRowOnly) {
+  const Rows whole = prefill();
+  const Rows logits = model_->logits(whole);
+  const std::int64_t vocabulary = model_->config().vocabulary;
+  for (const std::int64_t row : {0, 5, 99}) {
+    EXPECT_TRUE(model_->logits(part(whole, row, row + 1, hidden_)) ==
+                part(logits, row, row + 1, vocabulary));
+  }
 }
 
 TEST_P(Family, TruncationLeavesNoTrace) {

@@ -6,8 +6,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cmath>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "model/block.h"
 #include "model/model_ends.h"
 
 namespace shoal::model {
@@ -48,6 +53,39 @@ TEST_F(SpanRunnerTest, TheEstimateIsExactForTheBundledModel) {
   const ModelConfig config = load_config(SHOAL_SOURCE_DIR "/models/demo").value();
   // 737,792 values a block: models/demo/README.md.
   EXPECT_EQ(estimated_block_bytes(config, kernels::DType::kBF16), 2u * 737'792u);
+}
+
+TEST_F(SpanRunnerTest, WeightsAreUsedWhereTheFileIsMapped) {
+  const BlockWeights block = BlockWeights::load(config_, checkpoint_, 1).value();
+  const auto& tensors = checkpoint_.tensors();
+  EXPECT_EQ(block.gate.data, tensors.at("model.layers.1.mlp.gate_proj.weight").data);
+  EXPECT_EQ(block.q_bias.data, tensors.at("model.layers.1.self_attn.q_proj.bias").data);
+  EXPECT_EQ(block.mlp_norm.data, tensors.at("model.layers.1.post_attention_layernorm.weight").data);
+}
+
+TEST_F(SpanRunnerTest, ASessionMayUseAPartOfTheSpan) {
+  const std::unique_ptr<SpanRunner> runner = load(0, 2).value();
+  const std::unique_ptr<SpanRunner> second = load(1, 2).value();
+  KvPool pool(runner->kv_shape(), 8), second_pool(second->kv_shape(), 8);
+  const auto start = [](KvPool& from) {
+    KvLease lease = from.lease(64).value();
+    lease.prepare(0, 40);
+    return lease;
+  };
+  KvLease whole = start(pool), parts = start(pool), other = start(second_pool);
+  std::vector<float> x(40 * 32);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = std::sin(static_cast<float>(i));
+  std::vector<float> y = x;
+  const auto step = [](KvLease& lease) {
+    return std::array{SequenceStep{.lease = &lease, .start_position = 0, .rows = 40}};
+  };
+  runner->run(step(whole), 0, 2, x);
+  runner->run(step(parts), 0, 1, y);
+  std::vector<float> z = y;
+  runner->run(step(parts), 1, 2, y);
+  second->run(step(other), 1, 2, z);
+  EXPECT_TRUE(y == x);
+  EXPECT_TRUE(z == x);
 }
 
 TEST_F(SpanRunnerTest, OnlySpansOfTheModelCanBeLoaded) {

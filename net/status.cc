@@ -72,7 +72,8 @@ std::string clean(std::string_view text) {
 }
 
 absl::Status sentence(absl::StatusCode code, std::string_view context, std::string_view what) {
-  return absl::Status(code, fmt::format("{}: {}", context, what));
+  return absl::Status(code,
+                      context.empty() ? std::string(what) : fmt::format("{}: {}", context, what));
 }
 
 // Before the words of our own verifier (identity_tls.cc).

@@ -68,7 +68,6 @@ TEST_F(ClientErrors, WrongSwarmKey) {
   ASSERT_TRUE(dht::write_swarm_key(other, dht::generate_swarm_key()).ok());
   EXPECT_THAT(error_of(generate(swarm.address(), {"--swarm-key", other})), HasSubstr("key"));
   EXPECT_THAT(error_of(generate(swarm.address())), HasSubstr("key"));
-  EXPECT_THAT(error_of({"status", "--join", swarm.address()}), HasSubstr("key"));
 }
 
 TEST_F(ClientErrors, TheModelDiffers) {

@@ -2,11 +2,14 @@
 // Nodes that stop in the middle of a generation: the text goes on as if nothing had happened.
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <thread>
 
 #include "net/identity_tls.h"
 #include "tests/e2e/local_swarm.h"
 #include "tests/e2e/test_client.h"
+#include "tests/support/process.h"
+#include "tests/support/temp_dir.h"
 
 namespace shoal::tests {
 namespace {
@@ -80,6 +83,54 @@ TEST_F(Failover, WaitsForAReplacementThatIsOnItsWay) {
   EXPECT_EQ(run.reroutes, 1);
   EXPECT_TRUE(client::same_logits(*run.result, user.generate_locally(request())));
 }
+
+// A node in a process of its own, that can be killed or frozen.
+class NodeProcess {
+ public:
+  NodeProcess(const std::string& join, const std::string& blocks)
+      : process_({program("shoal-node"), "run", "--model", client::demo_folder(), "--blocks",
+                  blocks, "--join", join, "--listen", "127.0.0.1:0", "--threads", "1", "--identity",
+                  folder_.file("identity"), "--ready-file", folder_.file("ready")}) {
+    CHECK(wait_for_file(folder_.file("ready"), process_, 15'000)) << process_.err();
+    const auto ready = nlohmann::json::parse(read_file(folder_.file("ready")));
+    peer_id_ = ready["peer_id"].get<std::string>();
+  }
+  Process& process() { return process_; }
+  bool is(const proto::PeerId& peer) const { return proto::to_string(peer) == peer_id_; }
+
+ private:
+  TempDir folder_;
+  Process process_;
+  std::string peer_id_;
+};
+
+class BrutalFailover : public Failover, public ::testing::WithParamInterface<int> {};
+
+TEST_P(BrutalFailover, ANodeThatIsKilledOrFrozenIsReplaced) {
+  LocalSwarm swarm({{0, 4}});
+  auto victim = std::make_unique<NodeProcess>(swarm.address(), "4:8");
+  TestClient user(swarm.address());
+  std::chrono::steady_clock::time_point hit;
+  double pause_s = 0;
+  const auto run = user.generate(request(), [&](client::Pipeline& pipeline, std::size_t tokens) {
+    if (tokens == 9) {
+      EXPECT_TRUE(victim->is(pipeline.route()[1].peer));
+      swarm.add({4, 8});
+      victim->process().signal(GetParam());
+      hit = std::chrono::steady_clock::now();
+    } else if (tokens == 10) {
+      pause_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - hit).count();
+    }
+  });
+  ASSERT_TRUE(run.result.ok()) << run.result.status();
+  EXPECT_EQ(run.reroutes, 1);
+  EXPECT_TRUE(client::same_logits(*run.result, user.generate_locally(request())));
+  RecordProperty("pause_ms", static_cast<int>(pause_s * 1e3));
+  EXPECT_LT(pause_s, 15);
+  EXPECT_TRUE(swarm.idle_within(5'000)) << swarm.describe();
+}
+
+INSTANTIATE_TEST_SUITE_P(Signals, BrutalFailover, ::testing::Values(SIGKILL, SIGSTOP));
 
 TEST_F(Failover, GivesUpWithAReasonWhenNobodyCanTakeOver) {
   LocalSwarm swarm({{0, 5}, {5, 8}});

@@ -18,6 +18,12 @@ LocalSwarm::LocalSwarm(const std::vector<proto::Span>& spans, LocalSwarmOptions 
   for (const proto::Span& span : spans) add(span);
 }
 
+LocalSwarm::~LocalSwarm() {
+  std::vector<std::thread> stopping;
+  for (auto& node : nodes_) stopping.emplace_back([&node] { node.reset(); });
+  for (std::thread& thread : stopping) thread.join();
+}
+
 std::size_t LocalSwarm::add(proto::Span span) {
   node::NodeOptions options;
   options.model_directory = options_.model_directory;

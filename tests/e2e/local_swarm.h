@@ -22,6 +22,7 @@ struct LocalSwarmOptions {
 class LocalSwarm {
  public:
   explicit LocalSwarm(const std::vector<proto::Span>& spans, LocalSwarmOptions options = {});
+  ~LocalSwarm();  // all nodes at the same time
 
   // One more node; returns its index.
   std::size_t add(proto::Span span);

@@ -7,10 +7,12 @@
 #include <grpcpp/server_context.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <functional>
 #include <limits>
 #include <thread>
 
+#include "kernels/check.h"
 #include "net/channel_pool.h"
 #include "net/io_thread.h"
 #include "net/server.h"

@@ -43,9 +43,9 @@ struct RoutingConfig {
 };
 
 struct RequestConfig {
-  std::size_t max_in_flight = 4096;  // 64 operations with all their requests and stores
-  Duration soft_min =
-      milliseconds(150);  // soft time-out = clamp(2 x p95 RTT): opens one more request
+  std::size_t max_in_flight = 4096;       // 64 operations with all their requests and stores
+  Duration soft_min = milliseconds(150);  // soft time-out = clamp(2 x p95 RTT), which also
+                                          // covers a handshake: opens one more request
   Duration soft_max = milliseconds(500);
   Duration hard = seconds(3);  // late answers are accepted up to here
 };

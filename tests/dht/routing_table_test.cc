@@ -73,8 +73,7 @@ TEST(RoutingTableTest, SilentContactsLeaveAndReplacementsTakeTheirPlace) {
   EXPECT_EQ(routing.verified(), 19u);
   routing.heard(contacts[0], true, kNow);  // it answered after all
   EXPECT_FALSE(routing.find(contacts[0].peer)->suspect);
-  routing.failed(contacts[0].peer, kNow);
-  routing.failed(contacts[0].peer, kNow);
+  for (int i = 0; i < RoutingConfig{}.max_failures; ++i) routing.failed(contacts[0].peer, kNow);
   EXPECT_EQ(routing.find(contacts[0].peer), nullptr);
   EXPECT_EQ(routing.size(), 20u);
   ASSERT_NE(routing.find(contacts[24].peer), nullptr);  // the latest replacement

@@ -250,6 +250,7 @@ TEST(DhtSimTest, SmallSwarmsFormEvenWhenOneDatagramInFiveIsLost) {
       ASSERT_TRUE(net.wait(peer, net.publish(peer, example_record(0))));
     net.run_for(minutes(1));
     net.set_loss(0);
+    net.run_for(seconds(40));
     for (PeerIndex peer = 0; peer < n; ++peer) {
       EXPECT_EQ(net.core(peer).stats().contacts, n - 1) << n;
       EXPECT_EQ(found(net, peer, kModelKey).size(), n) << peer;

@@ -4,6 +4,10 @@
 #include <cstdlib>
 #include <string_view>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include "kernels/check.h"
 #include "kernels/executor.h"
 
@@ -11,6 +15,14 @@ namespace shoal::kernels {
 namespace {
 
 constexpr IsaLevel kLevels[] = {IsaLevel::kAvx512, IsaLevel::kAvx2, IsaLevel::kBaseline};
+
+#if defined(__x86_64__)
+// clang 14's __builtin_cpu_supports does not know it.
+bool has_f16c() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+#endif
 
 // SHOAL_CPU may only name a set that this machine has: anything else falls back to the best, with a
 // line on stderr.
@@ -43,8 +55,7 @@ bool isa_supported(IsaLevel level) {
     case IsaLevel::kBaseline:
       return true;
     case IsaLevel::kAvx2:
-      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-             __builtin_cpu_supports("f16c");
+      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
     case IsaLevel::kAvx512:
       return isa_supported(IsaLevel::kAvx2) && __builtin_cpu_supports("avx512f") &&
              __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&

@@ -65,8 +65,8 @@ ObjectReader::ObjectReader(const Json& value, std::string place, absl::Status* s
 
 void ObjectReader::refuse(std::string_view what) {
   if (!status_->ok()) return;
-  *status_ =
-      absl::InvalidArgumentError(absl::StrCat("tokenizer.json: ", place_, " ", as_absl(what)));
+  *status_ = absl::InvalidArgumentError(
+      absl::StrCat("tokenizer.json: ", place_, place_.empty() ? "" : " ", as_absl(what)));
 }
 
 std::string ObjectReader::at(std::string_view key) const {

@@ -6,6 +6,7 @@
 
 #include "kernels/check.h"
 #include "model/tokenizer/normalizer.h"
+#include "model/tokenizer/unicode.h"
 #include "model/tokenizer/utf8.h"
 
 namespace shoal::model {
@@ -54,6 +55,11 @@ std::string to_nfc(std::string_view text) {
   result.reserve(text.size());
   for (std::size_t at = 0; at < text.size();) {
     const char32_t code = next_code(text, &at);
+    if (code >= 0x300 && is_new_to_nfc(code)) {
+      flush(&codes, &result);
+      append_utf8(code, &result);
+      continue;
+    }
     std::array<std::int32_t, 8> parts;
     int boundary = 0;
     const utf8proc_ssize_t count = utf8proc_decompose_char(

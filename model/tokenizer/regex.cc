@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/tokenizer/regex.h"
 
+#include <algorithm>
 #include <limits>
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -14,6 +15,10 @@ namespace {
 
 constexpr std::size_t kJitStackBytes = 256u
                                        << 20;  // reserved, touched only as far as a match needs
+// Backtracking steps of one match: honest patterns need a few for each byte, a pattern like (a+)+b
+// any number.
+constexpr std::size_t kMinSteps = 10'000'000;
+constexpr std::size_t kStepsPerByte = 100;
 constexpr std::uint32_t kHeapLimitKib = 1u
                                         << 20;  // for the interpreter, where JIT is not to be had
 
@@ -72,8 +77,10 @@ absl::Status Regex::find_all(std::string_view text, std::vector<Range>* matches)
   if (data == nullptr || context == nullptr) {
     return absl::ResourceExhaustedError("no memory to match a regular expression");
   }
-  pcre2_set_match_limit(context.get(), std::numeric_limits<std::uint32_t>::max());
-  pcre2_set_depth_limit(context.get(), std::numeric_limits<std::uint32_t>::max());
+  const auto limit = static_cast<std::uint32_t>(std::min<std::size_t>(
+      std::max(kMinSteps, text.size() * kStepsPerByte), std::numeric_limits<std::uint32_t>::max()));
+  pcre2_set_match_limit(context.get(), limit);
+  pcre2_set_depth_limit(context.get(), limit);
   pcre2_set_heap_limit(context.get(), kHeapLimitKib);
   JitStack stack;  // only when the 32 KiB that every match has do not suffice
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());

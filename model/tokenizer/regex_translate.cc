@@ -234,6 +234,12 @@ class Translator {
 }  // namespace
 
 absl::StatusOr<std::string> translate_regex(std::string_view pattern) {
+  // DeepSeek's pattern for trailing blanks would be tried at every blank of a run, quadratic in its
+  // length. If it fails at the run's first blank it fails at all others too, so only that one is
+  // tried.
+  if (pattern == "\\s+$") {
+    return absl::StrCat("(?<![", as_absl(kSpace), "])[", as_absl(kSpace), "]+$");
+  }
   return Translator(pattern).run();
 }
 

@@ -38,9 +38,9 @@ absl::StatusOr<Tokenizer> Tokenizer::load(const std::string& directory) {
     return absl::NotFoundError(absl::StrCat("cannot read ", path, " to its end"));
   }
   absl::StatusOr<Tokenizer> tokenizer = parse(text);
-  if (!tokenizer.ok()) {
+  if (!tokenizer.ok()) {  // the message begins with the file's name
     return absl::Status(tokenizer.status().code(),
-                        absl::StrCat(path, ": ", tokenizer.status().message()));
+                        absl::StrCat(directory, "/", tokenizer.status().message()));
   }
   return tokenizer;
 }

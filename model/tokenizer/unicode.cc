@@ -8,16 +8,27 @@
 namespace shoal::model {
 namespace {
 
+// The range that holds the code point, or null.
+template <typename Ranges>
+auto find_range(const Ranges& ranges, char32_t code) {
+  const auto after =
+      std::upper_bound(ranges.begin(), ranges.end(), code,
+                       [](char32_t value, const auto& range) { return value < range.first; });
+  return after != ranges.begin() && code <= std::prev(after)->last ? &*std::prev(after) : nullptr;
+}
+
 std::string_view category(char32_t code) {
-  const auto newer = categories_since_unicode_14();
-  const auto after = std::upper_bound(
-      newer.begin(), newer.end(), code,
-      [](char32_t value, const CategoryRange& range) { return value < range.first; });
-  if (after != newer.begin() && code <= std::prev(after)->last) return std::prev(after)->category;
+  const CategoryRange* newer = find_range(categories_since_unicode_14(), code);
+  if (newer != nullptr) return newer->category;
   return utf8proc_category_string(static_cast<utf8proc_int32_t>(code));
 }
 
 }  // namespace
+
+bool is_new_to_nfc(char32_t code) {
+  return find_range(nfc_since_unicode_9(), code) != nullptr ||
+         find_range(categories_since_unicode_14(), code) != nullptr;
+}
 
 bool is_white_space(char32_t code) {
   return (code >= 0x09 && code <= 0x0D) || code == 0x20 || code == 0x85 || code == 0xA0 ||

@@ -16,6 +16,13 @@ struct CategoryRange {
 };
 std::span<const CategoryRange> categories_since_unicode_14();
 
+struct CodeRange {
+  char32_t first;
+  char32_t last;
+};
+std::span<const CodeRange> nfc_since_unicode_9();
+
+bool is_new_to_nfc(char32_t code);  // the reference's NFC leaves it alone, and everything across it
 bool is_white_space(char32_t code);  // White_Space: \s of the reference
 bool is_number(char32_t code);       // N*
 bool is_word(

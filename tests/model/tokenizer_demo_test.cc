@@ -1,34 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // The bundled model's tokenizer against the ids that its golden file states.
-#include <gtest/gtest.h>
+#include <algorithm>
 
-#include <fstream>
-#include <nlohmann/json.hpp>
-
-#include "model/tokenizer.h"
+#include "tests/model/tokenizer_fixture.h"
 
 namespace shoal::model {
 namespace {
 
 const std::string kDemo = std::string(SHOAL_SOURCE_DIR) + "/models/demo";
 
-std::string read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  EXPECT_TRUE(file) << path;
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
 class TokenizerDemo : public ::testing::Test {
  protected:
   TokenizerDemo() : tokenizer_(Tokenizer::load(kDemo)) {}
   void SetUp() override {
     ASSERT_TRUE(tokenizer_.ok()) << tokenizer_.status();
-    golden_ = nlohmann::json::parse(read_file(kDemo + "/golden.json"));
+    golden_ = read_json(kDemo + "/golden.json");
   }
-  std::vector<std::int32_t> encode(const std::string& text) {
+  Ids encode(const std::string& text) {
     auto ids = tokenizer_->encode(text);
     EXPECT_TRUE(ids.ok()) << ids.status();
-    return ids.value_or(std::vector<std::int32_t>());
+    return ids.value_or(Ids());
   }
 
   absl::StatusOr<Tokenizer> tokenizer_;
@@ -39,24 +30,22 @@ TEST_F(TokenizerDemo, EncodesTheGoldenCases) {
   ASSERT_GE(golden_["tokenizer"].size(), 11u);
   for (const auto& item : golden_["tokenizer"]) {
     const std::string text = item["text"];
-    EXPECT_EQ(encode(text), item["ids"].get<std::vector<std::int32_t>>()) << text;
+    EXPECT_EQ(encode(text), item["ids"].get<Ids>()) << text;
     EXPECT_EQ(*tokenizer_->decode(encode(text)), text);
   }
   for (const auto& item : golden_["prompts"]) {
-    EXPECT_EQ(encode(item["prompt"]), item["prompt_ids"].get<std::vector<std::int32_t>>());
+    EXPECT_EQ(encode(item["prompt"]), item["prompt_ids"].get<Ids>());
   }
 }
 
 TEST_F(TokenizerDemo, EncodesTheHeldOutTextToTheGoldenCount) {
   const std::string text = read_file(kDemo + "/heldout.txt");
-  const std::vector<std::int32_t> ids = encode(text);
+  const Ids ids = encode(text);
   ASSERT_EQ(ids.size(), golden_["heldout"]["targets"].get<std::size_t>() + 1);
-  const auto first = golden_["heldout"]["first_ids"].get<std::vector<std::int32_t>>();
-  const auto last = golden_["heldout"]["last_ids"].get<std::vector<std::int32_t>>();
-  EXPECT_EQ(std::vector<std::int32_t>(ids.begin(), ids.begin() + 16), first);
-  EXPECT_EQ(
-      std::vector<std::int32_t>(ids.end() - static_cast<std::ptrdiff_t>(last.size()), ids.end()),
-      last);
+  const auto first = golden_["heldout"]["first_ids"].get<Ids>();
+  const auto last = golden_["heldout"]["last_ids"].get<Ids>();
+  EXPECT_EQ(Ids(ids.begin(), ids.begin() + 16), first);
+  EXPECT_EQ(Ids(ids.end() - static_cast<std::ptrdiff_t>(last.size()), ids.end()), last);
   EXPECT_EQ(*tokenizer_->decode(ids), text);
 }
 
@@ -84,8 +73,7 @@ TEST_F(TokenizerDemo, RefusesWhatIsNoTextAndNoToken) {
     EXPECT_EQ(tokenizer_->encode(text).status().code(), absl::StatusCode::kInvalidArgument);
   }
   for (const std::int32_t id : {-1, 4096, 2147483647}) {
-    EXPECT_EQ(tokenizer_->decode(std::vector<std::int32_t>{id}).status().code(),
-              absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(tokenizer_->decode(Ids{id}).status().code(), absl::StatusCode::kInvalidArgument);
   }
 }
 

@@ -22,7 +22,7 @@ TEST(Status, CodesSurviveBothWays) {
   }
   EXPECT_TRUE(to_grpc(absl::OkStatus()).ok());
   EXPECT_TRUE(to_absl(grpc::Status::OK, "x").ok());
-  EXPECT_EQ(translated(static_cast<grpc::StatusCode>(99), "?").code(), absl::StatusCode::kUnknown);
+  EXPECT_EQ(translated(static_cast<grpc::StatusCode>(20), "?").code(), absl::StatusCode::kUnknown);
 }
 
 TEST(Status, TheContextComesFirstAndTheReasonIsKept) {
@@ -30,6 +30,7 @@ TEST(Status, TheContextComesFirstAndTheReasonIsKept) {
             "node 1a2b3c4d at 192.0.2.1:7000: no KV pages left");
   EXPECT_EQ(translated(grpc::StatusCode::INTERNAL, "").message(),
             "node 1a2b3c4d at 192.0.2.1:7000: failed without a reason");
+  EXPECT_EQ(to_absl(grpc::Status(grpc::StatusCode::INTERNAL, "broken"), "").message(), "broken");
 }
 
 TEST(Status, TextsOfGrpcBecomeAdvice) {

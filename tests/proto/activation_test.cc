@@ -81,6 +81,42 @@ TEST(Activation, NarrowCodecsRoundToNearestEven) {
   }
 }
 
+// The value of a binary16 by its definition.
+double f16_value(int bits) {
+  const double sign = (bits & 0x8000) != 0 ? -1 : 1;
+  const int exponent = bits >> 10 & 31;
+  const int fraction = bits & 1023;
+  return sign *
+         (exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25));
+}
+
+TEST(Activation, EveryF16MeansWhatIeee754Says) {
+  for (int bits = 0; bits < 65536; ++bits) {
+    if ((bits & 0x7c00) == 0x7c00) continue;
+    const auto value = decode_activation(
+        message_of(wire::CODEC_F16, 1, 1, bytes_of({static_cast<std::uint16_t>(bits)})), 1, 1);
+    ASSERT_TRUE(value.ok());
+    ASSERT_EQ(value->front(), f16_value(bits)) << bits;
+    ASSERT_EQ(std::signbit(value->front()), (bits & 0x8000) != 0) << bits;
+  }
+}
+
+TEST(Activation, F16RoundsToNearestEvenBetweenAnyTwoNeighbours) {
+  for (std::uint16_t bits = 0; bits < 0x7bff; ++bits) {
+    const auto low = static_cast<float>(f16_value(bits));
+    const auto high = static_cast<float>(f16_value(bits + 1));
+    const float middle = low + (high - low) / 2;  // exact: binary32 has the bits for it
+    const std::vector<float> rows = {low, std::nextafter(middle, 0.0f), middle, -high,
+                                     std::nextafter(middle, kInfinity)};
+    const auto even = static_cast<std::uint16_t>(bits + (bits & 1));
+    const auto up = static_cast<std::uint16_t>(bits + 1);
+    const auto message = encode_activation(rows, 1, 5, wire::CODEC_F16);
+    ASSERT_EQ(message->data(),
+              bytes_of({bits, bits, even, static_cast<std::uint16_t>(up | 0x8000), up}))
+        << bits;
+  }
+}
+
 TEST(Activation, EveryFiniteNarrowValueSurvivesUnchanged) {
   for (const wire::Codec codec : {wire::CODEC_BF16, wire::CODEC_F16}) {
     const int exponent = codec == wire::CODEC_BF16 ? 0x7f80 : 0x7c00;

@@ -149,7 +149,7 @@ void Kademlia::check_contacts(TimePoint now) {
     table_.checking(contact.peer, now);
     wire::DhtMessage message;
     message.mutable_ping();
-    request(contact, std::move(message), {Purpose::Kind::kPing}, 1, now);
+    request(contact, std::move(message), {Purpose::Kind::kPing}, 2, now);
   }
 }
 

@@ -174,6 +174,27 @@ TEST_F(KademliaTest, UnaskedAnswersAreIgnored) {
   EXPECT_EQ(victim.stats().contacts, 0u);
 }
 
+TEST_F(KademliaTest, TooManyOperationsEndAtOnceAndTheOthersInTime) {
+  wire::DhtMessage ping;
+  ping.set_request_id(5);
+  ping.mutable_ping();
+  ask(ping);
+  constexpr std::size_t kFinds = 5000;
+  for (std::size_t i = 0; i < kFinds; ++i) victim.find(Key{}, kNow);
+  EXPECT_LE(victim.stats().in_flight, KademliaConfig{}.max_operations + 1);
+  std::size_t ended = 0;
+  while (victim.poll_event()) ++ended;
+  EXPECT_GT(ended, 800u);
+  while (const auto when = victim.next_timeout()) {
+    if (victim.stats().operations == 0 || *when > kNow + minutes(10)) break;
+    victim.handle_timeout(*when);  // nobody answers any more
+    while (victim.poll_event()) ++ended;
+    while (victim.poll_transmit()) {
+    }
+  }
+  EXPECT_EQ(ended, kFinds);
+}
+
 TEST_F(KademliaTest, OperationsWithoutPeersEndAtOnce) {
   const OperationId find = victim.find(Key{}, kNow);
   const OperationId publish =

@@ -122,7 +122,7 @@ TEST(DhtSimTest, TwoHundredPeersThirtyPercentVanishTwoPercentLoss) {
   for (PeerIndex peer = 0; peer < net.size(); ++peer) {
     if (!net.is_up(peer)) continue;
     EXPECT_LE(net.core(peer).stats().contacts, 200u);
-    EXPECT_EQ(net.core(peer).stats().operations, 0u) << peer;
+    EXPECT_LE(net.core(peer).stats().operations, 1u) << peer;  // a refresh may be under way
   }
 }
 

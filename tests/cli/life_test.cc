@@ -24,7 +24,7 @@ Load load(const LocalSwarm& swarm) {
   const Outcome outcome = swarm.shoal("status", {"--json"});
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   Load result;
-  for (const json& node : json::parse(outcome.out).at("nodes")) {
+  for (const json& node : json::parse(outcome.out).at("models").at(0).at("nodes")) {
     result.free_kv.push_back(node.at("free_kv_positions"));
     result.sessions += node.at("sessions").get<std::uint64_t>();
   }
@@ -98,7 +98,7 @@ TEST(Life, TerminatedNodeWithdrawsAndLeavesNothing) {
   EXPECT_FALSE(std::filesystem::exists(swarm.ready_file(1)));
   const Outcome outcome = swarm.shoal("status", {"--json"});
   ASSERT_EQ(outcome.status, 0) << outcome.err;
-  const json nodes = json::parse(outcome.out).at("nodes");
+  const json nodes = json::parse(outcome.out).at("models").at(0).at("nodes");
   ASSERT_EQ(nodes.size(), 1u) << "the record was not withdrawn: " << outcome.out;
   EXPECT_EQ(nodes[0].at("peer_id"), swarm.peer_id(0));
 }
@@ -109,7 +109,7 @@ TEST(Life, StatusShowsTheBlockWithoutServer) {
   swarm.start_node("6:8");
   const Outcome outcome = swarm.shoal("status", {"--json"});
   ASSERT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_EQ(json::parse(outcome.out).at("missing_blocks"), json::array({5}));
+  EXPECT_EQ(json::parse(outcome.out).at("models").at(0).at("missing"), json::parse("[[5,6]]"));
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A peer's identity: an Ed25519 key pair, kept in a file of mode 0600 that holds the 32-byte seed in hex.
-// Immutable after construction, may be shared between threads.
+// A peer's identity: an Ed25519 key pair, kept in a file of mode 0600 that holds the 32-byte seed
+// in hex. Immutable after construction, may be shared between threads.
 #pragma once
 
 #include <array>
@@ -20,7 +20,7 @@ proto::PeerId peer_id_of(const PublicKey& key);  // SHA-256
 
 class Identity {
  public:
-  static Identity generate();                                         // from the system's randomness
+  static Identity generate();  // from the system's randomness
   static Identity from_seed(std::span<const std::uint8_t, 32> seed);  // for tests and simulation
   // Reads the file, or makes it (0600, never overwriting). Refuses files that others can read.
   static absl::StatusOr<Identity> load_or_create(const std::string& path);
@@ -39,6 +39,7 @@ class Identity {
 };
 
 // Domain separates the uses of one key: the signature covers domain || message.
-bool verify(const PublicKey& key, std::string_view domain, std::string_view message, const Signature& signature);
+bool verify(const PublicKey& key, std::string_view domain, std::string_view message,
+            const Signature& signature);
 
 }  // namespace shoal::dht

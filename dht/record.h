@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A node's signed, expiring record: the decoded value, signing, and total verification of records from outside.
-// Pure functions. Format: proto/record.proto. Every field is bounded before it is used.
+// A node's signed, expiring record: the decoded value, signing, and total verification of records
+// from outside. Pure functions. Format: proto/record.proto. Every field is bounded before it is
+// used.
 #pragma once
 
 #include <string>
@@ -35,12 +36,17 @@ struct Record {
   proto::PeerId peer_id() const { return peer_id_of(public_key); }
 };
 
-wire::SignedRecord sign_record(const Identity& identity, Record record);  // fills public_key; CHECKs its bounds
+wire::SignedRecord sign_record(const Identity& identity,
+                               Record record);  // fills public_key; CHECKs its bounds
 
 // Signature, sizes, ranges, finite numbers; INVALID_ARGUMENT says what is wrong.
 absl::StatusOr<Record> verify_record(const wire::SignedRecord& message);
 
-// All keys under which a record may be stored: the model list, the model's index, each block of its span.
+// The same without the signature: only for what verify_record() has accepted before.
+absl::StatusOr<Record> decode_record(const wire::SignedRecord& message);
+
+// All keys under which a record may be stored: the model list, the model's index, each block of its
+// span.
 std::vector<Key> keys_of(const SwarmId& swarm, const Record& record);
 
 }  // namespace shoal::dht

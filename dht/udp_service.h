@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Asio shell of the DHT: gives one Kademlia state machine a UDP socket, a timer and the steady clock.
-// Thread rule: open() anywhere; every other method on the io_context's thread; callbacks run there too.
-// Owns the socket and the Kademlia core. Destroy on the io thread, or after the io_context has stopped.
+// The Asio shell of the DHT: gives one Kademlia state machine a UDP socket, a timer and the steady
+// clock. Thread rule: open() anywhere; every other method on the io_context's thread; callbacks run
+// there too. Owns the socket and the Kademlia core. Destroy on the io thread, or after the
+// io_context has stopped.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -35,25 +36,29 @@ struct DhtStats {
 class UdpService {
  public:
   // ALREADY_EXISTS when the port is taken; the message names the address and the way out.
-  static absl::StatusOr<std::unique_ptr<UdpService>> open(boost::asio::io_context& io, const Identity& identity,
+  static absl::StatusOr<std::unique_ptr<UdpService>> open(boost::asio::io_context& io,
+                                                          const Identity& identity,
                                                           UdpServiceOptions options);
   virtual ~UdpService() = default;
 
   virtual proto::Endpoint local_endpoint() const = 0;
   virtual SwarmId swarm_id() const = 0;
 
-  // Contacts `peers` until one answers and the own neighbourhood is known; UNAVAILABLE, naming the addresses, when none
-  // answers within timeout_ms (wrong address, not running, or another swarm key: silence is all one sees).
+  // Contacts `peers` until one answers and the own neighbourhood is known; UNAVAILABLE, naming the
+  // addresses, when none answers within timeout_ms (wrong address, not running, or another swarm
+  // key: silence is all one sees).
   virtual void bootstrap(std::vector<proto::Endpoint> peers, std::uint32_t timeout_ms,
                          std::function<void(absl::Status)> done) = 0;
 
-  // All live records under `key`, verified, at most one per peer, newest first seen wins; includes our own.
-  // Withdrawn records (state offline) are not returned. Empty when there are none.
+  // All live records under `key`, verified, at most one per peer, newest first seen wins; includes
+  // our own. Withdrawn records (state offline) are not returned. Empty when there are none.
   virtual void find(const Key& key, std::function<void(std::vector<Record>)> done) = 0;
 
-  // Stores `record` at the closest peers of every key (and here, when we are among them). `done` gets the number of
-  // peers that accepted the least-replicated key; 0 is normal for the only member of a swarm.
-  virtual void publish(const wire::SignedRecord& record, std::vector<Key> keys, std::function<void(int)> done) = 0;
+  // Stores `record` at the closest peers of every key (and here, when we are among them). `done`
+  // gets the number of peers that accepted the least-replicated key; 0 is normal for the only
+  // member of a swarm.
+  virtual void publish(const wire::SignedRecord& record, std::vector<Key> keys,
+                       std::function<void(int)> done) = 0;
 
   virtual DhtStats stats() const = 0;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // CHECK(condition) << details: for our own bugs only, always on; prints the place and aborts.
-// Bytes from outside are never CHECKed: they get a Status. The one header of kernels/ that every room may include.
+// Bytes from outside are never CHECKed: they get a Status. The one header of kernels/ that every
+// room may include.
 #pragma once
 
 #include <cstdlib>
@@ -27,6 +28,7 @@ class CheckFailure {
 
 }  // namespace shoal::kernels
 
-// The loop body runs at most once: the temporary's destructor aborts after the details were streamed in.
+// The loop body runs at most once: the temporary's destructor aborts after the details were
+// streamed in.
 #define CHECK(condition) \
   while (!(condition)) ::shoal::kernels::CheckFailure(__FILE__, __LINE__, #condition).stream()

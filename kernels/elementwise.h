@@ -16,6 +16,7 @@ void silu_mul(Executor& executor, ConstMatrixView gate, ConstMatrixView up, Matr
 void add(Executor& executor, ConstMatrixView y, MatrixView x);
 
 // out[r, :] = table[ids[r], :] as f32; ids are checked by the caller.
-void embedding(Executor& executor, WeightView table, std::span<const std::int32_t> ids, MatrixView out);
+void embedding(Executor& executor, WeightView table, std::span<const std::int32_t> ids,
+               MatrixView out);
 
 }  // namespace shoal::kernels

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a client computes itself: the token embedding before the first block, the final norm and LM head after the last.
-// One caller at a time. `checkpoint` and `executor` must outlive it.
+// What a client computes itself: the token embedding before the first block, the final norm and LM
+// head after the last. One caller at a time. `checkpoint` and `executor` must outlive it.
 #pragma once
 
 #include <memory>
@@ -25,9 +25,10 @@ class ModelEnds {
   std::vector<float> logits(std::span<const float> rows) const;
 
  private:
-  const ModelConfig* config_ = nullptr;
   kernels::Executor* executor_ = nullptr;
-  kernels::WeightView embedding_, norm_, head_;
+  std::int64_t hidden_ = 0, vocabulary_ = 0;
+  float eps_ = 0.0f;
+  kernels::WeightView embedding_, norm_, head_;  // views into the checkpoint
 };
 
 }  // namespace shoal::model

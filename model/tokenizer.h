@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// tokenizer.json of Hugging Face: byte-level BPE (GPT-2, Llama-3, Qwen2 patterns) and Llama-2-style BPE with byte
-// fallback. What it does not understand is refused by name at load. Immutable after load(), may be shared by threads.
+// tokenizer.json of Hugging Face: byte-level BPE (GPT-2, Llama-3, Qwen2 patterns) and Llama-2-style
+// BPE with byte fallback. What it does not understand is refused by name at load. Immutable after
+// load(), may be shared by threads.
 #pragma once
 
 #include <cstdint>
@@ -24,14 +25,17 @@ class Tokenizer {
   ~Tokenizer();
 
   struct EncodeOptions {
-    bool add_special_tokens = true;    // what the post-processor adds, e.g. begin-of-text
-    bool parse_special_tokens = true;  // control tokens inside the text become control tokens, as in the reference
+    bool add_special_tokens = true;  // what the post-processor adds, e.g. begin-of-text
+    bool parse_special_tokens =
+        true;  // control tokens inside the text become control tokens, as in the reference
   };
   // INVALID_ARGUMENT for text that is not UTF-8. Time n log n in the length.
-  absl::StatusOr<std::vector<std::int32_t>> encode(std::string_view text, EncodeOptions options) const;
+  absl::StatusOr<std::vector<std::int32_t>> encode(std::string_view text,
+                                                   EncodeOptions options) const;
   absl::StatusOr<std::vector<std::int32_t>> encode(std::string_view text) const;
   // Ids outside the vocabulary are an error. Invalid UTF-8 becomes U+FFFD, as in the reference.
-  absl::StatusOr<std::string> decode(std::span<const std::int32_t> ids, bool skip_special_tokens = true) const;
+  absl::StatusOr<std::string> decode(std::span<const std::int32_t> ids,
+                                     bool skip_special_tokens = true) const;
 
   std::int64_t size() const;  // largest id + 1
   std::optional<std::int32_t> id_of(std::string_view token) const;
@@ -44,19 +48,22 @@ class Tokenizer {
   std::unique_ptr<Impl> impl_;
 };
 
-// Incremental decoding: the concatenation of all pieces equals decode() of all ids; no piece ever ends inside a UTF-8
-// character. Cost per token does not grow with the length of the text.
+// Incremental decoding: the concatenation of all pieces equals decode() of all ids; no piece ever
+// ends inside a UTF-8 character. Cost per token does not grow with the length of the text.
 class TextStream {
  public:
   explicit TextStream(const Tokenizer& tokenizer, bool skip_special_tokens = true);
+  TextStream(TextStream&&) noexcept;
+  TextStream& operator=(TextStream&&) noexcept;
+  ~TextStream();
   absl::StatusOr<std::string> push(std::int32_t id);  // text that became certain, possibly empty
-  std::string finish();                               // what was held back
+  std::string finish();                               // what was held back; the stream is over then
 
  private:
   const Tokenizer* tokenizer_;
   bool skip_special_tokens_;
-  std::string pending_;
-  bool at_start_ = true;
+  class State;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace shoal::model

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One gRPC channel per (peer, address), made on first use with our limits and keep-alive, dropped when unused.
-// Thread-safe. Owns the channels.
+// One gRPC channel per (peer, address), made on first use with our limits and keep-alive, dropped
+// when unused. Thread-safe. Owns the channels.
 #pragma once
 
 #include <grpcpp/channel.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Mutual TLS 1.3 for gRPC, bound to PeerId: a self-signed certificate of the peer's Ed25519 key, CN = hex(PeerId), and
-// our own verifier on both sides. In a private swarm the certificate carries a proof of the swarm key (docs/protocol.md).
-// Credentials may be used from any thread.
+// Mutual TLS 1.3 for gRPC, bound to PeerId: a self-signed certificate of the peer's Ed25519 key, CN
+// = hex(PeerId), and our own verifier on both sides. In a private swarm the certificate carries a
+// proof of the swarm key (docs/protocol.md). Credentials may be used from any thread.
 #pragma once
 
 #include <grpcpp/security/credentials.h>
@@ -14,31 +14,28 @@
 #include "absl/status/statusor.h"
 #include "dht/identity.h"
 #include "dht/swarm_key.h"
+#include "net/certificate.h"
 
 namespace shoal::net {
 
-// Leaves TLS 1.3 as the only version gRPC can speak, and unsets proxy variables. Call first thing in main (and in test
-// mains), before any other gRPC call. Idempotent.
+// Leaves TLS 1.3 as the only version gRPC can speak, and sends gRPC's own log to ours at debug
+// level. Call first thing in main (and in test mains), before any other gRPC call and before any
+// thread. Idempotent.
 void init_transport();
 
-// Certificate and private key as PEM.
-struct Certificate {
-  std::string certificate_pem;
-  std::string private_key_pem;
-};
-Certificate make_certificate(const dht::Identity& identity, const std::optional<dht::SwarmKey>& swarm_key);
-
-// Total check of a peer's certificate: exactly Ed25519, CN == hex(SHA-256(key)), swarm proof. Returns who it is.
-absl::StatusOr<proto::PeerId> verify_certificate(std::string_view pem, const std::optional<dht::SwarmKey>& swarm_key);
-
-std::shared_ptr<grpc::ServerCredentials> server_credentials(const dht::Identity& identity,
-                                                            const std::optional<dht::SwarmKey>& swarm_key);
+std::shared_ptr<grpc::ServerCredentials> server_credentials(
+    const dht::Identity& identity, const std::optional<dht::SwarmKey>& swarm_key);
 // Accepts exactly the peer `expected`.
-std::shared_ptr<grpc::ChannelCredentials> channel_credentials(const dht::Identity& identity,
-                                                              const std::optional<dht::SwarmKey>& swarm_key,
-                                                              const proto::PeerId& expected);
+std::shared_ptr<grpc::ChannelCredentials> channel_credentials(
+    const dht::Identity& identity, const std::optional<dht::SwarmKey>& swarm_key,
+    const proto::PeerId& expected);
+// The same with a certificate made before (by make_certificate with this swarm key).
+std::shared_ptr<grpc::ChannelCredentials> channel_credentials(
+    const Certificate& certificate, const std::optional<dht::SwarmKey>& swarm_key,
+    const proto::PeerId& expected);
 
-// Who is calling; only for servers with server_credentials(). Cheap (reads the verified common name).
+// Who is calling; only for servers with server_credentials(). Cheap (reads the verified common
+// name).
 absl::StatusOr<proto::PeerId> caller_of(const grpc::ServerContextBase& context);
 
 }  // namespace shoal::net

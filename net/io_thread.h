@@ -2,8 +2,8 @@
 // The `net` thread: one io_context and the thread that runs it, until destruction. Owns both.
 #pragma once
 
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
 #include <functional>
 #include <thread>
 

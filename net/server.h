@@ -17,8 +17,10 @@ struct RunningServer {
   proto::Endpoint endpoint;  // with the chosen port
 };
 
-// ALREADY_EXISTS when the port is taken; the message names the address and the way out. `services` must outlive it.
-absl::StatusOr<RunningServer> start_server(const proto::Endpoint& listen, const dht::Identity& identity,
+// ALREADY_EXISTS when the port is taken; the message names the address and the way out. `services`
+// must outlive it.
+absl::StatusOr<RunningServer> start_server(const proto::Endpoint& listen,
+                                           const dht::Identity& identity,
                                            const std::optional<dht::SwarmKey>& swarm_key,
                                            const std::vector<grpc::Service*>& services);
 

@@ -22,12 +22,33 @@ float from_bf16(std::uint16_t bits) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
 }
 
-// _Float16 exists in g++ 12 and clang 14 for x86-64 (SSE2) and rounds to nearest even, as IEEE 754
-// asks.
+// IEEE binary16 by hand: clang 14 has no _Float16 on plain x86-64.
 std::uint16_t to_f16(float value) {
-  return std::bit_cast<std::uint16_t>(static_cast<_Float16>(value));
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const auto sign = static_cast<std::uint16_t>(bits >> 16 & 0x8000u);
+  std::uint32_t magnitude = bits & 0x7fffffffu;
+  if (magnitude >= 0x47800000u) return sign | 0x7c00u;  // 65,536 and more: infinity
+  if (magnitude < 0x38800000u) {
+    // Below 2^-14: adding 0.5 makes the last place 2^-24, that of a subnormal, and rounds there.
+    const auto rounded = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5f);
+    return static_cast<std::uint16_t>(sign | (rounded - 0x3f000000u));
+  }
+  magnitude += 0xfffu + (magnitude >> 13 & 1u);
+  return static_cast<std::uint16_t>(sign |
+                                    (magnitude - 0x38000000u) >> 13);  // exponent bias 127 to 15
 }
-float from_f16(std::uint16_t bits) { return static_cast<float>(std::bit_cast<_Float16>(bits)); }
+
+float from_f16(std::uint16_t bits) {
+  const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16;
+  const std::uint32_t exponent = bits >> 10 & 0x1fu;
+  const std::uint32_t fraction = bits & 0x3ffu;
+  if (exponent == 0) {
+    const float value = static_cast<float>(fraction) * 0x1p-24f;
+    return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(value));
+  }
+  const std::uint32_t wide = exponent == 0x1f ? 0xffu : exponent + 112;
+  return std::bit_cast<float>(sign | wide << 23 | fraction << 13);
+}
 
 // An exponent of all ones is an infinity or a NaN.
 bool is_finite(float value) {

@@ -14,10 +14,26 @@ namespace {
 
 constexpr std::array<std::uint8_t, 12> kV4Prefix = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
+// Text that people or peers wrote, fit for a message on a terminal.
+std::string shown(std::string_view text) {
+  std::string result(text.substr(0, 300));
+  for (char& c : result) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return result;
+}
+
 absl::Status bad_address(std::string_view text) {
   return absl::InvalidArgumentError(absl::StrCat(
-      "\"", absl::string_view(text.data(), text.size()),
+      "\"", shown(text),
       "\" is not an address: write HOST:PORT, for example 127.0.0.1:7000 or [::1]:7000"));
+}
+
+// Letters of names and addresses; no zero byte, space, slash or bracket that a resolver might read
+// in its own way.
+bool is_host_character(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
+         c == '-' || c == '_' || c == ':';
 }
 
 }  // namespace
@@ -65,9 +81,11 @@ absl::StatusOr<HostPort> parse_host_port(std::string_view text) {
   if (host.front() == '[') {
     if (host.size() < 3 || host.back() != ']') return bad_address(text);
     host = host.substr(1, host.size() - 2);
+    if (host.find(':') == std::string_view::npos) return bad_address(text);
   } else if (host.find(':') != std::string_view::npos) {
     return bad_address(text);  // an IPv6 address without brackets is ambiguous
   }
+  if (!std::all_of(host.begin(), host.end(), is_host_character)) return bad_address(text);
   HostPort result;
   const auto [end, error] =
       std::from_chars(port_text.data(), port_text.data() + port_text.size(), result.port);

@@ -24,18 +24,19 @@ inline constexpr std::uint32_t kMaxRowsPerStep = 1024;
 inline constexpr std::uint32_t kMaxHidden = 65'536;
 // gRPC metadata: we send none; 8 KiB is gRPC's own habit.
 inline constexpr std::size_t kMaxMetadataBytes = 8u << 10;
-// Streams of one connection: a client needs one per session and hop, a hop one per session.
-inline constexpr std::uint32_t kMaxStreamsPerConnection = 256;
 // Sessions of one peer on one node: enough for a gateway, too few to starve the others.
 inline constexpr std::uint32_t kMaxSessionsPerPeer = 64;
 // Sessions on one node, all peers together.
 inline constexpr std::uint32_t kMaxSessions = 1024;
+// Streams of one connection: a hop pushes one per session to its neighbour, whosever session it is.
+// The node counts streams per peer besides and refuses with a reason.
+inline constexpr std::uint32_t kMaxStreamsPerConnection = kMaxSessions + 256;
 // Steps of one session waiting in a hop: a pipelined prefill needs a few; the rest is a queue in
 // the wrong place.
 inline constexpr std::uint32_t kMaxStepsInFlight = 64;
-// A session without any frame for this long is closed and its KV pages freed; clients send a
-// heartbeat each third of it.
+// A session without any frame for this long is closed and its KV pages freed.
 inline constexpr std::uint32_t kSessionIdleTimeoutMs = 30'000;
+// Clients send a heartbeat this often: two lost ones are noticed long before the session is idle.
 inline constexpr std::uint32_t kHeartbeatIntervalMs = 2'000;
 // Names that people choose (public name, model name).
 inline constexpr std::size_t kMaxNameBytes = 64;
@@ -43,6 +44,22 @@ inline constexpr std::size_t kMaxNameBytes = 64;
 inline constexpr std::size_t kMaxReasonBytes = 512;
 // Opening a connection: TCP, TLS and the first answer.
 inline constexpr std::uint32_t kConnectTimeoutMs = 5'000;
+// After a failed attempt the next one waits 100 ms, then 1.6 times longer each, up to a second: a
+// node that restarts is found again at once, and a dead one costs little.
+inline constexpr std::uint32_t kReconnectMinMs = 100;
+inline constexpr std::uint32_t kReconnectMaxMs = 1'000;
+// HTTP/2 pings on connections with calls: the second line behind heartbeats, for machines that
+// vanish without a word.
+inline constexpr std::uint32_t kKeepaliveTimeMs = 10'000;
+inline constexpr std::uint32_t kKeepaliveTimeoutMs = 5'000;
+// A peer that pings more often than this is disconnected.
+inline constexpr std::uint32_t kMinPingIntervalMs = 5'000;
+// A connection without calls is closed by the server after this, by the client after half of it.
+inline constexpr std::uint32_t kMaxConnectionIdleMs = 300'000;
+// Connections that one process keeps to others: a route has tens of hops at most.
+inline constexpr std::size_t kMaxChannels = 256;
+// Memory that gRPC may use for all connections of a server: 256 messages of full size at once.
+inline constexpr std::size_t kServerMemoryBytes = 1u << 30;
 
 // DHT: a datagram that crosses any Internet path unfragmented.
 inline constexpr std::size_t kMaxDatagramBytes = 1200;

@@ -30,3 +30,6 @@ if(SHOAL_SANITIZE)
     add_compile_options(-Wno-tsan)  # Asio's atomic_thread_fence; harmless at run time
   endif()
 endif()
+if(SHOAL_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)  # coverage for libFuzzer; its main comes with -fsanitize=fuzzer
+endif()

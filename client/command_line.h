@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line of `shoal` as plain values. Parsing has no effect but its result.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace shoal::client {
+
+// How to get at a model's blocks.
+struct SwarmFlags {
+  std::vector<std::string> join;  // HOST:PORT
+  bool local = false;
+  std::string swarm_key_file;
+  std::string identity_file;  // empty: a new identity for this run
+};
+
+struct GenerateFlags {
+  std::string model;
+  SwarmFlags swarm;
+  int threads = 0;
+  std::optional<std::int64_t> max_tokens;
+  bool greedy = false;
+  std::optional<double> temperature, top_p, min_p, repetition_penalty;
+  std::optional<std::int64_t> top_k;
+  std::optional<std::uint64_t> seed;
+  std::vector<std::string> stops;
+  bool ignore_eos = false;
+  bool json = false;
+  bool logits = false;
+  bool trace = false;
+  std::string prompt;  // "-": standard input
+};
+
+struct ScoreFlags {
+  std::string model;
+  SwarmFlags swarm;
+  int threads = 0;
+  std::int64_t window = 512;
+  bool json = false;
+  std::string file;
+};
+
+struct StatusFlags {
+  std::string model;  // empty: every model of the swarm
+  SwarmFlags swarm;
+  bool json = false;
+};
+
+struct SwarmNewFlags {
+  std::string file;
+};
+
+// Text for standard output and nothing else to do: --help, --version.
+struct Notice {
+  std::string text;
+};
+
+using CommandLine = std::variant<GenerateFlags, ScoreFlags, StatusFlags, SwarmNewFlags, Notice>;
+
+// INVALID_ARGUMENT: one line that names the argument and what is expected.
+absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& arguments);
+
+}  // namespace shoal::client

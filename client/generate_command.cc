@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// shoal generate
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "client/commands.h"
+#include "client/generate.h"
+#include "client/local_pipeline.h"
+#include "client/report.h"
+#include "client/swarm_pipeline.h"
+
+namespace shoal::client {
+namespace {
+
+constexpr std::int64_t kDefaultMaxTokens = 128;
+constexpr int kTopLogits = 5;
+// A prompt on standard input: far more than any context holds.
+constexpr std::size_t kMaxPromptBytes = 64u << 20;
+
+absl::StatusOr<std::string> read_prompt(const std::string& argument, const Interrupt& interrupt) {
+  if (argument != "-") return argument;
+  std::string text;
+  char buffer[65536];
+  for (;;) {
+    const ssize_t n = read(STDIN_FILENO, buffer, sizeof(buffer));
+    if (interrupt.triggered()) return interrupt.status();
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {
+      return absl::UnavailableError(
+          fmt::format("cannot read the prompt from standard input: {}", std::strerror(errno)));
+    }
+    if (n == 0) return text;
+    text.append(buffer, static_cast<std::size_t>(n));
+    if (text.size() > kMaxPromptBytes) {
+      return absl::InvalidArgumentError(
+          fmt::format("the prompt on standard input is longer than {} MiB", kMaxPromptBytes >> 20));
+    }
+  }
+}
+
+// What is not given comes from the model; a wish for randomness turns a greedy model's sampling on.
+SamplingOptions sampling_of(const GenerateFlags& flags, const model::GenerationConfig& config) {
+  SamplingOptions options;
+  options.temperature = flags.temperature.value_or(config.temperature);
+  options.top_k = flags.top_k.value_or(config.top_k);
+  options.top_p = flags.top_p.value_or(config.top_p);
+  options.min_p = flags.min_p.value_or(config.min_p);
+  options.repetition_penalty = flags.repetition_penalty.value_or(config.repetition_penalty);
+  const bool asked = flags.temperature || flags.top_k || flags.top_p || flags.min_p;
+  options.greedy = flags.greedy || !(asked || config.do_sample);
+  return options;
+}
+
+absl::Status check_given(const GenerateFlags& flags) {
+  model::GenerationConfig neutral;
+  return validate(sampling_of(flags, neutral));
+}
+
+absl::StatusOr<std::unique_ptr<Pipeline>> open_pipeline(const GenerateFlags& flags,
+                                                        const UserModel& user_model,
+                                                        std::int64_t positions,
+                                                        const Interrupt& interrupt,
+                                                        std::unique_ptr<SwarmConnection>& swarm) {
+  if (flags.swarm.local) {
+    auto pipeline = LocalPipeline::create(user_model, positions, interrupt);
+    if (!pipeline.ok()) return pipeline.status();
+    return std::unique_ptr<Pipeline>(*std::move(pipeline));
+  }
+  auto joined = join_swarm(flags.swarm, interrupt);
+  if (!joined.ok()) return joined.status();
+  swarm = *std::move(joined);
+  SwarmPipelineOptions options;
+  options.positions = static_cast<std::uint32_t>(positions);
+  options.full_timings = flags.trace;
+  if (flags.trace) {
+    options.on_event = [](const std::string& text) { fmt::print(stderr, "{}\n", text); };
+  }
+  auto pipeline = SwarmPipeline::create(user_model, *swarm, options, interrupt);
+  if (!pipeline.ok()) return pipeline.status();
+  return std::unique_ptr<Pipeline>(*std::move(pipeline));
+}
+
+}  // namespace
+
+absl::Status run_generate(const GenerateFlags& flags, const Interrupt& interrupt) {
+  if (auto status = check_given(flags); !status.ok()) return status;
+  auto prompt = read_prompt(flags.prompt, interrupt);
+  if (!prompt.ok()) return prompt.status();
+  auto user_model = load_user_model(flags.model, flags.threads);
+  if (!user_model.ok()) return user_model.status();
+  const model::ModelConfig& config = (*user_model)->config;
+  const model::GenerationConfig& generation = (*user_model)->generation;
+
+  GenerateRequest request;
+  auto ids = (*user_model)->tokenizer->encode(*prompt);
+  if (!ids.ok()) return ids.status();
+  request.prompt_ids = *std::move(ids);
+  if (auto status = check_prompt_length(request.prompt_ids.size(), config.max_positions);
+      !status.ok()) {
+    return status;
+  }
+  request.max_tokens =
+      flags.max_tokens.value_or(generation.max_new_tokens.value_or(kDefaultMaxTokens));
+  request.sampling = sampling_of(flags, generation);
+  if (auto status = validate(request.sampling); !status.ok()) return status;
+  request.seed = flags.seed.value_or(random_seed());
+  request.stops = flags.stops;
+  request.ignore_eos = flags.ignore_eos;
+  request.top_logits = flags.logits ? kTopLogits : 0;
+
+  const std::int64_t positions =
+      positions_needed(request.prompt_ids.size(), request.max_tokens, config.max_positions);
+  std::unique_ptr<SwarmConnection> swarm;  // outlives the pipeline
+  auto pipeline = open_pipeline(flags, **user_model, positions, interrupt, swarm);
+  if (!pipeline.ok()) return pipeline.status();
+
+  GenerateObserver observer;
+  TraceSummary summary;
+  if (!flags.json) {
+    observer.on_text = [](const std::string& text) {
+      std::fwrite(text.data(), 1, text.size(), stdout);
+      std::fflush(stdout);
+    };
+  }
+  if (flags.trace) {
+    observer.on_step = [&](std::size_t token, const StepTiming& timing, double client_us) {
+      fmt::print(stderr, "{}\n", trace_line(token, timing, client_us));
+      if (token > 0) summary.add(timing, client_us);
+    };
+  }
+  auto result = generate(**pipeline, **user_model, request, interrupt, observer);
+  const Route route = (*pipeline)->route();
+  const int reroutes = (*pipeline)->reroutes();
+  pipeline->reset();  // closes the session before anything waits for the reader of our output
+  if (flags.json && result.ok()) {
+    fmt::print("{}\n", generate_json(request, *result, route, reroutes));
+  } else if (!flags.json && isatty(STDOUT_FILENO)) {
+    fmt::print("\n");
+  }
+  if (flags.trace && !summary.text().empty()) fmt::print(stderr, "{}\n", summary.text());
+  if (!result.ok()) return result.status();
+  return interrupt.status();
+}
+
+}  // namespace shoal::client

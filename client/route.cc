@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/route.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <tuple>
+
+#include "client/swarm_view.h"
+#include "kernels/check.h"
+
+namespace shoal::client {
+namespace {
+
+constexpr int kNone = -1;
+
+double block_cost_us(const Candidate& node) {
+  const double step = std::isfinite(node.block_step_us) && node.block_step_us > 0
+                          ? node.block_step_us
+                          : kUnknownBlockStepUs;
+  return step * (1.0 + node.queue_depth);
+}
+
+double rtt_us(const Candidate& node) { return std::max(0.0, node.rtt_us); }
+
+// One way between two nodes that we know only from here: the middle of what the triangle inequality
+// allows.
+double between_us(const Candidate& a, const Candidate& b) {
+  return std::max(rtt_us(a), rtt_us(b)) / 2;
+}
+
+struct Cost {
+  double us = std::numeric_limits<double>::infinity();
+  int hops = 0;
+  bool reached() const { return std::isfinite(us); }
+  // Sums of the same terms in another order differ in their last bits: a nanosecond is no reason
+  // for another hop.
+  bool better_than(const Cost& other) const {
+    if (!other.reached()) return reached();
+    if (!reached()) return false;
+    if (std::abs(us - other.us) > 1e-3) return us < other.us;
+    return hops < other.hops;
+  }
+};
+
+// Shortest path over the layered graph (block, node that runs it). Layers are visited in order, so
+// each edge is relaxed once, and no queue is needed. `nodes` are sorted by peer; the first of
+// equals wins.
+std::optional<Route> shortest_path(std::uint32_t block_count, const std::vector<Candidate>& nodes) {
+  const int count = static_cast<int>(nodes.size());
+  std::vector<std::vector<Cost>> best(block_count, std::vector<Cost>(count));
+  std::vector<std::vector<int>> from(block_count, std::vector<int>(count, kNone));
+  for (proto::BlockIndex b = 0; b < block_count; ++b) {
+    for (int n = 0; n < count; ++n) {
+      if (!nodes[n].span.contains(b)) continue;
+      Cost& cost = best[b][n];
+      if (b == 0) {
+        cost = {rtt_us(nodes[n]) / 2 + kHopOverheadUs + block_cost_us(nodes[n]), 1};
+        continue;
+      }
+      for (int p = 0; p < count; ++p) {
+        Cost next = best[b - 1][p];
+        if (!next.reached()) continue;
+        if (p != n) {
+          next.us += between_us(nodes[p], nodes[n]) + kHopOverheadUs;
+          ++next.hops;
+        }
+        next.us += block_cost_us(nodes[n]);
+        if (next.better_than(cost)) {
+          cost = next;
+          from[b][n] = p;
+        }
+      }
+    }
+  }
+  int last = kNone;
+  Cost least;
+  for (int n = 0; n < count; ++n) {
+    Cost total = best[block_count - 1][n];
+    total.us += rtt_us(nodes[n]) / 2;
+    if (total.better_than(least)) {
+      least = total;
+      last = n;
+    }
+  }
+  if (last == kNone) return std::nullopt;
+  Route route;
+  for (proto::BlockIndex b = block_count; b-- > 0;) {
+    if (!route.empty() && route.back().peer == nodes[last].peer) {
+      route.back().span.begin = b;
+    } else {
+      route.push_back({nodes[last].peer, nodes[last].address, {b, b + 1}});
+    }
+    last = from[b][last];
+  }
+  std::reverse(route.begin(), route.end());
+  return route;
+}
+
+// A path may leave a peer for faster ones inside its span and come back, but a session uses a peer
+// once: then the peer keeps the blocks between its visits.
+void close_returns(Route& route) {
+  for (std::size_t i = 0; i < route.size(); ++i) {
+    for (std::size_t j = route.size() - 1; j > i; --j) {
+      if (route[i].peer != route[j].peer) continue;
+      route[i].span.end = route[j].span.end;
+      route.erase(route.begin() + i + 1, route.begin() + j + 1);
+      break;
+    }
+  }
+}
+
+template <typename Keep>
+std::vector<proto::Span> uncovered(std::uint32_t block_count, const std::vector<Candidate>& nodes,
+                                   Keep keep) {
+  SwarmView view;
+  view.block_count = block_count;
+  for (const Candidate& node : nodes) {
+    if (!keep(node)) continue;
+    NodeView seen;
+    seen.span = node.span;
+    seen.state = proto::NodeState::kOnline;
+    view.nodes.push_back(seen);
+  }
+  return view.missing();
+}
+
+}  // namespace
+
+double route_cost_us(const Route& route, const std::vector<Candidate>& candidates) {
+  double total = 0;
+  const Candidate* previous = nullptr;
+  for (const Hop& hop : route) {
+    const auto node =
+        std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& candidate) {
+          return candidate.peer == hop.peer && candidate.span.contains(hop.span);
+        });
+    CHECK(node != candidates.end()) << "a hop that no candidate can be";
+    total += previous ? between_us(*previous, *node) : rtt_us(*node) / 2;
+    total += kHopOverheadUs + hop.span.size() * block_cost_us(*node);
+    previous = &*node;
+  }
+  return previous ? total + rtt_us(*previous) / 2 : 0;
+}
+
+absl::StatusOr<Route> find_route(const RouteRequest& request,
+                                 const std::vector<Candidate>& candidates) {
+  CHECK(request.block_count > 0);
+  std::vector<Candidate> nodes;
+  for (const Candidate& node : candidates) {
+    if (!node.span.empty() && node.span.end <= request.block_count) nodes.push_back(node);
+  }
+  const auto allowed = [&](const Candidate& node) { return !request.excluded.contains(node.peer); };
+  const auto roomy = [&](const Candidate& node) {
+    return node.free_kv_positions >= request.positions;
+  };
+  if (const auto missing = uncovered(request.block_count, nodes, allowed); !missing.empty()) {
+    const bool failed =
+        uncovered(request.block_count, nodes, [](const Candidate&) { return true; }) != missing;
+    return absl::UnavailableError(fmt::format("no node serves {}{}", describe_blocks(missing),
+                                              failed ? " (the nodes that did have failed)" : ""));
+  }
+  const auto crowded = uncovered(request.block_count, nodes, [&](const Candidate& node) {
+    return allowed(node) && roomy(node);
+  });
+  if (!crowded.empty()) {
+    return absl::ResourceExhaustedError(fmt::format(
+        "no node that serves {} has free KV memory for {} positions: try again later, or ask for "
+        "less (--max-tokens)",
+        describe_blocks(crowded), request.positions));
+  }
+  std::erase_if(nodes, [&](const Candidate& node) { return !allowed(node) || !roomy(node); });
+  std::sort(nodes.begin(), nodes.end(), [](const Candidate& a, const Candidate& b) {
+    return std::tie(a.peer, a.address, a.span) < std::tie(b.peer, b.address, b.span);
+  });
+  nodes.erase(std::unique(nodes.begin(), nodes.end(),
+                          [](const Candidate& a, const Candidate& b) { return a.peer == b.peer; }),
+              nodes.end());
+  std::optional<Route> route = shortest_path(request.block_count, nodes);
+  CHECK(route.has_value()) << "every block is covered";
+  close_returns(*route);
+  return *std::move(route);
+}
+
+}  // namespace shoal::client

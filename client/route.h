@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Chooses the hops of a session: the cheapest path through (peer, block) that covers all blocks,
+// where a hop may be a whole span or a part of one. Pure: what it knows comes in by argument, and
+// equal input gives an equal route. Follows Petals' min_latency routing, with queues and half round
+// trips between hops estimated from the client's own.
+#pragma once
+
+#include <set>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "proto/endpoint.h"
+#include "proto/types.h"
+
+namespace shoal::client {
+
+// A node that answered, and what is known of it.
+struct Candidate {
+  proto::PeerId peer;
+  proto::Endpoint address;
+  proto::Span span;
+  double rtt_us = 0;
+  double block_step_us = 0;  // one decode row through one block; 0: not known
+  std::uint32_t queue_depth = 0;
+  std::uint32_t free_kv_positions = 0;
+};
+
+struct Hop {
+  proto::PeerId peer;
+  proto::Endpoint address;
+  proto::Span span;
+  friend bool operator==(const Hop&, const Hop&) = default;
+};
+using Route = std::vector<Hop>;
+
+struct RouteRequest {
+  std::uint32_t block_count = 0;
+  std::uint32_t positions = 0;         // KV that each hop must have free
+  std::set<proto::PeerId> excluded{};  // failed a moment ago
+};
+
+// Microseconds that every hop costs besides its blocks and the network: parsing, a thread's
+// wake-up, TLS.
+inline constexpr double kHopOverheadUs = 300;
+// For a node that has not measured itself.
+inline constexpr double kUnknownBlockStepUs = 1000;
+
+// Microseconds that one decode step takes through `route`; the sum that find_route makes least.
+double route_cost_us(const Route& route, const std::vector<Candidate>& candidates);
+
+// UNAVAILABLE names the blocks that nobody serves; RESOURCE_EXHAUSTED those that only nodes without
+// enough free KV serve. Never uses a peer for two hops.
+absl::StatusOr<Route> find_route(const RouteRequest& request,
+                                 const std::vector<Candidate>& candidates);
+
+}  // namespace shoal::client

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// From logits to the next token. Order of the steps as in Hugging Face transformers: repetition
+// penalty (over prompt and output), temperature, top-k, top-p, min-p; then one draw by the inverse
+// distribution function. All in double and in a fixed order, so one seed gives the same tokens on
+// every machine that computes the same logits. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "client/random.h"
+
+namespace shoal::client {
+
+struct SamplingOptions {
+  bool greedy = true;               // the largest logit, the lowest id among equals
+  double temperature = 1.0;         // 0: greedy
+  std::int64_t top_k = 0;           // 0: off
+  double top_p = 1.0;               // 1: off
+  double min_p = 0.0;               // 0: off
+  double repetition_penalty = 1.0;  // 1: off
+};
+
+// INVALID_ARGUMENT names the option, its value and its range.
+absl::Status validate(const SamplingOptions& options);
+
+struct TokenProbability {
+  std::int32_t id = 0;
+  double probability = 0;
+};
+
+// What the draw is made from: the ids that pass every filter, with probabilities that sum to 1.
+// Greedy gives one id. `context`: the ids of prompt and output so far; those outside the vocabulary
+// are ignored.
+std::vector<TokenProbability> distribution(std::span<const float> logits,
+                                           std::span<const std::int32_t> context,
+                                           const SamplingOptions& options);
+
+class Sampler {
+ public:
+  // CHECKs validate(options).
+  Sampler(const SamplingOptions& options, std::uint64_t seed);
+  std::int32_t next(std::span<const float> logits, std::span<const std::int32_t> context);
+
+ private:
+  SamplingOptions options_;
+  Random random_;
+};
+
+}  // namespace shoal::client

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of `shoal status`.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "client/report.h"
+
+namespace shoal::client {
+namespace {
+
+constexpr std::uint32_t kMostColumns = 64;  // of the map: wider models share columns
+
+struct Map {
+  std::uint32_t block_count;
+  std::uint32_t per_column;
+  std::uint32_t columns() const { return (block_count + per_column - 1) / per_column; }
+};
+
+char symbol(proto::NodeState state) {
+  switch (state) {
+    case proto::NodeState::kOnline:
+      return '#';
+    case proto::NodeState::kJoining:
+      return 'j';
+    case proto::NodeState::kDraining:
+      return 'd';
+    case proto::NodeState::kOffline:
+      return '.';
+  }
+  return '?';
+}
+
+std::string row(const Map& map, const NodeView& node) {
+  std::string text(map.columns(), '.');
+  for (proto::BlockIndex b = node.span.begin; b < node.span.end; ++b) {
+    text[b / map.per_column] = symbol(node.state);
+  }
+  return text;
+}
+
+// How many nodes serve each column's least served block: '!' for none, '+' for ten or more.
+std::string counts(const Map& map, const SwarmView& view) {
+  std::vector<int> served(view.block_count, 0);
+  for (const NodeView& node : view.nodes) {
+    if (node.state != proto::NodeState::kOnline) continue;
+    for (proto::BlockIndex b = node.span.begin; b < node.span.end; ++b) ++served[b];
+  }
+  std::string text;
+  for (std::uint32_t column = 0; column < map.columns(); ++column) {
+    const auto begin = served.begin() + column * map.per_column;
+    const auto end = served.begin() + std::min((column + 1) * map.per_column, map.block_count);
+    const int least = *std::min_element(begin, end);
+    text += least == 0 ? '!' : least > 9 ? '+' : static_cast<char>('0' + least);
+  }
+  return text;
+}
+
+// Names are chosen by others: only what a terminal may show.
+std::string safe(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  return text;
+}
+
+std::string table(const SwarmView& view) {
+  Map map{view.block_count, 1};
+  map.per_column = (view.block_count + kMostColumns - 1) / kMostColumns;
+  const auto missing = view.missing();
+  std::string text = fmt::format("model {}  digest {}  {} blocks  {} {}\n", safe(view.model_name),
+                                 proto::short_name(view.model_digest), view.block_count,
+                                 view.nodes.size(), view.nodes.size() == 1 ? "node" : "nodes");
+  const std::size_t width = std::max<std::size_t>(map.columns(), 6);
+  text += fmt::format("  {:8}  {:{}}  {:>9}  {:8}  {:>8}  {:>8}  {:>5}  {}\n", "node", "blocks",
+                      width, "span", "state", "us/block", "free KV", "queue", "address");
+  for (const NodeView& node : view.nodes) {
+    std::string where = node.addresses.empty() ? "-" : proto::to_string(node.addresses.front());
+    if (!node.public_name.empty()) where += "  " + safe(node.public_name);
+    text += fmt::format("  {:8}  {:{}}  {:>9}  {:8}  {:>8}  {:>8}  {:>5}  {}\n",
+                        proto::short_name(node.peer), row(map, node), width,
+                        proto::to_string(node.span), std::string(proto::to_string(node.state)),
+                        node.block_step_us > 0 ? fmt::format("{:.0f}", node.block_step_us) : "-",
+                        node.free_kv_positions, node.queue_depth, where);
+  }
+  text += fmt::format(
+      "  {:8}  {:{}}  {}\n", "servers", counts(map, view), width,
+      missing.empty() ? "every block is served" : "nobody serves " + describe_blocks(missing));
+  if (map.per_column > 1) text += fmt::format("  (each column is {} blocks)\n", map.per_column);
+  return text;
+}
+
+}  // namespace
+
+std::string status_text(const std::vector<SwarmView>& views) {
+  std::string text;
+  for (const SwarmView& view : views) {
+    if (!text.empty()) text += "\n";
+    text += table(view);
+  }
+  return text.empty() ? "no node of this swarm serves a model\n" : text;
+}
+
+}  // namespace shoal::client

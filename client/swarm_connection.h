@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// A client's place in the swarm: the DHT in client mode on its own `net` thread, and the channels
+// to nodes. Owns both. Methods may be called from any thread but the net thread; they block up to
+// their deadlines.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "client/interrupt.h"
+#include "dht/identity.h"
+#include "dht/key.h"
+#include "dht/record.h"
+#include "dht/swarm_key.h"
+
+namespace shoal::net {
+class ChannelPool;
+class IoThread;
+}  // namespace shoal::net
+
+namespace shoal::client {
+
+struct JoinOptions {
+  std::vector<std::string> peers;  // HOST:PORT, at least one
+  dht::Identity identity = dht::Identity::generate();
+  std::optional<dht::SwarmKey> swarm_key;
+};
+
+class SwarmConnection {
+ public:
+  // UNAVAILABLE names the addresses when none of them answers.
+  static absl::StatusOr<std::unique_ptr<SwarmConnection>> join(JoinOptions options,
+                                                               const Interrupt& interrupt);
+  ~SwarmConnection();
+
+  dht::SwarmId swarm_id() const { return swarm_id_; }
+  absl::StatusOr<std::vector<dht::Record>> find(const dht::Key& key, const Interrupt& interrupt);
+
+  net::ChannelPool& channels();
+  net::IoThread& io();
+
+ private:
+  class Impl;
+  SwarmConnection();
+  std::unique_ptr<Impl> impl_;
+  dht::SwarmId swarm_id_;
+};
+
+}  // namespace shoal::client

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the DHT's records say about one model: its nodes, and the blocks that nobody serves. Pure
+// values and functions.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "dht/record.h"
+#include "proto/endpoint.h"
+#include "proto/types.h"
+
+namespace shoal::client {
+
+struct NodeView {
+  proto::PeerId peer;
+  std::string public_name;
+  std::vector<proto::Endpoint> addresses;
+  proto::Span span;
+  proto::NodeState state = proto::NodeState::kOffline;
+  std::string compute;
+  double block_step_us = 0;  // 0: not measured
+  std::uint32_t free_kv_positions = 0;
+  std::uint32_t queue_depth = 0;
+};
+
+struct SwarmView {
+  proto::Digest model_digest;
+  std::string model_name;
+  std::uint32_t block_count = 0;
+  std::vector<NodeView> nodes;  // by span, then peer
+
+  // Blocks that no node with state online serves, as maximal spans.
+  std::vector<proto::Span> missing() const;
+};
+
+// One view per model. Records of another major version, or that contradict the others about the
+// number of blocks, are left out.
+std::vector<SwarmView> views_of(const std::vector<dht::Record>& records);
+// The view of one model; without nodes when no record names it.
+SwarmView view_of(const std::vector<dht::Record>& records, const proto::Digest& model,
+                  std::uint32_t block_count);
+
+// "block 5" or "blocks 5..7 and 12"; people count both ends in.
+std::string describe_blocks(const std::vector<proto::Span>& spans);
+
+// Why nothing in the swarm serves this model: names what it serves instead, with digests.
+absl::Status model_not_served(const std::vector<SwarmView>& others, const proto::Digest& model,
+                              const std::string& directory);
+
+}  // namespace shoal::client

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// An endpoint as bytes on the wire: 4 or 16 bytes of address, then the port, big endian. Pure
+// functions.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "proto/endpoint.h"
+
+namespace shoal::dht {
+
+std::string encode_address(const proto::Endpoint& endpoint);
+// nullopt for other sizes, port 0, unspecified or multicast addresses, and IPv4 written as IPv6.
+std::optional<proto::Endpoint> decode_address(std::string_view bytes);
+
+// Whether one can send to it: what decode_address() accepts.
+bool is_usable(const proto::Endpoint& endpoint);
+
+}  // namespace shoal::dht

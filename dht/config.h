@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every number of the DHT core with its reason. The defaults are what programs run; tests turn
+// single ones.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+
+#include "dht/swarm_key.h"
+#include "dht/time.h"
+
+namespace shoal::dht {
+
+struct LookupConfig {
+  std::size_t k = 20;  // contacts that an answer carries, and the width of a lookup; as libp2p
+  std::size_t alpha =
+      8;  // requests in parallel: three hops in three round trips even with dead peers
+  std::size_t beta = 3;     // stop when the 3 closest answered: their union is the answer
+  bool exhaustive = false;  // instead ask all k closest: joining, and publishing in a small swarm
+  std::size_t max_candidates =
+      256;  // far ones are dropped: an answer of 20 contacts cannot grow us without end
+};
+
+struct SessionConfig {
+  std::size_t max_sessions = 2048;    // least recently used goes first; 300 bytes each
+  std::size_t max_pending = 512;      // handshakes under way; a lookup needs at most 8
+  std::size_t max_queue = 8;          // messages waiting for one handshake
+  Duration pending_ttl = seconds(5);  // beyond every request's hard time-out
+  Duration hello_interval =
+      milliseconds(100);              // a second send to a silent peer says hello again, not sooner
+  Duration cookie_ttl = seconds(10);  // from challenge to handshake: one round trip and slack
+  std::size_t max_used_cookies = 4096;  // one per completed handshake within cookie_ttl
+  std::size_t max_seen_nonces = 8192;  // authentic first packets remembered against replay: 200 KiB
+};
+
+struct RoutingConfig {
+  std::size_t k = 20;
+  std::size_t max_replacements = 10;        // per bucket, as geth
+  int max_failures = 2;                     // unanswered in a row: out
+  Duration check_unverified = seconds(10);  // has only asked us so far, or failed once
+  Duration check_small = seconds(15);  // a table of at most k: small swarms notice departures soon
+  Duration check_verified = seconds(60);
+};
+
+struct RequestConfig {
+  std::size_t max_in_flight = 4096;  // 64 operations with all their requests and stores
+  Duration soft_min =
+      milliseconds(150);  // soft time-out = clamp(2 x p95 RTT): opens one more request
+  Duration soft_max = milliseconds(500);
+  Duration hard = seconds(3);  // late answers are accepted up to here
+};
+
+struct StoreConfig {
+  std::size_t max_records = 20'000;  // 400 bytes each: 8 MiB
+  std::size_t max_index_keys =
+      65'536;  // block keys of all models together: 200 models of 300 blocks
+  std::size_t max_remembered = 20'000;  // subjects whose record expired here
+  Duration remember = minutes(10);      // so long no replica can bring an expired sequence back
+};
+
+struct KademliaConfig {
+  bool client_mode = false;
+  std::optional<SwarmKey> swarm_key;
+  LookupConfig lookup;
+  SessionConfig sessions;
+  RoutingConfig routing;
+  RequestConfig requests;
+  StoreConfig store;
+  std::size_t replicas = 8;  // of a record when the swarm is larger than k; else every peer
+  std::size_t handover_rank =
+      3;  // a newcomer is served by the 3 holders closest to it, if one fails
+  std::size_t max_operations = 64;  // active at once; others wait
+  std::size_t max_waiting = 4096;   // operations that wait; beyond, they end at once without peers
+  std::size_t max_publish_lookups =
+      8;                             // of one publish at once: one key per block, hundreds in all
+  std::size_t max_handovers = 4096;  // replicas waiting to be handed over
+  std::size_t max_handovers_in_flight = 32;
+  std::size_t max_found_records = 4096;  // of one find
+  std::size_t max_paging_peers = 3;      // replicas whose further pages one find reads
+  std::size_t max_bootstraps = 16;       // addresses per bootstrap call that are used
+  Duration bootstrap_retry = milliseconds(400);
+  Duration refresh_small = seconds(30);  // self-lookup while the table has at most k contacts
+  Duration refresh_large = seconds(60);  // one bucket at a time
+  Duration rebootstrap_small =
+      seconds(15);  // ask absent bootstrap addresses again: they may have returned
+  Duration rebootstrap_large = minutes(5);
+};
+
+}  // namespace shoal::dht

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dht/identity.h"
+
+#include <sodium.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "dht/secret_file.h"
+#include "dht/sodium.h"
+
+namespace shoal::dht {
+namespace {
+
+constexpr std::string_view kWhat = "identity";
+
+std::string joined(std::string_view domain, std::string_view message) {
+  std::string text;
+  text.reserve(domain.size() + message.size());
+  text += domain;
+  text += message;
+  return text;
+}
+
+absl::StatusOr<std::array<std::uint8_t, 32>> parse_seed(const std::string& path,
+                                                        std::string contents) {
+  while (!contents.empty() && (contents.back() == '\n' || contents.back() == '\r'))
+    contents.pop_back();
+  const std::optional<std::string> raw = proto::unhex(contents);
+  sodium_memzero(contents.data(), contents.size());
+  if (!raw || raw->size() != 32) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path,
+                     " is not an identity file (64 hex digits): name another file, or remove it to "
+                     "get a new identity"));
+  }
+  std::array<std::uint8_t, 32> seed;
+  std::copy(raw->begin(), raw->end(), seed.begin());
+  return seed;
+}
+
+}  // namespace
+
+proto::PeerId peer_id_of(const PublicKey& key) {
+  proto::PeerId id;
+  id.bytes = sha256(key.to_bytes());
+  return id;
+}
+
+Identity Identity::from_seed(std::span<const std::uint8_t, 32> seed) {
+  ensure_sodium();
+  Identity identity;
+  crypto_sign_seed_keypair(identity.public_key_.bytes.data(), identity.secret_.data(), seed.data());
+  identity.peer_id_ = peer_id_of(identity.public_key_);
+  return identity;
+}
+
+Identity Identity::generate() {
+  ensure_sodium();
+  std::array<std::uint8_t, 32> seed;
+  randombytes_buf(seed.data(), seed.size());
+  Identity identity = from_seed(seed);
+  sodium_memzero(seed.data(), seed.size());
+  return identity;
+}
+
+absl::StatusOr<Identity> Identity::load_or_create(const std::string& path) {
+  absl::StatusOr<std::string> contents = read_secret_file(path, kWhat);
+  if (absl::IsNotFound(contents.status())) {
+    const Identity fresh = generate();
+    const absl::Status created = create_secret_file(path, kWhat, proto::hex(fresh.seed()) + "\n");
+    if (created.ok()) return fresh;
+    if (!absl::IsAlreadyExists(created)) return created;
+    contents = read_secret_file(path, kWhat);  // another process was faster: share its identity
+  }
+  if (!contents.ok()) return contents.status();
+  const auto seed = parse_seed(path, *std::move(contents));
+  if (!seed.ok()) return seed.status();
+  return from_seed(*seed);
+}
+
+Signature Identity::sign(std::string_view domain, std::string_view message) const {
+  const std::string text = joined(domain, message);
+  Signature signature;
+  crypto_sign_detached(signature.bytes.data(), nullptr, as_bytes(text), text.size(),
+                       secret_.data());
+  return signature;
+}
+
+bool verify(const PublicKey& key, std::string_view domain, std::string_view message,
+            const Signature& signature) {
+  ensure_sodium();
+  const std::string text = joined(domain, message);
+  return crypto_sign_verify_detached(signature.bytes.data(), as_bytes(text), text.size(),
+                                     key.bytes.data()) == 0;
+}
+
+}  // namespace shoal::dht

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dht/kademlia.h"
+
+#include <algorithm>
+
+#include "kernels/check.h"
+
+namespace shoal::dht {
+namespace {
+
+bool is_answer(const wire::DhtMessage& message) {
+  return message.has_pong() || message.has_found() || message.has_stored();
+}
+
+}  // namespace
+
+Kademlia::Kademlia(KademliaConfig config, const Identity& self, const Random::Seed& seed,
+                   TimePoint now)
+    : config_(std::move(config)),
+      self_(self),
+      swarm_(config_.swarm_key ? swarm_id_of(*config_.swarm_key) : SwarmId{}),
+      random_(seed),
+      sessions_(self_, config_.swarm_key, config_.sessions, config_.client_mode, random_),
+      table_(self_.peer_id(), config_.routing, random_),
+      requests_(config_.requests, random_),
+      store_(swarm_, config_.store),
+      next_refresh_(now + config_.refresh_small),
+      next_revisit_(now + config_.rebootstrap_small) {}
+
+void Kademlia::handle_datagram(std::string_view bytes, const proto::Endpoint& from, TimePoint now) {
+  ++datagrams_in_;
+  if (const auto delivery = sessions_.receive(bytes, from, now)) deliver(*delivery, now);
+  settle(now);
+}
+
+void Kademlia::deliver(const Sessions::Delivery& delivery, TimePoint now) {
+  wire::DhtMessage message;
+  if (!message.ParseFromString(delivery.message)) {
+    ++malformed_;
+    return;
+  }
+  if (is_answer(message)) return on_answer(delivery.from, message, now);
+  if (config_.client_mode || message.body_case() == wire::DhtMessage::BODY_NOT_SET) {
+    ++malformed_;
+    return;
+  }
+  if (!message.client_mode()) {
+    if (delivery.new_session) table_.greeted(delivery.from.peer, false);
+    table_.heard(delivery.from, false, now);
+  }
+  answer(delivery.from, message, now);
+  // After the answer, which the peer waits for.
+  if (!message.client_mode()) greet_newcomer(delivery.from, now);
+}
+
+void Kademlia::greet_newcomer(const Contact& contact, TimePoint now) {
+  const RoutingTable::Entry* entry = table_.find(contact.peer);
+  if (entry == nullptr || entry->greeted) return;
+  table_.greeted(contact.peer, true);
+  if (table_.size() == 1) next_refresh_ = std::min(next_refresh_, now + milliseconds(100));
+  queue_handovers(contact, now);
+}
+
+bool Kademlia::request(const Contact& to, wire::DhtMessage message, Purpose purpose, int resends,
+                       TimePoint now) {
+  Requests::Request request;
+  request.id = requests_.new_id();
+  request.to = to;
+  request.purpose = purpose;
+  request.resends = resends;
+  request.handshake = !sessions_.has_session(to);
+  message.set_request_id(request.id);
+  message.set_client_mode(config_.client_mode);
+  request.bytes = message.SerializeAsString();
+  CHECK(request.bytes.size() <= kMaxRequestBytes) << request.bytes.size();
+  std::string bytes = request.bytes;
+  if (!requests_.add(std::move(request), now)) return false;
+  sessions_.send(to, std::move(bytes), now);
+  return true;
+}
+
+void Kademlia::send(const Contact& to, wire::DhtMessage message, TimePoint now) {
+  std::string bytes = message.SerializeAsString();
+  CHECK(bytes.size() <= kMaxAnswerBytes) << bytes.size();
+  sessions_.send(to, std::move(bytes), now);
+}
+
+void Kademlia::resend_lost(TimePoint now) {
+  while (const auto contact = sessions_.poll_lost()) {
+    table_.greeted(contact->peer, false);  // it restarted: its records are gone
+    for (const Requests::Request& request : requests_.to(*contact))
+      sessions_.send(*contact, request.bytes, now);
+  }
+}
+
+void Kademlia::handle_timeout(TimePoint now) {
+  while (const auto due = requests_.poll_due(now)) on_due(*due, now);
+  store_.expire(now);
+  try_bootstraps(now);
+  check_contacts(now);
+  refresh(now);
+  revisit_bootstraps(now);
+  settle(now);
+}
+
+void Kademlia::on_due(const Requests::Due& due, TimePoint now) {
+  const Requests::Request& request = due.request;
+  const proto::PeerId& peer = request.to.peer;
+  const auto resend = [&] {
+    requests_.resend(request.id, now);
+    sessions_.send(request.to, request.bytes, now);
+  };
+  if (due.failed) {
+    table_.failed(peer, now);
+  } else {
+    table_.overdue(peer);
+  }
+  const auto operation = operations_.find(request.purpose.operation);
+  switch (request.purpose.kind) {
+    case Purpose::Kind::kLookup:
+      if (operation == operations_.end()) return;
+      if (due.failed) {
+        operation->second.lookup->on_failure(peer);
+      } else if (!operation->second.lookup->on_slow(peer)) {
+        return resend();
+      }
+      return advance(request.purpose.operation, now);
+    case Purpose::Kind::kPage:
+      if (!due.failed && request.resends > 0) return resend();
+      if (operation == operations_.end()) return;
+      operation->second.open_pages.erase(peer);
+      return advance(request.purpose.operation, now);
+    case Purpose::Kind::kStore:
+      if (!due.failed && request.resends > 0) return resend();
+      return on_stored(request.purpose.operation, peer, false, now);
+    case Purpose::Kind::kHandover:
+      if (!due.failed && request.resends > 0) return resend();
+      if (due.failed) --handovers_in_flight_;
+      return;
+    case Purpose::Kind::kPing:
+    case Purpose::Kind::kBootstrap:
+      if (!due.failed && request.resends > 0) resend();
+      return;
+  }
+}
+
+void Kademlia::check_contacts(TimePoint now) {
+  for (const Contact& contact : table_.due(now)) {
+    table_.checking(contact.peer, now);
+    wire::DhtMessage message;
+    message.mutable_ping();
+    request(contact, std::move(message), {Purpose::Kind::kPing}, 1, now);
+  }
+}
+
+void Kademlia::refresh(TimePoint now) {
+  if (now < next_refresh_) return;
+  const bool small = table_.size() <= config_.routing.k;
+  const Duration interval = small ? config_.refresh_small : config_.refresh_large;
+  next_refresh_ = now + Duration(static_cast<std::int64_t>(static_cast<double>(interval.count()) *
+                                                           (0.8 + 0.4 * random_.unit())));
+  if (table_.size() == 0) return;
+  Key target = key_of(self_.peer_id());
+  const bool own = small || random_.below(8) == 0;
+  if (!own) {
+    // A random id that shares exactly `bit` leading bits with ours.
+    const auto bit = static_cast<std::size_t>(
+        random_.below(static_cast<std::uint64_t>(table_.deepest_bucket()) + 1));
+    Key other{random_.bytes<32>()};
+    for (std::size_t i = 0; i <= bit && i < 256; ++i) {
+      const auto mask = static_cast<std::uint8_t>(0x80 >> i % 8);
+      std::uint8_t& byte = other.bytes[i / 8];
+      const bool ours = (target.bytes[i / 8] & mask) != 0;
+      const bool want = i == bit ? !ours : ours;
+      byte = static_cast<std::uint8_t>(want ? byte | mask : byte & ~mask);
+    }
+    target = other;
+  }
+  start(Operation::Kind::kRefresh, target, own, now);
+}
+
+void Kademlia::settle(TimePoint now) {
+  resend_lost(now);
+  pump_handovers(now);
+  while (active_ < config_.max_operations && !waiting_.empty()) {
+    const OperationId id = waiting_.front();
+    waiting_.pop_front();
+    if (operations_.contains(id)) activate(id, now);
+  }
+}
+
+std::optional<TimePoint> Kademlia::next_timeout() const {
+  std::optional<TimePoint> result;
+  const auto consider = [&](std::optional<TimePoint> when) {
+    if (when && (!result || *when < *result)) result = when;
+  };
+  consider(requests_.next_timeout());
+  consider(table_.next_check());
+  consider(store_.next_expiry());
+  for (const auto& [id, bootstrap] : bootstraps_) {
+    if (!bootstrap.answered) consider(std::min(bootstrap.next_try, bootstrap.deadline));
+  }
+  if (table_.size() > 0) consider(next_refresh_);
+  if (!bootstrap_endpoints_.empty()) consider(next_revisit_);
+  return result;
+}
+
+std::optional<Datagram> Kademlia::poll_transmit() {
+  std::optional<Datagram> datagram = sessions_.poll_transmit();
+  if (datagram) ++datagrams_out_;
+  return datagram;
+}
+
+std::optional<Event> Kademlia::poll_event() {
+  if (events_.empty()) return std::nullopt;
+  Event event = std::move(events_.front());
+  events_.pop_front();
+  return event;
+}
+
+void Kademlia::emit(Event event) { events_.push_back(std::move(event)); }
+
+KademliaStats Kademlia::stats() const {
+  KademliaStats stats;
+  stats.contacts = table_.size();
+  stats.verified_contacts = table_.verified();
+  stats.records = store_.size();
+  stats.sessions = sessions_.session_count();
+  stats.in_flight = requests_.size();
+  stats.operations = operations_.size() + publishes_.size() + bootstraps_.size();
+  stats.estimated_peers = table_.estimated_peers() - (config_.client_mode ? 1 : 0);
+  stats.datagrams_in = datagrams_in_;
+  stats.datagrams_out = datagrams_out_;
+  stats.datagrams_dropped = sessions_.dropped() + malformed_;
+  return stats;
+}
+
+}  // namespace shoal::dht

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// The DHT protocol of one participant. No sockets, no clock, no threads, no global randomness:
+// datagrams and time come in; datagrams and events come out. After any call, drain poll_transmit()
+// and poll_event(), and set a timer to next_timeout(). One thread at a time. Implements
+// docs/protocol-dht.md; every table is bounded by KademliaConfig.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <vector>
+
+#include "dht/config.h"
+#include "dht/contact.h"
+#include "dht/lookup.h"
+#include "dht/record_store.h"
+#include "dht/requests.h"
+#include "dht/routing_table.h"
+#include "dht/session.h"
+#include "proto/dht.pb.h"
+
+namespace shoal::dht {
+
+using OperationId = std::uint64_t;
+
+// The end of an operation.
+struct Event {
+  enum class Kind { kBootstrapDone, kFindDone, kPublishDone };
+  Kind kind = Kind::kFindDone;
+  OperationId id = 0;
+  bool ok = false;              // bootstrap: somebody answered, and the own neighbourhood is known
+  std::vector<Record> records;  // find: live ones, one per subject
+  std::size_t answered = 0;     // find: peers whose answer is in it
+  int replicas = 0;             // publish: of the least-replicated key, not counting ourselves
+};
+
+struct KademliaStats {
+  std::size_t contacts = 0, verified_contacts = 0, records = 0, sessions = 0, in_flight = 0,
+              operations = 0;
+  double estimated_peers = 0;
+  std::uint64_t datagrams_in = 0, datagrams_out = 0, datagrams_dropped = 0;
+};
+
+class Kademlia {
+ public:
+  Kademlia(KademliaConfig config, const Identity& self, const Random::Seed& seed, TimePoint now);
+  Kademlia(const Kademlia&) = delete;
+  Kademlia& operator=(const Kademlia&) = delete;
+
+  void handle_datagram(std::string_view bytes, const proto::Endpoint& from, TimePoint now);
+  void handle_timeout(TimePoint now);
+  std::optional<TimePoint> next_timeout() const;  // when handle_timeout() is due
+  std::optional<Datagram> poll_transmit();
+  std::optional<Event> poll_event();
+
+  // Each ends in one event with the returned id.
+  OperationId bootstrap(std::vector<proto::Endpoint> peers, Duration timeout, TimePoint now);
+  OperationId find(const Key& key, TimePoint now);
+  OperationId publish(const wire::SignedRecord& record, std::vector<Key> keys, TimePoint now);
+
+  const SwarmId& swarm_id() const { return swarm_; }
+  const RoutingTable& table() const { return table_; }
+  const RecordStore& store() const { return store_; }
+  KademliaStats stats() const;
+
+ private:
+  struct Publish;
+  struct Operation {
+    enum class Kind { kJoin, kRefresh, kFind, kPublish } kind = Kind::kRefresh;
+    OperationId id = 0;
+    std::optional<Lookup> lookup;
+    bool want_records = false;
+    // kFind
+    std::map<proto::PeerId, std::pair<wire::SignedRecord, Record>> found;
+    std::set<proto::PeerId> open_pages;  // peers whose next page is awaited
+    std::size_t paged_peers = 0;
+    std::size_t answers = 0;
+    // kPublish: one lookup of the publish it belongs to
+    std::shared_ptr<Publish> publish;
+    std::vector<std::size_t> key_indexes;
+  };
+  struct Bootstrap {
+    OperationId id = 0;
+    std::vector<proto::Endpoint> peers;
+    TimePoint deadline, next_try;
+    bool answered = false;
+  };
+  struct HandoverJob {
+    Contact to;
+    proto::PeerId subject;
+  };
+
+  // kademlia.cc: traffic and time
+  void deliver(const Sessions::Delivery& delivery, TimePoint now);
+  void greet_newcomer(const Contact& contact, TimePoint now);
+  void resend_lost(TimePoint now);
+  void on_due(const Requests::Due& due, TimePoint now);
+  void check_contacts(TimePoint now);
+  void refresh(TimePoint now);
+  void emit(Event event);
+  void settle(TimePoint now);  // to run at the end of every entry point
+  bool request(const Contact& to, wire::DhtMessage message, Purpose purpose, int resends,
+               TimePoint now);
+  void send(const Contact& to, wire::DhtMessage message, TimePoint now);
+
+  // kademlia_answers.cc: what others ask of us
+  void answer(const Contact& from, const wire::DhtMessage& message, TimePoint now);
+  void answer_find(const Contact& from, const wire::Find& find, wire::DhtMessage& reply,
+                   TimePoint now);
+  void answer_store(const Contact& from, const wire::Store& store, wire::DhtMessage& reply,
+                    TimePoint now);
+
+  // kademlia_operations.cc: what we ask of others
+  void on_answer(const Contact& from, const wire::DhtMessage& message, TimePoint now);
+  void on_found(const Contact& from, Operation& operation, const wire::Found& found,
+                std::uint32_t cursor, TimePoint now);
+  void merge(Operation& operation, const wire::StoredRecord& stored);
+  Operation& start(Operation::Kind kind, const Key& target, bool exhaustive, TimePoint now);
+  void activate(OperationId id, TimePoint now);
+  void advance(OperationId id, TimePoint now);
+  void finish(OperationId id, TimePoint now);
+  wire::DhtMessage find_message(const Key& target, bool want_records, std::uint32_t cursor) const;
+
+  // kademlia_publish.cc: replicas
+  void continue_publish(const std::shared_ptr<Publish>& publish, TimePoint now);
+  void store_at(const std::shared_ptr<Publish>& publish,
+                const std::vector<std::size_t>& key_indexes, const std::vector<Contact>& peers,
+                TimePoint now);
+  void on_stored(OperationId publish_id, const proto::PeerId& peer, bool accepted, TimePoint now);
+  void queue_handovers(const Contact& to, TimePoint now);
+  void pump_handovers(TimePoint now);
+
+  // kademlia_bootstrap.cc
+  void try_bootstraps(TimePoint now);
+  void on_bootstrap_answer(OperationId id, const Contact& from, const wire::Found& found,
+                           TimePoint now);
+  void finish_bootstrap(OperationId id, bool ok);
+  void revisit_bootstraps(TimePoint now);
+
+  const KademliaConfig config_;
+  const Identity self_;
+  const SwarmId swarm_;
+  Random random_;
+  Sessions sessions_;
+  RoutingTable table_;
+  Requests requests_;
+  RecordStore store_;
+
+  OperationId next_operation_ = 1;
+  std::map<OperationId, Operation> operations_;
+  std::deque<OperationId> waiting_;  // of operations_, not started yet
+  std::size_t active_ = 0;
+  std::map<OperationId, std::shared_ptr<Publish>> publishes_;
+  std::map<OperationId, Bootstrap> bootstraps_;
+  std::map<OperationId, OperationId> joins_;  // join lookup -> bootstrap
+  std::set<proto::Endpoint> bootstrap_endpoints_;
+  std::deque<HandoverJob> handovers_;
+  std::size_t handovers_in_flight_ = 0;
+
+  TimePoint next_refresh_;
+  TimePoint next_revisit_;
+  std::deque<Event> events_;
+  std::uint64_t datagrams_in_ = 0, datagrams_out_ = 0, malformed_ = 0;
+};
+
+}  // namespace shoal::dht

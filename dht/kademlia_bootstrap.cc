@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// Joining: from an address alone to the own neighbourhood, and back again when everybody was lost.
+#include <algorithm>
+
+#include "dht/address.h"
+#include "dht/kademlia.h"
+
+namespace shoal::dht {
+namespace {
+
+// Addresses remembered over all bootstrap calls.
+constexpr std::size_t kMaxRemembered = 64;
+
+}  // namespace
+
+OperationId Kademlia::bootstrap(std::vector<proto::Endpoint> peers, Duration timeout,
+                                TimePoint now) {
+  Bootstrap bootstrap;
+  bootstrap.id = next_operation_++;
+  std::erase_if(peers, [](const proto::Endpoint& peer) { return !is_usable(peer); });
+  if (peers.size() > config_.max_bootstraps) peers.resize(config_.max_bootstraps);
+  for (const proto::Endpoint& peer : peers) {
+    if (bootstrap_endpoints_.size() < kMaxRemembered) bootstrap_endpoints_.insert(peer);
+  }
+  bootstrap.peers = std::move(peers);
+  bootstrap.next_try = now;
+  bootstrap.deadline = bootstrap.peers.empty() ? now : now + timeout;
+  const OperationId id = bootstrap.id;
+  bootstraps_[id] = std::move(bootstrap);
+  try_bootstraps(now);
+  settle(now);
+  return id;
+}
+
+void Kademlia::try_bootstraps(TimePoint now) {
+  std::vector<OperationId> failed;
+  for (auto& [id, bootstrap] : bootstraps_) {
+    if (bootstrap.answered) continue;
+    if (now >= bootstrap.deadline) {
+      failed.push_back(id);
+      continue;
+    }
+    if (now < bootstrap.next_try) continue;
+    bootstrap.next_try = now + config_.bootstrap_retry;
+    for (const proto::Endpoint& peer : bootstrap.peers) {
+      const Contact to{{}, peer};
+      bool open = false;
+      for (const Requests::Request& request : requests_.to(to)) {
+        if (request.purpose.kind != Purpose::Kind::kBootstrap || request.purpose.operation != id)
+          continue;
+        sessions_.send(to, request.bytes,
+                       now);  // the same question: one more datagram, not one more answer to await
+        open = true;
+      }
+      if (!open) {
+        request(to, find_message(key_of(self_.peer_id()), false, 0),
+                {Purpose::Kind::kBootstrap, id}, 0, now);
+      }
+    }
+  }
+  for (const OperationId id : failed) finish_bootstrap(id, false);
+}
+
+void Kademlia::on_bootstrap_answer(OperationId id, const Contact& from, const wire::Found& found,
+                                   TimePoint now) {
+  const auto it = bootstraps_.find(id);
+  if (it == bootstraps_.end()) return;
+  if (!it->second.answered) {
+    it->second.answered = true;
+    Operation& join = start(Operation::Kind::kJoin, key_of(self_.peer_id()), true, now);
+    joins_[join.id] = id;
+  }
+  // What this answer says saves the lookup its first question; a second bootstrap address widens
+  // it.
+  for (const auto& [join, bootstrap] : joins_) {
+    if (bootstrap != id) continue;
+    Operation& operation = operations_.at(join);
+    operation.lookup->add(from);
+    operation.lookup->on_answer(from.peer);
+    on_found(from, operation, found, 0, now);
+    if (std::find(waiting_.begin(), waiting_.end(), join) == waiting_.end()) {
+      advance(join, now);
+      return;  // it may have ended, and joins_ changed
+    }
+  }
+}
+
+void Kademlia::finish_bootstrap(OperationId id, bool ok) {
+  bootstraps_.erase(id);
+  Event done;
+  done.kind = Event::Kind::kBootstrapDone;
+  done.id = id;
+  done.ok = ok;
+  emit(std::move(done));
+}
+
+void Kademlia::revisit_bootstraps(TimePoint now) {
+  if (now < next_revisit_) return;
+  const Duration interval =
+      table_.size() <= config_.routing.k ? config_.rebootstrap_small : config_.rebootstrap_large;
+  next_revisit_ = now + Duration(static_cast<std::int64_t>(static_cast<double>(interval.count()) *
+                                                           (0.8 + 0.4 * random_.unit())));
+  std::set<proto::Endpoint> present;
+  for (const RoutingTable::Entry& entry : table_.closest(key_of(self_.peer_id()), table_.size())) {
+    present.insert(entry.contact.endpoint);
+  }
+  for (const proto::Endpoint& endpoint : bootstrap_endpoints_) {
+    if (present.contains(endpoint)) continue;
+    request({{}, endpoint}, find_message(key_of(self_.peer_id()), false, 0), {Purpose::Kind::kPing},
+            1, now);
+  }
+}
+
+}  // namespace shoal::dht

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests in flight: their ids, deadlines and what they were for. Value class, no clock, no I/O,
+// bounded. A request first becomes overdue (soft: the caller may send it again), then fails (hard);
+// answers count until then.
+#pragma once
+
+#include <array>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "dht/config.h"
+#include "dht/contact.h"
+#include "dht/random.h"
+
+namespace shoal::dht {
+
+struct Purpose {
+  enum class Kind { kPing, kLookup, kPage, kStore, kHandover, kBootstrap };
+  Kind kind = Kind::kPing;
+  std::uint64_t operation = 0;
+  std::uint32_t cursor = 0;  // kPage: the page asked for
+};
+
+class Requests {
+ public:
+  struct Request {
+    std::uint64_t id = 0;
+    Contact to;  // peer all zero when only the address is known
+    Purpose purpose;
+    std::string bytes;
+    int resends = 0;    // how often it is sent again when overdue, without asking anybody
+    bool slow = false;  // has been overdue
+    bool handshake =
+        false;            // had no session when it was sent: its first answer takes two round trips
+    bool resent = false;  // its answer says nothing about the round trip
+    TimePoint sent, hard, next;
+  };
+
+  Requests(const RequestConfig& config, Random& random);
+
+  std::uint64_t new_id();
+  // False when the table is full.
+  bool add(Request request, TimePoint now);
+  // The request that an answer from `from` belongs to, removed; nullopt if there is none.
+  std::optional<Request> take(std::uint64_t id, const Contact& from, TimePoint now);
+
+  struct Due {
+    Request request;
+    bool failed = false;  // else overdue, for the first time or again
+  };
+  std::optional<Due> poll_due(TimePoint now);
+  void resend(std::uint64_t id, TimePoint now);  // the caller sent it again
+  std::vector<Request> to(const Contact& contact) const;
+
+  std::optional<TimePoint> next_timeout() const;
+  Duration soft_timeout() const;
+  std::size_t size() const { return requests_.size(); }
+
+ private:
+  void set_next(Request& request, TimePoint when);
+
+  const RequestConfig config_;
+  Random random_;
+  std::map<std::uint64_t, Request> requests_;
+  std::set<std::pair<TimePoint, std::uint64_t>> deadlines_;
+  std::array<Duration, 32> round_trips_{};  // the latest; p95 of them sets the soft time-out
+  std::size_t samples_ = 0;
+};
+
+}  // namespace shoal::dht

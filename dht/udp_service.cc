@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dht/udp_service.h"
+
+#include <array>
+#include <boost/asio/ip/udp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "dht/kademlia.h"
+#include "dht/udp_socket.h"
+#include "proto/limits.h"
+
+namespace shoal::dht {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::udp;
+
+// Datagrams taken per wake-up before timers and others have their turn.
+constexpr int kReceiveBatch = 64;
+// A receive error that does not pass (it should not exist) must not spin.
+constexpr auto kErrorPause = std::chrono::milliseconds(20);
+
+TimePoint steady_now() { return TimePoint(std::chrono::steady_clock::now().time_since_epoch()); }
+
+// What the pending handlers hold on to: it outlives the service until the last of them has run.
+class Shell : public std::enable_shared_from_this<Shell> {
+ public:
+  Shell(udp::socket socket, const Identity& identity, const UdpServiceOptions& options)
+      : socket_(std::move(socket)),
+        timer_(socket_.get_executor()),
+        pause_(socket_.get_executor()),
+        v6_(!options.listen.is_v4()),
+        core_(config_of(options), identity, Random::from_system().bytes<Random::kSeedBytes>(),
+              steady_now()) {
+    boost::system::error_code ignored;
+    local_ = from_asio(socket_.local_endpoint(ignored));
+  }
+
+  void run() { receive(); }
+
+  void close() {
+    closed_ = true;
+    boost::system::error_code ignored;
+    socket_.close(ignored);
+    timer_.cancel();
+    pause_.cancel();
+    bootstraps_.clear();
+    finds_.clear();
+    publishes_.clear();
+  }
+
+  const proto::Endpoint& local() const { return local_; }
+  Kademlia& core() { return core_; }
+
+  void bootstrap(std::vector<proto::Endpoint> peers, std::uint32_t timeout_ms,
+                 std::function<void(absl::Status)> done) {
+    std::string names = absl::StrJoin(
+        peers, ", ",
+        [](std::string* out, const proto::Endpoint& peer) { *out += proto::to_string(peer); });
+    const OperationId id =
+        core_.bootstrap(std::move(peers), milliseconds(timeout_ms), steady_now());
+    bootstraps_[id] = {std::move(done), std::move(names), timeout_ms};
+    flush();
+  }
+  void find(const Key& key, std::function<void(std::vector<Record>)> done) {
+    finds_[core_.find(key, steady_now())] = std::move(done);
+    flush();
+  }
+  void publish(const wire::SignedRecord& record, std::vector<Key> keys,
+               std::function<void(int)> done) {
+    publishes_[core_.publish(record, std::move(keys), steady_now())] = std::move(done);
+    flush();
+  }
+
+ private:
+  struct BootstrapWait {
+    std::function<void(absl::Status)> done;
+    std::string names;
+    std::uint32_t timeout_ms = 0;
+  };
+
+  static KademliaConfig config_of(const UdpServiceOptions& options) {
+    KademliaConfig config;
+    config.client_mode = options.client_mode;
+    config.swarm_key = options.swarm_key;
+    return config;
+  }
+
+  void receive() {
+    socket_.async_wait(udp::socket::wait_read,
+                       [self = shared_from_this()](const boost::system::error_code& error) {
+                         if (self->closed_) return;
+                         if (error) return self->pause();
+                         self->drain();
+                       });
+  }
+
+  void drain() {
+    for (int i = 0; i < kReceiveBatch; ++i) {
+      udp::endpoint from;
+      boost::system::error_code error;
+      const std::size_t size = socket_.receive_from(asio::buffer(buffer_), from, 0, error);
+      if (error == asio::error::would_block) break;
+      if (error) continue;  // e.g. an ICMP error of an earlier send: consumed by this call
+      const std::string_view bytes(reinterpret_cast<const char*>(buffer_.data()), size);
+      core_.handle_datagram(bytes, from_asio(from), steady_now());
+    }
+    finish();
+    if (!closed_) receive();
+  }
+
+  void pause() {
+    pause_.expires_after(kErrorPause);
+    pause_.async_wait([self = shared_from_this()](const boost::system::error_code&) {
+      if (!self->closed_) self->receive();
+    });
+  }
+
+  // Sends what is due and sets the timer; callbacks come from the io_context.
+  void flush() {
+    transmit();
+    arm();
+    asio::post(socket_.get_executor(), [self = shared_from_this()] {
+      if (!self->closed_) self->finish();
+    });
+  }
+
+  void finish() {
+    transmit();
+    // A callback may start operations, or destroy the service.
+    while (!closed_) {
+      std::optional<Event> event = core_.poll_event();
+      if (!event) break;
+      call(*event);
+    }
+    if (closed_) return;
+    transmit();
+    arm();
+  }
+
+  void call(Event& event) {
+    switch (event.kind) {
+      case Event::Kind::kBootstrapDone:
+        return call_bootstrap(event);
+      case Event::Kind::kFindDone: {
+        auto node = finds_.extract(event.id);
+        if (!node.empty() && node.mapped()) node.mapped()(std::move(event.records));
+        return;
+      }
+      case Event::Kind::kPublishDone: {
+        auto node = publishes_.extract(event.id);
+        if (!node.empty() && node.mapped()) node.mapped()(event.replicas);
+        return;
+      }
+    }
+  }
+  void call_bootstrap(const Event& done) {
+    auto node = bootstraps_.extract(done.id);
+    if (node.empty() || !node.mapped().done) return;
+    const BootstrapWait& wait = node.mapped();
+    if (done.ok) return wait.done(absl::OkStatus());
+    if (wait.names.empty())
+      return wait.done(absl::InvalidArgumentError("no address of a peer was given to join"));
+    wait.done(absl::UnavailableError(absl::StrCat(
+        "no answer from ", wait.names, " within ", wait.timeout_ms / 1000.0,
+        " s: check the address, that a node runs there, and that the swarm key is the same")));
+  }
+
+  void transmit() {
+    while (const auto datagram = core_.poll_transmit()) {
+      if (closed_ || (!v6_ && !datagram->to.is_v4())) continue;
+      boost::system::error_code
+          ignored;  // a full buffer or an unreachable network is loss, which the core expects
+      socket_.send_to(asio::buffer(datagram->bytes), to_asio(datagram->to, v6_), 0, ignored);
+    }
+  }
+
+  void arm() {
+    const std::optional<TimePoint> next = core_.next_timeout();
+    if (!next || (armed_ && *armed_ <= *next))
+      return;  // an early wake-up is harmless, and arms again
+    armed_ = next;
+    timer_.expires_at(std::chrono::steady_clock::time_point(
+        std::chrono::duration_cast<std::chrono::steady_clock::duration>(next->time_since_epoch())));
+    timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+      if (error || self->closed_) return;  // armed anew, or closed
+      self->armed_.reset();
+      self->core_.handle_timeout(steady_now());
+      self->finish();
+    });
+  }
+
+  udp::socket socket_;
+  asio::steady_timer timer_, pause_;
+  const bool v6_;
+  Kademlia core_;
+  proto::Endpoint local_;
+  bool closed_ = false;
+  std::optional<TimePoint> armed_;
+  std::array<std::uint8_t, proto::kMaxDatagramBytes + 1>
+      buffer_;  // one more byte shows what is too long
+  std::map<OperationId, BootstrapWait> bootstraps_;
+  std::map<OperationId, std::function<void(std::vector<Record>)>> finds_;
+  std::map<OperationId, std::function<void(int)>> publishes_;
+};
+
+class UdpServiceImpl final : public UdpService {
+ public:
+  explicit UdpServiceImpl(std::shared_ptr<Shell> shell) : shell_(std::move(shell)) {}
+  ~UdpServiceImpl() override { shell_->close(); }
+
+  proto::Endpoint local_endpoint() const override { return shell_->local(); }
+  SwarmId swarm_id() const override { return shell_->core().swarm_id(); }
+  void bootstrap(std::vector<proto::Endpoint> peers, std::uint32_t timeout_ms,
+                 std::function<void(absl::Status)> done) override {
+    shell_->bootstrap(std::move(peers), timeout_ms, std::move(done));
+  }
+  void find(const Key& key, std::function<void(std::vector<Record>)> done) override {
+    shell_->find(key, std::move(done));
+  }
+  void publish(const wire::SignedRecord& record, std::vector<Key> keys,
+               std::function<void(int)> done) override {
+    shell_->publish(record, std::move(keys), std::move(done));
+  }
+  DhtStats stats() const override {
+    const KademliaStats core = shell_->core().stats();
+    DhtStats stats;
+    stats.contacts = core.contacts;
+    stats.verified_contacts = core.verified_contacts;
+    stats.records = core.records;
+    stats.estimated_peers = core.estimated_peers;
+    stats.datagrams_in = core.datagrams_in;
+    stats.datagrams_out = core.datagrams_out;
+    stats.datagrams_dropped = core.datagrams_dropped;
+    return stats;
+  }
+
+ private:
+  const std::shared_ptr<Shell> shell_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<UdpService>> UdpService::open(asio::io_context& io,
+                                                             const Identity& identity,
+                                                             UdpServiceOptions options) {
+  absl::StatusOr<udp::socket> socket = open_udp_socket(io, options.listen);
+  if (!socket.ok()) return socket.status();
+  auto shell = std::make_shared<Shell>(*std::move(socket), identity, options);
+  // The first wait is set here, before any handler can run concurrently with the caller's other
+  // threads' work on it.
+  shell->run();
+  return std::unique_ptr<UdpService>(std::make_unique<UdpServiceImpl>(std::move(shell)));
+}
+
+}  // namespace shoal::dht

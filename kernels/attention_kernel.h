@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// Online softmax (Milakov and Gimelshein 2018) over the tiles of a page table. Templates over a
+// Vec16 (rule: vec16.h).
+#pragma once
+
+#include "kernels/cpu_kernels.h"
+#include "kernels/row_kernel.h"
+
+namespace shoal::kernels {
+
+inline constexpr int kTilePositions = 32;
+
+// scores[0, 16) = q . keys[p], each reduced in the order of linear.cc.
+template <class V>
+SHOAL_INLINE V dot_16_keys(const float* q, const float* keys, std::int64_t head_dim) {
+  constexpr int kDots = V::kDots;
+  V sums[16];
+  for (int first = 0; first < 16; first += kDots) {
+    V acc[kDots];
+    SHOAL_UNROLL
+    for (int i = 0; i < kDots; ++i) acc[i] = V::zero();
+    for_lanes<V>(head_dim, [&](std::int64_t d, int lanes) SHOAL_LAMBDA {
+      const V query = load_lanes<V>(q + d, lanes);
+      SHOAL_UNROLL
+      for (int i = 0; i < kDots; ++i) {
+        acc[i] = V::fma(query, load_lanes<V>(keys + (first + i) * head_dim + d, lanes), acc[i]);
+      }
+    });
+    SHOAL_UNROLL
+    for (int i = 0; i < kDots; ++i) sums[first + i] = acc[i];
+  }
+  return V::sum16(sums);
+}
+
+// values_sum[d] = values_sum[d] * correction + weights[begin..end) . values[., d], positions in
+// ascending order.
+template <class V, int C>
+SHOAL_INLINE void add_value_chunks(const float* weights, int begin, int end, const float* values,
+                                   std::int64_t head_dim, float correction, float* sum) {
+  V acc[C];
+  SHOAL_UNROLL
+  for (int c = 0; c < C; ++c) acc[c] = V::mul(V::load(sum + c * 16), V::set1(correction));
+  for (int p = begin; p < end; ++p) {
+    const V weight = V::set1(weights[p]);
+    SHOAL_UNROLL
+    for (int c = 0; c < C; ++c) {
+      acc[c] = V::fma(weight, V::load(values + p * head_dim + c * 16), acc[c]);
+    }
+  }
+  SHOAL_UNROLL
+  for (int c = 0; c < C; ++c) acc[c].store(sum + c * 16);
+}
+template <class V>
+SHOAL_INLINE void add_values(const float* weights, int begin, int end, const float* values,
+                             std::int64_t head_dim, float correction, float* sum) {
+  constexpr int kChunks = V::kChunks;
+  std::int64_t d = 0;
+  for (; d + kChunks * 16 <= head_dim; d += kChunks * 16) {
+    add_value_chunks<V, kChunks>(weights, begin, end, values + d, head_dim, correction, sum + d);
+  }
+  for (; d + 16 <= head_dim; d += 16) {
+    add_value_chunks<V, 1>(weights, begin, end, values + d, head_dim, correction, sum + d);
+  }
+  if (d < head_dim) {
+    const int lanes = static_cast<int>(head_dim - d);
+    V acc = V::mul(V::load(sum + d), V::set1(correction));
+    for (int p = begin; p < end; ++p) {
+      acc = V::fma(V::set1(weights[p]), V::load_tail(values + p * head_dim + d, lanes), acc);
+    }
+    acc.store(sum + d);
+  }
+}
+
+// The state of one row and head: [head_dim rounded up] weighted values, then maximum and sum.
+template <class V>
+SHOAL_INLINE void attend_tile(const float* q, const float* keys, const float* values,
+                              std::int64_t head_dim, int begin, int end, float scale,
+                              float* state) {
+  float* tail = state + round_up_16(head_dim);
+  const float minus_infinity = -__builtin_inff();
+  V scores[2];
+  for (int c = 0; c < 2; ++c) {
+    const int from = begin - c * 16 < 0 ? 0 : begin - c * 16;
+    const int to = end - c * 16 > 16 ? 16 : end - c * 16;
+    // Keys outside [begin, end) may be anything: their scores are replaced, not multiplied by zero.
+    scores[c] =
+        from < to
+            ? V::keep(V::mul(dot_16_keys<V>(q, keys + c * 16 * head_dim, head_dim), V::set1(scale)),
+                      from, to, minus_infinity)
+            : V::set1(minus_infinity);
+  }
+  const float tile_max = V::max_lane(V::max(scores[0], scores[1]));
+  const float maximum = tile_max > tail[0] ? tile_max : tail[0];
+  float weights[kTilePositions];
+  const V first = exp<V>(V::sub(scores[0], V::set1(maximum)));
+  const V second = exp<V>(V::sub(scores[1], V::set1(maximum)));
+  first.store(weights);
+  second.store(weights + 16);
+  float correction[16];
+  exp<V>(V::set1(tail[0] - maximum)).store(correction);
+  tail[0] = maximum;
+  tail[1] = tail[1] * correction[0] + V::sum(V::add(first, second));
+  add_values<V>(weights, begin, end, values, head_dim, correction[0], state);
+}
+
+template <class V>
+void attention_part(const AttentionPart& part, float* scratch) {
+  const std::int64_t padded = round_up_16(part.head_dim);
+  const std::int64_t state_floats = padded + 16;
+  for (std::int64_t s = 0; s < part.rows * part.group; ++s) {
+    float* state = scratch + s * state_floats;
+    for (std::int64_t i = 0; i < state_floats; i += 16) V::zero().store(state + i);
+    state[padded] = -__builtin_inff();
+  }
+  const auto first_seen = [&](std::int64_t position) SHOAL_LAMBDA {
+    const std::int64_t first = part.window > 0 ? position - part.window + 1 : 0;
+    return first < 0 ? 0 : first;
+  };
+  const std::int64_t last = part.first_position + part.rows - 1;
+  for (std::int64_t page = first_seen(part.first_position) / kTilePositions;
+       page <= last / kTilePositions; ++page) {
+    const float* keys = part.pages[page] + part.key_offset;
+    const float* values = part.pages[page] + part.value_offset;
+    for (std::int64_t r = 0; r < part.rows; ++r) {
+      const std::int64_t position = part.first_position + r;
+      const std::int64_t begin = first_seen(position) - page * kTilePositions;
+      const std::int64_t end = position + 1 - page * kTilePositions;
+      if (begin >= kTilePositions || end <= 0) continue;
+      for (std::int64_t h = 0; h < part.group; ++h) {
+        attend_tile<V>(part.q + r * part.q_stride + h * part.head_dim, keys, values, part.head_dim,
+                       begin < 0 ? 0 : static_cast<int>(begin),
+                       end > kTilePositions ? kTilePositions : static_cast<int>(end), part.scale,
+                       scratch + (r * part.group + h) * state_floats);
+      }
+    }
+  }
+  for (std::int64_t r = 0; r < part.rows; ++r) {
+    for (std::int64_t h = 0; h < part.group; ++h) {
+      const float* state = scratch + (r * part.group + h) * state_floats;
+      float* out = part.out + r * part.out_stride + h * part.head_dim;
+      const V sum = V::set1(state[padded + 1]);
+      for_lanes<V>(part.head_dim, [&](std::int64_t d, int lanes) SHOAL_LAMBDA {
+        store_lanes<V>(V::div(V::load(state + d), sum), out + d, lanes);
+      });
+    }
+  }
+}
+
+}  // namespace shoal::kernels

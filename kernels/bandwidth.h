@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Yardsticks: what this machine can do, measured now, so that benchmarks print ratios. Not for
+// product decisions.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/executor.h"
+
+namespace shoal::kernels {
+
+// Bytes per second of the best of `repeats` passes in which all threads read a buffer of `bytes`
+// once.
+double measure_read_bandwidth(Executor& executor, std::int64_t bytes, int repeats);
+
+// f32 fused multiply-adds from registers, two operations each, on all threads: FLOP per second,
+// best of `repeats`.
+double measure_fma_peak(Executor& executor, int repeats);
+
+}  // namespace shoal::kernels

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// The inner loops of the CPU operators, one table per instruction set; all tables give bitwise the
+// same results. Plain pointers and no standard library: the tables' code is compiled with flags
+// that other files must not inherit. Stateless; any thread. Internal to kernels/ and its tests.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/tensor.h"
+
+namespace shoal::kernels {
+
+enum class IsaLevel : std::uint8_t { kBaseline, kAvx2, kAvx512 };
+
+// Outputs [row_begin, row_end) x [out_begin, out_end) of x [., k] times weight [., k] transposed.
+struct LinearPart {
+  const float* x = nullptr;
+  std::int64_t x_stride = 0;
+  const void* weight = nullptr;
+  DType dtype = DType::kF32;
+  std::int64_t k = 0;
+  const float* bias = nullptr;  // [outputs] or null
+  float* out = nullptr;
+  std::int64_t out_stride = 0;
+  bool accumulate = false;
+  std::int64_t row_begin = 0, row_end = 0;
+  std::int64_t out_begin = 0, out_end = 0;
+};
+
+// Up to kAttentionRows consecutive rows of one session, and the heads that share one kv head.
+inline constexpr std::int64_t kAttentionRows = 4;
+struct AttentionPart {
+  const float* q = nullptr;  // first row, first head of the group
+  std::int64_t q_stride = 0;
+  float* out = nullptr;  // may be q
+  std::int64_t out_stride = 0;
+  std::int64_t rows = 0;
+  std::int64_t first_position = 0;
+  std::int64_t group = 0;
+  std::int64_t head_dim = 0;
+  float* const* pages = nullptr;
+  std::int64_t key_offset = 0;  // of this kv head inside a page
+  std::int64_t value_offset = 0;
+  float scale = 0;
+  std::int64_t window = 0;  // 0: all
+};
+
+struct CpuKernels {
+  // Few rows: weights are converted in registers, and read once.
+  void (*linear_few)(const LinearPart& part);
+  // Many rows: weights are converted once per tile into `scratch` [linear_scratch_floats], 64-byte
+  // aligned.
+  void (*linear_many)(const LinearPart& part, float* scratch);
+  // scratch [attention_scratch_floats(part)], 64-byte aligned.
+  void (*attention)(const AttentionPart& part, float* scratch);
+  void (*rms_norm)(const float* x, const float* weight, std::int64_t cols, float eps, float* out);
+  void (*silu_mul)(const float* gate, const float* up, std::int64_t count, float* out);
+  void (*add)(const float* y, std::int64_t count, float* x);
+  void (*exp)(const float* x, std::int64_t count, float* out);
+  void (*rope)(float* x, std::int64_t heads, std::int64_t head_dim, const float* cos,
+               const float* sin);
+  void (*to_f32)(const void* from, DType dtype, std::int64_t count, float* to);
+  // Yardsticks: reads `bytes` (a multiple of 512) once; runs iterations * fma_loop_flops operations
+  // in registers.
+  float (*read)(const void* from, std::int64_t bytes);
+  float (*fma_loop)(std::int64_t iterations, float seed);
+  std::int64_t fma_loop_flops;
+};
+
+// Blocks of linear_many: a part has at most this many rows and outputs.
+inline constexpr std::int64_t kBlockRows = 96;
+inline constexpr std::int64_t kBlockOuts = 64;
+inline constexpr std::int64_t kBlockK = 1024;
+// Packed weights and rows of one block of K, then the 16 partial sums of every output of the block
+// (the last tiles of outputs may be padded).
+inline constexpr std::int64_t kLinearScratchFloats =
+    (kBlockOuts + kBlockRows) * kBlockK + kBlockRows * kBlockOuts * 16;
+
+constexpr std::int64_t round_up_16(std::int64_t n) { return (n + 15) / 16 * 16; }
+// Per row and head: the weighted values so far, their maximum and their sum.
+constexpr std::int64_t attention_scratch_floats(std::int64_t group, std::int64_t head_dim) {
+  return kAttentionRows * group * (round_up_16(head_dim) + 16);
+}
+
+bool isa_supported(IsaLevel level);
+const char* isa_name(IsaLevel level);
+// The best that this machine has, unless SHOAL_CPU names another; decided once.
+IsaLevel isa_chosen();
+const CpuKernels& cpu_kernels(IsaLevel level);
+
+extern const CpuKernels kBaselineKernels;
+extern const CpuKernels kAvx2Kernels;
+extern const CpuKernels kAvx512Kernels;
+
+}  // namespace shoal::kernels

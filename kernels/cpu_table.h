@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// Fills the table of one instruction set; included only by cpu_baseline.cc, cpu_avx2.cc and
+// cpu_avx512.cc.
+#pragma once
+
+#include "kernels/attention_kernel.h"
+#include "kernels/cpu_kernels.h"
+#include "kernels/linear_kernel.h"
+#include "kernels/row_kernel.h"
+
+namespace shoal::kernels {
+
+template <class V>
+constexpr CpuKernels cpu_table() {
+  CpuKernels table{};
+  table.linear_few = &linear_few<V>;
+  table.linear_many = &linear_many<V>;
+  table.attention = &attention_part<V>;
+  table.rms_norm = &rms_norm_row<V>;
+  table.silu_mul = &silu_mul_row<V>;
+  table.add = &add_row<V>;
+  table.exp = &exp_row<V>;
+  table.rope = &rope_row<V>;
+  table.to_f32 = &to_f32_row<V>;
+  table.read = &read_bytes<V>;
+  table.fma_loop = &fma_loop<V>;
+  table.fma_loop_flops = fma_loop_flops<V>();
+  return table;
+}
+
+}  // namespace shoal::kernels

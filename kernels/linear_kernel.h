@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+// The matrix product in the order of linear.cc: register tiles of rows x outputs, 16 partial sums
+// for each. Templates over a Vec16 (rule: vec16.h).
+#pragma once
+
+#include "kernels/cpu_kernels.h"
+#include "kernels/row_kernel.h"
+
+namespace shoal::kernels {
+
+// One value of k per lane, for all R x N accumulators.
+template <class V, int R, int N, class W>
+SHOAL_INLINE void tile_step(const float* x, std::int64_t x_stride, const W* w,
+                            std::int64_t w_stride, int lanes, V (&acc)[R * N]) {
+  V weights[N];
+  SHOAL_UNROLL
+  for (int n = 0; n < N; ++n) weights[n] = load_lanes<V>(w + n * w_stride, lanes);
+  SHOAL_UNROLL
+  for (int r = 0; r < R; ++r) {
+    const V row = load_lanes<V>(x + r * x_stride, lanes);
+    SHOAL_UNROLL
+    for (int n = 0; n < N; ++n) acc[r * N + n] = V::fma(row, weights[n], acc[r * N + n]);
+  }
+}
+
+template <class V, int R, int N, class W>
+SHOAL_INLINE void full_step(const float* x, std::int64_t x_stride, const W* w,
+                            std::int64_t w_stride, V (&acc)[R * N]) {
+  if constexpr (V::kHasTileStep) {
+    V::template tile_step<R, N>(x, x_stride, w, w_stride, acc);
+  } else {
+    tile_step<V, R, N>(x, x_stride, w, w_stride, 16, acc);
+  }
+}
+
+// Adds K values to the R x N accumulators. x rows and w rows are x_stride and w_stride apart.
+template <class V, int R, int N, class W>
+SHOAL_INLINE void accumulate_tile(const float* x, std::int64_t x_stride, const W* w,
+                                  std::int64_t w_stride, std::int64_t k, V (&acc)[R * N]) {
+  std::int64_t i = 0;
+  for (; i + 16 <= k; i += 16) {
+    full_step<V, R, N>(x + i, x_stride, w + i, w_stride, acc);
+  }
+  if (i < k) {
+    tile_step<V, R, N>(x + i, x_stride, w + i, w_stride, static_cast<int>(k - i), acc);
+  }
+}
+
+// Folds the lanes, adds the bias and writes the R x N results of row `row` and output `n` on;
+// `valid` outputs exist.
+template <class V, int R, int N>
+SHOAL_INLINE void finish_tile(const LinearPart& part, const V (&acc)[R * N], std::int64_t row,
+                              std::int64_t n, int valid) {
+  constexpr int kPadded = (R * N + 15) / 16 * 16;
+  float sums[kPadded];
+  if constexpr (R * N < 4) {
+    for (int i = 0; i < R * N; ++i) sums[i] = V::sum(acc[i]);
+  } else {
+    V padded[kPadded];
+    SHOAL_UNROLL
+    for (int i = 0; i < kPadded; ++i) padded[i] = i < R * N ? acc[i] : V::zero();
+    for (int i = 0; i < kPadded; i += 16) V::sum16(padded + i).store(sums + i);
+  }
+  for (int r = 0; r < R; ++r) {
+    float* out = part.out + (row + r) * part.out_stride + n;
+    for (int i = 0; i < valid; ++i) {
+      float value = sums[r * N + i];
+      if (part.bias != nullptr) value = value + part.bias[n + i];
+      out[i] = part.accumulate ? out[i] + value : value;
+    }
+  }
+}
+
+template <class V, int R, int N, class W>
+SHOAL_INLINE void few_tile(const LinearPart& part, const W* w, std::int64_t row, std::int64_t n) {
+  V acc[R * N];
+  SHOAL_UNROLL
+  for (int i = 0; i < R * N; ++i) acc[i] = V::zero();
+  accumulate_tile<V, R, N>(part.x + row * part.x_stride, part.x_stride, w + n * part.k, part.k,
+                           part.k, acc);
+  finish_tile<V, R, N>(part, acc, row, n, N);
+}
+
+template <class V, int R, class W>
+void few_rows(const LinearPart& part, const W* w, std::int64_t row) {
+  constexpr int kOuts = V::few_outs(R);
+  std::int64_t n = part.out_begin;
+  for (; n + kOuts <= part.out_end; n += kOuts) few_tile<V, R, kOuts>(part, w, row, n);
+  for (; n < part.out_end; ++n) few_tile<V, R, 1>(part, w, row, n);
+}
+
+template <class V, class W>
+void linear_few_typed(const LinearPart& part, const W* w) {
+  // Bands of outputs whose weights stay in the second-level cache while the rows pass over them.
+  LinearPart band = part;
+  const std::int64_t rows = part.row_end - part.row_begin;
+  const std::int64_t width = rows <= 4 ? part.out_end - part.out_begin : 16;
+  for (std::int64_t n = part.out_begin; n < part.out_end; n += width) {
+    band.out_begin = n;
+    band.out_end = n + width < part.out_end ? n + width : part.out_end;
+    std::int64_t row = part.row_begin;
+    for (; row + 4 <= part.row_end; row += 4) few_rows<V, 4>(band, w, row);
+    const std::int64_t left = part.row_end - row;
+    if (left == 3) few_rows<V, 3>(band, w, row);
+    if (left == 2) few_rows<V, 2>(band, w, row);
+    if (left == 1) few_rows<V, 1>(band, w, row);
+  }
+}
+
+template <class V>
+void linear_few(const LinearPart& part) {
+  switch (part.dtype) {
+    case DType::kF32:
+      return linear_few_typed<V>(part, static_cast<const float*>(part.weight));
+    case DType::kBF16:
+      return linear_few_typed<V>(part, static_cast<const BF16*>(part.weight));
+    case DType::kF16:
+      return linear_few_typed<V>(part, static_cast<const F16*>(part.weight));
+  }
+}
+
+// Rows [0, rows) x k values as f32, in the order in which a register tile of `tile` rows reads
+// them: [rows / tile, k / 16, tile, 16], the tail of k filled with zeros. The last tile has `tile`
+// rows too if `pad`.
+template <class V, class T>
+void pack(const T* from, std::int64_t stride, std::int64_t rows, std::int64_t k, int tile, bool pad,
+          float* to) {
+  for (std::int64_t first = 0; first < rows; first += tile) {
+    const std::int64_t present = rows - first < tile ? rows - first : tile;
+    const std::int64_t width = pad ? tile : present;
+    for (std::int64_t r = 0; r < width; ++r) {
+      float* line = to + r * 16;
+      const T* row = from + (first + r) * stride;
+      for_lanes<V>(k, [&](std::int64_t i, int lanes) SHOAL_LAMBDA {
+        const V value = r < present ? load_lanes<V>(row + i, lanes) : V::zero();
+        value.store(line);
+        line += width * 16;
+      });
+    }
+    to += width * round_up_16(k);
+  }
+}
+template <class V>
+void pack_weights(const LinearPart& part, std::int64_t k_begin, std::int64_t k, float* to) {
+  const std::int64_t from = part.out_begin * part.k + k_begin, outs = part.out_end - part.out_begin;
+  constexpr int kTile = V::kTileOuts;
+  switch (part.dtype) {
+    case DType::kF32:
+      return pack<V>(static_cast<const float*>(part.weight) + from, part.k, outs, k, kTile, true,
+                     to);
+    case DType::kBF16:
+      return pack<V>(static_cast<const BF16*>(part.weight) + from, part.k, outs, k, kTile, true,
+                     to);
+    case DType::kF16:
+      return pack<V>(static_cast<const F16*>(part.weight) + from, part.k, outs, k, kTile, true, to);
+  }
+}
+
+// What a block of linear_many works on: packed values of one block of K, and partial sums that wait
+// between blocks.
+struct PackedBlock {
+  const float* x;
+  const float* weights;
+  float* partials;
+  std::int64_t k;  // a multiple of 16
+  bool first, last;
+};
+
+template <class V, int R, int N>
+SHOAL_INLINE void many_tile(const LinearPart& part, const PackedBlock& block, const float* weights,
+                            float* partial, std::int64_t row, std::int64_t n) {
+  V acc[R * N];
+  if (block.first) {
+    SHOAL_UNROLL
+    for (int i = 0; i < R * N; ++i) acc[i] = V::zero();
+  } else {
+    SHOAL_UNROLL
+    for (int i = 0; i < R * N; ++i) acc[i] = V::load(partial + i * 16);
+  }
+  const float* x = block.x;
+  for (std::int64_t i = 0; i < block.k; i += 16, x += R * 16, weights += N * 16) {
+    full_step<V, R, N>(x, 16, weights, 16, acc);
+  }
+  if (!block.last) {
+    SHOAL_UNROLL
+    for (int i = 0; i < R * N; ++i) acc[i].store(partial + i * 16);
+  } else {
+    const std::int64_t left = part.out_end - n;
+    finish_tile<V, R, N>(part, acc, row, n, left < N ? static_cast<int>(left) : N);
+  }
+}
+
+// R rows from `row` on against all outputs; moves the block on to the next rows.
+template <class V, int R>
+void many_rows(const LinearPart& part, PackedBlock& block, std::int64_t row) {
+  constexpr int kOuts = V::kTileOuts;
+  const float* weights = block.weights;
+  for (std::int64_t n = part.out_begin; n < part.out_end; n += kOuts) {
+    many_tile<V, R, kOuts>(part, block, weights, block.partials, row, n);
+    weights += kOuts * block.k;
+    block.partials += R * kOuts * 16;
+  }
+  block.x += R * block.k;
+}
+
+// Rows left over after whole tiles: R counts down to the number that is left.
+template <class V, int R>
+void many_left(const LinearPart& part, PackedBlock& block, std::int64_t row) {
+  if constexpr (R > 0) {
+    if (part.row_end - row == R) return many_rows<V, R>(part, block, row);
+    many_left<V, R - 1>(part, block, row);
+  }
+}
+
+template <class V>
+void linear_many(const LinearPart& part, float* scratch) {
+  constexpr int kRows = V::kTileRows;
+  float* weights = scratch;
+  float* x = weights + kBlockOuts * kBlockK;
+  float* partials = x + kBlockRows * kBlockK;
+  for (std::int64_t k = 0; k < part.k; k += kBlockK) {
+    const std::int64_t end = k + kBlockK < part.k ? k + kBlockK : part.k;
+    pack_weights<V>(part, k, end - k, weights);
+    pack<V>(part.x + part.row_begin * part.x_stride + k, part.x_stride,
+            part.row_end - part.row_begin, end - k, kRows, false, x);
+    PackedBlock block{x, weights, partials, round_up_16(end - k), k == 0, end == part.k};
+    std::int64_t row = part.row_begin;
+    for (; row + kRows <= part.row_end; row += kRows) many_rows<V, kRows>(part, block, row);
+    many_left<V, kRows - 1>(part, block, row);
+  }
+}
+
+}  // namespace shoal::kernels

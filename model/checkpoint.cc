@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/checkpoint.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "model/json_fields.h"
+#include "model/mapped_file.h"
+#include "model/safetensors.h"
+
+namespace shoal::model {
+namespace {
+
+constexpr const char* kSingleName = "model.safetensors";
+constexpr const char* kIndexName = "model.safetensors.index.json";
+constexpr std::size_t kMaxIndexBytes = 32u << 20;
+constexpr std::size_t kMaxShards = 10'000;
+
+std::optional<kernels::DType> compute_type(const std::string& dtype) {
+  if (dtype == "F32") return kernels::DType::kF32;
+  if (dtype == "BF16") return kernels::DType::kBF16;
+  if (dtype == "F16") return kernels::DType::kF16;
+  return std::nullopt;
+}
+
+// A shard is a file of the model's own folder: an index from outside must not make us open others.
+bool is_plain_file_name(const std::string& name) {
+  return !name.empty() && name.size() <= 255 && name[0] != '.' &&
+         name.find_first_of(std::string("/\\\0", 3)) == std::string::npos;
+}
+
+}  // namespace
+
+class Checkpoint::Impl {
+ public:
+  std::map<std::string, TensorInfo> tensors;
+
+  absl::Status add_single(const std::string& path) { return add_file(path, nullptr); }
+
+  absl::Status add_sharded(const std::string& directory, const std::string& text) {
+    const std::string where = absl::StrCat(directory, "/", kIndexName);
+    const absl::StatusOr<nlohmann::json> index = parse_json_object(text, where);
+    if (!index.ok()) return index.status();
+    const auto map = index->find("weight_map");
+    if (map == index->end() || !map->is_object() || map->empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          where, ": weight_map must be an object that names the file of every tensor"));
+    }
+    std::map<std::string, std::set<std::string>> names_of_shard;
+    for (const auto& [name, shard] : map->items()) {
+      if (!shard.is_string() || !is_plain_file_name(shard.get_ref<const std::string&>())) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(where, ": the file of tensor ", json_excerpt(name), " is ",
+                         json_excerpt(shard), "; a file name in the same folder is expected"));
+      }
+      names_of_shard[shard.get<std::string>()].insert(name);
+    }
+    if (names_of_shard.size() > kMaxShards) {
+      return absl::InvalidArgumentError(absl::StrCat(where, ": more than ", kMaxShards, " files"));
+    }
+    for (const auto& [shard, names] : names_of_shard) {
+      const absl::Status added = add_file(absl::StrCat(directory, "/", shard), &names);
+      if (!added.ok()) return added;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<kernels::WeightView> view(const std::string& name,
+                                           const std::vector<std::int64_t>& shape) {
+    const auto found = tensors.find(name);
+    if (found == tensors.end()) {
+      return absl::NotFoundError(absl::StrCat(first_path(), ": tensor ", name, " is missing"));
+    }
+    const TensorInfo& info = found->second;
+    const auto refuse = [&](auto... parts) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(path_of(info), ": tensor ", name, ": ", parts...));
+    };
+    if (info.shape != shape) {
+      return refuse("shape [", absl::StrJoin(info.shape, ", "), "] where config.json asks for [",
+                    absl::StrJoin(shape, ", "), "]");
+    }
+    const std::optional<kernels::DType> dtype = compute_type(info.dtype);
+    if (!dtype) {
+      return refuse("type ", info.dtype, " is not supported (supported: BF16, F16, F32)");
+    }
+    const void* data = aligned(info, kernels::dtype_bytes(*dtype));
+    return kernels::WeightView{.data = data,
+                               .dtype = *dtype,
+                               .rows = shape.size() == 1 ? 1 : shape[0],
+                               .cols = shape.back()};
+  }
+
+ private:
+  // All tensors of a file, or those of `names`, each of which must be there.
+  absl::Status add_file(const std::string& path, const std::set<std::string>* names) {
+    absl::StatusOr<MappedFile> file = MappedFile::open(path);
+    if (!file.ok()) return file.status();
+    const std::byte* const data = file->data();
+    absl::StatusOr<std::map<std::string, SafetensorsEntry>> entries =
+        parse_safetensors({data, file->size()}, path);
+    if (!entries.ok()) return entries.status();
+    if (names != nullptr) {
+      for (const std::string& name : *names) {
+        if (entries->count(name) == 0) {
+          return absl::InvalidArgumentError(absl::StrCat(
+              path, ": tensor ", name, " is missing, which ", kIndexName, " says is here"));
+        }
+      }
+    }
+    for (auto& [name, entry] : *entries) {
+      if (names != nullptr && names->count(name) == 0) continue;
+      tensors.emplace(name, TensorInfo{.dtype = std::move(entry.dtype),
+                                       .shape = std::move(entry.shape),
+                                       .data = data + entry.begin,
+                                       .bytes = entry.end - entry.begin});
+    }
+    files_.push_back(*std::move(file));
+    return absl::OkStatus();
+  }
+
+  const std::string& path_of(const TensorInfo& info) const {
+    for (const MappedFile& file : files_) {
+      if (info.data >= file.data() && info.data <= file.data() + file.size() &&
+          info.data + info.bytes <= file.data() + file.size()) {
+        return file.path();
+      }
+    }
+    return first_path();
+  }
+  const std::string& first_path() const { return files_.front().path(); }
+
+  // The format does not align data, only its writers do: a tensor at an odd place is copied once.
+  const void* aligned(const TensorInfo& info, std::size_t alignment) {
+    if (reinterpret_cast<std::uintptr_t>(info.data) % alignment == 0) return info.data;
+    const std::lock_guard lock(mutex_);
+    std::unique_ptr<std::byte[]>& copy = copies_[info.data];
+    if (copy == nullptr) {
+      copy.reset(new std::byte[std::max<std::size_t>(info.bytes, 1)]);
+      std::memcpy(copy.get(), info.data, info.bytes);
+    }
+    return copy.get();
+  }
+
+  std::vector<MappedFile> files_;
+  std::mutex mutex_;
+  std::map<const std::byte*, std::unique_ptr<std::byte[]>> copies_;
+};
+
+Checkpoint::Checkpoint(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Checkpoint::Checkpoint(Checkpoint&&) noexcept = default;
+Checkpoint& Checkpoint::operator=(Checkpoint&&) noexcept = default;
+Checkpoint::~Checkpoint() = default;
+
+absl::StatusOr<Checkpoint> Checkpoint::open(const std::string& directory) {
+  auto impl = std::make_unique<Impl>();
+  absl::Status status = impl->add_single(absl::StrCat(directory, "/", kSingleName));
+  if (absl::IsNotFound(status)) {
+    const absl::StatusOr<std::string> index =
+        read_text_file(absl::StrCat(directory, "/", kIndexName), kMaxIndexBytes);
+    if (absl::IsNotFound(index.status())) {
+      return absl::NotFoundError(
+          absl::StrCat("model folder ", directory, " has neither ", kSingleName, " nor ",
+                       kIndexName, "; weights in other formats must be converted to safetensors"));
+    }
+    if (!index.ok()) return index.status();
+    status = impl->add_sharded(directory, *index);
+  }
+  if (!status.ok()) return status;
+  return Checkpoint(std::move(impl));
+}
+
+const std::map<std::string, TensorInfo>& Checkpoint::tensors() const { return impl_->tensors; }
+
+bool Checkpoint::contains(const std::string& name) const { return impl_->tensors.count(name) > 0; }
+
+absl::StatusOr<kernels::WeightView> Checkpoint::weight(const std::string& name, std::int64_t rows,
+                                                       std::int64_t cols) const {
+  return impl_->view(name, {rows, cols});
+}
+
+absl::StatusOr<kernels::WeightView> Checkpoint::vector(const std::string& name,
+                                                       std::int64_t size) const {
+  return impl_->view(name, {size});
+}
+
+}  // namespace shoal::model

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/config_rope.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+
+#include "absl/strings/str_cat.h"
+
+namespace shoal::model {
+namespace {
+
+using nlohmann::json;
+
+constexpr double kMaxTheta = 1e15;
+constexpr double kMaxFactor = 1e6;
+constexpr double kTiny = 1e-6;
+constexpr std::int64_t kMaxPositions = std::int64_t{1} << 40;
+
+// All keys that the four types have in transformers; "finetuned" is a note that nothing reads.
+constexpr std::array<std::string_view, 15> kKnownKeys = {"rope_type",
+                                                         "type",
+                                                         "rope_theta",
+                                                         "factor",
+                                                         "original_max_position_embeddings",
+                                                         "low_freq_factor",
+                                                         "high_freq_factor",
+                                                         "beta_fast",
+                                                         "beta_slow",
+                                                         "attention_factor",
+                                                         "mscale",
+                                                         "mscale_all_dim",
+                                                         "truncate",
+                                                         "partial_rotary_factor",
+                                                         "finetuned"};
+
+absl::StatusOr<RopeConfig::Type> parse_type(JsonFields& fields) {
+  const std::string new_name = fields.text("rope_type", "");
+  const std::string old_name = fields.text("type", "");
+  if (!fields.status().ok()) return fields.status();
+  if (!new_name.empty() && !old_name.empty() && new_name != old_name) {
+    return absl::InvalidArgumentError(absl::StrCat(fields.where(), ": rope_type \"", new_name,
+                                                   "\" and type \"", old_name, "\" contradict"));
+  }
+  const std::string name = !new_name.empty() ? new_name : old_name;
+  if (name.empty() || name == "default") return RopeConfig::Type::kDefault;
+  if (name == "linear") return RopeConfig::Type::kLinear;
+  if (name == "llama3") return RopeConfig::Type::kLlama3;
+  if (name == "yarn") return RopeConfig::Type::kYarn;
+  return absl::UnimplementedError(
+      absl::StrCat(fields.where(), ": RoPE scaling \"", name,
+                   "\" is not supported (supported: default, linear, llama3, yarn)"));
+}
+
+// Zero means "not given" in the reference for these.
+double number_or(JsonFields& fields, const char* key, double fallback) {
+  const double value = fields.number(key, 0.0, kMaxFactor, fallback);
+  return value == 0.0 ? fallback : value;
+}
+
+absl::StatusOr<RopeConfig> parse_scaling(const json& object, const std::string& where, double theta,
+                                         std::int64_t original_max_positions,
+                                         std::int64_t max_positions) {
+  for (const auto& [key, value] : object.items()) {
+    if (value.is_null() || std::count(kKnownKeys.begin(), kKnownKeys.end(), key) > 0) continue;
+    return absl::UnimplementedError(absl::StrCat(where, ": key \"", key, "\" is not supported"));
+  }
+  JsonFields fields(object, where);
+  const absl::StatusOr<RopeConfig::Type> type = parse_type(fields);
+  if (!type.ok()) return type.status();
+
+  RopeConfig rope;
+  rope.type = *type;
+  rope.theta = fields.number("rope_theta", 1.0 + kTiny, kMaxTheta, theta);
+  if (fields.number("partial_rotary_factor", 0.0, 1.0, 1.0) != 1.0) {
+    fields.fail(absl::UnimplementedError(
+        absl::StrCat(where, ": partial_rotary_factor other than 1 is not supported")));
+  }
+  if (rope.type == RopeConfig::Type::kDefault) {
+    if (!fields.status().ok()) return fields.status();
+    return rope;
+  }
+  if (rope.type == RopeConfig::Type::kLinear) {
+    rope.factor = fields.number("factor", kTiny, kMaxFactor);
+    if (!fields.status().ok()) return fields.status();
+    return rope;
+  }
+
+  const std::int64_t inner =
+      fields.integer("original_max_position_embeddings", 0, kMaxPositions, 0);
+  if (inner > 0 && original_max_positions > 0 && inner != original_max_positions) {
+    fields.fail(absl::InvalidArgumentError(
+        absl::StrCat(where, ": original_max_position_embeddings ", inner, " contradicts ",
+                     original_max_positions, " outside of it")));
+  }
+  rope.original_max_positions =
+      inner > 0 ? inner : (original_max_positions > 0 ? original_max_positions : max_positions);
+
+  if (rope.type == RopeConfig::Type::kLlama3) {
+    rope.factor = fields.number("factor", kTiny, kMaxFactor);
+    rope.low_freq_factor = fields.number("low_freq_factor", kTiny, kMaxFactor);
+    rope.high_freq_factor = fields.number("high_freq_factor", kTiny, kMaxFactor);
+    if (fields.status().ok() && rope.high_freq_factor <= rope.low_freq_factor) {
+      fields.fail(absl::InvalidArgumentError(
+          absl::StrCat(where, ": high_freq_factor must be greater than low_freq_factor")));
+    }
+  } else {
+    // A missing factor is the ratio of the two context lengths (DeepSeek writes it so).
+    const double ratio =
+        static_cast<double>(max_positions) / static_cast<double>(rope.original_max_positions);
+    rope.factor = fields.number("factor", kTiny, kMaxFactor, ratio);
+    rope.beta_fast = number_or(fields, "beta_fast", 32.0);
+    rope.beta_slow = number_or(fields, "beta_slow", 1.0);
+    rope.attention_factor = fields.optional_number("attention_factor", kTiny, kMaxFactor);
+    rope.mscale = fields.optional_number("mscale", 0.0, kMaxFactor);
+    rope.mscale_all_dim = fields.optional_number("mscale_all_dim", 0.0, kMaxFactor);
+    rope.truncate = fields.boolean("truncate", true);
+  }
+  if (!fields.status().ok()) return fields.status();
+  return rope;
+}
+
+bool same_rope(const RopeConfig& a, const RopeConfig& b) {
+  return a.type == b.type && a.theta == b.theta && a.factor == b.factor &&
+         a.low_freq_factor == b.low_freq_factor && a.high_freq_factor == b.high_freq_factor &&
+         a.beta_fast == b.beta_fast && a.beta_slow == b.beta_slow &&
+         a.attention_factor == b.attention_factor && a.mscale == b.mscale &&
+         a.mscale_all_dim == b.mscale_all_dim && a.truncate == b.truncate &&
+         a.original_max_positions == b.original_max_positions;
+}
+
+bool is_per_layer_type(const json& object) {
+  return !object.empty() &&
+         std::all_of(object.begin(), object.end(), [](const json& v) { return v.is_object(); });
+}
+
+}  // namespace
+
+absl::StatusOr<RopeConfig> parse_rope(JsonFields& config, std::int64_t max_positions) {
+  const std::optional<double> outer_theta =
+      config.optional_number("rope_theta", 1.0 + kTiny, kMaxTheta);
+  const std::int64_t original =
+      config.integer("original_max_position_embeddings", 0, kMaxPositions, 0);
+  if (!config.status().ok()) return config.status();
+  const double theta = outer_theta.value_or(10000.0);
+
+  std::optional<RopeConfig> result;
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    const json* value = config.find(key);
+    if (value == nullptr) continue;
+    const std::string where = absl::StrCat(config.where(), ": ", key);
+    if (!value->is_object()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(where, " must be an object, not ", json_excerpt(*value)));
+    }
+    const bool nested = is_per_layer_type(*value);
+    const json whole = json::array({*value});
+    for (const json& part : nested ? *value : whole) {
+      const absl::StatusOr<RopeConfig> rope =
+          parse_scaling(part, where, theta, original, max_positions);
+      if (!rope.ok()) return rope.status();
+      if (outer_theta && rope->theta != *outer_theta) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(where, ": rope_theta contradicts rope_theta outside of it"));
+      }
+      if (result && !same_rope(*result, *rope)) {
+        return absl::UnimplementedError(absl::StrCat(
+            where, ": more than one kind of rotary embedding in one model is not supported"));
+      }
+      result = *rope;
+    }
+  }
+  if (!result) {
+    result.emplace();
+    result->theta = theta;
+  }
+  return *result;
+}
+
+}  // namespace shoal::model

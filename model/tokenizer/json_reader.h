@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads one JSON object whose every key must be known. The first error sticks in *status and names
+// the place; after it the getters return their fallbacks, so parsing code needs one check at its
+// end.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace shoal::model {
+
+using Json = nlohmann::json;
+
+// True when the text nests at most max_depth deep and has at most max_values values: bounds what a
+// parser would allocate.
+bool has_bounded_shape(std::string_view json_text, int max_depth, std::size_t max_values);
+
+class ObjectReader {
+ public:
+  ObjectReader(const Json& value, std::string place, absl::Status* status);
+
+  bool ok() const { return status_->ok(); }
+  absl::Status* status() const { return status_; }
+  const std::string& place() const { return place_; }
+  void refuse(std::string_view what);  // an error at this place
+
+  bool has(const char* key);         // present and not null
+  const Json* get(const char* key);  // null when absent or null
+  bool flag(const char* key, std::optional<bool> fallback = std::nullopt);
+  std::string text(const char* key, std::optional<std::string> fallback = std::nullopt);
+  std::int64_t number(const char* key, std::int64_t low, std::int64_t high);
+  char32_t character(const char* key);                  // a string of exactly one code point
+  const Json& list(const char* key);                    // an empty array after an error
+  void ignore(const char* key) { known_.insert(key); }  // does not change ids or text
+  std::string at(std::string_view key) const;
+  void done();  // refuses keys that nobody asked for
+
+ private:
+  const Json* find(const char* key);
+
+  const Json* object_;
+  std::string place_;
+  absl::Status* status_;
+  std::set<std::string> known_;
+};
+
+// {"String": "x"} or {"Regex": "x"}, as Split and Replace write their patterns.
+struct PatternText {
+  std::string text;
+  bool is_regex = false;
+};
+PatternText read_pattern(ObjectReader& reader, const char* key);
+
+}  // namespace shoal::model

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/tokenizer.h"
+
+#include <fstream>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "model/tokenizer/tokenizer_impl.h"
+
+namespace shoal::model {
+namespace {
+
+constexpr std::int64_t kMaxFileBytes = std::int64_t{256} << 20;
+
+}  // namespace
+
+Tokenizer::Tokenizer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
+Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
+Tokenizer::~Tokenizer() = default;
+
+absl::StatusOr<Tokenizer> Tokenizer::load(const std::string& directory) {
+  const std::string path = directory + "/tokenizer.json";
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  const std::streamoff bytes = file ? static_cast<std::streamoff>(file.tellg()) : -1;
+  // A directory opens too; it has no size that a file can have.
+  if (bytes < 0 || bytes == std::numeric_limits<std::streamoff>::max()) {
+    return absl::NotFoundError(
+        absl::StrCat("cannot read ", path, ": a model folder needs a tokenizer.json"));
+  }
+  if (bytes > kMaxFileBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, " has ", bytes, " bytes; at most ", kMaxFileBytes, " are read"));
+  }
+  std::string text(static_cast<std::size_t>(bytes), '\0');
+  file.seekg(0);
+  if (!file.read(text.data(), bytes)) {
+    return absl::NotFoundError(absl::StrCat("cannot read ", path, " to its end"));
+  }
+  absl::StatusOr<Tokenizer> tokenizer = parse(text);
+  if (!tokenizer.ok()) {  // the message begins with the file's name
+    return absl::Status(tokenizer.status().code(),
+                        absl::StrCat(directory, "/", tokenizer.status().message()));
+  }
+  return tokenizer;
+}
+
+absl::StatusOr<Tokenizer> Tokenizer::parse(const std::string& json_text) {
+  absl::StatusOr<std::unique_ptr<Impl>> impl = Impl::parse(json_text);
+  if (!impl.ok()) return impl.status();
+  return Tokenizer(*std::move(impl));
+}
+
+absl::StatusOr<std::vector<std::int32_t>> Tokenizer::encode(std::string_view text,
+                                                            EncodeOptions options) const {
+  return impl_->encode(text, options);
+}
+
+absl::StatusOr<std::vector<std::int32_t>> Tokenizer::encode(std::string_view text) const {
+  return impl_->encode(text, EncodeOptions());
+}
+
+absl::StatusOr<std::string> Tokenizer::decode(std::span<const std::int32_t> ids,
+                                              bool skip_special_tokens) const {
+  TextStream stream(*this, skip_special_tokens);
+  std::string text;
+  for (const std::int32_t id : ids) {
+    absl::StatusOr<std::string> piece = stream.push(id);
+    if (!piece.ok()) return piece.status();
+    text += *piece;
+  }
+  return text + stream.finish();
+}
+
+std::int64_t Tokenizer::size() const { return impl_->size(); }
+
+std::optional<std::int32_t> Tokenizer::id_of(std::string_view token) const {
+  return impl_->id_of(token);
+}
+
+bool Tokenizer::is_special(std::int32_t id) const {
+  const AddedToken* token = impl_->added(id);
+  return token != nullptr && token->special;
+}
+
+}  // namespace shoal::model

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/tokenizer/tokenizer_impl.h"
+
+#include "absl/strings/str_cat.h"
+#include "model/tokenizer/utf8.h"
+
+namespace shoal::model {
+
+const AddedToken* Tokenizer::Impl::added(std::int32_t id) const {
+  const auto found = added_by_id_.find(id);
+  return found == added_by_id_.end() ? nullptr : &added_[found->second];
+}
+
+const std::string* Tokenizer::Impl::token(std::int32_t id) const {
+  const AddedToken* token = added(id);
+  return token != nullptr ? &token->content : bpe_.token(id);
+}
+
+std::optional<std::int32_t> Tokenizer::Impl::id_of(std::string_view token) const {
+  const auto found = added_by_content_.find(as_absl(token));
+  return found != added_by_content_.end() ? added_[found->second].id : bpe_.id_of(token);
+}
+
+absl::StatusOr<std::vector<std::int32_t>> Tokenizer::Impl::encode(
+    std::string_view text, const EncodeOptions& options) const {
+  if (!is_utf8(text)) {
+    return absl::InvalidArgumentError("the text is not valid UTF-8; convert it to UTF-8 first");
+  }
+  const bool skip_special = !options.parse_special_tokens;
+  std::vector<std::int32_t> ids;
+  BpeCache cache;
+  for (const Segment& segment : split_on_added(text, trie_, added_, skip_special)) {
+    if (segment.id) {
+      ids.push_back(*segment.id);
+      continue;
+    }
+    const bool at_start = segment.text.data() == text.data();
+    absl::Status status = encode_part(segment.text, at_start, skip_special, &cache, &ids);
+    if (!status.ok()) return status;
+  }
+  return post_processor_.apply(std::move(ids), options.add_special_tokens);
+}
+
+absl::Status Tokenizer::Impl::encode_part(std::string_view text, bool at_start, bool skip_special,
+                                          BpeCache* cache, std::vector<std::int32_t>* ids) const {
+  std::string normalized;
+  if (!normalizer_.empty()) {
+    normalized = text;
+    if (absl::Status status = normalizer_.apply(&normalized); !status.ok()) return status;
+    text = normalized;
+  }
+  for (const Segment& segment : split_on_added(text, normalized_trie_, added_, skip_special)) {
+    if (segment.id) {
+      ids->push_back(*segment.id);
+      continue;
+    }
+    Pieces pieces;
+    pieces.list.push_back({segment.text, at_start && segment.text.data() == text.data()});
+    if (absl::Status status = pre_tokenizer_.run(&pieces); !status.ok()) return status;
+    for (const Piece& piece : pieces.list) {
+      if (absl::Status status = bpe_.encode(piece.text, cache, ids); !status.ok()) return status;
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace shoal::model

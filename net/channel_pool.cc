@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/channel_pool.h"
+
+#include <grpc/compression.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include <list>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "proto/limits.h"
+
+namespace shoal::net {
+namespace {
+
+grpc::ChannelArguments arguments() {
+  grpc::ChannelArguments result;
+  result.SetMaxReceiveMessageSize(static_cast<int>(proto::kMaxMessageBytes));
+  result.SetMaxSendMessageSize(static_cast<int>(proto::kMaxMessageBytes));
+  result.SetSslTargetNameOverride(
+      kTlsName);  // in every certificate; who it is, the verifier decides
+  const auto set = [&](const char* name, std::uint64_t value) {
+    result.SetInt(name, static_cast<int>(value));
+  };
+  // gRPC shares connections between channels of equal arguments; the expected peer is no argument.
+  set(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  set(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  set(GRPC_ARG_ENABLE_RETRIES, 0);  // steps are retried by who knows what they mean
+  set(GRPC_ARG_MAX_METADATA_SIZE, proto::kMaxMetadataBytes);
+  set(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1u << GRPC_COMPRESS_NONE);
+  set(GRPC_ARG_KEEPALIVE_TIME_MS, proto::kKeepaliveTimeMs);
+  set(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, proto::kKeepaliveTimeoutMs);
+  set(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // a session waiting for its user is still watched
+  // The so-called minimum backoff is gRPC's time limit for one connection attempt.
+  set(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, proto::kConnectTimeoutMs);
+  set(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, proto::kReconnectMinMs);
+  set(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, proto::kReconnectMaxMs);
+  // Before the server does, so that no call meets a closing connection.
+  set(GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, proto::kMaxConnectionIdleMs / 2);
+  return result;
+}
+
+using Name = std::pair<proto::PeerId, proto::Endpoint>;
+
+}  // namespace
+
+class ChannelPool::Impl {
+ public:
+  Impl(const dht::Identity& identity, std::optional<dht::SwarmKey> swarm_key)
+      : swarm_key_(swarm_key), certificate_(make_certificate(identity, swarm_key)) {}
+
+  std::shared_ptr<grpc::Channel> get(const Name& name) {
+    std::shared_ptr<grpc::Channel> evicted;  // dies after the lock
+    const std::lock_guard lock(mutex_);
+    if (const auto found = channels_.find(name); found != channels_.end()) {
+      order_.splice(order_.begin(), order_, found->second.place);
+      return found->second.channel;
+    }
+    if (channels_.size() >= proto::kMaxChannels) evicted = evict();
+    std::shared_ptr<grpc::Channel> channel = grpc::CreateCustomChannel(
+        absl::StrCat(name.second.is_v4() ? "ipv4:" : "ipv6:", proto::to_string(name.second)),
+        channel_credentials(certificate_, swarm_key_, name.first), arguments());
+    order_.push_front(name);
+    channels_.emplace(name, Entry{channel, order_.begin()});
+    return channel;
+  }
+
+  void drop(const Name& name) {
+    std::shared_ptr<grpc::Channel> dropped;
+    const std::lock_guard lock(mutex_);
+    if (const auto found = channels_.find(name); found != channels_.end()) dropped = remove(found);
+  }
+
+  std::size_t size() const {
+    const std::lock_guard lock(mutex_);
+    return channels_.size();
+  }
+
+ private:
+  struct Entry {
+    std::shared_ptr<grpc::Channel> channel;
+    std::list<Name>::iterator place;
+  };
+  using Channels = std::map<Name, Entry>;
+
+  std::shared_ptr<grpc::Channel> remove(Channels::iterator entry) {
+    std::shared_ptr<grpc::Channel> channel = std::move(entry->second.channel);
+    order_.erase(entry->second.place);
+    channels_.erase(entry);
+    return channel;
+  }
+
+  // The longest unused that nobody holds, else the longest unused: whoever holds that one keeps it
+  // working.
+  std::shared_ptr<grpc::Channel> evict() {
+    for (auto name = order_.rbegin(); name != order_.rend(); ++name) {
+      const auto entry = channels_.find(*name);
+      if (entry->second.channel.use_count() == 1) return remove(entry);
+    }
+    return remove(channels_.find(order_.back()));
+  }
+
+  const std::optional<dht::SwarmKey> swarm_key_;
+  const Certificate certificate_;
+  mutable std::mutex mutex_;
+  Channels channels_;
+  std::list<Name> order_;  // latest use first
+};
+
+ChannelPool::ChannelPool(dht::Identity identity, std::optional<dht::SwarmKey> swarm_key)
+    : impl_(std::make_unique<Impl>(identity, swarm_key)) {}
+ChannelPool::~ChannelPool() = default;
+
+std::shared_ptr<grpc::Channel> ChannelPool::get(const proto::PeerId& peer,
+                                                const proto::Endpoint& address) {
+  return impl_->get({peer, address});
+}
+void ChannelPool::drop(const proto::PeerId& peer, const proto::Endpoint& address) {
+  impl_->drop({peer, address});
+}
+std::size_t ChannelPool::size() const { return impl_->size(); }
+
+}  // namespace shoal::net

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/io_thread.h"
+
+#include <pthread.h>
+
+#include <boost/asio/post.hpp>
+#include <future>
+
+#include "kernels/check.h"
+
+namespace shoal::net {
+
+IoThread::IoThread()
+    : context_(1), guard_(boost::asio::make_work_guard(context_)), thread_([this] {
+        pthread_setname_np(pthread_self(), "net");
+        context_.run();
+      }) {}
+
+IoThread::~IoThread() {
+  context_.stop();
+  thread_.join();
+}
+
+void IoThread::post(std::function<void()> work) { boost::asio::post(context_, std::move(work)); }
+
+void IoThread::run_and_wait(std::function<void()> work) {
+  CHECK(std::this_thread::get_id() != thread_.get_id()) << "the net thread would wait for itself";
+  std::promise<void> done;
+  post([&] {
+    work();
+    done.set_value();
+  });
+  done.get_future().wait();
+}
+
+}  // namespace shoal::net

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/resolve.h"
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <future>
+#include <optional>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+
+namespace shoal::net {
+namespace {
+
+// The system's resolver may try several dead servers for 5 s each; a person waits for this.
+constexpr std::chrono::seconds kDeadline{8};
+
+struct Answer {
+  int error = 0;
+  std::vector<proto::Endpoint> endpoints;
+};
+
+std::optional<proto::Endpoint> endpoint_of(const sockaddr* address, std::uint16_t port) {
+  if (address->sa_family == AF_INET) {
+    std::array<std::uint8_t, 4> bytes{};
+    std::memcpy(bytes.data(), &reinterpret_cast<const sockaddr_in*>(address)->sin_addr, 4);
+    return proto::Endpoint::v4(bytes, port);
+  }
+  if (address->sa_family == AF_INET6) {
+    proto::Endpoint endpoint;
+    std::memcpy(endpoint.address.data(), &reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr,
+                16);
+    endpoint.port = port;
+    return endpoint;
+  }
+  return std::nullopt;
+}
+
+Answer ask_system(const proto::HostPort& asked) {
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* list = nullptr;
+  Answer answer;
+  answer.error = getaddrinfo(asked.host.c_str(), nullptr, &hints, &list);
+  for (const addrinfo* item = list; answer.error == 0 && item != nullptr; item = item->ai_next) {
+    const auto endpoint = endpoint_of(item->ai_addr, asked.port);
+    if (endpoint && std::find(answer.endpoints.begin(), answer.endpoints.end(), *endpoint) ==
+                        answer.endpoints.end()) {
+      answer.endpoints.push_back(*endpoint);
+    }
+  }
+  if (list != nullptr) freeaddrinfo(list);
+  return answer;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<proto::Endpoint>> resolve(std::string_view host_port) {
+  if (auto numeric = proto::parse_endpoint(host_port); numeric.ok()) return std::vector{*numeric};
+  const auto asked = proto::parse_host_port(host_port);
+  if (!asked.ok()) return asked.status();
+
+  // getaddrinfo cannot be interrupted: past the deadline its thread is left to end by itself, with
+  // what it owns.
+  std::promise<Answer> promise;
+  std::future<Answer> future = promise.get_future();
+  std::thread([promise = std::move(promise), asked = *asked]() mutable {
+    promise.set_value(ask_system(asked));
+  }).detach();
+  if (future.wait_for(kDeadline) != std::future_status::ready) {
+    return absl::DeadlineExceededError(
+        absl::StrCat("no name server answered for \"", asked->host,
+                     "\": check the network of this machine, or give a numeric address"));
+  }
+  Answer answer = future.get();
+  if (answer.error != 0 || answer.endpoints.empty()) {
+    const char* why = answer.error != 0 ? gai_strerror(answer.error) : "it has no IP address";
+    return absl::NotFoundError(absl::StrCat("cannot find the host \"", asked->host, "\" (", why,
+                                            "): check its spelling, or give a numeric address"));
+  }
+  return std::move(answer.endpoints);
+}
+
+}  // namespace shoal::net

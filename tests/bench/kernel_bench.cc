@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// shoal-kernel-bench: the CPU operators beside this machine's own limits, measured in the same run.
+// Decode: weight bytes per second over the read bandwidth. Prefill: FLOP/s over the rate of fused
+// multiply-adds. SHOAL_THREADS sets the threads (default: all cores), SHOAL_CPU the instruction
+// set.
+#include <benchmark/benchmark.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+#include <memory>
+#include <vector>
+
+#include "kernels/attention.h"
+#include "kernels/bandwidth.h"
+#include "kernels/linear.h"
+
+namespace shoal::kernels {
+namespace {
+
+constexpr std::int64_t kBandwidthBytes = std::int64_t{1} << 30;  // beyond most caches
+constexpr std::int64_t kWeightBytes = kBandwidthBytes;
+constexpr std::int64_t kHidden = 4096;
+
+struct Machine {
+  std::unique_ptr<Executor> executor;
+  double read = 0;
+  double fma = 0;
+};
+
+Machine& machine() {
+  static Machine* const one = [] {
+    const char* threads = std::getenv("SHOAL_THREADS");
+    auto* m = new Machine;
+    m->executor = Executor::cpu(threads == nullptr ? 0 : std::atoi(threads));
+    m->read = measure_read_bandwidth(*m->executor, kBandwidthBytes, 5);
+    m->fma = measure_fma_peak(*m->executor, 10);
+    return m;
+  }();
+  return *one;
+}
+
+void report_bytes(benchmark::State& state, double bytes) {
+  const double total = bytes * static_cast<double>(state.iterations());
+  using benchmark::Counter;
+  state.counters["GB/s"] = Counter(total / 1e9, Counter::kIsRate);
+  state.counters["of_read"] = Counter(total / machine().read, Counter::kIsRate);
+}
+
+void report_flops(benchmark::State& state, double flops) {
+  const double total = flops * static_cast<double>(state.iterations());
+  using benchmark::Counter;
+  state.counters["GFLOP/s"] = Counter(total / 1e9, Counter::kIsRate);
+  state.counters["of_fma"] = Counter(total / machine().fma, Counter::kIsRate);
+}
+
+// Values are 1 in every dtype: the kernels' time does not depend on them.
+std::vector<char> ones(DType dtype, std::int64_t count) {
+  const std::size_t size = dtype_bytes(dtype);
+  std::vector<char> bytes(static_cast<std::size_t>(count) * size);
+  const std::uint32_t one = dtype == DType::kF16 ? 0x3c00u : dtype == DType::kBF16 ? 0x3f80u : 0;
+  const float wide = 1.0f;
+  for (std::int64_t i = 0; i < count; ++i) {
+    std::memcpy(bytes.data() + i * static_cast<std::int64_t>(size),
+                dtype == DType::kF32 ? static_cast<const void*>(&wide) : &one, size);
+  }
+  return bytes;
+}
+
+// One pass over all matrices [kHidden, kHidden] that fit kWeightBytes, as a decode step makes it.
+void linear_decode(benchmark::State& state, DType dtype, std::int64_t rows) {
+  const std::int64_t matrix = kHidden * kHidden * static_cast<std::int64_t>(dtype_bytes(dtype));
+  const std::int64_t matrices = kWeightBytes / matrix;
+  const std::vector<char> weights = ones(dtype, matrices * kHidden * kHidden);
+  std::vector<float> x(static_cast<std::size_t>(rows * kHidden), 0.5f), y(x.size());
+  for (auto _ : state) {
+    for (std::int64_t m = 0; m < matrices; ++m) {
+      linear(*machine().executor, {x.data(), rows, kHidden, kHidden},
+             {weights.data() + m * matrix, dtype, kHidden, kHidden}, {},
+             {y.data(), rows, kHidden, kHidden});
+    }
+    benchmark::ClobberMemory();
+  }
+  report_bytes(state, static_cast<double>(matrices * matrix));
+}
+
+void linear_prefill(benchmark::State& state, DType dtype, std::int64_t rows, std::int64_t k,
+                    std::int64_t n) {
+  const std::vector<char> weights = ones(dtype, n * k);
+  std::vector<float> x(static_cast<std::size_t>(rows * k), 0.5f);
+  std::vector<float> y(static_cast<std::size_t>(rows * n));
+  for (auto _ : state) {
+    linear(*machine().executor, {x.data(), rows, k, k}, {weights.data(), dtype, n, k}, {},
+           {y.data(), rows, n, n});
+    benchmark::ClobberMemory();
+  }
+  report_flops(state, 2.0 * static_cast<double>(rows * n * k));
+}
+
+// Rows that all see `positions`: decode has one row in each of `sessions`.
+void attention_step(benchmark::State& state, std::int64_t sessions, std::int64_t rows,
+                    std::int64_t positions) {
+  constexpr std::int64_t kHeads = 32, kDim = 128;
+  const KvLayout layout{8, kDim, 0, 8 * kPagePositions * kDim};
+  const std::int64_t page_floats = 2 * layout.value_offset;
+  const std::int64_t pages = positions / kPagePositions;
+  std::vector<float> kv(static_cast<std::size_t>(sessions * pages * page_floats), 0.25f);
+  std::vector<float*> table;
+  for (std::int64_t p = 0; p < sessions * pages; ++p) table.push_back(kv.data() + p * page_floats);
+  std::vector<AttentionSequence> batch;
+  for (std::int64_t s = 0; s < sessions; ++s) {
+    batch.push_back({s * rows, rows, positions - rows,
+                     std::span(table).subspan(static_cast<std::size_t>(s * pages),
+                                              static_cast<std::size_t>(pages))});
+  }
+  const std::int64_t cols = kHeads * kDim;
+  std::vector<float> q(static_cast<std::size_t>(sessions * rows * cols), 0.01f), out(q.size());
+  for (auto _ : state) {
+    attention(*machine().executor, {q.data(), sessions * rows, cols, cols}, kHeads, layout, batch,
+              0.088f, 0, {out.data(), sessions * rows, cols, cols});
+    benchmark::ClobberMemory();
+  }
+  if (rows == 1) {
+    report_bytes(state, static_cast<double>(kv.size()) * sizeof(float));
+  } else {
+    report_flops(state, 4.0 * static_cast<double>(sessions * rows * cols * (positions - rows / 2)));
+  }
+}
+
+void parallel_for_overhead(benchmark::State& state) {
+  Executor& executor = *machine().executor;
+  for (auto _ : state) {
+    executor.parallel_for(executor.threads(), 1, [](std::int64_t begin, std::int64_t) {
+      benchmark::DoNotOptimize(begin);
+    });
+  }
+}
+
+template <class... Arguments>
+void add(const std::string& name, Arguments... arguments) {
+  benchmark::RegisterBenchmark(name.c_str(), arguments...)
+      ->UseRealTime()
+      ->Unit(benchmark::kMillisecond);
+}
+
+void register_all() {
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
+    const std::string name = dtype_name(dtype);
+    for (const std::int64_t rows : {1, 4}) {
+      add("linear_decode/" + name + "/rows:" + std::to_string(rows), linear_decode, dtype, rows);
+    }
+    for (const std::int64_t rows : {8, 32, 128, 512}) {
+      add("linear_prefill/" + name + "/rows:" + std::to_string(rows), linear_prefill, dtype, rows,
+          kHidden, kHidden);
+    }
+  }
+  add("linear_prefill/bf16/down", linear_prefill, DType::kBF16, 256, 14336, 4096);
+  add("linear_prefill/bf16/demo_model", linear_prefill, DType::kBF16, 128, 256, 704);
+  add("attention_decode/positions:4096", attention_step, 1, 1, 4096);
+  add("attention_decode/sessions:16", attention_step, 16, 1, 1024);
+  add("attention_prefill/rows:256", attention_step, 1, 256, 1024);
+  add("parallel_for/empty", parallel_for_overhead);
+}
+
+}  // namespace
+}  // namespace shoal::kernels
+
+int main(int argc, char** argv) {
+  using namespace shoal::kernels;
+  register_all();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  const Machine& m = machine();
+  std::cout << "instruction set " << cpu_instruction_set() << ", threads " << m.executor->threads()
+            << ", read " << m.read / 1e9 << " GB/s, f32 fma " << m.fma / 1e9 << " GFLOP/s\n";
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+  return 0;
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/command_line.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace shoal::client {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+template <typename Flags>
+Flags parsed(const std::vector<std::string>& arguments) {
+  auto command = parse_command_line(arguments);
+  EXPECT_TRUE(command.ok()) << command.status();
+  return std::get<Flags>(command.value());
+}
+
+std::string error(const std::vector<std::string>& arguments) {
+  const auto command = parse_command_line(arguments);
+  EXPECT_FALSE(command.ok());
+  EXPECT_THAT(std::string(command.status().message()), Not(HasSubstr("\n")));
+  return std::string(command.status().message());
+}
+
+TEST(CommandLine, Generate) {
+  const auto flags = parsed<GenerateFlags>({"generate",
+                                            "--model",
+                                            "m",
+                                            "--join",
+                                            "127.0.0.1:7000",
+                                            "--max-tokens",
+                                            "5",
+                                            "--temperature",
+                                            "0.7",
+                                            "--top-k",
+                                            "3",
+                                            "--top-p",
+                                            "0.5",
+                                            "--min-p",
+                                            "0.1",
+                                            "--repetition-penalty",
+                                            "1.2",
+                                            "--seed",
+                                            "18446744073709551615",
+                                            "--stop",
+                                            "a",
+                                            "--stop",
+                                            "b",
+                                            "--json",
+                                            "--trace",
+                                            "--logits",
+                                            "--threads",
+                                            "2",
+                                            "--swarm-key",
+                                            "k",
+                                            "--identity",
+                                            "i",
+                                            "Once upon a time"});
+  EXPECT_EQ(flags.model, "m");
+  EXPECT_THAT(flags.swarm.join, ElementsAre("127.0.0.1:7000"));
+  EXPECT_EQ(flags.swarm.swarm_key_file, "k");
+  EXPECT_EQ(flags.swarm.identity_file, "i");
+  EXPECT_EQ(flags.max_tokens, 5);
+  EXPECT_EQ(flags.temperature, 0.7);
+  EXPECT_EQ(flags.top_k, 3);
+  EXPECT_EQ(flags.top_p, 0.5);
+  EXPECT_EQ(flags.min_p, 0.1);
+  EXPECT_EQ(flags.repetition_penalty, 1.2);
+  EXPECT_EQ(flags.seed, 18446744073709551615u);
+  EXPECT_THAT(flags.stops, ElementsAre("a", "b"));
+  EXPECT_TRUE(flags.json && flags.trace && flags.logits);
+  EXPECT_EQ(flags.threads, 2);
+  EXPECT_EQ(flags.prompt, "Once upon a time");
+}
+
+TEST(CommandLine, WhatIsNotGivenIsLeftToTheModel) {
+  const auto flags = parsed<GenerateFlags>({"generate", "--model", "m", "--local", "-"});
+  EXPECT_FALSE(flags.max_tokens || flags.temperature || flags.top_k || flags.top_p || flags.min_p ||
+               flags.repetition_penalty || flags.seed);
+  EXPECT_TRUE(flags.swarm.local);
+  EXPECT_EQ(flags.prompt, "-");
+}
+
+TEST(CommandLine, SeveralAddresses) {
+  EXPECT_THAT(
+      parsed<GenerateFlags>({"generate", "--model", "m", "--join", "a:1", "--join", "b:2", "text"})
+          .swarm.join,
+      ElementsAre("a:1", "b:2"));
+  const auto flags =
+      parsed<GenerateFlags>({"generate", "--model", "m", "--join", "a:1", "[::1]:2", "some text"});
+  EXPECT_THAT(flags.swarm.join, ElementsAre("a:1", "[::1]:2"));
+  EXPECT_EQ(flags.prompt, "some text");
+  EXPECT_THAT(parsed<StatusFlags>({"status", "--join=a:1"}).swarm.join, ElementsAre("a:1"));
+}
+
+TEST(CommandLine, PromptsMayLookLikeOptions) {
+  EXPECT_EQ(parsed<GenerateFlags>({"generate", "--model", "m", "--local", "--", "--json is a flag"})
+                .prompt,
+            "--json is a flag");
+  EXPECT_EQ(parsed<GenerateFlags>({"generate", "--model", "m", "--local", ""}).prompt, "");
+}
+
+TEST(CommandLine, ScoreStatusAndSwarm) {
+  const auto score = parsed<ScoreFlags>({"score", "--model", "m", "--local", "f.txt"});
+  EXPECT_EQ(score.window, 512);
+  EXPECT_EQ(score.file, "f.txt");
+  EXPECT_EQ(
+      parsed<ScoreFlags>({"score", "--model", "m", "--join", "a:1", "--window", "64", "f"}).window,
+      64);
+  EXPECT_TRUE(parsed<StatusFlags>({"status", "--join", "a:1", "--json"}).json);
+  EXPECT_EQ(parsed<SwarmNewFlags>({"swarm", "new", "key"}).file, "key");
+}
+
+TEST(CommandLine, HelpIsComplete) {
+  const std::string help = parsed<Notice>({"generate", "--help"}).text;
+  for (const char* option :
+       {"--model", "--join", "--local", "--swarm-key", "--identity", "--max-tokens",
+        "--temperature", "--top-k", "--top-p", "--min-p", "--repetition-penalty", "--seed",
+        "--greedy", "--stop", "--json", "--trace", "--logits", "--threads", "PROMPT"}) {
+    EXPECT_THAT(help, HasSubstr(option));
+  }
+  EXPECT_THAT(parsed<Notice>({"--help"}).text, HasSubstr("status"));
+  EXPECT_THAT(parsed<Notice>({"--version"}).text, HasSubstr("shoal 0."));
+}
+
+TEST(CommandLine, ErrorsSayWhatToDo) {
+  EXPECT_THAT(error({"generate", "--model", "m", "text"}), HasSubstr("--join HOST:PORT"));
+  EXPECT_THAT(error({"generate", "--model", "m", "text"}), HasSubstr("--local"));
+  EXPECT_THAT(error({"generate", "--model", "m", "--local", "--join", "a:1", "text"}),
+              HasSubstr("exclude"));
+  EXPECT_THAT(error({"generate", "--local", "text"}), HasSubstr("--model"));
+  EXPECT_THAT(error({"generate", "--model", "m", "--local"}), HasSubstr("prompt"));
+  EXPECT_THAT(error({"generate", "--model", "m", "--join", "nonsense", "text"}),
+              HasSubstr("nonsense"));
+  EXPECT_THAT(error({"generate", "--model", "m", "--local", "--max-tokens", "0", "x"}),
+              HasSubstr("max-tokens is 0, but must be"));
+  EXPECT_THAT(error({"generate", "--model", "m", "--local", "--top-k", "many", "x"}),
+              HasSubstr("many"));
+  EXPECT_THAT(error({"generate", "--model", "m", "--local", "--greedy", "--temperature", "1", "x"}),
+              HasSubstr("--greedy"));
+  EXPECT_THAT(error({"score", "--model", "m", "--local", "--window", "0", "f"}),
+              HasSubstr("window is 0"));
+  EXPECT_THAT(error({"status"}), HasSubstr("--join"));
+  EXPECT_THAT(error({"dance"}), HasSubstr("dance"));
+  EXPECT_THAT(error({}), HasSubstr("--help"));
+}
+
+TEST(CommandLine, NegativeValuesReachTheRangeCheck) {
+  EXPECT_EQ(
+      parsed<GenerateFlags>({"generate", "--model", "m", "--local", "--temperature", "-1", "x"})
+          .temperature,
+      -1.0);
+  EXPECT_EQ(
+      parsed<GenerateFlags>({"generate", "--model", "m", "--local", "--top-k", "-3", "x"}).top_k,
+      -3);
+}
+
+}  // namespace
+}  // namespace shoal::client

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace shoal::client {
+namespace {
+
+using ::testing::HasSubstr;
+using Json = nlohmann::json;
+
+NodeView node(int number, proto::Span span, proto::NodeState state = proto::NodeState::kOnline) {
+  NodeView view;
+  view.peer.bytes.fill(static_cast<std::uint8_t>(number));
+  view.span = span;
+  view.state = state;
+  view.block_step_us = 123.4;
+  view.free_kv_positions = 4096;
+  view.addresses = {proto::Endpoint::v4({127, 0, 0, 1}, 7000)};
+  return view;
+}
+
+SwarmView view(std::uint32_t blocks, std::vector<NodeView> nodes) {
+  SwarmView result;
+  result.model_name = "tale";
+  result.block_count = blocks;
+  result.nodes = std::move(nodes);
+  return result;
+}
+
+TEST(Report, GenerateJsonHasEveryField) {
+  GenerateRequest request;
+  request.prompt_ids = {0, 5};
+  request.seed = 9;
+  request.top_logits = 1;
+  GenerateResult result;
+  result.ids = {7, 8};
+  result.text = "a \"b\"\n";
+  result.finish_reason = "length";
+  result.top_logits = {{{7, 10.51809978485107f}}, {{8, -0.1f}}};
+  result.time_to_first_token_ms = 12.5;
+  result.per_token_ms = {3.25};
+  result.total_ms = 15.75;
+  const Route route{{node(0xab, {}).peer, proto::Endpoint::v4({127, 0, 0, 1}, 7001), {0, 8}}};
+  const Json json = Json::parse(generate_json(request, result, route, 2));
+  EXPECT_EQ(json["prompt_ids"], Json({0, 5}));
+  EXPECT_EQ(json["ids"], Json({7, 8}));
+  EXPECT_EQ(json["text"], result.text);
+  EXPECT_EQ(json["finish_reason"], "length");
+  EXPECT_EQ(json["seed"], 9);
+  EXPECT_EQ(json["reroutes"], 2);
+  EXPECT_EQ(json["route"][0]["span"], Json({0, 8}));
+  EXPECT_EQ(json["route"][0]["peer_id"], proto::to_string(route[0].peer));
+  EXPECT_EQ(json["timings"]["time_to_first_token_ms"], 12.5);
+  EXPECT_EQ(json["timings"]["per_token_ms"], Json({3.25}));
+  EXPECT_EQ(json["timings"]["total_ms"], 15.75);
+  // Nine significant digits: exactly this float again, and no more than that.
+  EXPECT_EQ(static_cast<float>(json["logits"][0][0][1].get<double>()), 10.51809978485107f);
+  EXPECT_THAT(generate_json(request, result, route, 0), HasSubstr("10.5180998"));
+  EXPECT_THAT(generate_json(request, result, route, 0), HasSubstr("-0.100000001"));
+}
+
+TEST(Report, StatusShowsWhoServesWhatAndWhatNobodyServes) {
+  const auto swarm = view(
+      8, {node(0x11, {0, 4}), node(0x22, {2, 5}), node(0x33, {6, 8}, proto::NodeState::kJoining)});
+  const std::string text = status_text({swarm});
+  EXPECT_THAT(text, HasSubstr("model tale"));
+  EXPECT_THAT(text, HasSubstr("11111111  ####....        0:4  online         123      4096"));
+  EXPECT_THAT(text, HasSubstr("22222222  ..###..."));
+  EXPECT_THAT(text, HasSubstr("33333333  ......jj"));
+  EXPECT_THAT(text, HasSubstr("servers   11221!!!  nobody serves blocks 5..7"));
+  const Json json = Json::parse(status_json({swarm}));
+  EXPECT_EQ(json["models"][0]["missing"], Json::parse("[[5, 8]]"));
+  EXPECT_EQ(json["models"][0]["nodes"][1]["span"], Json({2, 5}));
+  EXPECT_EQ(json["models"][0]["nodes"][2]["state"], "joining");
+  EXPECT_EQ(json["models"][0]["nodes"][0]["addresses"], Json({"127.0.0.1:7000"}));
+}
+
+TEST(Report, WideModelsShareColumns) {
+  const std::string text = status_text({view(130, {node(1, {0, 129})})});
+  EXPECT_THAT(text, HasSubstr("each column is 3 blocks"));
+  EXPECT_THAT(text, HasSubstr("1!  nobody serves block 129"));
+}
+
+TEST(Report, AnEmptySwarmSaysSo) {
+  EXPECT_THAT(status_text({}), HasSubstr("no node"));
+  EXPECT_EQ(Json::parse(status_json({}))["models"], Json::array());
+}
+
+TEST(Report, NamesOfOthersCannotDriveTheTerminal) {
+  NodeView rude = node(1, {0, 1});
+  rude.public_name = "x\x1b[2J\r";
+  EXPECT_THAT(status_text({view(1, {rude})}), HasSubstr("x?[2J?"));
+}
+
+TEST(Report, TraceShowsEachHop) {
+  StepTiming timing;
+  timing.total_us = 5000;
+  timing.return_us = 250;
+  timing.hops = {{node(0xaa, {}).peer, {0, 4}, 10, 2000, 400},
+                 {node(0xbb, {}).peer, {4, 8}, 20, 1500, 300}};
+  EXPECT_EQ(trace_line(3, timing, 100),
+            "token 3: 5.10 ms = aaaaaaaa [0:4) queue 0.01 compute 2.00 network 0.40 | "
+            "bbbbbbbb [4:8) queue 0.02 compute 1.50 network 0.30 | return 0.25 | client 0.10");
+  TraceSummary summary;
+  EXPECT_EQ(summary.text(), "");
+  summary.add(timing, 100);
+  timing.hops[0].compute_us = 4000;
+  summary.add(timing, 300);
+  EXPECT_THAT(summary.text(), HasSubstr("mean of 2 decode steps"));
+  EXPECT_THAT(summary.text(), HasSubstr("compute 3.00"));
+  EXPECT_THAT(summary.text(), HasSubstr("client 0.20"));
+}
+
+}  // namespace
+}  // namespace shoal::client

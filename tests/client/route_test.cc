@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/route.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+
+#include "client/random.h"
+#include "client/swarm_view.h"
+
+namespace shoal::client {
+namespace {
+
+using ::testing::HasSubstr;
+
+proto::PeerId peer(int number) {
+  proto::PeerId id;
+  id.bytes[0] = static_cast<std::uint8_t>(number);
+  return id;
+}
+
+Candidate node(int number, proto::Span span, double rtt_us = 1000, double block_us = 100,
+               std::uint32_t queue = 0, std::uint32_t free_kv = 1000) {
+  Candidate candidate;
+  candidate.peer = peer(number);
+  candidate.address =
+      proto::Endpoint::v4({127, 0, 0, 1}, static_cast<std::uint16_t>(7000 + number));
+  candidate.span = span;
+  candidate.rtt_us = rtt_us;
+  candidate.block_step_us = block_us;
+  candidate.queue_depth = queue;
+  candidate.free_kv_positions = free_kv;
+  return candidate;
+}
+
+RouteRequest request(std::uint32_t blocks, std::uint32_t positions = 100) {
+  RouteRequest result;
+  result.block_count = blocks;
+  result.positions = positions;
+  return result;
+}
+
+// "1[0:4) 2[4:8)"
+std::string show(const absl::StatusOr<Route>& route) {
+  if (!route.ok()) return std::string(route.status().message());
+  std::string text;
+  for (const Hop& hop : *route) {
+    if (!text.empty()) text += " ";
+    text += std::to_string(hop.peer.bytes[0]) + "[" + proto::to_string(hop.span) + ")";
+  }
+  return text;
+}
+
+TEST(Route, ChainsTheSpansThatCoverTheModel) {
+  EXPECT_EQ(show(find_route(request(8), {node(3, {5, 8}), node(1, {0, 3}), node(2, {3, 5})})),
+            "1[0:3) 2[3:5) 3[5:8)");
+}
+
+TEST(Route, OneNodeWithEverythingNeedsNoOther) {
+  EXPECT_EQ(show(find_route(request(8), {node(1, {0, 4}), node(2, {4, 8}), node(3, {0, 8})})),
+            "3[0:8)");
+}
+
+TEST(Route, UsesPartsOfOverlappingSpans) {
+  EXPECT_EQ(show(find_route(request(8), {node(1, {0, 6}), node(2, {4, 8}, 1000, 500)})),
+            "1[0:6) 2[6:8)");
+  EXPECT_EQ(show(find_route(request(8), {node(1, {0, 6}, 1000, 500), node(2, {4, 8})})),
+            "1[0:4) 2[4:8)");
+}
+
+TEST(Route, PrefersTheNearTheFastAndTheIdle) {
+  EXPECT_EQ(show(find_route(request(4), {node(1, {0, 4}, 90'000), node(2, {0, 4}, 10'000)})),
+            "2[0:4)");
+  EXPECT_EQ(show(find_route(request(4), {node(1, {0, 4}, 1000, 900), node(2, {0, 4}, 1000, 100)})),
+            "2[0:4)");
+  EXPECT_EQ(show(find_route(request(4), {node(1, {0, 4}, 1000, 100, 7), node(2, {0, 4})})),
+            "2[0:4)");
+}
+
+TEST(Route, ADetourMustPayForItsHop) {
+  // Node 2 saves 4 blocks of 100 us each, but a hop costs 300 us and half a round trip.
+  const std::vector<Candidate> slow_link{node(1, {0, 8}, 1000, 110), node(2, {4, 8}, 1000, 10)};
+  EXPECT_EQ(show(find_route(request(8), slow_link)), "1[0:8)");
+  const std::vector<Candidate> fast_link{node(1, {0, 8}, 10, 110), node(2, {4, 8}, 10, 10)};
+  EXPECT_EQ(show(find_route(request(8), fast_link)), "1[0:4) 2[4:8)");
+}
+
+TEST(Route, EqualCostsGiveTheSameRouteInAnyOrder) {
+  std::vector<Candidate> nodes{node(4, {0, 4}), node(2, {0, 4}), node(3, {4, 8}), node(1, {4, 8})};
+  std::sort(nodes.begin(), nodes.end(), [](auto& a, auto& b) { return a.peer < b.peer; });
+  do {
+    ASSERT_EQ(show(find_route(request(8), nodes)), "2[0:4) 1[4:8)");
+  } while (std::next_permutation(nodes.begin(), nodes.end(),
+                                 [](auto& a, auto& b) { return a.peer < b.peer; }));
+}
+
+TEST(Route, NeverVisitsAPeerTwice) {
+  // 2 is far faster inside the span of 1, but 1 alone has both ends.
+  EXPECT_EQ(show(find_route(request(8), {node(1, {0, 8}, 10, 5000), node(2, {3, 5}, 10, 1)})),
+            "1[0:8)");
+}
+
+TEST(Route, ExcludedPeersAreAvoided) {
+  RouteRequest avoid = request(8);
+  avoid.excluded = {peer(1)};
+  const std::vector<Candidate> nodes{node(1, {0, 8}), node(2, {0, 4}), node(3, {4, 8})};
+  EXPECT_EQ(show(find_route(avoid, nodes)), "2[0:4) 3[4:8)");
+}
+
+TEST(Route, NamesTheBlocksThatNobodyServes) {
+  const auto none = find_route(request(8), {node(1, {0, 5}), node(2, {6, 7})});
+  EXPECT_EQ(none.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(show(none), "no node serves blocks 5 and 7");
+  EXPECT_EQ(show(find_route(request(8), {node(1, {0, 5}), node(2, {6, 8})})),
+            "no node serves block 5");
+  EXPECT_EQ(show(find_route(request(8), {})), "no node serves blocks 0..7");
+  RouteRequest avoid = request(8);
+  avoid.excluded = {peer(1)};
+  EXPECT_THAT(show(find_route(avoid, {node(1, {0, 8})})), HasSubstr("have failed"));
+}
+
+TEST(Route, NodesWithoutRoomAreNotAsked) {
+  EXPECT_EQ(show(find_route(request(4, 500), {node(1, {0, 4}, 10, 10, 0, 499), node(2, {0, 4})})),
+            "2[0:4)");
+  const auto full = find_route(request(4, 500), {node(1, {0, 4}, 10, 10, 0, 499)});
+  EXPECT_EQ(full.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(show(full), HasSubstr("blocks 0..3 has free KV memory for 500 positions"));
+}
+
+TEST(Route, ClaimsThatMakeNoSenseDoNoHarm) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(
+      show(find_route(request(4), {node(1, {0, 4}, nan, nan), node(2, {2, 90}), node(3, {3, 3})})),
+      "1[0:4)");
+  EXPECT_EQ(show(find_route(request(4), {node(1, {0, 4}, -5, -5)})), "1[0:4)");
+}
+
+// All simple routes by exhaustive search.
+double least_cost(std::uint32_t blocks, const std::vector<Candidate>& nodes) {
+  double least = std::numeric_limits<double>::infinity();
+  Route route;
+  std::function<void(std::uint32_t)> extend = [&](std::uint32_t from) {
+    if (from == blocks) {
+      least = std::min(least, route_cost_us(route, nodes));
+      return;
+    }
+    for (const Candidate& candidate : nodes) {
+      const bool used = std::any_of(route.begin(), route.end(),
+                                    [&](const Hop& hop) { return hop.peer == candidate.peer; });
+      if (used || !candidate.span.contains(from)) continue;
+      for (std::uint32_t end = from + 1; end <= candidate.span.end; ++end) {
+        route.push_back({candidate.peer, candidate.address, {from, end}});
+        extend(end);
+        route.pop_back();
+      }
+    }
+  };
+  extend(0);
+  return least;
+}
+
+TEST(Route, IsTheCheapestOfAll) {
+  Random random(1);
+  int found = 0;
+  for (int round = 0; round < 300; ++round) {
+    std::vector<Candidate> nodes;
+    const int count = 2 + static_cast<int>(random.next() % 4);
+    for (int n = 0; n < count; ++n) {
+      const auto begin = static_cast<std::uint32_t>(random.next() % 4);
+      const auto end = begin + 1 + static_cast<std::uint32_t>(random.next() % (6 - begin));
+      // Speeds within a factor that makes coming back to a peer never pay: there the route is a
+      // closed one.
+      nodes.push_back(node(n + 1, {begin, end}, 2000 + random.uniform() * 20'000,
+                           50 + random.uniform() * 200, random.next() % 2));
+    }
+    const auto route = find_route(request(6), nodes);
+    const double least = least_cost(6, nodes);
+    if (!route.ok()) {
+      ASSERT_EQ(least, std::numeric_limits<double>::infinity());
+      continue;
+    }
+    ++found;
+    ASSERT_NEAR(route_cost_us(*route, nodes), least, 0.01) << show(route);
+  }
+  EXPECT_GT(found, 50);
+}
+
+dht::Record record(int number, proto::Span span, proto::NodeState state = proto::NodeState::kOnline,
+                   std::uint32_t blocks = 8) {
+  dht::Record result;
+  result.public_key.bytes[0] = static_cast<std::uint8_t>(number);
+  result.state = state;
+  result.block_count = blocks;
+  result.span = span;
+  result.model_name = "tale";
+  result.version_major = 1;
+  return result;
+}
+
+TEST(SwarmView, OnlyOnlineNodesServe) {
+  const auto view = view_of({record(1, {0, 3}), record(2, {3, 6}, proto::NodeState::kJoining),
+                             record(3, {5, 6}), record(4, {7, 8}, proto::NodeState::kDraining)},
+                            proto::Digest{}, 8);
+  EXPECT_EQ(view.nodes.size(), 4u);
+  EXPECT_EQ(describe_blocks(view.missing()), "blocks 3..4 and 6..7");
+}
+
+TEST(SwarmView, SeparatesModelsAndDropsWhatContradicts) {
+  dht::Record other = record(3, {0, 2}, proto::NodeState::kOnline, 2);
+  other.model_digest.bytes[0] = 9;
+  dht::Record newer = record(5, {0, 8});
+  newer.version_major = 2;
+  const auto views = views_of({record(1, {0, 8}), record(2, {4, 8}),
+                               record(4, {0, 99}, proto::NodeState::kOnline, 99), other, newer});
+  ASSERT_EQ(views.size(), 2u);
+  EXPECT_EQ(views[0].block_count, 8u);
+  EXPECT_EQ(views[0].nodes.size(), 2u);
+  EXPECT_EQ(views[1].nodes.size(), 1u);
+}
+
+TEST(SwarmView, AnotherModelIsNamedByBothDigests) {
+  proto::Digest mine;
+  mine.bytes = {0xaa, 0xbb, 0xcc, 0xdd};
+  const auto status = model_not_served(views_of({record(1, {0, 8})}), mine, "models/mine");
+  EXPECT_THAT(std::string(status.message()), HasSubstr("aabbccdd"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("\"tale\" with digest 00000000 (1 node)"));
+  EXPECT_EQ(model_not_served({}, mine, "x").code(), absl::StatusCode::kUnavailable);
+}
+
+}  // namespace
+}  // namespace shoal::client

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dht/record.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <limits>
+
+#include "dht/random.h"
+#include "proto/limits.h"
+
+namespace shoal::dht {
+namespace {
+
+Record example() {
+  Record record;
+  record.sequence = 7;
+  record.ttl_ms = 180'000;
+  record.state = proto::NodeState::kOnline;
+  record.model_digest.bytes.fill(9);
+  record.model_name = "demo";
+  record.block_count = 8;
+  record.span = {2, 5};
+  record.compute = "f32/bf16";
+  record.block_step_us = 123.5F;
+  record.free_kv_positions = 4096;
+  record.queue_depth = 3;
+  record.addresses = {*proto::parse_endpoint("192.0.2.1:7000"),
+                      *proto::parse_endpoint("[2001:db8::1]:7000")};
+  record.public_name = "Änne";
+  record.version_major = 1;
+  return record;
+}
+
+wire::SignedRecord signed_by(const Identity& identity,
+                             const std::function<void(wire::Record&)>& change) {
+  wire::SignedRecord message = sign_record(identity, example());
+  wire::Record fields;
+  EXPECT_TRUE(fields.ParseFromString(message.payload()));
+  change(fields);
+  message.set_payload(fields.SerializeAsString());
+  message.set_signature(identity.sign("shoal-record-v1", message.payload()).to_bytes());
+  return message;
+}
+
+TEST(RecordTest, SignedRecordVerifiesAndKeepsEveryField) {
+  const Identity identity = Identity::generate();
+  const Record in = example();
+  const wire::SignedRecord message = sign_record(identity, in);
+  const auto out = verify_record(message);
+  ASSERT_TRUE(out.ok()) << out.status();
+  EXPECT_EQ(out->peer_id(), identity.peer_id());
+  EXPECT_EQ(out->sequence, in.sequence);
+  EXPECT_EQ(out->ttl_ms, in.ttl_ms);
+  EXPECT_EQ(out->state, in.state);
+  EXPECT_EQ(out->model_digest, in.model_digest);
+  EXPECT_EQ(out->model_name, in.model_name);
+  EXPECT_EQ(out->block_count, in.block_count);
+  EXPECT_EQ(out->span, in.span);
+  EXPECT_EQ(out->compute, in.compute);
+  EXPECT_EQ(out->block_step_us, in.block_step_us);
+  EXPECT_EQ(out->free_kv_positions, in.free_kv_positions);
+  EXPECT_EQ(out->queue_depth, in.queue_depth);
+  EXPECT_EQ(out->addresses, in.addresses);
+  EXPECT_EQ(out->public_name, in.public_name);
+  EXPECT_EQ(out->version_major, in.version_major);
+  EXPECT_LE(message.ByteSizeLong(), 240u);  // a usual one: five fit into a datagram
+}
+
+TEST(RecordTest, LongNamesGiveWayToTheSizeLimit) {
+  Record record = example();
+  record.model_name = std::string(200, 'm');
+  record.public_name = std::string(100, '\n');
+  record.compute = std::string(32, 'c');
+  record.addresses.assign(4, *proto::parse_endpoint("[2001:db8::1]:7000"));
+  record.sequence = ~std::uint64_t{0};
+  record.free_kv_positions = record.queue_depth = ~std::uint32_t{0};
+  const wire::SignedRecord message = sign_record(Identity::generate(), record);
+  EXPECT_LE(message.ByteSizeLong(), proto::kMaxRecordBytes);
+  const auto out = verify_record(message);
+  ASSERT_TRUE(out.ok()) << out.status();
+  EXPECT_EQ(out->addresses.size(), 4u);
+}
+
+TEST(RecordTest, EveryFieldOutOfBoundsIsRefused) {
+  const Identity identity = Identity::generate();
+  const std::vector<std::function<void(wire::Record&)>> changes = {
+      [](auto& r) { r.set_public_key("short"); },
+      [](auto& r) { r.set_public_key(std::string(32, '\1')); },
+      [](auto& r) { r.set_sequence(0); },
+      [](auto& r) { r.set_ttl_ms(0); },
+      [](auto& r) { r.set_ttl_ms(180'001); },
+      [](auto& r) { r.set_state(4); },
+      [](auto& r) { r.set_model_digest(std::string(31, 'x')); },
+      [](auto& r) { r.set_model_name(std::string(65, 'x')); },
+      [](auto& r) { r.set_public_name("\x1b[31m"); },
+      [](auto& r) { r.set_compute(std::string(33, 'x')); },
+      [](auto& r) { r.set_block_count(0); },
+      [](auto& r) { r.set_block_count(513); },
+      [](auto& r) { r.set_span_end(9); },
+      [](auto& r) { r.set_span_begin(6); },
+      [](auto& r) { r.set_span_begin(5); },  // empty although online
+      [](auto& r) { r.set_block_step_us(std::numeric_limits<float>::quiet_NaN()); },
+      [](auto& r) { r.set_block_step_us(std::numeric_limits<float>::infinity()); },
+      [](auto& r) { r.set_block_step_us(-1); },
+      [](auto& r) { r.add_addresses("12345"); },
+      [](auto& r) { r.add_addresses(std::string(6, '\0')); },
+      [](auto& r) {
+        for (int i = 0; i < 3; ++i) r.add_addresses(std::string("\x7f\0\0\1\0\1", 6));
+      },
+  };
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    EXPECT_EQ(verify_record(signed_by(identity, changes[i])).status().code(),
+              absl::StatusCode::kInvalidArgument)
+        << i;
+  }
+  EXPECT_TRUE(verify_record(signed_by(identity, [](auto&) {})).ok());
+  EXPECT_TRUE(verify_record(signed_by(identity, [](auto& r) {
+                r.GetReflection()->MutableUnknownFields(&r)->AddVarint(99, 1);
+              })).ok());
+}
+
+TEST(RecordTest, AnyChangedBitIsRefused) {
+  const wire::SignedRecord message = sign_record(Identity::generate(), example());
+  for (std::size_t i = 0; i < message.payload().size(); ++i) {
+    wire::SignedRecord changed = message;
+    (*changed.mutable_payload())[i] ^= 1;
+    EXPECT_FALSE(verify_record(changed).ok()) << i;
+  }
+  for (std::size_t i = 0; i < message.signature().size(); ++i) {
+    wire::SignedRecord changed = message;
+    (*changed.mutable_signature())[i] ^= 0x10;
+    EXPECT_FALSE(verify_record(changed).ok()) << i;
+  }
+  EXPECT_FALSE(verify_record(wire::SignedRecord()).ok());
+}
+
+TEST(RecordTest, RandomBytesAreRefused) {
+  Random random(11);
+  for (int i = 0; i < 2000; ++i) {
+    wire::SignedRecord message;
+    std::string bytes(random.below(400), '\0');
+    for (char& c : bytes) c = static_cast<char>(random.next());
+    message.set_payload(bytes);
+    message.set_signature(std::string(64, '\0'));
+    EXPECT_FALSE(verify_record(message).ok());
+  }
+}
+
+TEST(RecordTest, IsFoundUnderTheListTheModelAndEachBlockOfItsSpan) {
+  const Record record = example();
+  const SwarmId swarm{};
+  const std::vector<Key> expected = {models_key(swarm), model_key(swarm, record.model_digest),
+                                     block_key(swarm, record.model_digest, 2),
+                                     block_key(swarm, record.model_digest, 3),
+                                     block_key(swarm, record.model_digest, 4)};
+  EXPECT_EQ(keys_of(swarm, record), expected);
+}
+
+TEST(RecordDeathTest, OurOwnRecordOutOfBoundsIsOurBug) {
+  Record record = example();
+  record.ttl_ms = 0;
+  EXPECT_DEATH(sign_record(Identity::generate(), record), "ttl");
+}
+
+}  // namespace
+}  // namespace shoal::dht

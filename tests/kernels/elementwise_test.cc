@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/elementwise.h"
+
+#include <cmath>
+#include <numeric>
+
+#include "gtest/gtest.h"
+#include "tests/kernels/compare.h"
+#include "tests/kernels/data.h"
+#include "tests/kernels/executors.h"
+#include "tests/reference/silu.h"
+
+namespace shoal::kernels {
+namespace {
+
+TEST(SiluMul, StaysWithinTheBoundAndIsOneResultEverywhere) {
+  Random random(1);
+  for (const std::int64_t cols : kSizes) {
+    const std::int64_t rows = 40;
+    std::vector<float> gate = random.normals(rows * cols), up = random.normals(rows * cols);
+    // Half of the gates range over all of exp's domain.
+    for (std::size_t i = 0; i < gate.size(); i += 2) gate[i] *= 40;
+    std::vector<reference::Bounded> expected;
+    for (std::size_t i = 0; i < gate.size(); ++i) {
+      expected.push_back(reference::silu_mul(gate[i], up[i]));
+    }
+    std::vector<float> first;
+    for (const NamedExecutor& on : all_executors()) {
+      SCOPED_TRACE(testing::Message() << on.name << " " << cols);
+      Guarded g(gate, rows, cols, 3), u(up, rows, cols, 1), out(rows, cols);
+      silu_mul(*on.executor, g.view(), u.view(), out.view());
+      EXPECT_TRUE(out.intact());
+      if (first.empty()) first = out.content();
+      ASSERT_TRUE(within_bound(expected, out.content()));
+      ASSERT_TRUE(bitwise_equal(first, out.content()));
+      silu_mul(*on.executor, g.view(), u.view(), g.view());  // out may be gate
+      EXPECT_TRUE(g.intact());
+      ASSERT_TRUE(bitwise_equal(first, g.content()));
+      Guarded again(gate, rows, cols);
+      silu_mul(*on.executor, again.view(), u.view(), u.view());  // or up
+      ASSERT_TRUE(bitwise_equal(first, u.content()));
+    }
+  }
+}
+
+TEST(SiluMul, TakesExtremesAndKeepsNaN) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const std::vector<float> gate = {infinity, 3e38f, -3e38f, -1e-40f, 0.0f, NAN};
+  const std::vector<float> up(gate.size(), 1.0f);
+  for (const NamedExecutor& on : all_executors()) {
+    SCOPED_TRACE(on.name);
+    Guarded g(gate, 1, 6), u(up, 1, 6), out(1, 6);
+    silu_mul(*on.executor, g.view(), u.view(), out.view());
+    const std::vector<float> y = out.content();
+    EXPECT_EQ(y[0], infinity);
+    EXPECT_EQ(y[1], 3e38f);
+    EXPECT_EQ(y[2], 0.0f);
+    EXPECT_NEAR(y[3], -0.5e-40, 2e-45);
+    EXPECT_EQ(y[4], 0.0f);
+    EXPECT_TRUE(std::isnan(y[5]));
+  }
+}
+
+TEST(Add, IsTheIeeeSumInPlace) {
+  Random random(2);
+  for (const std::int64_t cols : kSizes) {
+    const std::int64_t rows = 70;
+    const std::vector<float> a = random.normals(rows * cols), b = random.normals(rows * cols);
+    std::vector<float> expected;
+    for (std::size_t i = 0; i < a.size(); ++i) expected.push_back(a[i] + b[i]);
+    for (const NamedExecutor& on : all_executors()) {
+      SCOPED_TRACE(testing::Message() << on.name << " " << cols);
+      Guarded x(a, rows, cols), y(b, rows, cols, 2);
+      add(*on.executor, y.view(), x.view());
+      EXPECT_TRUE(x.intact());
+      ASSERT_TRUE(bitwise_equal(expected, x.content()));
+    }
+  }
+}
+
+// Every one of the 65536 patterns of f16 and bf16, NaN and subnormals among them, converts exactly.
+TEST(Embedding, WidensEveryBf16AndF16Exactly) {
+  std::vector<std::uint16_t> patterns(1 << 16);
+  std::iota(patterns.begin(), patterns.end(), std::uint16_t{0});
+  std::vector<std::int32_t> rows(256);
+  std::iota(rows.begin(), rows.end(), 0);
+  for (const DType dtype : {DType::kBF16, DType::kF16}) {
+    const WeightView table{patterns.data(), dtype, 256, 256};
+    for (const NamedExecutor& on : all_executors()) {
+      SCOPED_TRACE(testing::Message() << on.name << " " << dtype_name(dtype));
+      Guarded out(256, 256);
+      embedding(*on.executor, table, rows, out.view());
+      EXPECT_TRUE(out.intact());
+      const std::vector<float> got = out.content();
+      for (std::int64_t i = 0; i < 1 << 16; ++i) {
+        const double expected = reference::weight_at(table, i);
+        const float value = got[static_cast<std::size_t>(i)];
+        if (std::isnan(expected)) {
+          ASSERT_TRUE(std::isnan(value)) << i;
+        } else {
+          ASSERT_EQ(std::bit_cast<std::uint32_t>(static_cast<float>(expected)),
+                    std::bit_cast<std::uint32_t>(value))
+              << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(Embedding, PicksRowsOfAnyWidth) {
+  Random random(3);
+  for (const DType dtype : kDTypes) {
+    for (const std::int64_t cols : kSizes) {
+      const Weights table(random, dtype, 9, cols);
+      const std::vector<std::int32_t> ids = {8, 0, 3, 3, 7};
+      std::vector<float> expected;
+      for (const std::int32_t id : ids) {
+        for (std::int64_t c = 0; c < cols; ++c) {
+          expected.push_back(static_cast<float>(reference::weight_at(table.view(), id * cols + c)));
+        }
+      }
+      for (const NamedExecutor& on : all_executors()) {
+        SCOPED_TRACE(testing::Message() << on.name << " " << dtype_name(dtype) << " " << cols);
+        Guarded out(5, cols);
+        embedding(*on.executor, table.view(), ids, out.view());
+        EXPECT_TRUE(out.intact());
+        ASSERT_TRUE(bitwise_equal(expected, out.content()));
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace shoal::kernels

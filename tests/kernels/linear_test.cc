@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// linear: right within a bound from the data, and one result whatever else is computed beside it.
+#include "kernels/linear.h"
+
+#include <cmath>
+
+#include "gtest/gtest.h"
+#include "tests/kernels/compare.h"
+#include "tests/kernels/data.h"
+#include "tests/kernels/executors.h"
+#include "tests/reference/linear.h"
+
+namespace shoal::kernels {
+namespace {
+
+std::vector<float> run(Executor& executor, MatrixView x, WeightView weight, WeightView bias) {
+  Guarded out(x.rows, weight.rows);
+  linear(executor, x, weight, bias, out.view());
+  EXPECT_TRUE(out.intact());
+  return out.content();
+}
+
+// Products go through ceil(k / 16) additions of their lane, 4 of the fold, and the bias.
+std::int64_t chain(std::int64_t k) { return (k + 15) / 16 + 4 + 1; }
+
+TEST(Linear, StaysWithinTheBoundOnEverySizeAndDType) {
+  Random random(1);
+  for (const DType dtype : kDTypes) {
+    for (const std::int64_t k : kSizes) {
+      for (const std::int64_t n : kSizes) {
+        if (k * n > 300'000 && dtype != DType::kBF16) continue;
+        const std::int64_t rows = 1 + random.below(20);
+        Guarded x(random.normals(rows * k), rows, k);
+        const Weights weight(random, dtype, n, k);
+        std::vector<reference::Bounded> expected;
+        for (std::int64_t r = 0; r < rows; ++r) {
+          for (std::int64_t i = 0; i < n; ++i) {
+            expected.push_back(
+                reference::linear_at(x.view().row(r), weight.view(), i, 0, chain(k)));
+          }
+        }
+        std::vector<float> first;
+        for (const NamedExecutor& on : all_executors()) {
+          SCOPED_TRACE(testing::Message() << on.name << " " << dtype_name(dtype) << " rows " << rows
+                                          << " k " << k << " n " << n);
+          const std::vector<float> got = run(*on.executor, x.view(), weight.view(), {});
+          if (first.empty()) {
+            first = got;
+            ASSERT_TRUE(within_bound(expected, got));
+          }
+          ASSERT_TRUE(bitwise_equal(first, got));
+        }
+      }
+    }
+  }
+}
+
+TEST(Linear, AddsBiasInEveryDTypeAndAccumulates) {
+  Random random(2);
+  for (const DType dtype : kDTypes) {
+    for (const std::int64_t rows : {1, 3, 8, 33}) {
+      const std::int64_t k = 33, n = 37;
+      Guarded x(random.normals(rows * k), rows, k);
+      const Weights weight(random, DType::kBF16, n, k), bias(random, dtype, 1, n);
+      const std::vector<float> residual = random.normals(rows * n);
+      std::vector<reference::Bounded> expected, accumulated;
+      for (std::int64_t r = 0; r < rows; ++r) {
+        for (std::int64_t i = 0; i < n; ++i) {
+          expected.push_back(reference::linear_at(x.view().row(r), weight.view(), i,
+                                                  reference::weight_at(bias.view(), i), chain(k)));
+          reference::Bounded sum = expected.back();
+          sum.value += residual[static_cast<std::size_t>(r * n + i)];
+          sum.bound += reference::kRounding * 1.01 * std::abs(sum.value);
+          accumulated.push_back(sum);
+        }
+      }
+      for (const NamedExecutor& on : all_executors()) {
+        SCOPED_TRACE(testing::Message() << on.name << " " << dtype_name(dtype) << " rows " << rows);
+        EXPECT_TRUE(
+            within_bound(expected, run(*on.executor, x.view(), weight.view(), bias.view())));
+        Guarded out(residual, rows, n);
+        linear(*on.executor, x.view(), weight.view(), bias.view(), out.view(), true);
+        EXPECT_TRUE(out.intact());
+        EXPECT_TRUE(within_bound(accumulated, out.content()));
+      }
+    }
+  }
+}
+
+// The order is a promise: 16 partial sums by fused multiply-add, folded by 8, 4, 2, 1.
+TEST(Linear, ReducesInTheOrderThatIsWrittenDown) {
+  Random random(3);
+  for (const std::int64_t k : {1, 15, 16, 17, 287, 1000, 2500}) {
+    const std::vector<float> x = random.normals(40 * k), w = random.normals(k);
+    std::vector<float> expected;
+    for (std::int64_t r = 0; r < 40; ++r) {
+      float partial[16] = {};
+      for (std::int64_t i = 0; i < k; ++i) {
+        partial[i % 16] = std::fma(x[static_cast<std::size_t>(r * k + i)],
+                                   w[static_cast<std::size_t>(i)], partial[i % 16]);
+      }
+      for (int fold = 8; fold >= 1; fold /= 2) {
+        for (int j = 0; j < fold; ++j) partial[j] += partial[j + fold];
+      }
+      expected.push_back(partial[0]);
+    }
+    Guarded all(x, 40, k);
+    for (const NamedExecutor& on : all_executors()) {
+      SCOPED_TRACE(testing::Message() << on.name << " k " << k);
+      EXPECT_TRUE(bitwise_equal(expected,
+                                run(*on.executor, all.view(), {w.data(), DType::kF32, 1, k}, {})));
+    }
+  }
+}
+
+// std::fma on any bits: lane 0 of a product with K = 17 is fma(x, w, c).
+TEST(Linear, RoundsEveryFusedMultiplyAddOnce) {
+  Random random(4);
+  constexpr std::int64_t kCases = 4000;
+  const auto any = [&](bool narrow) {
+    // Exponents close together make cancellations and ties; all exponents make overflow and
+    // subnormals.
+    const auto bits = static_cast<std::uint32_t>(random.bits());
+    const std::uint32_t exponent = narrow ? 120 + bits % 16 : (bits >> 8) % 255;
+    const auto mantissa =
+        static_cast<std::uint32_t>(random.bits()) & (random.below(2) == 0 ? 0x7fffffu : 0x7ff800u);
+    return std::bit_cast<float>((bits & 0x80000000u) | exponent << 23 | mantissa);
+  };
+  std::vector<float> x(17 * kCases, 0.0f), expected;
+  std::vector<float> w(17, 0.0f);
+  w[0] = 1.0f;
+  for (const bool narrow : {true, false}) {
+    w[16] = any(narrow);
+    expected.clear();
+    for (std::size_t i = 0; i < kCases; ++i) {
+      x[17 * i] = any(narrow);
+      x[17 * i + 16] = any(narrow);
+      if (i % 5 == 0)
+        x[17 * i] = -x[17 * i + 16] * w[16];  // what is left is the product's own rounding
+      expected.push_back(std::fma(x[17 * i + 16], w[16], x[17 * i]) + 0.0f);
+    }
+    Guarded all(x, kCases, 17);
+    for (const NamedExecutor& on : all_executors()) {
+      SCOPED_TRACE(on.name);
+      EXPECT_TRUE(bitwise_equal(expected,
+                                run(*on.executor, all.view(), {w.data(), DType::kF32, 1, 17}, {})));
+    }
+  }
+}
+
+TEST(LinearLaw, ARowDoesNotDependOnItsBatchOrThreadsOrInstructionSet) {
+  Random random(5);
+  for (const DType dtype : kDTypes) {
+    for (const auto& [k, n] : {std::pair<std::int64_t, std::int64_t>{287, 127}, {1100, 70}}) {
+      const std::int64_t rows = 131;  // two blocks of rows, and a rest
+      Guarded x(random.normals(rows * k), rows, k);
+      const Weights weight(random, dtype, n, k);
+      std::vector<float> alone;
+      for (std::int64_t r = 0; r < rows; ++r) {
+        const MatrixView row{x.view().row(r), 1, k, k};
+        const std::vector<float> y = run(*all_executors().back().executor, row, weight.view(), {});
+        alone.insert(alone.end(), y.begin(), y.end());
+      }
+      for (const NamedExecutor& on : all_executors()) {
+        for (const std::int64_t batch : {2, 3, 4, 5, 7, 8, 9, 16, 131}) {
+          if (batch != 131 && on.name.starts_with("baseline")) continue;
+          SCOPED_TRACE(testing::Message()
+                       << on.name << " " << dtype_name(dtype) << " batch " << batch << " k " << k);
+          std::vector<float> batched;
+          for (std::int64_t r = 0; r < rows; r += batch) {
+            const MatrixView some{x.view().row(r), std::min(batch, rows - r), k, x.view().stride};
+            const std::vector<float> y = run(*on.executor, some, weight.view(), {});
+            batched.insert(batched.end(), y.begin(), y.end());
+          }
+          ASSERT_TRUE(bitwise_equal(alone, batched));
+        }
+      }
+    }
+  }
+}
+
+TEST(Linear, TakesEmptyInputs) {
+  const std::vector<float> w(12, 1.0f);
+  for (const NamedExecutor& on : all_executors()) {
+    EXPECT_TRUE(
+        run(*on.executor, MatrixView{nullptr, 0, 4, 4}, {w.data(), DType::kF32, 3, 4}, {}).empty());
+  }
+}
+
+TEST(LinearDeathTest, RefusesShapesThatDoNotFit) {
+  const auto executor = Executor::cpu(1);
+  std::vector<float> x(8), w(12), out(6);
+  EXPECT_DEATH(linear(*executor, MatrixView{x.data(), 2, 4, 4}, {w.data(), DType::kF32, 4, 3}, {},
+                      {out.data(), 2, 3, 3}),
+               "out is \\[2, 3\\], must be \\[2, 4\\]");
+  EXPECT_DEATH(linear(*executor, MatrixView{x.data(), 2, 4, 4}, {w.data(), DType::kF32, 3, 2}, {},
+                      {out.data(), 2, 3, 3}),
+               "weight is \\[3, 2\\], must be \\[3, 4\\]");
+}
+
+}  // namespace
+}  // namespace shoal::kernels

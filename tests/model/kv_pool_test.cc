@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+// The pool promises pages by lease and keeps every promise; pages come back when leases go.
+#include "model/kv_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <utility>
+#include <vector>
+
+namespace shoal::model {
+namespace {
+
+constexpr KvShape kShape{.blocks = 3, .kv_heads = 2, .head_dim = 8};
+constexpr std::int64_t kPage = kernels::kPagePositions;
+
+TEST(KvShape, BlocksLieBesideEachOtherInAPage) {
+  const std::int64_t half = 2 * kPage * 8;
+  EXPECT_EQ(kShape.page_floats(), 6 * half);
+  for (std::int64_t block = 0; block < 3; ++block) {
+    const kernels::KvLayout layout = kShape.layout(block);
+    EXPECT_EQ(layout.key_offset, 2 * block * half);
+    EXPECT_EQ(layout.value_offset, (2 * block + 1) * half);
+    EXPECT_EQ(layout.kv_heads, 2);
+    EXPECT_EQ(layout.head_dim, 8);
+  }
+}
+
+TEST(KvPool, AdmitsOnlyWhatItCanKeep) {
+  KvPool pool(kShape, 4);
+  EXPECT_EQ(pool.total_positions(), 4 * kPage);
+  std::optional<KvLease> first = pool.lease(kPage + 1);  // two pages
+  ASSERT_TRUE(first);
+  EXPECT_EQ(pool.free_positions(), 2 * kPage);
+  EXPECT_FALSE(pool.lease(2 * kPage + 1));
+  EXPECT_FALSE(pool.lease(0));
+  EXPECT_FALSE(pool.lease(-1));
+  std::optional<KvLease> second = pool.lease(2 * kPage);
+  ASSERT_TRUE(second);
+  EXPECT_EQ(pool.free_positions(), 0);
+  EXPECT_FALSE(pool.lease(1));
+  EXPECT_EQ(pool.pages_in_use(), 0);  // promised, not taken
+  first->prepare(0, kPage + 1);
+  second->prepare(0, 2 * kPage);
+  EXPECT_EQ(pool.pages_in_use(), 4);
+  first.reset();
+  EXPECT_EQ(pool.pages_in_use(), 2);
+  EXPECT_EQ(pool.free_positions(), 2 * kPage);
+}
+
+TEST(KvPool, PagesAreDistinctWritableAndReused) {
+  KvPool pool(kShape, 5);
+  std::set<float*> seen;
+  for (int round = 0; round < 3; ++round) {
+    std::optional<KvLease> lease = pool.lease(5 * kPage);
+    ASSERT_TRUE(lease);
+    lease->prepare(0, 5 * kPage);
+    for (float* page : lease->pages()) {
+      seen.insert(page);
+      for (std::int64_t i = 0; i < kShape.page_floats(); ++i) page[i] = 1.0f;
+    }
+  }
+  EXPECT_EQ(seen.size(), 5u);
+  EXPECT_EQ(pool.pages_in_use(), 0);
+}
+
+TEST(KvLease, GrowsPageByPage) {
+  KvPool pool(kShape, 4);
+  std::optional<KvLease> lease = pool.lease(4 * kPage);
+  for (std::int64_t position = 0; position < 4 * kPage; ++position) {
+    lease->prepare(position, 1);
+    EXPECT_EQ(pool.pages_in_use(), position / kPage + 1);
+    lease->advance(1);
+    EXPECT_EQ(lease->position(), position + 1);
+  }
+  EXPECT_EQ(lease->max_positions(), 4 * kPage);
+}
+
+TEST(KvLease, TruncationGivesPagesBackButKeepsThePromise) {
+  KvPool pool(kShape, 4);
+  std::optional<KvLease> lease = pool.lease(4 * kPage);
+  lease->prepare(0, 4 * kPage);
+  lease->advance(4 * kPage);
+  const std::vector<float*> before(lease->pages().begin(), lease->pages().end());
+  lease->prepare(kPage - 1, 2);
+  EXPECT_EQ(lease->position(), kPage - 1);
+  EXPECT_EQ(pool.pages_in_use(), 2);
+  EXPECT_EQ(pool.free_positions(), 0);
+  EXPECT_EQ(lease->pages()[0], before[0]);  // what is kept stays where it is
+  EXPECT_EQ(lease->pages()[1], before[1]);
+  lease->advance(2);
+  lease->prepare(0, 0);
+  EXPECT_EQ(pool.pages_in_use(), 0);
+}
+
+TEST(KvLease, MovingHandsOnThePagesOnce) {
+  KvPool pool(kShape, 4);
+  std::optional<KvLease> a = pool.lease(kPage), b = pool.lease(2 * kPage);
+  a->prepare(0, 1);
+  b->prepare(0, 2 * kPage);
+  *a = std::move(*b);  // a's own page goes back
+  EXPECT_EQ(pool.pages_in_use(), 2);
+  EXPECT_EQ(pool.free_positions(), 2 * kPage);
+  EXPECT_EQ(a->max_positions(), 2 * kPage);
+  KvLease c(std::move(*a));
+  a.reset();
+  b.reset();
+  EXPECT_EQ(pool.pages_in_use(), 2);
+  EXPECT_EQ(c.pages().size(), 2u);
+  c = KvLease();
+  EXPECT_EQ(pool.pages_in_use(), 0);
+  EXPECT_EQ(pool.free_positions(), 4 * kPage);
+}
+
+TEST(KvPool, MemoryIsCommittedOnlyWhenTouched) {
+  const KvShape large{.blocks = 32, .kv_heads = 8, .head_dim = 128};  // 8 MiB a page
+  KvPool pool(large, 20'000);                                         // 160 GB of address space
+  std::optional<KvLease> lease = pool.lease(1000);
+  ASSERT_TRUE(lease);
+  lease->prepare(0, 1);
+  lease->pages()[0][0] = 1.0f;
+  EXPECT_EQ(pool.pages_in_use(), 1);
+}
+
+TEST(KvLeaseDeathTest, OurOwnMistakesAreCaught) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(
+      {
+        KvPool pool(kShape, 2);
+        std::optional<KvLease> lease = pool.lease(kPage);
+        lease->prepare(0, kPage + 1);
+      },
+      "CHECK");
+  EXPECT_DEATH(
+      {
+        KvPool pool(kShape, 2);
+        std::optional<KvLease> lease = pool.lease(kPage);
+        lease->prepare(1, 1);
+      },
+      "start 1 at position 0");
+  EXPECT_DEATH(
+      {
+        KvPool pool(kShape, 2);
+        std::optional<KvLease> lease = pool.lease(kPage);
+        lease->advance(1);
+      },
+      "CHECK");
+  EXPECT_DEATH(
+      {
+        std::optional<KvLease> lease;
+        KvPool pool(kShape, 2);
+        lease = pool.lease(kPage);
+      },
+      "outlives");
+}
+
+}  // namespace
+}  // namespace shoal::model

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/model/local_model.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "kernels/check.h"
+#include "kernels/executor.h"
+
+namespace shoal::model {
+
+std::unique_ptr<LocalModel> LocalModel::load(const std::string& directory, const Options& options) {
+  std::unique_ptr<LocalModel> model(new LocalModel);
+  absl::StatusOr<ModelConfig> config = load_config(directory);
+  CHECK(config.ok()) << config.status();
+  model->config_ = *std::move(config);
+  absl::StatusOr<Checkpoint> checkpoint = Checkpoint::open(directory);
+  CHECK(checkpoint.ok()) << checkpoint.status();
+  model->checkpoint_ = std::make_unique<Checkpoint>(*std::move(checkpoint));
+  model->executor_ = kernels::Executor::cpu(options.threads);
+  absl::StatusOr<ModelEnds> ends =
+      ModelEnds::load(model->config_, *model->checkpoint_, *model->executor_);
+  CHECK(ends.ok()) << ends.status();
+  model->ends_ = std::make_unique<ModelEnds>(*std::move(ends));
+
+  model->edges_ = {0};
+  model->edges_.insert(model->edges_.end(), options.cuts.begin(), options.cuts.end());
+  model->edges_.push_back(model->config_.block_count);
+  for (std::size_t i = 0; i + 1 < model->edges_.size(); ++i) {
+    absl::StatusOr<std::unique_ptr<SpanRunner>> runner =
+        SpanRunner::load(model->config_, *model->checkpoint_, model->edges_[i],
+                         model->edges_[i + 1], *model->executor_);
+    CHECK(runner.ok()) << runner.status();
+    const std::int64_t pages = options.positions / kernels::kPagePositions;
+    model->pools_.push_back(std::make_unique<KvPool>((*runner)->kv_shape(), pages));
+    model->runners_.push_back(*std::move(runner));
+  }
+  return model;
+}
+
+LocalSession LocalModel::session(std::int64_t max_positions) const {
+  LocalSession session;
+  for (const std::unique_ptr<KvPool>& pool : pools_) {
+    std::optional<KvLease> lease = pool->lease(max_positions);
+    CHECK(lease.has_value());
+    session.leases.push_back(*std::move(lease));
+  }
+  return session;
+}
+
+Rows LocalModel::run(const std::vector<LocalStep>& steps) {
+  Ids ids;
+  for (const LocalStep& step : steps) ids.insert(ids.end(), step.ids.begin(), step.ids.end());
+  absl::StatusOr<Rows> x = ends_->embed(ids);
+  CHECK(x.ok()) << x.status();
+  for (std::size_t i = 0; i < runners_.size(); ++i) {
+    std::vector<SequenceStep> sequences;
+    for (const LocalStep& step : steps) {
+      KvLease& lease = step.session->leases[i];
+      const std::int64_t rows = static_cast<std::int64_t>(step.ids.size());
+      lease.prepare(step.start, rows);
+      sequences.push_back({.lease = &lease, .start_position = step.start, .rows = rows});
+    }
+    runners_[i]->run(sequences, edges_[i], edges_[i + 1], *x);
+    for (const SequenceStep& sequence : sequences) sequence.lease->advance(sequence.rows);
+  }
+  return *std::move(x);
+}
+
+Rows LocalModel::run(LocalSession& session, std::int64_t start, const Ids& ids) {
+  return run({{.session = &session, .start = start, .ids = ids}});
+}
+
+Rows LocalModel::last_logits(std::span<const float> rows) const {
+  return logits(rows.last(static_cast<std::size_t>(config_.hidden)));
+}
+
+std::int32_t argmax(std::span<const float> logits) {
+  return static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
+
+}  // namespace shoal::model

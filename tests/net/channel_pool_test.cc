@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// One channel per peer and address; dead peers are noticed at once, and a restarted one is found
+// again.
+#include "net/channel_pool.h"
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
+#include "net/status.h"
+#include "proto/limits.h"
+#include "tests/net/echo_node.h"
+
+namespace shoal::net {
+namespace {
+
+const dht::Identity kNode = identity_of(1);
+const dht::Identity kClient = identity_of(2);
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// A port on which nothing listens.
+std::uint16_t free_port() {
+  EchoNode node(kNode);
+  return node.running.endpoint.port;
+}
+
+TEST(ChannelPool, GivesOneChannelPerPeerAndAddress) {
+  ChannelPool pool(kClient, {});
+  const auto first = pool.get(kNode.peer_id(), loopback(1));
+  EXPECT_EQ(pool.get(kNode.peer_id(), loopback(1)), first);
+  EXPECT_NE(pool.get(kNode.peer_id(), loopback(2)), first);
+  EXPECT_NE(pool.get(kClient.peer_id(), loopback(1)), first);
+  EXPECT_EQ(pool.size(), 3u);
+}
+
+TEST(ChannelPool, DropForgetsOneChannelAndOthersMayKeepIt) {
+  EchoNode node(kNode);
+  ChannelPool pool(kClient, {});
+  const auto held = pool.get(kNode.peer_id(), node.running.endpoint);
+  pool.drop(kNode.peer_id(), node.running.endpoint);
+  pool.drop(kNode.peer_id(), loopback(1));  // never seen: nothing happens
+  EXPECT_EQ(pool.size(), 0u);
+  EXPECT_NE(pool.get(kNode.peer_id(), node.running.endpoint), held);
+  EXPECT_TRUE(describe(held).status.ok());
+}
+
+TEST(ChannelPool, IsBoundedAndForgetsTheLongestUnusedThatNobodyHolds) {
+  ChannelPool pool(kClient, {});
+  const auto held = pool.get(kNode.peer_id(), loopback(1));
+  const grpc::Channel* idle = pool.get(kNode.peer_id(), loopback(2)).get();
+  for (std::size_t i = 0; i < proto::kMaxChannels; ++i) {
+    pool.get(kNode.peer_id(), loopback(static_cast<std::uint16_t>(1000 + i)));
+    ASSERT_LE(pool.size(), proto::kMaxChannels);
+  }
+  EXPECT_EQ(pool.size(), proto::kMaxChannels);
+  EXPECT_EQ(pool.get(kNode.peer_id(), loopback(1)), held);
+  EXPECT_NE(idle, nullptr);
+}
+
+TEST(ChannelPool, IsBoundedAlsoWhenEveryChannelIsHeld) {
+  ChannelPool pool(kClient, {});
+  std::vector<std::shared_ptr<grpc::Channel>> held;
+  for (std::size_t i = 0; i < proto::kMaxChannels + 10; ++i) {
+    held.push_back(pool.get(kNode.peer_id(), loopback(static_cast<std::uint16_t>(1000 + i))));
+  }
+  EXPECT_EQ(pool.size(), proto::kMaxChannels);
+}
+
+TEST(ChannelPool, MayBeUsedByManyThreads) {
+  EchoNode node(kNode);
+  ChannelPool pool(kClient, {});
+  std::vector<std::thread> threads;
+  std::atomic<int> good = 0;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&] {
+      for (int round = 0; round < 25; ++round) {
+        good += describe(pool.get(kNode.peer_id(), node.running.endpoint)).status.ok();
+        if (round % 7 == 0) pool.drop(kNode.peer_id(), node.running.endpoint);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(good, 8 * 25);
+}
+
+TEST(ChannelPool, ADeadAddressFailsAtOnceAndSaysWhatToCheck) {
+  ChannelPool pool(kClient, {});
+  const auto start = std::chrono::steady_clock::now();
+  const absl::Status status =
+      to_absl(describe(pool.get(kNode.peer_id(), loopback(free_port()))).status, "node a at b");
+  EXPECT_LT(seconds_since(start), 2.0);
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(
+      status.message(),
+      "node a at b: nothing listens there. Check that the node is running, and its address and "
+      "port");
+}
+
+TEST(ChannelPool, ASilentServerFailsWithinTheConnectTimeout) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(fd, 8), 0);  // the kernel accepts, nobody ever answers
+  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+  ChannelPool pool(kClient, {});
+  const auto start = std::chrono::steady_clock::now();
+  const absl::Status status =
+      to_absl(describe(pool.get(kNode.peer_id(), loopback(ntohs(address.sin_port))), 10'000).status,
+              "node a at b");
+  EXPECT_LT(seconds_since(start), 8.0);
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  EXPECT_NE(std::string(status.message()).find("Check"), std::string::npos) << status;
+  close(fd);
+}
+
+TEST(ChannelPool, ARestartedNodeIsFoundAgainWithinASecondOrTwo) {
+  ChannelPool pool(kClient, {});
+  proto::Endpoint endpoint;
+  {
+    EchoNode node(kNode);
+    endpoint = node.running.endpoint;
+    ASSERT_TRUE(describe(pool.get(kNode.peer_id(), endpoint)).status.ok());
+  }
+  ASSERT_FALSE(describe(pool.get(kNode.peer_id(), endpoint)).status.ok());
+  EchoNode node(kNode, {}, proto::to_string(endpoint));
+  const auto start = std::chrono::steady_clock::now();
+  bool found = false;
+  while (!found && seconds_since(start) < 5) {
+    found = describe(pool.get(kNode.peer_id(), endpoint)).status.ok();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  EXPECT_TRUE(found);
+}
+
+TEST(ChannelPool, NeverGoesThroughAProxy) {
+  setenv("http_proxy", "http://127.0.0.1:1", 1);
+  setenv("https_proxy", "http://127.0.0.1:1", 1);
+  setenv("grpc_proxy", "http://127.0.0.1:1", 1);
+  EchoNode node(kNode);
+  ChannelPool pool(kClient, {});
+  const Answer answer = describe(pool.get(kNode.peer_id(), node.running.endpoint));
+  EXPECT_TRUE(answer.status.ok()) << answer.status.error_message();
+  unsetenv("http_proxy");
+  unsetenv("https_proxy");
+  unsetenv("grpc_proxy");
+}
+
+}  // namespace
+}  // namespace shoal::net

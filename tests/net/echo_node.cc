@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/net/echo_node.h"
+
+#include <grpcpp/server.h>
+
+#include <chrono>
+
+#include "kernels/check.h"
+
+namespace shoal::net {
+
+grpc::ServerUnaryReactor* EchoService::Describe(grpc::CallbackServerContext* context,
+                                                const wire::DescribeRequest* request,
+                                                wire::DescribeReply* reply) {
+  const auto caller = caller_of(*context);
+  if (caller.ok()) reply->set_peer_id(caller->to_bytes());
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(caller.ok() ? grpc::Status::OK
+                              : grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "who?"));
+  return reactor;
+}
+
+EchoNode::EchoNode(const dht::Identity& who, const std::optional<dht::SwarmKey>& swarm_key,
+                   const std::string& listen) {
+  auto started = start_server(*proto::parse_endpoint(listen), who, swarm_key, {&service});
+  CHECK(started.ok()) << started.status().ToString();
+  running = std::move(*started);
+}
+
+EchoNode::~EchoNode() {
+  running.server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
+}
+
+proto::Endpoint loopback(std::uint16_t port) { return proto::Endpoint::v4({127, 0, 0, 1}, port); }
+
+dht::Identity identity_of(int number) {
+  std::array<std::uint8_t, 32> seed{};
+  seed[0] = static_cast<std::uint8_t>(number);
+  seed[1] = static_cast<std::uint8_t>(number >> 8);
+  return dht::Identity::from_seed(seed);
+}
+
+dht::SwarmKey swarm_key_of(int number) {
+  dht::SwarmKey key;
+  key.bytes.fill(static_cast<std::uint8_t>(number));
+  return key;
+}
+
+Answer describe(const std::shared_ptr<grpc::Channel>& channel, int timeout_ms) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(timeout_ms));
+  wire::DescribeReply reply;
+  Answer answer;
+  answer.status =
+      wire::SpanService::NewStub(channel)->Describe(&context, wire::DescribeRequest(), &reply);
+  answer.peer_id = reply.peer_id();
+  return answer;
+}
+
+}  // namespace shoal::net

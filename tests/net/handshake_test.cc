@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who may talk to whom: every pair of right and wrong certificates, keys and swarms, over real
+// connections.
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_credentials_options.h>
+#include <grpcpp/server_builder.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "net/channel_pool.h"
+#include "net/status.h"
+#include "tests/net/echo_node.h"
+#include "tests/net/other_certificates.h"
+
+namespace shoal::net {
+namespace {
+
+namespace tls = grpc::experimental;
+
+const dht::Identity kNode = identity_of(1);
+const dht::Identity kClient = identity_of(2);
+
+std::shared_ptr<grpc::Channel> open(const proto::Endpoint& node,
+                                    const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return grpc::CreateCustomChannel(proto::to_string(node), credentials, arguments);
+}
+
+// A client that follows no rule of ours: shows any certificate or none, and accepts any server.
+std::shared_ptr<grpc::ChannelCredentials> lawless(const std::optional<Certificate>& certificate) {
+  const std::string root = make_certificate(kClient, {}).certificate_pem;
+  tls::TlsChannelCredentialsOptions options;
+  if (certificate) {
+    options.set_certificate_provider(std::make_shared<tls::StaticDataCertificateProvider>(
+        root, std::vector<tls::IdentityKeyCertPair>{
+                  {certificate->private_key_pem, certificate->certificate_pem}}));
+    options.watch_identity_key_cert_pairs();
+  } else {
+    options.set_certificate_provider(std::make_shared<tls::StaticDataCertificateProvider>(root));
+  }
+  options.watch_root_certs();
+  options.set_verify_server_certs(false);
+  options.set_check_call_host(false);
+  options.set_certificate_verifier(std::make_shared<tls::NoOpCertificateVerifier>());
+  return tls::TlsCredentials(options);
+}
+
+absl::Status outcome(const std::shared_ptr<grpc::Channel>& channel) {
+  return to_absl(describe(channel).status, "the node");
+}
+
+void expect_says(const absl::Status& status, absl::StatusCode code, const std::string& words) {
+  EXPECT_EQ(status.code(), code) << status;
+  EXPECT_NE(std::string(status.message()).find(words), std::string::npos) << status;
+  EXPECT_EQ(std::string(status.message()).find('\n'), std::string::npos) << status;
+}
+
+TEST(Handshake, RightKeysSucceedAndTheNodeKnowsTheCaller) {
+  EchoNode node(kNode);
+  const Answer answer =
+      describe(open(node.running.endpoint, channel_credentials(kClient, {}, kNode.peer_id())));
+  ASSERT_TRUE(answer.status.ok()) << answer.status.error_message();
+  EXPECT_EQ(answer.peer_id, kClient.peer_id().to_bytes());
+}
+
+TEST(Handshake, WorksOverIpv6) {
+  EchoNode node(kNode, {}, "[::1]:0");
+  ChannelPool pool(kClient, {});
+  const Answer answer = describe(pool.get(kNode.peer_id(), node.running.endpoint));
+  EXPECT_TRUE(answer.status.ok()) << answer.status.error_message();
+}
+
+TEST(Handshake, AnotherPeerThanExpectedIsRefusedByTheClientAndBothAreNamed) {
+  EchoNode node(kNode);
+  const dht::Identity other = identity_of(3);
+  const absl::Status status =
+      outcome(open(node.running.endpoint, channel_credentials(kClient, {}, other.peer_id())));
+  expect_says(status, absl::StatusCode::kUnauthenticated, proto::short_name(kNode.peer_id()));
+  expect_says(status, absl::StatusCode::kUnauthenticated, proto::short_name(other.peer_id()));
+}
+
+TEST(Handshake, ACertificateOfAnotherKindOfKeyIsRefusedByTheNode) {
+  EchoNode node(kNode);
+  const Certificate p256 = certificate_of_kind(KeyKind::kP256, proto::to_string(kClient.peer_id()));
+  expect_says(outcome(open(node.running.endpoint, lawless(p256))), absl::StatusCode::kUnavailable,
+              "closed the connection");
+}
+
+TEST(Handshake, ACertificateWithAnotherPeersNameIsRefusedByTheNode) {
+  EchoNode node(kNode);
+  const Certificate forged =
+      certificate_of_kind(KeyKind::kEd25519, proto::to_string(kClient.peer_id()));
+  expect_says(outcome(open(node.running.endpoint, lawless(forged))), absl::StatusCode::kUnavailable,
+              "closed the connection");
+}
+
+TEST(Handshake, NoClientCertificateIsRefusedByTheNode) {
+  EchoNode node(kNode);
+  const absl::Status status = outcome(open(node.running.endpoint, lawless(std::nullopt)));
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+}
+
+TEST(Handshake, ACertificateIsUselessWithoutItsKey) {
+  EchoNode node(kNode);
+  Certificate stolen = make_certificate(kClient, {});
+  stolen.private_key_pem = make_certificate(identity_of(3), {}).private_key_pem;
+  const absl::Status status = outcome(open(node.running.endpoint, lawless(stolen)));
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+}
+
+TEST(Handshake, AnInsecureClientIsRefused) {
+  EchoNode node(kNode);
+  expect_says(outcome(open(node.running.endpoint, grpc::InsecureChannelCredentials())),
+              absl::StatusCode::kUnavailable, "closed the connection");
+}
+
+TEST(Handshake, AnInsecureServerIsRefused) {
+  EchoService service;
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&service);
+  const auto server = builder.BuildAndStart();
+  const absl::Status status = outcome(open(loopback(static_cast<std::uint16_t>(port)),
+                                           channel_credentials(kClient, {}, kNode.peer_id())));
+  expect_says(status, absl::StatusCode::kUnavailable, "no node of this protocol");
+}
+
+TEST(Handshake, OnAnInsecureServerNobodyIsKnown) {
+  EchoService service;
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&service);
+  const auto server = builder.BuildAndStart();
+  const absl::Status status =
+      outcome(open(loopback(static_cast<std::uint16_t>(port)), grpc::InsecureChannelCredentials()));
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnauthenticated) << status;
+}
+
+struct SwarmCase {
+  int node_key, client_key;  // 0: none
+  const char* client_reads;
+};
+
+TEST(Handshake, SwarmKeysMustBeTheSame) {
+  const SwarmCase cases[] = {
+      {1, 1, nullptr},
+      {1, 2, "proves another swarm key"},
+      {1, 0, "belongs to a private swarm"},
+      {0, 1, "shows no membership"},
+      {0, 0, nullptr},
+  };
+  for (const SwarmCase& test : cases) {
+    SCOPED_TRACE(testing::Message() << "node " << test.node_key << ", client " << test.client_key);
+    const auto key = [](int number) {
+      return number == 0 ? std::nullopt : std::optional(swarm_key_of(number));
+    };
+    EchoNode node(kNode, key(test.node_key));
+    const absl::Status status =
+        outcome(open(node.running.endpoint,
+                     channel_credentials(kClient, key(test.client_key), kNode.peer_id())));
+    if (test.client_reads == nullptr) {
+      EXPECT_TRUE(status.ok()) << status;
+    } else {
+      expect_says(status, absl::StatusCode::kUnauthenticated, test.client_reads);
+      expect_says(status, absl::StatusCode::kUnauthenticated, "--swarm-key");
+    }
+  }
+}
+
+TEST(Handshake, TheNodeItselfRefusesOtherSwarmsWhateverTheClientAccepts) {
+  for (const std::optional<dht::SwarmKey>& shown :
+       {std::optional<dht::SwarmKey>(), std::optional(swarm_key_of(2))}) {
+    EchoNode node(kNode, swarm_key_of(1));
+    expect_says(outcome(open(node.running.endpoint, lawless(make_certificate(kClient, shown)))),
+                absl::StatusCode::kUnavailable, "--swarm-key");
+  }
+  EchoNode node(kNode);
+  expect_says(
+      outcome(open(node.running.endpoint, lawless(make_certificate(kClient, swarm_key_of(1))))),
+      absl::StatusCode::kUnavailable, "--swarm-key");
+}
+
+TEST(Handshake, AMembersProofIsUselessToAnotherIdentity) {
+  EchoNode node(kNode, swarm_key_of(1));
+  // The stranger copies the proof out of a member's certificate into one of its own.
+  std::string proof;
+  changed_certificate(identity_of(3), swarm_key_of(1), [&](X509* member) {
+    ASN1_OBJECT* object = OBJ_txt2obj(kMembershipOid, 1);
+    const int at = X509_get_ext_by_OBJ(member, object, -1);
+    ASN1_OBJECT_free(object);
+    const ASN1_OCTET_STRING* value = X509_EXTENSION_get_data(X509_get_ext(member, at));
+    proof.assign(reinterpret_cast<const char*>(ASN1_STRING_get0_data(value)),
+                 static_cast<std::size_t>(ASN1_STRING_length(value)));
+  });
+  ASSERT_EQ(proof.size(), 34u);
+  Certificate stranger = make_certificate(kClient, {});
+  stranger.certificate_pem = changed_certificate(
+      kClient, {}, [&](X509* own) { add_raw_extension(own, kMembershipOid, proof, false); });
+  expect_says(outcome(open(node.running.endpoint, lawless(stranger))),
+              absl::StatusCode::kUnavailable, "closed the connection");
+}
+
+TEST(Handshake, EachOfManyCallersIsKnownAsItself) {
+  EchoNode node(kNode, swarm_key_of(1));
+  constexpr int kCallers = 24;
+  std::vector<std::thread> threads;
+  std::atomic<int> right = 0;
+  for (int i = 0; i < kCallers; ++i) {
+    threads.emplace_back([&, i] {
+      const dht::Identity caller = identity_of(100 + i);
+      ChannelPool pool(caller, swarm_key_of(1));
+      for (int round = 0; round < 20; ++round) {
+        if (round % 5 == 0) pool.drop(kNode.peer_id(), node.running.endpoint);
+        const Answer answer = describe(pool.get(kNode.peer_id(), node.running.endpoint));
+        right += answer.status.ok() && answer.peer_id == caller.peer_id().to_bytes();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(right, kCallers * 20);
+}
+
+}  // namespace
+}  // namespace shoal::net

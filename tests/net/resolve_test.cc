@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// HOST:PORT to addresses; errors name the host.
+#include "net/resolve.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace shoal::net {
+namespace {
+
+TEST(Resolve, NumbersNeedNoNameServer) {
+  const auto v4 = resolve("192.0.2.7:7000");
+  ASSERT_TRUE(v4.ok());
+  ASSERT_EQ(v4->size(), 1u);
+  EXPECT_EQ(v4->front(), proto::Endpoint::v4({192, 0, 2, 7}, 7000));
+  const auto v6 = resolve("[2001:db8::1]:7000");
+  ASSERT_TRUE(v6.ok());
+  EXPECT_EQ(proto::to_string(v6->front()), "[2001:db8::1]:7000");
+}
+
+TEST(Resolve, LocalhostIsLoopbackAndEachAddressComesOnce) {
+  auto found = resolve("localhost:7000");
+  ASSERT_TRUE(found.ok()) << found.status();
+  for (const proto::Endpoint& endpoint : *found) {
+    EXPECT_TRUE(endpoint.is_loopback());
+    EXPECT_EQ(endpoint.port, 7000);
+  }
+  std::sort(found->begin(), found->end());
+  EXPECT_EQ(std::adjacent_find(found->begin(), found->end()), found->end());
+}
+
+TEST(Resolve, AnUnknownHostIsNamed) {
+  const auto found = resolve("no-such-host.invalid:7000");
+  ASSERT_FALSE(found.ok());
+  EXPECT_NE(std::string(found.status().message()).find("no-such-host.invalid"), std::string::npos)
+      << found.status();
+}
+
+TEST(Resolve, WhatIsNoAddressIsRefusedWithTheForm) {
+  for (const std::string_view text :
+       {"", "localhost", "localhost:", ":7000", "a b:1", "localhost:99999", "[::1%lo]:7"}) {
+    const auto found = resolve(text);
+    ASSERT_FALSE(found.ok()) << text;
+    EXPECT_EQ(found.status().code(), absl::StatusCode::kInvalidArgument) << text;
+    EXPECT_NE(std::string(found.status().message()).find("HOST:PORT"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace shoal::net

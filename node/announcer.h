@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Keeps our record in the DHT true: signs and publishes it on every change of state, every
+// kRecordRefreshMs (+-20 %), and when the load has changed much. Thread rule: all methods on the
+// io_context's thread; destroy it there too.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+
+#include "dht/random.h"
+#include "dht/udp_service.h"
+
+namespace shoal::node {
+
+// Is the load in `now` so different from what the swarm knows that it should be told before the
+// next refresh? Pure.
+bool load_changed(const dht::Record& known, const dht::Record& now);
+
+class Announcer {
+ public:
+  // Called on the net thread: the record as it is now; sequence and key are filled in here.
+  using Sample = std::function<dht::Record()>;
+
+  // `last_sequence`: of our record that the swarm still knows from an earlier run, or 0.
+  Announcer(boost::asio::io_context& io, dht::UdpService& dht, const dht::Identity& identity,
+            Sample sample, std::uint64_t last_sequence);
+
+  // Publishes now, and from then on by itself. `done` gets the number of peers that hold the
+  // record.
+  void announce(std::function<void(int)> done);
+  // Publishes the record as it is now for the last time.
+  void withdraw(std::function<void(int)> done);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void publish(std::function<void(int)> done);
+  void wait();
+
+  dht::UdpService& dht_;
+  const dht::Identity& identity_;
+  const Sample sample_;
+  std::uint64_t sequence_;
+  dht::Record announced_;
+  Clock::time_point refresh_at_;
+  dht::Random random_;
+  bool running_ = false;
+  boost::asio::steady_timer timer_;
+  const std::shared_ptr<int> alive_ = std::make_shared<int>();
+};
+
+}  // namespace shoal::node

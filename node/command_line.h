@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line of shoal-node as a checked value. Parsing reads no file but what CLI11 checks;
+// addresses are resolved later.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "proto/endpoint.h"
+#include "proto/types.h"
+
+namespace shoal::node {
+
+struct CommandLine {
+  enum class Action { kRun, kBootstrap, kPrint };
+  Action action = Action::kPrint;
+  std::string print;  // --help and --version
+
+  std::string model;
+  std::string model_name;
+  std::optional<proto::Span> blocks;
+  bool new_swarm = false;
+  bool add_model = false;
+  std::vector<std::string> join;
+  std::string listen = "0.0.0.0:0";
+  std::string announce;
+  std::string swarm_key;
+  std::string identity;
+  int threads = 0;
+  std::optional<std::int64_t> kv_positions;
+  std::uint32_t max_sessions = 0;
+  std::uint32_t max_sessions_per_peer = 0;
+  std::string public_name;
+  std::string log_level = "info";
+  std::string ready_file;
+  double drain_timeout_s = 10;
+};
+
+// INVALID_ARGUMENT: one line that names the option and what to write.
+absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv);
+
+}  // namespace shoal::node

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// The identity of this run: a file that no other running node may use at the same time. Owns the
+// lock on it.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "dht/identity.h"
+
+namespace shoal::node {
+
+class IdentityFile {
+ public:
+  // A named file: an error when it is in use.
+  static absl::StatusOr<IdentityFile> open(const std::string& path);
+  // NAME in the user's state folder ($XDG_STATE_HOME/shoal or ~/.local/state/shoal); a fresh
+  // identity for this run, with a warning in the log, when that is in use or there is no such
+  // folder.
+  static IdentityFile open_default(const std::string& name);
+
+  IdentityFile(IdentityFile&& other) noexcept;
+  IdentityFile& operator=(IdentityFile&&) = delete;
+  ~IdentityFile();
+
+  const dht::Identity& identity() const { return identity_; }
+
+ private:
+  IdentityFile(dht::Identity identity, int lock) : identity_(std::move(identity)), lock_(lock) {}
+
+  dht::Identity identity_;
+  int lock_;  // descriptor of the locked file, or -1
+};
+
+}  // namespace shoal::node

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// A volunteer's node, whole: joins the swarm, loads its span, serves sessions, announces itself,
+// drains. Also the bootstrap node, which is a DHT member without blocks. Usable in process; several
+// may live in one. Thread rule: one thread starts and stops it (that thread may wait); the
+// accessors are for any thread. Owns all threads and sockets. Order of construction and of
+// stopping: docs/design.md, section 8.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "dht/identity.h"
+#include "dht/swarm_key.h"
+#include "proto/endpoint.h"
+#include "proto/limits.h"
+#include "proto/types.h"
+
+namespace shoal::node {
+
+struct NodeOptions {
+  std::string model_directory;        // empty: a bootstrap node
+  std::string model_name;             // empty: the folder's name
+  std::optional<proto::Span> blocks;  // absent: as many as fit, where they are needed most
+  std::vector<proto::Endpoint> join;  // empty: a new swarm
+  bool add_model = false;             // a second model for a swarm that serves another
+  proto::Endpoint listen = proto::Endpoint::v4({0, 0, 0, 0}, 0);
+  std::optional<proto::Endpoint>
+      announce;  // where others reach us, when that is not what we listen on
+  dht::Identity identity = dht::Identity::generate();
+  std::optional<dht::SwarmKey> swarm_key;
+  int threads = 0;  // 0: one per available core
+  std::optional<std::int64_t> kv_positions;
+  std::uint32_t max_sessions = proto::kMaxSessions;
+  std::uint32_t max_sessions_per_peer = proto::kMaxSessionsPerPeer;
+  std::string public_name;
+  std::uint32_t join_timeout_ms = 8'000;
+  const std::atomic<bool>* cancelled = nullptr;  // set by another thread to give up starting
+};
+
+struct NodeStats {
+  std::size_t sessions = 0;
+  std::size_t streams = 0;  // of gRPC, in and out
+  std::int64_t pages_in_use = 0;
+  std::int64_t free_kv_positions = 0;
+  std::int64_t total_kv_positions = 0;
+  std::int64_t queued_steps = 0;
+  std::uint64_t batches = 0;
+  std::uint64_t batched_rows = 0;
+  float block_step_us = 0;
+};
+
+class Node {
+ public:
+  // Returns when the node is online: its record is in the DHT. Every error is one sentence that
+  // names the way out.
+  static absl::StatusOr<std::unique_ptr<Node>> start(NodeOptions options);
+  virtual ~Node() = default;  // stops at once
+
+  virtual proto::Endpoint endpoint() const = 0;  // as announced
+  virtual std::uint16_t port() const = 0;        // of TCP and UDP
+  virtual const proto::PeerId& peer_id() const = 0;
+  virtual proto::Span span() const = 0;  // empty for a bootstrap node
+  virtual const std::string& model_name() const = 0;
+  virtual const proto::Digest& model_digest() const = 0;
+  virtual NodeStats stats() const = 0;
+
+  // Refuses new sessions, lets the old ones finish for at most drain_timeout_ms (less when *hurry
+  // is set), withdraws the record and stops. Idempotent.
+  virtual void drain_and_stop(std::uint32_t drain_timeout_ms,
+                              const std::atomic<bool>* hurry = nullptr) = 0;
+};
+
+}  // namespace shoal::node

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// What does not change while a node serves: who it is, the model, its span, and the limits of a
+// session. Plain value.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "proto/limits.h"
+#include "proto/types.h"
+
+namespace shoal::node {
+
+struct NodeFacts {
+  proto::PeerId peer_id;
+  std::string public_name;
+  std::string model_name;
+  proto::Digest model_digest;
+  std::uint32_t block_count = 0;
+  proto::Span span;
+  std::uint32_t hidden = 0;
+  std::string compute;                  // arithmetic / stored weights, for example "f32/bf16"
+  std::uint32_t max_rows_per_step = 0;  // rows of one chunk
+  std::uint32_t max_positions = 0;      // of one session
+  std::uint32_t max_sessions = proto::kMaxSessions;
+  std::uint32_t max_sessions_per_peer = proto::kMaxSessionsPerPeer;
+};
+
+// Rows of one step: as many as a chunk of kMaxChunkBytes holds in f32, between 1 and
+// kMaxRowsPerStep.
+std::uint32_t rows_per_step(std::uint32_t hidden);
+
+}  // namespace shoal::node

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which span of blocks a new node should serve: the window whose worst-served blocks are worst.
+// Pure functions. Source: Petals server/block_selection.py; departs from it in that a draining node
+// no longer counts as a server.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "dht/record.h"
+#include "proto/types.h"
+
+namespace shoal::node {
+
+// One server of the model: its span and how much it can do (any unit, the same for all).
+struct ServedSpan {
+  proto::PeerId peer;
+  proto::Span span;
+  double throughput = 0;
+};
+
+// What counts for placement: joining and online nodes other than `self`, with spans inside the
+// model.
+std::vector<ServedSpan> served_spans(std::span<const dht::Record> records,
+                                     const proto::Digest& model_digest, std::uint32_t block_count,
+                                     const proto::PeerId& self);
+
+// [block_count]: sum over the servers of each block. Summed in the order of peer ids, so that all
+// peers agree.
+std::vector<double> block_throughput(std::vector<ServedSpan> servers, std::uint32_t block_count);
+
+// The window of `size` blocks whose throughputs, sorted ascending, are lexicographically least;
+// ties go to the lowest begin. CHECKs 1 <= size <= throughput.size().
+proto::Span choose_span(std::span<const double> throughput, std::uint32_t size);
+
+}  // namespace shoal::node

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// One session on this hop: checks every step, hands it to the device, and sends what comes out to
+// the next hop or to the client. Knows no gRPC: the streams behind it are links. Thread-safe; owns
+// its place on the device, freed by close().
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "node/device_thread.h"
+#include "node/links.h"
+#include "node/node_facts.h"
+#include "node/open_request.h"
+#include "node/refusal.h"
+
+namespace shoal::node {
+
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // `key` is open on the device. Either link ends with the session; next is null on the last hop.
+  Session(const NodeFacts& facts, OpenRequest open, const proto::PeerId& client, SessionKey key,
+          DeviceThread& device, std::shared_ptr<ClientLink> client_link);
+  ~Session();
+  void set_next(std::shared_ptr<NextLink> next);
+
+  const proto::SessionId& id() const { return open_.session_id; }
+  const proto::PeerId& client() const { return client_; }
+
+  // From the client's stream or the previous hop's. A step that may not run ends the session, with
+  // the reason.
+  void step(const wire::Step& step);
+  void heartbeat(std::uint64_t nonce);
+
+  // May `caller` push with this token? Compares in constant time.
+  bool admits(const proto::PeerId& caller, const std::string& token) const;
+  // The previous hop's stream; an earlier one is ended.
+  void set_previous(std::shared_ptr<PreviousLink> previous);
+
+  // The next hop is gone or refuses: tells the client whose fault it was.
+  void next_failed(absl::StatusCode code, const std::string& reason);
+  // Tells the client and closes.
+  void fail(Refusal refusal);
+  // Frees every page, ends the links. Idempotent. Does not write to the client.
+  void close();
+  bool closed() const;
+  Clock::time_point last_activity() const;
+
+ private:
+  struct Ticket;  // what of a step is needed when it has run
+
+  std::optional<Refusal> accept(const wire::Step& step);
+  void step_done(const Ticket& ticket, StepOutput output);
+  void send_result(const Ticket& ticket, const StepOutput& output);
+  bool shut(std::optional<Refusal> refusal);
+
+  const NodeFacts& facts_;
+  const OpenRequest open_;
+  const proto::PeerId client_;
+  const SessionKey key_;
+  DeviceThread& device_;
+
+  mutable std::mutex mutex_;
+  bool closed_ = false;
+  std::uint64_t epoch_ = 0;
+  std::optional<std::uint64_t> last_step_id_;
+  std::uint32_t next_position_ = 0;  // after all accepted steps
+  Clock::time_point last_activity_;
+  std::shared_ptr<ClientLink> client_link_;
+  std::shared_ptr<NextLink> next_;
+  std::shared_ptr<PreviousLink> previous_;
+};
+
+}  // namespace shoal::node

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// The client's stream of one session (gRPC callback API). Reads frames for the session, writes its
+// frames in order with a bounded queue. Thread rule: gRPC's pool and the device thread; guarded by
+// a mutex that is never held while the session is called. Kept by the registry until OnDone.
+#pragma once
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "node/links.h"
+#include "node/session.h"
+#include "node/stream_registry.h"
+
+namespace shoal::node {
+
+class SpanService;
+
+class SessionReactor final : public grpc::ServerBidiReactor<wire::ClientFrame, wire::HopFrame>,
+                             public ClientLink,
+                             public Stream,
+                             public std::enable_shared_from_this<SessionReactor> {
+ public:
+  SessionReactor(SpanService& service, grpc::CallbackServerContext& context, proto::PeerId client);
+
+  void start();                  // after the registry has it
+  void refuse(Refusal refusal);  // instead of start()
+
+  // ClientLink
+  void send(wire::HopFrame frame) override;
+  void end(std::optional<Refusal> refusal) override;
+  // Stream
+  void sweep(std::chrono::steady_clock::time_point now) override;
+  // gRPC
+  void OnReadDone(bool ok) override;
+  void OnWriteDone(bool ok) override;
+  void OnCancel() override;
+  void OnDone() override;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void open(const wire::Open& open);
+  void on_frame();
+  void pump();  // mutex_ held
+  std::shared_ptr<Session> session() const;
+
+  SpanService& service_;
+  grpc::CallbackServerContext& context_;
+  const proto::PeerId client_;
+  wire::ClientFrame in_;
+
+  mutable std::mutex mutex_;
+  std::shared_ptr<Session> session_;
+  std::deque<wire::HopFrame> queue_;
+  std::size_t queued_bytes_ = 0;
+  wire::HopFrame out_;  // being written
+  bool writing_ = false;
+  bool ending_ = false;
+  bool finished_ = false;
+  grpc::Status status_;
+  Clock::time_point deadline_;  // for the first frame; later for the end of the stream
+};
+
+}  // namespace shoal::node

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line is a contract: names, defaults, and one clear line for every mistake.
+#include "node/command_line.h"
+
+#include <gtest/gtest.h>
+
+namespace shoal::node {
+namespace {
+
+absl::StatusOr<CommandLine> parse(std::vector<const char*> arguments) {
+  arguments.insert(arguments.begin(), "shoal-node");
+  return parse_command_line(static_cast<int>(arguments.size()), arguments.data());
+}
+
+TEST(CommandLine, EveryOptionOfRun) {
+  const auto line = parse({"run",
+                           "--model",
+                           "DIR",
+                           "--blocks",
+                           "2:5",
+                           "--join",
+                           "a:1",
+                           "--join",
+                           "b:2",
+                           "--listen",
+                           "127.0.0.1:7000",
+                           "--swarm-key",
+                           "K",
+                           "--identity",
+                           "I",
+                           "--threads",
+                           "3",
+                           "--device",
+                           "cpu",
+                           "--public-name",
+                           "me",
+                           "--log-level",
+                           "debug",
+                           "--ready-file",
+                           "R",
+                           "--model-name",
+                           "tiny",
+                           "--kv-positions",
+                           "4096",
+                           "--max-sessions",
+                           "9",
+                           "--max-sessions-per-peer",
+                           "4",
+                           "--announce",
+                           "h:9",
+                           "--add-model",
+                           "--drain-timeout",
+                           "2.5"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->action, CommandLine::Action::kRun);
+  EXPECT_EQ(line->model, "DIR");
+  EXPECT_EQ(line->blocks, (proto::Span{2, 5}));
+  EXPECT_EQ(line->join, (std::vector<std::string>{"a:1", "b:2"}));
+  EXPECT_EQ(line->listen, "127.0.0.1:7000");
+  EXPECT_EQ(line->swarm_key, "K");
+  EXPECT_EQ(line->identity, "I");
+  EXPECT_EQ(line->threads, 3);
+  EXPECT_EQ(line->public_name, "me");
+  EXPECT_EQ(line->log_level, "debug");
+  EXPECT_EQ(line->ready_file, "R");
+  EXPECT_EQ(line->model_name, "tiny");
+  EXPECT_EQ(line->kv_positions, 4096);
+  EXPECT_EQ(line->max_sessions, 9u);
+  EXPECT_EQ(line->max_sessions_per_peer, 4u);
+  EXPECT_EQ(line->announce, "h:9");
+  EXPECT_TRUE(line->add_model);
+  EXPECT_EQ(line->drain_timeout_s, 2.5);
+}
+
+TEST(CommandLine, Defaults) {
+  const auto line = parse({"run", "--model", "DIR", "--new-swarm"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->listen, "0.0.0.0:0");
+  EXPECT_EQ(line->threads, 0);
+  EXPECT_FALSE(line->blocks.has_value());
+  EXPECT_FALSE(line->kv_positions.has_value());
+  EXPECT_EQ(line->drain_timeout_s, 10);
+}
+
+TEST(CommandLine, BootstrapNeedsAnAddressOnly) {
+  const auto line = parse({"bootstrap", "--listen", "0.0.0.0:7000", "--swarm-key", "K"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->action, CommandLine::Action::kBootstrap);
+  EXPECT_EQ(line->listen, "0.0.0.0:7000");
+  EXPECT_FALSE(parse({"bootstrap"}).ok());
+}
+
+TEST(CommandLine, HelpAndVersionArePrinted) {
+  const auto help = parse({"run", "--help"});
+  ASSERT_TRUE(help.ok()) << help.status();
+  EXPECT_EQ(help->action, CommandLine::Action::kPrint);
+  for (const char* option : {"--model", "--blocks", "--new-swarm", "--join", "--listen",
+                             "--swarm-key", "--identity", "--threads", "--device", "--public-name",
+                             "--log-level", "--ready-file", "--drain-timeout", "--announce"}) {
+    EXPECT_NE(help->print.find(option), std::string::npos) << option;
+  }
+  for (const std::vector<const char*>& asked :
+       {std::vector<const char*>{"--version"}, {"run", "--version"}}) {
+    const auto version = parse(asked);
+    ASSERT_TRUE(version.ok()) << version.status();
+    EXPECT_EQ(version->print.rfind("shoal-node ", 0), 0u) << version->print;
+  }
+  EXPECT_NE(parse({"--help"})->print.find("bootstrap"), std::string::npos);
+}
+
+struct Mistake {
+  std::vector<const char*> arguments;
+  const char* says;
+};
+
+TEST(CommandLine, EveryMistakeIsOneLineThatNamesIt) {
+  const Mistake mistakes[] = {
+      {{}, "subcommand"},
+      {{"walk"}, "walk"},
+      {{"run", "--new-swarm"}, "--model"},
+      {{"run", "--model", "D"}, "--new-swarm"},
+      {{"run", "--model", "D", "--join", "a:1", "--new-swarm"}, "not both"},
+      {{"run", "--model", "D", "--new-swarm", "--blocks", "5:2"}, "5:2"},
+      {{"run", "--model", "D", "--new-swarm", "--blocks", "x"}, "0:4"},
+      {{"run", "--model", "D", "--new-swarm", "--blocks", "-1:4"}, "--blocks"},
+      {{"run", "--model", "D", "--new-swarm", "--listen", "7000"}, "HOST:PORT"},
+      {{"run", "--model", "D", "--new-swarm", "--listen", "h:99999"}, "h:99999"},
+      {{"run", "--model", "D", "--join", "h:0"}, "--join h:0"},
+      {{"run", "--model", "D", "--join", "nowhere"}, "nowhere"},
+      {{"run", "--model", "D", "--new-swarm", "--threads", "0"}, "--threads"},
+      {{"run", "--model", "D", "--new-swarm", "--threads", "many"}, "--threads"},
+      {{"run", "--model", "D", "--new-swarm", "--device", "abacus"}, "abacus"},
+      {{"run", "--model", "D", "--new-swarm", "--log-level", "loud"}, "loud"},
+      {{"run", "--model", "D", "--new-swarm", "--kv-positions", "3"}, "--kv-positions"},
+      {{"run", "--model", "D", "--new-swarm", "--max-sessions", "0"}, "--max-sessions"},
+      {{"run", "--model", "D", "--new-swarm", "--drain-timeout", "-1"}, "--drain-timeout"},
+      {{"run", "--model", "D", "--new-swarm", "--blokcs", "0:4"}, "--blokcs"},
+      {{"bootstrap", "--listen", "0.0.0.0:1", "--model", "D"}, "--model"},
+  };
+  for (const Mistake& mistake : mistakes) {
+    const auto line = parse(mistake.arguments);
+    ASSERT_FALSE(line.ok()) << testing::PrintToString(mistake.arguments);
+    const std::string text(line.status().message().data(), line.status().message().size());
+    EXPECT_NE(text.find(mistake.says), std::string::npos) << text;
+    EXPECT_EQ(text.find('\n'), std::string::npos) << text;
+  }
+  const std::string long_name(65, 'x');
+  EXPECT_FALSE(
+      parse({"run", "--model", "D", "--new-swarm", "--public-name", long_name.c_str()}).ok());
+}
+
+}  // namespace
+}  // namespace shoal::node

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+// The device thread's laws: batching, splitting and truncating change no bit; pages come back at
+// once; queues are bounded.
+#include "node/device_thread.h"
+
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <limits>
+#include <mutex>
+#include <thread>
+
+#include "tests/node/demo_model.h"
+
+namespace shoal::node {
+namespace {
+
+std::unique_ptr<DeviceThread> device(DeviceOptions options = {}) {
+  if (options.span.empty()) options.span = {0, 4};
+  if (options.kv_positions == 0) options.kv_positions = 8192;
+  options.threads = 1;
+  auto started = DeviceThread::start(demo().config, demo().checkpoint, options);
+  EXPECT_TRUE(started.ok()) << started.status();
+  return std::move(*started);
+}
+
+std::vector<float> rows(std::uint32_t seed, std::uint32_t count) {
+  return random_rows(seed, count);
+}
+std::vector<float> alone(proto::Span span, const std::vector<float>& x) {
+  return computed_alone(span, x);
+}
+bool bitwise(const std::vector<float>& a, const std::vector<float>& b) {
+  return bitwise_equal(a, b);
+}
+
+// Collects outputs in the order in which they come.
+class Inbox {
+ public:
+  StepDone slot() {
+    return [this](StepOutput output) {
+      const std::lock_guard lock(mutex_);
+      outputs_.push_back(std::move(output));
+      changed_.notify_all();
+    };
+  }
+  std::vector<StepOutput> wait(std::size_t count) {
+    std::unique_lock lock(mutex_);
+    EXPECT_TRUE(changed_.wait_for(lock, std::chrono::seconds(20),
+                                  [&] { return outputs_.size() >= count; }));
+    return outputs_;
+  }
+  std::size_t size() const {
+    const std::lock_guard lock(mutex_);
+    return outputs_.size();
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<StepOutput> outputs_;
+};
+
+void open(DeviceThread& device, SessionKey key, std::uint32_t positions = 512,
+          proto::Span span = {0, 4}) {
+  proto::PeerId peer;
+  peer.bytes[0] = static_cast<std::uint8_t>(key % 3);
+  const auto refusal = device.open(key, peer, span, positions);
+  ASSERT_FALSE(refusal.has_value()) << refusal->reason;
+}
+
+void submit(DeviceThread& device, SessionKey key, std::uint32_t start, std::vector<float> x,
+            StepDone done) {
+  const auto count = static_cast<std::uint32_t>(x.size() / demo().config.hidden);
+  const auto refusal = device.submit(key, {start, count, std::move(x)}, std::move(done));
+  ASSERT_FALSE(refusal.has_value()) << refusal->reason;
+}
+
+TEST(DeviceThread, ManySessionsInOneBatchComputeWhatEachComputesAlone) {
+  const auto shared = device();
+  constexpr SessionKey kSessions = 12;
+  std::vector<Inbox> prompts(kSessions);
+  std::vector<Inbox> tokens(kSessions);
+  for (SessionKey key = 0; key < kSessions; ++key) {
+    open(*shared, key);
+    submit(*shared, key, 0, rows(key, 5 + 9 * key), prompts[key].slot());
+    for (std::uint32_t step = 0; step < 4; ++step) {
+      submit(*shared, key, 5 + 9 * key + step, rows(100 + key * 10 + step, 1), tokens[key].slot());
+    }
+  }
+  for (SessionKey key = 0; key < kSessions; ++key) {
+    std::vector<float> all = rows(key, 5 + 9 * key);
+    for (std::uint32_t step = 0; step < 4; ++step) {
+      const auto row = rows(100 + key * 10 + step, 1);
+      all.insert(all.end(), row.begin(), row.end());
+    }
+    std::vector<float> got = prompts[key].wait(1)[0].x;
+    std::uint32_t position = 5 + 9 * key;
+    for (const StepOutput& output : tokens[key].wait(4)) {
+      got.insert(got.end(), output.x.begin(), output.x.end());
+      EXPECT_EQ(output.position, ++position);
+    }
+    EXPECT_TRUE(bitwise(got, alone({0, 4}, all))) << "session " << key;
+  }
+  const DeviceStats stats = shared->stats();
+  EXPECT_LT(stats.batches, stats.batched_rows) << "nothing was batched";
+}
+
+TEST(DeviceThread, SessionsMayUsePartsOfTheSpan) {
+  const auto shared = device();
+  const proto::Span spans[] = {{0, 4}, {0, 2}, {2, 4}, {1, 2}};
+  Inbox inboxes[4];
+  for (SessionKey key = 0; key < 4; ++key) {
+    open(*shared, key, 64, spans[key]);
+    submit(*shared, key, 0, rows(7, 20), inboxes[key].slot());
+  }
+  for (SessionKey key = 0; key < 4; ++key) {
+    EXPECT_TRUE(bitwise(inboxes[key].wait(1)[0].x, alone(spans[key], rows(7, 20)))) << key;
+  }
+  // And a span in two parts is the span.
+  EXPECT_TRUE(bitwise(alone({2, 4}, alone({0, 2}, rows(7, 20))), alone({0, 4}, rows(7, 20))));
+}
+
+TEST(DeviceThread, APromptInPortionsIsThePromptWhole) {
+  const auto portions = device({.span = {0, 4},
+                                .kv_positions = 1024,
+                                .threads = 1,
+                                .limits = {.prefill_rows = 48, .prefill_quantum = 16}});
+  Inbox inbox;
+  open(*portions, 1, 512);
+  submit(*portions, 1, 0, rows(3, 200), inbox.slot());
+  EXPECT_TRUE(bitwise(inbox.wait(1)[0].x, alone({0, 4}, rows(3, 200))));
+  EXPECT_EQ(portions->stats().batches, 5u);
+}
+
+TEST(DeviceThread, AStepBelowThePositionTruncates) {
+  const auto own = device();
+  Inbox inbox;
+  open(*own, 1);
+  submit(*own, 1, 0, rows(1, 40), inbox.slot());
+  submit(*own, 1, 10, rows(2, 3), inbox.slot());
+  const auto outputs = inbox.wait(2);
+  EXPECT_EQ(outputs[1].position, 13u);
+  std::vector<float> history = rows(1, 40);
+  history.resize(10 * demo().config.hidden);
+  const auto replacement = rows(2, 3);
+  history.insert(history.end(), replacement.begin(), replacement.end());
+  const auto expected = alone({0, 4}, history);
+  EXPECT_TRUE(bitwise(outputs[1].x, {expected.end() - replacement.size(), expected.end()}));
+  EXPECT_EQ(own->stats().pages_in_use, 1) << "the truncated positions' pages are free";
+}
+
+TEST(DeviceThread, ClosingFreesEveryPageWhileStepsAreQueuedAndComputed) {
+  const auto own = device();
+  for (int round = 0; round < 30; ++round) {
+    Inbox inbox;
+    for (SessionKey key = 0; key < 4; ++key) {
+      open(*own, key);
+      for (std::uint32_t step = 0; step < 3; ++step)
+        submit(*own, key, step * 64, rows(step, 64), inbox.slot());
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(300 * round));
+    for (SessionKey key = 0; key < 4; ++key) own->close(key);
+    // At most the batch that is being computed still holds pages; a step of a new session comes
+    // after it.
+    Inbox after;
+    open(*own, 9);
+    submit(*own, 9, 0, rows(1, 1), after.slot());
+    after.wait(1);
+    own->close(9);
+    const DeviceStats stats = own->stats();
+    EXPECT_EQ(stats.pages_in_use, 0);
+    EXPECT_EQ(stats.free_positions, stats.total_positions);
+    EXPECT_EQ(stats.queued_steps, 0);
+    EXPECT_EQ(stats.sessions, 0);
+    // The completions of closed sessions hold the inbox: none may come after the batch.
+    const std::size_t seen = inbox.size();
+    EXPECT_LE(seen, 12u);
+  }
+}
+
+TEST(DeviceThread, ALeaseThatCannotBeKeptIsRefusedWithARetryTime) {
+  const auto own = device({.span = {0, 4}, .kv_positions = 256, .threads = 1, .limits = {}});
+  open(*own, 1, 200);
+  const auto refusal = own->open(2, {}, {0, 4}, 64);
+  ASSERT_TRUE(refusal.has_value());
+  EXPECT_EQ(refusal->code, absl::StatusCode::kResourceExhausted);
+  EXPECT_GT(refusal->retry_after_ms, 0u);
+  own->close(1);
+  EXPECT_FALSE(own->open(2, {}, {0, 4}, 64).has_value());
+  own->close(2);
+}
+
+TEST(DeviceThread, AFullQueueIsRefusedWithARetryTime) {
+  const auto own = device(
+      {.span = {0, 4}, .kv_positions = 1024, .threads = 1, .limits = {.steps_per_session = 2}});
+  Inbox inbox;
+  open(*own, 1, 1024);
+  std::optional<Refusal> refusal;
+  std::uint32_t accepted = 0;
+  while (!refusal && accepted < 100) {
+    refusal = own->submit(1, {0, 256, rows(1, 256)}, inbox.slot());
+    if (!refusal) ++accepted;
+  }
+  ASSERT_TRUE(refusal.has_value());
+  EXPECT_EQ(refusal->code, absl::StatusCode::kResourceExhausted);
+  EXPECT_GE(refusal->retry_after_ms, 50u);
+  inbox.wait(accepted);
+  own->close(1);
+}
+
+TEST(DeviceThread, ValuesThatAreNotFiniteEndTheStepNotTheOthers) {
+  const auto own = device();
+  Inbox bad;
+  Inbox good;
+  open(*own, 1);
+  open(*own, 2);
+  std::vector<float> damaged(demo().config.hidden, std::numeric_limits<float>::quiet_NaN());
+  submit(*own, 1, 0, damaged, bad.slot());
+  submit(*own, 2, 0, rows(1, 1), good.slot());
+  const auto outputs = bad.wait(1);
+  EXPECT_EQ(outputs[0].status.code(), absl::StatusCode::kInternal);
+  EXPECT_TRUE(outputs[0].x.empty());
+  EXPECT_TRUE(bitwise(good.wait(1)[0].x, alone({0, 4}, rows(1, 1))));
+}
+
+TEST(DeviceThread, StoppingDropsWhatIsQueued) {
+  Inbox inbox;
+  {
+    const auto own = device();
+    open(*own, 1);
+    for (int step = 0; step < 20; ++step) submit(*own, 1, 0, rows(1, 256), inbox.slot());
+  }
+  EXPECT_LT(inbox.size(), 20u);
+}
+
+TEST(DeviceThread, MeasuresItselfBeforeItServes) {
+  const auto own = device();
+  EXPECT_GT(own->stats().block_step_us, 0);
+}
+
+TEST(DeviceThread, BlocksBeyondTheModelAreAnError) {
+  const auto started =
+      DeviceThread::start(demo().config, demo().checkpoint,
+                          {.span = {6, 9}, .kv_positions = 64, .threads = 1, .limits = {}});
+  EXPECT_FALSE(started.ok());
+}
+
+}  // namespace
+}  // namespace shoal::node

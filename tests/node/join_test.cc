@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a newcomer concludes from the records of the swarm.
+#include "node/join.h"
+
+#include <gtest/gtest.h>
+
+#include "node/announcer.h"
+#include "node/listen.h"
+
+namespace shoal::node {
+namespace {
+
+dht::Record record(std::uint8_t digest, const char* name) {
+  dht::Record record;
+  record.public_key = dht::Identity::generate().public_key();
+  record.model_digest.bytes[0] = digest;
+  record.model_name = name;
+  record.span = {0, 4};
+  record.sequence = digest;
+  return record;
+}
+
+OwnModel own(std::uint8_t digest) {
+  OwnModel model{"ours", {}, 8};
+  model.digest.bytes[0] = digest;
+  return model;
+}
+
+TEST(Join, TheFirstModelOfASwarmIsWelcome) { EXPECT_TRUE(check_model({}, own(1)).ok()); }
+
+TEST(Join, OneNodeWithOurModelIsEnough) {
+  const std::vector<dht::Record> served = {record(2, "other"), record(1, "ours")};
+  EXPECT_TRUE(check_model(served, own(1)).ok());
+}
+
+TEST(Join, AnotherModelIsRefusedByNameAndDigestWithTheWayOut) {
+  const std::vector<dht::Record> served = {record(2, "theirs")};
+  const absl::Status status = check_model(served, own(1));
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  for (const char* part :
+       {"theirs (02000000", "ours (01000000", "--add-model", "same model files"}) {
+    EXPECT_NE(status.ToString().find(part), std::string::npos)
+        << part << " in " << status.ToString();
+  }
+}
+
+TEST(Join, BlocksLieInsideTheModel) {
+  EXPECT_TRUE(check_blocks({0, 8}, own(1)).ok());
+  EXPECT_TRUE(check_blocks({7, 8}, own(1)).ok());
+  const absl::Status status = check_blocks({4, 9}, own(1));
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_NE(status.ToString().find("has 8 blocks: choose within 0:8"), std::string::npos)
+      << status.ToString();
+}
+
+TEST(Join, SequencesGoOnFromWhatTheSwarmKnows) {
+  const std::vector<dht::Record> served = {record(5, "a"), record(7, "a")};
+  EXPECT_EQ(known_sequence(served, served[0].peer_id()), 5u);
+  EXPECT_EQ(known_sequence(served, {}), 0u);
+}
+
+TEST(Announcing, SmallChangesOfLoadAreNotToldLargeOnesAre) {
+  dht::Record known = record(1, "a");
+  known.free_kv_positions = 10'000;
+  known.block_step_us = 1'000;
+  dht::Record now = known;
+  EXPECT_FALSE(load_changed(known, now));
+  now.free_kv_positions = 9'000;
+  now.queue_depth = 5;
+  now.block_step_us = 1'200;
+  EXPECT_FALSE(load_changed(known, now));
+  now.free_kv_positions = 4'000;
+  EXPECT_TRUE(load_changed(known, now));
+  now = known;
+  now.queue_depth = 20;
+  EXPECT_TRUE(load_changed(known, now));
+  now = known;
+  now.block_step_us = 3'000;
+  EXPECT_TRUE(load_changed(known, now));
+}
+
+TEST(Listening, ANamedAddressIsAnnouncedAsItIs) {
+  const auto bound = *proto::parse_endpoint("192.0.2.1:7000");
+  EXPECT_EQ(reachable_addresses(bound, {}), std::vector<proto::Endpoint>{bound});
+}
+
+TEST(Listening, InASwarmOnLoopbackAnyAddressMeansLoopback) {
+  const std::vector<proto::Endpoint> join = {*proto::parse_endpoint("127.0.0.1:7000"),
+                                             *proto::parse_endpoint("127.0.0.1:7001")};
+  EXPECT_EQ(reachable_addresses(*proto::parse_endpoint("0.0.0.0:7002"), join),
+            std::vector<proto::Endpoint>{*proto::parse_endpoint("127.0.0.1:7002")});
+}
+
+TEST(Listening, AloneAnyAddressMeansOneThatOthersCanUse) {
+  const auto addresses = reachable_addresses(*proto::parse_endpoint("0.0.0.0:7002"), {});
+  ASSERT_FALSE(addresses.empty());
+  for (const proto::Endpoint& address : addresses) {
+    EXPECT_FALSE(address.is_unspecified());
+    EXPECT_EQ(address.port, 7002);
+  }
+}
+
+}  // namespace
+}  // namespace shoal::node

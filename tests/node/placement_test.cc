@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// Placement covers the worst-served blocks first. Vectors: docs/design.md names their source
+// (Petals, run as published).
+#include "node/placement.h"
+
+#include <gtest/gtest.h>
+
+#include "dht/identity.h"
+
+namespace shoal::node {
+namespace {
+
+ServedSpan server(std::uint8_t id, std::uint32_t begin, std::uint32_t end, double throughput) {
+  ServedSpan result;
+  result.peer.bytes[0] = id;
+  result.span = {begin, end};
+  result.throughput = throughput;
+  return result;
+}
+
+proto::Span choice(std::vector<ServedSpan> servers, std::uint32_t block_count, std::uint32_t size) {
+  return choose_span(block_throughput(std::move(servers), block_count), size);
+}
+
+TEST(Placement, EmptySwarmStartsAtTheFirstBlock) {
+  EXPECT_EQ(choice({}, 8, 3), (proto::Span{0, 3}));
+}
+
+TEST(Placement, CoversWhatNobodyServes) {
+  EXPECT_EQ(choice({server(1, 0, 5, 1)}, 8, 3), (proto::Span{5, 8}));
+  EXPECT_EQ(choice({server(1, 0, 5, 1)}, 8, 5), (proto::Span{3, 8}));
+}
+
+TEST(Placement, StrengthensTheSlowestBlocks) {
+  EXPECT_EQ(choice({server(1, 0, 8, 10), server(2, 0, 4, 5)}, 8, 2), (proto::Span{4, 6}));
+}
+
+TEST(Placement, PrefersTheWorstBlockOverTheWorstAverage) {
+  // 24 blocks: 0:5 twice, 5:19 strong, 19:24 by nobody.
+  EXPECT_EQ(choice({server(1, 0, 5, 1), server(2, 0, 5, 1), server(3, 5, 19, 4)}, 24, 5),
+            (proto::Span{19, 24}));
+}
+
+TEST(Placement, WholeModelHasOneWindow) {
+  EXPECT_EQ(choice({server(1, 0, 4, 1)}, 8, 8), (proto::Span{0, 8}));
+}
+
+TEST(Placement, SumsDoNotDependOnTheOrderOfRecords) {
+  std::vector<ServedSpan> servers = {server(3, 0, 2, 0.1), server(1, 0, 2, 0.2),
+                                     server(2, 0, 2, 0.3)};
+  const auto forward = block_throughput(servers, 2);
+  std::reverse(servers.begin(), servers.end());
+  EXPECT_EQ(forward, block_throughput(servers, 2));
+}
+
+dht::Record record(proto::NodeState state, proto::Span span) {
+  dht::Record record;
+  record.public_key = dht::Identity::generate().public_key();
+  record.state = state;
+  record.span = span;
+  record.block_count = 8;
+  record.block_step_us = 50;
+  return record;
+}
+
+TEST(Placement, OnlyNodesThatStayCount) {
+  const proto::Digest digest;
+  std::vector<dht::Record> records = {
+      record(proto::NodeState::kJoining, {0, 2}), record(proto::NodeState::kOnline, {2, 4}),
+      record(proto::NodeState::kDraining, {4, 6}), record(proto::NodeState::kOffline, {6, 8})};
+  const auto servers = served_spans(records, digest, 8, {});
+  ASSERT_EQ(servers.size(), 2u);
+  EXPECT_EQ(servers[0].span, (proto::Span{0, 2}));
+  EXPECT_EQ(servers[1].span, (proto::Span{2, 4}));
+  EXPECT_DOUBLE_EQ(servers[0].throughput, 20'000);
+}
+
+TEST(Placement, IgnoresOurselvesOtherModelsAndSpansBeyondTheModel) {
+  const proto::Digest digest;
+  std::vector<dht::Record> records = {
+      record(proto::NodeState::kOnline, {0, 2}), record(proto::NodeState::kOnline, {0, 2}),
+      record(proto::NodeState::kOnline, {0, 9}), record(proto::NodeState::kOnline, {3, 3})};
+  records[1].model_digest.bytes[0] = 1;
+  EXPECT_TRUE(served_spans(records, digest, 8, records[0].peer_id()).empty());
+  EXPECT_EQ(served_spans(records, digest, 8, {}).size(), 1u);
+}
+
+TEST(Placement, ANodeThatHasNotMeasuredItselfCountsAsSlow) {
+  auto unknown = record(proto::NodeState::kJoining, {0, 2});
+  unknown.block_step_us = 0;
+  const std::vector<dht::Record> records = {unknown};
+  const auto servers = served_spans(records, {}, 8, {});
+  ASSERT_EQ(servers.size(), 1u);
+  EXPECT_GT(servers[0].throughput, 0);
+  EXPECT_LT(servers[0].throughput, 100);
+}
+
+}  // namespace
+}  // namespace shoal::node

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+// The scheduler: decode rows of everybody first, prompts in portions, turns between peers, bounded
+// queues.
+#include "node/scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <set>
+
+namespace shoal::node {
+namespace {
+
+proto::PeerId peer(std::uint8_t id) {
+  proto::PeerId result;
+  result.bytes[0] = id;
+  return result;
+}
+
+std::map<SessionKey, std::int64_t> rows_of(const std::vector<BatchItem>& batch) {
+  std::map<SessionKey, std::int64_t> rows;
+  for (const BatchItem& item : batch) {
+    EXPECT_EQ(rows.count(item.session), 0u) << "two items of session " << item.session;
+    rows[item.session] = item.rows;
+  }
+  return rows;
+}
+
+TEST(Scheduler, AllReadyDecodeRowsGoInOneBatch) {
+  Scheduler scheduler({});
+  for (SessionKey key = 1; key <= 32; ++key) {
+    scheduler.add_session(key, peer(key % 5));
+    ASSERT_EQ(scheduler.push(key, 1), Admission::kAccepted);
+  }
+  EXPECT_EQ(rows_of(scheduler.next_batch()).size(), 32u);
+  EXPECT_TRUE(scheduler.idle());
+  EXPECT_TRUE(scheduler.next_batch().empty());
+}
+
+TEST(Scheduler, APromptIsCutIntoPortionsAndNeverDelaysADecodeRow) {
+  Scheduler scheduler({.prefill_rows = 256, .prefill_quantum = 64});
+  scheduler.add_session(1, peer(1));
+  scheduler.add_session(2, peer(2));
+  scheduler.push(1, 1000);
+  std::int64_t prompt = 0;
+  for (int batch = 0; batch < 4; ++batch) {
+    scheduler.push(2, 1);
+    const auto items = scheduler.next_batch();
+    const auto rows = rows_of(items);
+    EXPECT_EQ(rows.at(2), 1);
+    EXPECT_EQ(items.front().session, 2u) << "decode rows come first";
+    EXPECT_LE(rows.at(1), 256);
+    prompt += rows.at(1);
+    EXPECT_EQ(items.back().last, prompt == 1000);
+  }
+  EXPECT_EQ(prompt, 1000);
+  EXPECT_TRUE(scheduler.idle());
+}
+
+TEST(Scheduler, StepsOfASessionStayInOrder) {
+  Scheduler scheduler({.prefill_rows = 64, .prefill_quantum = 64});
+  scheduler.add_session(1, peer(1));
+  for (const std::int64_t rows : {100, 1, 1, 30}) scheduler.push(1, rows);
+  std::vector<std::pair<std::int64_t, bool>> seen;
+  while (!scheduler.idle()) {
+    const auto batch = scheduler.next_batch();
+    ASSERT_EQ(batch.size(), 1u);
+    seen.emplace_back(batch[0].rows, batch[0].last);
+  }
+  const std::vector<std::pair<std::int64_t, bool>> expected = {
+      {64, false}, {36, true}, {1, true}, {1, true}, {30, true}};
+  EXPECT_EQ(seen, expected);
+}
+
+TEST(Scheduler, PeersShareThePrefillBudgetHoweverManySessionsTheyHave) {
+  Scheduler scheduler({.prefill_rows = 256, .prefill_quantum = 64});
+  for (SessionKey key = 1; key <= 10; ++key) {
+    scheduler.add_session(key, peer(1));
+    scheduler.push(key, 1000);
+  }
+  scheduler.add_session(11, peer(2));
+  scheduler.push(11, 1000);
+  std::int64_t first = 0;
+  std::int64_t second = 0;
+  for (int batch = 0; batch < 5; ++batch) {
+    for (const auto& [key, rows] : rows_of(scheduler.next_batch()))
+      (key == 11 ? second : first) += rows;
+  }
+  EXPECT_EQ(first, second);
+}
+
+TEST(Scheduler, MoreDecodeSessionsThanRowsTakeTurns) {
+  Scheduler scheduler({.decode_rows = 4});
+  for (SessionKey key = 1; key <= 9; ++key) scheduler.add_session(key, peer(key == 9 ? 2 : 1));
+  std::map<SessionKey, int> served;
+  for (int batch = 0; batch < 80; ++batch) {
+    for (SessionKey key = 1; key <= 9; ++key) {
+      if (scheduler.push(key, 1) != Admission::kAccepted) continue;
+    }
+    for (const auto& [key, rows] : rows_of(scheduler.next_batch())) served[key] += rows;
+  }
+  EXPECT_EQ(served[9], 80) << "the peer with one session is served each time";
+  for (SessionKey key = 1; key <= 8; ++key) EXPECT_EQ(served[key], 30) << key;
+}
+
+TEST(Scheduler, FullQueuesAreRefusedAtOnce) {
+  Scheduler scheduler({.queued_rows = 100, .queued_rows_per_peer = 60, .steps_per_session = 3});
+  scheduler.add_session(1, peer(1));
+  scheduler.add_session(2, peer(1));
+  scheduler.add_session(3, peer(2));
+  for (int step = 0; step < 3; ++step) EXPECT_EQ(scheduler.push(1, 10), Admission::kAccepted);
+  EXPECT_EQ(scheduler.push(1, 10), Admission::kSessionFull);
+  EXPECT_EQ(scheduler.push(2, 31), Admission::kPeerFull);
+  EXPECT_EQ(scheduler.push(2, 30), Admission::kAccepted);
+  EXPECT_EQ(scheduler.push(3, 41), Admission::kQueueFull);
+  EXPECT_EQ(scheduler.push(3, 40), Admission::kAccepted);
+  EXPECT_EQ(scheduler.queued_rows(), 100);
+}
+
+TEST(Scheduler, ARemovedSessionTakesItsStepsAlong) {
+  Scheduler scheduler({});
+  scheduler.add_session(1, peer(1));
+  scheduler.add_session(2, peer(1));
+  scheduler.push(1, 500);
+  scheduler.push(1, 1);
+  scheduler.push(2, 1);
+  scheduler.next_batch();
+  scheduler.remove_session(1);
+  EXPECT_TRUE(scheduler.idle());
+  EXPECT_EQ(scheduler.queued_steps(), 0);
+  scheduler.add_session(1, peer(1));
+  EXPECT_EQ(scheduler.push(1, 1), Admission::kAccepted);
+}
+
+// Whatever comes and goes: every accepted row of a living session is computed exactly once, in
+// order, within the budgets, and the counters return to zero.
+TEST(Scheduler, RandomTrafficKeepsTheLaws) {
+  for (std::uint32_t seed = 1; seed <= 20; ++seed) {
+    std::mt19937 random(seed);
+    const SchedulerLimits limits{.decode_rows = 5,
+                                 .prefill_rows = 40,
+                                 .prefill_quantum = 8,
+                                 .queued_rows = 400,
+                                 .queued_rows_per_peer = 200,
+                                 .steps_per_session = 4};
+    Scheduler scheduler(limits);
+    std::map<SessionKey, std::deque<std::int64_t>> model;
+    SessionKey next = 1;
+    for (int round = 0; round < 2000; ++round) {
+      const auto dice = random() % 10;
+      if (dice == 0 || model.empty()) {
+        scheduler.add_session(next, peer(random() % 3));
+        model[next++] = {};
+      } else if (dice == 1) {
+        const auto victim = std::next(model.begin(), random() % model.size());
+        scheduler.remove_session(victim->first);
+        model.erase(victim);
+      } else if (dice < 7) {
+        const auto it = std::next(model.begin(), random() % model.size());
+        const std::int64_t rows = random() % 2 == 0 ? 1 : 1 + random() % 60;
+        if (scheduler.push(it->first, rows) == Admission::kAccepted) it->second.push_back(rows);
+      } else {
+        std::int64_t decode = 0;
+        std::int64_t total = 0;
+        const bool idle = scheduler.idle();
+        const auto batch = scheduler.next_batch();
+        ASSERT_EQ(batch.empty(), idle);
+        std::set<SessionKey> seen;
+        for (const BatchItem& item : batch) {
+          ASSERT_TRUE(seen.insert(item.session).second);
+          auto& steps = model.at(item.session);
+          ASSERT_FALSE(steps.empty());
+          if (steps.front() == 1) ++decode;
+          total += item.rows;
+          steps.front() -= item.rows;
+          ASSERT_GE(steps.front(), 0);
+          ASSERT_EQ(item.last, steps.front() == 0);
+          if (item.last) steps.pop_front();
+        }
+        ASSERT_LE(decode, limits.decode_rows);
+        ASSERT_LE(total - decode, limits.prefill_rows);
+      }
+      std::int64_t rows = 0;
+      std::int64_t steps = 0;
+      for (const auto& [key, queue] : model) {
+        steps += static_cast<std::int64_t>(queue.size());
+        for (const std::int64_t left : queue) rows += left;
+      }
+      ASSERT_EQ(scheduler.queued_rows(), rows);
+      ASSERT_EQ(scheduler.queued_steps(), steps);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace shoal::node

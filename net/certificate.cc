@@ -260,7 +260,7 @@ absl::StatusOr<proto::PeerId> verify_certificate_at(std::string_view pem,
   X509* x = certificate.get();
   if (X509_get_version(x) != 2) return refused("it is not of version 3");
   const std::optional<dht::PublicKey> key = public_key_of(x);
-  if (!key) return refused("its key is not Ed25519");
+  if (!key) return refused("its key is not Ed25519, so this is no Shoal node");
   if (X509_get_signature_nid(x) != NID_ED25519 || X509_verify(x, X509_get0_pubkey(x)) != 1) {
     return refused("it is not signed by its own key");
   }

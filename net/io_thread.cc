@@ -5,6 +5,7 @@
 
 #include <boost/asio/post.hpp>
 #include <future>
+#include <memory>
 
 #include "kernels/check.h"
 
@@ -25,12 +26,14 @@ void IoThread::post(std::function<void()> work) { boost::asio::post(context_, st
 
 void IoThread::run_and_wait(std::function<void()> work) {
   CHECK(std::this_thread::get_id() != thread_.get_id()) << "the net thread would wait for itself";
-  std::promise<void> done;
-  post([&] {
+  // Shared: the net thread may still be inside set_value() when we wake up and go.
+  const auto done = std::make_shared<std::promise<void>>();
+  std::future<void> finished = done->get_future();
+  post([done, &work] {
     work();
-    done.set_value();
+    done->set_value();
   });
-  done.get_future().wait();
+  finished.wait();
 }
 
 }  // namespace shoal::net

@@ -18,6 +18,9 @@ struct Translation {
 
 constexpr std::string_view kStrange =
     "something listens there that is no node of this protocol. Check the port";
+constexpr std::string_view kMute =
+    "it takes the connection but does not answer in time. Check the port, and that the node is not "
+    "stuck";
 constexpr std::string_view kNoAnswer =
     "it did not answer in time. Check the address, and that a firewall lets TCP through";
 constexpr std::string_view kClosed =
@@ -35,11 +38,12 @@ constexpr Translation kWhileConnecting[] = {
     {"No route to host", "no route to that host. Check the address and the network"},
     {"etwork is unreachable", "that network cannot be reached from here. Check the address"},
     {"Address family not supported", "this machine does not speak that kind of address (IPv6?)"},
+    {"tcp handshaker shutdown", kNoAnswer},
     {"Timeout occurred", kNoAnswer},
     {"onnection timed out", kNoAnswer},
     {"wrong version number", kStrange},
-    {"Handshake read failed", kStrange},
-    {"Handshake timed out", kStrange},
+    {"Handshake read failed", kMute},
+    {"Handshake timed out", kMute},
     {"Failed to create security handshaker",
      "our own certificate and key do not belong together. Check the identity file"},
     {"handshake failed",

@@ -54,7 +54,7 @@ absl::Status Bpe::encode(std::string_view piece, BpeCache* cache,
   }
   std::vector<std::int32_t> symbols;
   if (absl::Status status = characters(piece, &symbols); !status.ok()) return status;
-  symbols.size() <= kShortSymbols ? merge_short(&symbols) : merge_long(&symbols);
+  merge_all(&symbols);
   if (cacheable && cache->entries_.size() < BpeCache::kMaxEntries) {
     cache->entries_.emplace(as_absl(piece),
                             BpeCache::Ids{static_cast<std::uint32_t>(cache->ids_.size()),
@@ -98,6 +98,28 @@ absl::Status Bpe::characters(std::string_view piece, std::vector<std::int32_t>* 
   }
   if (unknown >= 0) symbols->push_back(unknown);
   return absl::OkStatus();
+}
+
+// No merge reaches over a pair of characters that is not in borders_, so the parts can be merged
+// one by one: words of a SentencePiece text, which has no pre-tokenizer, are then as cheap as
+// others.
+void Bpe::merge_all(std::vector<std::int32_t>* symbols) const {
+  const auto merge_part = [this](std::vector<std::int32_t>* part) {
+    part->size() <= kShortSymbols ? merge_short(part) : merge_long(part);
+  };
+  if (symbols->size() <= kShortSymbols || !has_borders_) return merge_part(symbols);
+  std::vector<std::int32_t> merged;
+  std::vector<std::int32_t> part;
+  for (std::size_t i = 0; i < symbols->size(); ++i) {
+    part.push_back((*symbols)[i]);
+    if (i + 1 < symbols->size() && borders_.contains(pair_key((*symbols)[i], (*symbols)[i + 1]))) {
+      continue;
+    }
+    merge_part(&part);
+    merged.insert(merged.end(), part.begin(), part.end());
+    part.clear();
+  }
+  *symbols = std::move(merged);
 }
 
 void Bpe::merge_short(std::vector<std::int32_t>* symbols) const {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "model/tokenizer/json_reader.h"
 
@@ -59,6 +60,8 @@ class Bpe {
                  ObjectReader& reader);
   const Merge* merge(std::int32_t left, std::int32_t right) const;
   absl::Status characters(std::string_view piece, std::vector<std::int32_t>* symbols) const;
+  void merge_all(std::vector<std::int32_t>* symbols) const;
+  void note_border(std::string_view left, std::string_view right);
   void merge_short(std::vector<std::int32_t>* symbols) const;
   void merge_long(std::vector<std::int32_t>* symbols) const;
 
@@ -66,6 +69,10 @@ class Bpe {
   std::vector<std::string> tokens_;
   std::vector<bool> has_token_;
   absl::flat_hash_map<std::uint64_t, Merge> merges_;
+  // Pairs of characters between which some merge may happen; everywhere else a text falls into
+  // independent parts.
+  absl::flat_hash_set<std::uint64_t> borders_;
+  bool has_borders_ = true;  // false when a merge is made of more than characters
   absl::flat_hash_map<char32_t, std::int32_t> characters_;  // the vocabulary's single characters
   std::vector<std::int32_t> bytes_;                         // <0x00> .. <0xFF>, -1 where missing
   std::optional<std::string> unk_token_;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
@@ -110,9 +111,35 @@ void Bpe::add_merge(std::string_view left, std::string_view right, std::int32_t 
     return reader.refuse(absl::StrCat("has the merge ", in_quotes(left), " + ", in_quotes(right),
                                       ", but ", in_quotes(missing), " is not in the vocabulary"));
   }
+  note_border(left, right);
   // Of a pair that is listed twice the last counts, as in the reference.
   merges_[static_cast<std::uint64_t>(*left_id) << 32 | static_cast<std::uint32_t>(*right_id)] =
       Merge{rank, *id};
+}
+
+// A merge happens between the last character of its left token and the first of its right one. That
+// holds while all symbols are characters: bytes and the unknown token, which stand for other texts
+// than their names, must not be merged.
+void Bpe::note_border(std::string_view left, std::string_view right) {
+  const auto is_byte = [this](std::int32_t id) {
+    return std::find(bytes_.begin(), bytes_.end(), id) != bytes_.end();
+  };
+  if (!has_borders_) return;
+  for (const std::string_view side : {left, right}) {
+    if (side.empty() || side == unk_token_ ||
+        (byte_fallback_ && side.starts_with("<0x") && is_byte(*id_of(side)))) {
+      has_borders_ = false;
+      return;
+    }
+  }
+  std::size_t last = left.size();
+  std::size_t first = 0;
+  const auto left_id = characters_.find(previous_code(left, &last));
+  const auto right_id = characters_.find(next_code(right, &first));
+  // Without these characters in the vocabulary no text leads to this merge.
+  if (left_id == characters_.end() || right_id == characters_.end()) return;
+  borders_.insert(static_cast<std::uint64_t>(left_id->second) << 32 |
+                  static_cast<std::uint32_t>(right_id->second));
 }
 
 }  // namespace shoal::model

@@ -5,6 +5,7 @@
 // set.
 #include <benchmark/benchmark.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
@@ -40,18 +41,28 @@ Machine& machine() {
   return *one;
 }
 
-void report_bytes(benchmark::State& state, double bytes) {
-  const double total = bytes * static_cast<double>(state.iterations());
-  using benchmark::Counter;
-  state.counters["GB/s"] = Counter(total / 1e9, Counter::kIsRate);
-  state.counters["of_read"] = Counter(total / machine().read, Counter::kIsRate);
+// Ratios are plain numbers, so they are computed here: the library's rates would print as "per
+// second".
+class Stopwatch {
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+void report_bytes(benchmark::State& state, const Stopwatch& watch, double bytes) {
+  const double rate = bytes * static_cast<double>(state.iterations()) / watch.seconds();
+  state.counters["GB_per_s"] = rate / 1e9;
+  state.counters["of_read"] = rate / machine().read;
 }
 
-void report_flops(benchmark::State& state, double flops) {
-  const double total = flops * static_cast<double>(state.iterations());
-  using benchmark::Counter;
-  state.counters["GFLOP/s"] = Counter(total / 1e9, Counter::kIsRate);
-  state.counters["of_fma"] = Counter(total / machine().fma, Counter::kIsRate);
+void report_flops(benchmark::State& state, const Stopwatch& watch, double flops) {
+  const double rate = flops * static_cast<double>(state.iterations()) / watch.seconds();
+  state.counters["GFLOP_per_s"] = rate / 1e9;
+  state.counters["of_fma"] = rate / machine().fma;
 }
 
 // Values are 1 in every dtype: the kernels' time does not depend on them.
@@ -73,6 +84,7 @@ void linear_decode(benchmark::State& state, DType dtype, std::int64_t rows) {
   const std::int64_t matrices = kWeightBytes / matrix;
   const std::vector<char> weights = ones(dtype, matrices * kHidden * kHidden);
   std::vector<float> x(static_cast<std::size_t>(rows * kHidden), 0.5f), y(x.size());
+  const Stopwatch watch;
   for (auto _ : state) {
     for (std::int64_t m = 0; m < matrices; ++m) {
       linear(*machine().executor, {x.data(), rows, kHidden, kHidden},
@@ -81,7 +93,7 @@ void linear_decode(benchmark::State& state, DType dtype, std::int64_t rows) {
     }
     benchmark::ClobberMemory();
   }
-  report_bytes(state, static_cast<double>(matrices * matrix));
+  report_bytes(state, watch, static_cast<double>(matrices * matrix));
 }
 
 void linear_prefill(benchmark::State& state, DType dtype, std::int64_t rows, std::int64_t k,
@@ -89,12 +101,13 @@ void linear_prefill(benchmark::State& state, DType dtype, std::int64_t rows, std
   const std::vector<char> weights = ones(dtype, n * k);
   std::vector<float> x(static_cast<std::size_t>(rows * k), 0.5f);
   std::vector<float> y(static_cast<std::size_t>(rows * n));
+  const Stopwatch watch;
   for (auto _ : state) {
     linear(*machine().executor, {x.data(), rows, k, k}, {weights.data(), dtype, n, k}, {},
            {y.data(), rows, n, n});
     benchmark::ClobberMemory();
   }
-  report_flops(state, 2.0 * static_cast<double>(rows * n * k));
+  report_flops(state, watch, 2.0 * static_cast<double>(rows * n * k));
 }
 
 // Rows that all see `positions`: decode has one row in each of `sessions`.
@@ -115,15 +128,17 @@ void attention_step(benchmark::State& state, std::int64_t sessions, std::int64_t
   }
   const std::int64_t cols = kHeads * kDim;
   std::vector<float> q(static_cast<std::size_t>(sessions * rows * cols), 0.01f), out(q.size());
+  const Stopwatch watch;
   for (auto _ : state) {
     attention(*machine().executor, {q.data(), sessions * rows, cols, cols}, kHeads, layout, batch,
               0.088f, 0, {out.data(), sessions * rows, cols, cols});
     benchmark::ClobberMemory();
   }
   if (rows == 1) {
-    report_bytes(state, static_cast<double>(kv.size()) * sizeof(float));
+    report_bytes(state, watch, static_cast<double>(kv.size()) * sizeof(float));
   } else {
-    report_flops(state, 4.0 * static_cast<double>(sessions * rows * cols * (positions - rows / 2)));
+    report_flops(state, watch,
+                 4.0 * static_cast<double>(sessions * rows * cols * (positions - rows / 2)));
   }
 }
 

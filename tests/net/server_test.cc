@@ -186,7 +186,8 @@ TEST(Server, LargeMetadataIsRefused) {
   const auto channel = unlimited_channel(node.running.endpoint);
   EXPECT_TRUE(oversized(channel, 1, GRPC_COMPRESS_NONE, 1000).ok());
   EXPECT_FALSE(oversized(channel, 1, GRPC_COMPRESS_NONE, 2 * proto::kMaxMetadataBytes).ok());
-  EXPECT_TRUE(describe(channel).status.ok());
+  // The server may end that connection, but goes on with all others.
+  EXPECT_TRUE(describe(unlimited_channel(node.running.endpoint)).status.ok());
 }
 
 TEST(Server, TwoHundredLivesLeaveNothingBehind) {

@@ -52,7 +52,9 @@ class TakenPort {
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     EXPECT_EQ(bind(socket_, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-    if (type == SOCK_STREAM) EXPECT_EQ(listen(socket_, 1), 0);
+    if (type == SOCK_STREAM) {
+      EXPECT_EQ(listen(socket_, 1), 0);
+    }
     socklen_t size = sizeof(address);
     getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size);
     address_ = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
@@ -133,7 +135,8 @@ TEST(NodeErrors, PortInUse) {
     const auto outcome = run({program("shoal-node"), "run", "--model", kDemoModel, "--new-swarm",
                               "--listen", taken.address()},
                              kTimeoutMs);
-    expect_one_clear_line(outcome, AllOf(HasSubstr(taken.address()), HasSubstr("in use")));
+    expect_one_clear_line(
+        outcome, AllOf(HasSubstr(taken.address()), HasSubstr("taken"), HasSubstr("--listen")));
   }
 }
 
@@ -292,7 +295,7 @@ TEST(ClientErrors, SamplingOptionsOutOfRange) {
     expect_one_clear_line(run(shoal_command({"generate", "--local", "--model", kDemoModel,
                                              option + "=" + value, "Once"}),
                               kTimeoutMs),
-                          HasSubstr(option));
+                          HasSubstr(option.substr(2)));
   }
 }
 

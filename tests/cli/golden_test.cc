@@ -44,7 +44,8 @@ void expect_top5(const json& got, const json& golden) {
 void expect_golden(const json& answer, const json& prompt) {
   EXPECT_EQ(answer.at("prompt_ids"), prompt.at("prompt_ids"));
   EXPECT_EQ(answer.at("ids"), prompt.at("greedy_ids"));
-  EXPECT_EQ(answer.at("text"), prompt.at("text"));
+  EXPECT_EQ(prompt.at("prompt").get<std::string>() + answer.at("text").get<std::string>(),
+            prompt.at("text"));
   EXPECT_EQ(answer.at("finish_reason"), "length");
   expect_top5(answer.at("logits").front(), prompt.at("first_top5"));
   expect_top5(answer.at("logits").back(), prompt.at("last_top5"));

@@ -17,7 +17,7 @@ inline const std::string kDemoModel = std::string(SHOAL_SOURCE_DIR) + "/models/d
 struct SwarmOptions {
   std::string model = kDemoModel;
   bool with_key = false;
-  std::vector<std::string> node_arguments;  // for every node
+  std::vector<std::string> node_arguments = {};  // for every node
 };
 
 class LocalSwarm {

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <set>
@@ -118,7 +119,8 @@ class Capture {
       const unsigned char* udp = buffer + header;
       packets_.push_back({static_cast<std::uint16_t>(udp[0] << 8 | udp[1]),
                           static_cast<std::uint16_t>(udp[2] << 8 | udp[3]),
-                          std::string(udp + 8, buffer + got)});
+                          std::string(reinterpret_cast<const char*>(udp + 8),
+                                      static_cast<std::size_t>(buffer + got - (udp + 8)))});
     }
   }
 

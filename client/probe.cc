@@ -112,7 +112,8 @@ struct Call : std::enable_shared_from_this<Call> {
     result.rtt_us = rtt_us;
     result.block_step_us = reply.block_step_us();
     result.queue_depth = reply.queue_depth();
-    result.free_kv_positions = std::min(reply.free_kv_positions(), reply.max_positions());
+    result.free_kv_positions = reply.free_kv_positions();
+    result.max_positions = std::min(reply.max_positions(), reply.total_kv_positions());
     if (reply.sessions() >= reply.max_sessions()) result.free_kv_positions = 0;
     return result;
   }

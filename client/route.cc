@@ -155,13 +155,22 @@ absl::StatusOr<Route> find_route(const RouteRequest& request,
   }
   const auto allowed = [&](const Candidate& node) { return !request.excluded.contains(node.peer); };
   const auto roomy = [&](const Candidate& node) {
-    return node.free_kv_positions >= request.positions;
+    return std::min(node.free_kv_positions, node.max_positions) >= request.positions;
   };
   if (const auto missing = uncovered(request.block_count, nodes, allowed); !missing.empty()) {
     const bool failed =
         uncovered(request.block_count, nodes, [](const Candidate&) { return true; }) != missing;
     return absl::UnavailableError(fmt::format("no node serves {}{}", describe_blocks(missing),
                                               failed ? " (the nodes that did have failed)" : ""));
+  }
+  const auto too_small = uncovered(request.block_count, nodes, [&](const Candidate& node) {
+    return allowed(node) && node.max_positions >= request.positions;
+  });
+  if (!too_small.empty()) {
+    return absl::OutOfRangeError(fmt::format(
+        "no node that serves {} can hold a session of {} positions: shorten the prompt, or ask for "
+        "less (--max-tokens)",
+        describe_blocks(too_small), request.positions));
   }
   const auto crowded = uncovered(request.block_count, nodes, [&](const Candidate& node) {
     return allowed(node) && roomy(node);

@@ -23,6 +23,7 @@ struct Candidate {
   double block_step_us = 0;  // one decode row through one block; 0: not known
   std::uint32_t queue_depth = 0;
   std::uint32_t free_kv_positions = 0;
+  std::uint32_t max_positions = 0;  // that one session may ever have here
 };
 
 struct Hop {

@@ -15,7 +15,7 @@
 namespace shoal::client {
 namespace {
 
-constexpr std::uint32_t kBootstrapTimeoutMs = 6'000;
+constexpr std::uint32_t kBootstrapTimeoutMs = 5'000;
 constexpr std::chrono::seconds kFindTimeout{8};
 
 }  // namespace

@@ -137,6 +137,8 @@ absl::Status SwarmPipeline::connect_patiently() {
   for (;;) {
     const absl::Status status = connect();
     if (status.ok()) return status;
+    // What no node could ever hold is not worth a wait.
+    if (!session_ && status.code() == absl::StatusCode::kOutOfRange) return status;
     milliseconds retry_after{0};
     if (session_) {
       retry_after = session_->failure().retry_after;
@@ -218,7 +220,10 @@ absl::Status SwarmPipeline::give_way(const absl::Status& failure, milliseconds r
   const auto now = Clock::now();
   milliseconds pause = retry_after;
   if (failure.code() == absl::StatusCode::kResourceExhausted) {
-    if (!crowded_since_) crowded_since_ = now;
+    if (!crowded_since_) {
+      crowded_since_ = now;
+      tell(fmt::format("waits: {}", text(failure)));
+    }
     if (now - *crowded_since_ > kCrowdedPatience) {
       return absl::ResourceExhaustedError(fmt::format(
           "{} (waited {} s)", text(failure),

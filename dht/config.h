@@ -35,17 +35,18 @@ struct SessionConfig {
 
 struct RoutingConfig {
   std::size_t k = 20;
-  std::size_t max_replacements = 10;        // per bucket, as geth
-  int max_failures = 2;                     // unanswered in a row: out
+  std::size_t max_replacements = 10;  // per bucket, as geth
+  int max_failures =
+      3;  // in a row, the last two asked thrice: 20 % of loss evicts nobody who lives
   Duration check_unverified = seconds(10);  // has only asked us so far, or failed once
   Duration check_small = seconds(15);  // a table of at most k: small swarms notice departures soon
   Duration check_verified = seconds(60);
 };
 
 struct RequestConfig {
-  std::size_t max_in_flight = 4096;  // 64 operations with all their requests and stores
-  Duration soft_min =
-      milliseconds(150);  // soft time-out = clamp(2 x p95 RTT): opens one more request
+  std::size_t max_in_flight = 4096;       // 64 operations with all their requests and stores
+  Duration soft_min = milliseconds(150);  // soft time-out = clamp(2 x p95 RTT), which also
+                                          // covers a handshake: opens one more request
   Duration soft_max = milliseconds(500);
   Duration hard = seconds(3);  // late answers are accepted up to here
 };

@@ -149,7 +149,7 @@ void Kademlia::check_contacts(TimePoint now) {
     table_.checking(contact.peer, now);
     wire::DhtMessage message;
     message.mutable_ping();
-    request(contact, std::move(message), {Purpose::Kind::kPing}, 1, now);
+    request(contact, std::move(message), {Purpose::Kind::kPing}, 2, now);
   }
 }
 
@@ -182,6 +182,12 @@ void Kademlia::refresh(TimePoint now) {
 void Kademlia::settle(TimePoint now) {
   resend_lost(now);
   pump_handovers(now);
+  while (!refused_.empty()) {
+    const OperationId id = refused_.back();
+    refused_.pop_back();
+    ++active_;
+    finish(id, now);
+  }
   while (active_ < config_.max_operations && !waiting_.empty()) {
     const OperationId id = waiting_.front();
     waiting_.pop_front();

@@ -152,7 +152,8 @@ class Kademlia {
 
   OperationId next_operation_ = 1;
   std::map<OperationId, Operation> operations_;
-  std::deque<OperationId> waiting_;  // of operations_, not started yet
+  std::deque<OperationId> waiting_;   // of operations_, not started yet
+  std::vector<OperationId> refused_;  // too many wait: they end at once
   std::size_t active_ = 0;
   std::map<OperationId, std::shared_ptr<Publish>> publishes_;
   std::map<OperationId, Bootstrap> bootstraps_;

@@ -23,8 +23,14 @@ Kademlia::Operation& Kademlia::start(Operation::Kind kind, const Key& target, bo
   operation.want_records = kind == Operation::Kind::kFind;
   LookupConfig config = config_.lookup;
   config.exhaustive = exhaustive;
+  // A record goes to the closest peers, so those must have been heard, not just three of them.
+  if (kind == Operation::Kind::kPublish) config.beta = std::max(config.beta, config_.replicas);
   operation.lookup.emplace(target, self_.peer_id(), config);
-  waiting_.push_back(id);  // settle() starts it, in order
+  if (waiting_.size() < config_.max_waiting) {
+    waiting_.push_back(id);  // settle() starts it, in order
+  } else {
+    refused_.push_back(id);  // settle() ends it
+  }
   return operation;
 }
 

@@ -101,8 +101,12 @@ PutResult RecordStore::put(const wire::SignedRecord& message, const proto::PeerI
   if (it == entries_.end() && entries_.size() >= config_.max_records) return PutResult::kFull;
   if (!index_model(entry.model, entry.withdrawn ? record->block_count : entry.span.end))
     return PutResult::kFull;
-  remove(subject);
-  models_[entry.model].subjects.insert(subject);
+  if (it != entries_.end() && it->second.model == entry.model) {
+    expiries_.erase({it->second.expires, subject});  // the model's index stays as it is
+  } else {
+    remove(subject);
+  }
+  models_.at(entry.model).subjects.insert(subject);
   expiries_.insert({entry.expires, subject});
   entries_[subject] = std::move(entry);
   return same ? PutResult::kRefreshed : PutResult::kStored;

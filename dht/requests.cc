@@ -34,7 +34,7 @@ bool Requests::add(Request request, TimePoint now) {
   request.hard = now + config_.hard;
   const std::uint64_t id = request.id;
   Request& stored = requests_[id] = std::move(request);
-  set_next(stored, now + soft_timeout() * (stored.handshake ? 2 : 1));
+  set_next(stored, now + soft_timeout());
   return true;
 }
 
@@ -77,7 +77,7 @@ void Requests::resend(std::uint64_t id, TimePoint now) {
   it->second.resent = true;
   it->second.resends = std::max(0, it->second.resends - 1);
   set_next(it->second,
-           std::min(it->second.hard, now + soft_timeout() * (it->second.handshake ? 2 : 1)));
+           std::min(it->second.hard, now + soft_timeout()));
 }
 
 std::vector<Requests::Request> Requests::to(const Contact& contact) const {

@@ -25,11 +25,13 @@ bool differs_much(double known, double now, double floor) {
 
 }  // namespace
 
-bool load_changed(const dht::Record& known, const dht::Record& now) {
+bool load_changed(const dht::Record& known, const Load& load) {
+  const dht::Record& now = load.record;
   // Floors: differences that would not change anybody's route.
   return differs_much(known.free_kv_positions, now.free_kv_positions, 1'024) ||
          differs_much(known.queue_depth, now.queue_depth, 8) ||
-         differs_much(known.block_step_us, now.block_step_us, 100);
+         differs_much(known.block_step_us, now.block_step_us, 100) ||
+         (load.idle && known.free_kv_positions != now.free_kv_positions);
 }
 
 Announcer::Announcer(boost::asio::io_context& io, dht::UdpService& dht,
@@ -42,7 +44,7 @@ Announcer::Announcer(boost::asio::io_context& io, dht::UdpService& dht,
       timer_(io) {}
 
 void Announcer::publish(std::function<void(int)> done) {
-  announced_ = sample_();
+  announced_ = sample_().record;
   sequence_ = std::max(sequence_ + 1, unix_microseconds());
   announced_.sequence = sequence_;
   refresh_at_ =

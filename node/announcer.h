@@ -14,14 +14,19 @@
 
 namespace shoal::node {
 
-// Is the load in `now` so different from what the swarm knows that it should be told before the
-// next refresh? Pure.
-bool load_changed(const dht::Record& known, const dht::Record& now);
+// What a node would say of itself now. Sequence and key are filled in when it is signed.
+struct Load {
+  dht::Record record;
+  bool idle = false;  // no session
+};
+
+// Is `now` so different from what the swarm knows that it should be told before the next refresh?
+// An idle node always is, when it was announced with less free KV: nothing else would tell. Pure.
+bool load_changed(const dht::Record& known, const Load& now);
 
 class Announcer {
  public:
-  // Called on the net thread: the record as it is now; sequence and key are filled in here.
-  using Sample = std::function<dht::Record()>;
+  using Sample = std::function<Load()>;  // called on the net thread
 
   // `last_sequence`: of our record that the swarm still knows from an earlier run, or 0.
   Announcer(boost::asio::io_context& io, dht::UdpService& dht, const dht::Identity& identity,

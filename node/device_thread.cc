@@ -146,6 +146,8 @@ class CpuDeviceThread final : public DeviceThread {
 
   DeviceStats stats() const override {
     const std::lock_guard lock(mutex_);
+    // A node that was slow once and is avoided since would never find out that it is quick again.
+    const bool stale = Clock::now() - measured_at_ > kMeasureLifetime;
     return {.free_positions = pool_->free_positions(),
             .total_positions = pool_->total_positions(),
             .pages_in_use = pool_->pages_in_use(),
@@ -153,10 +155,11 @@ class CpuDeviceThread final : public DeviceThread {
             .queued_steps = scheduler_.queued_steps(),
             .batches = batches_,
             .batched_rows = batched_rows_,
-            .block_step_us = block_step_us_};
+            .block_step_us = stale ? unloaded_step_us_ : block_step_us_};
   }
 
  private:
+  static constexpr auto kMeasureLifetime = std::chrono::seconds(30);
   static constexpr std::uint32_t kKvRetryMs = 2'000;  // a generation of a few dozen tokens
 
   Refusal queue_full(Admission admission) const {
@@ -206,7 +209,7 @@ class CpuDeviceThread final : public DeviceThread {
       }
       best_us = row == 0 ? us : std::min(best_us, us);
     }
-    block_step_us_ = static_cast<float>(best_us / options_.span.size());
+    block_step_us_ = unloaded_step_us_ = static_cast<float>(best_us / options_.span.size());
     return absl::OkStatus();
   }
 
@@ -297,7 +300,10 @@ class CpuDeviceThread final : public DeviceThread {
 
   std::vector<std::pair<StepDone, StepOutput>> finish_batch(std::vector<Work>& batch) {
     constexpr float kNewShare = 0.1f;
-    if (measured_us_ > 0) block_step_us_ += kNewShare * (measured_us_ - block_step_us_);
+    if (measured_us_ > 0) {
+      block_step_us_ += kNewShare * (measured_us_ - block_step_us_);
+      measured_at_ = Clock::now();
+    }
     measured_us_ = 0;
     ++batches_;
     batched_rows_ += computed_rows_;
@@ -346,6 +352,8 @@ class CpuDeviceThread final : public DeviceThread {
   Scheduler scheduler_;
   std::map<SessionKey, std::shared_ptr<Session>> sessions_;
   float block_step_us_ = 0;
+  float unloaded_step_us_ = 0;
+  Clock::time_point measured_at_ = Clock::now();
   std::uint64_t batches_ = 0;
   std::uint64_t batched_rows_ = 0;
   std::thread thread_;

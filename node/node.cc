@@ -240,7 +240,10 @@ class WholeNode final : public Node {
     if (announcer_ == nullptr) {
       io_->run_and_wait([this] {
         announcer_ = std::make_unique<Announcer>(
-            io_->context(), swarm_->dht(), options_.identity, [this] { return record(); },
+            io_->context(), swarm_->dht(), options_.identity,
+            [this] {
+              return Load{record(), service_->sessions().size() == 0};
+            },
             last_sequence_);
       });
     }

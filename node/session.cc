@@ -60,10 +60,19 @@ void Session::step(const wire::Step& step) {
 }
 
 std::optional<Refusal> Session::accept(const wire::Step& step) {
+  const auto stale = [&] {
+    return closed_ || step.epoch() < epoch_;
+  };  // a late message of before a replay
+  {
+    const std::lock_guard lock(mutex_);
+    last_activity_ = Clock::now();
+    if (stale()) return std::nullopt;
+  }
+  // Up to a MiB: without the lock, for which the device thread would have to wait.
+  auto rows = proto::decode_activation(step.activation(), facts_.hidden, facts_.max_rows_per_step);
+
   const std::lock_guard lock(mutex_);
-  if (closed_) return std::nullopt;
-  last_activity_ = Clock::now();
-  if (step.epoch() < epoch_) return std::nullopt;  // a late message of before a replay
+  if (stale()) return std::nullopt;
   if (last_step_id_ && step.step_id() <= *last_step_id_) {
     return refuse(
         absl::StatusCode::kInvalidArgument,
@@ -86,7 +95,6 @@ std::optional<Refusal> Session::accept(const wire::Step& step) {
             "a step of {} rows at position {} goes beyond the {} positions that were asked for",
             step.activation().rows(), step.start_position(), open_.max_positions));
   }
-  auto rows = proto::decode_activation(step.activation(), facts_.hidden, facts_.max_rows_per_step);
   if (!rows.ok()) return refuse(absl::StatusCode::kInvalidArgument, text(rows.status()));
 
   const Ticket ticket{step.epoch(), step.step_id(), step.start_position(), step.activation().rows(),
@@ -104,67 +112,65 @@ std::optional<Refusal> Session::accept(const wire::Step& step) {
 }
 
 void Session::step_done(const Ticket& ticket, StepOutput output) {
-  Refusal refusal;
   if (!output.status.ok()) {
-    refusal = refuse(output.status.code(), text(output.status));
-  } else {
-    std::shared_ptr<ClientLink> client;
-    {
-      const std::lock_guard lock(mutex_);
-      if (closed_) return;
-      client = client_link_;
-    }
-    send_result(ticket, output);
-    wire::HopFrame frame;
-    wire::Ack& ack = *frame.mutable_ack();
-    ack.set_epoch(ticket.epoch);
-    ack.set_step_id(ticket.step_id);
-    ack.set_position(ticket.start_position + ticket.rows);
-    ack.set_queue_us(output.queue_us);
-    ack.set_compute_us(output.compute_us);
-    client->send(std::move(frame));
-    return;
+    return fail({.code = output.status.code(),
+                 .reason = text(output.status),
+                 .epoch = ticket.epoch,
+                 .step_id = ticket.step_id});
   }
-  refusal.epoch = ticket.epoch;
-  refusal.step_id = ticket.step_id;
-  fail(std::move(refusal));
-}
-
-void Session::send_result(const Ticket& ticket, const StepOutput& output) {
   std::shared_ptr<ClientLink> client;
   std::shared_ptr<NextLink> next;
   {
     const std::lock_guard lock(mutex_);
+    if (closed_) return;
     client = client_link_;
     next = next_;
   }
-  if (client == nullptr) return;
-  const bool last_hop = !open_.next;
-  if (last_hop && ticket.return_rows == wire::RETURN_NONE) return;
-  std::span<const float> x = output.x;
+  // The result first: it is what others wait for.
+  if (open_.next) {
+    push(ticket, output, *next);
+  } else if (ticket.return_rows != wire::RETURN_NONE) {
+    answer(ticket, output, *client);
+  }
+  wire::HopFrame frame;
+  wire::Ack& ack = *frame.mutable_ack();
+  ack.set_epoch(ticket.epoch);
+  ack.set_step_id(ticket.step_id);
+  ack.set_position(ticket.start_position + ticket.rows);
+  ack.set_queue_us(output.queue_us);
+  ack.set_compute_us(output.compute_us);
+  client->send(std::move(frame));
+}
+
+std::optional<wire::Activation> Session::encoded(const Ticket& ticket, std::span<const float> x) {
+  auto activation = proto::encode_activation(
+      x, static_cast<std::uint32_t>(x.size() / facts_.hidden), facts_.hidden, open_.codec);
+  if (activation.ok()) return std::move(*activation);
+  fail({.code = activation.status().code(),
+        .reason = text(activation.status()),
+        .epoch = ticket.epoch,
+        .step_id = ticket.step_id});
+  return std::nullopt;
+}
+
+void Session::answer(const Ticket& ticket, const StepOutput& output, ClientLink& client) {
   std::uint32_t first = 0;
-  if (last_hop && ticket.return_rows == wire::RETURN_LAST) {
-    first = ticket.rows - 1;
-    x = x.subspan(std::size_t{first} * facts_.hidden);
-  }
-  auto activation = proto::encode_activation(x, ticket.rows - first, facts_.hidden, open_.codec);
-  if (!activation.ok()) {
-    fail({.code = activation.status().code(),
-          .reason = text(activation.status()),
-          .epoch = ticket.epoch,
-          .step_id = ticket.step_id});
-    return;
-  }
-  if (last_hop) {
-    wire::HopFrame frame;
-    wire::Result& result = *frame.mutable_result();
-    result.set_epoch(ticket.epoch);
-    result.set_step_id(ticket.step_id);
-    result.set_start_position(ticket.start_position + first);
-    *result.mutable_activation() = std::move(*activation);
-    client->send(std::move(frame));
-    return;
-  }
+  if (ticket.return_rows == wire::RETURN_LAST) first = ticket.rows - 1;
+  auto activation =
+      encoded(ticket, std::span(output.x).subspan(std::size_t{first} * facts_.hidden));
+  if (!activation) return;
+  wire::HopFrame frame;
+  wire::Result& result = *frame.mutable_result();
+  result.set_epoch(ticket.epoch);
+  result.set_step_id(ticket.step_id);
+  result.set_start_position(ticket.start_position + first);
+  *result.mutable_activation() = std::move(*activation);
+  client.send(std::move(frame));
+}
+
+void Session::push(const Ticket& ticket, const StepOutput& output, NextLink& next) {
+  auto activation = encoded(ticket, output.x);
+  if (!activation) return;
   wire::PushFrame frame;
   wire::Step& step = *frame.mutable_step();
   step.set_epoch(ticket.epoch);
@@ -172,7 +178,7 @@ void Session::send_result(const Ticket& ticket, const StepOutput& output) {
   step.set_start_position(ticket.start_position);
   step.set_return_rows(ticket.return_rows);
   *step.mutable_activation() = std::move(*activation);
-  if (next != nullptr && !next->send(std::move(frame))) {
+  if (!next.send(std::move(frame))) {
     next_failed(absl::StatusCode::kUnavailable, "takes steps more slowly than they are made");
   }
 }

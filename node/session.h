@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 
 #include "node/device_thread.h"
 #include "node/links.h"
@@ -55,7 +56,9 @@ class Session : public std::enable_shared_from_this<Session> {
 
   std::optional<Refusal> accept(const wire::Step& step);
   void step_done(const Ticket& ticket, StepOutput output);
-  void send_result(const Ticket& ticket, const StepOutput& output);
+  void answer(const Ticket& ticket, const StepOutput& output, ClientLink& client);
+  void push(const Ticket& ticket, const StepOutput& output, NextLink& next);
+  std::optional<wire::Activation> encoded(const Ticket& ticket, std::span<const float> x);
   bool shut(std::optional<Refusal> refusal);
 
   const NodeFacts& facts_;

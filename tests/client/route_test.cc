@@ -33,6 +33,7 @@ Candidate node(int number, proto::Span span, double rtt_us = 1000, double block_
   candidate.block_step_us = block_us;
   candidate.queue_depth = queue;
   candidate.free_kv_positions = free_kv;
+  candidate.max_positions = 2000;
   return candidate;
 }
 
@@ -128,6 +129,12 @@ TEST(Route, NodesWithoutRoomAreNotAsked) {
   const auto full = find_route(request(4, 500), {node(1, {0, 4}, 10, 10, 0, 499)});
   EXPECT_EQ(full.status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(show(full), HasSubstr("blocks 0..3 has free KV memory for 500 positions"));
+}
+
+TEST(Route, WhatNoNodeCouldEverHoldIsAnotherError) {
+  const auto never = find_route(request(4, 2001), {node(1, {0, 4}, 10, 10, 0, 9000)});
+  EXPECT_EQ(never.status().code(), absl::StatusCode::kOutOfRange);
+  EXPECT_THAT(show(never), HasSubstr("can hold a session of 2001 positions"));
 }
 
 TEST(Route, ClaimsThatMakeNoSenseDoNoHarm) {

@@ -64,19 +64,29 @@ TEST(Announcing, SmallChangesOfLoadAreNotToldLargeOnesAre) {
   known.free_kv_positions = 10'000;
   known.block_step_us = 1'000;
   dht::Record now = known;
-  EXPECT_FALSE(load_changed(known, now));
+  EXPECT_FALSE(load_changed(known, {now, false}));
   now.free_kv_positions = 9'000;
   now.queue_depth = 5;
   now.block_step_us = 1'200;
-  EXPECT_FALSE(load_changed(known, now));
+  EXPECT_FALSE(load_changed(known, {now, false}));
   now.free_kv_positions = 4'000;
-  EXPECT_TRUE(load_changed(known, now));
+  EXPECT_TRUE(load_changed(known, {now, false}));
   now = known;
   now.queue_depth = 20;
-  EXPECT_TRUE(load_changed(known, now));
+  EXPECT_TRUE(load_changed(known, {now, false}));
   now = known;
   now.block_step_us = 3'000;
-  EXPECT_TRUE(load_changed(known, now));
+  EXPECT_TRUE(load_changed(known, {now, false}));
+}
+
+TEST(Announcing, AnIdleNodeTellsThatItsPagesAreFree) {
+  dht::Record known = record(1, "a");
+  known.free_kv_positions = 10'000;
+  dht::Record now = known;
+  EXPECT_FALSE(load_changed(known, {now, true}));
+  now.free_kv_positions = 10'032;
+  EXPECT_TRUE(load_changed(known, {now, true}));
+  EXPECT_FALSE(load_changed(known, {now, false}));
 }
 
 TEST(Listening, ANamedAddressIsAnnouncedAsItIs) {

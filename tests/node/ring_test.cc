@@ -3,6 +3,9 @@
 // the token may push; a hop that dies is named; a node that leaves finishes what it has begun.
 #include <dirent.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <thread>
 
@@ -148,6 +151,27 @@ TEST_F(RingTest, ANextHopWithAnotherIdentityIsRefused) {
   const auto failure = first->failure();
   ASSERT_TRUE(failure.has_value());
   EXPECT_EQ(failure->peer_id(), std::string(32, 'n'));
+}
+
+TEST_F(RingTest, ANextHopThatTakesTheConnectionAndSaysNothingIsGivenUp) {
+  const int silent = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(bind(silent, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(silent, 8), 0);
+  getsockname(silent, reinterpret_cast<sockaddr*>(&address), &size);
+  auto [open_first, open_second] = ring();
+  open_first.mutable_next()->set_address("127.0.0.1:" + std::to_string(ntohs(address.sin_port)));
+  const auto started = Clock::now();
+  const auto first = client_.stream(*first_);
+  ASSERT_TRUE(first->open(open_first));
+  const auto failure = first->failure();
+  ASSERT_TRUE(failure.has_value());
+  EXPECT_EQ(failure->peer_id(), second_->peer_id().to_bytes());
+  EXPECT_LT(Clock::now() - started, std::chrono::seconds(13));
+  close(silent);
 }
 
 TEST_F(RingTest, ANextHopWhoseSessionEndedIsNamedByTheNextStep) {

@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: Apache-2.0
+// A session against hops that the test plays itself, over real gRPC and TLS: what goes over the
+// wire, and what a client makes of a hop that lies, refuses or vanishes.
+#include "client/ring_session.h"
+
+#include <gmock/gmock.h>
+#include <grpcpp/server_context.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <functional>
+#include <limits>
+#include <thread>
+
+#include "kernels/check.h"
+#include "net/channel_pool.h"
+#include "net/io_thread.h"
+#include "net/server.h"
+#include "proto/activation.h"
+#include "proto/limits.h"
+#include "proto/span_service.grpc.pb.h"
+
+namespace shoal::client {
+namespace {
+
+using ::testing::HasSubstr;
+using Stream = grpc::ServerReaderWriter<wire::HopFrame, wire::ClientFrame>;
+constexpr std::uint32_t kHidden = 4;
+
+// A hop whose behaviour is a function of the frames that come.
+class FakeHop : public wire::SpanService::Service {
+ public:
+  using Behaviour =
+      std::function<bool(const wire::ClientFrame&, Stream&)>;  // false: end the stream
+
+  explicit FakeHop(Behaviour behaviour) : behaviour_(std::move(behaviour)) {
+    auto started =
+        net::start_server(proto::Endpoint::v4({127, 0, 0, 1}, 0), identity_, std::nullopt, {this});
+    CHECK(started.ok()) << started.status();
+    running_ = *std::move(started);
+  }
+  ~FakeHop() override { running_.server->Shutdown(std::chrono::system_clock::now()); }
+
+  grpc::Status Session(grpc::ServerContext*, Stream* stream) override {
+    wire::ClientFrame frame;
+    while (stream->Read(&frame)) {
+      if (!behaviour_(frame, *stream)) break;
+    }
+    return grpc::Status::OK;
+  }
+  Hop hop(proto::Span span) const { return {identity_.peer_id(), running_.endpoint, span}; }
+
+ private:
+  Behaviour behaviour_;
+  dht::Identity identity_ = dht::Identity::generate();
+  net::RunningServer running_;
+};
+
+wire::HopFrame welcome(const wire::Open& open, std::uint32_t rows = 1024) {
+  wire::HopFrame frame;
+  wire::Welcome& message = *frame.mutable_welcome();
+  *message.mutable_version() = open.version();
+  *message.mutable_span() = open.span();
+  message.set_max_positions(open.max_positions());
+  message.set_max_rows_per_step(rows);
+  return frame;
+}
+
+wire::HopFrame ack(const wire::Step& step) {
+  wire::HopFrame frame;
+  frame.mutable_ack()->set_epoch(step.epoch());
+  frame.mutable_ack()->set_step_id(step.step_id());
+  frame.mutable_ack()->set_position(step.start_position() + step.activation().rows());
+  frame.mutable_ack()->set_compute_us(5);
+  return frame;
+}
+
+// The step's rows as they came, as far as they are asked for.
+wire::HopFrame echo(const wire::Step& step) {
+  wire::HopFrame frame;
+  wire::Result& result = *frame.mutable_result();
+  result.set_epoch(step.epoch());
+  result.set_step_id(step.step_id());
+  const std::uint32_t rows = step.activation().rows();
+  const std::uint32_t first = step.return_rows() == wire::RETURN_LAST ? rows - 1 : 0;
+  result.set_start_position(step.start_position() + first);
+  *result.mutable_activation() = step.activation();
+  result.mutable_activation()->set_rows(rows - first);
+  result.mutable_activation()->set_data(
+      step.activation().data().substr(first * kHidden * sizeof(float)));
+  return frame;
+}
+
+// A hop as it should be, but for what `on_step` does instead.
+FakeHop::Behaviour honest(std::function<bool(const wire::Step&, Stream&)> on_step = {},
+                          std::uint32_t rows = 1024) {
+  return [=](const wire::ClientFrame& frame, Stream& stream) {
+    if (frame.has_open()) stream.Write(welcome(frame.open(), rows));
+    if (frame.has_heartbeat()) {
+      wire::HopFrame answer;
+      *answer.mutable_heartbeat() = frame.heartbeat();
+      stream.Write(answer);
+    }
+    if (!frame.has_step()) return true;
+    if (on_step) return on_step(frame.step(), stream);
+    if (frame.step().return_rows() != wire::RETURN_NONE) stream.Write(echo(frame.step()));
+    stream.Write(ack(frame.step()));
+    return true;
+  };
+}
+
+class Ring : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { net::init_transport(); }
+
+  std::unique_ptr<RingSession> session(const FakeHop& hop) {
+    RingOptions options;
+    options.hidden = kHidden;
+    options.positions = 4096;
+    options.epoch = 3;
+    return std::make_unique<RingSession>(Route{hop.hop({0, 8})}, options, channels_, io_,
+                                         interrupt_);
+  }
+  // Opens, sends one row, and returns the error that must come of it.
+  std::string error_of(const FakeHop& hop, std::unique_ptr<RingSession> ring = nullptr) {
+    if (!ring) ring = session(hop);
+    absl::Status status = ring->open();
+    if (status.ok())
+      status = ring->run(std::vector<float>(kHidden, 1.0f), 0, RowsWanted::kLast).status();
+    EXPECT_FALSE(status.ok());
+    EXPECT_EQ(ring->failure().culprit, hop.hop({}).peer);
+    EXPECT_THAT(std::string(status.message()), HasSubstr(proto::short_name(hop.hop({}).peer)));
+    return std::string(status.message());
+  }
+
+  Interrupt interrupt_;
+  net::ChannelPool channels_{dht::Identity::generate(), std::nullopt};
+  net::IoThread io_;
+};
+
+TEST_F(Ring, RowsGoOutInChunksAndComeBackInOrder) {
+  std::vector<wire::Step> steps;
+  FakeHop hop(honest(
+      [&](const wire::Step& step, Stream& stream) {
+        steps.push_back(step);
+        if (step.return_rows() != wire::RETURN_NONE) stream.Write(echo(step));
+        stream.Write(ack(step));
+        return true;
+      },
+      100));
+  std::vector<float> rows(250 * kHidden);
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<float>(i);
+  auto ring = session(hop);
+  ASSERT_TRUE(ring->open().ok());
+  EXPECT_EQ(*ring->run(rows, 0, RowsWanted::kAll), rows);
+  EXPECT_EQ(*ring->run(rows, 250, RowsWanted::kLast),
+            std::vector<float>(rows.end() - kHidden, rows.end()));
+  EXPECT_TRUE(ring->run(rows, 10, RowsWanted::kNone)->empty());
+  ring.reset();
+  ASSERT_EQ(steps.size(), 9u);
+  const std::vector<std::uint32_t> starts{0, 100, 200, 250, 350, 450, 10, 110, 210};
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    EXPECT_EQ(steps[i].start_position(), starts[i]);
+    EXPECT_EQ(steps[i].activation().rows(), i % 3 == 2 ? 50u : 100u);
+    EXPECT_EQ(steps[i].epoch(), 3u);
+    EXPECT_GT(steps[i].step_id(), i == 0 ? 0 : steps[i - 1].step_id());
+    const auto expected = i < 3 ? wire::RETURN_ALL : i == 5 ? wire::RETURN_LAST : wire::RETURN_NONE;
+    EXPECT_EQ(steps[i].return_rows(), expected) << i;
+  }
+}
+
+TEST_F(Ring, EveryHopLearnsItsNeighboursAndASecretOfTheirs) {
+  std::vector<wire::Open> opens(3);
+  std::vector<std::unique_ptr<FakeHop>> hops;
+  Route route;
+  for (std::size_t i = 0; i < opens.size(); ++i) {
+    hops.push_back(
+        std::make_unique<FakeHop>([&opens, i](const wire::ClientFrame& frame, Stream& stream) {
+          if (frame.has_open()) {
+            opens[i] = frame.open();
+            stream.Write(welcome(frame.open()));
+          }
+          return true;
+        }));
+    route.push_back(hops.back()->hop(
+        {static_cast<std::uint32_t>(i * 2), static_cast<std::uint32_t>(i * 2 + 2)}));
+  }
+  RingOptions options;
+  options.hidden = kHidden;
+  options.positions = 77;
+  {
+    RingSession ring(route, options, channels_, io_, interrupt_);
+    ASSERT_TRUE(ring.open().ok());
+  }
+  EXPECT_TRUE(opens[0].hop_token().empty());
+  EXPECT_TRUE(opens[0].previous_peer_id().empty());
+  EXPECT_FALSE(opens[2].has_next());
+  for (std::size_t i = 0; i + 1 < opens.size(); ++i) {
+    EXPECT_EQ(opens[i].next().peer_id(), route[i + 1].peer.to_bytes());
+    EXPECT_EQ(opens[i].next().address(), proto::to_string(route[i + 1].address));
+    EXPECT_EQ(opens[i].next().hop_token(), opens[i + 1].hop_token());
+    EXPECT_EQ(opens[i + 1].hop_token().size(), proto::HopToken::kSize);
+    EXPECT_EQ(opens[i + 1].previous_peer_id(), route[i].peer.to_bytes());
+    EXPECT_EQ(opens[i].session_id(), opens[i + 1].session_id());
+    EXPECT_EQ(opens[i].max_positions(), 77u);
+  }
+  EXPECT_NE(opens[1].hop_token(), opens[2].hop_token());
+}
+
+TEST_F(Ring, AHopThatReturnsWhatIsNoNumberIsNamed) {
+  FakeHop hop(honest([](const wire::Step& step, Stream& stream) {
+    wire::HopFrame frame = echo(step);
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    frame.mutable_result()->mutable_activation()->mutable_data()->replace(
+        0, sizeof(nan), reinterpret_cast<const char*>(&nan), sizeof(nan));
+    return stream.Write(frame);
+  }));
+  EXPECT_THAT(error_of(hop), HasSubstr("broken activation"));
+}
+
+TEST_F(Ring, AHopThatReturnsOtherRowsIsNamed) {
+  FakeHop elsewhere(honest([](const wire::Step& step, Stream& stream) {
+    wire::HopFrame frame = echo(step);
+    frame.mutable_result()->set_start_position(9);
+    return stream.Write(frame);
+  }));
+  EXPECT_THAT(error_of(elsewhere), HasSubstr("other rows"));
+  FakeHop unasked(honest([](const wire::Step& step, Stream& stream) {
+    wire::HopFrame frame = echo(step);
+    frame.mutable_result()->set_step_id(99);
+    return stream.Write(frame);
+  }));
+  EXPECT_THAT(error_of(unasked), HasSubstr("nobody asked for"));
+  FakeHop wide(honest([](const wire::Step& step, Stream& stream) {
+    wire::HopFrame frame = echo(step);
+    frame.mutable_result()->mutable_activation()->set_hidden(1u << 30);
+    return stream.Write(frame);
+  }));
+  EXPECT_THAT(error_of(wide), HasSubstr("broken activation"));
+}
+
+TEST_F(Ring, FramesOfAnOlderEpochAreDropped) {
+  FakeHop hop(honest([](const wire::Step& step, Stream& stream) {
+    wire::HopFrame late = echo(step);
+    late.mutable_result()->set_epoch(step.epoch() - 1);
+    late.mutable_result()->mutable_activation()->set_data("nonsense");
+    stream.Write(late);
+    stream.Write(echo(step));
+    return stream.Write(ack(step));
+  }));
+  auto ring = session(hop);
+  ASSERT_TRUE(ring->open().ok());
+  EXPECT_TRUE(ring->run(std::vector<float>(kHidden, 1.0f), 0, RowsWanted::kLast).ok());
+}
+
+TEST_F(Ring, AnAgreementToAnotherSessionIsNone) {
+  FakeHop hop([](const wire::ClientFrame& frame, Stream& stream) {
+    if (!frame.has_open()) return true;
+    wire::HopFrame answer = welcome(frame.open());
+    answer.mutable_welcome()->mutable_span()->set_end(7);
+    return stream.Write(answer);
+  });
+  EXPECT_THAT(error_of(hop), HasSubstr("another session"));
+}
+
+TEST_F(Ring, ARefusalCarriesItsReasonAndWhenToTryAgain) {
+  FakeHop hop([](const wire::ClientFrame&, Stream& stream) {
+    wire::HopFrame frame;
+    frame.mutable_failure()->set_code(
+        static_cast<std::uint32_t>(absl::StatusCode::kResourceExhausted));
+    frame.mutable_failure()->set_reason("no \x1b[31mroom");
+    frame.mutable_failure()->set_retry_after_ms(700);
+    stream.Write(frame);
+    return false;
+  });
+  auto ring = session(hop);
+  const absl::Status status = ring->open();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("no ?[31mroom"));
+  EXPECT_EQ(ring->failure().retry_after, std::chrono::milliseconds(700));
+}
+
+TEST_F(Ring, AStreamThatEndsIsTheHopsFault) {
+  FakeHop hop(honest([](const wire::Step&, Stream&) { return false; }));
+  EXPECT_THAT(error_of(hop), HasSubstr("ended the session"));
+}
+
+TEST_F(Ring, ANodeThatIsNotThereIsNamed) {
+  auto gone = std::make_unique<FakeHop>(honest());
+  auto ring = session(*gone);
+  const proto::PeerId peer = gone->hop({}).peer;
+  gone.reset();
+  const absl::Status status = ring->open();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(ring->failure().culprit, peer);
+}
+
+TEST_F(Ring, BlameGoesToTheHopThatItsNeighbourNames) {
+  FakeHop second(honest());
+  const std::string second_peer = second.hop({}).peer.to_bytes();
+  FakeHop first(honest([&](const wire::Step&, Stream& stream) {
+    wire::HopFrame frame;
+    frame.mutable_failure()->set_code(static_cast<std::uint32_t>(absl::StatusCode::kUnavailable));
+    frame.mutable_failure()->set_reason("the next hop does not take it");
+    frame.mutable_failure()->set_peer_id(second_peer);
+    stream.Write(frame);
+    return false;
+  }));
+  RingOptions options;
+  options.hidden = kHidden;
+  options.positions = 16;
+  RingSession ring({first.hop({0, 4}), second.hop({4, 8})}, options, channels_, io_, interrupt_);
+  ASSERT_TRUE(ring.open().ok());
+  EXPECT_FALSE(ring.run(std::vector<float>(kHidden), 0, RowsWanted::kLast).ok());
+  EXPECT_EQ(ring.failure().culprit, second.hop({}).peer);
+}
+
+TEST_F(Ring, ASilentHopIsGivenUpAfterItsHeartbeatsStop) {
+  std::atomic<bool> frozen{false};
+  auto behave = honest([&](const wire::Step&, Stream&) {
+    frozen = true;
+    return true;
+  });
+  FakeHop hop([&, behave](const wire::ClientFrame& frame, Stream& stream) {
+    return frozen || behave(frame, stream);  // frozen: reads on, says nothing
+  });
+  const auto started = std::chrono::steady_clock::now();
+  EXPECT_THAT(error_of(hop), HasSubstr("silent"));
+  EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(6));
+}
+
+TEST_F(Ring, AnInterruptEndsTheWait) {
+  FakeHop hop(honest([](const wire::Step&, Stream&) { return true; }));
+  auto ring = session(hop);
+  ASSERT_TRUE(ring->open().ok());
+  std::thread user([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    interrupt_.trigger(2);
+  });
+  EXPECT_EQ(ring->run(std::vector<float>(kHidden), 0, RowsWanted::kLast).status().code(),
+            absl::StatusCode::kCancelled);
+  user.join();
+}
+
+TEST_F(Ring, AnIdleSessionSendsHeartbeats) {
+  std::atomic<int> heartbeats{0};
+  FakeHop hop([&](const wire::ClientFrame& frame, Stream& stream) {
+    if (frame.has_open()) stream.Write(welcome(frame.open()));
+    if (frame.has_heartbeat()) ++heartbeats;
+    return true;
+  });
+  auto ring = session(hop);
+  ASSERT_TRUE(ring->open().ok());
+  std::this_thread::sleep_for(std::chrono::milliseconds(proto::kHeartbeatIntervalMs + 500));
+  EXPECT_GE(heartbeats, 2);  // one with the opening, one later
+}
+
+}  // namespace
+}  // namespace shoal::client

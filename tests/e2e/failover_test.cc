@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// Nodes that stop in the middle of a generation: the text goes on as if nothing had happened.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <thread>
+
+#include "net/identity_tls.h"
+#include "tests/e2e/local_swarm.h"
+#include "tests/e2e/test_client.h"
+#include "tests/support/process.h"
+#include "tests/support/temp_dir.h"
+
+namespace shoal::tests {
+namespace {
+
+class Failover : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { net::init_transport(); }
+
+  client::GenerateRequest request() {
+    client::GenerateRequest result = client::golden_request(client::read_golden()["prompts"][0]);
+    result.max_tokens = 48;
+    return result;
+  }
+  // Generates; after `token` tokens the hop number `hop` of the route stops.
+  TestClient::Run run_losing(LocalSwarm& swarm, TestClient& user, std::size_t token,
+                             std::size_t hop) {
+    return user.generate(request(), [&](client::Pipeline& pipeline, std::size_t tokens) {
+      if (tokens == token) swarm.stop(swarm.index_of(pipeline.route()[hop].peer));
+    });
+  }
+};
+
+TEST_F(Failover, AnyHopMayStop) {
+  for (const std::size_t hop : {0, 1, 2}) {
+    LocalSwarm swarm({{0, 3}, {3, 6}, {6, 8}, {0, 3}, {3, 6}, {6, 8}});
+    TestClient user(swarm.address());
+    const auto run = run_losing(swarm, user, 10, hop);
+    ASSERT_TRUE(run.result.ok()) << "hop " << hop << ": " << run.result.status();
+    EXPECT_EQ(run.reroutes, 1) << "hop " << hop;
+    const auto expected = user.generate_locally(request());
+    EXPECT_EQ(run.result->ids, expected.ids);
+    EXPECT_TRUE(client::same_logits(*run.result, expected)) << "hop " << hop;
+    EXPECT_TRUE(swarm.idle_within(3'000)) << swarm.describe();
+  }
+}
+
+TEST_F(Failover, SpansOfAnotherShapeTakeOver) {
+  LocalSwarm swarm({{0, 4}, {4, 8}, {0, 2}, {1, 5}, {5, 8}});
+  TestClient user(swarm.address());
+  int lost = 0;
+  const auto run = user.generate(request(), [&](client::Pipeline& pipeline, std::size_t tokens) {
+    // The node that has block 0 stops, whoever it is; once another has only that, it stays.
+    if (tokens == 5 || tokens == 15) {
+      const client::Hop first = pipeline.route()[0];
+      if (tokens == 5 || first.span.end > 2) {
+        swarm.stop(swarm.index_of(first.peer));
+        ++lost;
+      }
+    }
+  });
+  ASSERT_TRUE(run.result.ok()) << run.result.status();
+  EXPECT_GE(run.reroutes, 1);
+  EXPECT_EQ(run.reroutes, lost);
+  EXPECT_TRUE(client::same_logits(*run.result, user.generate_locally(request())));
+}
+
+TEST_F(Failover, WaitsForAReplacementThatIsOnItsWay) {
+  LocalSwarm swarm({{0, 5}, {5, 8}});
+  TestClient user(swarm.address());
+  std::thread replacement;
+  const auto run = user.generate(request(), [&](client::Pipeline&, std::size_t tokens) {
+    if (tokens != 7) return;
+    swarm.stop(1);
+    replacement = std::thread([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(500));
+      swarm.add({5, 8});
+    });
+  });
+  if (replacement.joinable()) replacement.join();
+  ASSERT_TRUE(run.result.ok()) << run.result.status();
+  EXPECT_EQ(run.reroutes, 1);
+  EXPECT_TRUE(client::same_logits(*run.result, user.generate_locally(request())));
+}
+
+// A node in a process of its own, that can be killed or frozen.
+class NodeProcess {
+ public:
+  NodeProcess(const std::string& join, const std::string& blocks)
+      : process_({program("shoal-node"), "run", "--model", client::demo_folder(), "--blocks",
+                  blocks, "--join", join, "--listen", "127.0.0.1:0", "--threads", "1", "--identity",
+                  folder_.file("identity"), "--ready-file", folder_.file("ready")}) {
+    CHECK(wait_for_file(folder_.file("ready"), process_, 15'000)) << process_.err();
+    const auto ready = nlohmann::json::parse(read_file(folder_.file("ready")));
+    peer_id_ = ready["peer_id"].get<std::string>();
+  }
+  Process& process() { return process_; }
+  bool is(const proto::PeerId& peer) const { return proto::to_string(peer) == peer_id_; }
+
+ private:
+  TempDir folder_;
+  Process process_;
+  std::string peer_id_;
+};
+
+class BrutalFailover : public Failover, public ::testing::WithParamInterface<int> {};
+
+TEST_P(BrutalFailover, ANodeThatIsKilledOrFrozenIsReplaced) {
+  LocalSwarm swarm({{0, 4}});
+  auto victim = std::make_unique<NodeProcess>(swarm.address(), "4:8");
+  TestClient user(swarm.address());
+  std::chrono::steady_clock::time_point hit;
+  double pause_s = 0;
+  const auto run = user.generate(request(), [&](client::Pipeline& pipeline, std::size_t tokens) {
+    if (tokens == 9) {
+      EXPECT_TRUE(victim->is(pipeline.route()[1].peer));
+      swarm.add({4, 8});
+      victim->process().signal(GetParam());
+      hit = std::chrono::steady_clock::now();
+    } else if (tokens == 10) {
+      pause_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - hit).count();
+    }
+  });
+  ASSERT_TRUE(run.result.ok()) << run.result.status();
+  EXPECT_EQ(run.reroutes, 1);
+  EXPECT_TRUE(client::same_logits(*run.result, user.generate_locally(request())));
+  RecordProperty("pause_ms", static_cast<int>(pause_s * 1e3));
+  EXPECT_LT(pause_s, 15);
+  EXPECT_TRUE(swarm.idle_within(5'000)) << swarm.describe();
+}
+
+INSTANTIATE_TEST_SUITE_P(Signals, BrutalFailover, ::testing::Values(SIGKILL, SIGSTOP));
+
+TEST_F(Failover, GivesUpWithAReasonWhenNobodyCanTakeOver) {
+  LocalSwarm swarm({{0, 5}, {5, 8}});
+  TestClient user(swarm.address());
+  const auto started = std::chrono::steady_clock::now();
+  const auto run = run_losing(swarm, user, 7, 1);
+  EXPECT_FALSE(run.result.ok());
+  const std::string message(run.result.status().message());
+  EXPECT_NE(message.find("no node serves blocks 5..7"), std::string::npos) << message;
+  EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(15));
+  EXPECT_TRUE(swarm.idle_within(3'000)) << swarm.describe();
+}
+
+}  // namespace
+}  // namespace shoal::tests

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// A client in this process: its own model, identity and connection, as a user's program has. One
+// thread at a time.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "client/generate.h"
+#include "client/local_pipeline.h"
+#include "client/score.h"
+#include "client/swarm_connection.h"
+#include "client/swarm_pipeline.h"
+#include "kernels/check.h"
+#include "tests/client/golden.h"
+
+namespace shoal::tests {
+
+class TestClient {
+ public:
+  explicit TestClient(const std::string& address, std::optional<dht::SwarmKey> swarm_key = {})
+      : model_(client::load_demo(1)) {
+    client::JoinOptions options;
+    options.peers = {address};
+    options.swarm_key = swarm_key;
+    auto joined = client::SwarmConnection::join(std::move(options), interrupt_);
+    CHECK(joined.ok()) << joined.status();
+    swarm_ = *std::move(joined);
+  }
+
+  absl::StatusOr<std::unique_ptr<client::SwarmPipeline>> open(std::uint32_t positions) {
+    client::SwarmPipelineOptions options;
+    options.positions = positions;
+    return client::SwarmPipeline::create(*model_, *swarm_, options, interrupt_);
+  }
+
+  struct Run {
+    absl::StatusOr<client::GenerateResult> result;
+    client::Route route;
+    int reroutes = 0;
+  };
+  // `on_token` gets the pipeline and the number of tokens so far.
+  Run generate(const client::GenerateRequest& request,
+               const std::function<void(client::Pipeline&, std::size_t)>& on_token = {}) {
+    const auto positions = client::positions_needed(request.prompt_ids.size(), request.max_tokens,
+                                                    model_->config.max_positions);
+    auto pipeline = open(static_cast<std::uint32_t>(positions));
+    if (!pipeline.ok()) return {pipeline.status(), {}, 0};
+    client::GenerateObserver observer;
+    observer.on_step = [&](std::size_t token, const client::StepTiming&, double) {
+      if (on_token) on_token(**pipeline, token + 1);
+    };
+    auto result = client::generate(**pipeline, *model_, request, interrupt_, observer);
+    return {std::move(result), (*pipeline)->route(), (*pipeline)->reroutes()};
+  }
+
+  client::GenerateResult generate_locally(const client::GenerateRequest& request) {
+    const auto positions = client::positions_needed(request.prompt_ids.size(), request.max_tokens,
+                                                    model_->config.max_positions);
+    auto pipeline = client::LocalPipeline::create(*model_, positions, interrupt_);
+    CHECK(pipeline.ok()) << pipeline.status();
+    auto result = client::generate(**pipeline, *model_, request, interrupt_);
+    CHECK(result.ok()) << result.status();
+    return *std::move(result);
+  }
+
+  client::UserModel& model() { return *model_; }
+  client::Interrupt& interrupt() { return interrupt_; }
+
+ private:
+  client::Interrupt interrupt_;
+  std::unique_ptr<client::UserModel> model_;
+  std::unique_ptr<client::SwarmConnection> swarm_;
+};
+
+}  // namespace shoal::tests

@@ -94,4 +94,10 @@ std::vector<proto::Endpoint> reachable_addresses(const proto::Endpoint& bound,
   return result;
 }
 
+bool loopback_swarm(std::span<const proto::Endpoint> others) {
+  return !others.empty() &&
+         std::all_of(others.begin(), others.end(),
+                     [](const proto::Endpoint& other) { return other.is_loopback(); });
+}
+
 }  // namespace shoal::node

@@ -15,4 +15,9 @@ namespace shoal::node {
 std::vector<proto::Endpoint> reachable_addresses(const proto::Endpoint& bound,
                                                  std::span<const proto::Endpoint> join);
 
+// Whether a node that has joined by loopback should announce loopback: only when everybody else
+// whom the swarm knows is on this machine too. In a swarm of nobody yet, others may come from
+// elsewhere.
+bool loopback_swarm(std::span<const proto::Endpoint> others);
+
 }  // namespace shoal::node

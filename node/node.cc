@@ -136,6 +136,21 @@ class WholeNode final : public Node {
     return absl::OkStatus();
   }
 
+  // We may have joined by loopback a swarm that reaches beyond this machine.
+  void reconsider_addresses(std::span<const dht::Record> served) {
+    if (!options_.listen.is_unspecified() || options_.announce || !addresses_.front().is_loopback())
+      return;
+    std::vector<proto::Endpoint> others;
+    for (const dht::Record& record : served) {
+      if (record.peer_id() != peer_id())
+        others.insert(others.end(), record.addresses.begin(), record.addresses.end());
+    }
+    if (loopback_swarm(others)) return;
+    proto::Endpoint bound = options_.listen;
+    bound.port = swarm_->endpoint().port;
+    addresses_ = reachable_addresses(bound, {});
+  }
+
   // Joins, checks that our model belongs there, and chooses the span.
   absl::StatusOr<proto::Span> enter_swarm() {
     const OwnModel own = own_model();
@@ -145,6 +160,7 @@ class WholeNode final : public Node {
       const auto served = swarm_->find(dht::models_key(swarm_->swarm_id()));
       if (!served.ok()) return served.status();
       last_sequence_ = known_sequence(*served, peer_id());
+      reconsider_addresses(*served);
       if (!options_.add_model) {
         const absl::Status fits = check_model(*served, own);
         if (!fits.ok()) return fits;

@@ -63,8 +63,10 @@ class LoopbackSwarm {
                          std::uint32_t timeout_ms = 5000) {
     std::promise<absl::Status> promise;
     on_io([&] {
-      member.service->bootstrap(std::move(peers), timeout_ms,
-                                [&](absl::Status s) { promise.set_value(s); });
+      member.service->bootstrap(std::move(peers), timeout_ms, [&](absl::Status s) {
+        // A status of its own: Abseil's counts are not instrumented for the thread sanitizer.
+        promise.set_value(absl::Status(s.code(), s.message()));
+      });
       return 0;
     });
     return wait(promise.get_future(), absl::DeadlineExceededError("bootstrap never called back"));

@@ -101,6 +101,14 @@ TEST(Listening, InASwarmOnLoopbackAnyAddressMeansLoopback) {
             std::vector<proto::Endpoint>{*proto::parse_endpoint("127.0.0.1:7002")});
 }
 
+TEST(Listening, OnlyASwarmThatIsAllOnThisMachineIsALoopbackSwarm) {
+  const auto here = *proto::parse_endpoint("127.0.0.1:7000");
+  const auto elsewhere = *proto::parse_endpoint("192.0.2.1:7000");
+  EXPECT_TRUE(loopback_swarm(std::vector{here, here}));
+  EXPECT_FALSE(loopback_swarm(std::vector{here, elsewhere}));
+  EXPECT_FALSE(loopback_swarm({}));
+}
+
 TEST(Listening, AloneAnyAddressMeansOneThatOthersCanUse) {
   const auto addresses = reachable_addresses(*proto::parse_endpoint("0.0.0.0:7002"), {});
   ASSERT_FALSE(addresses.empty());

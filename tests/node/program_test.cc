@@ -49,21 +49,38 @@ class ProgramTest : public testing::Test {
     return nlohmann::json::parse(tests::read_file(path), nullptr, false);
   }
 
-  // Ends by itself within 15 s, with one line on stderr that says `says`, and leaves no ready file.
-  void expect_error(std::vector<std::string> arguments, const std::vector<std::string>& says) {
-    arguments.insert(arguments.end(), {"--log-level", "warn"});
-    const tests::Outcome outcome = tests::run(arguments, 20'000);
-    EXPECT_GT(outcome.status, 0) << outcome.err;
-    EXPECT_LT(outcome.status, 128) << outcome.err;
-    EXPECT_LT(outcome.seconds, 15);
-    EXPECT_EQ(outcome.out, "");
-    EXPECT_EQ(outcome.err.rfind("shoal-node: ", 0), 0u) << outcome.err;
-    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
-    for (const std::string& part : says)
-      EXPECT_NE(outcome.err.find(part), std::string::npos) << outcome.err;
-    for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) {
-      EXPECT_EQ(entry.path().string().find("bad.json"), std::string::npos) << entry.path();
+  struct Mistake {
+    std::vector<std::string> command;
+    std::vector<std::string> says;
+  };
+  // Each ends by itself within 15 s, with one line on stderr that says so, and leaves no ready
+  // file. All run at once.
+  void expect_errors(std::vector<Mistake> mistakes) {
+    std::vector<Process> processes;
+    for (Mistake& mistake : mistakes) {
+      mistake.command.insert(mistake.command.end(), {"--log-level", "warn"});
+      processes.emplace_back(mistake.command);
     }
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(15);
+    for (std::size_t i = 0; i < mistakes.size(); ++i) {
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+          deadline - std::chrono::steady_clock::now());
+      const int status = processes[i].wait(std::max(1, static_cast<int>(left.count())));
+      const std::string err = processes[i].err();
+      EXPECT_TRUE(status > 0 && status < 128) << status << ": " << err;
+      EXPECT_EQ(processes[i].out(), "");
+      EXPECT_EQ(err.rfind("shoal-node: ", 0), 0u) << err;
+      EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+      for (const std::string& part : mistakes[i].says)
+        EXPECT_NE(err.find(part), std::string::npos) << err;
+    }
+    for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) {
+      const std::string name = entry.path().filename();
+      EXPECT_FALSE(name.rfind("bad", 0) == 0 && entry.path().extension() != ".key") << name;
+    }
+  }
+  void expect_error(std::vector<std::string> arguments, std::vector<std::string> says) {
+    expect_errors({{std::move(arguments), std::move(says)}});
   }
 
   tests::TempDir folder_;
@@ -93,7 +110,7 @@ TEST_F(ProgramTest, WithoutBlocksTakesWhatFitsWhereItIsNeeded) {
   EXPECT_EQ(ready("a", process)["blocks"], "0:8") << "the whole model fits into this machine";
 }
 
-TEST_F(ProgramTest, JoinsThroughABootstrapNodeOfAPrivateSwarm) {
+TEST_F(ProgramTest, JoinsByABootstrapNodeWithTheSwarmsKeyAndNotWithout) {
   const std::string key = folder_.file("swarm.key");
   ASSERT_TRUE(dht::write_swarm_key(key, dht::generate_swarm_key()).ok());
   Process bootstrap(
@@ -107,8 +124,9 @@ TEST_F(ProgramTest, JoinsThroughABootstrapNodeOfAPrivateSwarm) {
 
   const std::string other = folder_.file("other.key");
   ASSERT_TRUE(dht::write_swarm_key(other, dht::generate_swarm_key()).ok());
-  expect_error(node("bad", {"--join", address, "--swarm-key", other}), {address, "key"});
-  expect_error(node("bad", {"--join", address}), {address, "key"});
+  expect_errors({{node("bad", {"--join", address, "--swarm-key", other}), {address, "key"}},
+                 {node("bad2", {"--join", address}), {address, "key"}},
+                 {node("bad3", {"--join", "127.0.0.1:9"}), {"127.0.0.1:9"}}});
   bootstrap.signal(SIGINT);
   EXPECT_EQ(bootstrap.wait(5'000), 0) << bootstrap.err();
   first.signal(SIGINT);
@@ -134,18 +152,18 @@ TEST_F(ProgramTest, AModelThatDiffersIsRefusedUnlessAsked) {
 }
 
 TEST_F(ProgramTest, MistakesEndWithOneLine) {
-  expect_error(command({"run", "--model", kModel}), {"--new-swarm", "--join"});
-  expect_error(node("bad", {"--new-swarm", "--blocks", "4:9"}), {"4:9", "8 blocks"});
-  expect_error(node("bad", {"--new-swarm", "--blocks", "4"}), {"--blocks"});
-  expect_error(command({"run", "--model", folder_.file("nowhere"), "--new-swarm"}),
-               {folder_.file("nowhere")});
-  expect_error(node("bad", {"--new-swarm", "--swarm-key", folder_.file("no.key")}), {"no.key"});
-  expect_error(command({"run", "--model", kModel, "--new-swarm", "--ready-file",
-                        folder_.file("no/folder.json")}),
-               {"no/folder.json"});
-  expect_error(node("bad", {"--new-swarm", "--kv-positions", "4000000000"}),
-               {"--kv-positions", "MiB"});
-  expect_error(node("bad", {"--join", "no-such-host.invalid:7000"}), {"no-such-host.invalid"});
+  expect_errors(
+      {{command({"run", "--model", kModel}), {"--new-swarm", "--join"}},
+       {node("bad1", {"--new-swarm", "--blocks", "4:9"}), {"4:9", "8 blocks"}},
+       {node("bad2", {"--new-swarm", "--blocks", "4"}), {"--blocks"}},
+       {command({"run", "--model", folder_.file("nowhere"), "--new-swarm"}),
+        {folder_.file("nowhere")}},
+       {node("bad3", {"--new-swarm", "--swarm-key", folder_.file("no.key")}), {"no.key"}},
+       {command({"run", "--model", kModel, "--new-swarm", "--ready-file",
+                 folder_.file("no/folder.json")}),
+        {"no/folder.json"}},
+       {node("bad4", {"--new-swarm", "--kv-positions", "4000000000"}), {"--kv-positions", "MiB"}},
+       {node("bad5", {"--join", "no-such-host.invalid:7000"}), {"no-such-host.invalid"}}});
 }
 
 TEST_F(ProgramTest, ATruncatedModelIsRefused) {
@@ -153,10 +171,6 @@ TEST_F(ProgramTest, ATruncatedModelIsRefused) {
   std::filesystem::copy(kModel, model, std::filesystem::copy_options::recursive);
   std::filesystem::resize_file(model + "/model.safetensors", 1'000'000);
   expect_error(command({"run", "--model", model, "--new-swarm"}), {"model.safetensors"});
-}
-
-TEST_F(ProgramTest, AnAddressThatDoesNotAnswerIsNamed) {
-  expect_error(node("bad", {"--join", "127.0.0.1:9"}), {"127.0.0.1:9"});
 }
 
 TEST_F(ProgramTest, APortInUseIsNamed) {

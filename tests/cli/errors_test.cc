@@ -135,8 +135,8 @@ TEST(NodeErrors, PortInUse) {
     const auto outcome = run({program("shoal-node"), "run", "--model", kDemoModel, "--new-swarm",
                               "--listen", taken.address()},
                              kTimeoutMs);
-    expect_one_clear_line(
-        outcome, AllOf(HasSubstr(taken.address()), HasSubstr("taken"), HasSubstr("--listen")));
+    expect_one_clear_line(outcome, AllOf(HasSubstr(taken.address()),
+                                         HasSubstr("by another program"), HasSubstr("--listen")));
   }
 }
 

@@ -46,8 +46,14 @@ absl::Status run_status(const StatusFlags& flags, const Interrupt& interrupt) {
   if (!model || views.front().nodes.empty()) {
     auto records = (*swarm)->find(dht::models_key(id), interrupt);
     if (!records.ok()) return records.status();
-    if (model) return model_not_served(views_of(*records), model->digest, flags.model);
-    views = views_of(*records);
+    if (model) {
+      views.front() = view_of(*records, model->digest, model->block_count);
+      if (views.front().nodes.empty()) {
+        return model_not_served(views_of(*records), model->digest, flags.model);
+      }
+    } else {
+      views = views_of(*records);
+    }
   }
   fmt::print("{}", flags.json ? status_json(views) + "\n" : status_text(views));
   return absl::OkStatus();

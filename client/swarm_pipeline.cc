@@ -81,6 +81,8 @@ absl::StatusOr<SwarmView> SwarmPipeline::find_view() {
   if (!view.nodes.empty()) return view;
   auto all = swarm_.find(dht::models_key(swarm_.swarm_id()), interrupt_);
   if (!all.ok()) return all.status();
+  view = view_of(*all, user_model_.digest, user_model_.block_count());
+  if (!view.nodes.empty()) return view;  // the records have only just been spread
   return model_not_served(views_of(*all), user_model_.digest, user_model_.directory);
 }
 

@@ -93,7 +93,11 @@ void define_generate(CLI::App& app, GenerateFlags& flags) {
       "Only tokens at least P times as likely as the likeliest (0: off)");
   add(app, "--repetition-penalty", flags.repetition_penalty, "R",
       "Makes tokens of prompt and output less likely (1: off)");
-  add(app, "--seed", flags.seed, "S", "Same seed, same text (default: random)");
+  // CLI11 would wrap a negative number around.
+  add(app, "--seed", flags.seed, "S", "Same seed, same text (default: random)")
+      ->check([](const std::string& text) {
+        return text.starts_with('-') ? "must be a whole number from 0 upward" : std::string();
+      });
   app.add_flag("--greedy", flags.greedy, "Always take the likeliest token");
   app.add_option("--stop", flags.stops, "Stop before this text; may be given again")
       ->type_name("TEXT")

@@ -67,7 +67,14 @@ std::string encode_header(const MessagePacket& packet) {
   std::string out(1, kMessage);
   put_u64(out, packet.session);
   put_u64(out, packet.counter);
+  put(out, packet.destination);
   return out;
+}
+
+PeerMark mark_of(const proto::PeerId& peer) {
+  PeerMark mark;
+  std::copy_n(peer.bytes.begin(), mark.size(), mark.begin());
+  return mark;
 }
 
 Echo echo_of(const MessagePacket& packet) {
@@ -115,6 +122,7 @@ std::optional<Packet> parse_packet(std::string_view plain) {
       if (whole.size() < kMessageHeaderBytes + kTagBytes) return std::nullopt;
       packet.session = take_u64(plain);
       packet.counter = take_u64(plain);
+      take(plain, packet.destination);
       packet.ciphertext = plain;
       packet.header = whole.substr(0, kMessageHeaderBytes);
       return packet;

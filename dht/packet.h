@@ -20,11 +20,14 @@ namespace shoal::dht {
 using Echo = std::array<std::uint8_t, 16>;    // what a challenge answers to
 using Cookie = std::array<std::uint8_t, 24>;  // a challenge, verifiable by its maker without memory
 
+using PeerMark = std::array<std::uint8_t, 8>;  // the first bytes of a peer id
+PeerMark mark_of(const proto::PeerId& peer);
+
 inline constexpr std::size_t kSealNonceBytes = 24;
 inline constexpr std::size_t kTagBytes = 16;
 inline constexpr std::size_t kSealBytes = kSealNonceBytes + kTagBytes;
 inline constexpr std::size_t kHandshakeHeaderBytes = 1 + 16 + 24 + 32 + 32 + 64;
-inline constexpr std::size_t kMessageHeaderBytes = 1 + 8 + 8;
+inline constexpr std::size_t kMessageHeaderBytes = 1 + 8 + 8 + 8;
 // Plain bytes of a message: 960 always fit, also beside a handshake; answers come on sessions and
 // have more room.
 inline constexpr std::size_t kMaxRequestBytes = 960;
@@ -54,6 +57,7 @@ struct MessagePacket {
   std::uint64_t counter;
   std::string_view ciphertext;
   std::string_view header;
+  PeerMark destination{};  // whose session it is, also when that peer has forgotten it
 };
 using Packet = std::variant<HelloPacket, ChallengePacket, HandshakePacket, MessagePacket>;
 

@@ -76,8 +76,7 @@ void Requests::resend(std::uint64_t id, TimePoint now) {
   if (it == requests_.end()) return;
   it->second.resent = true;
   it->second.resends = std::max(0, it->second.resends - 1);
-  set_next(it->second,
-           std::min(it->second.hard, now + soft_timeout()));
+  set_next(it->second, std::min(it->second.hard, now + soft_timeout()));
 }
 
 std::vector<Requests::Request> Requests::to(const Contact& contact) const {

@@ -58,6 +58,7 @@ void Sessions::send_on(Session& session, std::string_view message) {
   MessagePacket packet{};
   packet.session = session.send_id;
   packet.counter = session.send_counter++;
+  packet.destination = mark_of(session.remote.peer);
   const std::string header = encode_header(packet);
   transmit(session.remote.endpoint,
            header + encrypt(session.send_key, packet.counter, header, message));
@@ -269,8 +270,9 @@ std::optional<Sessions::Delivery> Sessions::on_message(const MessagePacket& pack
                                                        const proto::Endpoint& from, TimePoint now) {
   const auto it = sessions_.find(packet.session);
   if (it == sessions_.end()) {
-    // We lost that session (restart, eviction): say so. Not twice for the same bytes.
-    if (client_mode_ || replayed(datagram)) {
+    // We lost that session (restart, eviction): say so. Not twice for the same bytes, and not to
+    // bytes that were meant for another: a captured datagram brings its thief no answer.
+    if (client_mode_ || packet.destination != mark_of(self_.peer_id()) || replayed(datagram)) {
       drop();
     } else {
       challenge(from, echo_of(packet), now);

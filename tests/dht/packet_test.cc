@@ -56,7 +56,7 @@ TEST(PacketTest, OtherSizesAndTypesAreRefused) {
       std::string bytes(size, '\0');
       if (size > 0) bytes[0] = static_cast<char>(type);
       const bool good = (type == 1 && size == 49) || (type == 2 && size == 73) ||
-                        (type == 3 && size >= 185) || (type == 4 && size >= 33);
+                        (type == 3 && size >= 185) || (type == 4 && size >= 41);
       EXPECT_EQ(parse_packet(bytes).has_value(), good) << type << " " << size;
     }
   }

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// Processes that come and go: clients interrupted and killed at random leave every KV page free,
+// SIGTERM ends a node cleanly, concurrent clients each get their exact golden text.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
+#include "tests/cli/local_swarm.h"
+
+namespace shoal::tests {
+namespace {
+
+using nlohmann::json;
+
+// Per node of `shoal status --json`: positions of KV that no session holds, and sessions.
+struct Load {
+  std::vector<std::uint64_t> free_kv;
+  std::uint64_t sessions = 0;
+};
+Load load(const LocalSwarm& swarm) {
+  const Outcome outcome = swarm.shoal("status", {"--json"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  Load result;
+  for (const json& node : json::parse(outcome.out).at("models").at(0).at("nodes")) {
+    result.free_kv.push_back(node.at("free_kv_positions"));
+    result.sessions += node.at("sessions").get<std::uint64_t>();
+  }
+  return result;
+}
+
+void expect_all_free(const LocalSwarm& swarm, const Load& before) {
+  Load now;
+  for (int tries = 0; tries < 50; ++tries) {
+    now = load(swarm);
+    if (now.sessions == 0 && now.free_kv == before.free_kv) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  }
+  EXPECT_EQ(now.sessions, 0u);
+  EXPECT_EQ(now.free_kv, before.free_kv) << "KV pages were left behind";
+}
+
+void start_three(LocalSwarm& swarm) {
+  swarm.start_node("0:3");
+  swarm.start_node("3:6");
+  swarm.start_node("6:8");
+}
+
+TEST(Life, ThirtyTwoClientsAtOnceEachGetTheirGoldenText) {
+  LocalSwarm swarm;
+  start_three(swarm);
+  const Load before = load(swarm);
+  const json prompts = golden().at("prompts");
+  std::vector<std::unique_ptr<Process>> clients;
+  for (int i = 0; i < 32; ++i) {
+    const json& prompt = prompts[i % prompts.size()];
+    clients.push_back(std::make_unique<Process>(swarm.shoal_command(
+        "generate", {"--json", "--greedy", "--threads", "1", "--max-tokens",
+                     std::to_string(prompt.at("greedy_ids").size()), prompt.at("prompt")})));
+  }
+  for (int i = 0; i < 32; ++i) {
+    ASSERT_EQ(clients[i]->wait(120'000), 0) << clients[i]->err();
+    EXPECT_EQ(json::parse(clients[i]->out()).at("ids"),
+              prompts[i % prompts.size()].at("greedy_ids"));
+  }
+  expect_all_free(swarm, before);
+  EXPECT_TRUE(swarm.stop());
+}
+
+TEST(Life, InterruptedAndKilledClientsLeaveNothingBehind) {
+  LocalSwarm swarm;
+  start_three(swarm);
+  const Load before = load(swarm);
+  std::uint64_t state = 7;
+  for (int round = 0; round < 12; ++round) {
+    Process client(swarm.shoal_command(
+        "generate", {"--max-tokens", "900", "--temperature", "1", "Once upon a time"}));
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50 + (state >> 33) % 600));
+    const int number = round % 3 == 0 ? SIGKILL : round % 3 == 1 ? SIGINT : SIGTERM;
+    client.signal(number);
+    const int status = client.wait(5'000);
+    EXPECT_TRUE(status == 128 + number || status == 0)
+        << "status " << status << ", " << client.err();
+  }
+  expect_all_free(swarm, before);
+  EXPECT_TRUE(swarm.stop());
+}
+
+TEST(Life, TerminatedNodeWithdrawsAndLeavesNothing) {
+  LocalSwarm swarm;
+  swarm.start_node("0:8");
+  swarm.start_node("0:8");
+  swarm.node(1).signal(SIGTERM);
+  EXPECT_EQ(swarm.node(1).wait(15'000), 0) << swarm.node(1).err();
+  EXPECT_FALSE(std::filesystem::exists(swarm.ready_file(1)));
+  const Outcome outcome = swarm.shoal("status", {"--json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const json nodes = json::parse(outcome.out).at("models").at(0).at("nodes");
+  ASSERT_EQ(nodes.size(), 1u) << "the record was not withdrawn: " << outcome.out;
+  EXPECT_EQ(nodes[0].at("peer_id"), swarm.peer_id(0));
+}
+
+TEST(Life, StatusShowsTheBlockWithoutServer) {
+  LocalSwarm swarm;
+  swarm.start_node("0:5");
+  swarm.start_node("6:8");
+  const Outcome outcome = swarm.shoal("status", {"--json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(json::parse(outcome.out).at("models").at(0).at("missing"), json::parse("[[5,6]]"));
+}
+
+}  // namespace
+}  // namespace shoal::tests

@@ -16,7 +16,7 @@ using nlohmann::json;
 constexpr double kMaxTheta = 1e15;
 constexpr double kMaxFactor = 1e6;
 constexpr double kTiny = 1e-6;
-constexpr std::int64_t kMaxPositions = std::int64_t{1} << 40;
+constexpr std::int64_t kMaxOriginalPositions = std::int64_t{1} << 40;
 
 // All keys that the four types have in transformers; "finetuned" is a note that nothing reads.
 constexpr std::array<std::string_view, 15> kKnownKeys = {"rope_type",
@@ -88,7 +88,7 @@ absl::StatusOr<RopeConfig> parse_scaling(const json& object, const std::string& 
   }
 
   const std::int64_t inner =
-      fields.integer("original_max_position_embeddings", 0, kMaxPositions, 0);
+      fields.integer("original_max_position_embeddings", 0, kMaxOriginalPositions, 0);
   if (inner > 0 && original_max_positions > 0 && inner != original_max_positions) {
     fields.fail(absl::InvalidArgumentError(
         absl::StrCat(where, ": original_max_position_embeddings ", inner, " contradicts ",
@@ -141,7 +141,7 @@ absl::StatusOr<RopeConfig> parse_rope(JsonFields& config, std::int64_t max_posit
   const std::optional<double> outer_theta =
       config.optional_number("rope_theta", 1.0 + kTiny, kMaxTheta);
   const std::int64_t original =
-      config.integer("original_max_position_embeddings", 0, kMaxPositions, 0);
+      config.integer("original_max_position_embeddings", 0, kMaxOriginalPositions, 0);
   if (!config.status().ok()) return config.status();
   const double theta = outer_theta.value_or(10000.0);
 

@@ -70,6 +70,7 @@ function(shoal_protobuf name)
     list(APPEND sources ${outputs})
   endforeach()
   add_library(${name} STATIC ${sources})
+  set_target_properties(${name} PROPERTIES UNITY_BUILD OFF)  # protoc repeats its static names in every file
   target_include_directories(${name} PUBLIC "${CMAKE_BINARY_DIR}")
   target_link_libraries(${name} PUBLIC protobuf::libprotobuf ${A_DEPS})
   if(A_GRPC)

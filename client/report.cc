@@ -45,15 +45,22 @@ Json logits_of(const std::vector<std::vector<TopLogit>>& steps) {
 Json node_json(const NodeView& node) {
   Json addresses = Json::array();
   for (const auto& address : node.addresses) addresses.push_back(proto::to_string(address));
-  return {{"peer_id", proto::to_string(node.peer)},
-          {"public_name", node.public_name},
-          {"span", {node.span.begin, node.span.end}},
-          {"state", std::string(proto::to_string(node.state))},
-          {"compute", node.compute},
-          {"block_step_us", node.block_step_us},
-          {"free_kv_positions", node.free_kv_positions},
-          {"queue_depth", node.queue_depth},
-          {"addresses", addresses}};
+  Json json{{"peer_id", proto::to_string(node.peer)},
+            {"public_name", node.public_name},
+            {"span", {node.span.begin, node.span.end}},
+            {"state", std::string(proto::to_string(node.state))},
+            {"compute", node.compute},
+            {"block_step_us", node.block_step_us},
+            {"free_kv_positions", node.free_kv_positions},
+            {"queue_depth", node.queue_depth},
+            {"addresses", addresses},
+            {"answers", node.live.has_value()}};
+  if (node.live) {
+    json["sessions"] = node.live->sessions;
+    json["max_sessions"] = node.live->max_sessions;
+    json["total_kv_positions"] = node.live->total_kv_positions;
+  }
+  return json;
 }
 
 std::string ms(double us) { return fmt::format("{:.2f}", us / 1e3); }

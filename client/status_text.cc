@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string>
 
 #include "client/report.h"
 
@@ -72,16 +73,18 @@ std::string table(const SwarmView& view) {
                                  proto::short_name(view.model_digest), view.block_count,
                                  view.nodes.size(), view.nodes.size() == 1 ? "node" : "nodes");
   const std::size_t width = std::max<std::size_t>(map.columns(), 6);
-  text += fmt::format("  {:8}  {:{}}  {:>9}  {:8}  {:>8}  {:>8}  {:>5}  {}\n", "node", "blocks",
-                      width, "span", "state", "us/block", "free KV", "queue", "address");
+  constexpr const char* kRow = "  {:8}  {:{}}  {:>9}  {:8}  {:>8}  {:>8}  {:>9}  {:>5}  {}\n";
+  text += fmt::format(fmt::runtime(kRow), "node", "blocks", width, "span", "state", "us/block",
+                      "free KV", "sessions", "queue", "address");
   for (const NodeView& node : view.nodes) {
     std::string where = node.addresses.empty() ? "-" : proto::to_string(node.addresses.front());
     if (!node.public_name.empty()) where += "  " + safe(node.public_name);
-    text += fmt::format("  {:8}  {:{}}  {:>9}  {:8}  {:>8}  {:>8}  {:>5}  {}\n",
-                        proto::short_name(node.peer), row(map, node), width,
+    text += fmt::format(fmt::runtime(kRow), proto::short_name(node.peer), row(map, node), width,
                         proto::to_string(node.span), std::string(proto::to_string(node.state)),
                         node.block_step_us > 0 ? fmt::format("{:.0f}", node.block_step_us) : "-",
-                        node.free_kv_positions, node.queue_depth, where);
+                        node.free_kv_positions,
+                        node.live ? fmt::format("{}", node.live->sessions) : "no answer",
+                        node.queue_depth, where);
   }
   text += fmt::format(
       "  {:8}  {:{}}  {}\n", "servers", counts(map, view), width,

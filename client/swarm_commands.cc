@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "client/commands.h"
+#include "client/live_load.h"
 #include "client/report.h"
 #include "client/user_model.h"
 #include "dht/identity.h"
@@ -55,6 +56,7 @@ absl::Status run_status(const StatusFlags& flags, const Interrupt& interrupt) {
       views = views_of(*records);
     }
   }
+  for (SwarmView& view : views) ask_for_load(view, (*swarm)->channels(), interrupt);
   fmt::print("{}", flags.json ? status_json(views) + "\n" : status_text(views));
   return absl::OkStatus();
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,13 @@
 #include "proto/types.h"
 
 namespace shoal::client {
+
+// What a node said when it was asked, beyond its record.
+struct LiveLoad {
+  std::uint32_t sessions = 0;
+  std::uint32_t max_sessions = 0;
+  std::uint32_t total_kv_positions = 0;
+};
 
 struct NodeView {
   proto::PeerId peer;
@@ -24,6 +32,7 @@ struct NodeView {
   double block_step_us = 0;  // 0: not measured
   std::uint32_t free_kv_positions = 0;
   std::uint32_t queue_depth = 0;
+  std::optional<LiveLoad> live = {};  // absent: not asked, or no answer
 };
 
 struct SwarmView {

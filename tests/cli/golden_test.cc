@@ -59,7 +59,9 @@ TEST_P(Golden, SwarmOfNodesEqualsLocalBitForBit) {
   for (int i = 0; i < nodes; ++i) {
     swarm.start_node(std::to_string(8 * i / nodes) + ":" + std::to_string(8 * (i + 1) / nodes));
   }
-  for (const json& prompt : golden().at("prompts")) {
+  const json prompts = golden().at("prompts");
+  ASSERT_GE(prompts.size(), 5u);
+  for (const json& prompt : prompts) {
     const Outcome local = run(local_command("generate", generate_arguments(prompt)), 60'000);
     ASSERT_EQ(local.status, 0) << local.err;
     const json alone = json::parse(local.out);

@@ -24,7 +24,8 @@ Load load(const LocalSwarm& swarm) {
   const Outcome outcome = swarm.shoal("status", {"--json"});
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   Load result;
-  for (const json& node : json::parse(outcome.out).at("models").at(0).at("nodes")) {
+  const json status = json::parse(outcome.out);
+  for (const json& node : status.at("models").at(0).at("nodes")) {
     result.free_kv.push_back(node.at("free_kv_positions"));
     result.sessions += node.at("sessions").get<std::uint64_t>();
   }
@@ -52,6 +53,7 @@ TEST(Life, ThirtyTwoClientsAtOnceEachGetTheirGoldenText) {
   LocalSwarm swarm;
   start_three(swarm);
   const Load before = load(swarm);
+  ASSERT_EQ(before.free_kv.size(), 3u);
   const json prompts = golden().at("prompts");
   std::vector<std::unique_ptr<Process>> clients;
   for (int i = 0; i < 32; ++i) {
@@ -73,6 +75,7 @@ TEST(Life, InterruptedAndKilledClientsLeaveNothingBehind) {
   LocalSwarm swarm;
   start_three(swarm);
   const Load before = load(swarm);
+  ASSERT_EQ(before.free_kv.size(), 3u);
   std::uint64_t state = 7;
   for (int round = 0; round < 12; ++round) {
     Process client(swarm.shoal_command(

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the nodes of a view say of themselves right now: records are up to a minute old. Asks all at
+// once; blocks up to its deadline; leaves no call behind.
+#pragma once
+
+#include <chrono>
+
+#include "client/interrupt.h"
+#include "client/swarm_view.h"
+
+namespace shoal::net {
+class ChannelPool;
+}
+
+namespace shoal::client {
+
+inline constexpr std::chrono::milliseconds kLiveLoadTimeout{2'000};
+
+// Fills NodeView::live of every node that answers, and takes state, free KV and queue from it.
+void ask_for_load(SwarmView& view, net::ChannelPool& channels, const Interrupt& interrupt);
+
+}  // namespace shoal::client

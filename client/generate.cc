@@ -116,12 +116,9 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
 
     const bool eos = !request.ignore_eos &&
                      std::binary_search(user_model.eos_ids.begin(), user_model.eos_ids.end(), id);
-    if (id <
-        user_model.tokenizer->size()) {  // a vocabulary may be padded with rows that have no text
-      auto text = stream->push(id);
-      if (!text.ok()) return text.status();
-      show(stop.push(*text));
-    }
+    auto text = stream->push(id);  // empty for an id that no token has
+    if (!text.ok()) return text.status();
+    show(stop.push(*text));
     const Clock::time_point now = Clock::now();
     if (result.ids.size() == 1) {
       result.time_to_first_token_ms = ms_between(started, now);

@@ -108,8 +108,7 @@ class Reactor : public HopStream,
     HopEvent event;
     event.hop = hop_;
     event.at = Clock::now();
-    event.closed =
-        absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+    event.closed = net::to_absl(status, name_);
     inbox_->put(std::move(event));
     const std::shared_ptr<Reactor> self = std::move(self_);  // may be the last to hold it
     const std::lock_guard lock(mutex_);

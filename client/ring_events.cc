@@ -7,6 +7,7 @@
 #include "client/ring_session.h"
 #include "proto/activation.h"
 #include "proto/limits.h"
+#include "proto/printable.h"
 
 namespace shoal::client {
 namespace {
@@ -17,15 +18,6 @@ using std::chrono::milliseconds;
 constexpr milliseconds kVerdictTime{100};
 // A hop may ask for patience, but not for an hour.
 constexpr milliseconds kMostRetryAfter{10'000};
-
-// Text of a peer, fit for a terminal.
-std::string printable(std::string text) {
-  if (text.size() > proto::kMaxReasonBytes) text.resize(proto::kMaxReasonBytes);
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7e) c = '?';
-  }
-  return text;
-}
 
 }  // namespace
 
@@ -149,7 +141,8 @@ absl::Status RingSession::fail_by_events() {
       failure_.retry_after = std::min(milliseconds(refused->retry_after_ms()), kMostRetryAfter);
       auto code = static_cast<absl::StatusCode>(refused->code());
       if (refused->code() == 0 || refused->code() > 16) code = absl::StatusCode::kUnknown;
-      return fail(absl::Status(code, printable(refused->reason())), culprit);
+      return fail(absl::Status(code, proto::printable(refused->reason(), proto::kMaxReasonBytes)),
+                  culprit);
     }
   }
   return fail(absl::UnavailableError("the session ended"), std::nullopt);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tensors of a model folder: safetensors, single (model.safetensors) or sharded (model.safetensors.index.json), by
-// mmap; only the headers are read until a tensor is used. Immutable after open(), may be shared between threads.
-// Format: github.com/huggingface/safetensors README; validation as strict as its Rust reader.
+// The tensors of a model folder: safetensors, single (model.safetensors) or sharded
+// (model.safetensors.index.json), by mmap; only the headers are read until a tensor is used.
+// Immutable after open(), may be shared between threads. Format: github.com/huggingface/safetensors
+// README; validation as strict as its Rust reader.
 #pragma once
 
 #include <map>
@@ -30,9 +31,11 @@ class Checkpoint {
 
   // Names in sorted order.
   const std::map<std::string, TensorInfo>& tensors() const;
-  // A weight of exactly this shape (rows 1 for a vector) in a type that we compute with; NOT_FOUND or
-  // INVALID_ARGUMENT name the tensor, its file and what is wrong. The view is valid while this object lives.
-  absl::StatusOr<kernels::WeightView> weight(const std::string& name, std::int64_t rows, std::int64_t cols) const;
+  // A weight of exactly this shape (rows 1 for a vector) in a type that we compute with; NOT_FOUND
+  // or INVALID_ARGUMENT name the tensor, its file and what is wrong. The view is valid while this
+  // object lives.
+  absl::StatusOr<kernels::WeightView> weight(const std::string& name, std::int64_t rows,
+                                             std::int64_t cols) const;
   absl::StatusOr<kernels::WeightView> vector(const std::string& name, std::int64_t size) const;
   bool contains(const std::string& name) const;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// config.json of the Llama family (Llama 2/3/3.x, Mistral, Qwen2, Qwen3) as plain values. Anything that would change
-// the mathematics and that we do not compute is refused with one clear error.
+// config.json of the Llama family (Llama 2/3/3.x, Mistral, Qwen2, Qwen3) as plain values. Anything
+// that would change the mathematics and that we do not compute is refused with one clear error.
 #pragma once
 
 #include <cstdint>
@@ -48,7 +48,8 @@ struct ModelConfig {
 };
 
 absl::StatusOr<ModelConfig> parse_config(const std::string& json_text);
-// Reads DIR/config.json; errors name the path and, for a folder that is missing or not a model, what is expected.
+// Reads DIR/config.json; errors name the path and, for a folder that is missing or not a model,
+// what is expected.
 absl::StatusOr<ModelConfig> load_config(const std::string& directory);
 
 }  // namespace shoal::model

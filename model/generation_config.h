@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// generation_config.json: the model's own sampling defaults. A missing file gives greedy-free neutral defaults.
+// generation_config.json: the model's own sampling defaults. A missing file gives greedy-free
+// neutral defaults.
 #pragma once
 
 #include <cstdint>

@@ -19,26 +19,6 @@ namespace {
 constexpr std::size_t kMaxTokenIds = 1024;  // eos lists have a handful
 constexpr int kMaxDepth = 64;  // real files have 5; copying and printing values is recursive
 
-// Counts brackets outside of strings; malformed text is left to the parser.
-bool is_too_deep(const std::string& text) {
-  int depth = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      if (++depth > kMaxDepth) return true;
-    } else if (c == '}' || c == ']') {
-      --depth;
-    }
-  }
-  return false;
-}
-
 }  // namespace
 
 absl::StatusOr<std::string> read_text_file(const std::string& path, std::size_t max_bytes) {
@@ -75,9 +55,43 @@ absl::StatusOr<std::string> read_text_file(const std::string& path, std::size_t 
   return text;
 }
 
+bool has_bounded_shape(std::string_view json_text, int max_depth, std::size_t max_values) {
+  int depth = 0;
+  std::size_t values = 1;
+  bool in_string = false;
+  for (std::size_t i = 0; i < json_text.size(); ++i) {
+    const char c = json_text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+      continue;
+    }
+    switch (c) {
+      case '"':
+        in_string = true;
+        break;
+      case '[':
+      case '{':
+        if (++depth > max_depth) return false;
+        if (++values > max_values) return false;
+        break;
+      case ']':
+      case '}':
+        --depth;
+        break;
+      case ',':
+        if (++values > max_values) return false;
+        break;
+      default:
+        break;
+    }
+  }
+  return true;
+}
+
 absl::StatusOr<nlohmann::json> parse_json_object(const std::string& text,
                                                  const std::string& where) {
-  if (is_too_deep(text)) {
+  if (!has_bounded_shape(text, kMaxDepth, std::numeric_limits<std::size_t>::max())) {
     return absl::InvalidArgumentError(
         absl::StrCat(where, ": JSON nested more than ", kMaxDepth, " deep"));
   }

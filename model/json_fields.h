@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -17,6 +18,10 @@ namespace shoal::model {
 
 // Whole text of a regular file of at most `max_bytes`; errors name the path.
 absl::StatusOr<std::string> read_text_file(const std::string& path, std::size_t max_bytes);
+// True when the text nests at most max_depth deep and has at most max_values values: bounds what a
+// parser would allocate. Malformed text is left to the parser.
+bool has_bounded_shape(std::string_view json_text, int max_depth, std::size_t max_values);
+
 // The text as one JSON object; `where` begins the error message.
 absl::StatusOr<nlohmann::json> parse_json_object(const std::string& text, const std::string& where);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// KV pages, shared by all blocks of a span. A lease is the right to hold pages for so many positions: it is admitted
-// only when the pool can keep the promise, so growing within a lease never fails. Not thread-safe: the device thread owns it.
+// KV pages, shared by all blocks of a span. A lease is the right to hold pages for so many
+// positions: it is admitted only when the pool can keep the promise, so growing within a lease
+// never fails. Not thread-safe: the device thread owns it.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,9 @@ struct KvShape {
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
 
-  std::int64_t page_floats() const { return blocks * 2 * kv_heads * kernels::kPagePositions * head_dim; }
+  std::int64_t page_floats() const {
+    return blocks * 2 * kv_heads * kernels::kPagePositions * head_dim;
+  }
   std::size_t page_bytes() const { return static_cast<std::size_t>(page_floats()) * sizeof(float); }
   kernels::KvLayout layout(std::int64_t block_in_span) const;
 };
@@ -34,7 +37,8 @@ class KvLease {
 
   std::int64_t max_positions() const { return max_positions_; }
   std::int64_t position() const { return position_; }  // positions filled
-  // Makes room for [position, position + rows) after truncating to `start`; CHECKs start <= position() and the lease.
+  // Makes room for [position, position + rows) after truncating to `start`; CHECKs start <=
+  // position() and the lease.
   void prepare(std::int64_t start, std::int64_t rows);
   void advance(std::int64_t rows);  // after the step has run
   std::span<float* const> pages() const { return pages_; }

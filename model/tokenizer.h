@@ -33,7 +33,9 @@ class Tokenizer {
   absl::StatusOr<std::vector<std::int32_t>> encode(std::string_view text,
                                                    EncodeOptions options) const;
   absl::StatusOr<std::vector<std::int32_t>> encode(std::string_view text) const;
-  // Ids outside the vocabulary are an error. Invalid UTF-8 becomes U+FFFD, as in the reference.
+  // As in the reference, an id that no token has is passed over (a model's head may be padded
+  // beyond the vocabulary, which may have gaps), and invalid UTF-8 becomes U+FFFD. INVALID_ARGUMENT
+  // for what can be no id: below 0, or above what any supported model has.
   absl::StatusOr<std::string> decode(std::span<const std::int32_t> ids,
                                      bool skip_special_tokens = true) const;
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "proto/limits.h"
+#include "proto/printable.h"
 
 namespace shoal::net {
 namespace {
@@ -66,14 +67,7 @@ constexpr Translation kWhileConnected[] = {
     {"Cancelling all calls", kLeaving},
 };
 
-// Fit for a terminal and a log: bounded, one line, no control characters.
-std::string clean(std::string_view text) {
-  std::string result(text.substr(0, proto::kMaxReasonBytes));
-  for (char& c : result) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  }
-  return result;
-}
+std::string clean(std::string_view text) { return proto::printable(text, proto::kMaxReasonBytes); }
 
 absl::Status sentence(absl::StatusCode code, std::string_view context, std::string_view what) {
   return absl::Status(code,

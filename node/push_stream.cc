@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/push_stream.h"
 
-#include <fmt/format.h>
+#include "net/status.h"
 
 namespace shoal::node {
 namespace {
@@ -106,7 +106,7 @@ void PushStream::OnDone(const grpc::Status& status) {
     session->next_failed(absl::StatusCode::kUnavailable,
                          late_         ? "does not accept our push within 10 s"
                          : status.ok() ? "has ended the stream"
-                                       : status.error_message());
+                                       : std::string(net::to_absl(status, "").message()));
   }
   session.reset();
   registry_.remove(this);  // destroys this

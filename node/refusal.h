@@ -24,6 +24,5 @@ struct Refusal {
 
 // Reason cut to kMaxReasonBytes and made printable ASCII: it may quote what a peer sent.
 wire::Failure to_failure(const Refusal& refusal);
-std::string printable(std::string text, std::size_t max_bytes);
 
 }  // namespace shoal::node

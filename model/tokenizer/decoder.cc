@@ -26,12 +26,9 @@ void Decoder::add(const Json& value, const std::string& place, int depth, absl::
   ObjectReader reader(value, place, status);
   const std::string type = reader.text("type");
   if (type == "Sequence") {
-    constexpr int kMaxDepth = 8;
-    if (depth >= kMaxDepth) return reader.refuse("is nested too deep");
-    int index = 0;
-    for (const Json& item : reader.list("decoders")) {
-      add(item, absl::StrCat(place, ".decoders[", index++, "]"), depth + 1, status);
-    }
+    for_each_part(reader, "decoders", depth, [&](const Json& part, const std::string& at) {
+      add(part, at, depth + 1, status);
+    });
   } else if (type == "ByteLevel") {
     for (const char* key : {"add_prefix_space", "trim_offsets", "use_regex"}) reader.ignore(key);
     if (joined_) return reader.refuse("stands after Fuse or ByteLevel, which is not supported");

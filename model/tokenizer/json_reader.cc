@@ -9,6 +9,8 @@
 namespace shoal::model {
 namespace {
 
+constexpr int kMaxDepth = 8;  // of Sequences; published files have one
+
 const Json& empty_object() {
   static const Json empty = Json::object();
   return empty;
@@ -20,40 +22,6 @@ const Json& empty_array() {
 }
 
 }  // namespace
-
-bool has_bounded_shape(std::string_view json_text, int max_depth, std::size_t max_values) {
-  int depth = 0;
-  std::size_t values = 1;
-  bool in_string = false;
-  for (std::size_t i = 0; i < json_text.size(); ++i) {
-    const char c = json_text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-      continue;
-    }
-    switch (c) {
-      case '"':
-        in_string = true;
-        break;
-      case '[':
-      case '{':
-        if (++depth > max_depth) return false;
-        if (++values > max_values) return false;
-        break;
-      case ']':
-      case '}':
-        --depth;
-        break;
-      case ',':
-        if (++values > max_values) return false;
-        break;
-      default:
-        break;
-    }
-  }
-  return true;
-}
 
 ObjectReader::ObjectReader(const Json& value, std::string place, absl::Status* status)
     : object_(&value), place_(std::move(place)), status_(status) {
@@ -133,6 +101,15 @@ void ObjectReader::done() {
     if (!known_.contains(item.key())) {
       refuse(absl::StrCat("has ", in_quotes(item.key()), ", which this version does not know"));
     }
+  }
+}
+
+void for_each_part(ObjectReader& reader, const char* key, int depth,
+                   const std::function<void(const Json& part, const std::string& at)>& add) {
+  if (depth >= kMaxDepth) return reader.refuse("is nested too deep");
+  int index = 0;
+  for (const Json& part : reader.list(key)) {
+    add(part, absl::StrCat(reader.at(key), "[", index++, "]"));
   }
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <set>
@@ -17,10 +18,6 @@
 namespace shoal::model {
 
 using Json = nlohmann::json;
-
-// True when the text nests at most max_depth deep and has at most max_values values: bounds what a
-// parser would allocate.
-bool has_bounded_shape(std::string_view json_text, int max_depth, std::size_t max_values);
 
 class ObjectReader {
  public:
@@ -50,6 +47,11 @@ class ObjectReader {
   absl::Status* status_;
   std::set<std::string> known_;
 };
+
+// The parts of a Sequence, which lie in the list `key`, each with its place; `depth` counts the
+// Sequences around this one, of which there may be seven.
+void for_each_part(ObjectReader& reader, const char* key, int depth,
+                   const std::function<void(const Json& part, const std::string& at)>& add);
 
 // {"String": "x"} or {"Regex": "x"}, as Split and Replace write their patterns.
 struct PatternText {

@@ -7,11 +7,7 @@
 #include "model/tokenizer/utf8.h"
 
 namespace shoal::model {
-namespace {
-
-constexpr int kMaxDepth = 8;
-
-}  // namespace
+namespace {}  // namespace
 
 std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
   std::string result;
@@ -36,11 +32,9 @@ void Normalizer::add(const Json& value, const std::string& place, int depth, abs
   ObjectReader reader(value, place, status);
   const std::string type = reader.text("type");
   if (type == "Sequence") {
-    if (depth >= kMaxDepth) return reader.refuse("is nested too deep");
-    int index = 0;
-    for (const Json& item : reader.list("normalizers")) {
-      add(item, absl::StrCat(place, ".normalizers[", index++, "]"), depth + 1, status);
-    }
+    for_each_part(reader, "normalizers", depth, [&](const Json& part, const std::string& at) {
+      add(part, at, depth + 1, status);
+    });
   } else if (type == "NFC") {
     steps_.push_back({Kind::kNfc, "", "", nullptr});
   } else if (type == "Prepend") {

@@ -49,12 +49,9 @@ void PostProcessor::add(const Json& value, const std::string& place, int depth,
   ObjectReader reader(value, place, status);
   const std::string type = reader.text("type");
   if (type == "Sequence") {
-    constexpr int kMaxDepth = 8;
-    if (depth >= kMaxDepth) return reader.refuse("is nested too deep");
-    int index = 0;
-    for (const Json& item : reader.list("processors")) {
-      add(item, absl::StrCat(place, ".processors[", index++, "]"), depth + 1, status);
-    }
+    for_each_part(reader, "processors", depth, [&](const Json& part, const std::string& at) {
+      add(part, at, depth + 1, status);
+    });
   } else if (type == "ByteLevel") {  // moves offsets, which we do not keep
     for (const char* key : {"add_prefix_space", "trim_offsets", "use_regex"}) reader.ignore(key);
   } else if (type == "TemplateProcessing") {

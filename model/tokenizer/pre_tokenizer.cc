@@ -30,12 +30,9 @@ void PreTokenizer::add(const Json& value, const std::string& place, int depth,
   ObjectReader reader(value, place, status);
   const std::string type = reader.text("type");
   if (type == "Sequence") {
-    constexpr int kMaxDepth = 8;
-    if (depth >= kMaxDepth) return reader.refuse("is nested too deep");
-    int index = 0;
-    for (const Json& item : reader.list("pretokenizers")) {
-      add(item, absl::StrCat(place, ".pretokenizers[", index++, "]"), depth + 1, status);
-    }
+    for_each_part(reader, "pretokenizers", depth, [&](const Json& part, const std::string& at) {
+      add(part, at, depth + 1, status);
+    });
   } else if (type == "ByteLevel") {
     steps_.push_back(parse_byte_level(reader));
   } else if (type == "Split") {

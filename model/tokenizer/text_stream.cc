@@ -19,13 +19,14 @@ TextStream& TextStream::operator=(TextStream&&) noexcept = default;
 TextStream::~TextStream() = default;
 
 absl::StatusOr<std::string> TextStream::push(std::int32_t id) {
-  const std::string* token = tokenizer_->impl_->token(id);
-  if (token == nullptr) {
-    return absl::InvalidArgumentError(absl::StrCat("the id ", id, " is not in the vocabulary of ",
-                                                   tokenizer_->size(), " tokens"));
+  if (id < 0 || id >= kMaxTokenId) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the id ", id, " is in no vocabulary: ids go from 0 to ", kMaxTokenId - 1));
   }
+  const std::string* token = tokenizer_->impl_->token(id);
   std::string text;
-  if (!skip_special_tokens_ || !tokenizer_->is_special(id)) state_->push(*token, &text);
+  if (token == nullptr || (skip_special_tokens_ && tokenizer_->is_special(id))) return text;
+  state_->push(*token, &text);
   return text;
 }
 

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/tokenizer.h"
 
-#include <fstream>
-#include <limits>
-
 #include "absl/strings/str_cat.h"
+#include "model/json_fields.h"
 #include "model/tokenizer/tokenizer_impl.h"
 
 namespace shoal::model {
 namespace {
 
-constexpr std::int64_t kMaxFileBytes = std::int64_t{256} << 20;
+constexpr std::size_t kMaxFileBytes = std::size_t{256} << 20;
 
 }  // namespace
 
@@ -21,23 +19,13 @@ Tokenizer::~Tokenizer() = default;
 
 absl::StatusOr<Tokenizer> Tokenizer::load(const std::string& directory) {
   const std::string path = directory + "/tokenizer.json";
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  const std::streamoff bytes = file ? static_cast<std::streamoff>(file.tellg()) : -1;
-  // A directory opens too; it has no size that a file can have.
-  if (bytes < 0 || bytes == std::numeric_limits<std::streamoff>::max()) {
-    return absl::NotFoundError(
-        absl::StrCat("cannot read ", path, ": a model folder needs a tokenizer.json"));
+  const absl::StatusOr<std::string> text = read_text_file(path, kMaxFileBytes);
+  if (!text.ok()) {
+    return absl::Status(
+        text.status().code(),
+        absl::StrCat(text.status().message(), "; a model folder needs a tokenizer.json"));
   }
-  if (bytes > kMaxFileBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, " has ", bytes, " bytes; at most ", kMaxFileBytes, " are read"));
-  }
-  std::string text(static_cast<std::size_t>(bytes), '\0');
-  file.seekg(0);
-  if (!file.read(text.data(), bytes)) {
-    return absl::NotFoundError(absl::StrCat("cannot read ", path, " to its end"));
-  }
-  absl::StatusOr<Tokenizer> tokenizer = parse(text);
+  absl::StatusOr<Tokenizer> tokenizer = parse(*text);
   if (!tokenizer.ok()) {  // the message begins with the file's name
     return absl::Status(tokenizer.status().code(),
                         absl::StrCat(directory, "/", tokenizer.status().message()));

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "model/json_fields.h"
 #include "model/tokenizer/tokenizer_impl.h"
 #include "model/tokenizer/utf8.h"
 

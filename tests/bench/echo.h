@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The floors that a hop is held against: one round trip of the same bytes over loopback, without any of our software
-// (blocking TCP), and through nothing but gRPC with our mutual TLS (one bidirectional stream, callback API).
+// The floors that a hop is held against: one round trip of the same bytes over loopback, without
+// any of our software (blocking TCP), and through nothing but gRPC with our mutual TLS (one
+// bidirectional stream, callback API).
 #pragma once
 
 #include <cstddef>

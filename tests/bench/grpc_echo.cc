@@ -34,7 +34,8 @@ class EchoReactor : public grpc::ServerBidiReactor<wire::ClientFrame, wire::HopF
 };
 
 class EchoService : public wire::SpanService::CallbackService {
-  grpc::ServerBidiReactor<wire::ClientFrame, wire::HopFrame>* Session(grpc::CallbackServerContext*) override {
+  grpc::ServerBidiReactor<wire::ClientFrame, wire::HopFrame>* Session(
+      grpc::CallbackServerContext*) override {
     return new EchoReactor;
   }
 };
@@ -84,12 +85,14 @@ class EchoClient : public grpc::ClientBidiReactor<wire::ClientFrame, wire::HopFr
 absl::StatusOr<Latency> grpc_echo(std::size_t bytes, int round_trips) {
   const auto server_identity = dht::Identity::generate();
   EchoService service;
-  auto server = net::start_server(proto::Endpoint::v4({127, 0, 0, 1}, 0), server_identity, std::nullopt, {&service});
+  auto server = net::start_server(proto::Endpoint::v4({127, 0, 0, 1}, 0), server_identity,
+                                  std::nullopt, {&service});
   if (!server.ok()) return server.status();
   net::ChannelPool channels(dht::Identity::generate(), std::nullopt);
   Latency latency;
   {
-    auto stub = wire::SpanService::NewStub(channels.get(server_identity.peer_id(), server->endpoint));
+    auto stub =
+        wire::SpanService::NewStub(channels.get(server_identity.peer_id(), server->endpoint));
     EchoClient client;
     client.start(*stub);
     const std::string payload(bytes, 'x');
@@ -97,7 +100,8 @@ absl::StatusOr<Latency> grpc_echo(std::size_t bytes, int round_trips) {
       const auto started = std::chrono::steady_clock::now();
       if (!client.round_trip(payload)) break;
       latency.samples_us.push_back(
-          std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - started).count());
+          std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - started)
+              .count());
     }
     client.finish();
   }

@@ -16,7 +16,8 @@ namespace {
 
 bool transfer(int socket, char* data, std::size_t bytes, bool sending) {
   while (bytes > 0) {
-    const ssize_t done = sending ? send(socket, data, bytes, MSG_NOSIGNAL) : recv(socket, data, bytes, 0);
+    const ssize_t done =
+        sending ? send(socket, data, bytes, MSG_NOSIGNAL) : recv(socket, data, bytes, 0);
     if (done <= 0) return false;
     data += done;
     bytes -= static_cast<std::size_t>(done);
@@ -37,7 +38,8 @@ absl::StatusOr<Latency> tcp_echo(std::size_t bytes, int round_trips) {
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof(address);
-  if (bind(listener, reinterpret_cast<sockaddr*>(&address), size) != 0 || listen(listener, 1) != 0 ||
+  if (bind(listener, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+      listen(listener, 1) != 0 ||
       getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
     close(listener);
     return absl::UnavailableError("no loopback socket for the TCP echo");
@@ -46,7 +48,8 @@ absl::StatusOr<Latency> tcp_echo(std::size_t bytes, int round_trips) {
     const int peer = accept(listener, nullptr, nullptr);
     no_delay(peer);
     std::string buffer(bytes, '\0');
-    while (transfer(peer, buffer.data(), bytes, false) && transfer(peer, buffer.data(), bytes, true)) {
+    while (transfer(peer, buffer.data(), bytes, false) &&
+           transfer(peer, buffer.data(), bytes, true)) {
     }
     close(peer);
   });
@@ -57,9 +60,11 @@ absl::StatusOr<Latency> tcp_echo(std::size_t bytes, int round_trips) {
   std::string buffer(bytes, 'x');
   for (int i = 0; works && i < round_trips; ++i) {
     const auto started = std::chrono::steady_clock::now();
-    works = transfer(client, buffer.data(), bytes, true) && transfer(client, buffer.data(), bytes, false);
+    works = transfer(client, buffer.data(), bytes, true) &&
+            transfer(client, buffer.data(), bytes, false);
     latency.samples_us.push_back(
-        std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - started).count());
+        std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - started)
+            .count());
   }
   close(client);
   shutdown(listener, SHUT_RDWR);  // wakes an accept() that nobody answered

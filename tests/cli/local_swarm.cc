@@ -3,7 +3,6 @@
 
 #include <signal.h>
 
-#include <filesystem>
 #include <stdexcept>
 
 namespace shoal::tests {
@@ -76,17 +75,5 @@ bool LocalSwarm::stop() {
 }
 
 nlohmann::json golden() { return nlohmann::json::parse(read_file(kDemoModel + "/golden.json")); }
-
-void copy_model(const std::string& from, const std::string& to) {
-  std::filesystem::create_directories(to);
-  for (const auto& entry : std::filesystem::directory_iterator(from)) {
-    const auto target = std::filesystem::path(to) / entry.path().filename();
-    if (entry.path().extension() == ".safetensors") {
-      std::filesystem::create_symlink(entry.path(), target);
-    } else {
-      std::filesystem::copy_file(entry.path(), target);
-    }
-  }
-}
 
 }  // namespace shoal::tests

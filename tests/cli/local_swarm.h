@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/model_folder.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_dir.h"
 
@@ -53,9 +54,5 @@ class LocalSwarm {
 };
 
 nlohmann::json golden();
-
-// Copies a model folder's files (not the weights: those are linked) so that a test can change some
-// of them.
-void copy_model(const std::string& from, const std::string& to);
 
 }  // namespace shoal::tests

@@ -2,7 +2,6 @@
 // The demo model and what a correct implementation must reproduce with it (models/demo/README.md).
 #pragma once
 
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -10,20 +9,17 @@
 #include "client/generate.h"
 #include "client/user_model.h"
 #include "kernels/check.h"
+#include "tests/support/temp_dir.h"
 
 namespace shoal::client {
 
 inline std::string demo_folder() { return std::string(SHOAL_SOURCE_DIR) + "/models/demo"; }
 
 inline nlohmann::json read_golden() {
-  std::ifstream file(demo_folder() + "/golden.json");
-  return nlohmann::json::parse(file);
+  return nlohmann::json::parse(tests::read_file(demo_folder() + "/golden.json"));
 }
 
-inline std::string read_heldout() {
-  std::ifstream file(demo_folder() + "/heldout.txt", std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
+inline std::string read_heldout() { return tests::read_file(demo_folder() + "/heldout.txt"); }
 
 inline std::unique_ptr<UserModel> load_demo(int threads = 2) {
   auto model = load_user_model(demo_folder(), threads);

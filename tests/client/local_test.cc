@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "client/generate.h"
 #include "client/local_pipeline.h"
@@ -67,6 +69,38 @@ TEST_F(Local, GoldenPromptsGiveTheGoldenIdsTextAndLogits) {
       }
     }
   }
+}
+
+// A head may have more rows than the tokenizer has tokens. Here the demo's tokenizer keeps its
+// first 400 ids and its last: whatever else the model chooses has no text.
+TEST_F(Local, IdsWithoutATokenHaveNoTextAndEndNothing) {
+  constexpr std::int32_t kKept = 400;
+  auto file = nlohmann::json::parse(tests::read_file(demo_folder() + "/tokenizer.json"));
+  auto& vocabulary = file["model"]["vocab"];
+  nlohmann::json kept;
+  for (const auto& [token, id] : vocabulary.items()) {
+    if (id.get<std::int32_t>() < kKept || id == 4095) kept[token] = id;
+  }
+  vocabulary = kept;
+  auto& merges = file["model"]["merges"];  // each made one token, in the order of the ids
+  merges.erase(merges.begin() + (kKept - 258), merges.end());
+  auto fewer = model::Tokenizer::parse(file.dump());
+  ASSERT_TRUE(fewer.ok()) << fewer.status();
+
+  const GenerateRequest request = golden_request(read_golden()["prompts"][0]);
+  const GenerateResult known = run(request);
+  std::vector<std::int32_t> with_text;
+  std::copy_if(known.ids.begin(), known.ids.end(), std::back_inserter(with_text),
+               [](std::int32_t id) { return id < kKept || id == 4095; });
+  ASSERT_LT(with_text.size(), known.ids.size());
+
+  const auto model = load_demo();
+  *model->tokenizer = *std::move(fewer);
+  const auto result = generate(*pipeline(), *model, request, interrupt_);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->ids, known.ids);
+  EXPECT_EQ(result->text, *demo_->tokenizer->decode(with_text));
+  EXPECT_EQ(result->finish_reason, "length");
 }
 
 TEST_F(Local, GoldenPerplexity) {

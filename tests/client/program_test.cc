@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/client/golden.h"
+#include "tests/support/model_folder.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_dir.h"
 
@@ -42,12 +43,8 @@ class Program : public ::testing::Test {
   void spoil(const std::string& file, const std::string& content) {
     model_ = folder_.file("model");
     std::filesystem::remove_all(model_);
-    std::filesystem::create_directory(model_);
-    for (const auto& entry : std::filesystem::directory_iterator(demo_folder())) {
-      if (entry.path().filename() != file) {
-        std::filesystem::create_symlink(entry.path(), model_ / entry.path().filename());
-      }
-    }
+    tests::copy_model(demo_folder(), model_);
+    std::filesystem::remove(model_ / file);
     tests::write_file(model_ / file, content);
   }
 

@@ -289,10 +289,15 @@ TEST_F(Ring, ANodeThatIsNotThereIsNamed) {
   auto gone = std::make_unique<FakeHop>(honest());
   auto ring = session(*gone);
   const proto::PeerId peer = gone->hop({}).peer;
+  const std::string address = proto::to_string(gone->hop({}).address);
   gone.reset();
   const absl::Status status = ring->open();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(ring->failure().culprit, peer);
+  EXPECT_EQ(
+      std::string(status.message()),
+      "node " + proto::short_name(peer) + " at " + address +
+          ": nothing listens there. Check that the node is running, and its address and port");
 }
 
 TEST_F(Ring, BlameGoesToTheHopThatItsNeighbourNames) {

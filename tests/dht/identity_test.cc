@@ -5,19 +5,13 @@
 #include <sys/stat.h>
 
 #include <filesystem>
-#include <fstream>
 #include <set>
 #include <thread>
 
-#include "tests/dht/temporary_folder.h"
+#include "tests/support/temp_dir.h"
 
 namespace shoal::dht {
 namespace {
-
-std::string contents_of(const std::string& path) {
-  std::ifstream file(path);
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
 
 TEST(IdentityTest, PeerIdIsTheHashOfThePublicKeyOfRfc8032) {
   // RFC 8032, 7.1, test 1.
@@ -47,56 +41,54 @@ TEST(IdentityTest, SignatureCoversDomainMessageAndKey) {
 }
 
 TEST(IdentityTest, IsMadeOnceAndThenKept) {
-  const TemporaryFolder folder;
-  const auto made = Identity::load_or_create(folder / "id");
+  const tests::TempDir folder;
+  const auto made = Identity::load_or_create(folder.file("id"));
   ASSERT_TRUE(made.ok()) << made.status();
   struct stat info {};
-  ASSERT_EQ(::stat((folder / "id").c_str(), &info), 0);
+  ASSERT_EQ(::stat(folder.file("id").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600u);
-  EXPECT_EQ(contents_of(folder / "id"), proto::hex(made->seed()) + "\n");
-  const auto again = Identity::load_or_create(folder / "id");
+  EXPECT_EQ(tests::read_file(folder.file("id")), proto::hex(made->seed()) + "\n");
+  const auto again = Identity::load_or_create(folder.file("id"));
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_EQ(again->peer_id(), made->peer_id());
 }
 
 TEST(IdentityTest, RefusesAFileThatOthersCanReadAndSaysWhatToDo) {
-  const TemporaryFolder folder;
-  ASSERT_TRUE(Identity::load_or_create(folder / "id").ok());
+  const tests::TempDir folder;
+  ASSERT_TRUE(Identity::load_or_create(folder.file("id")).ok());
   for (const mode_t mode : {0640, 0604, 0620, 0601}) {
-    ASSERT_EQ(::chmod((folder / "id").c_str(), mode), 0);
-    const auto refused = Identity::load_or_create(folder / "id");
+    ASSERT_EQ(::chmod(folder.file("id").c_str(), mode), 0);
+    const auto refused = Identity::load_or_create(folder.file("id"));
     EXPECT_EQ(refused.status().code(), absl::StatusCode::kPermissionDenied);
-    EXPECT_NE(std::string(refused.status().message()).find("chmod 600 " + (folder / "id")),
+    EXPECT_NE(std::string(refused.status().message()).find("chmod 600 " + folder.file("id")),
               std::string::npos);
   }
 }
 
 TEST(IdentityTest, RefusesWhatIsNotAnIdentityAndLeavesItAlone) {
-  const TemporaryFolder folder;
+  const tests::TempDir folder;
   for (const std::string& text : {std::string("hello"), std::string(63, 'a'), std::string(64, 'g'),
                                   std::string(), std::string(66, 'a'), std::string(10000, 'a')}) {
-    {
-      std::ofstream(folder / "id") << text;
-      ASSERT_EQ(::chmod((folder / "id").c_str(), 0600), 0);
-    }
-    const auto refused = Identity::load_or_create(folder / "id");
+    tests::write_file(folder.file("id"), text);
+    ASSERT_EQ(::chmod(folder.file("id").c_str(), 0600), 0);
+    const auto refused = Identity::load_or_create(folder.file("id"));
     EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument) << text;
-    EXPECT_NE(std::string(refused.status().message()).find(folder / "id"), std::string::npos);
-    EXPECT_EQ(contents_of(folder / "id"), text);
+    EXPECT_NE(std::string(refused.status().message()).find(folder.file("id")), std::string::npos);
+    EXPECT_EQ(tests::read_file(folder.file("id")), text);
   }
   EXPECT_FALSE(Identity::load_or_create(folder.path()).ok());
-  EXPECT_FALSE(Identity::load_or_create(folder / "absent/id").ok());
-  ASSERT_EQ(::mkfifo((folder / "fifo").c_str(), 0600), 0);
-  EXPECT_FALSE(Identity::load_or_create(folder / "fifo").ok());  // and does not hang
+  EXPECT_FALSE(Identity::load_or_create(folder.file("absent/id")).ok());
+  ASSERT_EQ(::mkfifo(folder.file("fifo").c_str(), 0600), 0);
+  EXPECT_FALSE(Identity::load_or_create(folder.file("fifo")).ok());  // and does not hang
 }
 
 TEST(IdentityTest, ManyProcessesAtOnceShareOneIdentity) {
-  const TemporaryFolder folder;
+  const tests::TempDir folder;
   std::vector<proto::PeerId> ids(8);
   std::vector<std::thread> threads;
   for (auto& id : ids) {
     threads.emplace_back([&] {
-      const auto identity = Identity::load_or_create(folder / "id");
+      const auto identity = Identity::load_or_create(folder.file("id"));
       if (identity.ok()) id = identity->peer_id();
     });
   }

@@ -5,22 +5,18 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "model/tokenizer.h"
+#include "tests/support/temp_dir.h"
 
 namespace shoal::model {
 
 using Ids = std::vector<std::int32_t>;
 
-inline std::string read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  EXPECT_TRUE(file) << path;
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
+using tests::read_file;
 
 inline std::string fixture(const std::string& name) {
   return std::string(SHOAL_SOURCE_DIR) + "/tests/fixtures/tokenizers/" + name;

@@ -104,6 +104,35 @@ TEST(TextStream, ByteFallbackRunsAreWholeOrReplacedByteByByte) {
   EXPECT_EQ(stream.finish(), "");
 }
 
+// What the reference's decode() does with ids behind the vocabulary, or in a gap of it.
+TEST(TextStream, IdsThatNoTokenHasArePassedOver) {
+  nlohmann::json file = read_json(fixture("gpt2.json"));
+  const auto plain = Tokenizer::parse(file.dump());
+  ASSERT_TRUE(plain.ok());
+  const auto size = static_cast<std::int32_t>(plain->size());
+  file["model"]["vocab"]["far"] = size + 10;
+  const auto gap = Tokenizer::parse(file.dump());
+  ASSERT_TRUE(gap.ok()) << gap.status();
+  ASSERT_EQ(gap->size(), size + 11);
+  // Between the bytes of a character, too.
+  const Ids whole = *gap->encode("é🂡 x", {.add_special_tokens = false});
+  Ids ids;
+  for (const std::int32_t id : whole) {
+    ids.insert(ids.end(), {size, id, size + 9, size + 11, (1 << 24) - 1});
+  }
+  for (const Tokenizer* tokenizer : {&*plain, &*gap}) {
+    EXPECT_EQ(*tokenizer->decode(ids), "é🂡 x");
+    EXPECT_EQ(stream(*tokenizer, ids, false).text, "é🂡 x");
+  }
+  EXPECT_EQ(*gap->decode(Ids{size, size + 10, size + 11}), "far");
+
+  const auto llama2 = Tokenizer::parse(read_file(fixture("llama2_legacy.json")));
+  ASSERT_TRUE(llama2.ok());
+  const auto behind = static_cast<std::int32_t>(llama2->size());
+  const Ids run{*llama2->id_of("<0xC3>"), behind, *llama2->id_of("<0xA9>")};
+  EXPECT_EQ(*llama2->decode(run), "é");
+}
+
 TEST(TextStream, OnlyTheFirstBlankIsStripped) {
   const auto llama2 = Tokenizer::parse(read_file(fixture("llama2_legacy.json")));
   ASSERT_TRUE(llama2.ok());

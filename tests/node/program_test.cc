@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "dht/swarm_key.h"
+#include "tests/support/model_folder.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_dir.h"
 
@@ -135,7 +136,7 @@ TEST_F(ProgramTest, JoinsByABootstrapNodeWithTheSwarmsKeyAndNotWithout) {
 
 TEST_F(ProgramTest, AModelThatDiffersIsRefusedUnlessAsked) {
   const std::string other = folder_.file("other-model");
-  std::filesystem::copy(kModel, other, std::filesystem::copy_options::recursive);
+  tests::copy_model(kModel, other);
   auto config = nlohmann::json::parse(tests::read_file(other + "/config.json"));
   config["rope_theta"] = 20'000.0;
   tests::write_file(other + "/config.json", config.dump());

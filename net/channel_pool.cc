@@ -3,6 +3,9 @@
 
 #include <grpc/compression.h>
 #include <grpcpp/create_channel.h>
+#include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
 #include <grpcpp/support/channel_arguments.h>
 
 #include <list>
@@ -11,6 +14,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/check.h"
 #include "proto/limits.h"
 
 namespace shoal::net {
@@ -43,6 +47,20 @@ grpc::ChannelArguments arguments() {
   return result;
 }
 
+// The threads that run reactors live as long as a channel or server of the process uses them. A
+// stream that ends may be the last to hold its channel, and that one the last of the process: such
+// a thread would then end, and free, itself, and gRPC 1.51 corrupts the heap. A server without a
+// port keeps them for good.
+void keep_reactor_threads() {
+  static auto* const service = new grpc::CallbackGenericService;
+  static auto* const server = [] {
+    grpc::ServerBuilder builder;
+    builder.RegisterCallbackGenericService(service);
+    return builder.BuildAndStart().release();
+  }();
+  CHECK(server != nullptr);
+}
+
 using Name = std::pair<proto::PeerId, proto::Endpoint>;
 
 }  // namespace
@@ -50,7 +68,10 @@ using Name = std::pair<proto::PeerId, proto::Endpoint>;
 class ChannelPool::Impl {
  public:
   Impl(const dht::Identity& identity, std::optional<dht::SwarmKey> swarm_key)
-      : swarm_key_(swarm_key), certificate_(make_certificate(identity, swarm_key)) {}
+      : swarm_key_(swarm_key), certificate_(make_certificate(identity, swarm_key)) {
+    init_transport();
+    keep_reactor_threads();
+  }
 
   std::shared_ptr<grpc::Channel> get(const Name& name) {
     std::shared_ptr<grpc::Channel> evicted;  // dies after the lock

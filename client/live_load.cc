@@ -19,7 +19,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-struct Board {
+struct Answers {
   std::mutex mutex;
   std::condition_variable changed;
   std::size_t running = 0;
@@ -46,7 +46,7 @@ void take(const wire::DescribeReply& reply, NodeView& node) {
 }  // namespace
 
 void ask_for_load(SwarmView& view, net::ChannelPool& channels, const Interrupt& interrupt) {
-  const auto board = std::make_shared<Board>();
+  const auto board = std::make_shared<Answers>();
   std::vector<std::shared_ptr<Question>> questions;
   for (std::size_t i = 0; i < view.nodes.size(); ++i) {
     for (const proto::Endpoint& address : view.nodes[i].addresses) {

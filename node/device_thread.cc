@@ -45,7 +45,7 @@ struct Step {
   Clock::duration compute{};
 };
 
-struct Session {
+struct Lessee {
   proto::Span span;
   model::KvLease lease;
   std::deque<Step> steps;
@@ -53,7 +53,7 @@ struct Session {
 };
 
 struct Work {
-  std::shared_ptr<Session> session;
+  std::shared_ptr<Lessee> session;
   std::int64_t rows = 0;
   bool last = false;
   bool finite = true;
@@ -98,7 +98,7 @@ class CpuDeviceThread final : public DeviceThread {
                                 pool_->free_positions(), pool_->total_positions()),
           .retry_after_ms = kKvRetryMs};
     }
-    auto session = std::make_shared<Session>();
+    auto session = std::make_shared<Lessee>();
     session->span = span;
     session->lease = std::move(*lease);
     CHECK(sessions_.emplace(key, std::move(session)).second) << "session " << key;
@@ -127,7 +127,7 @@ class CpuDeviceThread final : public DeviceThread {
   }
 
   void close(SessionKey key) override {
-    std::shared_ptr<Session> session;  // its rows are freed after the lock
+    std::shared_ptr<Lessee> session;  // its rows are freed after the lock
     const std::lock_guard lock(mutex_);
     const auto found = sessions_.find(key);
     if (found == sessions_.end()) return;
@@ -310,7 +310,7 @@ class CpuDeviceThread final : public DeviceThread {
     computed_rows_ = 0;
     std::vector<std::pair<StepDone, StepOutput>> finished;
     for (Work& work : batch) {
-      Session& session = *work.session;
+      Lessee& session = *work.session;
       if (session.closed) continue;
       Step& step = session.steps.front();
       session.lease.advance(work.rows);
@@ -350,7 +350,7 @@ class CpuDeviceThread final : public DeviceThread {
   std::condition_variable wake_;
   bool stopping_ = false;
   Scheduler scheduler_;
-  std::map<SessionKey, std::shared_ptr<Session>> sessions_;
+  std::map<SessionKey, std::shared_ptr<Lessee>> sessions_;
   float block_step_us_ = 0;
   float unloaded_step_us_ = 0;
   Clock::time_point measured_at_ = Clock::now();

@@ -6,7 +6,7 @@
 namespace shoal::node {
 namespace {
 
-constexpr std::size_t kMaxQueuedFrames = 2 * proto::kMaxStepsInFlight;
+constexpr std::size_t kMaxQueuedSteps = 2 * proto::kMaxStepsInFlight;
 // The connection, and then the client's open at the next hop: kConnectTimeoutMs each.
 constexpr auto kAcceptTimeout = std::chrono::milliseconds(2 * proto::kConnectTimeoutMs);
 
@@ -42,7 +42,7 @@ void PushStream::start(wire::PushOpen open) {
 bool PushStream::send(wire::PushFrame frame) {
   const std::lock_guard lock(mutex_);
   if (ended_ || broken_) return true;  // OnDone tells
-  if (queue_.size() >= kMaxQueuedFrames) return false;
+  if (queue_.size() >= kMaxQueuedSteps) return false;
   queue_.push_back(std::move(frame));
   pump();
   return true;

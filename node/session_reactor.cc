@@ -8,7 +8,7 @@ namespace {
 
 // Answers that a client may leave unread: acknowledgements and results of all its steps in flight,
 // and some heartbeats.
-constexpr std::size_t kMaxQueuedFrames = 4 * proto::kMaxStepsInFlight;
+constexpr std::size_t kMaxQueuedAnswers = 4 * proto::kMaxStepsInFlight;
 constexpr std::size_t kMaxQueuedBytes = 32u << 20;
 constexpr auto kPeerTimeout = std::chrono::milliseconds(proto::kConnectTimeoutMs);
 
@@ -79,7 +79,7 @@ void SessionReactor::open(const wire::Open& message) {
 void SessionReactor::send(wire::HopFrame frame) {
   const std::lock_guard lock(mutex_);
   if (ending_) return;
-  if (queue_.size() >= kMaxQueuedFrames || queued_bytes_ >= kMaxQueuedBytes) {
+  if (queue_.size() >= kMaxQueuedAnswers || queued_bytes_ >= kMaxQueuedBytes) {
     context_.TryCancel();  // it does not read: nothing that we write would reach it
     return;
   }

@@ -18,8 +18,8 @@
 namespace shoal::net {
 namespace {
 
-const dht::Identity kNode = identity_of(1);
-const dht::Identity kClient = identity_of(2);
+const dht::Identity kServer = identity_of(1);
+const dht::Identity kCaller = identity_of(2);
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -27,62 +27,62 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 // A port on which nothing listens.
 std::uint16_t free_port() {
-  EchoNode node(kNode);
+  EchoNode node(kServer);
   return node.running.endpoint.port;
 }
 
 TEST(ChannelPool, GivesOneChannelPerPeerAndAddress) {
-  ChannelPool pool(kClient, {});
-  const auto first = pool.get(kNode.peer_id(), loopback(1));
-  EXPECT_EQ(pool.get(kNode.peer_id(), loopback(1)), first);
-  EXPECT_NE(pool.get(kNode.peer_id(), loopback(2)), first);
-  EXPECT_NE(pool.get(kClient.peer_id(), loopback(1)), first);
+  ChannelPool pool(kCaller, {});
+  const auto first = pool.get(kServer.peer_id(), loopback(1));
+  EXPECT_EQ(pool.get(kServer.peer_id(), loopback(1)), first);
+  EXPECT_NE(pool.get(kServer.peer_id(), loopback(2)), first);
+  EXPECT_NE(pool.get(kCaller.peer_id(), loopback(1)), first);
   EXPECT_EQ(pool.size(), 3u);
 }
 
 TEST(ChannelPool, DropForgetsOneChannelAndOthersMayKeepIt) {
-  EchoNode node(kNode);
-  ChannelPool pool(kClient, {});
-  const auto held = pool.get(kNode.peer_id(), node.running.endpoint);
-  pool.drop(kNode.peer_id(), node.running.endpoint);
-  pool.drop(kNode.peer_id(), loopback(1));  // never seen: nothing happens
+  EchoNode node(kServer);
+  ChannelPool pool(kCaller, {});
+  const auto held = pool.get(kServer.peer_id(), node.running.endpoint);
+  pool.drop(kServer.peer_id(), node.running.endpoint);
+  pool.drop(kServer.peer_id(), loopback(1));  // never seen: nothing happens
   EXPECT_EQ(pool.size(), 0u);
-  EXPECT_NE(pool.get(kNode.peer_id(), node.running.endpoint), held);
+  EXPECT_NE(pool.get(kServer.peer_id(), node.running.endpoint), held);
   EXPECT_TRUE(describe(held).status.ok());
 }
 
 TEST(ChannelPool, IsBoundedAndForgetsTheLongestUnusedThatNobodyHolds) {
-  ChannelPool pool(kClient, {});
-  const auto held = pool.get(kNode.peer_id(), loopback(1));
-  const grpc::Channel* idle = pool.get(kNode.peer_id(), loopback(2)).get();
+  ChannelPool pool(kCaller, {});
+  const auto held = pool.get(kServer.peer_id(), loopback(1));
+  const grpc::Channel* idle = pool.get(kServer.peer_id(), loopback(2)).get();
   for (std::size_t i = 0; i < proto::kMaxChannels; ++i) {
-    pool.get(kNode.peer_id(), loopback(static_cast<std::uint16_t>(1000 + i)));
+    pool.get(kServer.peer_id(), loopback(static_cast<std::uint16_t>(1000 + i)));
     ASSERT_LE(pool.size(), proto::kMaxChannels);
   }
   EXPECT_EQ(pool.size(), proto::kMaxChannels);
-  EXPECT_EQ(pool.get(kNode.peer_id(), loopback(1)), held);
+  EXPECT_EQ(pool.get(kServer.peer_id(), loopback(1)), held);
   EXPECT_NE(idle, nullptr);
 }
 
 TEST(ChannelPool, IsBoundedAlsoWhenEveryChannelIsHeld) {
-  ChannelPool pool(kClient, {});
+  ChannelPool pool(kCaller, {});
   std::vector<std::shared_ptr<grpc::Channel>> held;
   for (std::size_t i = 0; i < proto::kMaxChannels + 10; ++i) {
-    held.push_back(pool.get(kNode.peer_id(), loopback(static_cast<std::uint16_t>(1000 + i))));
+    held.push_back(pool.get(kServer.peer_id(), loopback(static_cast<std::uint16_t>(1000 + i))));
   }
   EXPECT_EQ(pool.size(), proto::kMaxChannels);
 }
 
 TEST(ChannelPool, MayBeUsedByManyThreads) {
-  EchoNode node(kNode);
-  ChannelPool pool(kClient, {});
+  EchoNode node(kServer);
+  ChannelPool pool(kCaller, {});
   std::vector<std::thread> threads;
   std::atomic<int> good = 0;
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&] {
       for (int round = 0; round < 25; ++round) {
-        good += describe(pool.get(kNode.peer_id(), node.running.endpoint)).status.ok();
-        if (round % 7 == 0) pool.drop(kNode.peer_id(), node.running.endpoint);
+        good += describe(pool.get(kServer.peer_id(), node.running.endpoint)).status.ok();
+        if (round % 7 == 0) pool.drop(kServer.peer_id(), node.running.endpoint);
       }
     });
   }
@@ -91,10 +91,10 @@ TEST(ChannelPool, MayBeUsedByManyThreads) {
 }
 
 TEST(ChannelPool, ADeadAddressFailsAtOnceAndSaysWhatToCheck) {
-  ChannelPool pool(kClient, {});
+  ChannelPool pool(kCaller, {});
   const auto start = std::chrono::steady_clock::now();
   const absl::Status status =
-      to_absl(describe(pool.get(kNode.peer_id(), loopback(free_port()))).status, "node a at b");
+      to_absl(describe(pool.get(kServer.peer_id(), loopback(free_port()))).status, "node a at b");
   EXPECT_LT(seconds_since(start), 2.0);
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(
@@ -130,14 +130,14 @@ TEST(ChannelPool, SilenceFailsWithinTheConnectTimeoutWhereverItBegins) {
   const Listener full(0);  // drops what goes beyond its backlog, as a firewall would
   std::vector<int> filling;
   for (int i = 0; i < 4; ++i) filling.push_back(full.connect_to());
-  ChannelPool pool(kClient, {});
+  ChannelPool pool(kCaller, {});
   std::vector<std::thread> threads;
   for (const auto& [listener, words] :
        {std::pair(&mute, "takes the connection"), std::pair(&full, "firewall")}) {
     threads.emplace_back([&pool, listener = listener, words = words] {
       const auto start = std::chrono::steady_clock::now();
       const auto status = to_absl(
-          describe(pool.get(kNode.peer_id(), loopback(ntohs(listener->address.sin_port)))).status,
+          describe(pool.get(kServer.peer_id(), loopback(ntohs(listener->address.sin_port)))).status,
           "node a at b");
       EXPECT_LT(seconds_since(start), 8.0);
       EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
@@ -149,19 +149,19 @@ TEST(ChannelPool, SilenceFailsWithinTheConnectTimeoutWhereverItBegins) {
 }
 
 TEST(ChannelPool, ARestartedNodeIsFoundAgainWithinASecondOrTwo) {
-  ChannelPool pool(kClient, {});
+  ChannelPool pool(kCaller, {});
   proto::Endpoint endpoint;
   {
-    EchoNode node(kNode);
+    EchoNode node(kServer);
     endpoint = node.running.endpoint;
-    ASSERT_TRUE(describe(pool.get(kNode.peer_id(), endpoint)).status.ok());
+    ASSERT_TRUE(describe(pool.get(kServer.peer_id(), endpoint)).status.ok());
   }
-  ASSERT_FALSE(describe(pool.get(kNode.peer_id(), endpoint)).status.ok());
-  EchoNode node(kNode, {}, proto::to_string(endpoint));
+  ASSERT_FALSE(describe(pool.get(kServer.peer_id(), endpoint)).status.ok());
+  EchoNode node(kServer, {}, proto::to_string(endpoint));
   const auto start = std::chrono::steady_clock::now();
   bool found = false;
   while (!found && seconds_since(start) < 5) {
-    found = describe(pool.get(kNode.peer_id(), endpoint)).status.ok();
+    found = describe(pool.get(kServer.peer_id(), endpoint)).status.ok();
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   EXPECT_TRUE(found);
@@ -171,9 +171,9 @@ TEST(ChannelPool, NeverGoesThroughAProxy) {
   setenv("http_proxy", "http://127.0.0.1:1", 1);
   setenv("https_proxy", "http://127.0.0.1:1", 1);
   setenv("grpc_proxy", "http://127.0.0.1:1", 1);
-  EchoNode node(kNode);
-  ChannelPool pool(kClient, {});
-  const Answer answer = describe(pool.get(kNode.peer_id(), node.running.endpoint));
+  EchoNode node(kServer);
+  ChannelPool pool(kCaller, {});
+  const Answer answer = describe(pool.get(kServer.peer_id(), node.running.endpoint));
   EXPECT_TRUE(answer.status.ok()) << answer.status.error_message();
   unsetenv("http_proxy");
   unsetenv("https_proxy");

@@ -56,6 +56,10 @@ Answer ask_system(const proto::HostPort& asked) {
     }
   }
   if (list != nullptr) freeaddrinfo(list);
+  // Always loopback (RFC 6761, 6.3), also on a minimal system without /etc/hosts.
+  if (answer.endpoints.empty() && asked.host == "localhost") {
+    return {0, {proto::Endpoint::v4({127, 0, 0, 1}, asked.port)}};
+  }
   return answer;
 }
 

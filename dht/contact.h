@@ -4,16 +4,25 @@
 
 #include <compare>
 #include <string>
+#include <tuple>
 
+#include "dht/identity.h"
 #include "proto/endpoint.h"
 #include "proto/types.h"
 
 namespace shoal::dht {
 
+// Compared by peer and endpoint: the key says nothing more, since the peer id is its hash.
 struct Contact {
   proto::PeerId peer;
   proto::Endpoint endpoint;
-  friend auto operator<=>(const Contact&, const Contact&) = default;
+  PublicKey key{};  // all zero while unknown: then only a hello can begin
+  friend bool operator==(const Contact& a, const Contact& b) {
+    return a.peer == b.peer && a.endpoint == b.endpoint;
+  }
+  friend auto operator<=>(const Contact& a, const Contact& b) {
+    return std::tie(a.peer, a.endpoint) <=> std::tie(b.peer, b.endpoint);
+  }
 };
 
 struct Datagram {

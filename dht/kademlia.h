@@ -36,6 +36,12 @@ struct Event {
   std::vector<Record> records;  // find: live ones, one per subject
   std::size_t answered = 0;     // find: peers whose answer is in it
   int replicas = 0;             // publish: of the least-replicated key, not counting ourselves
+  // What it cost. find: until the first record and until three replicas had answered with one, or
+  // nullopt; hops of the path to the first record. publish: of all its lookups and stores.
+  Duration took{};
+  std::optional<Duration> first_record, three_replicas;
+  std::size_t requests = 0;  // datagrams that carried a request of this operation, repeats included
+  int hops = 0;
 };
 
 struct KademliaStats {
@@ -61,6 +67,9 @@ class Kademlia {
   OperationId bootstrap(std::vector<proto::Endpoint> peers, Duration timeout, TimePoint now);
   OperationId find(const Key& key, TimePoint now);
   OperationId publish(const wire::SignedRecord& record, std::vector<Key> keys, TimePoint now);
+
+  // Contacts known from before: of the persisted table (to be checked), or of a simulated start.
+  void restore(const std::vector<Contact>& contacts, bool verified, TimePoint now);
 
   const SwarmId& swarm_id() const { return swarm_; }
   const RoutingTable& table() const { return table_; }

@@ -32,6 +32,10 @@ OperationId Kademlia::bootstrap(std::vector<proto::Endpoint> peers, Duration tim
   return id;
 }
 
+void Kademlia::restore(const std::vector<Contact>& contacts, bool verified, TimePoint now) {
+  for (const Contact& contact : contacts) table_.heard(contact, verified, now);
+}
+
 void Kademlia::try_bootstraps(TimePoint now) {
   std::vector<OperationId> failed;
   for (auto& [id, bootstrap] : bootstraps_) {

@@ -51,13 +51,13 @@ void Kademlia::answer_find(const Contact& from, const wire::Find& find, wire::Dh
   std::size_t room = kMaxAnswerBytes - kAnswerOverhead;
   if (find.cursor() == 0) {
     std::size_t limit = records.empty() ? config_.lookup.k : kContactsBesideRecords;
-    for (const RoutingTable::Entry& entry : table_.closest(*target, config_.lookup.k + 1)) {
+    for (const RoutingTable::Entry* entry :
+         table_.closest(*target, config_.lookup.k + 1, RoutingTable::Which::kTellable)) {
       if (limit == 0) break;
-      // Only what lives is handed on, and nobody needs to hear of itself.
-      if (entry.contact.peer == from.peer || entry.suspect || entry.failures > 0) continue;
+      if (entry->contact.peer == from.peer) continue;  // nobody needs to hear of itself
       wire::Contact contact;
-      contact.set_peer_id(entry.contact.peer.to_bytes());
-      contact.set_address(encode_address(entry.contact.endpoint));
+      contact.set_peer_id(entry->contact.peer.to_bytes());
+      contact.set_address(encode_address(entry->contact.endpoint));
       const std::size_t size = contact.ByteSizeLong() + kItemOverhead;
       if (size > room) break;
       room -= size;

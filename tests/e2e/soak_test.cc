@@ -21,7 +21,9 @@ namespace shoal::tests {
 namespace {
 
 constexpr std::uint32_t kHidden = 256;  // of the demo model
-constexpr double kBytesPerLife = 100;   // that a node may leave: less than one object
+constexpr Cycles kLives{.warm_up = 250, .cycles = 750, .every = 10};
+constexpr Cycles kSessions{.warm_up = 2'500, .cycles = 7'500, .every = 50};
+constexpr double kBytesPerLife = 100;  // that a node may leave: less than one object
 constexpr double kBytesPerSession = 24;
 constexpr std::size_t kMallocOverhead = 8;  // of one block
 
@@ -88,7 +90,7 @@ TEST_F(Soak, ANodeStartedAndStoppedAThousandTimesLeavesNothing) {
     ASSERT_NO_FATAL_FAILURE(step(session));
     node->reset();
   };
-  expect_none(measure_growth({.warm_up = 250, .cycles = 750, .every = 10}, live), kBytesPerLife);
+  expect_none(measure_growth(kLives, live), kBytesPerLife);
 }
 
 // Most sessions use a known route; every tenth one looks for the nodes and measures them first, as
@@ -118,8 +120,7 @@ TEST_F(Soak, TenThousandSessionsLeaveNothing) {
       ASSERT_TRUE(swarm.idle_within(3'000)) << swarm.describe();
     }
   };
-  expect_none(measure_growth({.warm_up = 2'500, .cycles = 7'500, .every = 50}, live),
-              kBytesPerSession);
+  expect_none(measure_growth(kSessions, live), kBytesPerSession);
 }
 
 // That the two tests above can fail: what is left here on purpose, beside real work, is found. One
@@ -131,8 +132,8 @@ TEST_F(Soak, WhatIsLeftOnPurposeIsFound) {
   net::IoThread io;
   std::vector<std::unique_ptr<char[]>> left;
   std::vector<int> open;
-  const auto growth = [&](std::size_t bytes, int descriptors_every) {
-    return measure_growth({.warm_up = 300, .cycles = 900, .every = 10}, [&](int cycle) {
+  const auto growth = [&](Cycles plan, std::size_t bytes, int descriptors_every) {
+    return measure_growth(plan, [&](int cycle) {
       client::RingSession session({{node.peer_id(), node.endpoint(), node.span()}},
                                   session_options(node), channels, io, interrupt_);
       ASSERT_NO_FATAL_FAILURE(step(session));
@@ -140,11 +141,11 @@ TEST_F(Soak, WhatIsLeftOnPurposeIsFound) {
       if (cycle % descriptors_every == 0) open.push_back(dup(0));
     });
   };
-  left.reserve(4'000);  // so that only what it holds grows
-  const Growth small = growth(32 - kMallocOverhead, 10);
+  left.reserve(12'000);  // so that only what it holds grows
+  const Growth small = growth(kSessions, 32 - kMallocOverhead, 100);
   EXPECT_GT(small.per_cycle(&Footprint::heap_bytes), kBytesPerSession) << small.describe();
   EXPECT_GT(small.of(&Footprint::descriptors), 2) << small.describe();
-  const Growth large = growth(128 - kMallocOverhead, 1'000'000);
+  const Growth large = growth(kLives, 128 - kMallocOverhead, 1'000'000);
   EXPECT_GT(large.per_cycle(&Footprint::heap_bytes), kBytesPerLife) << large.describe();
   for (const int descriptor : open) close(descriptor);
 }

@@ -17,12 +17,12 @@
 namespace shoal::dht {
 namespace {
 
-constexpr std::string_view kMagic("shoal-table-v1\n\0", 16);
+constexpr std::string_view kTableMagic("shoal-table-v1\n\0", 16);
 constexpr std::size_t kChecksumBytes = 32;
-constexpr std::size_t kHeadBytes = 16 + 32 + 4;
+constexpr std::size_t kTableHeadBytes = 16 + 32 + 4;
 constexpr std::size_t kContactBytes = 32 + 16 + 2 + 8;
 constexpr std::size_t kMaxFileBytes =
-    kHeadBytes + kMaxTableContacts * kContactBytes + kChecksumBytes;
+    kTableHeadBytes + kMaxTableContacts * kContactBytes + kChecksumBytes;
 
 void put(std::string& out, std::uint64_t value, int bytes) {
   for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8)
@@ -30,7 +30,7 @@ void put(std::string& out, std::uint64_t value, int bytes) {
 }
 
 // Takes fields off the front; the caller has checked that they are there.
-struct Reader {
+struct TableReader {
   std::string_view rest;
   std::string_view take(std::size_t bytes) {
     const std::string_view field = rest.substr(0, bytes);
@@ -53,14 +53,14 @@ absl::Status damaged(const char* why) {
   return absl::InvalidArgumentError(absl::StrCat("not a table of contacts: ", why));
 }
 
-class File {
+class OpenFile {
  public:
-  File(const std::string& path, int flags) : fd_(::open(path.c_str(), flags, 0600)) {}
-  ~File() {
+  OpenFile(const std::string& path, int flags) : fd_(::open(path.c_str(), flags, 0600)) {}
+  ~OpenFile() {
     if (fd_ >= 0) ::close(fd_);
   }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
+  OpenFile(const OpenFile&) = delete;
+  OpenFile& operator=(const OpenFile&) = delete;
   int fd() const { return fd_; }
 
  private:
@@ -88,7 +88,7 @@ std::string encode_table(const SavedTable& table) {
     put(contacts, contact.endpoint.port, 2);
     put(contacts, saved.seen_s, 8);
   }
-  std::string bytes(kMagic);
+  std::string bytes(kTableMagic);
   bytes += table.swarm.to_bytes();
   put(bytes, count, 4);
   bytes += contacts;
@@ -104,12 +104,12 @@ std::string with_checksum(std::string bytes) {
 }
 
 absl::StatusOr<SavedTable> parse_table_file(std::string_view bytes) {
-  if (bytes.size() < kHeadBytes + kChecksumBytes) return damaged("it is too short");
+  if (bytes.size() < kTableHeadBytes + kChecksumBytes) return damaged("it is too short");
   if (bytes.size() > kMaxFileBytes) return damaged("it is too long");
-  if (bytes.substr(0, kMagic.size()) != kMagic) return damaged("it begins otherwise");
+  if (bytes.substr(0, kTableMagic.size()) != kTableMagic) return damaged("it begins otherwise");
   const std::string_view body = bytes.substr(0, bytes.size() - kChecksumBytes);
   if (checksum_of(body) != bytes.substr(body.size())) return damaged("its checksum is wrong");
-  Reader reader{body.substr(kMagic.size())};
+  TableReader reader{body.substr(kTableMagic.size())};
   SavedTable table;
   table.swarm = *SwarmId::from_bytes(reader.take(32));
   const std::uint64_t count = reader.number(4);
@@ -135,7 +135,7 @@ absl::StatusOr<std::vector<SavedContact>> read_table_file(const std::string& pat
                                                           const SwarmId& swarm,
                                                           std::uint64_t now_s) {
   // O_NONBLOCK: opening a FIFO must not hang.
-  const File file(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  const OpenFile file(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (file.fd() < 0) return failed("open", path, errno);
   struct stat info {};
   if (::fstat(file.fd(), &info) != 0) return failed("examine", path, errno);
@@ -171,7 +171,7 @@ absl::Status write_table_file(const std::string& path, const SavedTable& table) 
   const std::string bytes = encode_table(table);
   const std::string temporary = path + ".tmp";
   {
-    const File file(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);
+    const OpenFile file(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);
     if (file.fd() < 0) return failed("write", temporary, errno);
     // Not synced: it is written on the network thread, and after a power cut the checksum tells.
     std::size_t done = 0;

@@ -11,7 +11,7 @@
 #include <set>
 
 #include "tests/dht/example_record.h"
-#include "tests/sim/sim_net.h"
+#include "tests/sim/swarm.h"
 
 namespace shoal::sim {
 namespace {
@@ -43,8 +43,19 @@ LinkModel internet(double loss = 0.02) {
   return links;
 }
 
+SwarmOptions laboratory(std::uint64_t seed, const LinkModel& links) {
+  return {seed, links, AddressKind::kPrivate};
+}
+
+// Peers [begin, end) and the others cannot hear each other until the network heals.
+void cut_off(Swarm& net, PeerIndex begin, PeerIndex end) {
+  for (PeerIndex peer = begin; peer < end; ++peer) net.network().set_group(peer, 1);
+  net.network().cut(0, 1, true);
+  net.network().cut(1, 0, true);
+}
+
 // n peers, each joined through one of those before it.
-void grow(SimNet& net, std::size_t n, dht::Duration pace = dht::milliseconds(50)) {
+void grow(Swarm& net, std::size_t n, dht::Duration pace = dht::milliseconds(50)) {
   std::vector<std::pair<PeerIndex, dht::OperationId>> joins;
   while (net.size() < n) {
     const PeerIndex peer = net.add();
@@ -60,7 +71,7 @@ void grow(SimNet& net, std::size_t n, dht::Duration pace = dht::milliseconds(50)
   }
 }
 
-std::set<proto::PeerId> found(SimNet& net, PeerIndex peer, const Key& key) {
+std::set<proto::PeerId> found(Swarm& net, PeerIndex peer, const Key& key) {
   const auto done = net.wait(peer, net.find(peer, key));
   std::set<proto::PeerId> subjects;
   EXPECT_TRUE(done) << "find never ended";
@@ -70,7 +81,7 @@ std::set<proto::PeerId> found(SimNet& net, PeerIndex peer, const Key& key) {
   return subjects;
 }
 
-PeerIndex random_live(SimNet& net) {
+PeerIndex random_live(Swarm& net) {
   for (;;) {
     const auto peer = static_cast<PeerIndex>(net.random().below(net.size()));
     // Up, and past its own join.
@@ -86,7 +97,7 @@ double percentile(std::vector<double> values, double p) {
 
 TEST(DhtSimTest, TwoHundredPeersThirtyPercentVanishTwoPercentLoss) {
   SCOPED_TRACE(rerun());
-  SimNet net(seed(), internet());
+  Swarm net(laboratory(seed(), internet()));
   ASSERT_NO_FATAL_FAILURE(grow(net, 200));
   net.run_for(seconds(30));
   std::set<proto::PeerId> owners;
@@ -107,11 +118,11 @@ TEST(DhtSimTest, TwoHundredPeersThirtyPercentVanishTwoPercentLoss) {
   for (int i = 0; i < kLookups; ++i) {
     const PeerIndex peer = random_live(net);
     const dht::TimePoint begin = net.now();
-    const std::uint64_t sent = net.datagrams_sent(peer);
+    const std::uint64_t sent = net.sent(peer);
     complete +=
         found(net, peer, i % 2 == 0 ? kModelKey : dht::block_key({}, example_model(), 1)) == owners;
     took_ms.push_back(static_cast<double>((net.now() - begin).count()) / 1e6);
-    messages.push_back(static_cast<double>(net.datagrams_sent(peer) - sent));
+    messages.push_back(static_cast<double>(net.sent(peer) - sent));
   }
   std::cout << "30 % vanished: " << complete << " of " << kLookups << " lookups complete, p50 "
             << percentile(took_ms, 0.5) << " ms, p99 " << percentile(took_ms, 0.99)
@@ -128,17 +139,17 @@ TEST(DhtSimTest, TwoHundredPeersThirtyPercentVanishTwoPercentLoss) {
 
 TEST(DhtSimTest, WithdrawalIsSeenByAllAndOutlivesOldReplicas) {
   SCOPED_TRACE(rerun());
-  SimNet net(seed(), internet());
+  Swarm net(laboratory(seed(), internet()));
   ASSERT_NO_FATAL_FAILURE(grow(net, 60));
   for (const PeerIndex peer : {1u, 2u})
     ASSERT_TRUE(net.wait(peer, net.publish(peer, example_record(0))));
   // One holder is cut off and keeps the old record.
-  for (PeerIndex peer = 3; peer < 6; ++peer) net.set_group(peer, 1);
+  cut_off(net, 3, 6);
   dht::Record withdrawn = example_record(0);
   withdrawn.state = proto::NodeState::kOffline;
   ASSERT_TRUE(net.wait(1, net.publish(1, withdrawn)));
   net.crash(1);
-  for (PeerIndex peer = 3; peer < 6; ++peer) net.set_group(peer, 0);
+  net.network().heal();
   const std::set<proto::PeerId> expected = {net.identity(2).peer_id()};
   for (PeerIndex peer = 6; peer < 60; ++peer)
     EXPECT_EQ(found(net, peer, kModelKey), expected) << peer;
@@ -148,7 +159,7 @@ TEST(DhtSimTest, WithdrawalIsSeenByAllAndOutlivesOldReplicas) {
 
 TEST(DhtSimTest, RecordOfACrashedPeerExpiresEverywhere) {
   SCOPED_TRACE(rerun());
-  SimNet net(seed(), internet());
+  Swarm net(laboratory(seed(), internet()));
   ASSERT_NO_FATAL_FAILURE(grow(net, 25));
   ASSERT_TRUE(net.wait(1, net.publish(1, example_record(0))));
   const dht::TimePoint published = net.now();
@@ -170,7 +181,7 @@ TEST(DhtSimTest, RecordOfACrashedPeerExpiresEverywhere) {
 
 TEST(DhtSimTest, LiveRecordsStayFindableUnderChurn) {
   SCOPED_TRACE(rerun());
-  SimNet net(seed(), internet());
+  Swarm net(laboratory(seed(), internet()));
   constexpr std::size_t kPeers = 40, kOwners = 5;
   ASSERT_NO_FATAL_FAILURE(grow(net, kPeers));
   std::set<proto::PeerId> owners;
@@ -202,16 +213,16 @@ TEST(DhtSimTest, LiveRecordsStayFindableUnderChurn) {
 
 TEST(DhtSimTest, PartsOfASwarmFindEachOtherAgain) {
   SCOPED_TRACE(rerun());
-  SimNet net(seed(), internet());
+  Swarm net(laboratory(seed(), internet()));
   ASSERT_NO_FATAL_FAILURE(grow(net, 12));
-  for (PeerIndex peer = 6; peer < 12; ++peer) net.set_group(peer, 1);
+  cut_off(net, 6, 12);
   net.run_for(minutes(3));
   for (PeerIndex peer = 0; peer < 12; ++peer)
     EXPECT_EQ(net.core(peer).stats().contacts, 5u) << peer;
   ASSERT_TRUE(net.wait(1, net.publish(1, example_record(0))));
   ASSERT_TRUE(net.wait(7, net.publish(7, example_record(0))));
   EXPECT_EQ(found(net, 8, kModelKey).size(), 1u);
-  for (PeerIndex peer = 6; peer < 12; ++peer) net.set_group(peer, 0);
+  net.network().heal();
   net.run_for(seconds(60));
   for (PeerIndex peer = 0; peer < 12; ++peer) {
     EXPECT_EQ(net.core(peer).stats().contacts, 11u) << peer;
@@ -221,7 +232,7 @@ TEST(DhtSimTest, PartsOfASwarmFindEachOtherAgain) {
 
 TEST(DhtSimTest, RestartedPeersLearnTheLiveRecordsAgain) {
   SCOPED_TRACE(rerun());
-  SimNet net(seed(), internet());
+  Swarm net(laboratory(seed(), internet()));
   ASSERT_NO_FATAL_FAILURE(grow(net, 8));
   for (PeerIndex peer = 1; peer < 4; ++peer)
     ASSERT_TRUE(net.wait(peer, net.publish(peer, example_record(0))));
@@ -244,12 +255,12 @@ TEST(DhtSimTest, RestartedPeersLearnTheLiveRecordsAgain) {
 TEST(DhtSimTest, SmallSwarmsFormEvenWhenOneDatagramInFiveIsLost) {
   SCOPED_TRACE(rerun());
   for (const std::size_t n : {2u, 3u, 5u, 10u}) {
-    SimNet net(seed() + n, internet(0.2));
+    Swarm net(laboratory(seed() + n, internet(0.2)));
     ASSERT_NO_FATAL_FAILURE(grow(net, n));
     for (PeerIndex peer = 0; peer < n; ++peer)
       ASSERT_TRUE(net.wait(peer, net.publish(peer, example_record(0))));
     net.run_for(minutes(1));
-    net.set_loss(0);
+    net.network().model().loss = 0;
     net.run_for(seconds(40));
     for (PeerIndex peer = 0; peer < n; ++peer) {
       EXPECT_EQ(net.core(peer).stats().contacts, n - 1) << n;
@@ -260,7 +271,7 @@ TEST(DhtSimTest, SmallSwarmsFormEvenWhenOneDatagramInFiveIsLost) {
 
 TEST(DhtSimTest, SameSeedSameTrace) {
   const auto run = [](std::uint64_t seed) {
-    SimNet net(seed, internet());
+    Swarm net(laboratory(seed, internet()));
     grow(net, 15);
     for (PeerIndex peer = 0; peer < 15; ++peer) net.publish(peer, example_record(0));
     net.crash(3);
@@ -273,11 +284,11 @@ TEST(DhtSimTest, SameSeedSameTrace) {
 
 TEST(DhtSimTest, ClientsAreServedAndKnownToNobody) {
   SCOPED_TRACE(rerun());
-  SimNet net(seed(), internet());
+  Swarm net(laboratory(seed(), internet()));
   ASSERT_NO_FATAL_FAILURE(grow(net, 30));
   ASSERT_TRUE(net.wait(5, net.publish(5, example_record(0))));
-  SimNet::Options options;
-  options.client_mode = true;
+  const auto options = std::make_shared<dht::KademliaConfig>();
+  options->client_mode = true;
   const PeerIndex client = net.add(options);
   ASSERT_TRUE(net.wait(client, net.bootstrap(client, {3}))->ok);
   EXPECT_EQ(found(net, client, kModelKey).size(), 1u);

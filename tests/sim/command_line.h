@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line of shoal-sim: which scenario, with which figures.
+#pragma once
+
+#include <string>
+
+#include "tests/sim/scenario_lookup.h"
+
+namespace shoal::sim {
+
+struct CommandLine {
+  std::string command;
+  bool json = false;
+  LookupOptions lookup;
+};
+
+// 0 and a filled `line`, or the exit status after it has told on stdout or stderr.
+int parse_command_line(int argc, char** argv, CommandLine& line);
+
+}  // namespace shoal::sim

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// shoal-sim: swarms of thousands of peers in one process, as tables or as JSON.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "tests/sim/command_line.h"
+
+int main(int argc, char** argv) {
+  using namespace shoal::sim;
+  CommandLine line;
+  if (const int status = parse_command_line(argc, argv, line); status != 0)
+    return std::max(status, 0);
+  const Report report = run_lookup(line.lookup);
+  fmt::print("{}", line.json ? report.json() + "\n" : report.table());
+  return 0;
+}

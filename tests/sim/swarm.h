@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+// A swarm of participants on virtual time: it jumps from event to event, and the same seed gives
+// the same run, proven by a hash over every event. Owns peers, network and addresses. One thread;
+// different swarms may live on different threads.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dht/random.h"
+#include "tests/sim/addresses.h"
+#include "tests/sim/event_queue.h"
+#include "tests/sim/local_clock.h"
+#include "tests/sim/network.h"
+#include "tests/sim/participant.h"
+#include "tests/sim/server.h"
+
+namespace shoal::sim {
+
+struct SwarmOptions {
+  std::uint64_t seed = 1;
+  LinkModel links;
+  AddressKind addresses = AddressKind::kPrivate;
+};
+
+using Config = std::shared_ptr<const dht::KademliaConfig>;  // one for many peers
+using Done = std::function<void(const dht::Event&)>;
+using Action = std::function<void()>;
+
+// Told of what happens; for invariants and accounts.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void on_sent(PeerIndex from, const proto::Endpoint& source, const dht::Datagram&) = 0;
+  virtual void on_delivered(PeerIndex to, const proto::Endpoint& source, std::size_t bytes) = 0;
+  virtual void on_handled(PeerIndex peer) = 0;  // after each event of an honest peer
+  virtual void on_event(PeerIndex peer, const dht::Event& event) = 0;
+};
+
+class Swarm {
+ public:
+  explicit Swarm(const SwarmOptions& options);
+
+  // An honest peer, up. Its identity and everything it draws come from the seed.
+  PeerIndex add(Config config = nullptr);  // none: what programs run
+  PeerIndex add_at(const proto::Endpoint& endpoint, const dht::Identity& identity,
+                   Config config = nullptr);
+  PeerIndex add(std::unique_ptr<Participant> actor, const proto::Endpoint& endpoint,
+                const dht::Identity& identity);
+  dht::Identity draw_identity();
+
+  void crash(PeerIndex peer);    // silent from now on; its state is gone
+  void restart(PeerIndex peer);  // honest: same identity and address, knowing nobody
+  void restart(PeerIndex peer, const dht::Identity& identity);
+  void move(PeerIndex peer);                           // to another address; it keeps its state
+  void pause(PeerIndex peer, dht::Duration duration);  // its socket buffers a little meanwhile
+  void set_clock(PeerIndex peer, double rate);         // before its first event
+  void jump_clock(PeerIndex peer, dht::Duration forward);
+  void limit(PeerIndex peer, double datagrams_per_s, std::size_t queue);
+
+  // Each ends in one event: `done` is called with it, or without `done` wait() takes it.
+  dht::OperationId bootstrap(PeerIndex peer, const std::vector<PeerIndex>& at,
+                             dht::Duration timeout = dht::seconds(10), Done done = {});
+  dht::OperationId find(PeerIndex peer, const dht::Key& key, Done done = {});
+  // Signs with the peer's next sequence number; no keys: all that the record proves.
+  dht::OperationId publish(PeerIndex peer, dht::Record record, std::vector<dht::Key> keys = {},
+                           Done done = {});
+  void restore(PeerIndex peer, const std::vector<dht::Contact>& contacts, bool verified);
+
+  void at(dht::TimePoint when, Action action);
+  void after(dht::Duration delay, Action action) { at(now_ + delay, std::move(action)); }
+  bool step(dht::TimePoint until);  // one event; false: none is due by then
+  void run_until(dht::TimePoint when);
+  void run_for(dht::Duration duration) { run_until(now_ + duration); }
+  // Runs until the operation has ended and takes its event; nullopt after `limit`.
+  std::optional<dht::Event> wait(PeerIndex peer, dht::OperationId id,
+                                 dht::Duration limit = dht::seconds(30));
+  // Hands in bytes as if they came from `from`, at once.
+  void inject(PeerIndex to, std::string_view bytes, const proto::Endpoint& from);
+  // Something outside changed the peer: sends what it has to send, sets its timer.
+  void touch(PeerIndex peer) { drain(peer); }
+
+  std::size_t size() const { return peers_.size(); }
+  bool is_up(PeerIndex peer) const { return peers_[peer].actor != nullptr; }
+  bool is_honest(PeerIndex peer) const { return peers_[peer].honest; }
+  dht::Kademlia& core(PeerIndex peer) {
+    return *peers_[peer].core;
+  }  // of an honest peer that is up
+  const dht::Identity& identity(PeerIndex peer) const { return peers_[peer].identity; }
+  const proto::Endpoint& endpoint(PeerIndex peer) const { return peers_[peer].endpoint; }
+  dht::Contact contact(PeerIndex peer) const;
+  dht::TimePoint local_time(PeerIndex peer) const { return peers_[peer].clock.local(now_); }
+  const LocalClock& clock(PeerIndex peer) const { return peers_[peer].clock; }
+  std::uint32_t life(PeerIndex peer) const { return peers_[peer].generation; }
+  std::uint64_t sequence(PeerIndex peer) const { return peers_[peer].sequence; }
+  std::uint64_t sent(PeerIndex peer) const { return peers_[peer].sent; }
+  std::uint64_t received(PeerIndex peer) const { return peers_[peer].received; }
+  const Server* server(PeerIndex peer) const { return peers_[peer].server.get(); }
+
+  dht::TimePoint now() const { return now_; }
+  Network& network() { return network_; }
+  AddressPlan& addresses() { return plan_; }
+  FastRandom& random() { return random_; }
+  void observe(Observer* observer) {
+    observer_ = observer;
+  }  // outlives the swarm, or is taken back
+  std::uint64_t trace_hash() const { return trace_hash_; }
+  std::uint64_t events() const { return events_; }
+  std::uint64_t datagrams() const { return datagrams_; }  // sent by anybody
+  std::uint64_t datagram_bytes() const { return datagram_bytes_; }
+
+ private:
+  struct Peer {
+    explicit Peer(const dht::Identity& of) : identity(of) {}
+    dht::Identity identity;
+    proto::Endpoint endpoint;
+    bool honest = true;
+    std::unique_ptr<Participant> actor;
+    dht::Kademlia* core = nullptr;
+    Config config;
+    LocalClock clock;
+    std::uint32_t generation = 0;  // timers of an earlier life are void
+    std::uint32_t moves = 0;       // datagrams to an earlier address are lost
+    dht::TimePoint timer = dht::TimePoint::max();
+    dht::TimePoint paused_until{};
+    std::uint32_t buffered = 0;
+    std::uint32_t spins = 0;  // time-outs at one instant
+    std::unique_ptr<Server> server;
+    std::uint64_t sequence = 0, sent = 0, received = 0;
+    std::vector<std::pair<dht::OperationId, Done>> waiting;
+    std::vector<dht::Event> done;
+  };
+  struct Next {
+    enum Kind : std::uint32_t { kArrive, kServe, kTimer, kAction } kind;
+    PeerIndex peer;
+    std::uint32_t slot;  // of a datagram or an action
+    std::uint32_t mark;  // generation of a timer, moves of a datagram
+  };
+  struct InFlight {
+    std::string bytes;
+    proto::Endpoint from;
+    PeerIndex sender;
+  };
+
+  PeerIndex insert(const proto::Endpoint& endpoint, const dht::Identity& identity);
+  void start(PeerIndex index);
+  void drain(PeerIndex index);
+  void transmit(PeerIndex from, Outgoing outgoing);
+  void finish(PeerIndex index, dht::Event event);
+  void expect(PeerIndex index, dht::OperationId id, Done done);
+  void arrive(const Next& next);
+  void deliver(PeerIndex index, std::uint32_t slot);
+  void fire(const Next& next);
+  void hash(std::uint64_t value) { trace_hash_ = mix(trace_hash_ ^ value); }
+  std::uint32_t take_slot();
+
+  Network network_;
+  AddressPlan plan_;
+  AddressBook book_;
+  FastRandom random_;
+  dht::TimePoint now_{dht::seconds(1000)};
+  std::deque<Peer> peers_;  // stays in place while callbacks add more
+  Config default_config_;
+  EventQueue<Next> queue_;
+  std::vector<InFlight> in_flight_;
+  std::vector<std::uint32_t> free_slots_;
+  std::vector<Action> actions_;
+  std::vector<std::uint32_t> free_actions_;
+  Observer* observer_ = nullptr;
+  std::uint64_t events_ = 0, datagrams_ = 0, datagram_bytes_ = 0;
+  std::uint64_t trace_hash_ = 1;
+};
+
+}  // namespace shoal::sim

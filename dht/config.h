@@ -34,13 +34,13 @@ struct SessionConfig {
   Duration cookie_slack = seconds(5);   // a proof is not begun with when it may expire under way
   std::size_t max_used_cookies = 8192;  // one per completed handshake within cookie_ttl
   std::size_t max_proofs = 2048;        // cookies of others: all answers of 64 lookups; 130 bytes
-  std::size_t max_seen_nonces = 8192;   // authentic first packets remembered against replay: 200 KiB
+  std::size_t max_seen_nonces = 8192;  // authentic first packets remembered against replay: 200 KiB
 
   // An asker's exchange key serves all its questions for so long: one curve operation per peer and
   // minute; shorter would tell less about which questions belong together, which addresses tell.
   Duration ephemeral_ttl = seconds(60);
-  std::size_t max_asker_keys = 1024;     // peers asked with one exchange key; 100 bytes each
-  std::size_t max_answerer_keys = 2048;  // askers whose keys are kept; 100 bytes each
+  std::size_t max_asker_keys = 1024;        // peers asked with one exchange key; 100 bytes each
+  std::size_t max_answerer_keys = 2048;     // askers whose keys are kept; 100 bytes each
   Duration answerer_keys_ttl = minutes(2);  // an exchange key's life, twice
   std::size_t max_questions = 4096;         // open ones, as RequestConfig::max_in_flight
   Duration question_ttl = seconds(5);       // beyond every request's hard time-out

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Why something that came from outside was refused: counted here by reason, never logged per packet.
-// Plain value.
+// Why something that came from outside was refused: counted here by reason, never logged per
+// packet. Plain value.
 #pragma once
 
 #include <array>

@@ -118,13 +118,14 @@ class Kademlia {
   bool request(const Contact& to, wire::DhtMessage message, Purpose purpose, int resends,
                TimePoint now);
   void dispatch(const Requests::Request& request, TimePoint now);
-  // The peers closest to us learn us from a message in a session: who asks a question stays unnamed.
+  // The peers closest to us learn us from a message in a session: who asks a question stays
+  // unnamed.
   void introduce(const Lookup& lookup, TimePoint now);
 
   // kademlia_answers.cc: what others ask of us
   void answer(const Sessions::Delivery& asked, const wire::DhtMessage& message, TimePoint now);
-  void answer_find(const Sessions::Delivery& asked, const wire::Find& find,
-                   wire::DhtMessage& reply, TimePoint now);
+  void answer_find(const Sessions::Delivery& asked, const wire::Find& find, wire::DhtMessage& reply,
+                   TimePoint now);
   void answer_store(const Contact& from, const wire::Store& store, wire::DhtMessage& reply,
                     TimePoint now);
 

@@ -21,7 +21,8 @@ constexpr int kMaxStoreKeys = 8;
 
 }  // namespace
 
-void Kademlia::answer(const Sessions::Delivery& asked, const wire::DhtMessage& message, TimePoint now) {
+void Kademlia::answer(const Sessions::Delivery& asked, const wire::DhtMessage& message,
+                      TimePoint now) {
   wire::DhtMessage reply;
   reply.set_request_id(message.request_id());
   switch (message.body_case()) {

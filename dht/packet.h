@@ -93,8 +93,8 @@ void append(std::string& out, const HandshakePacket& packet);
 void append(std::string& out, const MessagePacket& packet);
 void append(std::string& out, const QuestionPacket& packet);
 void append(std::string& out, const ReplyPacket& packet);
-// Encrypts out[plain_at, end) in its place, with out[kSealNonceBytes, plain_at) authenticated beside
-// it.
+// Encrypts out[plain_at, end) in its place, with out[kSealNonceBytes, plain_at) authenticated
+// beside it.
 void encrypt_tail(std::string& out, std::size_t plain_at, const Bytes32& key,
                   const AeadNonce& nonce);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cryptography of the DHT as a table of functions: key pairs, signatures, key exchange, keyed
-// hashes, AEAD. Which table a program gets is decided by what it links: shoal_dht gives libsodium's,
-// and has no switch; a simulator of 100,000 peers links shoal_dht_core and a model of its own with
-// the same sizes. Stateless; any thread.
+// hashes, AEAD. Which table a program gets is decided by what it links: shoal_dht gives
+// libsodium's, and has no switch; a simulator of 100,000 peers links shoal_dht_core and a model of
+// its own with the same sizes. Stateless; any thread.
 #pragma once
 
 #include <array>

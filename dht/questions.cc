@@ -71,8 +71,8 @@ std::optional<std::string> Asker::ask(const Contact& to, std::string_view messag
   packet.destination = mark_of(to.peer);
   packet.ephemeral = ephemeral_;
   if (proof) packet.cookie = *proof;
-  const std::size_t size = proof ? kEmptyQuestionBytes + message.size()
-                                 : padded_size(message.size(), answer_bytes);
+  const std::size_t size =
+      proof ? kEmptyQuestionBytes + message.size() : padded_size(message.size(), answer_bytes);
   std::string out = begin_datagram(size - kSealBytes);
   append(out, packet);
   const std::size_t plain_at = out.size();
@@ -93,8 +93,8 @@ const Asker::Open* Asker::find(const Echo& echo, const proto::Endpoint& from, Ti
   const auto it = open_.find(id_of(echo));
   if (it == open_.end()) return nullptr;
   const Open& open = it->second;
-  const bool fits = open.echo == echo && open.to.endpoint == from &&
-                    now - open.asked <= config_.question_ttl;
+  const bool fits =
+      open.echo == echo && open.to.endpoint == from && now - open.asked <= config_.question_ttl;
   return fits ? &open : nullptr;
 }
 

@@ -39,7 +39,7 @@ class Requests {
     // May go as a question, which tells nobody who asks: a Find or Ping that is not meant to make
     // us known.
     bool anonymous = false;
-    bool asked = false;  // went as a question: a lost session does not matter to it
+    bool asked = false;            // went as a question: a lost session does not matter to it
     std::size_t answer_bytes = 0;  // what its answer may need, at most
     TimePoint sent, hard, next;
   };

@@ -87,8 +87,7 @@ void Sessions::send_on(Session& session, std::string_view message) {
 
 void Sessions::send(const Contact& to, std::string_view message, TimePoint now) {
   CHECK(message.size() <= kMaxAnswerBytes) << message.size();
-  if (const Session* found = newest(to))
-    return send_on(const_cast<Session&>(*found), message);
+  if (const Session* found = newest(to)) return send_on(const_cast<Session&>(*found), message);
   // Only requests begin a session, and they fit beside a handshake.
   if (message.size() > kMaxRequestBytes) return drop(Drop::kSendBounds);
   auto it = pending_.find(to);
@@ -256,11 +255,9 @@ void Sessions::on_challenge(const ChallengePacket& packet, const proto::Endpoint
 }
 
 void Sessions::begin(const proto::Endpoint& at, const Proof& proof, std::string_view message) {
-  const auto handshake =
-      make_handshake(self_, swarm_secret_, proof.key, proof.cookie, random_);
+  const auto handshake = make_handshake(self_, swarm_secret_, proof.key, proof.cookie, random_);
   if (!handshake) return drop(Drop::kSignature);
-  Session& session =
-      add(Contact{peer_id_of(proof.key), at, proof.key}, handshake->keys, true);
+  Session& session = add(Contact{peer_id_of(proof.key), at, proof.key}, handshake->keys, true);
   std::string out = begin_datagram(kHandshakeHeaderBytes + message.size() + kTagBytes);
   append(out, handshake->packet);
   const std::size_t plain_at = out.size();
@@ -322,8 +319,8 @@ std::optional<Sessions::Delivery> Sessions::on_message(const MessagePacket& pack
   }
   Session& session = *it->second;
   if (!session.window.fresh(packet.counter)) return refuse(Drop::kCounter);
-  std::optional<std::string> message = decrypt(
-      session.receive_key, message_nonce(packet.counter), packet.header, packet.ciphertext);
+  std::optional<std::string> message =
+      decrypt(session.receive_key, message_nonce(packet.counter), packet.header, packet.ciphertext);
   if (!message) return refuse(Drop::kCiphertext);
   session.window.mark(packet.counter);
   if (session.remote.endpoint !=

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything between datagrams and messages. Encrypted sessions per (peer, endpoint), after discv5's
-// shape: hello, challenge, signed handshake, messages; and questions, which need none. Departs from
-// discv5: the challenge carries the challenger's key, so that an address alone is enough to begin,
-// and cookies are verifiable without memory. No I/O; one thread at a time. Owns sessions, pending
-// handshakes and caches, all bounded.
+// Everything between datagrams and messages. Encrypted sessions per (peer, endpoint), after
+// discv5's shape: hello, challenge, signed handshake, messages; and questions, which need none.
+// Departs from discv5: the challenge carries the challenger's key, so that an address alone is
+// enough to begin, and cookies are verifiable without memory. No I/O; one thread at a time. Owns
+// sessions, pending handshakes and caches, all bounded.
 #pragma once
 
 #include <deque>
@@ -46,8 +46,8 @@ class Sessions {
   // `to`. Messages beyond the bounds are dropped: the caller's time-out covers that as it covers
   // loss.
   void send(const Contact& to, std::string_view message, TimePoint now);
-  // As a question, without a session, in one round trip; `answer_bytes` is what the answer may need.
-  // False when that cannot be: the key of `to` is unknown, or too many questions are open.
+  // As a question, without a session, in one round trip; `answer_bytes` is what the answer may
+  // need. False when that cannot be: the key of `to` is unknown, or too many questions are open.
   bool ask(const Contact& to, std::string_view message, std::size_t answer_bytes, TimePoint now);
   // Answers what was delivered, the way it came, with at most `room` bytes.
   void respond(const Delivery& to, std::string_view message, TimePoint now);

@@ -90,8 +90,7 @@ std::optional<Handshake> make_handshake(const Identity& self, const Bytes32& swa
   const proto::PeerId peer = peer_id_of(responder);
   packet.signature =
       self.sign(kHandshakeDomain, signed_text(packet.cookie, packet.ephemeral, peer));
-  result.keys =
-      derive(shared, swarm_secret, packet.cookie, packet.ephemeral, self.peer_id(), peer);
+  result.keys = derive(shared, swarm_secret, packet.cookie, packet.ephemeral, self.peer_id(), peer);
   return result;
 }
 

@@ -62,8 +62,8 @@ std::optional<Sessions::Delivery> Sessions::on_question(const QuestionPacket& pa
   delivery.message = std::move(question->message);
   delivery.via = Via::kQuestion;
   // The address may be another's: what it gets must not be worth the forger's while.
-  delivery.room = proven ? kMaxReplyBytes
-                         : std::min(kMaxReplyBytes, 3 * datagram.size() - kEmptyReplyBytes);
+  delivery.room =
+      proven ? kMaxReplyBytes : std::min(kMaxReplyBytes, 3 * datagram.size() - kEmptyReplyBytes);
   delivery.echo = packet.echo;
   delivery.reply_key = question->reply_key;
   return delivery;

@@ -46,14 +46,44 @@ struct SessionConfig {
   Duration question_ttl = seconds(5);       // beyond every request's hard time-out
 };
 
+// Limits per network (diversity.h). A /24 has one owner as a rule, and costs money by the hundred.
+struct DiversityConfig {
+  bool enabled = true;          // off in a keyed swarm: its members are invited
+  std::size_t in_bucket = 2;    // of one /24 (IPv6 /48), as geth
+  std::size_t in_table = 10;    // of one /24, as geth
+  std::size_t near_narrow = 2;  // of one /24 among close candidates or replicas: 6 of 8 stay honest
+  std::size_t near_wide = 3;    // of one /16 (IPv6 /32) there: a hoster's range, as go-libp2p
+};
+
 struct RoutingConfig {
   std::size_t k = 20;
   std::size_t max_replacements = 10;  // per bucket, as geth
   int max_failures =
       3;  // in a row, the last two asked thrice: 20 % of loss evicts nobody who lives
-  Duration check_unverified = seconds(10);  // has only asked us so far, or failed once
+  // When a contact may be checked again; one is checked at a time.
+  Duration check_unverified = seconds(10);  // a check is under way: beyond its hard time-out
+  Duration check_failed = seconds(1);       // after a failure: the dead leave soon
   Duration check_small = seconds(15);  // a table of at most k: small swarms notice departures soon
-  Duration check_verified = seconds(60);
+  Duration check_verified = seconds(60);  // else: there is always one that old, so the pace rules
+  // From one check to the next.
+  Duration pace_small = milliseconds(100);  // a small table: newcomers are checked at once
+  Duration pace = seconds(3);  // as geth; 500 contacts in 25 minutes, traffic confirms most anyway
+  Duration pace_fast = seconds(1);  // while more than a quarter are not verified
+  DiversityConfig diversity;
+};
+
+struct SizeEstimateConfig {
+  std::size_t min_samples = 5;      // go-libp2p's; of 20 answers each: within 15 %
+  std::size_t max_samples = 150;    // likewise; 16 bytes each
+  Duration max_age = minutes(120);  // swarms change over hours
+  std::size_t max_closest = 20;     // of one lookup: beyond k not everybody was asked
+};
+
+struct BanConfig {
+  Duration first = seconds(15);     // a confused peer is back soon
+  Duration longest = minutes(60);   // a hostile one costs us one offence per hour
+  Duration remember = minutes(60);  // after the end: who behaves so long starts anew
+  std::size_t max_entries = 4096;   // two per offender, 100 bytes each
 };
 
 struct RequestConfig {

@@ -19,11 +19,17 @@ bool may_be_question(const wire::DhtMessage& message) {
   return message.has_ping() || message.has_find();
 }
 
+// The members of a keyed swarm were invited: no limit per network.
+KademliaConfig effective(KademliaConfig config) {
+  if (config.swarm_key) config.routing.diversity.enabled = false;
+  return config;
+}
+
 }  // namespace
 
 Kademlia::Kademlia(KademliaConfig config, const Identity& self, const Random::Seed& seed,
                    TimePoint now)
-    : config_(std::move(config)),
+    : config_(effective(std::move(config))),
       self_(self),
       swarm_(config_.swarm_key ? swarm_id_of(*config_.swarm_key) : SwarmId{}),
       random_(seed),
@@ -173,41 +179,6 @@ void Kademlia::on_due(const Requests::Due& due, TimePoint now) {
       if (!due.failed && request.resends > 0) resend();
       return;
   }
-}
-
-void Kademlia::check_contacts(TimePoint now) {
-  for (const Contact& contact : table_.due(now)) {
-    table_.checking(contact.peer, now);
-    wire::DhtMessage message;
-    message.mutable_ping();
-    request(contact, std::move(message), {Purpose::Kind::kPing}, 2, now);
-  }
-}
-
-void Kademlia::refresh(TimePoint now) {
-  if (now < next_refresh_) return;
-  const bool small = table_.size() <= config_.routing.k;
-  const Duration interval = small ? config_.refresh_small : config_.refresh_large;
-  next_refresh_ = now + Duration(static_cast<std::int64_t>(static_cast<double>(interval.count()) *
-                                                           (0.8 + 0.4 * random_.unit())));
-  if (table_.size() == 0) return;
-  Key target = key_of(self_.peer_id());
-  const bool own = small || random_.below(8) == 0;
-  if (!own) {
-    // A random id that shares exactly `bit` leading bits with ours.
-    const auto bit = static_cast<std::size_t>(
-        random_.below(static_cast<std::uint64_t>(table_.deepest_bucket()) + 1));
-    Key other{random_.bytes<32>()};
-    for (std::size_t i = 0; i <= bit && i < 256; ++i) {
-      const auto mask = static_cast<std::uint8_t>(0x80 >> i % 8);
-      std::uint8_t& byte = other.bytes[i / 8];
-      const bool ours = (target.bytes[i / 8] & mask) != 0;
-      const bool want = i == bit ? !ours : ours;
-      byte = static_cast<std::uint8_t>(want ? byte | mask : byte & ~mask);
-    }
-    target = other;
-  }
-  start(Operation::Kind::kRefresh, target, own, now);
 }
 
 void Kademlia::settle(TimePoint now) {

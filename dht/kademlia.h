@@ -109,8 +109,6 @@ class Kademlia {
   void greet_newcomer(const Contact& contact, TimePoint now);
   void resend_lost(TimePoint now);
   void on_due(const Requests::Due& due, TimePoint now);
-  void check_contacts(TimePoint now);
-  void refresh(TimePoint now);
   void emit(Event event);
   void settle(TimePoint now);  // to run at the end of every entry point
   // Sends it in a session if there is one, else as a question if it may be one, else it begins a
@@ -148,6 +146,10 @@ class Kademlia {
   void on_stored(OperationId publish_id, const proto::PeerId& peer, bool accepted, TimePoint now);
   void queue_handovers(const Contact& to, TimePoint now);
   void pump_handovers(TimePoint now);
+
+  // kademlia_upkeep.cc
+  void check_contacts(TimePoint now);
+  void refresh(TimePoint now);
 
   // kademlia_bootstrap.cc
   void try_bootstraps(TimePoint now);

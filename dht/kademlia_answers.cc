@@ -56,15 +56,14 @@ void Kademlia::answer_find(const Sessions::Delivery& asked, const wire::Find& fi
   std::size_t room = asked.room - std::min(asked.room, kAnswerOverhead);
   if (find.cursor() == 0) {
     std::size_t limit = records.empty() ? config_.lookup.k : kContactsBesideRecords;
-    for (const RoutingTable::Entry& entry : table_.closest(*target, config_.lookup.k + 1)) {
+    for (const RoutingTable::Entry* entry :
+         table_.closest(*target, config_.lookup.k + 1, RoutingTable::Which::kTellable)) {
       if (limit == 0) break;
-      // Only what lives is handed on, and nobody needs to hear of itself.
-      if (entry.contact.peer == asked.from.peer || entry.contact.key == PublicKey{} ||
-          entry.suspect || entry.failures > 0)
-        continue;
+      // Nobody needs to hear of itself.
+      if (entry->contact.peer == asked.from.peer || entry->contact.key == PublicKey{}) continue;
       wire::Contact contact;
-      contact.set_public_key(entry.contact.key.to_bytes());
-      contact.set_address(encode_address(entry.contact.endpoint));
+      contact.set_public_key(entry->contact.key.to_bytes());
+      contact.set_address(encode_address(entry->contact.endpoint));
       const std::size_t size = contact.ByteSizeLong() + kItemOverhead;
       if (size > room) break;
       room -= size;

@@ -33,7 +33,14 @@ OperationId Kademlia::bootstrap(std::vector<proto::Endpoint> peers, Duration tim
 }
 
 void Kademlia::restore(const std::vector<Contact>& contacts, bool verified, TimePoint now) {
-  for (const Contact& contact : contacts) table_.heard(contact, verified, now);
+  for (const Contact& contact : contacts) {
+    if (!is_usable(contact.endpoint)) continue;
+    if (verified) {
+      table_.heard(contact, true, now);
+    } else {
+      table_.learned(contact, now);
+    }
+  }
 }
 
 void Kademlia::try_bootstraps(TimePoint now) {
@@ -105,9 +112,8 @@ void Kademlia::revisit_bootstraps(TimePoint now) {
   next_revisit_ = now + Duration(static_cast<std::int64_t>(static_cast<double>(interval.count()) *
                                                            (0.8 + 0.4 * random_.unit())));
   std::set<proto::Endpoint> present;
-  for (const RoutingTable::Entry& entry : table_.closest(key_of(self_.peer_id()), table_.size())) {
-    present.insert(entry.contact.endpoint);
-  }
+  table_.for_each(
+      [&](const RoutingTable::Entry& entry) { present.insert(entry.contact.endpoint); });
   for (const proto::Endpoint& endpoint : bootstrap_endpoints_) {
     if (present.contains(endpoint)) continue;
     request({{}, endpoint}, find_message(key_of(self_.peer_id()), false, 0), {Purpose::Kind::kPing},

@@ -37,9 +37,9 @@ Kademlia::Operation& Kademlia::start(Operation::Kind kind, const Key& target, bo
 void Kademlia::activate(OperationId id, TimePoint now) {
   Operation& operation = operations_.at(id);
   ++active_;
-  for (const RoutingTable::Entry& entry :
+  for (const RoutingTable::Entry* entry :
        table_.closest(operation.lookup->target(), config_.lookup.k)) {
-    operation.lookup->add(entry.contact, entry.suspect);
+    operation.lookup->add(entry->contact, entry->suspect);
   }
   if (operation.want_records) {
     for (const RecordStore::Entry* entry : store_.find(operation.lookup->target(), now)) {

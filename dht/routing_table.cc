@@ -2,184 +2,308 @@
 #include "dht/routing_table.h"
 
 #include <algorithm>
-#include <cmath>
+#include <utility>
+
+#include "dht/diversity.h"
 
 namespace shoal::dht {
+namespace {
 
-RoutingTable::RoutingTable(const proto::PeerId& self, const RoutingConfig& config, Random& random)
-    : self_(key_of(self)), config_(config), random_(random.bytes<32>()) {}
+constexpr std::size_t kWidestBucket = 128;
 
-std::size_t RoutingTable::capacity(int bucket) const {
-  constexpr std::size_t kWidest = 128;
-  return bucket >= 8 ? config_.k : std::max(config_.k, kWidest >> bucket);
+// Most comparisons of distances are decided by the first 64 bits.
+std::uint64_t head(const Key& a, const proto::PeerId& b) {
+  std::uint64_t result = 0;
+  for (std::size_t i = 0; i < 8; ++i)
+    result = result << 8 | static_cast<std::uint8_t>(a.bytes[i] ^ b.bytes[i]);
+  return result;
 }
 
-RoutingTable::Entry* RoutingTable::mutable_find(const proto::PeerId& peer) {
-  const auto bucket = buckets_.find(common_prefix(self_, key_of(peer)));
-  if (bucket == buckets_.end()) return nullptr;
-  for (Entry& entry : bucket->second.live) {
-    if (entry.contact.peer == peer) return &entry;
+bool bit(const Key& key, std::size_t index) {
+  return (key.bytes[index / 8] >> (7 - index % 8) & 1) != 0;
+}
+
+}  // namespace
+
+RoutingTable::RoutingTable(const proto::PeerId& self, const RoutingConfig& config, Random& random)
+    : self_(key_of(self)), config_(config), jitter_(random.next()) {}
+
+std::size_t RoutingTable::capacity(std::size_t bucket) const {
+  return bucket >= 8 ? config_.k : std::max(config_.k, kWidestBucket >> bucket);
+}
+
+RoutingTable::Place RoutingTable::place_of(const proto::PeerId& peer) {
+  const auto index = static_cast<std::size_t>(common_prefix(self_, key_of(peer)));
+  if (index >= buckets_.size()) return {};
+  Bucket& bucket = buckets_[index];
+  for (Entry& entry : bucket.live) {
+    if (entry.contact.peer.bytes == peer.bytes) return {&bucket, &entry};
   }
-  return nullptr;
+  return {&bucket, nullptr};
 }
 
 const RoutingTable::Entry* RoutingTable::find(const proto::PeerId& peer) const {
-  return const_cast<RoutingTable*>(this)->mutable_find(peer);
+  return const_cast<RoutingTable*>(this)->place_of(peer).entry;
 }
 
-void RoutingTable::schedule_at(Entry& entry, TimePoint when) {
-  checks_.erase({entry.next_check, entry.contact.peer});
-  entry.next_check = when;
-  checks_.insert({entry.next_check, entry.contact.peer});
+bool RoutingTable::is_diverse(const Bucket& bucket, const proto::Endpoint& endpoint) const {
+  if (!config_.diversity.enabled || is_exempt(endpoint)) return true;
+  const std::uint64_t network = narrow_network(endpoint);
+  const auto count = [&](const Bucket& in) {
+    return static_cast<std::size_t>(std::count_if(
+        in.live.begin(), in.live.end(),
+        [&](const Entry& entry) { return narrow_network(entry.contact.endpoint) == network; }));
+  };
+  if (count(bucket) >= config_.diversity.in_bucket) return false;
+  std::size_t all = 0;
+  for (const Bucket& other : buckets_) all += count(other);
+  return all < config_.diversity.in_table;
 }
 
-void RoutingTable::schedule(Entry& entry, TimePoint now) {
-  const Duration base = !entry.verified || entry.failures > 0 ? config_.check_unverified
-                        : size() <= config_.k                 ? config_.check_small
-                                                              : config_.check_verified;
-  // 20 % of jitter either way: peers that joined together must not check together.
-  const auto jittered =
-      static_cast<std::int64_t>(static_cast<double>(base.count()) * (0.8 + 0.4 * random_.unit()));
-  schedule_at(entry, now + Duration(jittered));
+bool RoutingTable::has_room(std::size_t index, const proto::Endpoint& endpoint) {
+  if (buckets_.size() <= index) buckets_.resize(index + 1);
+  return buckets_[index].live.size() < capacity(index) && is_diverse(buckets_[index], endpoint);
 }
 
-void RoutingTable::insert(Bucket& bucket, const Contact& contact, bool answered, TimePoint now) {
-  Entry entry;
-  entry.contact = contact;
-  entry.verified = answered;
-  schedule(entry, now);
-  bucket.live.push_back(entry);
+RoutingTable::Entry& RoutingTable::insert(std::size_t index, const Contact& contact,
+                                          TimePoint now) {
+  Bucket& bucket = buckets_[index];
   std::erase_if(bucket.replacements,
                 [&](const Contact& other) { return other.peer == contact.peer; });
+  const std::size_t size = bucket.live.size();
+  if (size == bucket.live.capacity()) {
+    // By half, and not beyond what the bucket may hold: doubling would waste a third of it all.
+    bucket.live.reserve(std::min(capacity(index), std::max<std::size_t>(4, size + size / 2)));
+  }
+  Entry& entry = bucket.live.emplace_back(Entry{contact});
+  ++size_;
+  schedule(entry, Duration(0), now);
+  return entry;
+}
+
+bool RoutingTable::replace(Bucket& bucket, Entry& entry, const Contact& contact, TimePoint now) {
+  // The old one does not stand in the way of the new.
+  const proto::Endpoint old = std::exchange(entry.contact.endpoint, {});
+  if (!is_diverse(bucket, contact.endpoint)) {
+    entry.contact.endpoint = old;
+    return false;
+  }
+  std::erase_if(bucket.replacements,
+                [&](const Contact& other) { return other.peer == contact.peer; });
+  mark(entry, false);
+  entry = Entry{contact};
+  schedule(entry, Duration(0), now);
+  return true;
+}
+
+void RoutingTable::vacate(Bucket& bucket, Entry& entry, TimePoint now) {
+  mark(entry, false);
+  std::swap(entry, bucket.live.back());
+  bucket.live.pop_back();
+  --size_;
+  const auto index = static_cast<std::size_t>(&bucket - buckets_.data());
+  while (!bucket.replacements.empty()) {
+    const Contact next = bucket.replacements.back();
+    bucket.replacements.pop_back();
+    if (!has_room(index, next.endpoint)) continue;
+    insert(index, next, now);  // to be checked at once
+    break;
+  }
+  trim();
+}
+
+void RoutingTable::trim() {
+  while (!buckets_.empty() && buckets_.back().live.empty()) buckets_.pop_back();
+}
+
+void RoutingTable::keep_replacement(Bucket& bucket, const Contact& contact, bool proven) {
+  std::vector<Contact>& cache = bucket.replacements;
+  const auto same = [&](const Contact& other) { return other.peer == contact.peer; };
+  if (!proven) {
+    // Hearsay comes after everybody who has spoken to us, pushes nobody out, and fills half at
+    // most.
+    if (cache.size() >= config_.max_replacements / 2 ||
+        std::any_of(cache.begin(), cache.end(), same))
+      return;
+    cache.reserve(config_.max_replacements / 2);
+    cache.insert(cache.begin(), contact);
+    return;
+  }
+  if (std::erase_if(cache, same) == 0 && cache.size() >= config_.max_replacements)
+    cache.erase(cache.begin());
+  if (cache.size() == cache.capacity())
+    cache.reserve(std::min(config_.max_replacements, 2 * cache.size() + 1));
+  cache.push_back(contact);
+}
+
+void RoutingTable::mark(Entry& entry, bool verified) {
+  if (entry.verified && !verified) --verified_;
+  if (!entry.verified && verified) ++verified_;
+  entry.verified = verified;
 }
 
 void RoutingTable::heard(const Contact& contact, bool answered, TimePoint now) {
-  const int index = common_prefix(self_, key_of(contact.peer));
-  if (index == 256) return;  // ourselves
-  if (Entry* entry = mutable_find(contact.peer)) {
-    entry->contact.endpoint = contact.endpoint;  // proven by its session
-    entry->failures = 0;
-    entry->suspect = false;
-    entry->verified = entry->verified || answered;
-    schedule(*entry, now);
+  if (contact.peer.bytes == self_.bytes) return;
+  Place place = place_of(contact.peer);
+  if (place.entry != nullptr && place.entry->contact.endpoint != contact.endpoint) {
+    // It moved; if there are enough of where it is now, it leaves.
+    place.entry->contact.endpoint = {};
+    if (!is_diverse(*place.bucket, contact.endpoint))
+      return vacate(*place.bucket, *place.entry, now);
+    place.entry->contact.endpoint = contact.endpoint;
+  }
+  if (place.entry == nullptr) {
+    const auto index = static_cast<std::size_t>(common_prefix(self_, key_of(contact.peer)));
+    if (place.bucket != nullptr && place.bucket->live.size() >= capacity(index)) {
+      std::vector<Entry>& live = place.bucket->live;
+      const auto worst =
+          std::max_element(live.begin(), live.end(),
+                           [](const Entry& a, const Entry& b) { return a.failures < b.failures; });
+      if (worst->failures == 0) return keep_replacement(*place.bucket, contact, true);
+      if (!replace(*place.bucket, *worst, contact, now)) return;
+      place.entry = &*worst;
+    } else {
+      if (!has_room(index, contact.endpoint)) return trim();
+      place.entry = &insert(index, contact, now);
+    }
+  }
+  Entry& entry = *place.entry;
+  if (contact.key != PublicKey{}) entry.contact.key = contact.key;
+  entry.failures = 0;
+  entry.suspect = false;
+  entry.proven = true;
+  if (answered) mark(entry, true);
+  if (entry.verified)
+    schedule(entry, jittered(small() ? config_.check_small : config_.check_verified), now);
+}
+
+void RoutingTable::learned(const Contact& contact, TimePoint now) {
+  if (contact.peer.bytes == self_.bytes) return;
+  const Place place = place_of(contact.peer);
+  if (place.entry != nullptr) {
+    // A key proves itself by its hash; an address is believed from its owner only.
+    if (place.entry->contact.key == PublicKey{}) place.entry->contact.key = contact.key;
     return;
   }
-  Bucket& bucket = buckets_[index];
-  if (bucket.live.size() < capacity(index)) return insert(bucket, contact, answered, now);
-  const auto worst =
-      std::max_element(bucket.live.begin(), bucket.live.end(),
-                       [](const Entry& a, const Entry& b) { return a.failures < b.failures; });
-  if (worst->failures > 0) {
-    checks_.erase({worst->next_check, worst->contact.peer});
-    bucket.live.erase(worst);
-    return insert(bucket, contact, answered, now);
-  }
-  std::erase_if(bucket.replacements,
-                [&](const Contact& other) { return other.peer == contact.peer; });
-  if (bucket.replacements.size() >= config_.max_replacements)
-    bucket.replacements.erase(bucket.replacements.begin());
-  bucket.replacements.push_back(contact);
+  const auto index = static_cast<std::size_t>(common_prefix(self_, key_of(contact.peer)));
+  if (place.bucket != nullptr && place.bucket->live.size() >= capacity(index))
+    return keep_replacement(*place.bucket, contact, false);
+  if (has_room(index, contact.endpoint)) insert(index, contact, now);
+  trim();
 }
 
 void RoutingTable::overdue(const proto::PeerId& peer) {
-  if (Entry* entry = mutable_find(peer)) entry->suspect = true;
+  if (Entry* entry = place_of(peer).entry) entry->suspect = true;
 }
 
 void RoutingTable::failed(const proto::PeerId& peer, TimePoint now) {
-  Entry* entry = mutable_find(peer);
+  const auto [bucket, entry] = place_of(peer);
   if (entry == nullptr) return;
   entry->suspect = true;
-  entry->verified = false;
-  if (++entry->failures < config_.max_failures) return schedule_at(*entry, now + seconds(1));
-  const auto it = buckets_.find(common_prefix(self_, key_of(peer)));
-  Bucket& bucket = it->second;
-  checks_.erase({entry->next_check, peer});
-  std::erase_if(bucket.live, [&](const Entry& other) { return other.contact.peer == peer; });
-  if (!bucket.replacements.empty()) {
-    const Contact next = bucket.replacements.back();
-    insert(bucket, next, false, now);
-    schedule_at(bucket.live.back(), now);  // it has waited long: check it at once
-  }
-  if (bucket.live.empty()) buckets_.erase(it);
-}
-
-void RoutingTable::checking(const proto::PeerId& peer, TimePoint now) {
-  if (Entry* entry = mutable_find(peer)) schedule_at(*entry, now + config_.check_unverified);
+  mark(*entry, false);
+  if (++entry->failures >= config_.max_failures || !entry->proven)
+    return vacate(*bucket, *entry, now);
+  schedule(*entry, config_.check_failed, now);
 }
 
 void RoutingTable::greeted(const proto::PeerId& peer, bool value) {
-  if (Entry* entry = mutable_find(peer)) entry->greeted = value;
+  if (Entry* entry = place_of(peer).entry) entry->greeted = value;
 }
 
-std::vector<RoutingTable::Entry> RoutingTable::closest(const Key& target, std::size_t count) const {
-  std::vector<std::pair<Key, const Entry*>> all;
-  all.reserve(size());
-  for (const auto& [index, bucket] : buckets_) {
-    for (const Entry& entry : bucket.live)
-      all.emplace_back(distance(target, key_of(entry.contact.peer)), &entry);
+void RoutingTable::remove(const proto::PeerId& peer, TimePoint now) {
+  const auto [bucket, entry] = place_of(peer);
+  if (entry != nullptr) vacate(*bucket, *entry, now);
+}
+
+bool RoutingTable::is_tellable(const Entry& entry) const {
+  return !entry.suspect && entry.failures == 0 && (entry.verified || (entry.proven && small()));
+}
+
+template <typename F>
+void RoutingTable::visit_buckets(const Key& target, F&& visit) const {
+  // Where our id and the target differ in bit i, bucket i shares that bit with the target: it is
+  // closer than all deeper buckets together. Where they agree, it is farther than all of them.
+  const Key difference = distance(self_, target);
+  for (std::size_t i = 0; i < buckets_.size(); ++i) {
+    if (bit(difference, i) && !buckets_[i].live.empty() && !visit(buckets_[i])) return;
   }
-  const std::size_t n = std::min(count, all.size());
-  std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(n), all.end(),
-                    [](const auto& a, const auto& b) { return a.first < b.first; });
-  std::vector<Entry> result;
-  result.reserve(n);
-  for (std::size_t i = 0; i < n; ++i) result.push_back(*all[i].second);
+  for (std::size_t i = buckets_.size(); i-- > 0;) {
+    if (!bit(difference, i) && !buckets_[i].live.empty() && !visit(buckets_[i])) return;
+  }
+}
+
+std::vector<const RoutingTable::Entry*> RoutingTable::closest(const Key& target, std::size_t count,
+                                                              Which which) const {
+  struct Item {
+    std::uint64_t head;
+    const Entry* entry;
+  };
+  std::vector<Item> items;
+  std::vector<const Entry*> result;
+  if (count == 0) return result;
+  result.reserve(std::min(count, size_));
+  visit_buckets(target, [&](const Bucket& bucket) {
+    items.clear();
+    items.reserve(bucket.live.size());
+    for (const Entry& entry : bucket.live) {
+      if (which == Which::kAll || is_tellable(entry))
+        items.push_back({head(target, entry.contact.peer), &entry});
+    }
+    const auto before = [&](const Item& a, const Item& b) {
+      if (a.head != b.head) return a.head < b.head;
+      return closer(target, key_of(a.entry->contact.peer), key_of(b.entry->contact.peer));
+    };
+    const auto wanted = static_cast<std::ptrdiff_t>(std::min(items.size(), count - result.size()));
+    const auto middle = items.begin() + wanted;
+    if (middle != items.end()) std::nth_element(items.begin(), middle, items.end(), before);
+    std::sort(items.begin(), middle, before);
+    for (auto it = items.begin(); it != middle; ++it) result.push_back(it->entry);
+    return result.size() < count;
+  });
   return result;
 }
 
 std::size_t RoutingTable::count_closer(const Key& target, const Key& than,
                                        const proto::PeerId& except, std::size_t limit) const {
   std::size_t count = 0;
-  for (const auto& [index, bucket] : buckets_) {
+  visit_buckets(target, [&](const Bucket& bucket) {
+    bool all = true;
     for (const Entry& entry : bucket.live) {
-      if (entry.contact.peer != except && closer(target, key_of(entry.contact.peer), than) &&
-          ++count >= limit) {
-        return count;
+      if (!closer(target, key_of(entry.contact.peer), than)) {
+        all = false;
+      } else if (entry.contact.peer.bytes != except.bytes && ++count >= limit) {
+        return false;
       }
     }
-  }
-  return count;
-}
-
-std::vector<Contact> RoutingTable::due(TimePoint now) const {
-  std::vector<Contact> result;
-  for (const auto& [when, peer] : checks_) {
-    if (when > now) break;
-    if (const Entry* entry = find(peer)) result.push_back(entry->contact);
-  }
-  return result;
-}
-
-std::optional<TimePoint> RoutingTable::next_check() const {
-  if (checks_.empty()) return std::nullopt;
-  return checks_.begin()->first;
-}
-
-std::size_t RoutingTable::verified() const {
-  std::size_t count = 0;
-  for (const auto& [index, bucket] : buckets_) {
-    count += static_cast<std::size_t>(std::count_if(
-        bucket.live.begin(), bucket.live.end(), [](const Entry& entry) { return entry.verified; }));
-  }
+    return all;  // else all further buckets are farther
+  });
   return count;
 }
 
 double RoutingTable::estimated_peers() const {
   const double known = static_cast<double>(size()) + 1;
-  if (size() <= config_.k) return known;
+  if (small()) return known;
   // The i-th closest of N uniform ids lies at i/N of the key space: least squares over the k
   // closest.
-  const std::vector<Entry> near = closest(self_, config_.k);
-  double numerator = 0, denominator = 0;
-  for (std::size_t i = 0; i < near.size(); ++i) {
-    const Key d = distance(self_, key_of(near[i].contact.peer));
+  double numerator = 0, denominator = 0, rank = 0;
+  for (const Entry* entry : closest(self_, config_.k)) {
+    const Key d = distance(self_, key_of(entry->contact.peer));
     double fraction = 0;
     for (std::size_t byte = 8; byte-- > 0;) fraction = (fraction + d.bytes[byte]) / 256;
-    const double rank = static_cast<double>(i) + 1;
+    rank += 1;
     numerator += rank * rank;
     denominator += rank * fraction;
   }
   return denominator > 0 ? std::max(known, numerator / denominator) : known;
+}
+
+std::size_t RoutingTable::memory_bytes() const {
+  std::size_t bytes = sizeof(*this) + buckets_.capacity() * sizeof(Bucket);
+  for (const Bucket& bucket : buckets_) {
+    bytes += bucket.live.capacity() * sizeof(Entry);
+    bytes += bucket.replacements.capacity() * sizeof(Contact);
+  }
+  return bytes;
 }
 
 }  // namespace shoal::dht

@@ -6,10 +6,13 @@
 #include <chrono>
 #include <vector>
 
+#include "kernels/check.h"
 #include "kernels/cpu_executor.h"
 
 namespace shoal::kernels {
 namespace {
+
+constexpr std::int64_t kGrain = 64 * 1024;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -17,20 +20,23 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-double measure_read_bandwidth(Executor& executor, std::int64_t bytes, int repeats) {
-  constexpr std::int64_t kGrain = 64 * 1024;
+double time_read(Executor& executor, std::span<const float> data) {
   const CpuKernels& kernels = as_cpu(executor).kernels();
-  const std::vector<float> buffer(static_cast<std::size_t>(bytes / kGrain * kGrain / 4), 1.0f);
-  const auto size = static_cast<std::int64_t>(buffer.size()) * 4;
+  const auto size = static_cast<std::int64_t>(data.size_bytes());
+  CHECK(size % kGrain == 0) << size << " bytes";
   std::atomic<float> sink{0};  // keeps the reads
+  const auto start = std::chrono::steady_clock::now();
+  executor.parallel_for(size, kGrain, [&](std::int64_t begin, std::int64_t end) {
+    sink.store(kernels.read(data.data() + begin / 4, end - begin), std::memory_order_relaxed);
+  });
+  return seconds_since(start);
+}
+
+double measure_read_bandwidth(Executor& executor, std::int64_t bytes, int repeats) {
+  const std::vector<float> buffer(static_cast<std::size_t>(bytes / kGrain * kGrain / 4), 1.0f);
+  const auto size = static_cast<double>(buffer.size()) * 4;
   double best = 0;
-  for (int i = 0; i < repeats; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    executor.parallel_for(size, kGrain, [&](std::int64_t begin, std::int64_t end) {
-      sink.store(kernels.read(buffer.data() + begin / 4, end - begin), std::memory_order_relaxed);
-    });
-    best = std::max(best, static_cast<double>(size) / seconds_since(start));
-  }
+  for (int i = 0; i < repeats; ++i) best = std::max(best, size / time_read(executor, buffer));
   return best;
 }
 

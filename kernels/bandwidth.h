@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "kernels/executor.h"
 
@@ -12,6 +13,9 @@ namespace shoal::kernels {
 // Bytes per second of the best of `repeats` passes in which all threads read a buffer of `bytes`
 // once.
 double measure_read_bandwidth(Executor& executor, std::int64_t bytes, int repeats);
+
+// Seconds of one such pass over `data`, whose size must be a multiple of 64 KiB.
+double time_read(Executor& executor, std::span<const float> data);
 
 // f32 fused multiply-adds from registers, two operations each, on all threads: FLOP per second,
 // best of `repeats`.

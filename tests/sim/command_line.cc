@@ -11,39 +11,57 @@ namespace {
 constexpr int kUsageError = 2;
 constexpr std::size_t kMaxPeers = 1'000'000;
 
-void add_common(CLI::App& app, CommandLine& line, PopulationOptions& population) {
-  app.add_option("--seed", population.seed, "Of everything random in the run")
-      ->capture_default_str();
-  app.add_option("--loss", population.loss, "Share of datagrams that are lost")
+void add_common(CLI::App& app, CommandLine& line, std::uint64_t& seed, double& loss) {
+  app.add_option("--seed", seed, "Of everything random in the run")->capture_default_str();
+  app.add_option("--loss", loss, "Share of datagrams that are lost")
       ->check(CLI::Range(0.0, 0.9))
       ->capture_default_str();
   app.add_flag("--json", line.json, "One JSON object instead of the table");
 }
 
-void add_peers(CLI::App& app, PopulationOptions& population) {
-  app.add_option("--peers", population.peers, "Peers of the swarm")
-      ->check(CLI::Range(std::size_t{2}, kMaxPeers))
-      ->capture_default_str();
+CLI::Option* add_share(CLI::App& app, const std::string& name, double& value, const char* text) {
+  return app.add_option(name, value, text)->check(CLI::Range(0.0, 0.99))->capture_default_str();
+}
+
+void add_count(CLI::App& app, const std::string& name, std::size_t& value, const char* text,
+               std::size_t most) {
+  app.add_option(name, value, text)->check(CLI::Range(std::size_t{1}, most))->capture_default_str();
+}
+
+// What scenarios of large swarms share.
+void add_population(CLI::App& app, CommandLine& line, PopulationOptions& population) {
+  add_count(app, "--peers", population.peers, "Peers of the swarm", kMaxPeers);
+  add_common(app, line, population.seed, population.loss);
 }
 
 void add_lookup(CLI::App& app, CommandLine& line) {
   CLI::App& command = *app.add_subcommand("lookup", "Lookups after a share of the peers vanished");
   LookupOptions& options = line.lookup;
-  add_peers(command, options.population);
-  add_common(command, line, options.population);
-  command.add_option("--dead", options.dead, "Share of peers that vanish before the lookups")
-      ->check(CLI::Range(0.0, 0.99))
+  add_population(command, line, options.population);
+  add_share(command, "--dead", options.dead, "Share of peers that vanish before the lookups");
+  add_share(command, "--hostile", options.population.hostile, "Share of peers that collude");
+  add_count(command, "--lookups", options.lookups, "How many", 10'000'000);
+  add_count(command, "--records", options.records, "Published before, one per peer", kMaxPeers);
+}
+
+void add_publish(CLI::App& app, CommandLine& line) {
+  CLI::App& command = *app.add_subcommand("publish", "Random peers publish their records");
+  PublishOptions& options = line.publish;
+  add_population(command, line, options.population);
+  add_share(command, "--dead", options.dead, "Share of peers that vanish before");
+  add_share(command, "--hostile", options.population.hostile, "Share of peers that collude");
+  add_count(command, "--publishes", options.publishes, "How many", kMaxPeers);
+}
+
+void add_small(CLI::App& app, CommandLine& line) {
+  CLI::App& command = *app.add_subcommand("small", "Swarms of few peers that die and return");
+  SmallOptions& options = line.small;
+  command.add_option("--peers", options.sizes, "Sizes")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{20}))
       ->capture_default_str();
-  command.add_option("--hostile", options.population.hostile, "Share of peers that collude")
-      ->check(CLI::Range(0.0, 0.9))
-      ->capture_default_str();
-  command.add_flag("--secure", options.secure, "Lookups over disjoint paths");
-  command.add_option("--lookups", options.lookups, "How many")
-      ->check(CLI::Range(std::size_t{1}, std::size_t{10'000'000}))
-      ->capture_default_str();
-  command.add_option("--records", options.records, "Records published before, one per peer")
-      ->check(CLI::Range(std::size_t{1}, kMaxPeers))
-      ->capture_default_str();
+  add_count(command, "--runs", options.runs, "Of each size, with one seed after the other",
+            100'000);
+  add_common(command, line, options.seed, options.loss);
 }
 
 }  // namespace
@@ -54,6 +72,8 @@ int parse_command_line(int argc, char** argv, CommandLine& line) {
       "shoal-sim");
   app.require_subcommand(1);
   add_lookup(app, line);
+  add_publish(app, line);
+  add_small(app, line);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "tests/sim/scenario_lookup.h"
+#include "tests/sim/scenarios.h"
 
 namespace shoal::sim {
 
@@ -12,6 +12,8 @@ struct CommandLine {
   std::string command;
   bool json = false;
   LookupOptions lookup;
+  PublishOptions publish;
+  SmallOptions small;
 };
 
 // 0 and a filled `line`, or the exit status after it has told on stdout or stderr.

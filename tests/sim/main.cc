@@ -6,12 +6,24 @@
 
 #include "tests/sim/command_line.h"
 
+namespace shoal::sim {
+namespace {
+
+Report run(const CommandLine& line) {
+  if (line.command == "lookup") return run_lookup(line.lookup);
+  if (line.command == "publish") return run_publish(line.publish);
+  return run_small(line.small);
+}
+
+}  // namespace
+}  // namespace shoal::sim
+
 int main(int argc, char** argv) {
   using namespace shoal::sim;
   CommandLine line;
   if (const int status = parse_command_line(argc, argv, line); status != 0)
     return std::max(status, 0);
-  const Report report = run_lookup(line.lookup);
+  const Report report = run(line);
   fmt::print("{}", line.json ? report.json() + "\n" : report.table());
   return 0;
 }

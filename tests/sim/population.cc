@@ -46,6 +46,12 @@ PeerIndex Population::random_live() {
   }
 }
 
+void Population::kill(double share) {
+  for (const PeerIndex peer : honest_) {
+    if (swarm_.random().chance(share)) swarm_.crash(peer);
+  }
+}
+
 void Population::report(Report& report) const {
   report.add("peers", static_cast<std::uint64_t>(swarm_.size()));
   report.add("bytes_per_peer", bytes_per_peer_);
@@ -71,6 +77,12 @@ dht::Record record_of(PeerIndex owner) {
 
 dht::Key key_of_record(PeerIndex owner) {
   return dht::model_key({}, record_of(owner).model_digest);
+}
+
+void report_settings(Report& report, const PopulationOptions& options) {
+  report.add("seed", options.seed);
+  report.add("loss", options.loss);
+  report.add("hostile", options.hostile);
 }
 
 void report_cost(Report& report, const Swarm& swarm, std::uint64_t events, double wall_s) {

@@ -32,6 +32,7 @@ class Population {
   // Different honest peers, at random.
   std::vector<PeerIndex> draw_honest(std::size_t count);
   PeerIndex random_live();  // honest
+  void kill(double share);  // of the honest ones, at once
   void report(Report& report) const;
 
  private:
@@ -46,6 +47,7 @@ class Population {
 dht::Record record_of(PeerIndex owner);
 dht::Key key_of_record(PeerIndex owner);
 
+void report_settings(Report& report, const PopulationOptions& options);
 // Ends a report: what the run cost, and the hash that the same seed gives again.
 void report_cost(Report& report, const Swarm& swarm, std::uint64_t events, double wall_s);
 

@@ -43,6 +43,9 @@ void Report::add(std::string name, const Samples& samples) {
                        {"mean", samples.mean()},
                        {"max", samples.max()}}});
 }
+void Report::add(std::string name, Figures figures) {
+  entries_.push_back({std::move(name), std::move(figures)});
+}
 void Report::add(const Report& other) {
   entries_.insert(entries_.end(), other.entries_.begin(), other.entries_.end());
 }
@@ -57,7 +60,7 @@ std::string Report::table() const {
   };
   std::string text;
   for (const Entry& entry : entries_) {
-    text += fmt::format("{:<28}", entry.name);
+    text += fmt::format("{:<28} ", entry.name);
     for (const auto& [name, value] : entry.values) {
       text += name.empty() ? shown(value) : fmt::format("{} {:<10} ", name, shown(value));
     }

@@ -31,11 +31,15 @@ class Samples {
 
 class Report {
  public:
+  using Value = std::variant<double, std::uint64_t, std::string>;
+  using Figures = std::vector<std::pair<std::string, Value>>;
+
   void add(std::string name, double value);
   void add(std::string name, std::uint64_t value);
   void add(std::string name, std::string value);
   // One entry with p50, p99, mean and max.
   void add(std::string name, const Samples& samples);
+  void add(std::string name, Figures figures);
   void add(const Report& other);  // its entries behind ours
 
   std::string table() const;
@@ -44,10 +48,9 @@ class Report {
   double number(std::string_view name) const;
 
  private:
-  using Value = std::variant<double, std::uint64_t, std::string>;
   struct Entry {
     std::string name;
-    std::vector<std::pair<std::string, Value>> values;  // one without a name, or several with
+    Figures values;  // one without a name, or several with
   };
   std::vector<Entry> entries_;
 };

@@ -92,6 +92,7 @@ class Swarm {
   const dht::Identity& identity(PeerIndex peer) const { return peers_[peer].identity; }
   const proto::Endpoint& endpoint(PeerIndex peer) const { return peers_[peer].endpoint; }
   dht::Contact contact(PeerIndex peer) const;
+  PeerIndex find_peer(const proto::Endpoint& endpoint) const { return book_.find(endpoint); }
   dht::TimePoint local_time(PeerIndex peer) const { return peers_[peer].clock.local(now_); }
   const LocalClock& clock(PeerIndex peer) const { return peers_[peer].clock; }
   std::uint32_t life(PeerIndex peer) const { return peers_[peer].generation; }

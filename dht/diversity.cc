@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dht/diversity.h"
+
+#include <algorithm>
+
+namespace shoal::dht {
+namespace {
+
+// Family and length come first, so that no IPv4 network equals an IPv6 one.
+std::uint64_t network(const proto::Endpoint& endpoint, std::size_t v4_bytes, std::size_t v6_bytes) {
+  const bool v4 = endpoint.is_v4();
+  const std::size_t begin = v4 ? 12 : 0, size = v4 ? v4_bytes : v6_bytes;
+  std::uint64_t result = v4 ? 4 : 6;
+  for (std::size_t i = 0; i < size; ++i) result = result << 8 | endpoint.address[begin + i];
+  return result;
+}
+
+bool is_shared(const proto::Endpoint& endpoint) {
+  return endpoint.is_v4() && endpoint.address[12] == 100 && (endpoint.address[13] & 0xc0) == 64;
+}
+
+// How far an address can be reached from.
+int reach(const proto::Endpoint& endpoint) {
+  if (endpoint.is_loopback()) return 0;
+  return is_exempt(endpoint) ? 1 : 2;
+}
+
+}  // namespace
+
+bool is_exempt(const proto::Endpoint& endpoint) {
+  return endpoint.is_private() || is_shared(endpoint);
+}
+
+std::uint64_t narrow_network(const proto::Endpoint& endpoint) { return network(endpoint, 3, 6); }
+
+std::uint64_t wide_network(const proto::Endpoint& endpoint) { return network(endpoint, 2, 4); }
+
+bool may_tell(const proto::Endpoint& teller, const proto::Endpoint& told) {
+  return reach(told) >= reach(teller);
+}
+
+bool NearLimit::admit(const proto::Endpoint& endpoint) {
+  if (!config_.enabled || is_exempt(endpoint)) return true;
+  const std::uint64_t narrow = narrow_network(endpoint), wide = wide_network(endpoint);
+  const auto count = [](const std::vector<std::uint64_t>& all, std::uint64_t one) {
+    return static_cast<std::size_t>(std::count(all.begin(), all.end(), one));
+  };
+  if (count(narrow_, narrow) >= config_.near_narrow || count(wide_, wide) >= config_.near_wide)
+    return false;
+  narrow_.push_back(narrow);
+  wide_.push_back(wide);
+  return true;
+}
+
+}  // namespace shoal::dht

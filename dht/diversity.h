@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// How many contacts of one network may stand together: in a bucket, in the table, and near a key.
+// One owner of few networks then cannot fill a neighbourhood, however many ids it makes. Pure
+// functions and one small value class; nothing here applies to private ranges or in keyed swarms.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "dht/config.h"
+#include "proto/endpoint.h"
+
+namespace shoal::dht {
+
+// Addresses that no stranger can hold in number: loopback, private, link-local and shared (RFC
+// 6598) ranges. No limit counts them.
+bool is_exempt(const proto::Endpoint& endpoint);
+
+// The network of an address as a number, equal for equal networks only: IPv4 /24 or IPv6 /48 ...
+std::uint64_t narrow_network(const proto::Endpoint& endpoint);
+// ... and IPv4 /16 or IPv6 /32.
+std::uint64_t wide_network(const proto::Endpoint& endpoint);
+
+// Whether an address that `teller` told us can be of use: nobody reaches another's private network
+// or loopback, and a stranger must not make us send there.
+bool may_tell(const proto::Endpoint& teller, const proto::Endpoint& told);
+
+// The peers near one key: close candidates of a lookup, or chosen replicas, closest first.
+class NearLimit {
+ public:
+  explicit NearLimit(const DiversityConfig& config) : config_(config) {}
+  // Counts the endpoint in, or says that its networks have their share already.
+  bool admit(const proto::Endpoint& endpoint);
+
+ private:
+  DiversityConfig config_;
+  std::vector<std::uint64_t> narrow_, wide_;  // of everybody admitted; tens at most
+};
+
+}  // namespace shoal::dht

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// What publishes and lookups of a scenario came to, and how to set many of them going. Value
+// classes; one thread.
+#pragma once
+
+#include "tests/sim/population.h"
+
+namespace shoal::sim {
+
+struct PublishAccount {
+  Samples took_ms, replicas, messages;
+  std::size_t unfinished = 0;
+  void add(const Swarm& swarm, dht::TimePoint begin, const dht::Event& event);
+  void report(Report& report) const;
+};
+
+class LookupAccount {
+ public:
+  enum class Outcome { kNewest, kOld, kMissing };
+  // `begin` and `sent`: when it began, and what the asker had sent by then.
+  Outcome add(const Swarm& swarm, PeerIndex asker, PeerIndex owner, dht::TimePoint begin,
+              std::uint64_t sent, const dht::Event& event);
+  void add_unfinished() { ++unfinished_; }
+
+  std::size_t lookups() const { return newest_ + old_ + missing_ + unfinished_; }
+  double success() const;
+  void report(Report& report) const;
+  const Samples& first_record_ms() const { return first_; }
+  const Samples& three_replicas_ms() const { return three_; }
+  const Samples& took_ms() const { return took_; }
+  const Samples& messages() const { return messages_; }
+
+ private:
+  Samples first_, three_, took_, messages_, hops_, answers_;
+  std::size_t newest_ = 0, old_ = 0, missing_ = 0, unfinished_ = 0;
+};
+
+// Every owner publishes its record under its one key, all begun within `spread`; runs until all
+// have ended or a minute more has passed.
+PublishAccount publish_all(Population& population, const std::vector<PeerIndex>& owners,
+                           dht::Duration spread);
+// Random live honest peers look for random owners' records, likewise.
+LookupAccount look_up(Population& population, const std::vector<PeerIndex>& owners,
+                      std::size_t lookups, dht::Duration spread);
+
+}  // namespace shoal::sim

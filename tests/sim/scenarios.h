@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// What shoal-sim runs. Each scenario is a function of its options, the seed among them.
+#pragma once
+
+#include "tests/sim/population.h"
+
+namespace shoal::sim {
+
+// Lookups after a share of the swarm vanished: records are published through the protocol on the
+// whole swarm, some peers vanish at once (tables keep them; holders and owners may be among them),
+// then random live peers look for random records. Success: the newest record was returned.
+struct LookupOptions {
+  PopulationOptions population;
+  double dead = 0;
+  std::size_t lookups = 2000;
+  std::size_t records = 1000;  // at most one per peer
+};
+Report run_lookup(const LookupOptions& options);
+
+// Publishing by random peers, after a share of the swarm vanished.
+struct PublishOptions {
+  PopulationOptions population;
+  double dead = 0;
+  std::size_t publishes = 1000;  // at most one per peer
+};
+Report run_publish(const PublishOptions& options);
+
+// Swarms of few peers: who knows whom, who finds what, when peers and the bootstrap die and return.
+struct SmallOptions {
+  std::vector<std::size_t> sizes = {1, 2, 3, 5, 20};
+  std::size_t runs = 20;  // per size, each with the next seed
+  double loss = 0.02;
+  std::uint64_t seed = 1;
+};
+Report run_small(const SmallOptions& options);
+
+}  // namespace shoal::sim

@@ -140,43 +140,40 @@ void Kademlia::handle_timeout(TimePoint now) {
 }
 
 void Kademlia::on_due(const Requests::Due& due, TimePoint now) {
+  using Stage = Requests::Due::Stage;
   const Requests::Request& request = due.request;
   const proto::PeerId& peer = request.to.peer;
-  const auto resend = [&] {
+  const bool failed = due.stage == Stage::kFailed;
+  // Whoever can be asked again is, as soon as its answer is late (`early`) or overdue.
+  const auto resend = [&](bool early) {
+    if (due.stage != (early ? Stage::kLate : Stage::kOverdue) || request.resends == 0) return false;
     requests_.resend(request.id, now);
     dispatch(request, now);
+    return true;
   };
-  if (due.failed) {
-    table_.failed(peer, now);
-  } else {
-    table_.overdue(peer);
-  }
+  if (failed && !request.purpose.repeat) table_.failed(peer, now);
+  if (due.stage == Stage::kOverdue) table_.overdue(peer);
   const auto operation = operations_.find(request.purpose.operation);
   switch (request.purpose.kind) {
     case Purpose::Kind::kLookup:
       if (operation == operations_.end()) return;
-      if (due.failed) {
-        operation->second.lookup->on_failure(peer);
-      } else if (!operation->second.lookup->on_slow(peer)) {
-        return resend();
-      }
+      if (due.stage == Stage::kLate) operation->second.lookup->on_slow(peer);
+      if (failed) operation->second.lookup->on_failure(peer);
       return advance(request.purpose.operation, now);
     case Purpose::Kind::kPage:
-      if (!due.failed && request.resends > 0) return resend();
-      if (operation == operations_.end()) return;
+      if (resend(true) || due.stage == Stage::kLate || operation == operations_.end()) return;
       operation->second.open_pages.erase(peer);
       return advance(request.purpose.operation, now);
     case Purpose::Kind::kStore:
-      if (!due.failed && request.resends > 0) return resend();
+      if (resend(true) || due.stage == Stage::kLate) return;
       return on_stored(request.purpose.operation, peer, false, now);
     case Purpose::Kind::kHandover:
-      if (!due.failed && request.resends > 0) return resend();
-      if (due.failed) --handovers_in_flight_;
+      if (!resend(false) && failed) --handovers_in_flight_;
       return;
     case Purpose::Kind::kPing:
     case Purpose::Kind::kIntroduction:
     case Purpose::Kind::kBootstrap:
-      if (!due.failed && request.resends > 0) resend();
+      resend(false);
       return;
   }
 }

@@ -21,11 +21,10 @@ Kademlia::Operation& Kademlia::start(Operation::Kind kind, const Key& target, bo
   operation.id = id;
   operation.kind = kind;
   operation.want_records = kind == Operation::Kind::kFind;
-  LookupConfig config = config_.lookup;
-  config.exhaustive = exhaustive;
-  // A record goes to the closest peers, so those must have been heard, not just three of them.
-  if (kind == Operation::Kind::kPublish) config.beta = std::max(config.beta, config_.replicas);
-  operation.lookup.emplace(target, self_.peer_id(), config);
+  LookupPlan plan;
+  if (kind == Operation::Kind::kFind) plan.goal = LookupPlan::Goal::kRecords;
+  if (exhaustive || kind == Operation::Kind::kPublish) plan.goal = LookupPlan::Goal::kEverybody;
+  operation.lookup.emplace(target, self_.peer_id(), config_.lookup, plan);
   if (waiting_.size() < config_.max_waiting) {
     waiting_.push_back(id);  // settle() starts it, in order
   } else {
@@ -66,8 +65,9 @@ void Kademlia::advance(OperationId id, TimePoint now) {
   if (it == operations_.end()) return;
   Operation& operation = it->second;
   while (const auto contact = operation.lookup->next()) {
+    const bool repeat = operation.lookup->repeats(contact->peer);
     if (!request(*contact, find_message(operation.lookup->target(), operation.want_records, 0),
-                 {Purpose::Kind::kLookup, id}, 0, now)) {
+                 {Purpose::Kind::kLookup, id, 0, repeat}, 0, now)) {
       operation.lookup->on_failure(contact->peer);
     }
   }
@@ -93,7 +93,7 @@ void Kademlia::on_answer(const Contact& from, const wire::DhtMessage& message, T
       const auto operation = operations_.find(id);
       if (operation == operations_.end()) return;
       if (message.has_found()) {
-        operation->second.lookup->on_answer(from.peer);
+        operation->second.lookup->on_answer(from, message.found().records_size() > 0);
         ++operation->second.answers;
         on_found(from, operation->second, message.found(), 0, now);
       } else {
@@ -128,7 +128,7 @@ void Kademlia::on_found(const Contact& from, Operation& operation, const wire::F
     if (!key || !endpoint) continue;
     const Contact contact{peer_id_of(*key), *endpoint, *key};
     const RoutingTable::Entry* known = table_.find(contact.peer);
-    operation.lookup->add(contact, known != nullptr && known->suspect);
+    operation.lookup->add(contact, from.peer, known != nullptr && known->suspect);
   }
   if (!operation.want_records) return;
   for (const wire::StoredRecord& stored : found.records()) merge(operation, stored);

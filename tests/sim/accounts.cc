@@ -25,25 +25,29 @@ void PublishAccount::report(Report& report) const {
   report.add("publishes_never_ended", static_cast<std::uint64_t>(unfinished));
 }
 
-LookupAccount::Outcome LookupAccount::add(const Swarm& swarm, PeerIndex asker, PeerIndex owner,
-                                          dht::TimePoint begin, std::uint64_t sent,
+LookupAccount::Question LookupAccount::ask(const Swarm& swarm, PeerIndex asker, PeerIndex owner,
+                                           std::uint64_t expected) {
+  return {asker, owner, expected, swarm.now(), swarm.sent(asker)};
+}
+
+LookupAccount::Outcome LookupAccount::add(const Swarm& swarm, const Question& question,
                                           const dht::Event& event) {
+  const auto& key = swarm.identity(question.owner).public_key();
   const auto record =
-      std::find_if(event.records.begin(), event.records.end(), [&](const dht::Record& candidate) {
-        return candidate.public_key == swarm.identity(owner).public_key();
-      });
+      std::find_if(event.records.begin(), event.records.end(),
+                   [&](const dht::Record& candidate) { return candidate.public_key == key; });
   const bool found = record != event.records.end();
   if (event.first_record) first_.add_ms(*event.first_record);
   if (event.three_replicas) three_.add_ms(*event.three_replicas);
   if (found) hops_.add(event.hops);
   // The core tells them; where it does not, what can be seen from outside.
-  took_.add_ms(event.took == dht::Duration{} ? swarm.now() - begin : event.took);
-  messages_.add(
-      static_cast<double>(event.requests == 0 ? swarm.sent(asker) - sent : event.requests));
+  took_.add_ms(event.took == dht::Duration{} ? swarm.now() - question.begin : event.took);
+  messages_.add(static_cast<double>(event.requests == 0 ? swarm.sent(question.asker) - question.sent
+                                                        : event.requests));
   answers_.add(static_cast<double>(event.answered));
-  const Outcome outcome = !found                                      ? Outcome::kMissing
-                          : record->sequence == swarm.sequence(owner) ? Outcome::kNewest
-                                                                      : Outcome::kOld;
+  const Outcome outcome = !found                                  ? Outcome::kMissing
+                          : record->sequence >= question.expected ? Outcome::kNewest
+                                                                  : Outcome::kOld;
   (outcome == Outcome::kNewest ? newest_ : outcome == Outcome::kOld ? old_ : missing_) += 1;
   return outcome;
 }
@@ -101,12 +105,14 @@ LookupAccount look_up(Population& population, const std::vector<PeerIndex>& owne
     const PeerIndex owner = owners[swarm.random().below(owners.size())];
     swarm.after(spread * static_cast<std::int64_t>(i) / static_cast<std::int64_t>(lookups),
                 [&swarm, account, open, asker, owner] {
-                  swarm.find(asker, key_of_record(owner),
-                             [&swarm, account, open, asker, owner, begin = swarm.now(),
-                              sent = swarm.sent(asker)](const dht::Event& event) {
-                               account->add(swarm, asker, owner, begin, sent, event);
-                               --*open;
-                             });
+                  swarm.find(
+                      asker, key_of_record(owner),
+                      [&swarm, account, open,
+                       question = LookupAccount::ask(swarm, asker, owner, swarm.sequence(owner))](
+                          const dht::Event& event) {
+                        account->add(swarm, question, event);
+                        --*open;
+                      });
                 });
   }
   const auto limit = swarm.now() + spread + kLimit;

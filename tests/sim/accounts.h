@@ -17,9 +17,15 @@ struct PublishAccount {
 class LookupAccount {
  public:
   enum class Outcome { kNewest, kOld, kMissing };
-  // `begin` and `sent`: when it began, and what the asker had sent by then.
-  Outcome add(const Swarm& swarm, PeerIndex asker, PeerIndex owner, dht::TimePoint begin,
-              std::uint64_t sent, const dht::Event& event);
+  // As it stood when the lookup began.
+  struct Question {
+    PeerIndex asker, owner;
+    std::uint64_t expected;  // the newest sequence number of the owner's that was published
+    dht::TimePoint begin;
+    std::uint64_t sent;  // by the asker
+  };
+  static Question ask(const Swarm& swarm, PeerIndex asker, PeerIndex owner, std::uint64_t expected);
+  Outcome add(const Swarm& swarm, const Question& question, const dht::Event& event);
   void add_unfinished() { ++unfinished_; }
 
   std::size_t lookups() const { return newest_ + old_ + missing_ + unfinished_; }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/sim/addresses.h"
 
-#include <cmath>
+#include <algorithm>
+#include <bit>
 
 #include "kernels/check.h"
 
@@ -113,7 +114,10 @@ PeerIndex AddressBook::find(const proto::Endpoint& endpoint) const {
 
 void AddressBook::grow() {
   std::vector<Slot> old = std::move(slots_);
-  slots_.assign(old.size() * 2, Slot{});
+  // Peers that move leave slots without a peer: those are not carried over.
+  const auto live = static_cast<std::size_t>(
+      std::count_if(old.begin(), old.end(), [](const Slot& slot) { return slot.peer != kNobody; }));
+  slots_.assign(std::bit_ceil(4 * live + 64), Slot{});
   used_ = 0;
   for (const Slot& slot : old) {
     if (slot.peer == kNobody) continue;

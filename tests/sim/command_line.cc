@@ -64,6 +64,23 @@ void add_small(CLI::App& app, CommandLine& line) {
   add_common(command, line, options.seed, options.loss);
 }
 
+void add_churn(CLI::App& app, CommandLine& line) {
+  CLI::App& command = *app.add_subcommand("churn", "Peers come and go, records are republished");
+  ChurnOptions& options = line.churn;
+  add_population(command, line, options.population);
+  command.add_option("--lifetime", options.lifetime_min, "Mean of exponential lifetimes, minutes")
+      ->check(CLI::Range(0.1, 1e6))
+      ->capture_default_str();
+  command.add_option("--hours", options.hours, "Simulated")
+      ->check(CLI::Range(0.01, 1e4))
+      ->capture_default_str();
+  add_count(command, "--records", options.records, "Owners, who come and go, too", kMaxPeers);
+  command.add_option("--probe", options.probe_s, "Seconds between lookups for one record")
+      ->check(CLI::Range(1.0, 1e4))
+      ->capture_default_str();
+  command.add_flag("--progress", options.progress, "A line on stderr for each simulated hour");
+}
+
 }  // namespace
 
 int parse_command_line(int argc, char** argv, CommandLine& line) {
@@ -74,6 +91,7 @@ int parse_command_line(int argc, char** argv, CommandLine& line) {
   add_lookup(app, line);
   add_publish(app, line);
   add_small(app, line);
+  add_churn(app, line);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -14,6 +14,7 @@ struct CommandLine {
   LookupOptions lookup;
   PublishOptions publish;
   SmallOptions small;
+  ChurnOptions churn;
 };
 
 // 0 and a filled `line`, or the exit status after it has told on stdout or stderr.

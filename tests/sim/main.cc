@@ -12,6 +12,7 @@ namespace {
 Report run(const CommandLine& line) {
   if (line.command == "lookup") return run_lookup(line.lookup);
   if (line.command == "publish") return run_publish(line.publish);
+  if (line.command == "churn") return run_churn(line.churn);
   return run_small(line.small);
 }
 

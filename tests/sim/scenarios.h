@@ -34,4 +34,16 @@ struct SmallOptions {
 };
 Report run_small(const SmallOptions& options);
 
+// Peers come and go, as many come as go; owners publish each minute while they live. Every live
+// record is looked for again and again by random peers.
+struct ChurnOptions {
+  PopulationOptions population;
+  double lifetime_min = 20;  // exponential, mean
+  double hours = 1;
+  std::size_t records = 100;  // owners live and die as others do; each is followed by another
+  double probe_s = 20;        // between two lookups for one record
+  bool progress = false;      // a line on stderr for each simulated hour
+};
+Report run_churn(const ChurnOptions& options);
+
 }  // namespace shoal::sim

@@ -104,7 +104,13 @@ struct RequestConfig {
 };
 
 struct StoreConfig {
-  std::size_t max_records = 20'000;  // 400 bytes each: 8 MiB
+  std::size_t max_records = 20'000;  // about 1 KiB each with all indexes: 20 MiB
+  std::size_t max_per_model = 2048;  // more nodes than any reader of one index key can use
+  // Of one /24 (IPv6 /48) where networks are limited: 64 nodes of one owner are plenty, and whoever
+  // hands over half a crowded key is still within his share.
+  bool limit_networks = true;  // off in a keyed swarm
+  std::size_t max_per_network = 64;
+  std::size_t max_handed_over = 1024;
   std::size_t max_index_keys =
       65'536;  // block keys of all models together: 200 models of 300 blocks
   std::size_t max_remembered = 20'000;  // subjects whose record expired here

@@ -21,7 +21,10 @@ bool may_be_question(const wire::DhtMessage& message) {
 
 // The members of a keyed swarm were invited: no limit per network.
 KademliaConfig effective(KademliaConfig config) {
-  if (config.swarm_key) config.routing.diversity.enabled = false;
+  if (config.swarm_key) {
+    config.routing.diversity.enabled = false;
+    config.store.limit_networks = false;
+  }
   return config;
 }
 

@@ -87,7 +87,7 @@ void Kademlia::on_bootstrap_answer(OperationId id, const Contact& from, const wi
     if (bootstrap != id) continue;
     Operation& operation = operations_.at(join);
     operation.lookup->add(from);
-    operation.lookup->on_answer(from.peer);
+    operation.lookup->on_answer(from);
     on_found(from, operation, found, 0, now);
     if (std::find(waiting_.begin(), waiting_.end(), join) == waiting_.end()) {
       advance(join, now);

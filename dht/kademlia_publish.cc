@@ -48,7 +48,7 @@ OperationId Kademlia::publish(const wire::SignedRecord& record, std::vector<Key>
   if (const auto decoded = decode_record(record); decoded.ok()) publish->ttl_ms = decoded->ttl_ms;
   publish->keys = std::move(keys);
   publish->peers_of_key.resize(publish->keys.size());
-  store_.put(record, self_.peer_id(), publish->keys, publish->ttl_ms, now);
+  store_.put(record, {self_.peer_id(), {}}, publish->keys, publish->ttl_ms, now);
   if (table_.size() <= config_.routing.k) {
     // Everybody holds everything: one exhaustive lookup serves all keys.
     publish->groups.emplace_back();

@@ -2,102 +2,307 @@
 #include "dht/lookup.h"
 
 #include <algorithm>
+#include <array>
+
+#include "dht/diversity.h"
+#include "kernels/check.h"
 
 namespace shoal::dht {
+namespace {
 
-Lookup::Lookup(const Key& target, const proto::PeerId& self, const LookupConfig& config)
-    : target_(target), self_(self), config_(config) {}
+// Farther than so many others nobody is close to the target: there networks need not be counted.
+constexpr std::size_t kMaxNear = 64;
 
-Lookup::Candidate* Lookup::find(const proto::PeerId& peer) {
-  const auto it = candidates_.find(distance(target_, key_of(peer)));
-  return it == candidates_.end() ? nullptr : &it->second;
+}  // namespace
+
+Lookup::Lookup(const Key& target, const proto::PeerId& self, const LookupConfig& config,
+               const LookupPlan& plan)
+    : target_(target),
+      self_(self),
+      config_(config),
+      plan_(plan),
+      max_requests_(config.max_requests) {
+  CHECK(config_.paths >= 1 && config_.paths <= kMaxPaths) << config_.paths;
 }
 
-std::size_t Lookup::count(State state) const {
+std::size_t Lookup::place_of(const Key& distance) const {
   return static_cast<std::size_t>(
-      std::count_if(candidates_.begin(), candidates_.end(),
-                    [&](const auto& entry) { return entry.second.state == state; }));
+      std::lower_bound(candidates_.begin(), candidates_.end(), distance,
+                       [](const Candidate& c, const Key& key) { return c.distance < key; }) -
+      candidates_.begin());
+}
+
+const Lookup::Candidate* Lookup::find(const proto::PeerId& peer) const {
+  const Key d = distance(target_, key_of(peer));
+  const std::size_t place = place_of(d);
+  return place < candidates_.size() && candidates_[place].distance == d ? &candidates_[place]
+                                                                        : nullptr;
+}
+
+Lookup::Candidate* Lookup::find(const proto::PeerId& peer) {
+  return const_cast<Candidate*>(static_cast<const Lookup*>(this)->find(peer));
 }
 
 void Lookup::add(const Contact& contact, bool suspect) {
-  if (contact.peer == self_) return;
-  const Key d = distance(target_, key_of(contact.peer));
-  if (candidates_.contains(d)) return;
-  if (candidates_.size() >= config_.max_candidates) {
-    // Make room by dropping the farthest that was not asked, if it is farther than the new one.
-    auto victim = candidates_.end();
-    for (auto it = candidates_.begin(); it != candidates_.end(); ++it) {
-      if (it->second.state == State::kNew || it->second.state == State::kFailed) victim = it;
-    }
-    if (victim == candidates_.end() || victim->first < d) return;
-    candidates_.erase(victim);
+  if (insert(contact, next_path_, 1, suspect) && plan_.secure) {
+    if (++next_path_ == config_.paths) next_path_ = first_path_;
   }
-  candidates_[d] = Candidate{contact, State::kNew, suspect, false};
+}
+
+void Lookup::add(const Contact& contact, const proto::PeerId& from, bool suspect) {
+  const Candidate* teller = find(from);
+  if (teller == nullptr) return add(contact, suspect);
+  insert(contact, teller->path, std::min(teller->hops + 1, 255), suspect);
+}
+
+bool Lookup::insert(const Contact& contact, std::size_t path, int hops, bool suspect) {
+  if (contact.peer == self_) return false;
+  const Key d = distance(target_, key_of(contact.peer));
+  std::size_t place = place_of(d);
+  if (place < candidates_.size() && candidates_[place].distance == d) {
+    // Whoever told its address first may have lied: where this one is dumb, the other is tried.
+    Candidate& known = candidates_[place];
+    if (known.contact.endpoint != contact.endpoint && known.other.port == 0)
+      known.other = contact.endpoint;
+    return false;
+  }
+  if (candidates_.size() >= config_.max_candidates) {
+    // The farthest that nobody waits for makes room, if it is farther than the new one.
+    std::size_t victim = candidates_.size();
+    while (victim > place && candidates_[victim - 1].state != State::kNew &&
+           candidates_[victim - 1].state != State::kFailed) {
+      --victim;
+    }
+    if (victim == place) return false;
+    candidates_.erase(candidates_.begin() + static_cast<std::ptrdiff_t>(victim - 1));
+  }
+  Candidate candidate;
+  candidate.distance = d;
+  candidate.contact = contact;
+  candidate.path = static_cast<std::uint8_t>(path);
+  candidate.hops = static_cast<std::uint8_t>(hops);
+  candidate.suspect = suspect;
+  candidates_.insert(candidates_.begin() + static_cast<std::ptrdiff_t>(place),
+                     std::move(candidate));
+  ranked_ = false;
+  return true;
+}
+
+// Who failed, or was asked twice in vain. It takes nobody's place, but its answer still counts.
+bool Lookup::gone(const Candidate& candidate) {
+  return candidate.state == State::kFailed || (candidate.state == State::kSlow && candidate.again);
+}
+
+void Lookup::rank() const {
+  if (ranked_) return;
+  ranked_ = true;
+  NearLimit limit(plan_.diversity);
+  const std::size_t width = plan_.radius ? config_.min_neighbours : config_.k;
+  const std::size_t way = way_width();
+  std::size_t close = 0, crowded = 0;
+  std::array<std::size_t, kMaxPaths> on_path{};
+  for (Candidate& c : candidates_) {
+    c.neighbour = c.on_way = false;
+    if (gone(c)) continue;
+    if (close < kMaxNear && !limit.admit(c.contact.endpoint)) {
+      ++crowded;
+      continue;
+    }
+    const bool inside = plan_.radius && c.distance <= *plan_.radius && close < 2 * config_.k;
+    c.neighbour = close < width || inside;
+    ++close;
+    if (c.state != State::kSlow) c.on_way = on_path[c.path]++ < way;
+  }
+  // A small swarm in one network: better neighbours that may be one person than none.
+  for (Candidate& c : candidates_) {
+    if (crowded == 0 || close >= config_.min_neighbours) break;
+    if (gone(c) || c.neighbour) continue;
+    c.neighbour = true;
+    c.on_way = c.state != State::kSlow;
+    ++close;
+    --crowded;
+  }
+}
+
+// How many of a path's closest are asked on the way to the target.
+std::size_t Lookup::way_width() const {
+  if (plan_.secure) return config_.path_alpha + 1;
+  if (plan_.goal == LookupPlan::Goal::kEverybody) return config_.alpha;
+  // With replicas at hand only the closest are still asked.
+  if (has_replicas()) return config_.beta;
+  return config_.k;
+}
+
+bool Lookup::has_replicas() const {
+  return plan_.goal == LookupPlan::Goal::kRecords && replicas_ >= config_.replicas;
+}
+
+bool Lookup::may_ask(const Candidate& candidate) const {
+  return candidate.on_way || (candidate.neighbour && !has_replicas());
 }
 
 std::optional<Contact> Lookup::next() {
-  if (finished() || count(State::kWaiting) >= config_.alpha) return std::nullopt;
-  std::size_t rank = 0;
-  for (auto& [d, candidate] : candidates_) {
-    if (candidate.state == State::kFailed || candidate.state == State::kSlow) continue;
-    if (candidate.state == State::kNew) {
-      candidate.state = candidate.suspect ? State::kSlow : State::kWaiting;
-      return candidate.contact;
+  if (asked_ >= max_requests_ || finished()) return std::nullopt;
+  rank();
+  const std::size_t alpha = plan_.secure ? config_.path_alpha : config_.alpha;
+  std::array<std::size_t, kMaxPaths> waiting{}, closer{};
+  std::size_t all_waiting = 0;
+  bool fresh = false;
+  for (const Candidate& c : candidates_) {
+    if (c.state == State::kWaiting) {
+      ++waiting[c.path];
+      ++all_waiting;
     }
-    if (++rank >= config_.k) return std::nullopt;  // the k closest are all asked
+    fresh |= c.state == State::kNew && may_ask(c);
+  }
+  const bool whole_region =
+      plan_.goal == LookupPlan::Goal::kEverybody && plan_.radius && !plan_.secure && answers_ > 0;
+  Candidate* lend = nullptr;
+  for (Candidate& c : candidates_) {
+    if (c.state == State::kWaiting) ++closer[c.path];
+    if (c.state != State::kNew || !may_ask(c)) continue;
+    // Requests to farther peers do not hold this one up, within reason.
+    if (closer[c.path] < alpha && waiting[c.path] < 2 * alpha) return ask(c);
+    // The whole region is asked anyway: at once.
+    if (whole_region && c.neighbour && all_waiting < 2 * config_.k) return ask(c);
+    if (lend == nullptr && c.neighbour) lend = &c;
+  }
+  const std::size_t most = plan_.secure ? alpha * config_.paths : alpha;
+  if (all_waiting >= most) return std::nullopt;
+  if (lend != nullptr && plan_.secure)
+    return ask(*lend);  // of a path that has more than it can ask
+  if (fresh) return std::nullopt;
+  for (Candidate& c : candidates_) {
+    if (c.state != State::kSlow || c.again || !c.neighbour) continue;
+    c.again = true;
+    return ask(c);
   }
   return std::nullopt;
 }
 
-void Lookup::on_answer(const proto::PeerId& peer) {
-  if (Candidate* candidate = find(peer)) candidate->state = State::kAnswered;
+Contact Lookup::ask(Candidate& candidate) {
+  candidate.again |= candidate.suspect;
+  candidate.state = candidate.suspect ? State::kSlow : State::kWaiting;
+  candidate.suspect = false;
+  ++candidate.open;
+  ++asked_;
+  ranked_ = false;
+  return candidate.contact;
 }
 
-bool Lookup::on_slow(const proto::PeerId& peer) {
+void Lookup::on_answer(const Contact& from, bool records) {
+  Candidate* candidate = find(from.peer);
+  if (candidate == nullptr || candidate->state == State::kAnswered) return;
+  candidate->state = State::kAnswered;
+  candidate->contact = from;
+  ++answers_;
+  if (records) ++replicas_;
+  ranked_ = false;
+}
+
+void Lookup::on_slow(const proto::PeerId& peer) {
   Candidate* candidate = find(peer);
-  if (candidate == nullptr || candidate->state != State::kWaiting) return true;
-  if (!candidate->again && count(State::kNew) == 0 && count(State::kAnswered) < wanted()) {
-    candidate->again = true;
-    return false;
-  }
+  if (candidate == nullptr || candidate->state != State::kWaiting) return;
   candidate->state = State::kSlow;
-  return true;
+  try_other(*candidate);
+  ranked_ = false;
 }
 
 void Lookup::on_failure(const proto::PeerId& peer) {
   Candidate* candidate = find(peer);
-  if (candidate != nullptr && candidate->state != State::kAnswered)
-    candidate->state = State::kFailed;
+  if (candidate == nullptr || candidate->state == State::kAnswered) return;
+  if (candidate->open > 0) --candidate->open;
+  if (candidate->open > 0) return;
+  candidate->state = State::kFailed;
+  try_other(*candidate);
+  ranked_ = false;
+}
+
+void Lookup::try_other(Candidate& candidate) {
+  if (candidate.other.port == 0) return;
+  candidate.contact.endpoint = candidate.other;
+  candidate.other = {};
+  candidate.state = State::kNew;
+}
+
+bool Lookup::closest_answered(std::size_t path) const {
+  std::size_t answered = 0;
+  for (const Candidate& c : candidates_) {
+    if (c.path != path || !c.on_way) continue;
+    if (c.state != State::kAnswered) return false;  // someone closer is still open
+    if (++answered >= config_.beta) return true;
+  }
+  return true;
 }
 
 bool Lookup::finished() const {
-  std::size_t answered = 0;
-  bool slow = false;
-  for (const auto& [d, candidate] : candidates_) {
-    switch (candidate.state) {
-      case State::kNew:
-      case State::kWaiting:
-        return false;  // someone closer than the wanted-th answer is still open
-      case State::kAnswered:
-        if (++answered >= wanted()) return true;
-        break;
-      case State::kSlow:
-        slow = true;
-        break;
-      case State::kFailed:
-        break;
-    }
+  rank();
+  const auto any = [&](auto&& holds) {
+    return std::any_of(candidates_.begin(), candidates_.end(), holds);
+  };
+  if (asked_ >= max_requests_)
+    return !any([](const Candidate& c) { return c.state == State::kWaiting; });
+  if (answers_ == 0) {  // with no answer at all, late ones are worth waiting for
+    return !any(
+        [&](const Candidate& c) { return c.open > 0 || (c.state == State::kNew && may_ask(c)); });
   }
-  return answered > 0 || !slow;  // with no answer at all, late ones are worth waiting for
+  for (std::size_t path = 0; path < (plan_.secure ? config_.paths : 1); ++path) {
+    if (!closest_answered(path)) return false;
+  }
+  if (plan_.goal == LookupPlan::Goal::kClosest) return true;
+  if (has_replicas()) return true;
+  return !any([](const Candidate& c) { return c.neighbour && c.state != State::kAnswered; });
 }
 
-bool Lookup::exhausted() const { return count(State::kNew) == 0 && count(State::kWaiting) == 0; }
+bool Lookup::exhausted() const {
+  rank();
+  return std::none_of(candidates_.begin(), candidates_.end(), [&](const Candidate& c) {
+    return c.state == State::kWaiting || (c.state == State::kNew && may_ask(c));
+  });
+}
+
+void Lookup::widen() {
+  plan_.goal = LookupPlan::Goal::kEverybody;
+  ranked_ = false;
+}
+
+void Lookup::secure() {
+  widen();
+  if (plan_.secure) return;
+  plan_.secure = true;
+  max_requests_ += config_.max_requests;
+  first_path_ = next_path_ = config_.paths > 1 ? 1 : 0;
+}
+
+int Lookup::hops(const proto::PeerId& peer) const {
+  const Candidate* candidate = find(peer);
+  return candidate == nullptr ? 0 : candidate->hops;
+}
+
+bool Lookup::repeats(const proto::PeerId& peer) const {
+  const Candidate* candidate = find(peer);
+  return candidate != nullptr && candidate->open > 1;
+}
+
+bool Lookup::is_neighbour(const proto::PeerId& peer) const {
+  rank();
+  const Candidate* candidate = find(peer);
+  return candidate != nullptr && candidate->neighbour;
+}
+
+std::size_t Lookup::within(const Key& distance) const {
+  const std::size_t place = place_of(distance);
+  return place + (place < candidates_.size() && candidates_[place].distance == distance);
+}
 
 std::vector<Contact> Lookup::answered(std::size_t count) const {
+  rank();
   std::vector<Contact> result;
-  for (const auto& [d, candidate] : candidates_) {
-    if (result.size() >= count) break;
-    if (candidate.state == State::kAnswered) result.push_back(candidate.contact);
+  for (const bool neighbours : {true, false}) {
+    for (const Candidate& c : candidates_) {
+      if (result.size() >= count) return result;
+      if (c.state == State::kAnswered && c.neighbour == neighbours) result.push_back(c.contact);
+    }
   }
   return result;
 }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // One iterative lookup as a pure value: whom to ask next, what became of it, when to stop. It knows
-// no time: the caller says when an answer is overdue (on_slow: stop waiting, ask one more) or given
-// up (on_failure). After rust-libp2p's closest.rs; departs in the stop rule (the beta closest
-// answered) and in suspects.
+// no time: the caller says when an answer is overdue (on_slow: stop waiting for it, ask one more)
+// or given up (on_failure). After rust-libp2p's closest.rs and, for disjoint paths, S/Kademlia;
+// departs in the stop rules, in suspects, and in that a far request never holds up a closer one.
 #pragma once
 
-#include <map>
 #include <optional>
 #include <vector>
 
@@ -15,43 +14,102 @@
 
 namespace shoal::dht {
 
+// What a lookup is for: when it has asked enough.
+struct LookupPlan {
+  enum class Goal {
+    kClosest,    // the closest peers: the beta closest answered
+    kRecords,    // that, and enough replicas spoke, or the whole neighbourhood answered
+    kEverybody,  // the whole neighbourhood answered: to join, to publish, to read with care
+  };
+  Goal goal = Goal::kClosest;
+  // Disjoint paths: each candidate belongs to one, each path finds its own way to the target, so
+  // that liars on one cannot lead the others astray.
+  bool secure = false;
+  // Everybody within this distance of the target belongs to the neighbourhood, with or without the
+  // k closest.
+  std::optional<Key> radius = std::nullopt;
+  DiversityConfig diversity{};  // few of one network count as close
+};
+
 class Lookup {
  public:
-  Lookup(const Key& target, const proto::PeerId& self, const LookupConfig& config);
+  static constexpr std::size_t kMaxPaths = 8;
 
-  // A suspect is asked like others but never waited for.
+  Lookup(const Key& target, const proto::PeerId& self, const LookupConfig& config,
+         const LookupPlan& plan);
+
+  // Known from before. A suspect is asked like others but never waited for.
   void add(const Contact& contact, bool suspect = false);
-  std::optional<Contact> next();  // ask this one now; nullopt: nobody, for now
-  void on_answer(const proto::PeerId& peer);
-  // False: nobody else is left to ask and too few answered, so ask this one again; it still counts
-  // as waited for.
-  bool on_slow(const proto::PeerId& peer);
+  // Told by `from`, who answered.
+  void add(const Contact& contact, const proto::PeerId& from, bool suspect = false);
+
+  // Ask this one now, perhaps again; nullopt: nobody, for now.
+  std::optional<Contact> next();
+  void on_answer(const Contact& from, bool records = false);
+  void on_slow(const proto::PeerId& peer);
   void on_failure(const proto::PeerId& peer);
   bool finished() const;
   bool exhausted() const;  // nobody left to ask, and everybody who was is overdue or gave up: only
                            // late answers remain
 
+  // The answers were too few or disagree: go on with the whole neighbourhood.
+  void widen();
+  // Go on over disjoint paths: what was known so far is the first path, what is added from now on
+  // begins the others.
+  void secure();
+
   const Key& target() const { return target_; }
+  const LookupPlan& plan() const { return plan_; }
   std::size_t candidates() const { return candidates_.size(); }
-  std::vector<Contact> answered(std::size_t count) const;  // closest first
+  std::size_t asked() const { return asked_; }  // requests, repeats included
+  int hops(const proto::PeerId& peer) const;    // 1: was known from before; 0: unknown
+  // An earlier request to this peer is still without answer.
+  bool repeats(const proto::PeerId& peer) const;
+  // Those that answered and count as close, closest first.
+  std::vector<Contact> answered(std::size_t count) const;
+  // It counts as one of the target's neighbourhood, as far as is known now.
+  bool is_neighbour(const proto::PeerId& peer) const;
+  // Known ids within this distance: more than chance puts there are somebody who wants the records.
+  std::size_t within(const Key& distance) const;
 
  private:
-  enum class State { kNew, kWaiting, kSlow, kAnswered, kFailed };
+  enum class State : std::uint8_t { kNew, kWaiting, kSlow, kAnswered, kFailed };
   struct Candidate {
+    Key distance;
     Contact contact;
+    proto::Endpoint other;  // of another opinion where this peer is; port 0: none
     State state = State::kNew;
+    std::uint8_t path = 0;
+    std::uint8_t hops = 1;
+    std::uint8_t open = 0;  // requests without answer
     bool suspect = false;
-    bool again = false;  // was asked a second time
+    bool again = false;      // is not asked once more
+    bool neighbour = false;  // of the target, as far as is known now
+    bool on_way = false;     // among the closest of its path
   };
 
+  std::size_t place_of(const Key& distance) const;
   Candidate* find(const proto::PeerId& peer);
-  std::size_t wanted() const { return config_.exhaustive ? config_.k : config_.beta; }
-  std::size_t count(State state) const;
+  const Candidate* find(const proto::PeerId& peer) const;
+  bool insert(const Contact& contact, std::size_t path, int hops, bool suspect);
+  static bool gone(const Candidate& candidate);
+  void rank() const;
+  std::size_t way_width() const;
+  bool has_replicas() const;
+  bool may_ask(const Candidate& candidate) const;
+  Contact ask(Candidate& candidate);
+  static void try_other(Candidate& candidate);
+  bool closest_answered(std::size_t path) const;
 
   const Key target_;
   const proto::PeerId self_;
   const LookupConfig config_;
-  std::map<Key, Candidate> candidates_;  // by distance
+  LookupPlan plan_;
+  mutable std::vector<Candidate> candidates_;  // by distance
+  mutable bool ranked_ = false;                // neighbour and on_way of each are up to date
+  std::size_t first_path_ = 0, next_path_ = 0;
+  std::size_t max_requests_;
+  std::size_t asked_ = 0, answers_ = 0, replicas_ = 0;
 };
 
 }  // namespace shoal::dht

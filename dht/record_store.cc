@@ -2,11 +2,30 @@
 #include "dht/record_store.h"
 
 #include <algorithm>
+#include <cstring>
 
+#include "dht/diversity.h"
 #include "dht/record_limits.h"
 #include "proto/limits.h"
 
 namespace shoal::dht {
+
+namespace {
+
+// A place in an order that nobody knows who does not know the seed.
+std::uint64_t shuffled(const proto::PeerId& subject, std::uint64_t seed) {
+  std::uint64_t z = seed;
+  for (std::size_t i = 0; i < subject.bytes.size(); i += 8) {
+    std::uint64_t word;
+    std::memcpy(&word, subject.bytes.data() + i, sizeof(word));
+    z = (z ^ word) * 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 32) * 0xd6e8feb86659fd93u;
+    z ^= z >> 29;
+  }
+  return z;
+}
+
+}  // namespace
 
 bool is_accepted(PutResult result) {
   return result == PutResult::kStored || result == PutResult::kRefreshed ||
@@ -53,7 +72,7 @@ std::uint32_t RecordStore::Entry::remaining_ttl_ms(TimePoint now) const {
 RecordStore::RecordStore(const SwarmId& swarm, const StoreConfig& config)
     : swarm_(swarm), config_(config), models_key_(models_key(swarm)) {}
 
-PutResult RecordStore::put(const wire::SignedRecord& message, const proto::PeerId& sender,
+PutResult RecordStore::put(const wire::SignedRecord& message, const Contact& sender,
                            std::span<const Key> keys, std::uint32_t remaining_ttl_ms,
                            TimePoint now) {
   if (message.payload().size() > proto::kMaxRecordBytes) return PutResult::kInvalid;
@@ -63,7 +82,7 @@ PutResult RecordStore::put(const wire::SignedRecord& message, const proto::PeerI
   const auto public_key = PublicKey::from_bytes(peek.public_key());
   if (!public_key) return PutResult::kInvalid;
   const proto::PeerId subject = peer_id_of(*public_key);
-  const bool owner = sender == subject;
+  const bool owner = sender.peer == subject;
   const auto it = entries_.find(subject);
   const bool same = it != entries_.end() && it->second.message.payload() == message.payload() &&
                     it->second.message.signature() == message.signature();
@@ -98,17 +117,17 @@ PutResult RecordStore::put(const wire::SignedRecord& message, const proto::PeerI
     ttl_ms = owner ? proto::kMaxRecordTtlMs : std::min(remaining_ttl_ms, proto::kMaxRecordTtlMs);
   if (ttl_ms == 0) return PutResult::kStale;
   entry.expires = now + milliseconds(ttl_ms);
-  if (it == entries_.end() && entries_.size() >= config_.max_records) return PutResult::kFull;
+  entry.source = source_of(sender.endpoint, owner);
+  const bool known = it != entries_.end();
+  // A replica says nothing new about who stands behind the record.
+  if (known && !owner) entry.source = it->second.source;
+  const bool moves = !known || it->second.model != entry.model;
+  if (!known && !make_room(entry.source, now)) return PutResult::kFull;
+  if (moves && !make_room_in_model(entry.source, entry.model, now)) return PutResult::kFull;
   if (!index_model(entry.model, entry.withdrawn ? record->block_count : entry.span.end))
     return PutResult::kFull;
-  if (it != entries_.end() && it->second.model == entry.model) {
-    expiries_.erase({it->second.expires, subject});  // the model's index stays as it is
-  } else {
-    remove(subject);
-  }
-  models_.at(entry.model).subjects.insert(subject);
-  expiries_.insert({entry.expires, subject});
-  entries_[subject] = std::move(entry);
+  if (known && moves) remove(subject);
+  insert(std::move(entry));
   return same ? PutResult::kRefreshed : PutResult::kStored;
 }
 
@@ -127,11 +146,28 @@ bool RecordStore::index_model(const proto::Digest& digest, std::uint32_t blocks)
   return true;
 }
 
+void RecordStore::insert(Entry entry) {
+  const proto::PeerId subject = entry.subject;
+  const auto old = entries_.find(subject);
+  if (old != entries_.end()) {
+    expiries_.erase({old->second.expires, subject});
+    by_source_.erase({old->second.source, old->second.expires, subject});
+    count(old->second.source, -1);
+  }
+  models_.at(entry.model).subjects.insert(subject);
+  expiries_.insert({entry.expires, subject});
+  by_source_.insert({entry.source, entry.expires, subject});
+  count(entry.source, 1);
+  entries_[subject] = std::move(entry);
+}
+
 void RecordStore::remove(const proto::PeerId& subject) {
   const auto it = entries_.find(subject);
   if (it == entries_.end()) return;
   const proto::Digest digest = it->second.model;
   expiries_.erase({it->second.expires, subject});
+  by_source_.erase({it->second.source, it->second.expires, subject});
+  count(it->second.source, -1);
   entries_.erase(it);
   const auto model = models_.find(digest);
   model->second.subjects.erase(subject);
@@ -158,6 +194,26 @@ std::vector<const RecordStore::Entry*> RecordStore::find(const Key& key, TimePoi
       add(entry);
   }
   return result;
+}
+
+RecordStore::Page RecordStore::page(const Key& key, std::uint64_t seed, std::size_t cursor,
+                                    std::size_t count, TimePoint now) const {
+  std::vector<std::pair<std::uint64_t, const Entry*>> all;
+  for (const Entry* entry : find(key, now)) all.emplace_back(shuffled(entry->subject, seed), entry);
+  Page page;
+  page.total = all.size();
+  const std::size_t begin = std::min(cursor, all.size());
+  const std::size_t end = begin + std::min(count, all.size() - begin);
+  const auto first = all.begin() + static_cast<std::ptrdiff_t>(begin);
+  const auto last = all.begin() + static_cast<std::ptrdiff_t>(end);
+  const auto before = [](const auto& a, const auto& b) {
+    return std::tie(a.first, a.second->subject) < std::tie(b.first, b.second->subject);
+  };
+  if (first != all.end()) std::nth_element(all.begin(), first, all.end(), before);
+  if (last != all.end()) std::nth_element(first, last, all.end(), before);
+  std::sort(first, last, before);
+  for (auto it = first; it != last; ++it) page.entries.push_back(it->second);
+  return page;
 }
 
 const RecordStore::Entry* RecordStore::get(const proto::PeerId& subject) const {

@@ -2,11 +2,24 @@
 #include "dht/requests.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace shoal::dht {
+namespace {
+
+constexpr std::size_t kMinSamples = 8;  // fewer say nothing of nine in ten
+
+// Tells peers of one place apart; never 0.
+std::uint32_t tag_of(const proto::PeerId& peer) {
+  std::uint32_t tag = 0;
+  for (std::size_t i = 0; i < 4; ++i) tag = tag << 8 | peer.bytes[i];
+  return tag | 1;
+}
+
+}  // namespace
 
 Requests::Requests(const RequestConfig& config, Random& random)
-    : config_(config), random_(random.bytes<32>()) {}
+    : config_(config), random_(random.bytes<32>()), usual_(config.late_unknown) {}
 
 std::uint64_t Requests::new_id() {
   std::uint64_t id = random_.next();
@@ -14,12 +27,44 @@ std::uint64_t Requests::new_id() {
   return id;
 }
 
-Duration Requests::soft_timeout() const {
+std::size_t Requests::place_of(const proto::PeerId& peer) const {
+  return (static_cast<std::size_t>(peer.bytes[30]) << 8 | peer.bytes[31]) %
+         config_.remembered_peers;
+}
+
+Duration Requests::late_after(const proto::PeerId& peer, bool handshake) const {
+  Duration result = usual_;
+  if (!peers_.empty()) {
+    const Peer& known = peers_[place_of(peer)];
+    if (known.tag != 0 && known.tag == tag_of(peer)) {
+      const double ms =
+          static_cast<double>(known.mean_ms) + 4.0 * static_cast<double>(known.deviation_ms);
+      result = Duration(static_cast<std::int64_t>(ms * 1e6));
+    }
+  }
+  return std::clamp(handshake ? 2 * result : result, config_.late_min, config_.late_max);
+}
+
+void Requests::learn(const proto::PeerId& peer, Duration round_trip) {
+  round_trips_[samples_++ % round_trips_.size()] = round_trip;
   const std::size_t n = std::min(samples_, round_trips_.size());
-  if (n == 0) return config_.soft_max;
-  std::array<Duration, 32> sorted = round_trips_;
-  std::sort(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(n));
-  return std::clamp(2 * sorted[(n * 95 - 1) / 100], config_.soft_min, config_.soft_max);
+  if (n >= kMinSamples) {
+    std::array<Duration, 64> sorted = round_trips_;
+    const std::size_t rank = (n * 9 - 1) / 10;
+    std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(rank),
+                     sorted.begin() + static_cast<std::ptrdiff_t>(n));
+    usual_ = sorted[rank];
+  }
+  if (config_.remembered_peers == 0) return;
+  if (peers_.empty()) peers_.resize(config_.remembered_peers);
+  Peer& known = peers_[place_of(peer)];
+  const auto ms = static_cast<float>(static_cast<double>(round_trip.count()) / 1e6);
+  if (known.tag != tag_of(peer)) {
+    known = {tag_of(peer), ms, ms / 4};
+    return;
+  }
+  known.deviation_ms += (std::abs(ms - known.mean_ms) - known.deviation_ms) / 4;
+  known.mean_ms += (ms - known.mean_ms) / 8;
 }
 
 void Requests::set_next(Request& request, TimePoint when) {
@@ -34,7 +79,7 @@ bool Requests::add(Request request, TimePoint now) {
   request.hard = now + config_.hard;
   const std::uint64_t id = request.id;
   Request& stored = requests_[id] = std::move(request);
-  set_next(stored, now + soft_timeout());
+  set_next(stored, now + late_after(stored.to.peer, stored.handshake));
   return true;
 }
 
@@ -51,7 +96,7 @@ std::optional<Requests::Request> Requests::take(std::uint64_t id, const Contact&
   requests_.erase(it);
   if (!request.resent) {
     const Duration taken = now - request.sent;
-    round_trips_[samples_++ % round_trips_.size()] = request.handshake ? taken / 2 : taken;
+    learn(from.peer, request.handshake ? taken / 2 : taken);
   }
   return request;
 }
@@ -61,22 +106,39 @@ std::optional<Requests::Due> Requests::poll_due(TimePoint now) {
   const std::uint64_t id = deadlines_.begin()->second;
   Request& request = requests_.at(id);
   if (now >= request.hard) {
-    Due due{std::move(request), true};
+    Due due{std::move(request), Due::Stage::kFailed};
     deadlines_.erase(deadlines_.begin());
     requests_.erase(id);
     return due;
   }
-  request.slow = true;
+  if (!request.late) {
+    request.late = true;
+    // Twice the time again: hardly anybody who lives takes so long.
+    set_next(request,
+             std::min(request.hard, now + 2 * late_after(request.to.peer, request.handshake)));
+    return Due{request, Due::Stage::kLate};
+  }
   set_next(request, request.hard);
-  return Due{request, false};
+  return Due{request, Due::Stage::kOverdue};
 }
 
 void Requests::resend(std::uint64_t id, TimePoint now) {
   const auto it = requests_.find(id);
   if (it == requests_.end()) return;
   it->second.resent = true;
+  it->second.late = false;
   it->second.resends = std::max(0, it->second.resends - 1);
-  set_next(it->second, std::min(it->second.hard, now + soft_timeout()));
+  set_next(it->second,
+           std::min(it->second.hard, now + late_after(it->second.to.peer, it->second.handshake)));
+}
+
+void Requests::asked(std::uint64_t id) {
+  if (const auto it = requests_.find(id); it != requests_.end()) it->second.asked = true;
+}
+
+const Requests::Request* Requests::find(std::uint64_t id) const {
+  const auto it = requests_.find(id);
+  return it == requests_.end() ? nullptr : &it->second;
 }
 
 std::vector<Requests::Request> Requests::to(const Contact& contact) const {

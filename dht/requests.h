@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Requests in flight: their ids, deadlines and what they were for. Value class, no clock, no I/O,
-// bounded. A request first becomes overdue (soft: the caller may send it again), then fails (hard);
-// answers count until then.
+// bounded. A request is first late (most answers would have come: the caller may hedge), then
+// overdue (its peer is suspect), then it fails; answers count until then. Round trips are learned
+// from the answers.
 #pragma once
 
 #include <array>
@@ -18,10 +19,11 @@
 namespace shoal::dht {
 
 struct Purpose {
-  enum class Kind { kPing, kLookup, kPage, kStore, kHandover, kBootstrap };
+  enum class Kind { kPing, kLookup, kPage, kStore, kHandover, kBootstrap, kIntroduction };
   Kind kind = Kind::kPing;
   std::uint64_t operation = 0;
   std::uint32_t cursor = 0;  // kPage: the page asked for
+  bool repeat = false;       // kLookup: asked before, so that its failure says nothing new
 };
 
 class Requests {
@@ -32,10 +34,15 @@ class Requests {
     Purpose purpose;
     std::string bytes;
     int resends = 0;    // how often it is sent again when overdue, without asking anybody
-    bool slow = false;  // has been overdue
+    bool late = false;  // has been late since it was last sent
     bool handshake =
         false;            // had no session when it was sent: its first answer takes two round trips
     bool resent = false;  // its answer says nothing about the round trip
+    // May go as a question, which tells nobody who asks: a Find or Ping that is not meant to make
+    // us known.
+    bool anonymous = false;
+    bool asked = false;            // went as a question: a lost session does not matter to it
+    std::size_t answer_bytes = 0;  // what its answer may need, at most
     TimePoint sent, hard, next;
   };
 
@@ -48,26 +55,40 @@ class Requests {
   std::optional<Request> take(std::uint64_t id, const Contact& from, TimePoint now);
 
   struct Due {
+    enum class Stage { kLate, kOverdue, kFailed };
     Request request;
-    bool failed = false;  // else overdue, for the first time or again
+    Stage stage = Stage::kLate;
   };
   std::optional<Due> poll_due(TimePoint now);
   void resend(std::uint64_t id, TimePoint now);  // the caller sent it again
+  void asked(std::uint64_t id);                  // it went as a question
+  const Request* find(std::uint64_t id) const;
   std::vector<Request> to(const Contact& contact) const;
 
   std::optional<TimePoint> next_timeout() const;
-  Duration soft_timeout() const;
+  // When an answer of this peer counts as late; with a handshake, which takes a round trip more.
+  Duration late_after(const proto::PeerId& peer, bool handshake) const;
   std::size_t size() const { return requests_.size(); }
 
  private:
+  // What is known of one peer's round trips: mean and mean deviation, as TCP's (RFC 6298).
+  struct Peer {
+    std::uint32_t tag = 0;
+    float mean_ms = 0, deviation_ms = 0;
+  };
+
   void set_next(Request& request, TimePoint when);
+  void learn(const proto::PeerId& peer, Duration round_trip);
+  std::size_t place_of(const proto::PeerId& peer) const;
 
   const RequestConfig config_;
   Random random_;
   std::map<std::uint64_t, Request> requests_;
   std::set<std::pair<TimePoint, std::uint64_t>> deadlines_;
-  std::array<Duration, 32> round_trips_{};  // the latest; p95 of them sets the soft time-out
+  std::array<Duration, 64> round_trips_{};  // the latest, of all peers
   std::size_t samples_ = 0;
+  Duration usual_;           // nine in ten of them were shorter
+  std::vector<Peer> peers_;  // by hash of the id; a newer one takes an older one's place
 };
 
 }  // namespace shoal::dht

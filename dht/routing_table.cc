@@ -2,6 +2,7 @@
 #include "dht/routing_table.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "dht/diversity.h"
@@ -16,6 +17,12 @@ std::uint64_t head(const Key& a, const proto::PeerId& b) {
   std::uint64_t result = 0;
   for (std::size_t i = 0; i < 8; ++i)
     result = result << 8 | static_cast<std::uint8_t>(a.bytes[i] ^ b.bytes[i]);
+  return result;
+}
+
+std::uint64_t middle_of(const proto::PeerId& peer) {
+  std::uint64_t result;
+  std::memcpy(&result, peer.bytes.data() + 16, sizeof(result));
   return result;
 }
 
@@ -36,8 +43,11 @@ RoutingTable::Place RoutingTable::place_of(const proto::PeerId& peer) {
   const auto index = static_cast<std::size_t>(common_prefix(self_, key_of(peer)));
   if (index >= buckets_.size()) return {};
   Bucket& bucket = buckets_[index];
+  // The middle bytes differ between any two, and whole ids are compared once only.
+  const std::uint64_t middle = middle_of(peer);
   for (Entry& entry : bucket.live) {
-    if (entry.contact.peer.bytes == peer.bytes) return {&bucket, &entry};
+    if (middle_of(entry.contact.peer) == middle && entry.contact.peer.bytes == peer.bytes)
+      return {&bucket, &entry};
   }
   return {&bucket, nullptr};
 }

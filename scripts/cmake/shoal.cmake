@@ -18,7 +18,8 @@ function(shoal_program name)
   target_link_libraries(${name} PRIVATE shoal_options ${A_DEPS})
 endfunction()
 
-# Two umbrella targets, so that a sanitizer build makes only what its tests need.
+# Umbrella targets, so that a sanitizer or coverage build makes only what its tests need.
+add_custom_target(dht_tests)       # ctest label "directory": tests of dht/ in themselves and in simulation
 add_custom_target(thread_tests)    # rooms without gRPC: ctest label "threads", for the thread sanitizer
 add_custom_target(sanitize_tests)  # ctest labels unit, sim, sanitize: for the address sanitizer
 
@@ -43,6 +44,10 @@ function(shoal_test name)
   if(room MATCHES "^(kernels|model|proto|dht|sim)$")
     list(APPEND labels threads)
     add_dependencies(thread_tests ${name})
+  endif()
+  if(room MATCHES "^(dht|sim)$")
+    list(APPEND labels directory)
+    add_dependencies(dht_tests ${name})
   endif()
   if(A_LABEL MATCHES "^(unit|sim|sanitize)$")
     add_dependencies(sanitize_tests ${name})

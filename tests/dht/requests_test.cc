@@ -35,57 +35,98 @@ TEST(RequestsTest, OnlyTheAskedPeerAnswersAndOnlyOnce) {
   EXPECT_TRUE(requests.take(to_address, kPeer, kNow));  // whoever is there
 }
 
-TEST(RequestsTest, IsFirstOverdueThenFailedAndMayBeAnsweredBetween) {
+using Stage = Requests::Due::Stage;
+
+TEST(RequestsTest, IsLateThenOverdueThenFailedAndMayBeAnsweredBetween) {
   Random random(2);
   Requests requests({}, random);
   const std::uint64_t late = add(requests);
   const std::uint64_t never = add(requests);
-  EXPECT_FALSE(requests.poll_due(kNow + milliseconds(499)));
-  const TimePoint soft = kNow + milliseconds(500);  // without samples
-  int overdue = 0;
-  while (const auto due = requests.poll_due(soft)) {
-    EXPECT_FALSE(due->failed);
-    ++overdue;
+  EXPECT_FALSE(requests.poll_due(kNow + milliseconds(199)));
+  for (const auto& [stage, after] : {std::pair(Stage::kLate, milliseconds(200)),
+                                     std::pair(Stage::kOverdue, milliseconds(600))}) {
+    int count = 0;
+    while (const auto due = requests.poll_due(kNow + after)) {
+      EXPECT_EQ(due->stage, stage);
+      ++count;
+    }
+    EXPECT_EQ(count, 2);
   }
-  EXPECT_EQ(overdue, 2);
-  EXPECT_TRUE(requests.take(late, kPeer, soft + seconds(1)));
+  EXPECT_TRUE(requests.take(late, kPeer, kNow + seconds(2)));
   EXPECT_EQ(requests.next_timeout(), kNow + seconds(3));
   const auto due = requests.poll_due(kNow + seconds(3));
   ASSERT_TRUE(due);
-  EXPECT_TRUE(due->failed);
+  EXPECT_EQ(due->stage, Stage::kFailed);
   EXPECT_EQ(due->request.id, never);
   EXPECT_EQ(requests.size(), 0u);
   EXPECT_EQ(requests.next_timeout(), std::nullopt);
 }
 
-TEST(RequestsTest, SoftTimeoutFollowsTheRoundTripsWithinItsBounds) {
-  Random random(3);
-  Requests requests({}, random);
-  EXPECT_EQ(requests.soft_timeout(), milliseconds(500));
-  for (int i = 0; i < 40; ++i) requests.take(add(requests), kPeer, kNow + milliseconds(1));
-  EXPECT_EQ(requests.soft_timeout(), milliseconds(150));
-  for (int i = 0; i < 40; ++i) requests.take(add(requests), kPeer, kNow + milliseconds(100));
-  EXPECT_EQ(requests.soft_timeout(), milliseconds(200));
-  for (int i = 0; i < 40; ++i) requests.take(add(requests), kPeer, kNow + milliseconds(900));
-  EXPECT_EQ(requests.soft_timeout(), milliseconds(500));
+Contact peer(int i) {
+  Contact contact = kPeer;
+  contact.peer.bytes[31] = static_cast<std::uint8_t>(i);
+  contact.peer.bytes[0] = 7;
+  return contact;
 }
 
-TEST(RequestsTest, SentAgainItIsOverdueAgainButNeverOutlivesItsHardDeadline) {
+TEST(RequestsTest, OfAStrangerAnAnswerIsLateWhenNineInTenWouldHaveCome) {
+  Random random(3);
+  Requests requests({}, random);
+  const proto::PeerId stranger = peer(200).peer;
+  EXPECT_EQ(requests.late_after(stranger, false), milliseconds(200));
+  for (int i = 1; i <= 100; ++i)
+    requests.take(add(requests, peer(i)), peer(i), kNow + milliseconds(i < 95 ? 120 : 400));
+  EXPECT_EQ(requests.late_after(stranger, false), milliseconds(120));
+  EXPECT_EQ(requests.late_after(stranger, true), milliseconds(240));  // two round trips
+  for (int i = 1; i <= 100; ++i)
+    requests.take(add(requests, peer(i)), peer(i), kNow + milliseconds(1));
+  EXPECT_EQ(requests.late_after(stranger, false), milliseconds(100));  // at least
+  for (int i = 1; i <= 100; ++i)
+    requests.take(add(requests, peer(i)), peer(i), kNow + milliseconds(900));
+  EXPECT_EQ(requests.late_after(stranger, false), milliseconds(500));  // at most
+}
+
+TEST(RequestsTest, OfAKnownPeerItIsLateByThePeersOwnRoundTrips) {
+  Random random(6);
+  Requests requests({}, random);
+  for (int i = 0; i < 30; ++i) {
+    requests.take(add(requests, peer(1)), peer(1), kNow + milliseconds(300));
+    requests.take(add(requests, peer(2)), peer(2), kNow + milliseconds(i % 2 == 0 ? 100 : 140));
+  }
+  EXPECT_LT(requests.late_after(peer(1).peer, false), milliseconds(320));
+  EXPECT_GE(requests.late_after(peer(1).peer, false), milliseconds(300));
+  EXPECT_GT(requests.late_after(peer(2).peer, false), milliseconds(150));  // it varies
+  EXPECT_LT(requests.late_after(peer(2).peer, false), milliseconds(240));
+}
+
+TEST(RequestsTest, AnAnswerToWhatWasSentTwiceSaysNothingOfTheRoundTrip) {
+  Random random(7);
+  Requests requests({}, random);
+  for (int i = 1; i <= 20; ++i) {
+    const std::uint64_t id = add(requests, peer(i));
+    requests.resend(id, kNow + milliseconds(200));
+    requests.take(id, peer(i), kNow + milliseconds(450));
+  }
+  EXPECT_EQ(requests.late_after(peer(1).peer, false), milliseconds(200));
+}
+
+TEST(RequestsTest, SentAgainItIsLateAgainButNeverOutlivesItsHardDeadline) {
   Random random(4);
   Requests requests({}, random);
   const std::uint64_t id = add(requests);
   TimePoint now = kNow;
-  int overdue = 0;
+  int late = 0;
   for (;;) {
     now = *requests.next_timeout();
     const auto due = requests.poll_due(now);
     ASSERT_TRUE(due);
-    if (due->failed) break;
-    ++overdue;
+    if (due->stage == Stage::kFailed) break;
+    EXPECT_EQ(due->stage, Stage::kLate);
+    ++late;
     requests.resend(id, now);
   }
   EXPECT_EQ(now, kNow + seconds(3));
-  EXPECT_EQ(overdue, 5);  // each half second; the sixth deadline is the hard one
+  EXPECT_EQ(late, 14);  // each 200 ms; the fifteenth deadline is the hard one
 }
 
 TEST(RequestsTest, TableIsBounded) {

@@ -93,7 +93,8 @@ void Checker::check_bounds(PeerIndex peer) {
   const dht::Kademlia& core = swarm_.core(peer);
   const dht::KademliaStats stats = core.stats();
   const auto bound = [&](const char* what, std::size_t value, std::size_t most) {
-    if (value > most) violate(fmt::format("{} has {} {}, at most {}", name(peer), value, what, most));
+    if (value > most)
+      violate(fmt::format("{} has {} {}, at most {}", name(peer), value, what, most));
   };
   std::size_t contacts = 0;
   for (std::size_t prefix = 0; prefix < 256; ++prefix)

@@ -22,9 +22,9 @@ PeerIndex Colluders::add(Swarm& swarm) {
 
 PeerIndex Colluders::add_at(Swarm& swarm, const proto::Endpoint& endpoint,
                             const dht::Identity& identity) {
-  const PeerIndex index = swarm.add(
-      std::make_unique<Colluder>(knowledge_, identity, swarm.random().bytes<32>()), endpoint,
-      identity);
+  const PeerIndex index =
+      swarm.add(std::make_unique<Colluder>(knowledge_, identity, swarm.random().bytes<32>()),
+                endpoint, identity);
   knowledge_->members.push_back(swarm.contact(index));
   return index;
 }

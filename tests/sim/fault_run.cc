@@ -96,8 +96,7 @@ void FaultRun::add_person() {
   people_[peer] = person;
   if (person.owner) owners_.push_back(peer);
   // Its clock runs off, and began long ago.
-  if (knobs_.skew > 0)
-    swarm_.set_clock(peer, 1 + knobs_.skew * (2 * random_.unit() - 1));
+  if (knobs_.skew > 0) swarm_.set_clock(peer, 1 + knobs_.skew * (2 * random_.unit() - 1));
   join(peer);
   wander(peer);
 }
@@ -287,7 +286,8 @@ void FaultRun::check_knowledge() {
 void FaultRun::check_findable(PeerIndex peer, const dht::Key& key) {
   std::vector<std::pair<PeerIndex, std::uint64_t>> expected;
   for (const PeerIndex owner : owners_) {
-    if (lives(owner) && people_[owner].owner) expected.emplace_back(owner, people_[owner].published);
+    if (lives(owner) && people_[owner].owner)
+      expected.emplace_back(owner, people_[owner].published);
   }
   find(peer, key, [this, peer, expected](const dht::Event& event) {
     for (const auto& [owner, sequence] : expected) {

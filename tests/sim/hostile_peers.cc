@@ -15,7 +15,7 @@ std::string signer_of(const wire::SignedRecord& record) {
 }
 
 wire::DhtMessage store_of(const dht::SwarmId& swarm, const wire::SignedRecord& record,
- std::uint32_t remaining_ttl_ms) {
+                          std::uint32_t remaining_ttl_ms) {
   wire::DhtMessage message;
   wire::Record parsed;
   if (!parsed.ParseFromString(record.payload())) return message;

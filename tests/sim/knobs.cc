@@ -32,8 +32,8 @@ Knobs draw_knobs(std::uint64_t seed) {
   knobs.skew = share(0.5, 0.001);
   knobs.faults_per_s = share(0.9, 0.5);
   knobs.fault_time = dht::seconds(static_cast<std::int64_t>(random.between(20, 100)));
-  knobs.ttl_ms = random.chance(0.5) ? 180'000
-                                    : static_cast<std::uint32_t>(random.between(90'000, 180'000));
+  knobs.ttl_ms =
+      random.chance(0.5) ? 180'000 : static_cast<std::uint32_t>(random.between(90'000, 180'000));
   knobs.replay = share(0.3, 0.2);
   if (random.chance(0.4)) {
     for (std::uint64_t i = random.between(1, 3); i > 0; --i) {

@@ -28,8 +28,8 @@ void Nemesis::start(dht::TimePoint until) {
 }
 
 void Nemesis::next() {
-  const auto wait = dht::Duration(
-      static_cast<std::int64_t>(random_.exponential(1e9 / knobs_.faults_per_s)));
+  const auto wait =
+      dht::Duration(static_cast<std::int64_t>(random_.exponential(1e9 / knobs_.faults_per_s)));
   if (wait >= rest()) return;
   swarm_.after(wait, [this] {
     strike();
@@ -76,8 +76,8 @@ void Nemesis::crash(PeerIndex peer) {
 }
 
 void Nemesis::bring_back(PeerIndex peer) {
-  const auto it = std::find_if(dead_.begin(), dead_.end(),
-                               [&](const Dead& dead) { return dead.peer == peer; });
+  const auto it =
+      std::find_if(dead_.begin(), dead_.end(), [&](const Dead& dead) { return dead.peer == peer; });
   if (it == dead_.end()) return;
   const Dead dead = std::move(*it);
   dead_.erase(it);

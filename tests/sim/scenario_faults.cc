@@ -80,8 +80,7 @@ FaultsResult run_faults(const FaultsOptions& options) {
   std::atomic<std::uint64_t> next{options.begin};
   const auto work = [&] {
     for (std::uint64_t seed = next++; seed < options.end; seed = next++) {
-      if (options.verbose)
-        fmt::print(stderr, "seed {}: {}\n", seed, draw_knobs(seed).describe());
+      if (options.verbose) fmt::print(stderr, "seed {}: {}\n", seed, draw_knobs(seed).describe());
       const Verdict verdict = FaultRun(seed).run();
       tally.add(seed, verdict,
                 verdict.violation ? tell(options, seed, *verdict.violation) : std::string());

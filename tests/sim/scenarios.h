@@ -50,9 +50,9 @@ Report run_churn(const ChurnOptions& options);
 // names the seeds that failed.
 struct FaultsOptions {
   std::uint64_t begin = 0, end = 1000;
-  std::size_t jobs = 1;      // threads
-  std::string crypto;        // as on the command line, to be told with a failing seed
-  bool verbose = false;      // what each seed draws
+  std::size_t jobs = 1;  // threads
+  std::string crypto;    // as on the command line, to be told with a failing seed
+  bool verbose = false;  // what each seed draws
 };
 struct FaultsResult {
   Report report;

@@ -84,9 +84,7 @@ void Swarm::restart(PeerIndex index, const dht::Identity& identity) {
   start(index);
 }
 
-void Swarm::set_config(PeerIndex index, Config config) {
-  peers_[index].config = std::move(config);
-}
+void Swarm::set_config(PeerIndex index, Config config) { peers_[index].config = std::move(config); }
 
 void Swarm::forget(PeerIndex index) {
   Peer& peer = peers_[index];

@@ -62,13 +62,13 @@ class Swarm {
                 const dht::Identity& identity);
   dht::Identity draw_identity();
 
-  void crash(PeerIndex peer);    // silent from now on; its state is gone
+  void crash(PeerIndex peer);  // silent from now on; its state is gone
   // Honest: same identity and address, knowing nobody.
   void restart(PeerIndex peer);
   void restart(PeerIndex peer, const dht::Identity& identity);
   void set_config(PeerIndex peer, Config config);  // from its next start on
   void forget(PeerIndex peer);  // its state is lost in the middle of its life: a bug on purpose
-  void move(PeerIndex peer);                           // to another address; it keeps its state
+  void move(PeerIndex peer);    // to another address; it keeps its state
   void pause(PeerIndex peer, dht::Duration duration);  // its socket buffers a little meanwhile
   void set_clock(PeerIndex peer, double rate);         // before its first event
   void jump_clock(PeerIndex peer, dht::Duration forward);

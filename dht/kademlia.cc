@@ -206,6 +206,7 @@ KademliaStats Kademlia::stats() const {
   stats.in_flight = requests_.size();
   stats.operations = operations_.size() + publishes_.size() + bootstraps_.size();
   stats.estimated_peers = table_.estimated_peers() - (config_.client_mode ? 1 : 0);
+  stats.measurements = measurements_;
   stats.datagrams_in = datagrams_in_;
   stats.datagrams_out = datagrams_out_;
   stats.datagrams_dropped = sessions_.dropped() + malformed_;

@@ -17,6 +17,7 @@
 #include "dht/config.h"
 #include "dht/contact.h"
 #include "dht/lookup.h"
+#include "dht/measurements.h"
 #include "dht/record_store.h"
 #include "dht/requests.h"
 #include "dht/routing_table.h"
@@ -49,6 +50,7 @@ struct KademliaStats {
               operations = 0;
   double estimated_peers = 0;
   std::uint64_t datagrams_in = 0, datagrams_out = 0, datagrams_dropped = 0;
+  Measurements measurements;
 };
 
 class Kademlia {
@@ -183,6 +185,7 @@ class Kademlia {
 
   TimePoint next_refresh_;
   TimePoint next_revisit_;
+  Measurements measurements_;
   std::deque<Event> events_;
   std::uint64_t datagrams_in_ = 0, datagrams_out_ = 0, malformed_ = 0;
 };

@@ -22,6 +22,7 @@ Kademlia::Operation& Kademlia::start(Operation::Kind kind, const Key& target, bo
   operation.kind = kind;
   operation.want_records = kind == Operation::Kind::kFind;
   LookupPlan plan;
+  plan.diversity = config_.routing.diversity;
   if (kind == Operation::Kind::kFind) plan.goal = LookupPlan::Goal::kRecords;
   if (exhaustive || kind == Operation::Kind::kPublish) plan.goal = LookupPlan::Goal::kEverybody;
   operation.lookup.emplace(target, self_.peer_id(), config_.lookup, plan);

@@ -4,9 +4,17 @@
 #include <algorithm>
 #include <array>
 
+#include "dht/diversity.h"
 #include "kernels/check.h"
 
 namespace shoal::dht {
+namespace {
+
+// Farther than so many others nobody is close to the target: there networks need not be counted.
+constexpr std::size_t kMaxNear = 64;
+
+}  // namespace
+
 Lookup::Lookup(const Key& target, const proto::PeerId& self, const LookupConfig& config,
                const LookupPlan& plan)
     : target_(target),
@@ -88,17 +96,31 @@ bool Lookup::gone(const Candidate& candidate) {
 void Lookup::rank() const {
   if (ranked_) return;
   ranked_ = true;
-  std::size_t close = 0;
-  std::array<std::size_t, kMaxPaths> on_path{};
+  NearLimit limit(plan_.diversity);
   const std::size_t width = plan_.radius ? config_.min_neighbours : config_.k;
   const std::size_t way = way_width();
+  std::size_t close = 0, crowded = 0;
+  std::array<std::size_t, kMaxPaths> on_path{};
   for (Candidate& c : candidates_) {
     c.neighbour = c.on_way = false;
     if (gone(c)) continue;
+    if (close < kMaxNear && !limit.admit(c.contact.endpoint)) {
+      ++crowded;
+      continue;
+    }
     const bool inside = plan_.radius && c.distance <= *plan_.radius && close < 2 * config_.k;
     c.neighbour = close < width || inside;
     ++close;
     if (c.state != State::kSlow) c.on_way = on_path[c.path]++ < way;
+  }
+  // A small swarm in one network: better neighbours that may be one person than none.
+  for (Candidate& c : candidates_) {
+    if (crowded == 0 || close >= config_.min_neighbours) break;
+    if (gone(c) || c.neighbour) continue;
+    c.neighbour = true;
+    c.on_way = c.state != State::kSlow;
+    ++close;
+    --crowded;
   }
 }
 

@@ -28,6 +28,7 @@ struct LookupPlan {
   // Everybody within this distance of the target belongs to the neighbourhood, with or without the
   // k closest.
   std::optional<Key> radius = std::nullopt;
+  DiversityConfig diversity{};  // few of one network count as close
 };
 
 class Lookup {

@@ -314,6 +314,46 @@ TEST(LookupTest, WidenedItHearsTheWholeNeighbourhood) {
   EXPECT_TRUE(lookup.finished());
 }
 
+// A contact in a public network: 8.x.NETWORK.rank.
+Contact in_network(std::uint8_t rank, std::uint8_t wide, std::uint8_t narrow) {
+  Contact contact = at(rank);
+  contact.endpoint = proto::Endpoint::v4({8, wide, narrow, rank}, 1);
+  return contact;
+}
+
+TEST(LookupTest, FewOfOneNetworkCountAsClose) {
+  LookupConfig config = small(8, 3, 4);
+  config.min_neighbours = 2;
+  Lookup lookup({}, kSelf, config, {.goal = Goal::kEverybody});
+  for (std::uint8_t rank = 1; rank <= 10; ++rank) lookup.add(in_network(rank, 1, 1));
+  for (std::uint8_t rank = 11; rank <= 20; ++rank) lookup.add(in_network(rank, 1, rank));
+  for (std::uint8_t rank = 101; rank <= 103; ++rank) lookup.add(in_network(rank, rank, rank));
+  std::vector<std::uint8_t> asked;
+  while (!lookup.finished()) {
+    const auto contact = lookup.next();
+    ASSERT_TRUE(contact);
+    asked.push_back(contact->peer.bytes[31]);
+    lookup.on_answer(*contact, true);
+  }
+  // Two of the /24, three of the /16, then the others.
+  EXPECT_EQ(asked, (std::vector<std::uint8_t>{1, 2, 11, 101}));
+}
+
+TEST(LookupTest, ASwarmInOneNetworkIsStillFound) {
+  LookupConfig config = small(8, 3, 20);
+  config.min_neighbours = 5;
+  Lookup lookup({}, kSelf, config, {.goal = Goal::kEverybody});
+  for (std::uint8_t rank = 1; rank <= 10; ++rank) lookup.add(in_network(rank, 1, 1));
+  EXPECT_EQ(ask_all(lookup).size(), 5u);
+  for (std::uint8_t rank = 1; rank <= 5; ++rank) lookup.on_answer(in_network(rank, 1, 1));
+  EXPECT_TRUE(lookup.finished());
+  LookupPlan keyed{.goal = Goal::kEverybody};
+  keyed.diversity.enabled = false;
+  Lookup invited({}, kSelf, config, keyed);
+  for (std::uint8_t rank = 1; rank <= 10; ++rank) invited.add(in_network(rank, 1, 1));
+  EXPECT_EQ(ask_all(invited).size(), 8u);
+}
+
 TEST(LookupTest, EndsWhenItIsLedInCircles) {
   LookupConfig config = small(4, 3);
   config.max_requests = 20;

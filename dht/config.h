@@ -17,26 +17,39 @@ struct LookupConfig {
   // comes within 140 ms (p50; p99 310 ms) for 22 requests among 100,000 peers; 8 saves 10 ms for 10
   // more requests.
   std::size_t alpha = 5;
-  std::size_t beta = 3;      // the 3 closest that live must have answered
-  std::size_t replicas = 3;  // a find has enough when so many had records
+  std::size_t beta = 3;            // the 3 closest that live must have answered
+  std::size_t replicas = 3;        // a find has enough when so many had records
   std::size_t min_neighbours = 8;  // of a target, when its region holds fewer: a record's replicas
-  std::size_t paths = 4;           // disjoint, of a secure lookup: 99.9 % come home among 40 % liars
-  std::size_t path_alpha = 3;      // requests in parallel on each of them
-  std::size_t max_requests = 96;   // beyond that somebody leads us in circles; half of that is usual
+  std::size_t paths = 4;          // disjoint, of a secure lookup: 99.9 % come home among 40 % liars
+  std::size_t path_alpha = 3;     // requests in parallel on each of them
+  std::size_t max_requests = 96;  // beyond that somebody leads us in circles; half of that is usual
   std::size_t max_candidates =
       256;  // far ones are dropped: an answer of 20 contacts cannot grow us without end
 };
 
 struct SessionConfig {
-  std::size_t max_sessions = 2048;    // least recently used goes first; 300 bytes each
+  std::size_t max_sessions = 2048;    // least recently used goes first; 350 bytes each
   std::size_t max_pending = 512;      // handshakes under way; a lookup needs at most 8
   std::size_t max_queue = 8;          // messages waiting for one handshake
   Duration pending_ttl = seconds(5);  // beyond every request's hard time-out
   Duration hello_interval =
-      milliseconds(100);              // a second send to a silent peer says hello again, not sooner
-  Duration cookie_ttl = seconds(10);  // from challenge to handshake: one round trip and slack
-  std::size_t max_used_cookies = 4096;  // one per completed handshake within cookie_ttl
+      milliseconds(100);  // a second send to a silent peer says hello again, not sooner
+  // From a challenge or reply to its use: a lookup learns whom to store at, and a store after it
+  // starts with the handshake. Longer would only help who takes over somebody's address.
+  Duration cookie_ttl = seconds(30);
+  Duration cookie_slack = seconds(5);   // a proof is not begun with when it may expire under way
+  std::size_t max_used_cookies = 8192;  // one per completed handshake within cookie_ttl
+  std::size_t max_proofs = 2048;        // cookies of others: all answers of 64 lookups; 130 bytes
   std::size_t max_seen_nonces = 8192;  // authentic first packets remembered against replay: 200 KiB
+
+  // An asker's exchange key serves all its questions for so long: one curve operation per peer and
+  // minute; shorter would tell less about which questions belong together, which addresses tell.
+  Duration ephemeral_ttl = seconds(60);
+  std::size_t max_asker_keys = 1024;        // peers asked with one exchange key; 100 bytes each
+  std::size_t max_answerer_keys = 2048;     // askers whose keys are kept; 100 bytes each
+  Duration answerer_keys_ttl = minutes(2);  // an exchange key's life, twice
+  std::size_t max_questions = 4096;         // open ones, as RequestConfig::max_in_flight
+  Duration question_ttl = seconds(5);       // beyond every request's hard time-out
 };
 
 // Limits per network (diversity.h). A /24 has one owner as a rule, and costs money by the hundred.
@@ -86,8 +99,8 @@ struct RequestConfig {
   Duration late_unknown = milliseconds(200);  // until eight round trips are known
   Duration late_min = milliseconds(100);      // below that the asked machine may just be busy
   Duration late_max = milliseconds(500);
-  Duration hard = seconds(3);           // late answers are accepted up to here
-  std::size_t remembered_peers = 256;   // whose round trips are known: those asked again and again
+  Duration hard = seconds(3);          // late answers are accepted up to here
+  std::size_t remembered_peers = 256;  // whose round trips are known: those asked again and again
 };
 
 struct StoreConfig {

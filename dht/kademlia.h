@@ -50,6 +50,7 @@ struct KademliaStats {
               operations = 0;
   double estimated_peers = 0;
   std::uint64_t datagrams_in = 0, datagrams_out = 0, datagrams_dropped = 0;
+  DropCounts drops;  // datagrams_dropped by reason
   Measurements measurements;
 };
 
@@ -114,13 +115,18 @@ class Kademlia {
   void on_due(const Requests::Due& due, TimePoint now);
   void emit(Event event);
   void settle(TimePoint now);  // to run at the end of every entry point
+  // Sends it in a session if there is one, else as a question if it may be one, else it begins a
+  // session. False when too many are in flight.
   bool request(const Contact& to, wire::DhtMessage message, Purpose purpose, int resends,
                TimePoint now);
-  void send(const Contact& to, wire::DhtMessage message, TimePoint now);
+  void dispatch(const Requests::Request& request, TimePoint now);
+  // The peers closest to us learn us from a message in a session: who asks a question stays
+  // unnamed.
+  void introduce(const Lookup& lookup, TimePoint now);
 
   // kademlia_answers.cc: what others ask of us
-  void answer(const Contact& from, const wire::DhtMessage& message, TimePoint now);
-  void answer_find(const Contact& from, const wire::Find& find, wire::DhtMessage& reply,
+  void answer(const Sessions::Delivery& asked, const wire::DhtMessage& message, TimePoint now);
+  void answer_find(const Sessions::Delivery& asked, const wire::Find& find, wire::DhtMessage& reply,
                    TimePoint now);
   void answer_store(const Contact& from, const wire::Store& store, wire::DhtMessage& reply,
                     TimePoint now);
@@ -187,7 +193,8 @@ class Kademlia {
   TimePoint next_revisit_;
   Measurements measurements_;
   std::deque<Event> events_;
-  std::uint64_t datagrams_in_ = 0, datagrams_out_ = 0, malformed_ = 0;
+  std::uint64_t datagrams_in_ = 0, datagrams_out_ = 0;
+  DropCounts drops_;  // of bodies; those of packets are in sessions_
 };
 
 }  // namespace shoal::dht

@@ -79,15 +79,13 @@ void Kademlia::advance(OperationId id, TimePoint now) {
 
 void Kademlia::on_answer(const Contact& from, const wire::DhtMessage& message, TimePoint now) {
   const auto request = requests_.take(message.request_id(), from, now);
-  if (!request) {  // too late, or never asked
-    ++malformed_;
-    return;
-  }
+  if (!request) return drops_.add(Drop::kUnasked);  // too late, or never asked
   table_.heard(from, true, now);
   greet_newcomer(from, now);
   const OperationId id = request->purpose.operation;
   switch (request->purpose.kind) {
     case Purpose::Kind::kPing:
+    case Purpose::Kind::kIntroduction:
       return;
     case Purpose::Kind::kBootstrap:
       if (message.has_found()) on_bootstrap_answer(id, from, message.found(), now);
@@ -126,11 +124,12 @@ void Kademlia::on_found(const Contact& from, Operation& operation, const wire::F
                         std::uint32_t cursor, TimePoint now) {
   const auto limit = static_cast<int>(config_.lookup.k);
   for (int i = 0; i < std::min(found.closer_size(), limit); ++i) {
-    const auto peer = proto::PeerId::from_bytes(found.closer(i).peer_id());
+    const auto key = PublicKey::from_bytes(found.closer(i).public_key());
     const auto endpoint = decode_address(found.closer(i).address());
-    if (!peer || !endpoint) continue;
-    const RoutingTable::Entry* known = table_.find(*peer);
-    operation.lookup->add({*peer, *endpoint}, from.peer, known != nullptr && known->suspect);
+    if (!key || !endpoint) continue;
+    const Contact contact{peer_id_of(*key), *endpoint, *key};
+    const RoutingTable::Entry* known = table_.find(contact.peer);
+    operation.lookup->add(contact, from.peer, known != nullptr && known->suspect);
   }
   if (!operation.want_records) return;
   for (const wire::StoredRecord& stored : found.records()) merge(operation, stored);
@@ -156,7 +155,7 @@ void Kademlia::merge(Operation& operation, const wire::StoredRecord& stored) {
   if (known != operation.found.end() && known->second.second.sequence >= peek.sequence()) return;
   absl::StatusOr<Record> record = verify_record(stored.record());
   if (!record.ok()) {
-    ++malformed_;
+    drops_.add(Drop::kBody);
     return;
   }
   operation.found[subject] = {stored.record(), *std::move(record)};
@@ -169,8 +168,10 @@ void Kademlia::finish(OperationId id, TimePoint now) {
   --active_;
   switch (operation.kind) {
     case Operation::Kind::kRefresh:
+      if (operation.lookup->target() == key_of(self_.peer_id())) introduce(*operation.lookup, now);
       return;
     case Operation::Kind::kJoin: {
+      introduce(*operation.lookup, now);
       const auto join = joins_.find(id);
       if (join == joins_.end()) return;
       const OperationId bootstrap = join->second;

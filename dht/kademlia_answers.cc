@@ -95,8 +95,7 @@ void Kademlia::answer_store(const Contact& from, const wire::Store& store, wire:
     if (!key) return;
     keys.push_back(*key);
   }
-  const PutResult result =
-      store_.put(store.record(), from, keys, store.remaining_ttl_ms(), now);
+  const PutResult result = store_.put(store.record(), from, keys, store.remaining_ttl_ms(), now);
   wire::Stored& stored = *reply.mutable_stored();
   for (std::size_t i = 0; i < keys.size(); ++i) stored.add_accepted(is_accepted(result));
   if (!is_accepted(result)) stored.set_reason(std::string(to_string(result)));

@@ -209,7 +209,7 @@ std::optional<TimePoint> Kademlia::next_timeout() const {
     if (!bootstrap.answered) consider(std::min(bootstrap.next_try, bootstrap.deadline));
   }
   if (table_.size() > 0) consider(next_refresh_);
-  if (!bootstrap_endpoints_.empty()) consider(next_revisit_);
+  if (!bootstrap_endpoints_.empty() || !remembered_.empty()) consider(next_revisit_);
   return result;
 }
 

@@ -71,7 +71,8 @@ class Kademlia {
   OperationId find(const Key& key, TimePoint now);
   OperationId publish(const wire::SignedRecord& record, std::vector<Key> keys, TimePoint now);
 
-  // Contacts known from before: of the persisted table (to be checked), or of a simulated start.
+  // Contacts known from before: of the persisted table (to be checked, and asked like bootstrap
+  // addresses), or of a simulated start.
   void restore(const std::vector<Contact>& contacts, bool verified, TimePoint now);
 
   const SwarmId& swarm_id() const { return swarm_; }
@@ -100,6 +101,7 @@ class Kademlia {
     std::vector<proto::Endpoint> peers;
     TimePoint deadline, next_try;
     bool answered = false;
+    std::size_t remembered_asked = 0;  // of remembered_
   };
   struct HandoverJob {
     Contact to;
@@ -152,6 +154,8 @@ class Kademlia {
   // kademlia_upkeep.cc
   void check_contacts(TimePoint now);
   void refresh(TimePoint now);
+  Key refresh_target();
+  void remember_some();
 
   // kademlia_bootstrap.cc
   void try_bootstraps(TimePoint now);
@@ -159,6 +163,7 @@ class Kademlia {
                            TimePoint now);
   void finish_bootstrap(OperationId id, bool ok);
   void revisit_bootstraps(TimePoint now);
+  void ask_neighbourhood(const Contact& to, Purpose purpose, int resends, TimePoint now);
 
   const KademliaConfig config_;
   const Identity self_;
@@ -178,6 +183,9 @@ class Kademlia {
   std::map<OperationId, Bootstrap> bootstraps_;
   std::map<OperationId, OperationId> joins_;  // join lookup -> bootstrap
   std::set<proto::Endpoint> bootstrap_endpoints_;
+  // Some who lived, of the last run or a while ago: the way back when all contacts are lost.
+  std::vector<Contact> remembered_;
+  bool refresh_self_ = false;  // the next refresh is of our own neighbourhood
   std::deque<HandoverJob> handovers_;
   std::size_t handovers_in_flight_ = 0;
 

@@ -4,11 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <boost/asio/ip/udp.hpp>
-#include <filesystem>
 
 #include "dht/kademlia.h"
 #include "dht/packet.h"
 #include "tests/dht/loopback_swarm.h"
+#include "tests/support/own_process.h"
 
 namespace shoal::dht {
 namespace {
@@ -100,11 +100,6 @@ TEST(UdpSilenceTest, WithoutTheKeyNobodyJoins) {
   EXPECT_NE(a.service->swarm_id(), none.service->swarm_id());
 }
 
-std::size_t open_descriptors() {
-  const std::filesystem::directory_iterator all("/proc/self/fd");
-  return static_cast<std::size_t>(std::distance(begin(all), end(all)));
-}
-
 TEST(UdpLifeTest, AThousandServicesLeaveNothingBehind) {
   LoopbackSwarm swarm;
   Member& a = swarm.add();
@@ -128,9 +123,9 @@ TEST(UdpLifeTest, AThousandServicesLeaveNothingBehind) {
     swarm.members().pop_back();
   };
   for (int i = 0; i < 10; ++i) cycle(i == 0);
-  const std::size_t before = open_descriptors();
+  const std::int64_t before = tests::open_descriptors();
   for (int i = 0; i < 1000; ++i) cycle(i % 50 == 0);
-  EXPECT_EQ(open_descriptors(), before);
+  EXPECT_EQ(tests::open_descriptors(), before);
   EXPECT_LE(swarm.stats(a).contacts, 300u);
 }
 

@@ -6,6 +6,7 @@
 
 #include "dht/table_file.h"
 #include "tests/dht/loopback_swarm.h"
+#include "tests/support/own_process.h"
 #include "tests/support/temp_dir.h"
 
 namespace shoal::dht {
@@ -117,17 +118,10 @@ TEST_F(UdpTableTest, APeerThatLostEverybodyDoesNotForgetThem) {
   EXPECT_EQ(tests::read_file(path), before);
 }
 
-std::size_t open_descriptors() {
-  std::size_t count = 0;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd"))
-    count += entry.path().empty() ? 0 : 1;
-  return count;
-}
-
 TEST_F(UdpTableTest, AThousandRestartsLeaveOneGoodFile) {
   LoopbackSwarm swarm;
   swarm.stop(join(swarm));
-  const std::size_t descriptors = open_descriptors();
+  const std::int64_t descriptors = tests::open_descriptors();
   for (int i = 0; i < 1000; ++i) {
     auto& member = swarm.add(options(), identity);
     if (i % 100 == 0) {
@@ -137,7 +131,7 @@ TEST_F(UdpTableTest, AThousandRestartsLeaveOneGoodFile) {
     swarm.members().pop_back();
   }
   EXPECT_EQ(saved().size(), 2u);
-  EXPECT_EQ(open_descriptors(), descriptors);
+  EXPECT_EQ(tests::open_descriptors(), descriptors);
   EXPECT_TRUE(warnings.empty()) << warnings[0];
   std::size_t files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder.path()))

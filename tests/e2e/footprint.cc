@@ -7,18 +7,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 
 #include "kernels/check.h"
+#include "tests/support/own_process.h"
 
 namespace shoal::tests {
 namespace {
-
-double entries(const char* folder) {
-  const std::filesystem::directory_iterator all(folder);
-  return static_cast<double>(std::distance(begin(all), end(all)));
-}
 
 double median(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
@@ -34,8 +29,8 @@ Footprint Footprint::now() {
   double pages = 0, resident_pages = 0;
   std::ifstream("/proc/self/statm") >> pages >> resident_pages;
   CHECK(resident_pages > 0);
-  return {.descriptors = entries("/proc/self/fd"),
-          .threads = entries("/proc/self/task"),
+  return {.descriptors = static_cast<double>(open_descriptors()),
+          .threads = static_cast<double>(running_threads()),
           .heap_bytes = static_cast<double>(heap.uordblks + heap.hblkhd),
           .resident_bytes = resident_pages * static_cast<double>(sysconf(_SC_PAGESIZE))};
 }

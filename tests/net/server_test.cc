@@ -3,7 +3,6 @@
 // of lives.
 #include "net/server.h"
 
-#include <dirent.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -18,20 +17,13 @@
 #include "net/channel_pool.h"
 #include "proto/limits.h"
 #include "tests/net/echo_node.h"
+#include "tests/support/own_process.h"
 
 namespace shoal::net {
 namespace {
 
 const dht::Identity kNode = identity_of(1);
 const dht::Identity kClient = identity_of(2);
-
-int open_descriptors() {
-  int count = 0;
-  DIR* folder = opendir("/proc/self/fd");
-  while (readdir(folder) != nullptr) ++count;
-  closedir(folder);
-  return count;
-}
 
 int tcp_connect(std::uint16_t port) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -197,12 +189,12 @@ TEST(Server, TwoHundredLivesLeaveNothingBehind) {
     ASSERT_TRUE(describe(pool.get(kNode.peer_id(), node.running.endpoint)).status.ok());
   };
   for (int i = 0; i < 20; ++i) live();
-  const int before = open_descriptors();
+  const std::int64_t before = tests::open_descriptors();
   for (int i = 0; i < 200; ++i) live();
-  int after = open_descriptors();
+  std::int64_t after = tests::open_descriptors();
   for (int wait = 0; wait < 100 && after > before; ++wait) {  // gRPC closes in the background
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    after = open_descriptors();
+    after = tests::open_descriptors();
   }
   EXPECT_LE(after, before);
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hops that push to each other: the ring computes what one span computes; only the named peer with
 // the token may push; a hop that dies is named; a node that leaves finishes what it has begun.
-#include <dirent.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -12,6 +11,7 @@
 #include "net/identity_tls.h"
 #include "tests/node/demo_model.h"
 #include "tests/node/hop_client.h"
+#include "tests/support/own_process.h"
 
 namespace shoal::node {
 namespace {
@@ -289,19 +289,11 @@ TEST(Leaving, SessionsThatDoNotFinishAreToldWhy) {
   EXPECT_NE(failure->reason().find("shutting down"), std::string::npos);
 }
 
-std::int64_t entries(const char* folder) {
-  std::int64_t count = 0;
-  DIR* directory = opendir(folder);
-  while (readdir(directory) != nullptr) ++count;
-  closedir(directory);
-  return count;
-}
-
 TEST(Leaving, StartingAndStoppingLeavesNoThreadAndNoDescriptor) {
   start({0, 1})->drain_and_stop(0);  // gRPC makes its own threads on first use
   start({0, 1})->drain_and_stop(0);
-  const std::int64_t threads = entries("/proc/self/task");
-  const std::int64_t descriptors = entries("/proc/self/fd");
+  const std::int64_t threads = tests::running_threads();
+  const std::int64_t descriptors = tests::open_descriptors();
   constexpr std::size_t kRounds = 20;
   for (std::size_t round = 0; round < kRounds; ++round) {
     const auto node = start({0, 1});
@@ -313,8 +305,8 @@ TEST(Leaving, StartingAndStoppingLeavesNoThreadAndNoDescriptor) {
   }
   // gRPC's own pool grows and shrinks by a few; one of ours left behind per round would be twenty.
   const auto grown = [&] {
-    return std::max<std::int64_t>(entries("/proc/self/task") - threads,
-                                  entries("/proc/self/fd") - descriptors);
+    return std::max<std::int64_t>(tests::running_threads() - threads,
+                                  tests::open_descriptors() - descriptors);
   };
   const auto deadline = Clock::now() + std::chrono::seconds(10);
   while (grown() > std::int64_t{kRounds} / 2 && Clock::now() < deadline) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "absl/hash/hash.h"
 #include "proto/endpoint.h"
 
 namespace shoal::dht {
@@ -17,5 +18,12 @@ std::optional<proto::Endpoint> decode_address(std::string_view bytes);
 
 // Whether one can send to it: what decode_address() accepts.
 bool is_usable(const proto::Endpoint& endpoint);
+
+// For hash tables whose order nothing depends on.
+struct EndpointHash {
+  std::size_t operator()(const proto::Endpoint& endpoint) const {
+    return absl::HashOf(endpoint.address, endpoint.port);
+  }
+};
 
 }  // namespace shoal::dht

@@ -17,26 +17,39 @@ struct LookupConfig {
   // comes within 140 ms (p50; p99 310 ms) for 22 requests among 100,000 peers; 8 saves 10 ms for 10
   // more requests.
   std::size_t alpha = 5;
-  std::size_t beta = 3;      // the 3 closest that live must have answered
-  std::size_t replicas = 3;  // a find has enough when so many had records
+  std::size_t beta = 3;            // the 3 closest that live must have answered
+  std::size_t replicas = 3;        // a find has enough when so many had records
   std::size_t min_neighbours = 8;  // of a target, when its region holds fewer: a record's replicas
-  std::size_t paths = 4;           // disjoint, of a secure lookup: 99.9 % come home among 40 % liars
-  std::size_t path_alpha = 3;      // requests in parallel on each of them
-  std::size_t max_requests = 96;   // beyond that somebody leads us in circles; half of that is usual
+  std::size_t paths = 4;          // disjoint, of a secure lookup: 99.9 % come home among 40 % liars
+  std::size_t path_alpha = 3;     // requests in parallel on each of them
+  std::size_t max_requests = 96;  // beyond that somebody leads us in circles; half of that is usual
   std::size_t max_candidates =
       256;  // far ones are dropped: an answer of 20 contacts cannot grow us without end
 };
 
 struct SessionConfig {
-  std::size_t max_sessions = 2048;    // least recently used goes first; 300 bytes each
+  std::size_t max_sessions = 2048;    // least recently used goes first; 350 bytes each
   std::size_t max_pending = 512;      // handshakes under way; a lookup needs at most 8
   std::size_t max_queue = 8;          // messages waiting for one handshake
   Duration pending_ttl = seconds(5);  // beyond every request's hard time-out
   Duration hello_interval =
-      milliseconds(100);              // a second send to a silent peer says hello again, not sooner
-  Duration cookie_ttl = seconds(10);  // from challenge to handshake: one round trip and slack
-  std::size_t max_used_cookies = 4096;  // one per completed handshake within cookie_ttl
+      milliseconds(100);  // a second send to a silent peer says hello again, not sooner
+  // From a challenge or reply to its use: a lookup learns whom to store at, and a store after it
+  // starts with the handshake. Longer would only help who takes over somebody's address.
+  Duration cookie_ttl = seconds(30);
+  Duration cookie_slack = seconds(5);   // a proof is not begun with when it may expire under way
+  std::size_t max_used_cookies = 8192;  // one per completed handshake within cookie_ttl
+  std::size_t max_proofs = 2048;        // cookies of others: all answers of 64 lookups; 130 bytes
   std::size_t max_seen_nonces = 8192;  // authentic first packets remembered against replay: 200 KiB
+
+  // An asker's exchange key serves all its questions for so long: one curve operation per peer and
+  // minute; shorter would tell less about which questions belong together, which addresses tell.
+  Duration ephemeral_ttl = seconds(60);
+  std::size_t max_asker_keys = 1024;        // peers asked with one exchange key; 100 bytes each
+  std::size_t max_answerer_keys = 2048;     // askers whose keys are kept; 100 bytes each
+  Duration answerer_keys_ttl = minutes(2);  // an exchange key's life, twice
+  std::size_t max_questions = 4096;         // open ones, as RequestConfig::max_in_flight
+  Duration question_ttl = seconds(5);       // beyond every request's hard time-out
 };
 
 // Limits per network (diversity.h). A /24 has one owner as a rule, and costs money by the hundred.
@@ -86,8 +99,8 @@ struct RequestConfig {
   Duration late_unknown = milliseconds(200);  // until eight round trips are known
   Duration late_min = milliseconds(100);      // below that the asked machine may just be busy
   Duration late_max = milliseconds(500);
-  Duration hard = seconds(3);           // late answers are accepted up to here
-  std::size_t remembered_peers = 256;   // whose round trips are known: those asked again and again
+  Duration hard = seconds(3);          // late answers are accepted up to here
+  std::size_t remembered_peers = 256;  // whose round trips are known: those asked again and again
 };
 
 struct StoreConfig {
@@ -113,17 +126,35 @@ struct KademliaConfig {
   RequestConfig requests;
   StoreConfig store;
   std::size_t replicas = 8;  // of a record when the swarm is larger than k; else every peer
+  // A record goes to everybody in the region of its key that is expected to hold so many, and at
+  // least to `replicas`: a few ids placed close to the key then push nobody out.
+  double region = 12;
+  double region_large = 20;   // where strangers meet
+  double large_swarm = 2000;  // peers
+  // So many ids where two are expected are somebody's who wants the key: chance does it to one find
+  // in 4,000, which then asks the whole region.
+  std::size_t crowd = 9;
+  std::size_t max_read_repairs = 2;    // of one find
+  std::size_t max_known_keys = 1024;   // of our record, whose holders are remembered
+  std::size_t max_known_holders = 40;  // of each
+  Duration holders_ttl = minutes(5);   // beyond the ttl of a record nobody holds it
+  int lookup_period = 5;  // publishes from lookup to lookup while the known holders take the record
   std::size_t handover_rank =
       3;  // a newcomer is served by the 3 holders closest to it, if one fails
   std::size_t max_operations = 64;  // active at once; others wait
   std::size_t max_waiting = 4096;   // operations that wait; beyond, they end at once without peers
   std::size_t max_publish_lookups =
-      8;                             // of one publish at once: one key per block, hundreds in all
+      8;  // of one publish at once: one key per block, hundreds in all
+  SizeEstimateConfig size_estimate;
   std::size_t max_handovers = 4096;  // replicas waiting to be handed over
   std::size_t max_handovers_in_flight = 32;
-  std::size_t max_found_records = 4096;  // of one find
-  std::size_t max_paging_peers = 3;      // replicas whose further pages one find reads
-  std::size_t max_bootstraps = 16;       // addresses per bootstrap call that are used
+  std::uint32_t min_handover_ttl_ms = 2'000;  // what has less time left is not worth a datagram
+  std::size_t max_found_records = 4096;       // of one find
+  std::size_t max_early_readings = 2;  // replicas of a crowded key read before the lookup's end
+  std::size_t max_parallel_pages = 8;  // of one replica
+  std::uint32_t page_records = 4;      // that fit beside no contacts, as a first guess
+  std::size_t max_pages = 2048;        // of one find: 4096 records come in 1,000, from two replicas
+  std::size_t max_bootstraps = 16;     // addresses per bootstrap call that are used
   Duration bootstrap_retry = milliseconds(400);
   Duration refresh_small = seconds(30);  // self-lookup while the table has at most k contacts
   Duration refresh_large = seconds(60);  // one bucket at a time

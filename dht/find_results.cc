@@ -59,11 +59,12 @@ FindResults::Verdict FindResults::merge(const wire::StoredRecord& stored, TimePo
   return belongs ? Verdict::kNewest : Verdict::kInvalid;
 }
 
-FindResults::Page FindResults::add(const Contact& from, const wire::Found& found, bool whole,
-                                   TimePoint now) {
+FindResults::Page FindResults::add(const Contact& from, const wire::Found& found, TimePoint now) {
   Page page;
   Opinion& opinion = opinions_[from.peer];
-  opinion.whole = whole;
+  opinion.total =
+      std::max<std::size_t>(found.total_records(), static_cast<std::size_t>(found.records_size()));
+  const std::size_t shown = opinion.sequences.size();
   for (const wire::StoredRecord& stored : found.records()) {
     proto::PeerId subject;
     std::uint64_t sequence = 0;
@@ -80,7 +81,33 @@ FindResults::Page FindResults::add(const Contact& from, const wire::Found& found
         break;
     }
   }
+  page.fresh = opinion.sequences.size() - shown;
   return page;
+}
+
+const FindResults::Item* FindResults::lacked_by(const proto::PeerId& peer, const Opinion& opinion,
+                                                TimePoint now) const {
+  if (opinion.sequences.size() < opinion.total) return nullptr;  // it has not shown all
+  for (const auto& [subject, item] : found_) {
+    if (item.expires <= now || !item.belongs || subject == peer) continue;
+    const auto told = opinion.sequences.find(subject);
+    if (told == opinion.sequences.end() || told->second < item.record.sequence) return &item;
+  }
+  return nullptr;
+}
+
+bool FindResults::disagree(const std::vector<Contact>& peers, TimePoint now) const {
+  const auto all =
+      static_cast<std::size_t>(std::count_if(found_.begin(), found_.end(), [&](const auto& entry) {
+        return entry.second.belongs && entry.second.expires > now;
+      }));
+  return std::any_of(peers.begin(), peers.end(), [&](const Contact& peer) {
+    const auto opinion = opinions_.find(peer.peer);
+    if (opinion == opinions_.end()) return false;
+    const bool itself = found_.contains(peer.peer);  // may keep its own record for others
+    return opinion->second.total + itself < all ||
+           lacked_by(peer.peer, opinion->second, now) != nullptr;
+  });
 }
 
 std::vector<FindResults::Lack> FindResults::lacks(const std::vector<Contact>& peers,
@@ -89,16 +116,16 @@ std::vector<FindResults::Lack> FindResults::lacks(const std::vector<Contact>& pe
   for (const Contact& peer : peers) {
     if (result.size() >= limit) break;
     const auto opinion = opinions_.find(peer.peer);
-    if (opinion == opinions_.end() || !opinion->second.whole) continue;
-    for (const auto& [subject, item] : found_) {
-      const auto told = opinion->second.sequences.find(subject);
-      if (told != opinion->second.sequences.end() && told->second >= item.record.sequence) continue;
-      if (item.expires <= now || !item.belongs || subject == peer.peer) continue;
-      result.push_back({peer, item.message, remaining_ms(item.expires, now)});
-      break;
-    }
+    if (opinion == opinions_.end()) continue;
+    const Item* item = lacked_by(peer.peer, opinion->second, now);
+    if (item != nullptr) result.push_back({peer, item->message, remaining_ms(item->expires, now)});
   }
   return result;
+}
+
+std::size_t FindResults::total_of(const proto::PeerId& peer) const {
+  const auto opinion = opinions_.find(peer);
+  return opinion == opinions_.end() ? 0 : opinion->second.total;
 }
 
 bool FindResults::is_live(const Item& item) {

@@ -25,13 +25,16 @@ class FindResults {
 
   struct Page {
     std::size_t records = 0;  // that are signed, belong to the key, and are the newest known
+    std::size_t fresh = 0;    // that this peer had not shown before
     std::size_t invalid = 0;
   };
-  // A page of an answer. Only one that holds all the peer has for the key (`whole`) is an opinion
-  // on what else there is.
-  Page add(const Contact& from, const wire::Found& found, bool whole, TimePoint now);
+  Page add(const Contact& from, const wire::Found& found, TimePoint now);
 
-  // A peer that answered without a record that others have, or with an older one.
+  // Whether one of these peers said that it has fewer than there are, or showed all that it has and
+  // lacks something.
+  bool disagree(const std::vector<Contact>& peers, TimePoint now) const;
+
+  // A peer that showed all it has, without a record that others have or with an older one.
   struct Lack {
     Contact peer;
     wire::SignedRecord record;
@@ -41,6 +44,7 @@ class FindResults {
   std::vector<Lack> lacks(const std::vector<Contact>& peers, std::size_t limit,
                           TimePoint now) const;
 
+  std::size_t total_of(const proto::PeerId& peer) const;  // records that it said it has
   bool empty() const { return found_.empty(); }
   std::size_t size() const { return found_.size(); }
   bool full() const { return found_.size() >= max_records_; }
@@ -56,10 +60,11 @@ class FindResults {
     bool belongs = false;  // to the key
   };
   struct Opinion {
-    bool whole = false;
+    std::size_t total = 0;                             // that it says it has
     std::map<proto::PeerId, std::uint64_t> sequences;  // by subject
   };
   enum class Verdict { kNewest, kOlder, kInvalid };
+  const Item* lacked_by(const proto::PeerId& peer, const Opinion& opinion, TimePoint now) const;
   static bool is_live(const Item& item);
   Verdict merge(const wire::StoredRecord& stored, TimePoint now, proto::PeerId& subject,
                 std::uint64_t& sequence);

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "dht/primitives.h"
 #include "dht/secret_file.h"
 #include "dht/sodium.h"
 
@@ -44,14 +45,17 @@ absl::StatusOr<std::array<std::uint8_t, 32>> parse_seed(const std::string& path,
 
 proto::PeerId peer_id_of(const PublicKey& key) {
   proto::PeerId id;
-  id.bytes = sha256(key.to_bytes());
+  id.bytes = sha256({reinterpret_cast<const char*>(key.bytes.data()), key.bytes.size()});
   return id;
 }
 
 Identity Identity::from_seed(std::span<const std::uint8_t, 32> seed) {
   ensure_sodium();
   Identity identity;
-  crypto_sign_seed_keypair(identity.public_key_.bytes.data(), identity.secret_.data(), seed.data());
+  std::array<std::uint8_t, 32> copy;
+  std::copy(seed.begin(), seed.end(), copy.begin());
+  primitives().key_pair(copy, identity.public_key_.bytes, identity.secret_);
+  sodium_memzero(copy.data(), copy.size());
   identity.peer_id_ = peer_id_of(identity.public_key_);
   return identity;
 }
@@ -80,20 +84,22 @@ absl::StatusOr<Identity> Identity::load_or_create(const std::string& path) {
   return from_seed(*seed);
 }
 
+std::array<std::uint8_t, 32> Identity::exchange_secret() const {
+  std::array<std::uint8_t, 32> secret;
+  primitives().exchange_secret_of(secret_, secret);
+  return secret;
+}
+
 Signature Identity::sign(std::string_view domain, std::string_view message) const {
   const std::string text = joined(domain, message);
   Signature signature;
-  crypto_sign_detached(signature.bytes.data(), nullptr, as_bytes(text), text.size(),
-                       secret_.data());
+  primitives().sign(secret_, text, signature.bytes);
   return signature;
 }
 
 bool verify(const PublicKey& key, std::string_view domain, std::string_view message,
             const Signature& signature) {
-  ensure_sodium();
-  const std::string text = joined(domain, message);
-  return crypto_sign_verify_detached(signature.bytes.data(), as_bytes(text), text.size(),
-                                     key.bytes.data()) == 0;
+  return primitives().verify(key.bytes, joined(domain, message), signature.bytes);
 }
 
 }  // namespace shoal::dht

@@ -29,6 +29,8 @@ class Identity {
   const proto::PeerId& peer_id() const { return peer_id_; }
   // The libsodium seed, which is also OpenSSL's raw private key.
   std::span<const std::uint8_t, 32> seed() const { return std::span(secret_).first<32>(); }
+  // The X25519 secret whose public half everybody can compute from public_key().
+  std::array<std::uint8_t, 32> exchange_secret() const;
   Signature sign(std::string_view domain, std::string_view message) const;
 
  private:

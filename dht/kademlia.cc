@@ -8,8 +8,15 @@
 namespace shoal::dht {
 namespace {
 
+// A Pong with room for more than it has today.
+constexpr std::size_t kPongBytes = 128;
+
 bool is_answer(const wire::DhtMessage& message) {
   return message.has_pong() || message.has_found() || message.has_stored();
+}
+
+bool may_be_question(const wire::DhtMessage& message) {
+  return message.has_ping() || message.has_find();
 }
 
 // The members of a keyed swarm were invited: no limit per network.
@@ -33,6 +40,7 @@ Kademlia::Kademlia(KademliaConfig config, const Identity& self, const Random::Se
       table_(self_.peer_id(), config_.routing, random_),
       requests_(config_.requests, random_),
       store_(swarm_, config_.store),
+      size_estimate_(config_.size_estimate),
       next_refresh_(now + config_.refresh_small),
       next_revisit_(now + config_.rebootstrap_small) {}
 
@@ -44,20 +52,26 @@ void Kademlia::handle_datagram(std::string_view bytes, const proto::Endpoint& fr
 
 void Kademlia::deliver(const Sessions::Delivery& delivery, TimePoint now) {
   wire::DhtMessage message;
-  if (!message.ParseFromString(delivery.message)) {
-    ++malformed_;
-    return;
+  if (!message.ParseFromString(delivery.message)) return drops_.add(Drop::kBody);
+  if (is_answer(message)) {
+    if (delivery.via == Sessions::Via::kQuestion) return drops_.add(Drop::kBody);
+    return on_answer(delivery.from, message, now);
   }
-  if (is_answer(message)) return on_answer(delivery.from, message, now);
-  if (config_.client_mode || message.body_case() == wire::DhtMessage::BODY_NOT_SET) {
-    ++malformed_;
-    return;
+  if (config_.client_mode) return drops_.add(Drop::kClientMode);
+  if (message.body_case() == wire::DhtMessage::BODY_NOT_SET ||
+      delivery.via == Sessions::Via::kReply) {
+    return drops_.add(Drop::kBody);
+  }
+  if (delivery.via == Sessions::Via::kQuestion) {
+    // Of one that nobody signs for, only what changes nothing here.
+    if (!may_be_question(message)) return drops_.add(Drop::kBody);
+    return answer(delivery, message, now);
   }
   if (!message.client_mode()) {
     if (delivery.new_session) table_.greeted(delivery.from.peer, false);
     table_.heard(delivery.from, false, now);
   }
-  answer(delivery.from, message, now);
+  answer(delivery, message, now);
   // After the answer, which the peer waits for.
   if (!message.client_mode()) greet_newcomer(delivery.from, now);
 }
@@ -77,28 +91,45 @@ bool Kademlia::request(const Contact& to, wire::DhtMessage message, Purpose purp
   request.to = to;
   request.purpose = purpose;
   request.resends = resends;
-  request.handshake = !sessions_.has_session(to);
+  request.anonymous = to.key != PublicKey{} && may_be_question(message) &&
+                      purpose.kind != Purpose::Kind::kBootstrap &&
+                      purpose.kind != Purpose::Kind::kIntroduction;
+  request.answer_bytes = message.has_ping() ? kPongBytes : kMaxReplyBytes;
+  request.handshake = !request.anonymous && !sessions_.is_direct(to, now);
   message.set_request_id(request.id);
   message.set_client_mode(config_.client_mode);
   request.bytes = message.SerializeAsString();
   CHECK(request.bytes.size() <= kMaxRequestBytes) << request.bytes.size();
-  std::string bytes = request.bytes;
+  const std::uint64_t id = request.id;
   if (!requests_.add(std::move(request), now)) return false;
-  sessions_.send(to, std::move(bytes), now);
+  dispatch(*requests_.find(id), now);
   return true;
 }
 
-void Kademlia::send(const Contact& to, wire::DhtMessage message, TimePoint now) {
-  std::string bytes = message.SerializeAsString();
-  CHECK(bytes.size() <= kMaxAnswerBytes) << bytes.size();
-  sessions_.send(to, std::move(bytes), now);
+void Kademlia::dispatch(const Requests::Request& request, TimePoint now) {
+  if (request.anonymous && !sessions_.has_session(request.to) &&
+      sessions_.ask(request.to, request.bytes, request.answer_bytes, now)) {
+    return requests_.asked(request.id);
+  }
+  sessions_.send(request.to, request.bytes, now);
+}
+
+void Kademlia::introduce(const Lookup& lookup, TimePoint now) {
+  if (config_.client_mode) return;
+  for (const Contact& contact : lookup.answered(config_.lookup.k)) {
+    if (sessions_.has_session(contact)) continue;  // from which it learned us
+    wire::DhtMessage message;
+    message.mutable_ping();
+    request(contact, std::move(message), {Purpose::Kind::kIntroduction}, 2, now);
+  }
 }
 
 void Kademlia::resend_lost(TimePoint now) {
   while (const auto contact = sessions_.poll_lost()) {
     table_.greeted(contact->peer, false);  // it restarted: its records are gone
-    for (const Requests::Request& request : requests_.to(*contact))
-      sessions_.send(*contact, request.bytes, now);
+    for (const Requests::Request& request : requests_.to(*contact)) {
+      if (!request.asked) sessions_.send(*contact, request.bytes, now);
+    }
   }
 }
 
@@ -121,7 +152,8 @@ void Kademlia::on_due(const Requests::Due& due, TimePoint now) {
   const auto resend = [&](bool early) {
     if (due.stage != (early ? Stage::kLate : Stage::kOverdue) || request.resends == 0) return false;
     requests_.resend(request.id, now);
-    sessions_.send(request.to, request.bytes, now);
+    dispatch(request, now);
+    count_request(request.purpose);
     return true;
   };
   if (failed && !request.purpose.repeat) table_.failed(peer, now);
@@ -135,7 +167,7 @@ void Kademlia::on_due(const Requests::Due& due, TimePoint now) {
       return advance(request.purpose.operation, now);
     case Purpose::Kind::kPage:
       if (resend(true) || due.stage == Stage::kLate || operation == operations_.end()) return;
-      operation->second.open_pages.erase(peer);
+      --operation->second.find->open_pages;
       return advance(request.purpose.operation, now);
     case Purpose::Kind::kStore:
       if (resend(true) || due.stage == Stage::kLate) return;
@@ -144,6 +176,7 @@ void Kademlia::on_due(const Requests::Due& due, TimePoint now) {
       if (!resend(false) && failed) --handovers_in_flight_;
       return;
     case Purpose::Kind::kPing:
+    case Purpose::Kind::kIntroduction:
     case Purpose::Kind::kBootstrap:
       resend(false);
       return;
@@ -209,7 +242,9 @@ KademliaStats Kademlia::stats() const {
   stats.measurements = measurements_;
   stats.datagrams_in = datagrams_in_;
   stats.datagrams_out = datagrams_out_;
-  stats.datagrams_dropped = sessions_.dropped() + malformed_;
+  stats.drops = sessions_.drops();
+  stats.drops += drops_;
+  stats.datagrams_dropped = stats.drops.total();
   return stats;
 }
 

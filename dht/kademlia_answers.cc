@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What others ask of us. An answer goes out on the session by which the question came, so its
-// address is proven.
+// What others ask of us. An answer goes out the way the request came: in its session, or as the
+// reply to a question, which has less room while the asker's address is not proven.
+#include <algorithm>
+
 #include "dht/address.h"
 #include "dht/kademlia.h"
+#include "kernels/check.h"
 
 namespace shoal::dht {
 namespace {
@@ -18,45 +21,48 @@ constexpr int kMaxStoreKeys = 8;
 
 }  // namespace
 
-void Kademlia::answer(const Contact& from, const wire::DhtMessage& message, TimePoint now) {
+void Kademlia::answer(const Sessions::Delivery& asked, const wire::DhtMessage& message,
+                      TimePoint now) {
   wire::DhtMessage reply;
   reply.set_request_id(message.request_id());
   switch (message.body_case()) {
     case wire::DhtMessage::kPing:
-      reply.mutable_pong()->set_observed_address(encode_address(from.endpoint));
+      reply.mutable_pong()->set_observed_address(encode_address(asked.from.endpoint));
       break;
     case wire::DhtMessage::kFind:
-      answer_find(from, message.find(), reply, now);
+      answer_find(asked, message.find(), reply, now);
       break;
     case wire::DhtMessage::kStore:
-      answer_store(from, message.store(), reply, now);
+      answer_store(asked.from, message.store(), reply, now);
       break;
     default:
       return;
   }
   if (reply.body_case() == wire::DhtMessage::BODY_NOT_SET) {
-    ++malformed_;
-    return;
+    return drops_.add(Drop::kBody);
   }
-  send(from, std::move(reply), now);
+  const std::string bytes = reply.SerializeAsString();
+  CHECK(bytes.size() <= asked.room) << bytes.size() << " of " << asked.room;
+  sessions_.respond(asked, bytes, now);
 }
 
-void Kademlia::answer_find(const Contact& from, const wire::Find& find, wire::DhtMessage& reply,
-                           TimePoint now) {
+void Kademlia::answer_find(const Sessions::Delivery& asked, const wire::Find& find,
+                           wire::DhtMessage& reply, TimePoint now) {
   const auto target = Key::from_bytes(find.target());
   if (!target) return;
   wire::Found& found = *reply.mutable_found();
   std::vector<const RecordStore::Entry*> records;
   if (find.want_records()) records = store_.find(*target, now);
-  std::size_t room = kMaxAnswerBytes - kAnswerOverhead;
+  std::size_t room = asked.room - std::min(asked.room, kAnswerOverhead);
   if (find.cursor() == 0) {
     std::size_t limit = records.empty() ? config_.lookup.k : kContactsBesideRecords;
     for (const RoutingTable::Entry* entry :
          table_.closest(*target, config_.lookup.k + 1, RoutingTable::Which::kTellable)) {
       if (limit == 0) break;
-      if (entry->contact.peer == from.peer) continue;  // nobody needs to hear of itself
+      // Nobody needs to hear of itself.
+      if (entry->contact.peer == asked.from.peer || entry->contact.key == PublicKey{}) continue;
       wire::Contact contact;
-      contact.set_peer_id(entry->contact.peer.to_bytes());
+      contact.set_public_key(entry->contact.key.to_bytes());
       contact.set_address(encode_address(entry->contact.endpoint));
       const std::size_t size = contact.ByteSizeLong() + kItemOverhead;
       if (size > room) break;
@@ -89,8 +95,7 @@ void Kademlia::answer_store(const Contact& from, const wire::Store& store, wire:
     if (!key) return;
     keys.push_back(*key);
   }
-  const PutResult result =
-      store_.put(store.record(), from, keys, store.remaining_ttl_ms(), now);
+  const PutResult result = store_.put(store.record(), from, keys, store.remaining_ttl_ms(), now);
   wire::Stored& stored = *reply.mutable_stored();
   for (std::size_t i = 0; i < keys.size(); ++i) stored.add_accepted(is_accepted(result));
   if (!is_accepted(result)) stored.set_reason(std::string(to_string(result)));

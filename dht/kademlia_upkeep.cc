@@ -35,7 +35,8 @@ void Kademlia::refresh(TimePoint now) {
     }
     target = other;
   }
-  start(Operation::Kind::kRefresh, target, own, now);
+  start(Operation::Kind::kRefresh, target,
+        {.goal = own ? LookupPlan::Goal::kEverybody : LookupPlan::Goal::kClosest}, now);
 }
 
 }  // namespace shoal::dht

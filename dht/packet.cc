@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dht/packet.h"
 
-#include <sodium.h>
-
 #include <algorithm>
 
 #include "dht/sodium.h"
+#include "kernels/check.h"
 #include "proto/limits.h"
 
 namespace shoal::dht {
 namespace {
 
-enum : std::uint8_t { kHello = 1, kChallenge = 2, kHandshake = 3, kMessage = 4 };
+enum : std::uint8_t {
+  kHello = 1,
+  kChallenge = 2,
+  kHandshake = 3,
+  kMessage = 4,
+  kQuestion = 5,
+  kReply = 6
+};
 
 template <std::size_t N>
 void put(std::string& out, const std::array<std::uint8_t, N>& bytes) {
@@ -38,37 +44,63 @@ std::uint64_t take_u64(std::string_view& in) {
 
 }  // namespace
 
-std::string encode(const HelloPacket& packet) {
-  std::string out(1, kHello);
-  put(out, packet.id);
-  put(out, packet.destination.bytes);
+std::string begin_datagram(std::size_t packet_bytes) {
+  std::string out;
+  out.reserve(kSealBytes + packet_bytes);
+  out.resize(kSealNonceBytes);
   return out;
 }
 
-std::string encode(const ChallengePacket& packet) {
-  std::string out(1, kChallenge);
+void append(std::string& out, const HelloPacket& packet) {
+  out += static_cast<char>(kHello);
+  put(out, packet.id);
+  put(out, packet.destination.bytes);
+}
+
+void append(std::string& out, const ChallengePacket& packet) {
+  out += static_cast<char>(kChallenge);
   put(out, packet.echo);
   put(out, packet.cookie);
   put(out, packet.key.bytes);
-  return out;
 }
 
-std::string encode_header(const HandshakePacket& packet) {
-  std::string out(1, kHandshake);
-  put(out, packet.echo);
+void append(std::string& out, const HandshakePacket& packet) {
+  out += static_cast<char>(kHandshake);
   put(out, packet.cookie);
   put(out, packet.key.bytes);
   put(out, packet.ephemeral);
   put(out, packet.signature.bytes);
-  return out;
 }
 
-std::string encode_header(const MessagePacket& packet) {
-  std::string out(1, kMessage);
+void append(std::string& out, const MessagePacket& packet) {
+  out += static_cast<char>(kMessage);
   put_u64(out, packet.session);
   put_u64(out, packet.counter);
   put(out, packet.destination);
-  return out;
+}
+
+void append(std::string& out, const QuestionPacket& packet) {
+  out += static_cast<char>(kQuestion);
+  put(out, packet.echo);
+  put(out, packet.destination);
+  put(out, packet.ephemeral);
+  put(out, packet.cookie);
+}
+
+void append(std::string& out, const ReplyPacket& packet) {
+  out += static_cast<char>(kReply);
+  put(out, packet.echo);
+  put(out, packet.cookie);
+}
+
+void encrypt_tail(std::string& out, std::size_t plain_at, const Bytes32& key,
+                  const AeadNonce& nonce) {
+  const std::size_t plain_bytes = out.size() - plain_at;
+  out.resize(out.size() + kTagBytes);
+  const std::string_view all = out;
+  primitives().seal(key, nonce, all.substr(kSealNonceBytes, plain_at - kSealNonceBytes),
+                    all.substr(plain_at, plain_bytes),
+                    reinterpret_cast<std::uint8_t*>(out.data()) + plain_at);
 }
 
 PeerMark mark_of(const proto::PeerId& peer) {
@@ -78,9 +110,11 @@ PeerMark mark_of(const proto::PeerId& peer) {
 }
 
 Echo echo_of(const MessagePacket& packet) {
-  const std::string header = encode_header(packet);
   Echo echo;
-  std::copy_n(header.begin() + 1, echo.size(), echo.begin());
+  for (std::size_t i = 0; i < 8; ++i) {
+    echo[i] = static_cast<std::uint8_t>(packet.session >> (56 - 8 * i));
+    echo[8 + i] = static_cast<std::uint8_t>(packet.counter >> (56 - 8 * i));
+  }
   return echo;
 }
 
@@ -108,7 +142,6 @@ std::optional<Packet> parse_packet(std::string_view plain) {
     case kHandshake: {
       HandshakePacket packet;
       if (whole.size() < kHandshakeHeaderBytes + kTagBytes) return std::nullopt;
-      take(plain, packet.echo);
       take(plain, packet.cookie);
       take(plain, packet.key.bytes);
       take(plain, packet.ephemeral);
@@ -127,45 +160,64 @@ std::optional<Packet> parse_packet(std::string_view plain) {
       packet.header = whole.substr(0, kMessageHeaderBytes);
       return packet;
     }
+    case kQuestion: {
+      QuestionPacket packet;
+      if (whole.size() < kQuestionHeaderBytes + kTagBytes) return std::nullopt;
+      take(plain, packet.echo);
+      take(plain, packet.destination);
+      take(plain, packet.ephemeral);
+      take(plain, packet.cookie);
+      packet.ciphertext = plain;
+      packet.header = whole.substr(0, kQuestionHeaderBytes);
+      return packet;
+    }
+    case kReply: {
+      ReplyPacket packet;
+      if (whole.size() < kReplyHeaderBytes + kTagBytes) return std::nullopt;
+      take(plain, packet.echo);
+      take(plain, packet.cookie);
+      packet.ciphertext = plain;
+      packet.header = whole.substr(0, kReplyHeaderBytes);
+      return packet;
+    }
     default:
       return std::nullopt;
   }
 }
 
 Seal::Seal(const std::optional<SwarmKey>& swarm_key) {
-  ensure_sodium();
   if (swarm_key) root_ = swarm_key->bytes;
   key_ = derive("shoal-dht-seal-v1");
 }
 
-std::array<std::uint8_t, 32> Seal::derive(std::string_view purpose) const {
-  std::array<std::uint8_t, 32> key;
-  crypto_generichash(key.data(), key.size(), as_bytes(purpose), purpose.size(), root_.data(),
-                     root_.size());
+Bytes32 Seal::derive(std::string_view purpose) const {
+  Bytes32 key;
+  primitives().mac(root_, purpose, key);
   return key;
 }
 
-std::string Seal::close(std::string_view plain, Random& random) const {
+void Seal::close(std::string& datagram, Random& random) const {
   const auto nonce = random.bytes<kSealNonceBytes>();
-  std::string out(kSealBytes + plain.size(), '\0');
-  std::copy(nonce.begin(), nonce.end(), out.begin());
-  crypto_aead_xchacha20poly1305_ietf_encrypt(
-      reinterpret_cast<std::uint8_t*>(out.data()) + kSealNonceBytes, nullptr, as_bytes(plain),
-      plain.size(), nullptr, 0, nullptr, nonce.data(), key_.data());
-  return out;
+  std::copy(nonce.begin(), nonce.end(), datagram.begin());
+  const std::size_t plain_bytes = datagram.size() - kSealNonceBytes;
+  datagram.resize(datagram.size() + kTagBytes);
+  primitives().seal(key_, nonce, {},
+                    std::string_view(datagram).substr(kSealNonceBytes, plain_bytes),
+                    reinterpret_cast<std::uint8_t*>(datagram.data()) + kSealNonceBytes);
 }
 
-std::optional<std::string> Seal::open(std::string_view datagram) const {
+std::optional<std::string_view> Seal::open(std::string_view datagram,
+                                           std::span<char> buffer) const {
   if (datagram.size() <= kSealBytes || datagram.size() > proto::kMaxDatagramBytes)
     return std::nullopt;
-  std::string plain(datagram.size() - kSealBytes, '\0');
-  const std::string_view sealed = datagram.substr(kSealNonceBytes);
-  if (crypto_aead_xchacha20poly1305_ietf_decrypt(
-          reinterpret_cast<std::uint8_t*>(plain.data()), nullptr, nullptr, as_bytes(sealed),
-          sealed.size(), nullptr, 0, as_bytes(datagram), key_.data()) != 0) {
+  CHECK(buffer.size() >= datagram.size() - kSealBytes) << buffer.size();
+  AeadNonce nonce;
+  std::copy_n(as_bytes(datagram), nonce.size(), nonce.begin());
+  if (!primitives().open(key_, nonce, {}, datagram.substr(kSealNonceBytes),
+                         reinterpret_cast<std::uint8_t*>(buffer.data()))) {
     return std::nullopt;
   }
-  return plain;
+  return std::string_view(buffer.data(), datagram.size() - kSealBytes);
 }
 
 }  // namespace shoal::dht

@@ -132,6 +132,15 @@ void Requests::resend(std::uint64_t id, TimePoint now) {
            std::min(it->second.hard, now + late_after(it->second.to.peer, it->second.handshake)));
 }
 
+void Requests::asked(std::uint64_t id) {
+  if (const auto it = requests_.find(id); it != requests_.end()) it->second.asked = true;
+}
+
+const Requests::Request* Requests::find(std::uint64_t id) const {
+  const auto it = requests_.find(id);
+  return it == requests_.end() ? nullptr : &it->second;
+}
+
 std::vector<Requests::Request> Requests::to(const Contact& contact) const {
   std::vector<Request> result;
   for (const auto& [id, request] : requests_) {

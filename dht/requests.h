@@ -19,7 +19,7 @@
 namespace shoal::dht {
 
 struct Purpose {
-  enum class Kind { kPing, kLookup, kPage, kStore, kHandover, kBootstrap };
+  enum class Kind { kPing, kLookup, kPage, kStore, kHandover, kBootstrap, kIntroduction };
   Kind kind = Kind::kPing;
   std::uint64_t operation = 0;
   std::uint32_t cursor = 0;  // kPage: the page asked for
@@ -38,6 +38,11 @@ class Requests {
     bool handshake =
         false;            // had no session when it was sent: its first answer takes two round trips
     bool resent = false;  // its answer says nothing about the round trip
+    // May go as a question, which tells nobody who asks: a Find or Ping that is not meant to make
+    // us known.
+    bool anonymous = false;
+    bool asked = false;            // went as a question: a lost session does not matter to it
+    std::size_t answer_bytes = 0;  // what its answer may need, at most
     TimePoint sent, hard, next;
   };
 
@@ -56,6 +61,8 @@ class Requests {
   };
   std::optional<Due> poll_due(TimePoint now);
   void resend(std::uint64_t id, TimePoint now);  // the caller sent it again
+  void asked(std::uint64_t id);                  // it went as a question
+  const Request* find(std::uint64_t id) const;
   std::vector<Request> to(const Contact& contact) const;
 
   std::optional<TimePoint> next_timeout() const;

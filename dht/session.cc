@@ -5,6 +5,7 @@
 
 #include "dht/sodium.h"
 #include "kernels/check.h"
+#include "proto/limits.h"
 
 namespace shoal::dht {
 namespace {
@@ -24,7 +25,11 @@ Sessions::Sessions(const Identity& self, const std::optional<SwarmKey>& swarm_ke
       random_(random.bytes<32>()),
       seal_(swarm_key),
       swarm_secret_(seal_.derive("shoal-dht-session-secret-v1")),
-      cookies_(config, random) {}
+      cookies_(config_, random),
+      asker_(config_, swarm_secret_, random),
+      answerer_(config_, swarm_secret_, self),
+      proofs_(config_.max_proofs, config_.cookie_ttl),
+      seen_nonces_(config_.max_seen_nonces) {}
 
 std::optional<Datagram> Sessions::poll_transmit() {
   if (transmits_.empty()) return std::nullopt;
@@ -40,18 +45,31 @@ std::optional<Contact> Sessions::poll_lost() {
   return contact;
 }
 
-void Sessions::transmit(const proto::Endpoint& to, std::string_view plain) {
-  transmits_.push_back({to, seal_.close(plain, random_)});
+void Sessions::transmit(const proto::Endpoint& to, std::string datagram) {
+  seal_.close(datagram, random_);
+  transmits_.push_back({to, std::move(datagram)});
 }
 
 const Sessions::Session* Sessions::newest(const Contact& to) const {
-  const auto ids = by_endpoint_.find(to.endpoint);
-  if (ids == by_endpoint_.end()) return nullptr;
-  for (auto id = ids->second.rbegin(); id != ids->second.rend(); ++id) {
-    const Session& session = sessions_.at(*id);
-    if (is_zero(to.peer) || session.remote.peer == to.peer) return &session;
+  const auto positions = by_endpoint_.find(to.endpoint);
+  if (positions == by_endpoint_.end()) return nullptr;
+  for (auto position = positions->second.rbegin(); position != positions->second.rend();
+       ++position) {
+    if (is_zero(to.peer) || (*position)->remote.peer == to.peer) return &**position;
   }
   return nullptr;
+}
+
+const Sessions::Proof* Sessions::proof(const Contact& to, TimePoint now) {
+  const Proof* found = proofs_.find(to.endpoint, now);
+  const bool good = found != nullptr &&
+                    now - found->received < config_.cookie_ttl - config_.cookie_slack &&
+                    (is_zero(to.peer) || peer_id_of(found->key) == to.peer);
+  return good ? found : nullptr;
+}
+
+bool Sessions::is_direct(const Contact& to, TimePoint now) {
+  return has_session(to) || proof(to, now) != nullptr;
 }
 
 void Sessions::send_on(Session& session, std::string_view message) {
@@ -59,27 +77,32 @@ void Sessions::send_on(Session& session, std::string_view message) {
   packet.session = session.send_id;
   packet.counter = session.send_counter++;
   packet.destination = mark_of(session.remote.peer);
-  const std::string header = encode_header(packet);
-  transmit(session.remote.endpoint,
-           header + encrypt(session.send_key, packet.counter, header, message));
+  std::string out = begin_datagram(kMessageHeaderBytes + message.size() + kTagBytes);
+  append(out, packet);
+  const std::size_t plain_at = out.size();
+  out += message;
+  encrypt_tail(out, plain_at, session.send_key, message_nonce(packet.counter));
+  transmit(session.remote.endpoint, std::move(out));
 }
 
-void Sessions::send(const Contact& to, std::string message, TimePoint now) {
+void Sessions::send(const Contact& to, std::string_view message, TimePoint now) {
   CHECK(message.size() <= kMaxAnswerBytes) << message.size();
-  if (const Session* found = newest(to)) {
-    send_on(const_cast<Session&>(*found), message);
-    return;
-  }
+  if (const Session* found = newest(to)) return send_on(const_cast<Session&>(*found), message);
   // Only requests begin a session, and they fit beside a handshake.
-  if (message.size() > kMaxRequestBytes) return drop();
+  if (message.size() > kMaxRequestBytes) return drop(Drop::kSendBounds);
   auto it = pending_.find(to);
   if (it != pending_.end() && now - it->second.started > config_.pending_ttl) {
     pending_.erase(it);
     it = pending_.end();
   }
   if (it == pending_.end()) {
+    if (const Proof* found = proof(to, now)) {
+      const Proof use = *found;
+      proofs_.erase(to.endpoint);  // a cookie is good for one handshake
+      return begin(to.endpoint, use, message);
+    }
     expire_pending(now);
-    if (pending_.size() >= config_.max_pending) return drop();
+    if (pending_.size() >= config_.max_pending) return drop(Drop::kSendBounds);
     it = pending_.emplace(to, Pending{}).first;
     it->second.started = now;
     it->second.last_hello = now - config_.hello_interval;
@@ -89,13 +112,13 @@ void Sessions::send(const Contact& to, std::string message, TimePoint now) {
   const bool known =
       std::find(pending.queue.begin(), pending.queue.end(), message) != pending.queue.end();
   if (!known) {
-    if (pending.queue.size() >= config_.max_queue) return drop();
-    pending.queue.push_back(std::move(message));
+    if (pending.queue.size() >= config_.max_queue) return drop(Drop::kSendBounds);
+    pending.queue.emplace_back(message);
   }
-  if (pending.challenge) {
-    Pending ready = std::move(pending);
+  if (pending.proof) {
+    const Pending ready = std::move(pending);
     pending_.erase(it);
-    complete(to, std::move(ready), *ready.challenge);
+    complete(to.endpoint, ready, *ready.proof);
   } else if (now - pending.last_hello >= config_.hello_interval) {
     greet(to, pending, now);
   }
@@ -103,11 +126,16 @@ void Sessions::send(const Contact& to, std::string message, TimePoint now) {
 
 void Sessions::greet(const Contact& to, Pending& pending, TimePoint now) {
   pending.last_hello = now;
-  transmit(to.endpoint, encode(HelloPacket{pending.hello, to.peer}));
+  const HelloPacket packet{pending.hello, to.peer};
+  std::string out = begin_datagram(49);
+  append(out, packet);
+  transmit(to.endpoint, std::move(out));
 }
 
 void Sessions::challenge(const proto::Endpoint& to, const Echo& echo, TimePoint now) {
-  transmit(to, encode(ChallengePacket{echo, cookies_.make(to, echo, now), self_.public_key()}));
+  std::string out = begin_datagram(kChallengeDatagramBytes - kSealBytes);
+  append(out, ChallengePacket{echo, cookies_.make(to, now), self_.public_key()});
+  transmit(to, std::move(out));
 }
 
 void Sessions::expire_pending(TimePoint now) {
@@ -116,66 +144,61 @@ void Sessions::expire_pending(TimePoint now) {
   });
 }
 
-Sessions::Id Sessions::add(const Contact& remote, const SessionKeys& keys, bool initiator) {
+Sessions::Session& Sessions::add(const Contact& remote, const SessionKeys& keys, bool initiator) {
   const Id id = initiator ? keys.initiator_session : keys.responder_session;
-  remove(id);
-  std::vector<Id> same;
-  if (const auto ids = by_endpoint_.find(remote.endpoint); ids != by_endpoint_.end()) {
-    for (const Id other : ids->second) {
-      if (sessions_.at(other).remote == remote) same.push_back(other);
+  if (const auto it = by_id_.find(id); it != by_id_.end()) remove(it->second);
+  if (const auto same = by_endpoint_.find(remote.endpoint); same != by_endpoint_.end()) {
+    std::size_t count = 0;
+    Position oldest;
+    for (const Position& position : same->second) {
+      if (position->remote == remote && count++ == 0) oldest = position;
     }
+    if (count >= kMaxPerContact) remove(oldest);
   }
-  if (same.size() >= kMaxPerContact) remove(same.front());
-  if (sessions_.size() >= config_.max_sessions) remove(by_use_.begin()->second);
-  Session& session = sessions_[id];
-  session.remote = remote;
-  session.send_key = initiator ? keys.to_responder : keys.to_initiator;
-  session.receive_key = initiator ? keys.to_initiator : keys.to_responder;
-  session.send_id = initiator ? keys.responder_session : keys.initiator_session;
-  by_endpoint_[remote.endpoint].push_back(id);
-  session.last_used = ++use_clock_;
-  by_use_[session.last_used] = id;
-  return id;
+  if (sessions_.size() >= config_.max_sessions) remove(sessions_.begin());
+  const Position position = sessions_.emplace(sessions_.end());
+  position->id = id;
+  position->remote = remote;
+  position->send_key = initiator ? keys.to_responder : keys.to_initiator;
+  position->receive_key = initiator ? keys.to_initiator : keys.to_responder;
+  position->send_id = initiator ? keys.responder_session : keys.initiator_session;
+  by_endpoint_[remote.endpoint].push_back(position);
+  by_id_[id] = position;
+  return *position;
 }
 
-void Sessions::remove(Id id) {
-  const auto it = sessions_.find(id);
-  if (it == sessions_.end()) return;
-  by_use_.erase(it->second.last_used);
-  const auto ids = by_endpoint_.find(it->second.remote.endpoint);
-  std::erase(ids->second, id);
-  if (ids->second.empty()) by_endpoint_.erase(ids);
-  sessions_.erase(it);
-}
-
-void Sessions::touch(Id id, Session& session) {
-  by_use_.erase(session.last_used);
-  session.last_used = ++use_clock_;
-  by_use_[session.last_used] = id;
+void Sessions::remove(Position session) {
+  by_id_.erase(session->id);
+  const auto positions = by_endpoint_.find(session->remote.endpoint);
+  std::erase(positions->second, session);
+  if (positions->second.empty()) by_endpoint_.erase(positions);
+  sessions_.erase(session);
 }
 
 bool Sessions::replayed(std::string_view datagram) {
-  std::array<std::uint8_t, kSealNonceBytes> nonce;
-  std::copy_n(as_bytes(datagram), nonce.size(), nonce.begin());
-  if (!seen_nonces_.insert(nonce).second) return true;
-  seen_order_.push_back(nonce);
-  if (seen_order_.size() > config_.max_seen_nonces) {
-    seen_nonces_.erase(seen_order_.front());
-    seen_order_.pop_front();
-  }
-  return false;
+  std::uint64_t nonce = 0;
+  for (std::size_t i = 0; i < 8; ++i) nonce = nonce << 8 | as_bytes(datagram)[i];
+  return !seen_nonces_.insert(nonce);
 }
 
 std::optional<Sessions::Delivery> Sessions::receive(std::string_view datagram,
                                                     const proto::Endpoint& from, TimePoint now) {
-  const std::optional<std::string> plain = seal_.open(datagram);
-  const std::optional<Packet> packet = plain ? parse_packet(*plain) : std::nullopt;
-  if (!packet) {
-    drop();
+  const auto refuse = [&](Drop reason) {
+    drop(reason);
     return std::nullopt;
-  }
+  };
+  if (datagram.size() <= kSealBytes || datagram.size() > proto::kMaxDatagramBytes)
+    return refuse(Drop::kSize);
+  std::array<char, proto::kMaxDatagramBytes> buffer;
+  const auto plain = seal_.open(datagram, buffer);
+  if (!plain) return refuse(Drop::kSeal);
+  const std::optional<Packet> packet = parse_packet(*plain);
+  if (!packet) return refuse(Drop::kPacket);
   if (const auto* message = std::get_if<MessagePacket>(&*packet))
     return on_message(*message, datagram, from, now);
+  if (const auto* question = std::get_if<QuestionPacket>(&*packet))
+    return on_question(*question, datagram, from, now);
+  if (const auto* reply = std::get_if<ReplyPacket>(&*packet)) return on_reply(*reply, from, now);
   if (const auto* handshake = std::get_if<HandshakePacket>(&*packet))
     return on_handshake(*handshake, from, now);
   if (const auto* hello = std::get_if<HelloPacket>(&*packet)) {
@@ -188,114 +211,128 @@ std::optional<Sessions::Delivery> Sessions::receive(std::string_view datagram,
 
 void Sessions::on_hello(const HelloPacket& packet, std::string_view datagram,
                         const proto::Endpoint& from, TimePoint now) {
-  const bool for_us = is_zero(packet.destination) || packet.destination == self_.peer_id();
-  if (client_mode_ || !for_us || replayed(datagram)) return drop();
+  if (client_mode_) return drop(Drop::kClientMode);
+  if (!is_zero(packet.destination) && packet.destination != self_.peer_id())
+    return drop(Drop::kOtherPeer);
+  if (replayed(datagram)) return drop(Drop::kReplay);
   challenge(from, packet.id, now);
 }
 
 void Sessions::on_challenge(const ChallengePacket& packet, const proto::Endpoint& from,
                             TimePoint now) {
   const proto::PeerId peer = peer_id_of(packet.key);
-  if (peer == self_.peer_id()) return drop();  // we greeted ourselves
+  if (peer == self_.peer_id()) return drop(Drop::kOtherPeer);  // we greeted ourselves
+  const Proof proof{packet.key, packet.cookie, now};
   for (const proto::PeerId& asked : {peer, proto::PeerId{}}) {
     const auto it = pending_.find(Contact{asked, from});
-    if (it == pending_.end() || it->second.challenge || it->second.hello != packet.echo) continue;
-    Pending pending = std::move(it->second);
+    if (it == pending_.end() || it->second.proof || it->second.hello != packet.echo) continue;
+    const Pending pending = std::move(it->second);
     pending_.erase(it);
-    complete(Contact{asked, from}, std::move(pending), packet);
-    return;
+    return complete(from, pending, proof);
   }
+  if (on_question_challenged(packet, from, now)) return;
   // Otherwise it may say that the peer forgot our session: the echo names one of our messages on
   // it.
-  const auto ids = by_endpoint_.find(from);
-  if (ids == by_endpoint_.end()) return drop();
-  for (const Id id : ids->second) {
-    const Session& session = sessions_.at(id);
+  const auto positions = by_endpoint_.find(from);
+  if (positions == by_endpoint_.end()) return drop(Drop::kUnasked);
+  for (const Position& position : positions->second) {
     MessagePacket sent{};
-    sent.session = session.send_id;
-    sent.counter = 0;
+    sent.session = position->send_id;
     const Echo first = echo_of(sent);
-    if (session.remote.peer != peer ||
+    if (position->remote.peer != peer ||
         !std::equal(first.begin(), first.begin() + 8, packet.echo.begin()))
       continue;
-    const Contact contact = session.remote;
-    remove(id);
+    const Contact contact = position->remote;
+    remove(position);
     Pending& pending = pending_[contact];
     pending.started = now;
     pending.last_hello = now;
-    pending.challenge = packet;
+    pending.proof = proof;
     lost_.push_back(contact);
     return;
   }
-  drop();
+  drop(Drop::kUnasked);
 }
 
-void Sessions::complete(const Contact& asked, Pending pending, const ChallengePacket& challenge) {
+void Sessions::begin(const proto::Endpoint& at, const Proof& proof, std::string_view message) {
+  const auto handshake = make_handshake(self_, swarm_secret_, proof.key, proof.cookie, random_);
+  if (!handshake) return drop(Drop::kSignature);
+  Session& session = add(Contact{peer_id_of(proof.key), at, proof.key}, handshake->keys, true);
+  std::string out = begin_datagram(kHandshakeHeaderBytes + message.size() + kTagBytes);
+  append(out, handshake->packet);
+  const std::size_t plain_at = out.size();
+  out += message;
+  encrypt_tail(out, plain_at, session.send_key, message_nonce(session.send_counter++));
+  transmit(at, std::move(out));
+}
+
+void Sessions::complete(const proto::Endpoint& at, const Pending& pending, const Proof& proof) {
   if (pending.queue.empty()) return;
-  std::optional<Handshake> handshake = make_handshake(self_, swarm_secret_, challenge, random_);
-  if (!handshake) return drop();
-  const Contact remote{peer_id_of(challenge.key), asked.endpoint};
-  Session& session = sessions_.at(add(remote, handshake->keys, true));
-  const std::string header = encode_header(handshake->packet);
-  transmit(remote.endpoint, header + encrypt(session.send_key, session.send_counter++, header,
-                                             pending.queue.front()));
-  pending.queue.pop_front();
-  for (const std::string& message : pending.queue) send_on(session, message);
+  begin(at, proof, pending.queue.front());
+  const Contact remote{peer_id_of(proof.key), at, proof.key};
+  for (std::size_t i = 1; i < pending.queue.size(); ++i) {
+    if (const Session* session = newest(remote))
+      send_on(const_cast<Session&>(*session), pending.queue[i]);
+  }
 }
 
 std::optional<Sessions::Delivery> Sessions::on_handshake(const HandshakePacket& packet,
                                                          const proto::Endpoint& from,
                                                          TimePoint now) {
-  const proto::PeerId peer = peer_id_of(packet.key);
-  if (client_mode_ || peer == self_.peer_id() ||
-      !cookies_.valid(packet.cookie, from, packet.echo, now)) {
-    drop();
+  const auto refuse = [&](Drop reason) {
+    drop(reason);
     return std::nullopt;
-  }
-  const std::optional<SessionKeys> keys = accept_handshake(self_, swarm_secret_, packet);
+  };
+  if (client_mode_) return refuse(Drop::kClientMode);
+  if (packet.key == self_.public_key()) return refuse(Drop::kOtherPeer);
+  if (!cookies_.valid(packet.cookie, from, now)) return refuse(Drop::kCookie);
+  const auto keys = accept_handshake(self_, answerer_.exchange_secret(), swarm_secret_, packet);
+  if (!keys) return refuse(Drop::kSignature);
   std::optional<std::string> message =
-      keys ? decrypt(keys->to_responder, 0, packet.header, packet.ciphertext) : std::nullopt;
-  if (!message) {
-    drop();
-    return std::nullopt;
-  }
+      decrypt(keys->to_responder, message_nonce(0), packet.header, packet.ciphertext);
+  if (!message) return refuse(Drop::kCiphertext);
   cookies_.use(packet.cookie);
-  const Contact remote{peer, from};
-  sessions_.at(add(remote, *keys, false)).window.mark(0);
-  return Delivery{remote, *std::move(message), true};
+  Delivery delivery;
+  delivery.from = Contact{peer_id_of(packet.key), from, packet.key};
+  delivery.message = *std::move(message);
+  delivery.new_session = true;
+  add(delivery.from, *keys, false).window.mark(0);
+  return delivery;
 }
 
 std::optional<Sessions::Delivery> Sessions::on_message(const MessagePacket& packet,
                                                        std::string_view datagram,
                                                        const proto::Endpoint& from, TimePoint now) {
-  const auto it = sessions_.find(packet.session);
-  if (it == sessions_.end()) {
+  const auto refuse = [&](Drop reason) {
+    drop(reason);
+    return std::nullopt;
+  };
+  const auto it = by_id_.find(packet.session);
+  if (it == by_id_.end()) {
     // We lost that session (restart, eviction): say so. Not twice for the same bytes, and not to
     // bytes that were meant for another: a captured datagram brings its thief no answer.
-    if (client_mode_ || packet.destination != mark_of(self_.peer_id()) || replayed(datagram)) {
-      drop();
-    } else {
-      challenge(from, echo_of(packet), now);
-    }
+    if (client_mode_) return refuse(Drop::kClientMode);
+    if (packet.destination != mark_of(self_.peer_id())) return refuse(Drop::kOtherPeer);
+    if (replayed(datagram)) return refuse(Drop::kReplay);
+    challenge(from, echo_of(packet), now);
     return std::nullopt;
   }
-  Session& session = it->second;
-  std::optional<std::string> message;
-  if (session.window.fresh(packet.counter)) {
-    message = decrypt(session.receive_key, packet.counter, packet.header, packet.ciphertext);
-  }
-  if (!message) {
-    drop();
-    return std::nullopt;
-  }
+  Session& session = *it->second;
+  if (!session.window.fresh(packet.counter)) return refuse(Drop::kCounter);
+  std::optional<std::string> message =
+      decrypt(session.receive_key, message_nonce(packet.counter), packet.header, packet.ciphertext);
+  if (!message) return refuse(Drop::kCiphertext);
   session.window.mark(packet.counter);
   if (session.remote.endpoint !=
       from) {  // authentic, from another address: it must prove that address first
     if (!client_mode_) challenge(from, echo_of(packet), now);
     return std::nullopt;
   }
-  touch(it->first, session);
-  return Delivery{session.remote, *std::move(message), false};
+  sessions_.splice(sessions_.end(), sessions_, it->second);  // used last
+  Delivery delivery;
+  delivery.from = session.remote;
+  delivery.message = *std::move(message);
+  return delivery;
 }
 
 }  // namespace shoal::dht

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dht/session_keys.h"
 
-#include <sodium.h>
+#include <sodium/utils.h>
 
 #include <algorithm>
 
@@ -11,26 +11,34 @@ namespace shoal::dht {
 namespace {
 
 constexpr std::string_view kHandshakeDomain = "shoal-dht-handshake-v1";
-using Bytes32 = std::array<std::uint8_t, 32>;
+constexpr std::string_view kSessionDomain = "shoal-dht-session-v1";
+constexpr std::string_view kQuestionDomain = "shoal-dht-question-v1";
+
+template <std::size_t N>
+std::string_view view(const std::array<std::uint8_t, N>& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), N};
+}
 
 std::string signed_text(const Cookie& cookie, const Bytes32& ephemeral,
                         const proto::PeerId& destination) {
-  std::string text(cookie.begin(), cookie.end());
-  text.append(ephemeral.begin(), ephemeral.end());
-  return text + destination.to_bytes();
+  std::string text(view(cookie));
+  text += view(ephemeral);
+  text += view(destination.bytes);
+  return text;
 }
 
 SessionKeys derive(const Bytes32& shared, const Bytes32& swarm_secret, const Cookie& cookie,
                    const Bytes32& ephemeral, const proto::PeerId& initiator,
                    const proto::PeerId& responder) {
-  std::string text(shared.begin(), shared.end());
+  std::string text(kSessionDomain);
+  text += '\0';  // the label
+  text += view(shared);
   text += signed_text(cookie, ephemeral, responder);
-  text += initiator.to_bytes();
+  text += view(initiator.bytes);
   const auto expand = [&](char label) {
-    std::array<std::uint8_t, 64> out;
-    const std::string input = "shoal-dht-session-v1" + std::string(1, label) + text;
-    crypto_generichash(out.data(), out.size(), as_bytes(input), input.size(), swarm_secret.data(),
-                       swarm_secret.size());
+    text[kSessionDomain.size()] = label;
+    Bytes64 out;
+    primitives().mac(swarm_secret, text, out);
     return out;
   };
   SessionKeys keys;
@@ -48,77 +56,99 @@ SessionKeys derive(const Bytes32& shared, const Bytes32& swarm_secret, const Coo
   return keys;
 }
 
-std::array<std::uint8_t, 24> nonce_of(std::uint64_t counter) {
-  std::array<std::uint8_t, 24> nonce{};
-  for (std::size_t i = 0; i < 8; ++i) nonce[i] = static_cast<std::uint8_t>(counter >> (8 * i));
-  return nonce;
+QuestionKeys derive(const Bytes32& shared, const Bytes32& swarm_secret, const Bytes32& ephemeral,
+                    const PublicKey& answerer) {
+  std::string text(kQuestionDomain);
+  text += view(shared);
+  text += view(ephemeral);
+  text += view(answerer.bytes);
+  Bytes64 out;
+  primitives().mac(swarm_secret, text, out);
+  QuestionKeys keys;
+  std::copy_n(out.begin(), 32, keys.to_answerer.begin());
+  std::copy_n(out.begin() + 32, 32, keys.to_asker.begin());
+  return keys;
 }
 
 }  // namespace
 
 std::optional<Handshake> make_handshake(const Identity& self, const Bytes32& swarm_secret,
-                                        const ChallengePacket& challenge, Random& random) {
-  Bytes32 remote;  // refuses keys of small order
-  if (crypto_sign_ed25519_pk_to_curve25519(remote.data(), challenge.key.bytes.data()) != 0)
-    return std::nullopt;
+                                        const PublicKey& responder, const Cookie& cookie,
+                                        Random& random) {
+  Bytes32 remote;
+  if (!primitives().exchange_key_of(responder.bytes, remote)) return std::nullopt;
   Bytes32 secret = random.bytes<32>();
   Handshake result;
   HandshakePacket& packet = result.packet;
-  packet.echo = challenge.echo;
-  packet.cookie = challenge.cookie;
+  packet.cookie = cookie;
   packet.key = self.public_key();
-  crypto_scalarmult_curve25519_base(packet.ephemeral.data(), secret.data());
+  primitives().exchange_pair(secret, packet.ephemeral);
   Bytes32 shared;
-  const int failed = crypto_scalarmult_curve25519(shared.data(), secret.data(), remote.data());
+  const bool good = primitives().exchange(secret, remote, shared);
   sodium_memzero(secret.data(), secret.size());
-  if (failed != 0) return std::nullopt;
-  const proto::PeerId responder = peer_id_of(challenge.key);
+  if (!good) return std::nullopt;
+  const proto::PeerId peer = peer_id_of(responder);
   packet.signature =
-      self.sign(kHandshakeDomain, signed_text(packet.cookie, packet.ephemeral, responder));
-  result.keys =
-      derive(shared, swarm_secret, packet.cookie, packet.ephemeral, self.peer_id(), responder);
+      self.sign(kHandshakeDomain, signed_text(packet.cookie, packet.ephemeral, peer));
+  result.keys = derive(shared, swarm_secret, packet.cookie, packet.ephemeral, self.peer_id(), peer);
   return result;
 }
 
-std::optional<SessionKeys> accept_handshake(const Identity& self, const Bytes32& swarm_secret,
+std::optional<SessionKeys> accept_handshake(const Identity& self, const Bytes32& exchange_secret,
+                                            const Bytes32& swarm_secret,
                                             const HandshakePacket& packet) {
   if (!verify(packet.key, kHandshakeDomain,
               signed_text(packet.cookie, packet.ephemeral, self.peer_id()), packet.signature)) {
     return std::nullopt;
   }
-  std::array<std::uint8_t, 64> full;  // libsodium's form of the secret key: seed || public key
-  std::copy(self.seed().begin(), self.seed().end(), full.begin());
-  std::copy(self.public_key().bytes.begin(), self.public_key().bytes.end(), full.begin() + 32);
-  Bytes32 secret;
-  crypto_sign_ed25519_sk_to_curve25519(secret.data(), full.data());
   Bytes32 shared;
-  const int failed =
-      crypto_scalarmult_curve25519(shared.data(), secret.data(), packet.ephemeral.data());
-  sodium_memzero(full.data(), full.size());
-  sodium_memzero(secret.data(), secret.size());
-  if (failed != 0) return std::nullopt;
+  if (!primitives().exchange(exchange_secret, packet.ephemeral, shared)) return std::nullopt;
   return derive(shared, swarm_secret, packet.cookie, packet.ephemeral, peer_id_of(packet.key),
                 self.peer_id());
 }
 
-std::string encrypt(const Bytes32& key, std::uint64_t counter, std::string_view header,
-                    std::string_view plain) {
-  const auto nonce = nonce_of(counter);
-  std::string out(plain.size() + kTagBytes, '\0');
-  crypto_aead_xchacha20poly1305_ietf_encrypt(reinterpret_cast<std::uint8_t*>(out.data()), nullptr,
-                                             as_bytes(plain), plain.size(), as_bytes(header),
-                                             header.size(), nullptr, nonce.data(), key.data());
-  return out;
+std::optional<QuestionKeys> asker_keys(const Bytes32& swarm_secret, const Bytes32& ephemeral_secret,
+                                       const Bytes32& ephemeral, const PublicKey& answerer) {
+  Bytes32 remote, shared;
+  if (!primitives().exchange_key_of(answerer.bytes, remote) ||
+      !primitives().exchange(ephemeral_secret, remote, shared)) {
+    return std::nullopt;
+  }
+  return derive(shared, swarm_secret, ephemeral, answerer);
 }
 
-std::optional<std::string> decrypt(const Bytes32& key, std::uint64_t counter,
+std::optional<QuestionKeys> answerer_keys(const Bytes32& swarm_secret,
+                                          const Bytes32& exchange_secret, const Bytes32& ephemeral,
+                                          const PublicKey& answerer) {
+  Bytes32 shared;
+  if (!primitives().exchange(exchange_secret, ephemeral, shared)) return std::nullopt;
+  return derive(shared, swarm_secret, ephemeral, answerer);
+}
+
+AeadNonce message_nonce(std::uint64_t counter) {
+  AeadNonce nonce{};
+  for (std::size_t i = 0; i < 8; ++i) nonce[i] = static_cast<std::uint8_t>(counter >> (8 * i));
+  return nonce;
+}
+
+AeadNonce question_nonce(const Echo& echo) {
+  AeadNonce nonce{};
+  std::copy(echo.begin(), echo.end(), nonce.begin());
+  return nonce;
+}
+
+AeadNonce reply_nonce(const Echo& echo, const Cookie& cookie) {
+  AeadNonce nonce = question_nonce(echo);
+  std::copy_n(cookie.begin(), 8, nonce.begin() + echo.size());
+  return nonce;
+}
+
+std::optional<std::string> decrypt(const Bytes32& key, const AeadNonce& nonce,
                                    std::string_view header, std::string_view ciphertext) {
   if (ciphertext.size() < kTagBytes) return std::nullopt;
-  const auto nonce = nonce_of(counter);
   std::string plain(ciphertext.size() - kTagBytes, '\0');
-  if (crypto_aead_xchacha20poly1305_ietf_decrypt(
-          reinterpret_cast<std::uint8_t*>(plain.data()), nullptr, nullptr, as_bytes(ciphertext),
-          ciphertext.size(), as_bytes(header), header.size(), nonce.data(), key.data()) != 0) {
+  if (!primitives().open(key, nonce, header, ciphertext,
+                         reinterpret_cast<std::uint8_t*>(plain.data()))) {
     return std::nullopt;
   }
   return plain;

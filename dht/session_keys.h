@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The cryptography of one session between an initiator and a responder: key agreement and AEAD.
-// Pure functions. X25519 of a fresh key with the responder's identity key, BLAKE2b for keys,
-// XChaCha20-Poly1305 for messages.
+// The cryptography between two peers: key agreement of sessions (an initiator that signs) and of
+// questions (an asker that stays unnamed), and AEAD. Pure functions. X25519 of a short-lived key
+// with the other's identity key, BLAKE2b for keys, XChaCha20-Poly1305 for messages.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -12,11 +11,12 @@
 
 #include "dht/identity.h"
 #include "dht/packet.h"
+#include "dht/primitives.h"
 
 namespace shoal::dht {
 
 struct SessionKeys {
-  std::array<std::uint8_t, 32> to_responder, to_initiator;
+  Bytes32 to_responder, to_initiator;
   std::uint64_t responder_session,
       initiator_session;  // by which the receiver of a message finds its session
 };
@@ -26,18 +26,31 @@ struct Handshake {
   HandshakePacket packet;  // without ciphertext
 };
 
-// The initiator's answer to a challenge. nullopt when the challenger's key is not a usable one.
-std::optional<Handshake> make_handshake(const Identity& self,
-                                        const std::array<std::uint8_t, 32>& swarm_secret,
-                                        const ChallengePacket& challenge, Random& random);
+// The initiator's use of a cookie of `responder`. nullopt when that key is not a usable one.
+std::optional<Handshake> make_handshake(const Identity& self, const Bytes32& swarm_secret,
+                                        const PublicKey& responder, const Cookie& cookie,
+                                        Random& random);
 // The responder's side: checks the signature. The cookie is the caller's to check.
-std::optional<SessionKeys> accept_handshake(const Identity& self,
-                                            const std::array<std::uint8_t, 32>& swarm_secret,
+std::optional<SessionKeys> accept_handshake(const Identity& self, const Bytes32& exchange_secret,
+                                            const Bytes32& swarm_secret,
                                             const HandshakePacket& packet);
 
-std::string encrypt(const std::array<std::uint8_t, 32>& key, std::uint64_t counter,
-                    std::string_view header, std::string_view plain);
-std::optional<std::string> decrypt(const std::array<std::uint8_t, 32>& key, std::uint64_t counter,
+struct QuestionKeys {
+  Bytes32 to_answerer, to_asker;
+};
+std::optional<QuestionKeys> asker_keys(const Bytes32& swarm_secret, const Bytes32& ephemeral_secret,
+                                       const Bytes32& ephemeral, const PublicKey& answerer);
+std::optional<QuestionKeys> answerer_keys(const Bytes32& swarm_secret,
+                                          const Bytes32& exchange_secret, const Bytes32& ephemeral,
+                                          const PublicKey& answerer);
+
+AeadNonce message_nonce(std::uint64_t counter);
+AeadNonce question_nonce(const Echo& echo);
+// A question that is answered twice must not use one nonce for two texts: the time and the random
+// part of the cookie are in it.
+AeadNonce reply_nonce(const Echo& echo, const Cookie& cookie);
+
+std::optional<std::string> decrypt(const Bytes32& key, const AeadNonce& nonce,
                                    std::string_view header, std::string_view ciphertext);
 
 }  // namespace shoal::dht

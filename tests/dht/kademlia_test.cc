@@ -167,7 +167,7 @@ TEST_F(KademliaTest, UnaskedAnswersAreIgnored) {
   found.set_request_id(123);
   for (int i = 0; i < 15; ++i) {
     wire::Contact& contact = *found.mutable_found()->add_closer();
-    contact.set_peer_id(std::string(32, static_cast<char>(i + 1)));
+    contact.set_public_key(std::string(32, static_cast<char>(i + 1)));
     contact.set_address(std::string("\x0a\0\0\x09\0\x09", 6));
   }
   EXPECT_TRUE(say(found.SerializeAsString()).empty());

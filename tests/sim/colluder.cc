@@ -49,16 +49,17 @@ void Colluder::handle_datagram(std::string_view bytes, const proto::Endpoint& fr
   if (!delivery) return;
   wire::DhtMessage message;
   if (!message.ParseFromString(delivery->message)) return;
-  const wire::DhtMessage reply = answer(delivery->from, message);
+  const wire::DhtMessage reply = answer(*delivery, message);
   if (reply.body_case() == wire::DhtMessage::BODY_NOT_SET) return;
-  sessions_.send(delivery->from, reply.SerializeAsString(), now);
+  sessions_.respond(*delivery, reply.SerializeAsString(), now);
 }
 
-wire::DhtMessage Colluder::answer(const dht::Contact& from, const wire::DhtMessage& message) {
+wire::DhtMessage Colluder::answer(const dht::Sessions::Delivery& asked,
+                                  const wire::DhtMessage& message) {
   wire::DhtMessage reply;
   reply.set_request_id(message.request_id());
   if (message.has_ping()) {
-    reply.mutable_pong()->set_observed_address(dht::encode_address(from.endpoint));
+    reply.mutable_pong()->set_observed_address(dht::encode_address(asked.from.endpoint));
   } else if (message.has_store()) {
     ++knowledge_->withheld;
     for (int i = 0; i < message.store().keys_size(); ++i)
@@ -69,10 +70,10 @@ wire::DhtMessage Colluder::answer(const dht::Contact& from, const wire::DhtMessa
     if (knowledge_->sorted.all().size() != knowledge_->members.size())
       knowledge_->sorted = SortedContacts(knowledge_->members);
     wire::Found& found = *reply.mutable_found();
-    std::size_t room = dht::kMaxAnswerBytes - 40;
+    std::size_t room = asked.room - 40;
     for (const dht::Contact& contact : knowledge_->sorted.closest(*target, 20)) {
       wire::Contact out;
-      out.set_peer_id(contact.peer.to_bytes());
+      out.set_public_key(contact.key.to_bytes());
       out.set_address(dht::encode_address(contact.endpoint));
       if (out.ByteSizeLong() + 3 > room) break;
       room -= out.ByteSizeLong() + 3;

@@ -41,7 +41,7 @@ class Colluder final : public Participant {
   std::optional<Outgoing> poll_transmit() override;
 
  private:
-  wire::DhtMessage answer(const dht::Contact& from, const wire::DhtMessage& message);
+  wire::DhtMessage answer(const dht::Sessions::Delivery& asked, const wire::DhtMessage& message);
 
   const std::shared_ptr<Colluders::Knowledge> knowledge_;
   const dht::Identity self_;

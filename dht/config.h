@@ -27,7 +27,36 @@ struct LookupConfig {
       256;  // far ones are dropped: an answer of 20 contacts cannot grow us without end
 };
 
+struct RateLimit {
+  double per_s;
+  double burst;
+};
+
+// Who does more than these is not a peer that follows the protocol; reasons in packets of ours.
+struct LimiterConfig {
+  // Unproven packets (hellos, first questions, messages of lost sessions) of one address (IPv6:
+  // /64). One of ours sends a few at once and seldom; behind a shared address there may be many.
+  RateLimit source{50, 200};
+  // The same of one /24 (IPv6: /48): a provider's customers are many, an attacker's addresses too.
+  RateLimit network{200, 800};
+  // Questions with a proof, of one address: reading all pages of a crowded key, at a few ms each.
+  RateLimit proven_source{200, 400};
+  // Handshakes of one /24: 150 us of a core each; a peer makes one per session.
+  RateLimit handshakes{10, 40};
+  // Messages of one peer in its session: a hand-over keeps 32 in flight, at 80 ms 400 per second.
+  RateLimit peer{500, 1000};
+  // Bytes to unproven addresses, all together: what a forger of sources could have us send to his
+  // victim. 2 Mbit/s is no weapon, and is 200 whole replies per second. While less than half of the
+  // burst is left, unproven questions get a challenge.
+  RateLimit unproven_bytes{256 << 10, 1 << 20};
+  // Buckets in use at once, per kind of limit, 17 bytes each: to fill them, 200,000 packets per
+  // second are needed.
+  std::size_t max_sources = 4096;
+};
+
 struct SessionConfig {
+  LimiterConfig limits;
+
   std::size_t max_sessions = 2048;    // least recently used goes first; 350 bytes each
   std::size_t max_pending = 512;      // handshakes under way; a lookup needs at most 8
   std::size_t max_queue = 8;          // messages waiting for one handshake
@@ -125,6 +154,7 @@ struct KademliaConfig {
   RoutingConfig routing;
   RequestConfig requests;
   StoreConfig store;
+  BanConfig bans;
   std::size_t replicas = 8;  // of a record when the swarm is larger than k; else every peer
   // A record goes to everybody in the region of its key that is expected to hold so many, and at
   // least to `replicas`: a few ids placed close to the key then push nobody out.

@@ -41,18 +41,30 @@ Kademlia::Kademlia(KademliaConfig config, const Identity& self, const Random::Se
       requests_(config_.requests, random_),
       store_(swarm_, config_.store),
       size_estimate_(config_.size_estimate),
+      bans_(config_.bans),
       next_refresh_(now + config_.refresh_small),
       next_revisit_(now + config_.rebootstrap_small) {}
 
 void Kademlia::handle_datagram(std::string_view bytes, const proto::Endpoint& from, TimePoint now) {
   ++datagrams_in_;
+  if (bans_.has(from, now)) return drops_.add(Drop::kBanned);
   if (const auto delivery = sessions_.receive(bytes, from, now)) deliver(*delivery, now);
   settle(now);
 }
 
+void Kademlia::punish(const Contact& offender, TimePoint now) {
+  bans_.add(offender, now);
+  table_.remove(offender.peer, now);
+}
+
 void Kademlia::deliver(const Sessions::Delivery& delivery, TimePoint now) {
   wire::DhtMessage message;
-  if (!message.ParseFromString(delivery.message)) return drops_.add(Drop::kBody);
+  const bool named = delivery.via == Sessions::Via::kSession;
+  if (named && bans_.has(delivery.from.peer, now)) return drops_.add(Drop::kBanned);
+  if (!message.ParseFromString(delivery.message)) {
+    if (named) punish(delivery.from, now);
+    return drops_.add(Drop::kBody);
+  }
   if (is_answer(message)) {
     if (delivery.via == Sessions::Via::kQuestion) return drops_.add(Drop::kBody);
     return on_answer(delivery.from, message, now);
@@ -86,6 +98,7 @@ void Kademlia::greet_newcomer(const Contact& contact, TimePoint now) {
 
 bool Kademlia::request(const Contact& to, wire::DhtMessage message, Purpose purpose, int resends,
                        TimePoint now) {
+  if (bans_.has(to.peer, now) || bans_.has(to.endpoint, now)) return false;
   Requests::Request request;
   request.id = requests_.new_id();
   request.to = to;
@@ -211,7 +224,7 @@ std::optional<TimePoint> Kademlia::next_timeout() const {
     if (!bootstrap.answered) consider(std::min(bootstrap.next_try, bootstrap.deadline));
   }
   if (table_.size() > 0) consider(next_refresh_);
-  if (!bootstrap_endpoints_.empty()) consider(next_revisit_);
+  if (!bootstrap_endpoints_.empty() || !remembered_.empty()) consider(next_revisit_);
   return result;
 }
 

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "dht/bans.h"
 #include "dht/config.h"
 #include "dht/contact.h"
 #include "dht/find_results.h"
@@ -74,12 +75,14 @@ class Kademlia {
   OperationId find(const Key& key, TimePoint now, bool secure = false);
   OperationId publish(const wire::SignedRecord& record, std::vector<Key> keys, TimePoint now);
 
-  // Contacts known from before: of the persisted table (to be checked), or of a simulated start.
+  // Contacts known from before: of the persisted table (to be checked, and asked like bootstrap
+  // addresses), or of a simulated start.
   void restore(const std::vector<Contact>& contacts, bool verified, TimePoint now);
 
   const SwarmId& swarm_id() const { return swarm_; }
   const RoutingTable& table() const { return table_; }
   const RecordStore& store() const { return store_; }
+  const Bans& bans() const { return bans_; }
   KademliaStats stats() const;
 
  private:
@@ -87,7 +90,8 @@ class Kademlia {
   struct Find {  // what a find has beside its lookup
     Find(FindResults empty, bool secure) : results(std::move(empty)), secured(secure) {}
     FindResults results;
-    struct Reading {  // a peer that has more than its first page
+    std::uint64_t order = 0;  // seed of the order in which replicas show us their records
+    struct Reading {          // a peer that has more than its first page
       Contact peer;
       std::uint32_t next = 0, total = 0;
       std::set<std::uint32_t> asked;  // cursors
@@ -123,6 +127,7 @@ class Kademlia {
     std::vector<proto::Endpoint> peers;
     TimePoint deadline, next_try;
     bool answered = false;
+    std::size_t remembered_asked = 0;  // of remembered_
   };
   struct HandoverJob {
     Contact to;
@@ -130,6 +135,8 @@ class Kademlia {
   };
 
   // kademlia.cc: traffic and time
+  // It did in a session what no honest peer does.
+  void punish(const Contact& offender, TimePoint now);
   void deliver(const Sessions::Delivery& delivery, TimePoint now);
   void greet_newcomer(const Contact& contact, TimePoint now);
   void resend_lost(TimePoint now);
@@ -165,7 +172,8 @@ class Kademlia {
   std::optional<Key> region(TimePoint now) const;
 
   // kademlia_find.cc: records
-  wire::DhtMessage find_message(const Key& target, bool want_records, std::uint32_t cursor) const;
+  wire::DhtMessage find_message(const Key& target, bool want_records, std::uint32_t cursor,
+                                std::uint64_t order = 0) const;
   bool read_records(const Contact& from, Operation& operation, const wire::Found& found,
                     std::uint32_t cursor, TimePoint now);
   void read_all(Operation& operation, const proto::PeerId& peer, TimePoint now);
@@ -193,6 +201,8 @@ class Kademlia {
   // kademlia_upkeep.cc
   void check_contacts(TimePoint now);
   void refresh(TimePoint now);
+  Key refresh_target();
+  void remember_some();
 
   // kademlia_bootstrap.cc
   void try_bootstraps(TimePoint now);
@@ -200,6 +210,7 @@ class Kademlia {
                            TimePoint now);
   void finish_bootstrap(OperationId id, bool ok);
   void revisit_bootstraps(TimePoint now);
+  void ask_neighbourhood(const Contact& to, Purpose purpose, int resends, TimePoint now);
 
   const KademliaConfig config_;
   const Identity self_;
@@ -210,6 +221,7 @@ class Kademlia {
   Requests requests_;
   RecordStore store_;
   SizeEstimate size_estimate_;
+  Bans bans_;
 
   OperationId next_operation_ = 1;
   std::map<OperationId, Operation> operations_;
@@ -221,6 +233,9 @@ class Kademlia {
   std::map<OperationId, Bootstrap> bootstraps_;
   std::map<OperationId, OperationId> joins_;  // join lookup -> bootstrap
   std::set<proto::Endpoint> bootstrap_endpoints_;
+  // Some who lived, of the last run or a while ago: the way back when all contacts are lost.
+  std::vector<Contact> remembered_;
+  bool refresh_self_ = false;  // the next refresh is of our own neighbourhood
   std::deque<HandoverJob> handovers_;
   std::size_t handovers_in_flight_ = 0;
 

@@ -9,7 +9,11 @@ namespace shoal::dht {
 namespace {
 
 // Addresses remembered over all bootstrap calls.
+constexpr std::size_t kMaxAddresses = 64;
+// Contacts of the last run that are asked like bootstrap addresses, so many at a time: one in ten
+// still lives after days, as a rule.
 constexpr std::size_t kMaxRemembered = 64;
+constexpr std::size_t kRememberedAtOnce = 8;
 
 }  // namespace
 
@@ -20,11 +24,12 @@ OperationId Kademlia::bootstrap(std::vector<proto::Endpoint> peers, Duration tim
   std::erase_if(peers, [](const proto::Endpoint& peer) { return !is_usable(peer); });
   if (peers.size() > config_.max_bootstraps) peers.resize(config_.max_bootstraps);
   for (const proto::Endpoint& peer : peers) {
-    if (bootstrap_endpoints_.size() < kMaxRemembered) bootstrap_endpoints_.insert(peer);
+    if (bootstrap_endpoints_.size() < kMaxAddresses) bootstrap_endpoints_.insert(peer);
   }
   bootstrap.peers = std::move(peers);
   bootstrap.next_try = now;
-  bootstrap.deadline = bootstrap.peers.empty() ? now : now + timeout;
+  const bool hopeless = bootstrap.peers.empty() && remembered_.empty();
+  bootstrap.deadline = hopeless ? now : now + timeout;
   const OperationId id = bootstrap.id;
   bootstraps_[id] = std::move(bootstrap);
   try_bootstraps(now);
@@ -39,8 +44,19 @@ void Kademlia::restore(const std::vector<Contact>& contacts, bool verified, Time
       table_.heard(contact, true, now);
     } else {
       table_.learned(contact, now);
+      remembered_.push_back(contact);
     }
   }
+  if (verified || remembered_.empty()) return;
+  for (std::size_t i = remembered_.size(); i > 1; --i)
+    std::swap(remembered_[i - 1], remembered_[random_.below(i)]);
+  if (remembered_.size() > kMaxRemembered) remembered_.resize(kMaxRemembered);
+  refresh_self_ = true;
+  next_refresh_ = std::min(next_refresh_, now + seconds(1));
+}
+
+void Kademlia::ask_neighbourhood(const Contact& to, Purpose purpose, int resends, TimePoint now) {
+  request(to, find_message(key_of(self_.peer_id()), false, 0), purpose, resends, now);
 }
 
 void Kademlia::try_bootstraps(TimePoint now) {
@@ -63,10 +79,12 @@ void Kademlia::try_bootstraps(TimePoint now) {
                        now);  // the same question: one more datagram, not one more answer to await
         open = true;
       }
-      if (!open) {
-        request(to, find_message(key_of(self_.peer_id()), false, 0),
-                {Purpose::Kind::kBootstrap, id}, 0, now);
-      }
+      if (!open) ask_neighbourhood(to, {Purpose::Kind::kBootstrap, id}, 0, now);
+    }
+    for (std::size_t i = 0; i < kRememberedAtOnce; ++i) {
+      if (bootstrap.remembered_asked >= remembered_.size()) break;
+      ask_neighbourhood(remembered_[bootstrap.remembered_asked++], {Purpose::Kind::kBootstrap, id},
+                        0, now);
     }
   }
   for (const OperationId id : failed) finish_bootstrap(id, false);
@@ -116,9 +134,13 @@ void Kademlia::revisit_bootstraps(TimePoint now) {
   table_.for_each(
       [&](const RoutingTable::Entry& entry) { present.insert(entry.contact.endpoint); });
   for (const proto::Endpoint& endpoint : bootstrap_endpoints_) {
-    if (present.contains(endpoint)) continue;
-    request({{}, endpoint}, find_message(key_of(self_.peer_id()), false, 0), {Purpose::Kind::kPing},
-            1, now);
+    if (!present.contains(endpoint))
+      ask_neighbourhood({{}, endpoint}, {Purpose::Kind::kPing}, 1, now);
+  }
+  if (table_.verified() > 0) return;
+  for (std::size_t i = 0; i < std::min(kRememberedAtOnce, remembered_.size()); ++i) {
+    ask_neighbourhood(remembered_[random_.below(remembered_.size())], {Purpose::Kind::kPing}, 1,
+                      now);
   }
 }
 

@@ -27,18 +27,20 @@ OperationId Kademlia::find(const Key& key, TimePoint now, bool secure) {
   }
   Operation& operation = start(Operation::Kind::kFind, key, plan, now);
   operation.find.emplace(FindResults(swarm_, key, config_.max_found_records), plan.secure);
+  operation.find->order = random_.next();
   const OperationId id = operation.id;
   settle(now);
   return id;
 }
 
-wire::DhtMessage Kademlia::find_message(const Key& target, bool want_records,
-                                        std::uint32_t cursor) const {
+wire::DhtMessage Kademlia::find_message(const Key& target, bool want_records, std::uint32_t cursor,
+                                        std::uint64_t order) const {
   wire::DhtMessage message;
   wire::Find& find = *message.mutable_find();
   find.set_target(target.to_bytes());
   find.set_want_records(want_records);
   find.set_cursor(cursor);
+  find.set_order(order);
   return message;
 }
 
@@ -100,8 +102,8 @@ void Kademlia::read_on(Operation& operation, const proto::PeerId& peer, std::uin
   if (find.pages >= config_.max_pages || find.results.full()) return;
   asked.insert(next);
   const Purpose purpose{Purpose::Kind::kPage, operation.id, next};
-  if (!request(it->second.peer, find_message(operation.lookup->target(), true, next), purpose, 2,
-               now)) {
+  if (!request(it->second.peer, find_message(operation.lookup->target(), true, next, find.order),
+               purpose, 2, now)) {
     return;
   }
   count_request(purpose);

@@ -44,12 +44,13 @@ void Kademlia::advance(OperationId id, TimePoint now) {
   if (it == operations_.end()) return;
   Operation& operation = it->second;
   Lookup& lookup = *operation.lookup;
+  const std::uint64_t order = operation.find ? operation.find->order : 0;
   do {
     while (const auto contact = lookup.next()) {
       const Purpose purpose{Purpose::Kind::kLookup, id, 0, lookup.repeats(contact->peer)};
       count_request(purpose);
-      if (!request(*contact, find_message(lookup.target(), operation.find.has_value(), 0), purpose,
-                   0, now)) {
+      if (!request(*contact, find_message(lookup.target(), operation.find.has_value(), 0, order),
+                   purpose, 0, now)) {
         lookup.on_failure(contact->peer);
       }
     }

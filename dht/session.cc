@@ -26,6 +26,7 @@ Sessions::Sessions(const Identity& self, const std::optional<SwarmKey>& swarm_ke
       seal_(swarm_key),
       swarm_secret_(seal_.derive("shoal-dht-session-secret-v1")),
       cookies_(config_, random),
+      limiter_(config_.limits, random),
       asker_(config_, swarm_secret_, random),
       answerer_(config_, swarm_secret_, self),
       proofs_(config_.max_proofs, config_.cookie_ttl),
@@ -87,7 +88,11 @@ void Sessions::send_on(Session& session, std::string_view message) {
 
 void Sessions::send(const Contact& to, std::string_view message, TimePoint now) {
   CHECK(message.size() <= kMaxAnswerBytes) << message.size();
-  if (const Session* found = newest(to)) return send_on(const_cast<Session&>(*found), message);
+  if (const Session* found = newest(to)) {
+    if (!found->challenged || found->confirmed || proof(to, now) == nullptr)
+      return send_on(const_cast<Session&>(*found), message);
+    remove(by_id_.at(found->id));  // its handshake was lost
+  }
   // Only requests begin a session, and they fit beside a handshake.
   if (message.size() > kMaxRequestBytes) return drop(Drop::kSendBounds);
   auto it = pending_.find(to);
@@ -133,6 +138,7 @@ void Sessions::greet(const Contact& to, Pending& pending, TimePoint now) {
 }
 
 void Sessions::challenge(const proto::Endpoint& to, const Echo& echo, TimePoint now) {
+  if (!limiter_.challenge(to, now)) return drop(Drop::kBudget);
   std::string out = begin_datagram(kChallengeDatagramBytes - kSealBytes);
   append(out, ChallengePacket{echo, cookies_.make(to, now), self_.public_key()});
   transmit(to, std::move(out));
@@ -146,6 +152,8 @@ void Sessions::expire_pending(TimePoint now) {
 
 Sessions::Session& Sessions::add(const Contact& remote, const SessionKeys& keys, bool initiator) {
   const Id id = initiator ? keys.initiator_session : keys.responder_session;
+  const Session* before = newest(remote);
+  const TimePoint full_at = before != nullptr ? before->full_at : TimePoint{};
   if (const auto it = by_id_.find(id); it != by_id_.end()) remove(it->second);
   if (const auto same = by_endpoint_.find(remote.endpoint); same != by_endpoint_.end()) {
     std::size_t count = 0;
@@ -162,6 +170,7 @@ Sessions::Session& Sessions::add(const Contact& remote, const SessionKeys& keys,
   position->send_key = initiator ? keys.to_responder : keys.to_initiator;
   position->receive_key = initiator ? keys.to_initiator : keys.to_responder;
   position->send_id = initiator ? keys.responder_session : keys.initiator_session;
+  position->full_at = full_at;  // a new session is no way to a new bucket
   by_endpoint_[remote.endpoint].push_back(position);
   by_id_[id] = position;
   return *position;
@@ -214,6 +223,7 @@ void Sessions::on_hello(const HelloPacket& packet, std::string_view datagram,
   if (client_mode_) return drop(Drop::kClientMode);
   if (!is_zero(packet.destination) && packet.destination != self_.peer_id())
     return drop(Drop::kOtherPeer);
+  if (const auto reason = limiter_.unproven(from, now)) return drop(*reason);
   if (replayed(datagram)) return drop(Drop::kReplay);
   challenge(from, packet.id, now);
 }
@@ -242,6 +252,12 @@ void Sessions::on_challenge(const ChallengePacket& packet, const proto::Endpoint
     if (position->remote.peer != peer ||
         !std::equal(first.begin(), first.begin() + 8, packet.echo.begin()))
       continue;
+    if (!position->confirmed) {
+      // Beginning anew at once, with all that is in flight, would let more overtake more: what is
+      // overdue is sent again, and begins anew if nothing was heard by then.
+      position->challenged = true;
+      return remember(from, packet.key, packet.cookie, now);
+    }
     const Contact contact = position->remote;
     remove(position);
     Pending& pending = pending_[contact];
@@ -286,6 +302,7 @@ std::optional<Sessions::Delivery> Sessions::on_handshake(const HandshakePacket& 
   if (client_mode_) return refuse(Drop::kClientMode);
   if (packet.key == self_.public_key()) return refuse(Drop::kOtherPeer);
   if (!cookies_.valid(packet.cookie, from, now)) return refuse(Drop::kCookie);
+  if (const auto reason = limiter_.handshake(from, now)) return refuse(*reason);
   const auto keys = accept_handshake(self_, answerer_.exchange_secret(), swarm_secret_, packet);
   if (!keys) return refuse(Drop::kSignature);
   std::optional<std::string> message =
@@ -296,7 +313,9 @@ std::optional<Sessions::Delivery> Sessions::on_handshake(const HandshakePacket& 
   delivery.from = Contact{peer_id_of(packet.key), from, packet.key};
   delivery.message = *std::move(message);
   delivery.new_session = true;
-  add(delivery.from, *keys, false).window.mark(0);
+  Session& session = add(delivery.from, *keys, false);
+  session.window.mark(0);
+  session.confirmed = true;
   return delivery;
 }
 
@@ -313,6 +332,7 @@ std::optional<Sessions::Delivery> Sessions::on_message(const MessagePacket& pack
     // bytes that were meant for another: a captured datagram brings its thief no answer.
     if (client_mode_) return refuse(Drop::kClientMode);
     if (packet.destination != mark_of(self_.peer_id())) return refuse(Drop::kOtherPeer);
+    if (const auto reason = limiter_.unproven(from, now)) return refuse(*reason);
     if (replayed(datagram)) return refuse(Drop::kReplay);
     challenge(from, echo_of(packet), now);
     return std::nullopt;
@@ -323,11 +343,13 @@ std::optional<Sessions::Delivery> Sessions::on_message(const MessagePacket& pack
       decrypt(session.receive_key, message_nonce(packet.counter), packet.header, packet.ciphertext);
   if (!message) return refuse(Drop::kCiphertext);
   session.window.mark(packet.counter);
+  session.confirmed = true;
   if (session.remote.endpoint !=
       from) {  // authentic, from another address: it must prove that address first
     if (!client_mode_) challenge(from, echo_of(packet), now);
     return std::nullopt;
   }
+  if (!limiter_.message(from, session.full_at, now)) return refuse(Drop::kPeerRate);
   sessions_.splice(sessions_.end(), sessions_, it->second);  // used last
   Delivery delivery;
   delivery.from = session.remote;

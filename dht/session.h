@@ -17,6 +17,7 @@
 #include "dht/contact.h"
 #include "dht/cookie.h"
 #include "dht/drops.h"
+#include "dht/limiter.h"
 #include "dht/packet.h"
 #include "dht/questions.h"
 #include "dht/recent.h"
@@ -69,6 +70,7 @@ class Sessions {
   std::size_t open_questions() const { return asker_.open_count(); }
   const Asker& asker() const { return asker_; }
   const Answerer& answerer() const { return answerer_; }
+  const Limiter& limiter() const { return limiter_; }
   const DropCounts& drops() const { return drops_; }
   std::uint64_t dropped() const { return drops_.total(); }
 
@@ -81,6 +83,11 @@ class Sessions {
     Id send_id = 0;
     std::uint64_t send_counter = 0;
     ReplayWindow window;
+    TimePoint full_at{};  // its peer's bucket in the limiter
+    // The peer has spoken on it. Until then a challenge need not mean that the peer has no such
+    // session: a message may have overtaken the handshake.
+    bool confirmed = false;
+    bool challenged = false;  // so the next send begins anew, with the proof that came along
   };
   using Position = std::list<Session>::iterator;
   // A peer's proof that it sees us at our address, good for a handshake.
@@ -139,6 +146,7 @@ class Sessions {
   const Seal seal_;
   const Bytes32 swarm_secret_;
   CookieJar cookies_;
+  Limiter limiter_;
   Asker asker_;
   Answerer answerer_;
 

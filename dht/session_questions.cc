@@ -4,6 +4,7 @@
 
 #include "dht/session.h"
 #include "kernels/check.h"
+#include "proto/limits.h"
 
 namespace shoal::dht {
 
@@ -53,8 +54,16 @@ std::optional<Sessions::Delivery> Sessions::on_question(const QuestionPacket& pa
   };
   if (client_mode_) return refuse(Drop::kClientMode);
   if (packet.destination != mark_of(self_.peer_id())) return refuse(Drop::kOtherPeer);
-  if (replayed(datagram)) return refuse(Drop::kReplay);
   const bool proven = packet.cookie != Cookie{} && cookies_.valid(packet.cookie, from, now);
+  const auto over = proven ? limiter_.proven(from, now) : limiter_.unproven(from, now);
+  if (over) return refuse(*over);
+  if (replayed(datagram)) return refuse(Drop::kReplay);
+  // The address may be another's: what it gets must not be worth the forger's while.
+  const std::size_t longest = std::min(proto::kMaxDatagramBytes, 3 * datagram.size());
+  if (!proven && !limiter_.reply(from, longest, now)) {
+    challenge(from, packet.echo, now);
+    return std::nullopt;
+  }
   std::optional<Answerer::Question> question = answerer_.open(packet, now);
   if (!question) return refuse(Drop::kCiphertext);
   Delivery delivery;

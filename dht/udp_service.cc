@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "dht/kademlia.h"
+#include "dht/table_keeper.h"
 #include "dht/udp_socket.h"
 #include "proto/limits.h"
 
@@ -23,8 +24,16 @@ using asio::ip::udp;
 
 // Datagrams taken per wake-up before timers and others have their turn.
 constexpr int kReceiveBatch = 64;
+// How much a crash may forget.
+constexpr auto kSaveInterval = std::chrono::minutes(10);
 // A receive error that does not pass (it should not exist) must not spin.
 constexpr auto kErrorPause = std::chrono::milliseconds(20);
+
+std::uint64_t unix_now_s() {
+  const auto since = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::seconds>(since).count());
+}
 
 TimePoint steady_now() { return TimePoint(std::chrono::steady_clock::now().time_since_epoch()); }
 
@@ -35,21 +44,33 @@ class Shell : public std::enable_shared_from_this<Shell> {
       : socket_(std::move(socket)),
         timer_(socket_.get_executor()),
         pause_(socket_.get_executor()),
+        save_(socket_.get_executor()),
         v6_(!options.listen.is_v4()),
         core_(config_of(options), identity, Random::from_system().bytes<Random::kSeedBytes>(),
               steady_now()) {
     boost::system::error_code ignored;
     local_ = from_asio(socket_.local_endpoint(ignored));
+    if (options.table_file.empty()) return;
+    keeper_.emplace(options.table_file, core_.swarm_id(), options.warn);
+    core_.restore(keeper_->load(unix_now_s()), false, steady_now());
   }
 
-  void run() { receive(); }
+  void run() {
+    receive();
+    if (keeper_) {
+      save_later();
+      arm();
+    }
+  }
 
   void close() {
+    if (keeper_ && !closed_) keeper_->save(core_.table(), unix_now_s());
     closed_ = true;
     boost::system::error_code ignored;
     socket_.close(ignored);
     timer_.cancel();
     pause_.cancel();
+    save_.cancel();
     bootstraps_.clear();
     finds_.clear();
     publishes_.clear();
@@ -119,6 +140,15 @@ class Shell : public std::enable_shared_from_this<Shell> {
     pause_.expires_after(kErrorPause);
     pause_.async_wait([self = shared_from_this()](const boost::system::error_code&) {
       if (!self->closed_) self->receive();
+    });
+  }
+
+  void save_later() {
+    save_.expires_after(kSaveInterval);
+    save_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+      if (error || self->closed_) return;
+      self->keeper_->save(self->core_.table(), unix_now_s());
+      self->save_later();
     });
   }
 
@@ -197,9 +227,10 @@ class Shell : public std::enable_shared_from_this<Shell> {
   }
 
   udp::socket socket_;
-  asio::steady_timer timer_, pause_;
+  asio::steady_timer timer_, pause_, save_;
   const bool v6_;
   Kademlia core_;
+  std::optional<TableKeeper> keeper_;
   proto::Endpoint local_;
   bool closed_ = false;
   std::optional<TimePoint> armed_;

@@ -23,6 +23,10 @@ struct UdpServiceOptions {
   proto::Endpoint listen;             // port 0 picks one
   bool client_mode = false;           // answers nothing, enters no table
   std::optional<SwarmKey> swarm_key;  // private swarm: strangers get no answer at all
+  // Where the table outlives this run: read by open(), written every ten minutes and at the end.
+  // Empty: nowhere. `warn` gets a sentence when the file is damaged or cannot be written.
+  std::string table_file = {};
+  std::function<void(const std::string&)> warn = {};
 };
 
 struct DhtStats {

@@ -67,7 +67,7 @@ class Checkpoint::Impl {
       return absl::InvalidArgumentError(absl::StrCat(where, ": more than ", kMaxShards, " files"));
     }
     for (const auto& [shard, names] : names_of_shard) {
-      const absl::Status added = add_file(absl::StrCat(directory, "/", shard), &names);
+      absl::Status added = add_file(absl::StrCat(directory, "/", shard), &names);
       if (!added.ok()) return added;
     }
     return absl::OkStatus();

@@ -21,7 +21,7 @@ class Verifier : public tls::ExternalCertificateVerifier {
   ~Verifier() override = default;
 
   bool Verify(tls::TlsCustomVerificationCheckRequest* request,
-              std::function<void(grpc::Status)> callback, grpc::Status* sync_status) override {
+              std::function<void(grpc::Status)> /*callback*/, grpc::Status* sync_status) override {
     const absl::Status status = check(request->peer_cert());
     *sync_status =
         grpc::Status(static_cast<grpc::StatusCode>(status.code()), std::string(status.message()));
@@ -32,7 +32,7 @@ class Verifier : public tls::ExternalCertificateVerifier {
   void Cancel(tls::TlsCustomVerificationCheckRequest* request) override {}
 
  private:
-  absl::Status check(grpc::string_ref pem) const {
+  absl::Status check(const grpc::string_ref& pem) const {
     const auto peer = verify_certificate(std::string_view(pem.data(), pem.size()), swarm_key_);
     if (!peer.ok()) return peer.status();
     if (expected_ && *peer != *expected_) {

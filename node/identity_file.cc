@@ -36,7 +36,7 @@ absl::StatusOr<IdentityFile> IdentityFile::open(const std::string& path) {
         "the identity {} is in use by another running node; give each node its own with --identity",
         path));
   }
-  return IdentityFile(std::move(*identity), file);
+  return IdentityFile(std::move(*identity), path, file);
 }
 
 IdentityFile IdentityFile::open_default(const std::string& name) {
@@ -50,11 +50,20 @@ IdentityFile IdentityFile::open_default(const std::string& name) {
     why = std::string(opened.status().message().data(), opened.status().message().size());
   }
   spdlog::warn("using a new identity for this run only: {}", why);
-  return IdentityFile(dht::Identity::generate(), -1);
+  return IdentityFile(dht::Identity::generate(), {}, -1);
 }
 
 IdentityFile::IdentityFile(IdentityFile&& other) noexcept
-    : identity_(other.identity_), lock_(std::exchange(other.lock_, -1)) {}
+    : identity_(other.identity_),
+      path_(std::move(other.path_)),
+      lock_(std::exchange(other.lock_, -1)) {}
+
+std::string IdentityFile::contacts_path() const {
+  if (path_.empty()) return {};
+  std::filesystem::path path(path_);
+  if (path.extension() != ".key") return path_ + ".contacts";
+  return path.replace_extension(".contacts").string();
+}
 
 IdentityFile::~IdentityFile() {
   if (lock_ >= 0) ::close(lock_);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The identity of this run: a file that no other running node may use at the same time. Owns the
-// lock on it.
+// lock on it, and names the files beside it that are kept with it.
 #pragma once
 
 #include <string>
@@ -24,11 +24,16 @@ class IdentityFile {
   ~IdentityFile();
 
   const dht::Identity& identity() const { return identity_; }
+  // Where the contacts of this identity are kept: NAME.key has NAME.contacts beside it. Empty when
+  // the identity is for this run only.
+  std::string contacts_path() const;
 
  private:
-  IdentityFile(dht::Identity identity, int lock) : identity_(std::move(identity)), lock_(lock) {}
+  IdentityFile(dht::Identity identity, std::string path, int lock)
+      : identity_(std::move(identity)), path_(std::move(path)), lock_(lock) {}
 
   dht::Identity identity_;
+  std::string path_;
   int lock_;  // descriptor of the locked file, or -1
 };
 

@@ -93,6 +93,11 @@ int serve(const CommandLine& line) {
                       : IdentityFile::open(line.identity);
   if (!identity.ok()) return fail(identity.status());
   options.identity = identity->identity();
+  options.contacts_file = identity->contacts_path();
+  if (line.new_swarm && !options.contacts_file.empty()) {
+    // A new swarm knows nobody, whatever swarm this identity was in before.
+    std::remove(options.contacts_file.c_str());
+  }
   options.model_directory = line.model;
   options.model_name = line.model_name;
   options.blocks = line.blocks;

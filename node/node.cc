@@ -122,7 +122,12 @@ class WholeNode final : public Node {
 
   absl::Status open_swarm(grpc::Service* service) {
     io_ = std::make_unique<net::IoThread>();
-    auto ports = open_ports(*io_, options_.listen, options_.identity, options_.swarm_key, service);
+    dht::UdpServiceOptions dht;
+    dht.listen = options_.listen;
+    dht.swarm_key = options_.swarm_key;
+    dht.table_file = options_.contacts_file;
+    dht.warn = [](const std::string& text) { spdlog::warn("{}", text); };
+    auto ports = open_ports(*io_, options_.identity, dht, service);
     if (!ports.ok()) return ports.status();
     server_ = std::move(ports->server.server);
     swarm_ = std::make_unique<SwarmLink>(*io_, std::move(ports->dht), options_.cancelled);

@@ -33,7 +33,9 @@ struct NodeOptions {
       announce;  // where others reach us, when that is not what we listen on
   dht::Identity identity = dht::Identity::generate();
   std::optional<dht::SwarmKey> swarm_key;
-  int threads = 0;  // 0: one per available core
+  std::string contacts_file;  // where the DHT's contacts outlive this run; empty: nowhere
+  std::optional<proto::Endpoint> metrics;  // where metrics are served over HTTP
+  int threads = 0;                         // 0: one per available core
   std::optional<std::int64_t> kv_positions;
   std::uint32_t max_sessions = proto::kMaxSessions;
   std::uint32_t max_sessions_per_peer = proto::kMaxSessionsPerPeer;

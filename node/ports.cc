@@ -3,30 +3,25 @@
 
 namespace shoal::node {
 
-absl::StatusOr<Ports> open_ports(net::IoThread& io, const proto::Endpoint& listen,
-                                 const dht::Identity& identity,
-                                 const std::optional<dht::SwarmKey>& swarm_key,
-                                 grpc::Service* service) {
+absl::StatusOr<Ports> open_ports(net::IoThread& io, const dht::Identity& identity,
+                                 const dht::UdpServiceOptions& options, grpc::Service* service) {
   constexpr int kTries = 16;  // two programs rarely pick the same port; not 16 times in a row
   for (int attempt = 1;; ++attempt) {
-    dht::UdpServiceOptions options;
-    options.listen = listen;
-    options.swarm_key = swarm_key;
     auto udp = dht::UdpService::open(io.context(), identity, options);
     if (!udp.ok()) return udp.status();
     Ports ports;
     ports.dht = std::move(*udp);
     if (service == nullptr) return ports;
-    proto::Endpoint tcp = listen;
+    proto::Endpoint tcp = options.listen;
     tcp.port = ports.dht->local_endpoint().port;
-    auto server = net::start_server(tcp, identity, swarm_key, {service});
+    auto server = net::start_server(tcp, identity, options.swarm_key, {service});
     if (server.ok()) {
       ports.server = std::move(*server);
       return ports;
     }
     io.run_and_wait([&] { ports.dht.reset(); });
     const bool again =
-        listen.port == 0 && server.status().code() == absl::StatusCode::kAlreadyExists;
+        options.listen.port == 0 && server.status().code() == absl::StatusCode::kAlreadyExists;
     if (!again || attempt == kTries) return server.status();
   }
 }

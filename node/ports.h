@@ -20,9 +20,7 @@ struct Ports {
 
 // With port 0, tries until the system names a port that is free for both. `service` may be null:
 // UDP only.
-absl::StatusOr<Ports> open_ports(net::IoThread& io, const proto::Endpoint& listen,
-                                 const dht::Identity& identity,
-                                 const std::optional<dht::SwarmKey>& swarm_key,
-                                 grpc::Service* service);
+absl::StatusOr<Ports> open_ports(net::IoThread& io, const dht::Identity& identity,
+                                 const dht::UdpServiceOptions& options, grpc::Service* service);
 
 }  // namespace shoal::node

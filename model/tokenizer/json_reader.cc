@@ -60,7 +60,7 @@ bool ObjectReader::flag(const char* key, std::optional<bool> fallback) {
   return fallback.value_or(false);
 }
 
-std::string ObjectReader::text(const char* key, std::optional<std::string> fallback) {
+std::string ObjectReader::text(const char* key, const std::optional<std::string>& fallback) {
   const Json* value = find(key);
   if (value != nullptr && value->is_string()) return value->get_ref<const std::string&>();
   if (value != nullptr || !fallback) refuse(absl::StrCat("needs a text \"", key, "\""));

@@ -31,7 +31,7 @@ class ObjectReader {
   bool has(const char* key);         // present and not null
   const Json* get(const char* key);  // null when absent or null
   bool flag(const char* key, std::optional<bool> fallback = std::nullopt);
-  std::string text(const char* key, std::optional<std::string> fallback = std::nullopt);
+  std::string text(const char* key, const std::optional<std::string>& fallback = std::nullopt);
   std::int64_t number(const char* key, std::int64_t low, std::int64_t high);
   char32_t character(const char* key);                  // a string of exactly one code point
   const Json& list(const char* key);                    // an empty array after an error

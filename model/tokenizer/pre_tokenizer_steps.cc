@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "model/tokenizer/byte_alphabet.h"
@@ -97,7 +98,7 @@ class Metaspace final : public PreTokenizerStep {
  public:
   enum class Prepend { kAlways, kFirst, kNever };
   Metaspace(std::string mark, Prepend prepend, bool split)
-      : mark_(mark), prepend_(prepend), cut_(split) {}
+      : mark_(std::move(mark)), prepend_(prepend), cut_(split) {}
 
   absl::Status run(Pieces* pieces) const override {
     std::vector<Piece> result;

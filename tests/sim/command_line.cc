@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/sim/command_line.h"
 
-#include <fmt/format.h>
-
 #include <CLI/CLI.hpp>
+#include <charconv>
+#include <map>
 
 namespace shoal::sim {
 namespace {
@@ -11,12 +11,23 @@ namespace {
 constexpr int kUsageError = 2;
 constexpr std::size_t kMaxPeers = 1'000'000;
 
+const std::map<std::string, Crypto> kCryptos = {{"sodium", Crypto::kSodium},
+                                                {"model", Crypto::kModel}};
+
+void add_output(CLI::App& app, CommandLine& line) {
+  app.add_option("--crypto", line.crypto, "sodium: the real one; model: hashes of the same sizes")
+      ->transform(CLI::CheckedTransformer(kCryptos))
+      ->type_name("sodium|model")
+      ->default_str("model");
+  app.add_flag("--json", line.json, "One JSON object instead of the table");
+}
+
 void add_common(CLI::App& app, CommandLine& line, std::uint64_t& seed, double& loss) {
   app.add_option("--seed", seed, "Of everything random in the run")->capture_default_str();
   app.add_option("--loss", loss, "Share of datagrams that are lost")
       ->check(CLI::Range(0.0, 0.9))
       ->capture_default_str();
-  app.add_flag("--json", line.json, "One JSON object instead of the table");
+  add_output(app, line);
 }
 
 CLI::Option* add_share(CLI::App& app, const std::string& name, double& value, const char* text) {
@@ -81,6 +92,38 @@ void add_churn(CLI::App& app, CommandLine& line) {
   command.add_flag("--progress", options.progress, "A line on stderr for each simulated hour");
 }
 
+// "A:B"; the error names the form.
+std::string parse_seeds(const std::string& text, FaultsOptions& options) {
+  const std::size_t colon = text.find(':');
+  const auto number = [](std::string_view part, std::uint64_t& value) {
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
+    return error == std::errc{} && end == part.data() + part.size() && !part.empty();
+  };
+  if (colon != std::string::npos && number(text.substr(0, colon), options.begin) &&
+      number(text.substr(colon + 1), options.end) && options.begin < options.end) {
+    return {};
+  }
+  return "\"" + text + "\" is no range of seeds: write FIRST:END, for example 0:1000";
+}
+
+void add_faults(CLI::App& app, CommandLine& line) {
+  CLI::App& command = *app.add_subcommand("faults", "Small swarms under faults, one per seed");
+  FaultsOptions& options = line.faults;
+  command
+      .add_option_function<std::string>(
+          "--seeds",
+          [&options](const std::string& text) {
+            if (const std::string error = parse_seeds(text, options); !error.empty())
+              throw CLI::ValidationError("--seeds", error);
+          },
+          "Seeds from FIRST to before END")
+      ->type_name("FIRST:END")
+      ->default_str("0:1000");
+  add_count(command, "--jobs", options.jobs, "Threads", 256);
+  command.add_flag("--verbose", options.verbose, "What each seed draws, on stderr");
+  add_output(command, line);
+}
+
 }  // namespace
 
 int parse_command_line(int argc, char** argv, CommandLine& line) {
@@ -92,6 +135,7 @@ int parse_command_line(int argc, char** argv, CommandLine& line) {
   add_publish(app, line);
   add_small(app, line);
   add_churn(app, line);
+  add_faults(app, line);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -99,6 +143,7 @@ int parse_command_line(int argc, char** argv, CommandLine& line) {
     app.exit(error);
     return asked_for_help ? -1 : kUsageError;
   }
+  line.faults.crypto = line.crypto == Crypto::kModel ? "model" : "sodium";
   line.command = app.get_subcommands().front()->get_name();
   return 0;
 }

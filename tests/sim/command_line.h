@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "tests/sim/model_primitives.h"
 #include "tests/sim/scenarios.h"
 
 namespace shoal::sim {
@@ -11,10 +12,12 @@ namespace shoal::sim {
 struct CommandLine {
   std::string command;
   bool json = false;
+  Crypto crypto = Crypto::kModel;
   LookupOptions lookup;
   PublishOptions publish;
   SmallOptions small;
   ChurnOptions churn;
+  FaultsOptions faults;
 };
 
 // 0 and a filled `line`, or the exit status after it has told on stdout or stderr.

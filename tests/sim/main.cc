@@ -16,6 +16,13 @@ Report run(const CommandLine& line) {
   return run_small(line.small);
 }
 
+// A campaign fails when a seed does.
+int faults(const CommandLine& line) {
+  const FaultsResult result = run_faults(line.faults);
+  fmt::print("{}", line.json ? result.report.json() + "\n" : result.report.table());
+  return result.failures == 0 ? 0 : 1;
+}
+
 }  // namespace
 }  // namespace shoal::sim
 
@@ -24,6 +31,8 @@ int main(int argc, char** argv) {
   CommandLine line;
   if (const int status = parse_command_line(argc, argv, line); status != 0)
     return std::max(status, 0);
+  choose_crypto(line.crypto);
+  if (line.command == "faults") return faults(line);
   const Report report = run(line);
   fmt::print("{}", line.json ? report.json() + "\n" : report.table());
   return 0;

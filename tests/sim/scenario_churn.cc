@@ -17,7 +17,7 @@ using dht::seconds;
 using dht::TimePoint;
 
 constexpr std::size_t kBootstraps = 3;  // addresses that a newcomer is given
-constexpr dht::Duration kPeriod = milliseconds(proto::kRecordRefreshMs);
+constexpr dht::Duration kRepublishPeriod = milliseconds(proto::kRecordRefreshMs);
 
 dht::Duration of_seconds(double value) {
   return dht::Duration(static_cast<std::int64_t>(value * 1e9));
@@ -142,7 +142,7 @@ class Churn {
     if (!since) return;
     const dht::Duration gap = swarm_.now() - *since;
     gaps_s_.add(static_cast<double>(gap.count()) / 1e9);
-    too_long_ += gap > kPeriod;
+    too_long_ += gap > kRepublishPeriod;
     since.reset();
   }
 

@@ -46,4 +46,18 @@ struct ChurnOptions {
 };
 Report run_churn(const ChurnOptions& options);
 
+// Small swarms under faults, one per seed of [begin, end), with all invariants checked; the report
+// names the seeds that failed.
+struct FaultsOptions {
+  std::uint64_t begin = 0, end = 1000;
+  std::size_t jobs = 1;  // threads
+  std::string crypto;    // as on the command line, to be told with a failing seed
+  bool verbose = false;  // what each seed draws
+};
+struct FaultsResult {
+  Report report;
+  std::size_t failures = 0;
+};
+FaultsResult run_faults(const FaultsOptions& options);
+
 }  // namespace shoal::sim

@@ -84,6 +84,17 @@ void Swarm::restart(PeerIndex index, const dht::Identity& identity) {
   start(index);
 }
 
+void Swarm::set_config(PeerIndex index, Config config) { peers_[index].config = std::move(config); }
+
+void Swarm::forget(PeerIndex index) {
+  Peer& peer = peers_[index];
+  auto actor = std::make_unique<HonestPeer>(*peer.config, peer.identity, random_.bytes<32>(),
+                                            peer.clock.local(now_));
+  peer.core = &actor->core();
+  peer.actor = std::move(actor);
+  peer.timer = dht::TimePoint::max();
+}
+
 void Swarm::move(PeerIndex index) {
   Peer& peer = peers_[index];
   book_.erase(peer.endpoint);
@@ -138,8 +149,9 @@ dht::OperationId Swarm::publish(PeerIndex index, dht::Record record, std::vector
                                 Done done) {
   record.sequence = ++peers_[index].sequence;
   if (keys.empty()) keys = dht::keys_of(core(index).swarm_id(), record);
-  const auto id = core(index).publish(dht::sign_record(peers_[index].identity, record),
-                                      std::move(keys), local_time(index));
+  const wire::SignedRecord message = dht::sign_record(peers_[index].identity, record);
+  if (observer_ != nullptr) observer_->on_publish(index, message);
+  const auto id = core(index).publish(message, std::move(keys), local_time(index));
   expect(index, id, std::move(done));
   return id;
 }
@@ -155,6 +167,9 @@ void Swarm::expect(PeerIndex index, dht::OperationId id, Done done) {
 }
 
 void Swarm::finish(PeerIndex index, dht::Event event) {
+  const int endings = tamper_ == nullptr ? 1 : tamper_->endings(index, event);
+  if (endings == 0) return;
+  if (observer_ != nullptr && endings > 1) observer_->on_event(index, event);
   if (observer_ != nullptr) observer_->on_event(index, event);
   Peer& peer = peers_[index];
   const auto it = std::find_if(peer.waiting.begin(), peer.waiting.end(),
@@ -198,9 +213,14 @@ std::uint32_t Swarm::take_slot() {
 }
 
 void Swarm::transmit(PeerIndex from, Outgoing outgoing) {
+  const proto::Endpoint source = outgoing.forged_source.value_or(peers_[from].endpoint);
+  int copies = tamper_ == nullptr ? 1 : tamper_->copies(from, outgoing.datagram);
+  for (; copies > 1; --copies) launch(from, source, outgoing.datagram);
+  if (copies == 1) launch(from, source, std::move(outgoing.datagram));
+}
+
+void Swarm::launch(PeerIndex from, const proto::Endpoint& source, dht::Datagram datagram) {
   Peer& peer = peers_[from];
-  dht::Datagram& datagram = outgoing.datagram;
-  const proto::Endpoint& source = outgoing.forged_source.value_or(peer.endpoint);
   ++peer.sent;
   ++datagrams_;
   datagram_bytes_ += datagram.bytes.size();
@@ -267,10 +287,23 @@ void Swarm::deliver(PeerIndex index, std::uint32_t slot) {
   hash(std::uint64_t{in_flight.sender} << 32 | index);
   hash(static_cast<std::uint64_t>(now_.time_since_epoch().count()) ^
        static_cast<std::uint64_t>(in_flight.bytes.size()) << 48);
-  if (observer_ != nullptr) observer_->on_delivered(index, in_flight.from, in_flight.bytes.size());
-  peer.actor->handle_datagram(in_flight.bytes, in_flight.from, peer.clock.local(now_));
+  handle(index, in_flight.bytes, in_flight.from);
+}
+
+void Swarm::handle(PeerIndex index, std::string_view bytes, const proto::Endpoint& from) {
+  if (observer_ != nullptr) observer_->on_delivered(index, from, bytes.size());
+  peers_[index].actor->handle_datagram(bytes, from, local_time(index));
   drain(index);
-  if (observer_ != nullptr && peer.core != nullptr) observer_->on_handled(index);
+  if (observer_ != nullptr && peers_[index].core != nullptr) observer_->on_handled(index);
+}
+
+void Swarm::forge(const proto::Endpoint& to, std::string_view bytes,
+                  const proto::Endpoint& source) {
+  const PeerIndex peer = book_.find(to);
+  if (peer == kNobody || !is_up(peer) || now_ < peers_[peer].paused_until) return;
+  ++events_;
+  hash(peer);
+  handle(peer, bytes, source);
 }
 
 void Swarm::fire(const Next& next) {

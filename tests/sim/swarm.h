@@ -38,6 +38,16 @@ class Observer {
   virtual void on_delivered(PeerIndex to, const proto::Endpoint& source, std::size_t bytes) = 0;
   virtual void on_handled(PeerIndex peer) = 0;  // after each event of an honest peer
   virtual void on_event(PeerIndex peer, const dht::Event& event) = 0;
+  virtual void on_publish(PeerIndex peer, const wire::SignedRecord& record) = 0;  // by its owner
+};
+
+// Bugs on purpose: what it changes between a peer and the world, so that tests can prove that
+// checks find it.
+class Tamper {
+ public:
+  virtual ~Tamper() = default;
+  virtual int copies(PeerIndex, const dht::Datagram&) { return 1; }  // of a datagram it sends
+  virtual int endings(PeerIndex, dht::Event&) { return 1; }          // of one of its operations
 };
 
 class Swarm {
@@ -52,10 +62,13 @@ class Swarm {
                 const dht::Identity& identity);
   dht::Identity draw_identity();
 
-  void crash(PeerIndex peer);    // silent from now on; its state is gone
-  void restart(PeerIndex peer);  // honest: same identity and address, knowing nobody
+  void crash(PeerIndex peer);  // silent from now on; its state is gone
+  // Honest: same identity and address, knowing nobody.
+  void restart(PeerIndex peer);
   void restart(PeerIndex peer, const dht::Identity& identity);
-  void move(PeerIndex peer);                           // to another address; it keeps its state
+  void set_config(PeerIndex peer, Config config);  // from its next start on
+  void forget(PeerIndex peer);  // its state is lost in the middle of its life: a bug on purpose
+  void move(PeerIndex peer);    // to another address; it keeps its state
   void pause(PeerIndex peer, dht::Duration duration);  // its socket buffers a little meanwhile
   void set_clock(PeerIndex peer, double rate);         // before its first event
   void jump_clock(PeerIndex peer, dht::Duration forward);
@@ -80,6 +93,8 @@ class Swarm {
                                  dht::Duration limit = dht::seconds(30));
   // Hands in bytes as if they came from `from`, at once.
   void inject(PeerIndex to, std::string_view bytes, const proto::Endpoint& from);
+  // Bytes that somebody sends in the name of `source`, arriving now.
+  void forge(const proto::Endpoint& to, std::string_view bytes, const proto::Endpoint& source);
   // Something outside changed the peer: sends what it has to send, sets its timer.
   void touch(PeerIndex peer) { drain(peer); }
 
@@ -94,6 +109,7 @@ class Swarm {
   dht::Contact contact(PeerIndex peer) const;
   PeerIndex find_peer(const proto::Endpoint& endpoint) const { return book_.find(endpoint); }
   dht::TimePoint local_time(PeerIndex peer) const { return peers_[peer].clock.local(now_); }
+  const dht::KademliaConfig& config(PeerIndex peer) const { return *peers_[peer].config; }
   const LocalClock& clock(PeerIndex peer) const { return peers_[peer].clock; }
   std::uint32_t life(PeerIndex peer) const { return peers_[peer].generation; }
   std::uint64_t sequence(PeerIndex peer) const { return peers_[peer].sequence; }
@@ -108,6 +124,7 @@ class Swarm {
   void observe(Observer* observer) {
     observer_ = observer;
   }  // outlives the swarm, or is taken back
+  void tamper(Tamper* tamper) { tamper_ = tamper; }
   std::uint64_t trace_hash() const { return trace_hash_; }
   std::uint64_t events() const { return events_; }
   std::uint64_t datagrams() const { return datagrams_; }  // sent by anybody
@@ -150,6 +167,8 @@ class Swarm {
   void start(PeerIndex index);
   void drain(PeerIndex index);
   void transmit(PeerIndex from, Outgoing outgoing);
+  void launch(PeerIndex from, const proto::Endpoint& source, dht::Datagram datagram);
+  void handle(PeerIndex index, std::string_view bytes, const proto::Endpoint& from);
   void finish(PeerIndex index, dht::Event event);
   void expect(PeerIndex index, dht::OperationId id, Done done);
   void arrive(const Next& next);
@@ -171,6 +190,7 @@ class Swarm {
   std::vector<Action> actions_;
   std::vector<std::uint32_t> free_actions_;
   Observer* observer_ = nullptr;
+  Tamper* tamper_ = nullptr;
   std::uint64_t events_ = 0, datagrams_ = 0, datagram_bytes_ = 0;
   std::uint64_t trace_hash_ = 1;
 };

@@ -156,17 +156,35 @@ struct KademliaConfig {
   StoreConfig store;
   BanConfig bans;
   std::size_t replicas = 8;  // of a record when the swarm is larger than k; else every peer
+  // A record goes to everybody in the region of its key that is expected to hold so many, and at
+  // least to `replicas`: a few ids placed close to the key then push nobody out.
+  double region = 12;
+  double region_large = 20;   // where strangers meet
+  double large_swarm = 2000;  // peers
+  // So many ids where two are expected are somebody's who wants the key: chance does it to one find
+  // in 4,000, which then asks the whole region.
+  std::size_t crowd = 9;
+  std::size_t max_read_repairs = 2;    // of one find
+  std::size_t max_known_keys = 1024;   // of our record, whose holders are remembered
+  std::size_t max_known_holders = 40;  // of each
+  Duration holders_ttl = minutes(5);   // beyond the ttl of a record nobody holds it
+  int lookup_period = 5;  // publishes from lookup to lookup while the known holders take the record
   std::size_t handover_rank =
       3;  // a newcomer is served by the 3 holders closest to it, if one fails
   std::size_t max_operations = 64;  // active at once; others wait
   std::size_t max_waiting = 4096;   // operations that wait; beyond, they end at once without peers
   std::size_t max_publish_lookups =
-      8;                             // of one publish at once: one key per block, hundreds in all
+      8;  // of one publish at once: one key per block, hundreds in all
+  SizeEstimateConfig size_estimate;
   std::size_t max_handovers = 4096;  // replicas waiting to be handed over
   std::size_t max_handovers_in_flight = 32;
-  std::size_t max_found_records = 4096;  // of one find
-  std::size_t max_paging_peers = 3;      // replicas whose further pages one find reads
-  std::size_t max_bootstraps = 16;       // addresses per bootstrap call that are used
+  std::uint32_t min_handover_ttl_ms = 2'000;  // what has less time left is not worth a datagram
+  std::size_t max_found_records = 4096;       // of one find
+  std::size_t max_early_readings = 2;  // replicas of a crowded key read before the lookup's end
+  std::size_t max_parallel_pages = 8;  // of one replica
+  std::uint32_t page_records = 4;      // that fit beside no contacts, as a first guess
+  std::size_t max_pages = 2048;        // of one find: 4096 records come in 1,000, from two replicas
+  std::size_t max_bootstraps = 16;     // addresses per bootstrap call that are used
   Duration bootstrap_retry = milliseconds(400);
   Duration refresh_small = seconds(30);  // self-lookup while the table has at most k contacts
   Duration refresh_large = seconds(60);  // one bucket at a time

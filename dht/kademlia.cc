@@ -40,6 +40,7 @@ Kademlia::Kademlia(KademliaConfig config, const Identity& self, const Random::Se
       table_(self_.peer_id(), config_.routing, random_),
       requests_(config_.requests, random_),
       store_(swarm_, config_.store),
+      size_estimate_(config_.size_estimate),
       bans_(config_.bans),
       next_refresh_(now + config_.refresh_small),
       next_revisit_(now + config_.rebootstrap_small) {}
@@ -165,6 +166,7 @@ void Kademlia::on_due(const Requests::Due& due, TimePoint now) {
     if (due.stage != (early ? Stage::kLate : Stage::kOverdue) || request.resends == 0) return false;
     requests_.resend(request.id, now);
     dispatch(request, now);
+    count_request(request.purpose);
     return true;
   };
   if (failed && !request.purpose.repeat) table_.failed(peer, now);
@@ -178,7 +180,7 @@ void Kademlia::on_due(const Requests::Due& due, TimePoint now) {
       return advance(request.purpose.operation, now);
     case Purpose::Kind::kPage:
       if (resend(true) || due.stage == Stage::kLate || operation == operations_.end()) return;
-      operation->second.open_pages.erase(peer);
+      --operation->second.find->open_pages;
       return advance(request.purpose.operation, now);
     case Purpose::Kind::kStore:
       if (resend(true) || due.stage == Stage::kLate) return;

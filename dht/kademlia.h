@@ -17,12 +17,14 @@
 #include "dht/bans.h"
 #include "dht/config.h"
 #include "dht/contact.h"
+#include "dht/find_results.h"
 #include "dht/lookup.h"
 #include "dht/measurements.h"
 #include "dht/record_store.h"
 #include "dht/requests.h"
 #include "dht/routing_table.h"
 #include "dht/session.h"
+#include "dht/size_estimate.h"
 #include "proto/dht.pb.h"
 
 namespace shoal::dht {
@@ -69,7 +71,8 @@ class Kademlia {
 
   // Each ends in one event with the returned id.
   OperationId bootstrap(std::vector<proto::Endpoint> peers, Duration timeout, TimePoint now);
-  OperationId find(const Key& key, TimePoint now);
+  // `secure`: over disjoint paths from the start, as a find goes on when nothing was found.
+  OperationId find(const Key& key, TimePoint now, bool secure = false);
   OperationId publish(const wire::SignedRecord& record, std::vector<Key> keys, TimePoint now);
 
   // Contacts known from before: of the persisted table (to be checked, and asked like bootstrap
@@ -84,19 +87,40 @@ class Kademlia {
 
  private:
   struct Publish;
+  struct Find {  // what a find has beside its lookup
+    Find(FindResults empty, bool secure) : results(std::move(empty)), secured(secure) {}
+    FindResults results;
+    std::uint64_t order = 0;  // seed of the order in which replicas show us their records
+    struct Reading {          // a peer that has more than its first page
+      Contact peer;
+      std::uint32_t next = 0, total = 0;
+      std::set<std::uint32_t> asked;  // cursors
+      bool begun = false;
+    };
+    std::map<proto::PeerId, Reading> readings;
+    std::size_t early = 0;  // of them, begun before the lookup's end
+    std::size_t pages = 0, open_pages = 0;
+    std::uint32_t most = 0;    // records that one peer said it has
+    std::size_t replicas = 0;  // peers that answered with a record
+    std::optional<Duration> first_record, three_replicas;
+    int hops = 0;
+    bool widened = false, secured;
+  };
   struct Operation {
     enum class Kind { kJoin, kRefresh, kFind, kPublish } kind = Kind::kRefresh;
     OperationId id = 0;
+    TimePoint started;
     std::optional<Lookup> lookup;
-    bool want_records = false;
-    // kFind
-    std::map<proto::PeerId, std::pair<wire::SignedRecord, Record>> found;
-    std::set<proto::PeerId> open_pages;  // peers whose next page is awaited
-    std::size_t paged_peers = 0;
-    std::size_t answers = 0;
+    std::size_t requests = 0, answers = 0;
+    std::optional<Find> find;
     // kPublish: one lookup of the publish it belongs to
     std::shared_ptr<Publish> publish;
     std::vector<std::size_t> key_indexes;
+  };
+  struct Holders {  // who took our record when it was last published under a key
+    std::vector<Contact> peers;
+    int periods = 0;  // since the last lookup
+    TimePoint at;
   };
   struct Bootstrap {
     OperationId id = 0;
@@ -137,23 +161,42 @@ class Kademlia {
 
   // kademlia_operations.cc: what we ask of others
   void on_answer(const Contact& from, const wire::DhtMessage& message, TimePoint now);
-  void on_found(const Contact& from, Operation& operation, const wire::Found& found,
-                std::uint32_t cursor, TimePoint now);
-  void merge(Operation& operation, const wire::StoredRecord& stored);
-  Operation& start(Operation::Kind kind, const Key& target, bool exhaustive, TimePoint now);
+  void add_contacts(const Contact& from, Operation& operation, const wire::Found& found);
+  Operation& start(Operation::Kind kind, const Key& target, LookupPlan plan, TimePoint now);
   void activate(OperationId id, TimePoint now);
   void advance(OperationId id, TimePoint now);
   void finish(OperationId id, TimePoint now);
-  wire::DhtMessage find_message(const Key& target, bool want_records, std::uint32_t cursor) const;
+  void count_request(const Purpose& purpose);
+  double swarm_size(TimePoint now) const;
+  // Within which of a key its replicas are: none in a swarm where everybody holds everything.
+  std::optional<Key> region(TimePoint now) const;
 
-  // kademlia_publish.cc: replicas
+  // kademlia_find.cc: records
+  wire::DhtMessage find_message(const Key& target, bool want_records, std::uint32_t cursor,
+                                std::uint64_t order = 0) const;
+  bool read_records(const Contact& from, Operation& operation, const wire::Found& found,
+                    std::uint32_t cursor, TimePoint now);
+  void read_all(Operation& operation, const proto::PeerId& peer, TimePoint now);
+  void read_on(Operation& operation, const proto::PeerId& peer, std::uint32_t cursor,
+               std::uint32_t next, TimePoint now);
+  bool read_rest(Operation& operation, TimePoint now);
+  bool go_on(Operation& operation, TimePoint now);
+  void repair(const Operation& operation, TimePoint now);
+  void finish_find(Operation& operation, TimePoint now);
+
+  // kademlia_publish.cc: replicas of our own record
   void continue_publish(const std::shared_ptr<Publish>& publish, TimePoint now);
-  void store_at(const std::shared_ptr<Publish>& publish,
-                const std::vector<std::size_t>& key_indexes, const std::vector<Contact>& peers,
-                TimePoint now);
+  void store_at(const std::shared_ptr<Publish>& publish, const Contact& peer,
+                const std::vector<std::size_t>& keys, TimePoint now);
+  void on_region_answer(const Contact& from, const Operation& operation, TimePoint now);
+  void on_region_heard(const Operation& operation, TimePoint now);
   void on_stored(OperationId publish_id, const proto::PeerId& peer, bool accepted, TimePoint now);
+
+  // kademlia_handover.cc: replicas that others should hold
   void queue_handovers(const Contact& to, TimePoint now);
   void pump_handovers(TimePoint now);
+  static wire::DhtMessage store_message(const wire::SignedRecord& record, const Key& key,
+                                        std::uint32_t remaining_ttl_ms);
 
   // kademlia_upkeep.cc
   void check_contacts(TimePoint now);
@@ -177,6 +220,7 @@ class Kademlia {
   RoutingTable table_;
   Requests requests_;
   RecordStore store_;
+  SizeEstimate size_estimate_;
   Bans bans_;
 
   OperationId next_operation_ = 1;
@@ -185,6 +229,7 @@ class Kademlia {
   std::vector<OperationId> refused_;  // too many wait: they end at once
   std::size_t active_ = 0;
   std::map<OperationId, std::shared_ptr<Publish>> publishes_;
+  std::map<Key, Holders> holders_;  // of our own record
   std::map<OperationId, Bootstrap> bootstraps_;
   std::map<OperationId, OperationId> joins_;  // join lookup -> bootstrap
   std::set<proto::Endpoint> bootstrap_endpoints_;

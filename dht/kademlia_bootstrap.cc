@@ -96,7 +96,8 @@ void Kademlia::on_bootstrap_answer(OperationId id, const Contact& from, const wi
   if (it == bootstraps_.end()) return;
   if (!it->second.answered) {
     it->second.answered = true;
-    Operation& join = start(Operation::Kind::kJoin, key_of(self_.peer_id()), true, now);
+    Operation& join = start(Operation::Kind::kJoin, key_of(self_.peer_id()),
+                            {.goal = LookupPlan::Goal::kEverybody}, now);
     joins_[join.id] = id;
   }
   // What this answer says saves the lookup its first question; a second bootstrap address widens
@@ -106,7 +107,7 @@ void Kademlia::on_bootstrap_answer(OperationId id, const Contact& from, const wi
     Operation& operation = operations_.at(join);
     operation.lookup->add(from);
     operation.lookup->on_answer(from);
-    on_found(from, operation, found, 0, now);
+    add_contacts(from, operation, found);
     if (std::find(waiting_.begin(), waiting_.end(), join) == waiting_.end()) {
       advance(join, now);
       return;  // it may have ended, and joins_ changed

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Replicas: publishing our own record, and handing records over to peers that should hold them.
+// Publishing our own record: to the whole region of each key, and again to whoever took it before.
 #include <algorithm>
 
 #include "dht/kademlia.h"
@@ -9,101 +9,210 @@
 namespace shoal::dht {
 namespace {
 
-// What has less time left than this is not worth handing over.
-constexpr std::uint32_t kMinHandoverTtlMs = 2'000;
-
-wire::DhtMessage store_message(const wire::SignedRecord& record, const Key& key,
-                               std::uint32_t remaining_ttl_ms) {
-  wire::DhtMessage message;
-  wire::Store& store = *message.mutable_store();
-  store.add_keys(key.to_bytes());
-  *store.mutable_record() = record;
-  store.set_remaining_ttl_ms(remaining_ttl_ms);
-  return message;
-}
+// Answered candidates beyond the region that stand by for stores that fail.
+constexpr std::size_t kSpares = 32;
 
 }  // namespace
 
-// One call of publish(): lookups for its keys, then one store per chosen peer. A peer that holds
-// the record answers for all its keys, so it is asked once even when it was chosen for several.
+// One call of publish(): per key a lookup, or stores straight to those who held it last time, or
+// both; a store goes out as soon as a peer of the region has answered. A peer that holds the record
+// answers for all its keys, so it is asked once even when it was chosen for several. The event
+// comes when all keys have enough replicas; what was begun goes on to its end.
 struct Kademlia::Publish {
   enum class Outcome { kOpen, kAccepted, kRefused };
+  struct Store {
+    Contact peer;
+    Outcome outcome = Outcome::kOpen;
+    std::vector<std::size_t> keys;  // by index
+  };
+  struct Target {
+    Key key;
+    std::size_t accepted = 0, open = 0, refused = 0;
+    std::vector<Contact> spares;  // closest last
+    bool looked_up = false;       // or will be
+    bool heard = false;           // the lookup ended
+    int periods = 0;
+  };
   OperationId id = 0;
+  TimePoint started;
   wire::SignedRecord record;
   std::uint32_t ttl_ms = 0;
-  std::vector<Key> keys;
-  std::vector<std::vector<std::size_t>> groups;  // of key indexes: one lookup each
-  std::size_t next_group = 0;
-  std::size_t open_lookups = 0;
-  std::map<proto::PeerId, Outcome> stores;
-  std::vector<std::set<proto::PeerId>> peers_of_key;
+  bool everybody = false;  // done only when nobody is left to store at
+  bool reported = false;
+  std::vector<Target> targets;
+  std::vector<std::vector<std::size_t>> groups;  // of indexes of targets: one lookup each
+  std::size_t next_group = 0, open_lookups = 0, open_stores = 0;
+  std::size_t requests = 0;
+  std::map<proto::PeerId, Store> stores;
+
+  void look_up(std::size_t index) {
+    if (targets[index].looked_up) return;
+    targets[index].looked_up = true;
+    groups.push_back({index});
+  }
+  bool lookups_done() const { return next_group == groups.size() && open_lookups == 0; }
+  std::size_t least() const {
+    std::size_t result = targets.empty() ? 0 : targets.front().accepted;
+    for (const Target& target : targets) result = std::min(result, target.accepted);
+    return result;
+  }
 };
 
 OperationId Kademlia::publish(const wire::SignedRecord& record, std::vector<Key> keys,
                               TimePoint now) {
   const auto publish = std::make_shared<Publish>();
   publish->id = next_operation_++;
+  publish->started = now;
   publish->record = record;
   CHECK(record.ByteSizeLong() <= proto::kMaxRecordBytes) << "not made by sign_record()";
-  if (const auto decoded = decode_record(record); decoded.ok()) publish->ttl_ms = decoded->ttl_ms;
-  publish->keys = std::move(keys);
-  publish->peers_of_key.resize(publish->keys.size());
-  store_.put(record, {self_.peer_id(), {}}, publish->keys, publish->ttl_ms, now);
-  if (table_.size() <= config_.routing.k) {
-    // Everybody holds everything: one exhaustive lookup serves all keys.
-    publish->groups.emplace_back();
-    for (std::size_t i = 0; i < publish->keys.size(); ++i) publish->groups.back().push_back(i);
-    if (publish->keys.empty()) publish->groups.clear();
-  } else {
-    for (std::size_t i = 0; i < publish->keys.size(); ++i) publish->groups.push_back({i});
+  bool withdrawn = false;
+  if (const auto decoded = decode_record(record); decoded.ok()) {
+    publish->ttl_ms = decoded->ttl_ms;
+    withdrawn = decoded->state == proto::NodeState::kOffline;
   }
+  store_.put(record, {self_.peer_id(), {}}, keys, publish->ttl_ms, now);
+  for (const Key& key : keys) publish->targets.push_back({key, 0, 0, 0, {}, false, false, 0});
+  const bool small = table_.small();
+  // A withdrawal must reach every replica, since nobody says it again.
+  publish->everybody = small || withdrawn;
   publishes_[publish->id] = publish;
+  if (small) {
+    // Everybody holds everything: one lookup serves all keys.
+    std::vector<std::size_t> all;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      all.push_back(i);
+      publish->targets[i].looked_up = true;
+    }
+    if (!all.empty()) publish->groups.push_back(std::move(all));
+  } else {
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      const auto known = holders_.find(keys[i]);
+      const bool usable = known != holders_.end() && now - known->second.at < config_.holders_ttl;
+      if (usable) {
+        for (const Contact& peer : known->second.peers) store_at(publish, peer, {i}, now);
+        publish->targets[i].periods = known->second.periods + 1;
+      }
+      if (!usable || withdrawn || publish->targets[i].periods >= config_.lookup_period)
+        publish->look_up(i);
+    }
+  }
   continue_publish(publish, now);
   settle(now);
   return publish->id;
 }
 
+// Starts what may start, makes good for stores that failed, and reports when there are enough.
 void Kademlia::continue_publish(const std::shared_ptr<Publish>& publish, TimePoint now) {
+  if (!publishes_.contains(publish->id)) return;
+  for (std::size_t i = 0; i < publish->targets.size(); ++i) {
+    Publish::Target& target = publish->targets[i];
+    // Too many of those who held it are gone: others are closest now.
+    const std::size_t asked = target.accepted + target.open + target.refused;
+    if (target.accepted + target.open < config_.replicas || 4 * target.refused > asked)
+      publish->look_up(i);
+    while (target.heard && target.accepted + target.open < config_.replicas &&
+           !target.spares.empty()) {
+      const Contact spare = target.spares.back();
+      target.spares.pop_back();
+      store_at(publish, spare, {i}, now);
+    }
+  }
   while (publish->next_group < publish->groups.size() &&
          publish->open_lookups < config_.max_publish_lookups) {
     const std::vector<std::size_t>& group = publish->groups[publish->next_group++];
-    const bool exhaustive = group.size() > 1 || table_.size() <= config_.routing.k;
+    LookupPlan plan;
+    plan.goal = LookupPlan::Goal::kEverybody;
+    plan.radius = region(now);
     Operation& operation =
-        start(Operation::Kind::kPublish, publish->keys[group.front()], exhaustive, now);
+        start(Operation::Kind::kPublish, publish->targets[group.front()].key, plan, now);
     operation.publish = publish;
     operation.key_indexes = group;
     ++publish->open_lookups;
   }
-  const bool open =
-      std::any_of(publish->stores.begin(), publish->stores.end(),
-                  [](const auto& store) { return store.second == Publish::Outcome::kOpen; });
-  if (publish->open_lookups > 0 || open || !publishes_.contains(publish->id)) return;
-  int least = publish->keys.empty() ? 0 : static_cast<int>(config_.lookup.k);
-  for (const auto& peers : publish->peers_of_key) {
-    const auto accepted = std::count_if(peers.begin(), peers.end(), [&](const proto::PeerId& peer) {
-      return publish->stores.at(peer) == Publish::Outcome::kAccepted;
-    });
-    least = std::min(least, static_cast<int>(accepted));
+  const bool ended = publish->lookups_done() && publish->open_stores == 0;
+  const bool enough = !publish->everybody && publish->least() >= config_.replicas;
+  if (!publish->reported && (ended || enough)) {
+    publish->reported = true;
+    ++measurements_.publishes;
+    measurements_.publishes_short += !publish->everybody && !enough;
+    const Duration took = now - publish->started;
+    measurements_.publish_ms.add(static_cast<double>(took.count()) / 1e6);
+    measurements_.publish_requests.add(static_cast<double>(publish->requests));
+    measurements_.replicas_made.add(static_cast<double>(publish->least()));
+    Event done;
+    done.kind = Event::Kind::kPublishDone;
+    done.id = publish->id;
+    done.ok = publish->least() > 0;
+    done.replicas = static_cast<int>(publish->least());
+    done.took = took;
+    done.requests = publish->requests;
+    emit(std::move(done));
+  }
+  if (!ended) return;
+  for (const Publish::Target& target : publish->targets) {
+    holders_.erase(target.key);
+    if (publish->everybody || holders_.size() >= config_.max_known_keys) continue;
+    holders_[target.key] = {{}, target.looked_up ? 0 : target.periods, now};
+  }
+  for (const auto& [id, store] : publish->stores) {
+    if (store.outcome != Publish::Outcome::kAccepted) continue;
+    for (const std::size_t index : store.keys) {
+      const auto holders = holders_.find(publish->targets[index].key);
+      if (holders != holders_.end() && holders->second.peers.size() < config_.max_known_holders)
+        holders->second.peers.push_back(store.peer);
+    }
   }
   publishes_.erase(publish->id);
-  Event done;
-  done.kind = Event::Kind::kPublishDone;
-  done.id = publish->id;
-  done.replicas = least;
-  emit(std::move(done));
 }
 
-void Kademlia::store_at(const std::shared_ptr<Publish>& publish,
-                        const std::vector<std::size_t>& key_indexes,
-                        const std::vector<Contact>& peers, TimePoint now) {
+void Kademlia::store_at(const std::shared_ptr<Publish>& publish, const Contact& peer,
+                        const std::vector<std::size_t>& keys, TimePoint now) {
+  const auto [it, is_new] = publish->stores.try_emplace(peer.peer);
+  Publish::Store& store = it->second;
+  if (is_new) {
+    store.peer = peer;
+    ++publish->requests;
+    const Key& key = publish->targets[keys.front()].key;
+    const bool sent = request(peer, store_message(publish->record, key, publish->ttl_ms),
+                              {Purpose::Kind::kStore, publish->id}, 2, now);
+    store.outcome = sent ? Publish::Outcome::kOpen : Publish::Outcome::kRefused;
+    publish->open_stores += sent;
+  }
+  for (const std::size_t index : keys) {
+    if (std::find(store.keys.begin(), store.keys.end(), index) != store.keys.end()) continue;
+    store.keys.push_back(index);
+    Publish::Target& target = publish->targets[index];
+    target.open += store.outcome == Publish::Outcome::kOpen;
+    target.accepted += store.outcome == Publish::Outcome::kAccepted;
+    target.refused += store.outcome == Publish::Outcome::kRefused;
+  }
+}
+
+// Whoever belongs to the region gets the record at once: its answer has just proven both addresses.
+void Kademlia::on_region_answer(const Contact& from, const Operation& operation, TimePoint now) {
+  const std::shared_ptr<Publish> publish = operation.publish;
+  const Lookup& lookup = *operation.lookup;
+  const std::optional<Key>& radius = lookup.plan().radius;
+  const bool inside = !radius || distance(lookup.target(), key_of(from.peer)) <= *radius;
+  if (!inside || !lookup.is_neighbour(from.peer)) return;
+  store_at(publish, from, operation.key_indexes, now);
+}
+
+void Kademlia::on_region_heard(const Operation& operation, TimePoint now) {
+  const std::shared_ptr<Publish> publish = operation.publish;
   --publish->open_lookups;
-  for (const Contact& peer : peers) {
-    for (const std::size_t index : key_indexes) publish->peers_of_key[index].insert(peer.peer);
-    if (publish->stores.contains(peer.peer)) continue;
-    const bool sent = request(
-        peer, store_message(publish->record, publish->keys[key_indexes.front()], publish->ttl_ms),
-        {Purpose::Kind::kStore, publish->id}, 2, now);
-    publish->stores[peer.peer] = sent ? Publish::Outcome::kOpen : Publish::Outcome::kRefused;
+  std::vector<Contact> spares;
+  for (const Contact& peer : operation.lookup->answered(config_.lookup.k + kSpares)) {
+    if (operation.lookup->is_neighbour(peer.peer)) {
+      store_at(publish, peer, operation.key_indexes, now);
+    } else {
+      spares.push_back(peer);
+    }
+  }
+  std::reverse(spares.begin(), spares.end());
+  for (const std::size_t index : operation.key_indexes) {
+    publish->targets[index].heard = true;
+    publish->targets[index].spares = spares;
   }
   continue_publish(publish, now);
 }
@@ -113,51 +222,26 @@ void Kademlia::on_stored(OperationId publish_id, const proto::PeerId& peer, bool
   const auto it = publishes_.find(publish_id);
   if (it == publishes_.end()) return;
   const std::shared_ptr<Publish> publish = it->second;
-  const auto store = publish->stores.find(peer);
-  if (store == publish->stores.end() || store->second != Publish::Outcome::kOpen) return;
-  store->second = accepted ? Publish::Outcome::kAccepted : Publish::Outcome::kRefused;
+  const auto found = publish->stores.find(peer);
+  if (found == publish->stores.end() || found->second.outcome != Publish::Outcome::kOpen) return;
+  Publish::Store& store = found->second;
+  store.outcome = accepted ? Publish::Outcome::kAccepted : Publish::Outcome::kRefused;
+  --publish->open_stores;
+  for (const std::size_t index : store.keys) {
+    Publish::Target& target = publish->targets[index];
+    --target.open;
+    ++(accepted ? target.accepted : target.refused);
+  }
   continue_publish(publish, now);
 }
 
-void Kademlia::queue_handovers(const Contact& to, TimePoint now) {
-  if (config_.client_mode) return;
-  const Key self = key_of(self_.peer_id());
-  const Key newcomer = key_of(to.peer);
-  const bool small = table_.size() <= config_.routing.k;
-  // Far away from us it holds none of our records.
-  if (!small &&
-      table_.count_closer(self, newcomer, to.peer, config_.routing.k) >= config_.routing.k)
-    return;
-  const std::size_t rank = config_.handover_rank;
-  const bool near = table_.count_closer(newcomer, self, to.peer, rank) < rank;
-  for (const proto::PeerId& subject : store_.subjects()) {
-    if (subject == to.peer || handovers_.size() >= config_.max_handovers) continue;
-    const RecordStore::Entry& entry = *store_.get(subject);
-    const bool own = subject == self_.peer_id();
-    bool wanted = own || near;
-    if (!small) {
-      const std::vector<Key> keys = store_.keys(entry);
-      wanted = std::any_of(keys.begin(), keys.end(), [&](const Key& key) {
-        return table_.count_closer(key, newcomer, to.peer, config_.replicas) < config_.replicas &&
-               (own || table_.count_closer(key, self, to.peer, rank) < rank);
-      });
-    }
-    if (wanted) handovers_.push_back({to, subject});
-  }
-}
-
-void Kademlia::pump_handovers(TimePoint now) {
-  while (!handovers_.empty() && handovers_in_flight_ < config_.max_handovers_in_flight) {
-    const HandoverJob job = handovers_.front();
-    handovers_.pop_front();
-    const RecordStore::Entry* entry = store_.get(job.subject);
-    if (entry == nullptr || table_.find(job.to.peer) == nullptr) continue;
-    const std::uint32_t remaining = entry->remaining_ttl_ms(now);
-    if (remaining < kMinHandoverTtlMs) continue;
-    if (request(job.to, store_message(entry->message, model_key(swarm_, entry->model), remaining),
-                {Purpose::Kind::kHandover}, 2, now)) {
-      ++handovers_in_flight_;
-    }
+// Of a find or publish: one more datagram that carried a request.
+void Kademlia::count_request(const Purpose& purpose) {
+  if (const auto operation = operations_.find(purpose.operation); operation != operations_.end()) {
+    ++operation->second.requests;
+    if (operation->second.publish) ++operation->second.publish->requests;
+  } else if (const auto publish = publishes_.find(purpose.operation); publish != publishes_.end()) {
+    ++publish->second->requests;
   }
 }
 

@@ -29,7 +29,9 @@ void Kademlia::refresh(TimePoint now) {
   if (table_.size() == 0) return;
   remember_some();
   const bool own = std::exchange(refresh_self_, false) || small || random_.below(8) == 0;
-  start(Operation::Kind::kRefresh, own ? key_of(self_.peer_id()) : refresh_target(), own, now);
+  const auto goal = own ? LookupPlan::Goal::kEverybody : LookupPlan::Goal::kClosest;
+  start(Operation::Kind::kRefresh, own ? key_of(self_.peer_id()) : refresh_target(), {.goal = goal},
+        now);
 }
 
 // A random id of a bucket: it shares exactly so many leading bits with ours.

@@ -261,13 +261,14 @@ bool Lookup::exhausted() const {
   });
 }
 
-void Lookup::widen() {
+void Lookup::widen(std::optional<Key> radius) {
   plan_.goal = LookupPlan::Goal::kEverybody;
+  plan_.radius = radius;
   ranked_ = false;
 }
 
-void Lookup::secure() {
-  widen();
+void Lookup::secure(std::optional<Key> radius) {
+  widen(radius);
   if (plan_.secure) return;
   plan_.secure = true;
   max_requests_ += config_.max_requests;
@@ -293,6 +294,20 @@ bool Lookup::is_neighbour(const proto::PeerId& peer) const {
 std::size_t Lookup::within(const Key& distance) const {
   const std::size_t place = place_of(distance);
   return place + (place < candidates_.size() && candidates_[place].distance == distance);
+}
+
+std::vector<Key> Lookup::heard() const {
+  rank();
+  std::vector<Key> result;
+  for (const Candidate& c : candidates_) {
+    if (c.state == State::kAnswered) {
+      result.push_back(key_of(c.contact.peer));
+    } else if (c.state == State::kWaiting ||
+               (c.state == State::kNew && (c.on_way || c.neighbour))) {
+      break;
+    }
+  }
+  return result;
 }
 
 std::vector<Contact> Lookup::answered(std::size_t count) const {

@@ -52,11 +52,11 @@ class Lookup {
   bool exhausted() const;  // nobody left to ask, and everybody who was is overdue or gave up: only
                            // late answers remain
 
-  // The answers were too few or disagree: go on with the whole neighbourhood.
-  void widen();
+  // The answers disagree: go on with the whole neighbourhood.
+  void widen(std::optional<Key> radius = std::nullopt);
   // Go on over disjoint paths: what was known so far is the first path, what is added from now on
   // begins the others.
-  void secure();
+  void secure(std::optional<Key> radius = std::nullopt);
 
   const Key& target() const { return target_; }
   const LookupPlan& plan() const { return plan_; }
@@ -67,6 +67,8 @@ class Lookup {
   bool repeats(const proto::PeerId& peer) const;
   // Those that answered and count as close, closest first.
   std::vector<Contact> answered(std::size_t count) const;
+  // The ids of the closest that answered, closest first, as far as nobody between them is open.
+  std::vector<Key> heard() const;
   // It counts as one of the target's neighbourhood, as far as is known now.
   bool is_neighbour(const proto::PeerId& peer) const;
   // Known ids within this distance: more than chance puts there are somebody who wants the records.

@@ -154,6 +154,7 @@ struct KademliaConfig {
   RoutingConfig routing;
   RequestConfig requests;
   StoreConfig store;
+  BanConfig bans;
   std::size_t replicas = 8;  // of a record when the swarm is larger than k; else every peer
   std::size_t handover_rank =
       3;  // a newcomer is served by the 3 holders closest to it, if one fails

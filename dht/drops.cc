@@ -37,6 +37,8 @@ std::string_view to_string(Drop reason) {
       return "peer_rate";
     case Drop::kBudget:
       return "budget";
+    case Drop::kBanned:
+      return "banned";
     case Drop::kBody:
       return "body";
     case Drop::kSendBounds:

@@ -27,6 +27,7 @@ enum class Drop : std::uint8_t {
   kHandshakeRate,  // too many handshakes of one /24 (IPv6: /48)
   kPeerRate,       // too many messages of one peer
   kBudget,         // all that may be sent to unproven addresses is sent
+  kBanned,         // of somebody who misbehaved lately
   kBody,           // authentic, and not a message that fits its place
   kSendBounds,     // ours: a message that found no room to wait for its handshake
   kCount,

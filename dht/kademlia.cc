@@ -40,18 +40,30 @@ Kademlia::Kademlia(KademliaConfig config, const Identity& self, const Random::Se
       table_(self_.peer_id(), config_.routing, random_),
       requests_(config_.requests, random_),
       store_(swarm_, config_.store),
+      bans_(config_.bans),
       next_refresh_(now + config_.refresh_small),
       next_revisit_(now + config_.rebootstrap_small) {}
 
 void Kademlia::handle_datagram(std::string_view bytes, const proto::Endpoint& from, TimePoint now) {
   ++datagrams_in_;
+  if (bans_.has(from, now)) return drops_.add(Drop::kBanned);
   if (const auto delivery = sessions_.receive(bytes, from, now)) deliver(*delivery, now);
   settle(now);
 }
 
+void Kademlia::punish(const Contact& offender, TimePoint now) {
+  bans_.add(offender, now);
+  table_.remove(offender.peer, now);
+}
+
 void Kademlia::deliver(const Sessions::Delivery& delivery, TimePoint now) {
   wire::DhtMessage message;
-  if (!message.ParseFromString(delivery.message)) return drops_.add(Drop::kBody);
+  const bool named = delivery.via == Sessions::Via::kSession;
+  if (named && bans_.has(delivery.from.peer, now)) return drops_.add(Drop::kBanned);
+  if (!message.ParseFromString(delivery.message)) {
+    if (named) punish(delivery.from, now);
+    return drops_.add(Drop::kBody);
+  }
   if (is_answer(message)) {
     if (delivery.via == Sessions::Via::kQuestion) return drops_.add(Drop::kBody);
     return on_answer(delivery.from, message, now);
@@ -85,6 +97,7 @@ void Kademlia::greet_newcomer(const Contact& contact, TimePoint now) {
 
 bool Kademlia::request(const Contact& to, wire::DhtMessage message, Purpose purpose, int resends,
                        TimePoint now) {
+  if (bans_.has(to.peer, now) || bans_.has(to.endpoint, now)) return false;
   Requests::Request request;
   request.id = requests_.new_id();
   request.to = to;

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "dht/bans.h"
 #include "dht/config.h"
 #include "dht/contact.h"
 #include "dht/lookup.h"
@@ -78,6 +79,7 @@ class Kademlia {
   const SwarmId& swarm_id() const { return swarm_; }
   const RoutingTable& table() const { return table_; }
   const RecordStore& store() const { return store_; }
+  const Bans& bans() const { return bans_; }
   KademliaStats stats() const;
 
  private:
@@ -109,6 +111,8 @@ class Kademlia {
   };
 
   // kademlia.cc: traffic and time
+  // It did in a session what no honest peer does.
+  void punish(const Contact& offender, TimePoint now);
   void deliver(const Sessions::Delivery& delivery, TimePoint now);
   void greet_newcomer(const Contact& contact, TimePoint now);
   void resend_lost(TimePoint now);
@@ -173,6 +177,7 @@ class Kademlia {
   RoutingTable table_;
   Requests requests_;
   RecordStore store_;
+  Bans bans_;
 
   OperationId next_operation_ = 1;
   std::map<OperationId, Operation> operations_;

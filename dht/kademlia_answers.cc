@@ -12,6 +12,8 @@ namespace {
 
 // Contacts beside records in a first page: enough for a lookup to go on, and two records still fit.
 constexpr std::size_t kContactsBesideRecords = 8;
+// More than ever fit into one datagram: no record is shorter than its key and signature.
+constexpr std::size_t kRecordsPerPage = 12;
 // Request id, flags and field headers of an answer.
 constexpr std::size_t kAnswerOverhead = 40;
 // Tag and length of one repeated message.
@@ -51,11 +53,12 @@ void Kademlia::answer_find(const Sessions::Delivery& asked, const wire::Find& fi
   const auto target = Key::from_bytes(find.target());
   if (!target) return;
   wire::Found& found = *reply.mutable_found();
-  std::vector<const RecordStore::Entry*> records;
-  if (find.want_records()) records = store_.find(*target, now);
+  RecordStore::Page page;
+  if (find.want_records())
+    page = store_.page(*target, find.order(), find.cursor(), kRecordsPerPage, now);
   std::size_t room = asked.room - std::min(asked.room, kAnswerOverhead);
   if (find.cursor() == 0) {
-    std::size_t limit = records.empty() ? config_.lookup.k : kContactsBesideRecords;
+    std::size_t limit = page.total == 0 ? config_.lookup.k : kContactsBesideRecords;
     for (const RoutingTable::Entry* entry :
          table_.closest(*target, config_.lookup.k + 1, RoutingTable::Which::kTellable)) {
       if (limit == 0) break;
@@ -71,19 +74,19 @@ void Kademlia::answer_find(const Sessions::Delivery& asked, const wire::Find& fi
       *found.add_closer() = std::move(contact);
     }
   }
-  found.set_total_records(static_cast<std::uint32_t>(records.size()));
-  for (std::size_t i = find.cursor(); i < records.size(); ++i) {
+  found.set_total_records(static_cast<std::uint32_t>(page.total));
+  std::size_t next = find.cursor();
+  for (const RecordStore::Entry* entry : page.entries) {
     wire::StoredRecord stored;
-    *stored.mutable_record() = records[i]->message;
-    stored.set_remaining_ttl_ms(records[i]->remaining_ttl_ms(now));
+    *stored.mutable_record() = entry->message;
+    stored.set_remaining_ttl_ms(entry->remaining_ttl_ms(now));
     const std::size_t size = stored.ByteSizeLong() + kItemOverhead;
-    if (size > room) {
-      found.set_next_cursor(static_cast<std::uint32_t>(i));
-      break;
-    }
+    if (size > room) break;
     room -= size;
+    ++next;
     *found.add_records() = std::move(stored);
   }
+  if (next < page.total) found.set_next_cursor(static_cast<std::uint32_t>(next));
 }
 
 void Kademlia::answer_store(const Contact& from, const wire::Store& store, wire::DhtMessage& reply,
@@ -96,6 +99,7 @@ void Kademlia::answer_store(const Contact& from, const wire::Store& store, wire:
     keys.push_back(*key);
   }
   const PutResult result = store_.put(store.record(), from, keys, store.remaining_ttl_ms(), now);
+  if (result == PutResult::kForged) punish(from, now);
   wire::Stored& stored = *reply.mutable_stored();
   for (std::size_t i = 0; i < keys.size(); ++i) stored.add_accepted(is_accepted(result));
   if (!is_accepted(result)) stored.set_reason(std::string(to_string(result)));

@@ -138,7 +138,7 @@ absl::StatusOr<Record> verify_record(const wire::SignedRecord& message) {
   const auto signature = Signature::from_bytes(message.signature());
   // Last, because it costs the most.
   if (!signature || !verify(record->public_key, kRecordDomain, message.payload(), *signature)) {
-    return bad("its signature does not fit");
+    return absl::UnauthenticatedError("not a valid record: its signature does not fit");
   }
   return record;
 }

@@ -39,7 +39,8 @@ struct Record {
 wire::SignedRecord sign_record(const Identity& identity,
                                Record record);  // fills public_key; CHECKs its bounds
 
-// Signature, sizes, ranges, finite numbers; INVALID_ARGUMENT says what is wrong.
+// Signature, sizes, ranges, finite numbers; INVALID_ARGUMENT says what is wrong. UNAUTHENTICATED:
+// the signature alone, which no honest peer passes on.
 absl::StatusOr<Record> verify_record(const wire::SignedRecord& message);
 
 // The same without the signature: only for what verify_record() has accepted before.

@@ -46,6 +46,8 @@ std::string_view to_string(PutResult result) {
       return "wrong key";
     case PutResult::kInvalid:
       return "invalid";
+    case PutResult::kForged:
+      return "forged";
     case PutResult::kFull:
       return "full";
   }
@@ -100,6 +102,7 @@ PutResult RecordStore::put(const wire::SignedRecord& message, const Contact& sen
   if (same && !owner) return PutResult::kUnchanged;
 
   absl::StatusOr<Record> record = verify_record(message);
+  if (absl::IsUnauthenticated(record.status())) return PutResult::kForged;
   if (!record.ok()) return PutResult::kInvalid;
   for (const Key& key : keys) {
     if (!proves(swarm_, *record, key)) return PutResult::kWrongKey;

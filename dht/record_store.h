@@ -27,6 +27,7 @@ enum class PutResult {
   kStale,      // older than what is or was here
   kWrongKey,
   kInvalid,
+  kForged,  // signed by another: the sender does what no honest peer does
   kFull,
 };
 bool is_accepted(PutResult result);

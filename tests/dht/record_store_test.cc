@@ -72,7 +72,7 @@ TEST_F(StoreTest, RefusesKeysThatTheRecordDoesNotProve) {
   }
   wire::SignedRecord forged = record(1);
   forged.mutable_signature()->front() ^= 1;
-  EXPECT_EQ(own(forged), PutResult::kInvalid);
+  EXPECT_EQ(own(forged), PutResult::kForged);
   EXPECT_EQ(own(wire::SignedRecord()), PutResult::kInvalid);
   EXPECT_EQ(store.size(), 0u);
 }

@@ -12,6 +12,7 @@
 #include "tests/dht/example_record.h"
 #include "tests/dht/golden.h"
 #include "tests/dht/session_ends.h"
+#include "tests/sim/model_primitives.h"
 
 namespace shoal::dht {
 namespace {
@@ -160,6 +161,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: dht-corpus FOLDER   (tests/fuzz/corpus)\n");
     return 2;
   }
+  shoal::sim::choose_crypto(shoal::sim::Crypto::kModel);  // as the targets that read packets
   shoal::dht::write(argv[1]);
   return 0;
 }

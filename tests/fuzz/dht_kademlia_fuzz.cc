@@ -6,11 +6,15 @@
 
 #include "dht/kademlia.h"
 #include "tests/fuzz/dht_peer.h"
+#include "tests/sim/model_primitives.h"
 
 namespace {
 
 using namespace shoal;
 using namespace shoal::dht;
+
+// Ten times as many inputs; libsodium is not what is sought for faults.
+const bool kModel = (sim::choose_crypto(sim::Crypto::kModel), true);
 
 enum Step : std::uint8_t {
   kInSession,

@@ -6,11 +6,15 @@
 #include "dht/record_store.h"
 #include "proto/limits.h"
 #include "tests/fuzz/dht_peer.h"
+#include "tests/sim/model_primitives.h"
 
 namespace {
 
 using namespace shoal;
 using namespace shoal::dht;
+
+// Ten times as many inputs; libsodium is not what is sought for faults.
+const bool kModel = (sim::choose_crypto(sim::Crypto::kModel), true);
 
 enum Flag : std::uint8_t {
   kWhole = 1,

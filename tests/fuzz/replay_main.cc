@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Drives a fuzz target without libFuzzer: every file of the given folders, then fixed random
-// changes of each. Always the same inputs, so a failure repeats.
+// Drives a fuzz target without libFuzzer (CHANGES FOLDER...): every file of the folders, then that
+// many fixed random changes of each. Always the same inputs, so a failure repeats.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -15,7 +16,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
 namespace {
 
-constexpr int kChangesPerFile = 1000;
 constexpr std::size_t kMaxBytes = 1 << 16;
 
 void run(const std::string& input) {
@@ -51,14 +51,15 @@ void change(std::string& input, std::mt19937& random) {
 
 int main(int argc, char** argv) {
   std::vector<std::filesystem::path> files;
-  for (int i = 1; i < argc; ++i) {
+  const int changes_per_file = argc > 1 ? std::atoi(argv[1]) : 0;
+  for (int i = 2; i < argc; ++i) {
     for (const auto& entry : std::filesystem::directory_iterator(argv[i])) {
       if (entry.is_regular_file()) files.push_back(entry.path());
     }
   }
   std::sort(files.begin(), files.end());
   if (files.empty()) {
-    std::fprintf(stderr, "no corpus: name a folder with at least one file\n");
+    std::fprintf(stderr, "no corpus: say how many changes, and a folder with at least one file\n");
     return 1;
   }
   run("");
@@ -67,12 +68,12 @@ int main(int argc, char** argv) {
     std::ifstream in(path, std::ios::binary);
     const std::string seed((std::istreambuf_iterator<char>(in)), {});
     run(seed);
-    for (int i = 0; i < kChangesPerFile; ++i) {
+    for (int i = 0; i < changes_per_file; ++i) {
       std::string input = seed;
       for (unsigned changes = 1 + random() % 6; changes > 0; --changes) change(input, random);
       run(input);
     }
   }
-  std::printf("%zu files, %d changes of each: no fault\n", files.size(), kChangesPerFile);
+  std::printf("%zu files, %d changes of each: no fault\n", files.size(), changes_per_file);
   return 0;
 }

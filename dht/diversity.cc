@@ -9,10 +9,11 @@ namespace {
 // Family and length come first, so that no IPv4 network equals an IPv6 one.
 std::uint64_t network(const proto::Endpoint& endpoint, std::size_t v4_bytes, std::size_t v6_bytes) {
   const bool v4 = endpoint.is_v4();
-  const std::size_t begin = v4 ? 12 : 0, size = v4 ? v4_bytes : v6_bytes;
-  std::uint64_t result = v4 ? 4 : 6;
-  for (std::size_t i = 0; i < size; ++i) result = result << 8 | endpoint.address[begin + i];
-  return result;
+  const std::uint8_t* bytes = endpoint.address.data() + (v4 ? 12 : 0);
+  std::uint64_t first = 0;  // big endian: 4 bytes of an IPv4 address, 8 of an IPv6 one
+  for (std::size_t i = 0; i < (v4 ? 4u : 8u); ++i) first = first << 8 | bytes[i];
+  const std::size_t dropped = v4 ? 4 - v4_bytes : 8 - v6_bytes;
+  return std::uint64_t{v4 ? 4u : 6u} << 56 | first >> (8 * dropped);
 }
 
 bool is_shared(const proto::Endpoint& endpoint) {

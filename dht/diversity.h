@@ -4,6 +4,9 @@
 // functions and one small value class; nothing here applies to private ranges or in keyed swarms.
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -20,6 +23,33 @@ bool is_exempt(const proto::Endpoint& endpoint);
 std::uint64_t narrow_network(const proto::Endpoint& endpoint);
 // ... and IPv4 /16 or IPv6 /32.
 std::uint64_t wide_network(const proto::Endpoint& endpoint);
+
+// Tells quickly whether addresses are of one network with a given one: a table asks it of all its
+// contacts.
+class SameNarrowNetwork {
+ public:
+  explicit SameNarrowNetwork(const proto::Endpoint& endpoint) {
+    std::array<std::uint8_t, 16> mask{};
+    // An IPv4 /24 is 15 bytes in mapped form. An IPv6 /48 must not take mapped addresses for its
+    // own.
+    std::fill_n(mask.begin(), endpoint.is_v4() ? 15 : 6, std::uint8_t{0xff});
+    network_ = words(endpoint.address);
+    if (network_[0] == 0) std::fill_n(mask.begin(), 15, std::uint8_t{0xff});
+    mask_ = words(mask);
+    for (std::size_t i = 0; i < 2; ++i) network_[i] &= mask_[i];
+  }
+  bool operator()(const proto::Endpoint& other) const {
+    const Words w = words(other.address);
+    return (w[0] & mask_[0]) == network_[0] && (w[1] & mask_[1]) == network_[1];
+  }
+
+ private:
+  using Words = std::array<std::uint64_t, 2>;
+  static Words words(const std::array<std::uint8_t, 16>& bytes) {
+    return std::bit_cast<Words>(bytes);
+  }
+  Words mask_, network_;
+};
 
 // Whether an address that `teller` told us can be of use: nobody reaches another's private network
 // or loopback, and a stranger must not make us send there.

@@ -164,7 +164,7 @@ void RecordStore::insert(Entry entry) {
   entries_[subject] = std::move(entry);
 }
 
-void RecordStore::remove(const proto::PeerId& subject) {
+void RecordStore::remove(proto::PeerId subject) {
   const auto it = entries_.find(subject);
   if (it == entries_.end()) return;
   const proto::Digest digest = it->second.model;

@@ -91,7 +91,7 @@ class RecordStore {
 
   bool index_model(const proto::Digest& digest, std::uint32_t blocks);
   void insert(Entry entry);
-  void remove(const proto::PeerId& subject);
+  void remove(proto::PeerId subject);  // a copy: callers name a subject of the sets it changes
   // The sender's network and whether it speaks as owner or for others, as one number.
   static std::uint64_t source_of(const proto::Endpoint& sender, bool owner);
   // Whether there is room for one more of this source; makes some if that is fair.

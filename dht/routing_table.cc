@@ -58,11 +58,11 @@ const RoutingTable::Entry* RoutingTable::find(const proto::PeerId& peer) const {
 
 bool RoutingTable::is_diverse(const Bucket& bucket, const proto::Endpoint& endpoint) const {
   if (!config_.diversity.enabled || is_exempt(endpoint)) return true;
-  const std::uint64_t network = narrow_network(endpoint);
+  const SameNarrowNetwork same(endpoint);
   const auto count = [&](const Bucket& in) {
-    return static_cast<std::size_t>(std::count_if(
-        in.live.begin(), in.live.end(),
-        [&](const Entry& entry) { return narrow_network(entry.contact.endpoint) == network; }));
+    return static_cast<std::size_t>(
+        std::count_if(in.live.begin(), in.live.end(),
+                      [&](const Entry& entry) { return same(entry.contact.endpoint); }));
   };
   if (count(bucket) >= config_.diversity.in_bucket) return false;
   std::size_t all = 0;

@@ -88,7 +88,11 @@ void Sessions::send_on(Session& session, std::string_view message) {
 
 void Sessions::send(const Contact& to, std::string_view message, TimePoint now) {
   CHECK(message.size() <= kMaxAnswerBytes) << message.size();
-  if (const Session* found = newest(to)) return send_on(const_cast<Session&>(*found), message);
+  if (const Session* found = newest(to)) {
+    if (!found->challenged || found->confirmed || proof(to, now) == nullptr)
+      return send_on(const_cast<Session&>(*found), message);
+    remove(by_id_.at(found->id));  // its handshake was lost
+  }
   // Only requests begin a session, and they fit beside a handshake.
   if (message.size() > kMaxRequestBytes) return drop(Drop::kSendBounds);
   auto it = pending_.find(to);
@@ -248,6 +252,12 @@ void Sessions::on_challenge(const ChallengePacket& packet, const proto::Endpoint
     if (position->remote.peer != peer ||
         !std::equal(first.begin(), first.begin() + 8, packet.echo.begin()))
       continue;
+    if (!position->confirmed) {
+      // Beginning anew at once, with all that is in flight, would let more overtake more: what is
+      // overdue is sent again, and begins anew if nothing was heard by then.
+      position->challenged = true;
+      return remember(from, packet.key, packet.cookie, now);
+    }
     const Contact contact = position->remote;
     remove(position);
     Pending& pending = pending_[contact];
@@ -303,7 +313,9 @@ std::optional<Sessions::Delivery> Sessions::on_handshake(const HandshakePacket& 
   delivery.from = Contact{peer_id_of(packet.key), from, packet.key};
   delivery.message = *std::move(message);
   delivery.new_session = true;
-  add(delivery.from, *keys, false).window.mark(0);
+  Session& session = add(delivery.from, *keys, false);
+  session.window.mark(0);
+  session.confirmed = true;
   return delivery;
 }
 
@@ -331,6 +343,7 @@ std::optional<Sessions::Delivery> Sessions::on_message(const MessagePacket& pack
       decrypt(session.receive_key, message_nonce(packet.counter), packet.header, packet.ciphertext);
   if (!message) return refuse(Drop::kCiphertext);
   session.window.mark(packet.counter);
+  session.confirmed = true;
   if (session.remote.endpoint !=
       from) {  // authentic, from another address: it must prove that address first
     if (!client_mode_) challenge(from, echo_of(packet), now);

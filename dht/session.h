@@ -84,6 +84,10 @@ class Sessions {
     std::uint64_t send_counter = 0;
     ReplayWindow window;
     TimePoint full_at{};  // its peer's bucket in the limiter
+    // The peer has spoken on it. Until then a challenge need not mean that the peer has no such
+    // session: a message may have overtaken the handshake.
+    bool confirmed = false;
+    bool challenged = false;  // so the next send begins anew, with the proof that came along
   };
   using Position = std::list<Session>::iterator;
   // A peer's proof that it sees us at our address, good for a handshake.

@@ -38,10 +38,6 @@ bool is_host_character(char c) {
 
 }  // namespace
 
-bool Endpoint::is_v4() const {
-  return std::equal(kV4Prefix.begin(), kV4Prefix.end(), address.begin());
-}
-
 bool Endpoint::is_unspecified() const {
   const auto from = is_v4() ? address.begin() + 12 : address.begin();
   return std::all_of(from, address.end(), [](std::uint8_t byte) { return byte == 0; });

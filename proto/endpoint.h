@@ -19,7 +19,10 @@ struct Endpoint {
   std::array<std::uint8_t, 16> address{};
   std::uint16_t port = 0;
 
-  bool is_v4() const;
+  bool is_v4() const {  // in line: routing asks it for every contact it looks at
+    static constexpr std::uint8_t kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    return __builtin_memcmp(address.data(), kMapped, sizeof(kMapped)) == 0;
+  }
   bool is_unspecified() const;  // 0.0.0.0 or ::
   bool is_loopback() const;
   // RFC 1918, loopback, link-local, unique local: address-diversity limits do not apply there.

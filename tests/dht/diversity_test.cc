@@ -21,6 +21,23 @@ TEST(DiversityTest, NetworksAreEqualOnlyForAddressesOfOneNetwork) {
   EXPECT_NE(narrow_network(at("[::cb00:7101]:1")), narrow_network(at("203.0.113.1:1")));
 }
 
+TEST(DiversityTest, TheQuickComparisonSaysTheSame) {
+  std::vector<proto::Endpoint> all;
+  for (const char* text :
+       {"203.0.113.1:1", "203.0.113.250:2", "203.0.114.1:1", "202.0.113.1:1", "[2a02:1:2::1]:1",
+        "[2a02:1:2:ffff::1]:1", "[2a02:1:3::1]:1", "[2a02:1::203.0.113.1]:1"}) {
+    all.push_back(at(text));
+  }
+  for (const proto::Endpoint& a : all) {
+    const SameNarrowNetwork same(a);
+    for (const proto::Endpoint& b : all)
+      EXPECT_EQ(same(b), narrow_network(a) == narrow_network(b))
+          << to_string(a) << " " << to_string(b);
+  }
+  // Nobody has an address in ::/48, where IPv4 is written.
+  EXPECT_FALSE(SameNarrowNetwork(at("[::cb00:7101]:1"))(at("203.0.113.1:1")));
+}
+
 TEST(DiversityTest, PrivateRangesAreExempt) {
   for (const char* text :
        {"127.0.0.1:1", "10.1.2.3:1", "172.16.0.1:1", "192.168.1.1:1", "169.254.1.1:1",

@@ -77,6 +77,8 @@ TEST(SessionTest, AForgottenSessionIsMadeAnew) {
   End a(1, kA), b(2, kB);
   a.sessions.send(b.contact(), "one", kNow);
   carry(a, b);
+  b.sessions.send(a.contact(), "answer", kNow);
+  carry(a, b);
   End reborn(2, kB);
   reborn.random = Random(77);
   a.sessions.send(b.contact(), "lost", kNow);
@@ -101,9 +103,28 @@ TEST(SessionTest, LostHelloAndHandshakeAreRepairedBySendingAgain) {
   EXPECT_EQ(a.out().size(), 1u);  // the handshake is lost: b knows of no session, a believes in one
   a.sessions.send(b.contact(), "q", later);
   EXPECT_TRUE(carry(a, b, later).empty());
-  ASSERT_TRUE(a.sessions.poll_lost());
   a.sessions.send(b.contact(), "q", later);
   EXPECT_EQ(carry(a, b, later), std::vector<std::string>{"q"});
+}
+
+TEST(SessionTest, AMessageThatOvertakesItsHandshakeCostsNothingElse) {
+  End a(1, kA), b(2, kB);
+  a.sessions.send(b.contact(), "first", kNow);
+  a.sessions.send(b.contact(), "second", kNow);
+  for (const Datagram& datagram : a.out()) b.sessions.receive(datagram.bytes, kA, kNow);
+  for (const Datagram& datagram : b.out()) a.sessions.receive(datagram.bytes, kB, kNow);
+  const std::vector<Datagram> burst = a.out();
+  ASSERT_EQ(burst.size(), 2u);  // the handshake with the first, a message with the second
+  EXPECT_FALSE(b.sessions.receive(burst[1].bytes, kA, kNow));
+  ASSERT_TRUE(b.sessions.receive(burst[0].bytes, kA, kNow));
+  b.sessions.send(a.contact(), "answer", kNow);
+  // The challenge comes first, then the answer: the session holds, and nothing is begun anew.
+  EXPECT_EQ(carry(a, b), std::vector<std::string>{"answer"});
+  EXPECT_FALSE(a.sessions.poll_lost());
+  a.sessions.send(b.contact(), "second", kNow);
+  EXPECT_EQ(carry(a, b), std::vector<std::string>{"second"});
+  EXPECT_EQ(a.sessions.session_count(), 1u);
+  EXPECT_EQ(b.sessions.session_count(), 1u);
 }
 
 TEST(SessionTest, BothMayBeginAtOnce) {

@@ -28,6 +28,7 @@ class Checker final : public Observer {
   void add_ghost(const proto::Endpoint& endpoint);  // an address that never sends anything itself
   void check_found(PeerIndex peer, const dht::Key& key, const dht::Event& event);
   void check_bounds(PeerIndex peer);
+  void forgive(PeerIndex peer);  // it may hold older records than it did
   // Sees every datagram that is sent.
   using Tap = std::function<void(const proto::Endpoint& source, const dht::Datagram&)>;
   void set_tap(Tap tap) { tap_ = std::move(tap); }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "dht/diversity.h"
 #include "proto/limits.h"
 #include "tests/sim/population.h"
 
@@ -49,6 +50,7 @@ FaultRun::FaultRun(std::uint64_t seed, const Knobs& knobs)
                         .liars = knobs.liars > 0 || knobs.replay > 0}),
       nemesis_(swarm_, knobs,
                {.died = [this](PeerIndex peer) { people_[peer].joined = false; },
+                .slept = [this](PeerIndex peer) { checker_.forgive(peer); },
                 .returned =
                     [this](PeerIndex peer, const std::vector<dht::Contact>& known) {
                       people_[peer].published = 0;
@@ -274,9 +276,21 @@ void FaultRun::check_knowledge() {
     if (lives(peer) && !people_[peer].client) servers.push_back(peer);
   }
   if (servers.size() > dht::LookupConfig{}.k) return;
+  // Public networks of which a bucket takes only so many.
+  const auto crowds = [&](PeerIndex peer) {
+    const dht::DiversityConfig diversity;
+    const auto same = std::count_if(servers.begin(), servers.end(), [&](PeerIndex other) {
+      return dht::narrow_network(swarm_.endpoint(other)) ==
+             dht::narrow_network(swarm_.endpoint(peer));
+    });
+    return !swarm_.endpoint(peer).is_private() &&
+           static_cast<std::size_t>(same) > diversity.in_bucket;
+  };
   for (const PeerIndex a : servers) {
     for (const PeerIndex b : servers) {
-      if (a == b || swarm_.core(a).table().find(swarm_.identity(b).peer_id()) != nullptr) continue;
+      if (a == b || crowds(b) ||
+          swarm_.core(a).table().find(swarm_.identity(b).peer_id()) != nullptr)
+        continue;
       return checker_.violate(
           fmt::format("peer {} does not know peer {}, two periods after all was well", a, b));
     }

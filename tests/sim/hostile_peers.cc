@@ -92,12 +92,16 @@ Poisoner::Poisoner(const HostileOptions& options)
     : Speaker(options.self, options.swarm_key, FastRandom(options.seed).bytes<32>()),
       directory_(options.directory),
       chance_(options.seed + 1),
-      next_(options.start) {}
+      keys_(1),  // of which one, all zero, is no key at all
+      next_(options.start) {
+  for (int i = 0; i < 8; ++i)
+    keys_.push_back(dht::Identity::from_seed(chance_.bytes<32>()).public_key());
+}
 
 dht::Contact Poisoner::nonsense() {
   const std::vector<dht::Contact> honest = directory_();
   dht::Contact contact;
-  contact.key.bytes = chance_.bytes<32>();
+  contact.key = keys_[chance_.below(keys_.size())];
   contact.endpoint = proto::Endpoint::v4(chance_.bytes<4>(), 7000);
   // A true key at a wrong place, a wrong key at a true place, or both wrong.
   if (!honest.empty() && chance_.chance(0.6)) {

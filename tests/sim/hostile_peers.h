@@ -60,6 +60,7 @@ class Poisoner final : public Speaker {
   const Directory directory_;
   FastRandom chance_;
   std::vector<wire::SignedRecord> seen_;
+  std::vector<dht::PublicKey> keys_;  // of nobody
   dht::TimePoint next_;
 };
 

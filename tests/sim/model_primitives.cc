@@ -150,6 +150,8 @@ void choose_crypto(Crypto crypto) {
   chosen = crypto == Crypto::kModel ? &model_primitives() : &dht::sodium_primitives();
 }
 
+void choose_crypto(const dht::Primitives& table) { chosen = &table; }
+
 }  // namespace shoal::sim
 
 namespace shoal::dht {

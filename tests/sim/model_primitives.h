@@ -15,5 +15,6 @@ const dht::Primitives& model_primitives();
 enum class Crypto { kSodium, kModel };
 // Before the first identity is made; all threads see it.
 void choose_crypto(Crypto crypto);
+void choose_crypto(const dht::Primitives& table);  // any other; it outlives its use
 
 }  // namespace shoal::sim

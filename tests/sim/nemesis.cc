@@ -57,8 +57,14 @@ void Nemesis::strike() {
       if (*peer >= kBootstraps) swarm_.move(*peer);
       return;
     case 7:
-      return swarm_.jump_clock(*peer, random_.chance(0.5) ? draw(1, 60) : draw(60, 3600));
+      return sleep(*peer);
   }
+}
+
+void Nemesis::sleep(PeerIndex peer) {
+  const dht::Duration slept = random_.chance(0.5) ? draw(1, 60) : draw(60, 3600);
+  if (slept > kLongSleep && hooks_.slept) hooks_.slept(peer);
+  swarm_.jump_clock(peer, slept);
 }
 
 void Nemesis::crash(PeerIndex peer) {

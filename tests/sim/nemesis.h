@@ -15,11 +15,14 @@ class Nemesis {
   enum class Disk { kKept, kTableLost, kIdentityLost };
   struct Hooks {
     std::function<void(PeerIndex)> died;
+    std::function<void(PeerIndex)> slept;  // so long that it remembers nothing of what was
     // Up again with nothing but what its disk had; `known` are the contacts of a kept table.
     std::function<void(PeerIndex, const std::vector<dht::Contact>& known)> returned;
   };
   // Longest that a datagram or a peer is held up, by which old news may come late.
   static constexpr dht::Duration kLongest = dht::seconds(40);
+  // A machine that slept longer has outlived everything that its store remembers.
+  static constexpr dht::Duration kLongSleep = dht::minutes(5);
   // Peers below this index keep their identity, return when they crash, and do not move: the
   // others know their addresses.
   static constexpr PeerIndex kBootstraps = 2;
@@ -41,6 +44,7 @@ class Nemesis {
   void crash(PeerIndex peer);
   void bring_back(PeerIndex peer);
   void cut();
+  void sleep(PeerIndex peer);
   dht::Duration draw(double least_s, double most_s);
   dht::Duration rest() const { return until_ - swarm_.now(); }
   std::optional<PeerIndex> victim();

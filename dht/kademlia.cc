@@ -45,8 +45,16 @@ Kademlia::Kademlia(KademliaConfig config, const Identity& self, const Random::Se
       next_refresh_(now + config_.refresh_small),
       next_revisit_(now + config_.rebootstrap_small) {}
 
+// Body numbers of the .proto begin with ping at 3.
+std::size_t Kademlia::type_of(const wire::DhtMessage& message) {
+  return message.body_case() < wire::DhtMessage::kPing
+             ? 0
+             : static_cast<std::size_t>(message.body_case()) - wire::DhtMessage::kPing + 1;
+}
+
 void Kademlia::handle_datagram(std::string_view bytes, const proto::Endpoint& from, TimePoint now) {
   ++datagrams_in_;
+  bytes_in_ += bytes.size();
   if (bans_.has(from, now)) return drops_.add(Drop::kBanned);
   if (const auto delivery = sessions_.receive(bytes, from, now)) deliver(*delivery, now);
   settle(now);
@@ -65,6 +73,7 @@ void Kademlia::deliver(const Sessions::Delivery& delivery, TimePoint now) {
     if (named) punish(delivery.from, now);
     return drops_.add(Drop::kBody);
   }
+  in_.add(type_of(message), delivery.message.size());
   if (is_answer(message)) {
     if (delivery.via == Sessions::Via::kQuestion) return drops_.add(Drop::kBody);
     return on_answer(delivery.from, message, now);
@@ -102,6 +111,7 @@ bool Kademlia::request(const Contact& to, wire::DhtMessage message, Purpose purp
   Requests::Request request;
   request.id = requests_.new_id();
   request.to = to;
+  request.type = static_cast<std::uint8_t>(type_of(message));
   request.purpose = purpose;
   request.resends = resends;
   request.anonymous = to.key != PublicKey{} && may_be_question(message) &&
@@ -120,6 +130,7 @@ bool Kademlia::request(const Contact& to, wire::DhtMessage message, Purpose purp
 }
 
 void Kademlia::dispatch(const Requests::Request& request, TimePoint now) {
+  out_.add(request.type, request.bytes.size());
   if (request.anonymous && !sessions_.has_session(request.to) &&
       sessions_.ask(request.to, request.bytes, request.answer_bytes, now)) {
     return requests_.asked(request.id);
@@ -230,7 +241,10 @@ std::optional<TimePoint> Kademlia::next_timeout() const {
 
 std::optional<Datagram> Kademlia::poll_transmit() {
   std::optional<Datagram> datagram = sessions_.poll_transmit();
-  if (datagram) ++datagrams_out_;
+  if (datagram) {
+    ++datagrams_out_;
+    bytes_out_ += datagram->bytes.size();
+  }
   return datagram;
 }
 
@@ -247,6 +261,8 @@ KademliaStats Kademlia::stats() const {
   KademliaStats stats;
   stats.contacts = table_.size();
   stats.verified_contacts = table_.verified();
+  for (int bucket = 0; table_.size() > 0 && bucket <= table_.deepest_bucket(); ++bucket)
+    stats.buckets.push_back(table_.bucket_size(bucket));
   stats.records = store_.size();
   stats.sessions = sessions_.session_count();
   stats.in_flight = requests_.size();
@@ -255,6 +271,14 @@ KademliaStats Kademlia::stats() const {
   stats.measurements = measurements_;
   stats.datagrams_in = datagrams_in_;
   stats.datagrams_out = datagrams_out_;
+  stats.bytes_in = bytes_in_;
+  stats.bytes_out = bytes_out_;
+  stats.in = in_;
+  stats.out = out_;
+  stats.requests_answered = requests_.answered();
+  stats.requests_failed = requests_.failed();
+  stats.offences = bans_.total();
+  stats.bans = bans_.size();
   stats.drops = sessions_.drops();
   stats.drops += drops_;
   stats.datagrams_dropped = stats.drops.total();

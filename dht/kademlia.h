@@ -19,12 +19,12 @@
 #include "dht/contact.h"
 #include "dht/find_results.h"
 #include "dht/lookup.h"
-#include "dht/measurements.h"
 #include "dht/record_store.h"
 #include "dht/requests.h"
 #include "dht/routing_table.h"
 #include "dht/session.h"
 #include "dht/size_estimate.h"
+#include "dht/stats.h"
 #include "proto/dht.pb.h"
 
 namespace shoal::dht {
@@ -46,15 +46,6 @@ struct Event {
   std::optional<Duration> first_record, three_replicas;
   std::size_t requests = 0;  // datagrams that carried a request of this operation, repeats included
   int hops = 0;
-};
-
-struct KademliaStats {
-  std::size_t contacts = 0, verified_contacts = 0, records = 0, sessions = 0, in_flight = 0,
-              operations = 0;
-  double estimated_peers = 0;
-  std::uint64_t datagrams_in = 0, datagrams_out = 0, datagrams_dropped = 0;
-  DropCounts drops;  // datagrams_dropped by reason
-  Measurements measurements;
 };
 
 class Kademlia {
@@ -135,6 +126,7 @@ class Kademlia {
   };
 
   // kademlia.cc: traffic and time
+  static std::size_t type_of(const wire::DhtMessage& message);  // as in Traffic
   // It did in a session what no honest peer does.
   void punish(const Contact& offender, TimePoint now);
   void deliver(const Sessions::Delivery& delivery, TimePoint now);
@@ -243,7 +235,8 @@ class Kademlia {
   TimePoint next_revisit_;
   Measurements measurements_;
   std::deque<Event> events_;
-  std::uint64_t datagrams_in_ = 0, datagrams_out_ = 0;
+  std::uint64_t datagrams_in_ = 0, datagrams_out_ = 0, bytes_in_ = 0, bytes_out_ = 0;
+  Traffic in_, out_;
   DropCounts drops_;  // of bodies; those of packets are in sessions_
 };
 

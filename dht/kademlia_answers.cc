@@ -45,6 +45,7 @@ void Kademlia::answer(const Sessions::Delivery& asked, const wire::DhtMessage& m
   }
   const std::string bytes = reply.SerializeAsString();
   CHECK(bytes.size() <= asked.room) << bytes.size() << " of " << asked.room;
+  out_.add(type_of(reply), bytes.size());
   sessions_.respond(asked, bytes, now);
 }
 

@@ -94,6 +94,7 @@ std::optional<Requests::Request> Requests::take(std::uint64_t id, const Contact&
   Request request = std::move(it->second);
   deadlines_.erase({request.next, id});
   requests_.erase(it);
+  ++answered_;
   if (!request.resent) {
     const Duration taken = now - request.sent;
     learn(from.peer, request.handshake ? taken / 2 : taken);
@@ -109,6 +110,7 @@ std::optional<Requests::Due> Requests::poll_due(TimePoint now) {
     Due due{std::move(request), Due::Stage::kFailed};
     deadlines_.erase(deadlines_.begin());
     requests_.erase(id);
+    ++failed_;
     return due;
   }
   if (!request.late) {

@@ -30,7 +30,8 @@ class Requests {
  public:
   struct Request {
     std::uint64_t id = 0;
-    Contact to;  // peer all zero when only the address is known
+    Contact to;             // peer all zero when only the address is known
+    std::uint8_t type = 0;  // of the message, for statistics
     Purpose purpose;
     std::string bytes;
     int resends = 0;    // how often it is sent again when overdue, without asking anybody
@@ -69,6 +70,8 @@ class Requests {
   // When an answer of this peer counts as late; with a handshake, which takes a round trip more.
   Duration late_after(const proto::PeerId& peer, bool handshake) const;
   std::size_t size() const { return requests_.size(); }
+  std::uint64_t answered() const { return answered_; }
+  std::uint64_t failed() const { return failed_; }
 
  private:
   // What is known of one peer's round trips: mean and mean deviation, as TCP's (RFC 6298).
@@ -89,6 +92,7 @@ class Requests {
   std::size_t samples_ = 0;
   Duration usual_;           // nine in ten of them were shorter
   std::vector<Peer> peers_;  // by hash of the id; a newer one takes an older one's place
+  std::uint64_t answered_ = 0, failed_ = 0;
 };
 
 }  // namespace shoal::dht

@@ -259,18 +259,7 @@ class UdpServiceImpl final : public UdpService {
                std::function<void(int)> done) override {
     shell_->publish(record, std::move(keys), std::move(done));
   }
-  DhtStats stats() const override {
-    const KademliaStats core = shell_->core().stats();
-    DhtStats stats;
-    stats.contacts = core.contacts;
-    stats.verified_contacts = core.verified_contacts;
-    stats.records = core.records;
-    stats.estimated_peers = core.estimated_peers;
-    stats.datagrams_in = core.datagrams_in;
-    stats.datagrams_out = core.datagrams_out;
-    stats.datagrams_dropped = core.datagrams_dropped;
-    return stats;
-  }
+  DhtStats stats() const override { return shell_->core().stats(); }
 
  private:
   const std::shared_ptr<Shell> shell_;

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "dht/identity.h"
 #include "dht/record.h"
+#include "dht/stats.h"
 #include "dht/swarm_key.h"
 #include "proto/endpoint.h"
 
@@ -29,13 +30,7 @@ struct UdpServiceOptions {
   std::function<void(const std::string&)> warn = {};
 };
 
-struct DhtStats {
-  std::size_t contacts = 0;           // in the routing table
-  std::size_t verified_contacts = 0;  // answered lately
-  std::size_t records = 0;            // stored here for others
-  double estimated_peers = 0;
-  std::uint64_t datagrams_in = 0, datagrams_out = 0, datagrams_dropped = 0;
-};
+using DhtStats = KademliaStats;
 
 class UdpService {
  public:

@@ -40,6 +40,11 @@ void add_common(CLI::App& app, CommandLine& line) {
   app.add_option("--log-level", line.log_level, "What is logged on stderr")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
       ->capture_default_str();
+  app.add_option(
+         "--metrics", line.metrics,
+         "Serve metrics for Prometheus at http://HOST:PORT/metrics; port 0 picks a free one. "
+         "Whoever reaches the address may read them")
+      ->type_name("HOST:PORT");
   app.add_option("--ready-file", line.ready_file,
                  "JSON with address and peer id; exists while the node is online")
       ->type_name("FILE");
@@ -126,6 +131,7 @@ absl::Status check(CommandLine& line, const std::string& blocks) {
   std::vector<std::string> addresses = line.join;
   addresses.push_back(line.listen);
   if (!line.announce.empty()) addresses.push_back(line.announce);
+  if (!line.metrics.empty()) addresses.push_back(line.metrics);
   for (const std::string& address : addresses) {
     const auto parsed = proto::parse_host_port(address);
     if (!parsed.ok()) {

@@ -36,6 +36,7 @@ struct CommandLine {
   std::string public_name;
   std::string log_level = "info";
   std::string ready_file;
+  std::string metrics;
   double drain_timeout_s = 10;
 };
 

@@ -54,6 +54,11 @@ absl::Status resolve_addresses(const CommandLine& line, NodeOptions& options) {
     if (!announce.ok()) return announce.status();
     options.announce = *announce;
   }
+  if (!line.metrics.empty()) {
+    const auto metrics = resolve_one(line.metrics);
+    if (!metrics.ok()) return metrics.status();
+    options.metrics = *metrics;
+  }
   for (const std::string& address : line.join) {
     const auto endpoints = net::resolve(address);
     if (!endpoints.ok()) return endpoints.status();

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <future>
 #include <thread>
 
 #include "net/channel_pool.h"
@@ -16,6 +17,7 @@
 #include "node/join.h"
 #include "node/listen.h"
 #include "node/loaded_model.h"
+#include "node/metrics.h"
 #include "node/placement.h"
 #include "node/ports.h"
 #include "node/sizing.h"
@@ -33,6 +35,8 @@ constexpr std::uint32_t kPlacementPauseMs = 1'500;
 // Storing a record takes a lookup; a lone or lossy swarm must not hold the node up for longer.
 constexpr std::uint32_t kPublishTimeoutMs = 5'000;
 constexpr std::uint32_t kWithdrawTimeoutMs = 2'000;
+// Prometheus waits ten seconds as a rule; a net thread that is so late has other troubles.
+constexpr auto kSnapshotTimeout = milliseconds(2'000);
 // Queued activations of all peers; one peer may have half of it.
 constexpr std::int64_t kMaxQueuedBytes = 256 << 20;
 
@@ -45,7 +49,17 @@ class WholeNode final : public Node {
 
   absl::Status run() {
     net::init_transport();
-    if (options_.model_directory.empty()) return run_bootstrap();
+    if (options_.metrics) {
+      auto metrics = MetricsServer::start(*options_.metrics);
+      if (!metrics.ok()) return metrics.status();
+      metrics_ = std::move(*metrics);
+    }
+    const absl::Status online = options_.model_directory.empty() ? run_bootstrap() : run_node();
+    if (online.ok() && metrics_ != nullptr) metrics_->serve([this] { return snapshot(); });
+    return online;
+  }
+
+  absl::Status run_node() {
     auto loaded = LoadedModel::open(options_.model_directory, options_.model_name);
     if (!loaded.ok()) return loaded.status();
     model_ = std::make_unique<LoadedModel>(std::move(*loaded));
@@ -91,6 +105,11 @@ class WholeNode final : public Node {
     return stats;
   }
 
+  std::optional<proto::Endpoint> metrics() const override {
+    if (metrics_ == nullptr) return std::nullopt;
+    return metrics_->endpoint();
+  }
+
   void drain_and_stop(std::uint32_t drain_timeout_ms, const std::atomic<bool>* hurry) override {
     if (std::exchange(stopped_, true)) return;
     if (swarm_ != nullptr) swarm_->set_cancelled(hurry);
@@ -98,9 +117,12 @@ class WholeNode final : public Node {
       service_->sessions().refuse_new("this node is shutting down");
       drain(drain_timeout_ms, hurry);
     }
+    // It may take two seconds, and must end before what it looks at.
+    auto metrics_end = std::async(std::launch::async, [this] { metrics_.reset(); });
     withdraw();
     stop_serving();
     sweeper_.reset();
+    metrics_end.wait();
     device_.reset();
     if (announcer_ != nullptr) io_->run_and_wait([this] { announcer_.reset(); });
     swarm_.reset();
@@ -112,6 +134,17 @@ class WholeNode final : public Node {
  private:
   OwnModel own_model() const {
     return {model_->name, model_->digest, static_cast<std::uint32_t>(model_->config.block_count)};
+  }
+
+  // On a thread of the metrics server, while everything lives.
+  std::optional<MetricsSnapshot> snapshot() const {
+    auto promise = std::make_shared<std::promise<dht::DhtStats>>();
+    std::future<dht::DhtStats> taken = promise->get_future();
+    io_->post([this, promise] { promise->set_value(swarm_->dht().stats()); });
+    if (taken.wait_for(kSnapshotTimeout) != std::future_status::ready) return std::nullopt;
+    MetricsSnapshot snapshot{taken.get(), std::nullopt};
+    if (device_ != nullptr) snapshot.node = stats();
+    return snapshot;
   }
 
   absl::Status run_bootstrap() {
@@ -320,6 +353,7 @@ class WholeNode final : public Node {
   std::uint64_t last_sequence_ = 0;
   bool stopped_ = false;
 
+  std::unique_ptr<MetricsServer> metrics_;
   std::unique_ptr<net::IoThread> io_;
   std::unique_ptr<net::ChannelPool> channels_;
   std::unique_ptr<SpanService> service_;

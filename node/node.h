@@ -70,6 +70,7 @@ class Node {
   virtual const std::string& model_name() const = 0;
   virtual const proto::Digest& model_digest() const = 0;
   virtual NodeStats stats() const = 0;
+  virtual std::optional<proto::Endpoint> metrics() const = 0;  // where they are served
 
   // Refuses new sessions, lets the old ones finish for at most drain_timeout_ms (less when *hurry
   // is set), withdraws the record and stops. Idempotent.

@@ -33,6 +33,8 @@ std::string ready_json(const Node& node) {
     json["model"] = node.model_name();
     json["model_digest"] = to_string(node.model_digest());
   }
+  json["metrics"] = nullptr;
+  if (const auto metrics = node.metrics()) json["metrics"] = proto::to_string(*metrics);
   json["pid"] = getpid();
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }

@@ -11,7 +11,7 @@
 namespace shoal::node {
 
 // {"address": "HOST:PORT", "peer_id": hex, "blocks": "B:E" or null, "model": name or null,
-// "model_digest": hex or null, "pid": N}
+// "model_digest": hex or null, "metrics": "HOST:PORT" or null, "pid": N}
 std::string ready_json(const Node& node);
 
 class ReadyFile {

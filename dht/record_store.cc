@@ -150,6 +150,7 @@ bool RecordStore::index_model(const proto::Digest& digest, std::uint32_t blocks)
 }
 
 void RecordStore::insert(Entry entry) {
+  ++changes_;
   const proto::PeerId subject = entry.subject;
   const auto old = entries_.find(subject);
   if (old != entries_.end()) {
@@ -167,6 +168,7 @@ void RecordStore::insert(Entry entry) {
 void RecordStore::remove(proto::PeerId subject) {
   const auto it = entries_.find(subject);
   if (it == entries_.end()) return;
+  ++changes_;
   const proto::Digest digest = it->second.model;
   expiries_.erase({it->second.expires, subject});
   by_source_.erase({it->second.source, it->second.expires, subject});

@@ -75,6 +75,7 @@ class RecordStore {
 
   void expire(TimePoint now);
   std::optional<TimePoint> next_expiry() const;
+  std::uint64_t changes() const { return changes_; }  // grows when an entry comes, changes or goes
   std::size_t size() const { return entries_.size(); }
   std::size_t index_size() const { return index_.size(); }
   std::size_t source_count() const { return sources_.size(); }
@@ -104,6 +105,7 @@ class RecordStore {
 
   const SwarmId swarm_;
   const StoreConfig config_;
+  std::uint64_t changes_ = 0;
   const Key models_key_;
   std::map<proto::PeerId, Entry> entries_;
   std::set<std::pair<TimePoint, proto::PeerId>> expiries_;

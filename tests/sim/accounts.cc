@@ -122,4 +122,14 @@ LookupAccount look_up(Population& population, const std::vector<PeerIndex>& owne
   return *account;
 }
 
+std::vector<PeerIndex> held_by(Swarm& swarm, PeerIndex holder,
+                               const std::vector<PeerIndex>& owners) {
+  std::vector<PeerIndex> result;
+  for (const PeerIndex owner : owners) {
+    if (swarm.core(holder).store().get(swarm.identity(owner).peer_id()) != nullptr)
+      result.push_back(owner);
+  }
+  return result;
+}
+
 }  // namespace shoal::sim

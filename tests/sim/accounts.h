@@ -48,5 +48,8 @@ PublishAccount publish_all(Population& population, const std::vector<PeerIndex>&
 // Random live honest peers look for random owners' records, likewise.
 LookupAccount look_up(Population& population, const std::vector<PeerIndex>& owners,
                       std::size_t lookups, dht::Duration spread);
+// Owners whose record `holder` holds.
+std::vector<PeerIndex> held_by(Swarm& swarm, PeerIndex holder,
+                               const std::vector<PeerIndex>& owners);
 
 }  // namespace shoal::sim

@@ -57,6 +57,7 @@ class Checker final : public Observer {
   struct View {  // of one peer's store, in one life
     std::uint32_t life = 0;
     std::map<proto::PeerId, Held> held;
+    std::uint64_t changes = 0;  // of the store, when it was looked at
     std::uint32_t handled = 0;
   };
   struct Bytes {

@@ -92,6 +92,35 @@ void add_churn(CLI::App& app, CommandLine& line) {
   command.add_flag("--progress", options.progress, "A line on stderr for each simulated hour");
 }
 
+void add_sybil(CLI::App& app, CommandLine& line) {
+  CLI::App& command = *app.add_subcommand("sybil", "Hostile ids beside single keys");
+  SybilOptions& options = line.sybil;
+  add_population(command, line, options.population);
+  add_count(command, "--keys", options.keys, "That are attacked", 1000);
+  add_count(command, "--sybils", options.sybils, "Per key", 10'000);
+  add_count(command, "--networks", options.networks, "Of /24, per key, that they come from", 250);
+  add_count(command, "--lookups", options.lookups, "For these keys, all together", 10'000'000);
+}
+
+void add_flood(CLI::App& app, CommandLine& line) {
+  CLI::App& command = *app.add_subcommand("flood", "One peer gets more than it can take");
+  FloodOptions& options = line.flood;
+  options.population.peers = 2000;
+  add_population(command, line, options.population);
+  command.add_option("--capacity", options.capacity, "Datagrams per second that a peer serves")
+      ->check(CLI::Range(10.0, 1e6))
+      ->capture_default_str();
+  add_count(command, "--queue", options.queue, "Datagrams that a socket holds", 1'000'000);
+  command.add_option("--factor", options.factor, "Of the flood, in capacities")
+      ->check(CLI::Range(0.0, 1000.0))
+      ->capture_default_str();
+  add_count(command, "--flooders", options.flooders, "Hosts that it comes from", 1000);
+  add_count(command, "--lookups", options.lookups, "Before, and meanwhile", 10'000'000);
+  command.add_option("--flood", options.flood_s, "Seconds that it lasts")
+      ->check(CLI::Range(1.0, 1e5))
+      ->capture_default_str();
+}
+
 // "A:B"; the error names the form.
 std::string parse_seeds(const std::string& text, FaultsOptions& options) {
   const std::size_t colon = text.find(':');
@@ -135,6 +164,8 @@ int parse_command_line(int argc, char** argv, CommandLine& line) {
   add_publish(app, line);
   add_small(app, line);
   add_churn(app, line);
+  add_sybil(app, line);
+  add_flood(app, line);
   add_faults(app, line);
   try {
     app.parse(argc, argv);

@@ -18,6 +18,8 @@ struct CommandLine {
   SmallOptions small;
   ChurnOptions churn;
   FaultsOptions faults;
+  SybilOptions sybil;
+  FloodOptions flood;
 };
 
 // 0 and a filled `line`, or the exit status after it has told on stdout or stderr.

@@ -12,6 +12,8 @@ namespace {
 Report run(const CommandLine& line) {
   if (line.command == "lookup") return run_lookup(line.lookup);
   if (line.command == "publish") return run_publish(line.publish);
+  if (line.command == "sybil") return run_sybil(line.sybil);
+  if (line.command == "flood") return run_flood(line.flood);
   if (line.command == "churn") return run_churn(line.churn);
   return run_small(line.small);
 }
@@ -32,6 +34,7 @@ int main(int argc, char** argv) {
   if (const int status = parse_command_line(argc, argv, line); status != 0)
     return std::max(status, 0);
   choose_crypto(line.crypto);
+  if (line.command == "sybil" && line.crypto == Crypto::kModel) choose_crypto(quick_primitives());
   if (line.command == "faults") return faults(line);
   const Report report = run(line);
   fmt::print("{}", line.json ? report.json() + "\n" : report.table());

@@ -24,6 +24,10 @@ Population::Population(const PopulationOptions& options)
       honest_.push_back(all.back());
     }
   }
+  if (options.add_others) {
+    const std::vector<PeerIndex> others = options.add_others(swarm_);
+    all.insert(all.end(), others.begin(), others.end());
+  }
   fill_ideal_tables(swarm_, all);
   build_s_ = meter.total_s();
   bytes_per_peer_ =

@@ -3,6 +3,7 @@
 // ideal tables, records for peers to publish, and accounts of what building it cost.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct PopulationOptions {
   std::uint64_t seed = 1;
   AddressKind addresses = AddressKind::kPublic;
   Config config;  // of honest peers; none: what programs run
+  // Adds peers that the tables may hold, too; after all others, before tables are filled.
+  std::function<std::vector<PeerIndex>(Swarm&)> add_others;
 };
 
 class Population {

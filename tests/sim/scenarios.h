@@ -46,6 +46,29 @@ struct ChurnOptions {
 };
 Report run_churn(const ChurnOptions& options);
 
+// For each of some keys, peers that collude and whose ids are closer to it than nearly all honest
+// ones', all from few networks. Harmed: a lookup that does not return the newest record.
+struct SybilOptions {
+  PopulationOptions population;
+  std::size_t keys = 10;
+  std::size_t sybils = 200;  // per key
+  std::size_t networks = 4;  // of /24, per key
+  std::size_t lookups = 5000;
+};
+Report run_sybil(const SybilOptions& options);
+
+// One peer is sent ten times what it can take; the others look for records, of which it holds some.
+struct FloodOptions {
+  PopulationOptions population;
+  double capacity = 2000;   // datagrams that each peer serves, per second
+  std::size_t queue = 256;  // datagrams that its socket holds
+  double factor = 10;       // of the flood, in capacities
+  std::size_t flooders = 4;
+  std::size_t lookups = 3000;  // before, and again meanwhile
+  double flood_s = 20;
+};
+Report run_flood(const FloodOptions& options);
+
 // Small swarms under faults, one per seed of [begin, end), with all invariants checked; the report
 // names the seeds that failed.
 struct FaultsOptions {

@@ -63,6 +63,7 @@ void Swarm::start(PeerIndex index) {
   auto actor = std::make_unique<HonestPeer>(*peer.config, peer.identity, random_.bytes<32>(),
                                             peer.clock.local(now_));
   peer.core = &actor->core();
+  ++peer.cores;
   peer.actor = std::move(actor);
   drain(index);
 }
@@ -91,6 +92,7 @@ void Swarm::forget(PeerIndex index) {
   auto actor = std::make_unique<HonestPeer>(*peer.config, peer.identity, random_.bytes<32>(),
                                             peer.clock.local(now_));
   peer.core = &actor->core();
+  ++peer.cores;
   peer.actor = std::move(actor);
   peer.timer = dht::TimePoint::max();
 }

@@ -112,6 +112,9 @@ class Swarm {
   const dht::KademliaConfig& config(PeerIndex peer) const { return *peers_[peer].config; }
   const LocalClock& clock(PeerIndex peer) const { return peers_[peer].clock; }
   std::uint32_t life(PeerIndex peer) const { return peers_[peer].generation; }
+  std::uint32_t cores(PeerIndex peer) const {
+    return peers_[peer].cores;
+  }  // operation ids are of one
   std::uint64_t sequence(PeerIndex peer) const { return peers_[peer].sequence; }
   std::uint64_t sent(PeerIndex peer) const { return peers_[peer].sent; }
   std::uint64_t received(PeerIndex peer) const { return peers_[peer].received; }
@@ -141,6 +144,7 @@ class Swarm {
     Config config;
     LocalClock clock;
     std::uint32_t generation = 0;  // timers of an earlier life are void
+    std::uint32_t cores = 0;       // that it has had
     std::uint32_t moves = 0;       // datagrams to an earlier address are lost
     dht::TimePoint timer = dht::TimePoint::max();
     dht::TimePoint paused_until{};

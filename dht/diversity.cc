@@ -43,7 +43,7 @@ bool may_tell(const proto::Endpoint& teller, const proto::Endpoint& told) {
 bool NearLimit::admit(const proto::Endpoint& endpoint) {
   if (!config_.enabled || is_exempt(endpoint)) return true;
   const std::uint64_t narrow = narrow_network(endpoint), wide = wide_network(endpoint);
-  const auto count = [](const std::vector<std::uint64_t>& all, std::uint64_t one) {
+  const auto count = [](const auto& all, std::uint64_t one) {
     return static_cast<std::size_t>(std::count(all.begin(), all.end(), one));
   };
   if (count(narrow_, narrow) >= config_.near_narrow || count(wide_, wide) >= config_.near_wide)

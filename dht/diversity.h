@@ -8,8 +8,8 @@
 #include <array>
 #include <bit>
 #include <cstdint>
-#include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "dht/config.h"
 #include "proto/endpoint.h"
 
@@ -64,7 +64,8 @@ class NearLimit {
 
  private:
   DiversityConfig config_;
-  std::vector<std::uint64_t> narrow_, wide_;  // of everybody admitted; tens at most
+  // Of everybody admitted; tens at most. Made anew for each step of a lookup: not on the heap.
+  absl::InlinedVector<std::uint64_t, 48> narrow_, wide_;
 };
 
 }  // namespace shoal::dht

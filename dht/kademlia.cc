@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "dht/message_arena.h"
 #include "kernels/check.h"
 
 namespace shoal::dht {
@@ -66,7 +67,8 @@ void Kademlia::punish(const Contact& offender, TimePoint now) {
 }
 
 void Kademlia::deliver(const Sessions::Delivery& delivery, TimePoint now) {
-  wire::DhtMessage message;
+  MessageArena<> arena;
+  wire::DhtMessage& message = arena.make();
   const bool named = delivery.via == Sessions::Via::kSession;
   if (named && bans_.has(delivery.from.peer, now)) return drops_.add(Drop::kBanned);
   if (!message.ParseFromString(delivery.message)) {
@@ -114,6 +116,9 @@ bool Kademlia::request(const Contact& to, wire::DhtMessage message, Purpose purp
   request.type = static_cast<std::uint8_t>(type_of(message));
   request.purpose = purpose;
   request.resends = resends;
+  request.patient =
+      purpose.kind == Purpose::Kind::kPing || purpose.kind == Purpose::Kind::kIntroduction ||
+      purpose.kind == Purpose::Kind::kHandover || purpose.kind == Purpose::Kind::kBootstrap;
   request.anonymous = to.key != PublicKey{} && may_be_question(message) &&
                       purpose.kind != Purpose::Kind::kBootstrap &&
                       purpose.kind != Purpose::Kind::kIntroduction;
@@ -180,7 +185,7 @@ void Kademlia::on_due(const Requests::Due& due, TimePoint now) {
     count_request(request.purpose);
     return true;
   };
-  if (failed && !request.purpose.repeat) table_.failed(peer, now);
+  if (failed && !request.purpose.repeat) table_.failed(peer, request.resent, now);
   if (due.stage == Stage::kOverdue) table_.overdue(peer);
   const auto operation = operations_.find(request.purpose.operation);
   switch (request.purpose.kind) {

@@ -5,6 +5,7 @@
 
 #include "dht/address.h"
 #include "dht/kademlia.h"
+#include "dht/message_arena.h"
 #include "kernels/check.h"
 
 namespace shoal::dht {
@@ -25,7 +26,8 @@ constexpr int kMaxStoreKeys = 8;
 
 void Kademlia::answer(const Sessions::Delivery& asked, const wire::DhtMessage& message,
                       TimePoint now) {
-  wire::DhtMessage reply;
+  MessageArena<> arena;
+  wire::DhtMessage& reply = arena.make();
   reply.set_request_id(message.request_id());
   switch (message.body_case()) {
     case wire::DhtMessage::kPing:
@@ -65,27 +67,31 @@ void Kademlia::answer_find(const Sessions::Delivery& asked, const wire::Find& fi
       if (limit == 0) break;
       // Nobody needs to hear of itself.
       if (entry->contact.peer == asked.from.peer || entry->contact.key == PublicKey{}) continue;
-      wire::Contact contact;
-      contact.set_public_key(entry->contact.key.to_bytes());
+      wire::Contact& contact = *found.add_closer();
+      contact.set_public_key(entry->contact.key.bytes.data(), entry->contact.key.bytes.size());
       contact.set_address(encode_address(entry->contact.endpoint));
       const std::size_t size = contact.ByteSizeLong() + kItemOverhead;
-      if (size > room) break;
+      if (size > room) {
+        found.mutable_closer()->RemoveLast();
+        break;
+      }
       room -= size;
       --limit;
-      *found.add_closer() = std::move(contact);
     }
   }
   found.set_total_records(static_cast<std::uint32_t>(page.total));
   std::size_t next = find.cursor();
   for (const RecordStore::Entry* entry : page.entries) {
-    wire::StoredRecord stored;
+    wire::StoredRecord& stored = *found.add_records();
     *stored.mutable_record() = entry->message;
     stored.set_remaining_ttl_ms(entry->remaining_ttl_ms(now));
     const std::size_t size = stored.ByteSizeLong() + kItemOverhead;
-    if (size > room) break;
+    if (size > room) {
+      found.mutable_records()->RemoveLast();
+      break;
+    }
     room -= size;
     ++next;
-    *found.add_records() = std::move(stored);
   }
   if (next < page.total) found.set_next_cursor(static_cast<std::uint32_t>(next));
 }

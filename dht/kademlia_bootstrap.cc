@@ -130,13 +130,13 @@ void Kademlia::revisit_bootstraps(TimePoint now) {
       table_.size() <= config_.routing.k ? config_.rebootstrap_small : config_.rebootstrap_large;
   next_revisit_ = now + Duration(static_cast<std::int64_t>(static_cast<double>(interval.count()) *
                                                            (0.8 + 0.4 * random_.unit())));
-  std::set<proto::Endpoint> present;
-  table_.for_each(
-      [&](const RoutingTable::Entry& entry) { present.insert(entry.contact.endpoint); });
-  for (const proto::Endpoint& endpoint : bootstrap_endpoints_) {
-    if (!present.contains(endpoint))
-      ask_neighbourhood({{}, endpoint}, {Purpose::Kind::kPing}, 1, now);
+  std::set<proto::Endpoint> absent = bootstrap_endpoints_;
+  if (!absent.empty()) {
+    table_.for_each(
+        [&](const RoutingTable::Entry& entry) { absent.erase(entry.contact.endpoint); });
   }
+  for (const proto::Endpoint& endpoint : absent)
+    ask_neighbourhood({{}, endpoint}, {Purpose::Kind::kPing}, 1, now);
   if (table_.verified() > 0) return;
   for (std::size_t i = 0; i < std::min(kRememberedAtOnce, remembered_.size()); ++i) {
     ask_neighbourhood(remembered_[random_.below(remembered_.size())], {Purpose::Kind::kPing}, 1,

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 
 #include "dht/diversity.h"
 #include "kernels/check.h"
@@ -101,9 +102,12 @@ void Lookup::rank() const {
   const std::size_t way = way_width();
   std::size_t close = 0, crowded = 0;
   std::array<std::size_t, kMaxPaths> on_path{};
+  // Of a lookup without paths nothing more can come after so many.
+  const std::size_t enough =
+      plan_.secure ? SIZE_MAX : std::max(plan_.radius ? 2 * config_.k : width, way);
   for (Candidate& c : candidates_) {
     c.neighbour = c.on_way = false;
-    if (gone(c)) continue;
+    if (gone(c) || (close >= enough && on_path[0] >= way)) continue;
     if (close < kMaxNear && !limit.admit(c.contact.endpoint)) {
       ++crowded;
       continue;

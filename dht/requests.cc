@@ -48,7 +48,9 @@ Duration Requests::late_after(const proto::PeerId& peer, bool handshake) const {
 void Requests::learn(const proto::PeerId& peer, Duration round_trip) {
   round_trips_[samples_++ % round_trips_.size()] = round_trip;
   const std::size_t n = std::min(samples_, round_trips_.size());
-  if (n >= kMinSamples) {
+  // Of many samples one more changes little: they are not sorted each time.
+  const bool settled = samples_ > round_trips_.size() && samples_ % kMinSamples != 0;
+  if (n >= kMinSamples && !settled) {
     std::array<Duration, 64> sorted = round_trips_;
     const std::size_t rank = (n * 9 - 1) / 10;
     std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(rank),
@@ -78,9 +80,15 @@ bool Requests::add(Request request, TimePoint now) {
   request.sent = now;
   request.hard = now + config_.hard;
   const std::uint64_t id = request.id;
-  Request& stored = requests_[id] = std::move(request);
-  set_next(stored, now + late_after(stored.to.peer, stored.handshake));
+  sent(requests_[id] = std::move(request), now);
   return true;
+}
+
+// Twice as long again after it is late, it is overdue: hardly anybody who lives takes so long.
+void Requests::sent(Request& request, TimePoint now) {
+  const Duration late = late_after(request.to.peer, request.handshake);
+  request.late = request.patient;
+  set_next(request, std::min(request.hard, now + (request.patient ? 3 * late : late)));
 }
 
 std::optional<Requests::Request> Requests::take(std::uint64_t id, const Contact& from,
@@ -115,7 +123,6 @@ std::optional<Requests::Due> Requests::poll_due(TimePoint now) {
   }
   if (!request.late) {
     request.late = true;
-    // Twice the time again: hardly anybody who lives takes so long.
     set_next(request,
              std::min(request.hard, now + 2 * late_after(request.to.peer, request.handshake)));
     return Due{request, Due::Stage::kLate};
@@ -127,11 +134,11 @@ std::optional<Requests::Due> Requests::poll_due(TimePoint now) {
 void Requests::resend(std::uint64_t id, TimePoint now) {
   const auto it = requests_.find(id);
   if (it == requests_.end()) return;
-  it->second.resent = true;
-  it->second.late = false;
-  it->second.resends = std::max(0, it->second.resends - 1);
-  set_next(it->second,
-           std::min(it->second.hard, now + late_after(it->second.to.peer, it->second.handshake)));
+  Request& request = it->second;
+  request.resent = true;
+  request.resends = std::max(0, request.resends - 1);
+  if (request.patient && request.resends == 0) return set_next(request, request.hard);
+  sent(request, now);
 }
 
 void Requests::asked(std::uint64_t id) {

@@ -34,7 +34,10 @@ class Requests {
     std::uint8_t type = 0;  // of the message, for statistics
     Purpose purpose;
     std::string bytes;
-    int resends = 0;    // how often it is sent again when overdue, without asking anybody
+    int resends = 0;  // how often it is sent again when overdue, without asking anybody
+    // Nobody does anything when it is late: it is not told, nor, once it will not be sent again,
+    // when it is overdue.
+    bool patient = false;
     bool late = false;  // has been late since it was last sent
     bool handshake =
         false;            // had no session when it was sent: its first answer takes two round trips
@@ -81,6 +84,7 @@ class Requests {
   };
 
   void set_next(Request& request, TimePoint when);
+  void sent(Request& request, TimePoint now);
   void learn(const proto::PeerId& peer, Duration round_trip);
   std::size_t place_of(const proto::PeerId& peer) const;
 

@@ -11,6 +11,8 @@ namespace shoal::dht {
 namespace {
 
 constexpr std::size_t kWidestBucket = 128;
+// When so many contacts in a row are silent, it is rather our own network that is gone.
+constexpr int kDoubtSelf = 6;
 
 // Most comparisons of distances are decided by the first 64 bits.
 std::uint64_t head(const Key& a, const proto::PeerId& b) {
@@ -182,7 +184,10 @@ void RoutingTable::heard(const Contact& contact, bool answered, TimePoint now) {
   entry.failures = 0;
   entry.suspect = false;
   entry.proven = true;
-  if (answered) mark(entry, true);
+  if (answered) {
+    mark(entry, true);
+    silences_ = 0;
+  }
   if (entry.verified)
     schedule(entry, jittered(small() ? config_.check_small : config_.check_verified), now);
 }
@@ -206,12 +211,16 @@ void RoutingTable::overdue(const proto::PeerId& peer) {
   if (Entry* entry = place_of(peer).entry) entry->suspect = true;
 }
 
-void RoutingTable::failed(const proto::PeerId& peer, TimePoint now) {
+void RoutingTable::failed(const proto::PeerId& peer, bool asked_again, TimePoint now) {
+  if (asked_again) ++silences_;
   const auto [bucket, entry] = place_of(peer);
   if (entry == nullptr) return;
   entry->suspect = true;
   mark(*entry, false);
-  if (++entry->failures >= config_.max_failures || !entry->proven)
+  ++entry->failures;
+  const bool dispensable =
+      asked_again && size_ > config_.dispensable_from && silences_ < kDoubtSelf;
+  if (entry->failures >= config_.max_failures || !entry->proven || dispensable)
     return vacate(*bucket, *entry, now);
   schedule(*entry, config_.check_failed, now);
 }

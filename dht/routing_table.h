@@ -36,8 +36,9 @@ class RoutingTable {
   // Others told us of it, or a file: it enters where there is room, to be checked.
   void learned(const Contact& contact, TimePoint now);
   void overdue(const proto::PeerId& peer);  // soft time-out
-  // Hard time-out. Removes after max_failures, and at once whom we only heard of.
-  void failed(const proto::PeerId& peer, TimePoint now);
+  // Hard time-out. Removes after max_failures, and at once whom we only heard of, and from a large
+  // table whom we asked again and again, unless nobody else answers either.
+  void failed(const proto::PeerId& peer, bool asked_again, TimePoint now);
   void greeted(const proto::PeerId& peer, bool value);
   void remove(const proto::PeerId& peer, TimePoint now);  // banned
 
@@ -120,6 +121,7 @@ class RoutingTable {
   std::size_t verified_ = 0;
   std::size_t routine_bucket_ = 0;  // where the routine check goes on
   int urgent_in_row_ = 0;
+  int silences_ = 0;  // contacts that were asked again and again since one answered
   TimePoint last_check_{};
   std::optional<TimePoint> next_check_;
 };

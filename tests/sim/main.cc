@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // shoal-sim: swarms of thousands of peers in one process, as tables or as JSON.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "tests/sim/command_line.h"
 
@@ -18,6 +20,15 @@ Report run(const CommandLine& line) {
   return run_small(line.small);
 }
 
+// Of gigabytes of small pages half of the time goes into finding them: glibc takes huge ones when
+// it is told so before the program starts.
+void use_huge_pages(char** argv) {
+  constexpr const char* kTunables = "GLIBC_TUNABLES";
+  if (std::getenv(kTunables) != nullptr) return;
+  ::setenv(kTunables, "glibc.malloc.hugetlb=1", 1);
+  ::execv("/proc/self/exe", argv);  // where that fails, the pages are small
+}
+
 // A campaign fails when a seed does.
 int faults(const CommandLine& line) {
   const FaultsResult result = run_faults(line.faults);
@@ -30,6 +41,7 @@ int faults(const CommandLine& line) {
 
 int main(int argc, char** argv) {
   using namespace shoal::sim;
+  use_huge_pages(argv);
   CommandLine line;
   if (const int status = parse_command_line(argc, argv, line); status != 0)
     return std::max(status, 0);

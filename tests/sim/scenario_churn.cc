@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 
 #include "proto/limits.h"
@@ -23,6 +24,21 @@ dht::Duration of_seconds(double value) {
   return dht::Duration(static_cast<std::int64_t>(value * 1e9));
 }
 
+// A run of hours that is interrupted tells what it has seen so far.
+std::sig_atomic_t volatile interrupted = 0;
+
+class HeedSignals {
+ public:
+  HeedSignals() {
+    for (const int number : {SIGINT, SIGTERM}) std::signal(number, [](int) { interrupted = 1; });
+  }
+  ~HeedSignals() {
+    for (const int number : {SIGINT, SIGTERM}) std::signal(number, SIG_DFL);
+  }
+  HeedSignals(const HeedSignals&) = delete;
+  HeedSignals& operator=(const HeedSignals&) = delete;
+};
+
 class Churn {
  public:
   explicit Churn(const ChurnOptions& options)
@@ -40,9 +56,11 @@ class Churn {
     }
     const TimePoint begin = swarm_.now();
     Meter meter;
-    for (double hour = 0; hour < options_.hours; hour += 1) {
-      swarm_.run_until(begin + of_seconds(3600 * std::min(hour + 1, options_.hours)));
-      if (options_.progress) tell(meter.total_s());
+    const TimePoint end = begin + of_seconds(3600 * options_.hours);
+    const HeedSignals heed;
+    for (int minute = 1; swarm_.now() < end && !interrupted; ++minute) {
+      swarm_.run_until(std::min(end, begin + minute * seconds(60)));
+      if (options_.progress && minute % 60 == 0) tell(meter.total_s());
     }
     for (PeerIndex owner = 0; owner < records_.size(); ++owner) end_gap(owner);
     return report(meter.total_s(), swarm_.now() - begin);
@@ -147,11 +165,14 @@ class Churn {
   }
 
   void tell(double wall_s) const {
-    fmt::print(stderr,
-               "{:.1f} h: {} lookups, success {:.6f}, {} deaths, {} events, {:.0f} events/s\n",
-               static_cast<double>(swarm_.now().time_since_epoch().count()) / 3.6e12 - 1.0 / 3.6,
-               lookups_.lookups(), lookups_.success(), deaths_, swarm_.events(),
-               static_cast<double>(swarm_.events()) / wall_s);
+    fmt::print(
+        stderr,
+        "{:.1f} h: {} lookups, success {:.6f}, {} times unfindable, {} longer than a period, "
+        "longest {:.1f} s, {} deaths, {} failed joins, {} events, {:.0f} events/s, {:.0f} s\n",
+        static_cast<double>(swarm_.now().time_since_epoch().count()) / 3.6e12 - 1.0 / 3.6,
+        lookups_.lookups(), lookups_.success(), gaps_s_.size(), too_long_, gaps_s_.percentile(1),
+        deaths_, failed_joins_, swarm_.events(), static_cast<double>(swarm_.events()) / wall_s,
+        wall_s);
   }
 
   // How well the tables know who lives, at the end.
@@ -178,7 +199,7 @@ class Churn {
     report.add("scenario", std::string("churn"));
     report_settings(report, options_.population);
     report.add("lifetime_min", options_.lifetime_min);
-    report.add("hours", options_.hours);
+    report.add("hours", virtual_s / 3600);
     report.add("records", static_cast<std::uint64_t>(records_.size()));
     report.add("deaths", static_cast<std::uint64_t>(deaths_));
     report.add("unfindable_s", gaps_s_);

@@ -27,6 +27,7 @@ dht::Identity Swarm::draw_identity() { return dht::Identity::from_seed(random_.b
 PeerIndex Swarm::insert(const proto::Endpoint& endpoint, const dht::Identity& identity) {
   const auto index = static_cast<PeerIndex>(peers_.size());
   peers_.emplace_back(identity);
+  cores_.push_back(nullptr);
   peers_.back().endpoint = endpoint;
   book_.set(endpoint, index);
   return index;
@@ -62,7 +63,7 @@ void Swarm::start(PeerIndex index) {
   peer.buffered = 0;
   auto actor = std::make_unique<HonestPeer>(*peer.config, peer.identity, random_.bytes<32>(),
                                             peer.clock.local(now_));
-  peer.core = &actor->core();
+  cores_[index] = peer.core = &actor->core();
   ++peer.cores;
   peer.actor = std::move(actor);
   drain(index);
@@ -71,7 +72,7 @@ void Swarm::start(PeerIndex index) {
 void Swarm::crash(PeerIndex index) {
   Peer& peer = peers_[index];
   peer.actor.reset();
-  peer.core = nullptr;
+  cores_[index] = peer.core = nullptr;
   ++peer.generation;
   peer.waiting.clear();
   peer.done.clear();
@@ -91,7 +92,7 @@ void Swarm::forget(PeerIndex index) {
   Peer& peer = peers_[index];
   auto actor = std::make_unique<HonestPeer>(*peer.config, peer.identity, random_.bytes<32>(),
                                             peer.clock.local(now_));
-  peer.core = &actor->core();
+  cores_[index] = peer.core = &actor->core();
   ++peer.cores;
   peer.actor = std::move(actor);
   peer.timer = dht::TimePoint::max();
@@ -196,12 +197,11 @@ void Swarm::drain(PeerIndex index) {
     }
   }
   const auto next = peer.actor->next_timeout();
-  if (!next) return;
-  const dht::TimePoint when = std::max(now_, peer.clock.world(*next));
+  peer.wanted = next ? std::max(now_, peer.clock.world(*next)) : dht::TimePoint::max();
   // An earlier timer stays: it looks again when it fires.
-  if (when >= peer.timer) return;
-  peer.timer = when;
-  queue_.push(when, {Next::kTimer, index, 0, peer.generation});
+  if (peer.wanted >= peer.timer) return;
+  peer.timer = peer.wanted;
+  queue_.push(peer.timer, {Next::kTimer, index, 0, peer.generation});
 }
 
 std::uint32_t Swarm::take_slot() {
@@ -317,6 +317,12 @@ void Swarm::fire(const Next& next) {
     return;
   }
   peer.timer = dht::TimePoint::max();
+  if (now_ < peer.wanted) {  // what it was set for has happened, or was put off
+    if (peer.wanted == dht::TimePoint::max()) return;
+    peer.timer = peer.wanted;
+    queue_.push(peer.timer, next);
+    return;
+  }
   const dht::TimePoint local = peer.clock.local(now_);
   const auto due = peer.actor->next_timeout();
   if (due && *due <= local) {
@@ -332,12 +338,28 @@ void Swarm::fire(const Next& next) {
   if (observer_ != nullptr && peer.core != nullptr) observer_->on_handled(next.peer);
 }
 
+// With thousands of peers nearly every event finds its peer's memory cold: it is fetched while the
+// event before it is handled.
+void Swarm::foresee(const Next& next) const {
+  if (next.kind == Next::kAction) return;
+  __builtin_prefetch(&peers_[next.peer]);
+  if (next.kind != Next::kTimer) {
+    const InFlight& in_flight = in_flight_[next.slot];
+    const char* bytes = in_flight.bytes.data();
+    for (std::size_t i = 0; i < in_flight.bytes.size(); i += 64) __builtin_prefetch(bytes + i);
+  }
+  const auto* core = reinterpret_cast<const char*>(cores_[next.peer]);
+  if (core == nullptr) return;
+  for (std::size_t i = 0; i < sizeof(dht::Kademlia); i += 64) __builtin_prefetch(core + i);
+}
+
 bool Swarm::step(dht::TimePoint until) {
   if (queue_.empty() || queue_.top().when > until) return false;
   const Next next = queue_.top().value;
   CHECK(queue_.top().when >= now_);
   now_ = queue_.top().when;
   queue_.pop();
+  if (!queue_.empty()) foresee(queue_.top().value);
   switch (next.kind) {
     case Next::kArrive:
     case Next::kServe:

@@ -143,10 +143,11 @@ class Swarm {
     dht::Kademlia* core = nullptr;
     Config config;
     LocalClock clock;
-    std::uint32_t generation = 0;  // timers of an earlier life are void
-    std::uint32_t cores = 0;       // that it has had
-    std::uint32_t moves = 0;       // datagrams to an earlier address are lost
-    dht::TimePoint timer = dht::TimePoint::max();
+    std::uint32_t generation = 0;                   // timers of an earlier life are void
+    std::uint32_t cores = 0;                        // that it has had
+    std::uint32_t moves = 0;                        // datagrams to an earlier address are lost
+    dht::TimePoint timer = dht::TimePoint::max();   // in the queue
+    dht::TimePoint wanted = dht::TimePoint::max();  // when it is next due, never before `timer`
     dht::TimePoint paused_until{};
     std::uint32_t buffered = 0;
     std::uint32_t spins = 0;  // time-outs at one instant
@@ -178,6 +179,7 @@ class Swarm {
   void arrive(const Next& next);
   void deliver(PeerIndex index, std::uint32_t slot);
   void fire(const Next& next);
+  void foresee(const Next& next) const;
   void hash(std::uint64_t value) { trace_hash_ = mix(trace_hash_ ^ value); }
   std::uint32_t take_slot();
 
@@ -186,7 +188,8 @@ class Swarm {
   AddressBook book_;
   FastRandom random_;
   dht::TimePoint now_{dht::seconds(1000)};
-  std::deque<Peer> peers_;  // stays in place while callbacks add more
+  std::deque<Peer> peers_;                   // stays in place while callbacks add more
+  std::vector<const dht::Kademlia*> cores_;  // of peers_, close together
   Config default_config_;
   EventQueue<Next> queue_;
   std::vector<InFlight> in_flight_;

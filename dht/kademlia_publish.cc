@@ -67,8 +67,8 @@ OperationId Kademlia::publish(const wire::SignedRecord& record, std::vector<Key>
   CHECK(record.ByteSizeLong() <= proto::kMaxRecordBytes) << "not made by sign_record()";
   bool withdrawn = false;
   if (const auto decoded = decode_record(record); decoded.ok()) {
-    publish->ttl_ms = decoded->ttl_ms;
     withdrawn = decoded->state == proto::NodeState::kOffline;
+    publish->ttl_ms = withdrawn ? proto::kMaxRecordTtlMs : decoded->ttl_ms;
   }
   store_.put(record, {self_.peer_id(), {}}, keys, publish->ttl_ms, now);
   for (const Key& key : keys) publish->targets.push_back({key, 0, 0, 0, {}, false, false, 0});

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // shoal-bench: what a hop costs in software, and tokens per second, in one run on loopback with
 // real node processes; beside it the floors that the same bytes have without us (echo.h). Prints a
-// Markdown table, or with --json one object.
+// Markdown table, or with --json one object. `shoal-bench dht` does the same for the directory
+// (dht_bench.h).
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -13,6 +14,7 @@
 #include "client/swarm_connection.h"
 #include "client/swarm_pipeline.h"
 #include "net/identity_tls.h"
+#include "tests/bench/dht_bench.h"
 #include "tests/bench/echo.h"
 #include "tests/cli/local_swarm.h"
 
@@ -169,9 +171,25 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(100, 10'000'000))
       ->capture_default_str();
   app.add_flag("--json", options.json, "One JSON object instead of tables");
+  shoal::bench::DhtOptions dht;
+  CLI::App& directory = *app.add_subcommand("dht", "Measures the directory's UDP shell instead");
+  directory.add_option("--seconds", dht.seconds, "Of each kind of request")
+      ->check(CLI::Range(0.1, 600.0))
+      ->capture_default_str();
+  directory.add_option("--window", dht.window, "Requests in flight")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  directory.add_option("--records", dht.records, "Whose memory is measured")
+      ->check(CLI::Range(100, 1'000'000))
+      ->capture_default_str();
+  directory.add_option("--joins", dht.joins, "Runs of each size of swarm")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  directory.add_flag("--json", dht.json, "One JSON object instead of tables");
   CLI11_PARSE(app, argc, argv);
   try {
-    const absl::Status status = shoal::bench::run(options);
+    const absl::Status status =
+        directory.parsed() ? shoal::bench::run_dht(dht) : shoal::bench::run(options);
     if (status.ok()) return 0;
     fmt::print(stderr, "shoal-bench: {}\n", std::string(status.message()));
   } catch (const std::exception& error) {  // a node that did not start

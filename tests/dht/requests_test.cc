@@ -129,6 +129,29 @@ TEST(RequestsTest, SentAgainItIsLateAgainButNeverOutlivesItsHardDeadline) {
   EXPECT_EQ(late, 14);  // each 200 ms; the fifteenth deadline is the hard one
 }
 
+TEST(RequestsTest, OneThatNobodyHedgesIsToldOnlyWhenThereIsSomethingToDo) {
+  Random random(7);
+  Requests requests({}, random);
+  Requests::Request request;
+  request.id = requests.new_id();
+  request.to = kPeer;
+  request.resends = 2;
+  request.patient = true;
+  ASSERT_TRUE(requests.add(request, kNow));
+  std::vector<std::pair<Stage, Duration>> told;
+  for (TimePoint now = kNow; now <= kNow + seconds(4); now += milliseconds(50)) {
+    while (const auto due = requests.poll_due(now)) {
+      told.emplace_back(due->stage, now - kNow);
+      if (due->stage == Stage::kOverdue) requests.resend(request.id, now);
+    }
+  }
+  // Never late; overdue while it can be sent again.
+  using Told = std::pair<Stage, Duration>;
+  EXPECT_EQ(told, (std::vector<Told>{{Stage::kOverdue, milliseconds(600)},
+                                     {Stage::kOverdue, milliseconds(1200)},
+                                     {Stage::kFailed, seconds(3)}}));
+}
+
 TEST(RequestsTest, TableIsBounded) {
   Random random(5);
   RequestConfig config;

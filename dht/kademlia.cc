@@ -43,6 +43,7 @@ Kademlia::Kademlia(KademliaConfig config, const Identity& self, const Random::Se
       size_estimate_(config_.size_estimate),
       bans_(config_.bans),
       next_refresh_(now + config_.refresh_small),
+      last_revisit_(now),
       next_revisit_(now + config_.rebootstrap_small) {}
 
 // Body numbers of the .proto begin with ping at 3.
@@ -236,7 +237,7 @@ std::optional<TimePoint> Kademlia::next_timeout() const {
     if (!bootstrap.answered) consider(std::min(bootstrap.next_try, bootstrap.deadline));
   }
   if (table_.size() > 0) consider(next_refresh_);
-  if (!bootstrap_endpoints_.empty() || !remembered_.empty()) consider(next_revisit_);
+  if (!bootstrap_endpoints_.empty() || !remembered_.empty()) consider(revisit_due());
   return result;
 }
 

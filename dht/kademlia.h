@@ -211,6 +211,7 @@ class Kademlia {
   void on_bootstrap_answer(OperationId id, const Contact& from, const wire::Found& found,
                            TimePoint now);
   void finish_bootstrap(OperationId id, bool ok);
+  TimePoint revisit_due() const;
   void revisit_bootstraps(TimePoint now);
   void ask_neighbourhood(const Contact& to, Purpose purpose, int resends, TimePoint now);
 
@@ -242,7 +243,7 @@ class Kademlia {
   std::size_t handovers_in_flight_ = 0;
 
   TimePoint next_refresh_;
-  TimePoint next_revisit_;
+  TimePoint last_revisit_, next_revisit_;
   Measurements measurements_;
   std::deque<Event> events_;
   std::uint64_t datagrams_in_ = 0, datagrams_out_ = 0, bytes_in_ = 0, bytes_out_ = 0;

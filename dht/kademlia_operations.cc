@@ -54,8 +54,12 @@ void Kademlia::advance(OperationId id, TimePoint now) {
         lookup.on_failure(contact->peer);
       }
     }
-    // With records at hand a find need not hope for late answers when everybody else seems gone.
-    const bool enough = operation.find && !operation.find->results.empty() && lookup.exhausted();
+    // With records at hand a find need not hope for late answers when everybody else seems gone;
+    // but whoever was silent once gets the time of an answer, since ours may be old.
+    const bool tried =
+        operation.answers > 0 || now - operation.started >= config_.requests.late_unknown;
+    const bool enough =
+        operation.find && !operation.find->results.empty() && lookup.exhausted() && tried;
     if (!lookup.finished() && !enough) return;
     if (operation.find && read_rest(operation, now)) return;
   } while (go_on(operation, now));

@@ -20,6 +20,7 @@
 #include "dht/find_results.h"
 #include "dht/lookup.h"
 #include "dht/reachability.h"
+#include "dht/recent.h"
 #include "dht/record_store.h"
 #include "dht/requests.h"
 #include "dht/routing_table.h"
@@ -144,6 +145,7 @@ class Kademlia {
   void deliver(const Sessions::Delivery& delivery, TimePoint now);
   void greet_newcomer(const Contact& contact, TimePoint now);
   void resend_lost(TimePoint now);
+  void count_failure(const Requests::Request& request, TimePoint now);
   void on_due(const Requests::Due& due, TimePoint now);
   void emit(Event event);
   void settle(TimePoint now);  // to run at the end of every entry point
@@ -245,6 +247,7 @@ class Kademlia {
   RecordStore store_;
   SizeEstimate size_estimate_;
   Bans bans_;
+  RecentMap<proto::PeerId, TimePoint, proto::FixedBytesHash> last_failures_;  // that counted
   std::unique_ptr<Reachability> reachability_;  // none where it does not matter
   DialHelp dial_help_;
   std::map<std::uint64_t, Helping> helping_;

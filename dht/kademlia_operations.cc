@@ -156,4 +156,9 @@ std::optional<Key> Kademlia::region(TimePoint now) const {
   return radius(peers, peers > config_.large_swarm ? config_.region_large : config_.region);
 }
 
+std::optional<Key> Kademlia::region_to_read(TimePoint now) const {
+  if (table_.small()) return std::nullopt;
+  return radius(swarm_size(now), config_.region);
+}
+
 }  // namespace shoal::dht

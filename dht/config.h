@@ -178,6 +178,9 @@ struct KademliaConfig {
   std::size_t max_known_keys = 1024;   // of our record, whose holders are remembered
   std::size_t max_known_holders = 40;  // of each
   Duration holders_ttl = minutes(5);   // beyond the ttl of a record nobody holds it
+  // A holder that is silent may hold an older version, which lives for three publishes: it is told of
+  // so many.
+  int max_silent = 3;
   int lookup_period = 5;  // publishes from lookup to lookup while the known holders take the record
   std::size_t handover_rank =
       3;  // a newcomer is served by the 3 holders closest to it, if one fails

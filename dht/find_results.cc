@@ -128,6 +128,11 @@ std::size_t FindResults::total_of(const proto::PeerId& peer) const {
   return opinion == opinions_.end() ? 0 : opinion->second.total;
 }
 
+bool FindResults::has_shown_all(const proto::PeerId& peer) const {
+  const auto opinion = opinions_.find(peer);
+  return opinion != opinions_.end() && opinion->second.sequences.size() >= opinion->second.total;
+}
+
 bool FindResults::is_live(const Item& item) {
   return item.belongs && item.record.state != proto::NodeState::kOffline;
 }

@@ -45,6 +45,7 @@ class FindResults {
                           TimePoint now) const;
 
   std::size_t total_of(const proto::PeerId& peer) const;  // records that it said it has
+  bool has_shown_all(const proto::PeerId& peer) const;    // of them
   bool empty() const { return found_.empty(); }
   std::size_t size() const { return found_.size(); }
   bool full() const { return found_.size() >= max_records_; }

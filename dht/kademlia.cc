@@ -190,12 +190,13 @@ void Kademlia::on_due(const Requests::Due& due, TimePoint now) {
       if (failed) operation->second.lookup->on_failure(peer);
       return advance(request.purpose.operation, now);
     case Purpose::Kind::kPage:
-      if (resend(true) || due.stage == Stage::kLate || operation == operations_.end()) return;
+      // Until it fails its answer counts.
+      if (resend(true) || !failed || operation == operations_.end()) return;
       --operation->second.find->open_pages;
       return advance(request.purpose.operation, now);
     case Purpose::Kind::kStore:
       if (resend(true) || due.stage == Stage::kLate) return;
-      return on_stored(request.purpose.operation, peer, false, now);
+      return on_stored(request.purpose.operation, peer, StoreOutcome::kSilent, now);
     case Purpose::Kind::kHandover:
       if (!resend(false) && failed) --handovers_in_flight_;
       return;

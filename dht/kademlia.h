@@ -108,8 +108,12 @@ class Kademlia {
     std::shared_ptr<Publish> publish;
     std::vector<std::size_t> key_indexes;
   };
-  struct Holders {  // who took our record when it was last published under a key
-    std::vector<Contact> peers;
+  struct Holder {
+    Contact peer;
+    int silent = 0;  // publishes in a row that it did not answer
+  };
+  struct Holders {  // who took our record when it was last published under a key, or may hold it
+    std::vector<Holder> peers;
     int periods = 0;  // since the last lookup
     TimePoint at;
   };
@@ -180,14 +184,20 @@ class Kademlia {
   // kademlia_publish.cc: replicas of our own record
   void continue_publish(const std::shared_ptr<Publish>& publish, TimePoint now);
   void store_at(const std::shared_ptr<Publish>& publish, const Contact& peer,
-                const std::vector<std::size_t>& keys, TimePoint now);
+                const std::vector<std::size_t>& keys, TimePoint now, int silent = 0);
+  void store_at_neighbours(const std::shared_ptr<Publish>& publish, std::size_t index,
+                           const Holders& holders, TimePoint now);
   void on_region_answer(const Contact& from, const Operation& operation, TimePoint now);
   void on_region_heard(const Operation& operation, TimePoint now);
-  void on_stored(OperationId publish_id, const proto::PeerId& peer, bool accepted, TimePoint now);
+  enum class StoreOutcome { kOpen, kAccepted, kRefused, kSilent };
+  void on_stored(OperationId publish_id, const proto::PeerId& peer, StoreOutcome outcome,
+                 TimePoint now);
+  void remember_holders(const Publish& publish, TimePoint now);
 
   // kademlia_handover.cc: replicas that others should hold
   void queue_handovers(const Contact& to, TimePoint now);
   void pump_handovers(TimePoint now);
+  void add_holder(const Key& key, const Contact& peer);
   static wire::DhtMessage store_message(const wire::SignedRecord& record, const Key& key,
                                         std::uint32_t remaining_ttl_ms);
 

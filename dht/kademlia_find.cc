@@ -115,12 +115,17 @@ void Kademlia::read_on(Operation& operation, const proto::PeerId& peer, std::uin
   ++find.open_pages;
 }
 
-// Replicas that say they have more than was found are read to the end; true while that goes on.
+// The closest replicas are read to the end, since each may know a newer version of what another
+// showed; beyond them, those that say they have more than was found. True while that goes on.
 bool Kademlia::read_rest(Operation& operation, TimePoint now) {
   Find& find = *operation.find;
   bool more = false;
+  std::size_t replicas = 0;
   for (const Contact& peer : operation.lookup->answered(config_.lookup.k)) {
-    if (find.results.total_of(peer.peer) <= find.results.size()) continue;
+    const std::size_t total = find.results.total_of(peer.peer);
+    if (total == 0) continue;
+    if (++replicas > config_.lookup.replicas && total <= find.results.size()) continue;
+    if (find.results.has_shown_all(peer.peer)) continue;
     read_all(operation, peer.peer, now);
     more = true;
   }

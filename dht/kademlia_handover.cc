@@ -34,15 +34,31 @@ void Kademlia::queue_handovers(const Contact& to, TimePoint now) {
     bool wanted = own || near;
     if (!small) {
       const std::vector<Key> keys = store_.keys(entry);
-      wanted = std::any_of(keys.begin(), keys.end(), [&](const Key& key) {
+      wanted = false;
+      for (const Key& key : keys) {
         const bool inside = radius && distance(key, newcomer) <= *radius;
-        return (inside ||
-                table_.count_closer(key, newcomer, to.peer, config_.replicas) < config_.replicas) &&
-               (own || table_.count_closer(key, self, to.peer, rank) < rank);
-      });
+        if (!inside &&
+            table_.count_closer(key, newcomer, to.peer, config_.replicas) >= config_.replicas)
+          continue;
+        if (!own && table_.count_closer(key, self, to.peer, rank) >= rank) continue;
+        wanted = true;
+        if (!own) break;
+        add_holder(key, to);
+      }
     }
     if (wanted) handovers_.push_back({to, subject});
   }
+}
+
+// It gets our record now, and the next version with the others.
+void Kademlia::add_holder(const Key& key, const Contact& peer) {
+  const auto known = holders_.find(key);
+  if (known == holders_.end()) return;
+  std::vector<Holder>& holders = known->second.peers;
+  const bool holds = std::any_of(holders.begin(), holders.end(), [&](const Holder& holder) {
+    return holder.peer.peer == peer.peer;
+  });
+  if (!holds && holders.size() < config_.max_known_holders) holders.push_back({peer, 0});
 }
 
 void Kademlia::pump_handovers(TimePoint now) {

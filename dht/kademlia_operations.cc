@@ -98,7 +98,9 @@ void Kademlia::on_answer(const Contact& from, const wire::DhtMessage& message, T
       return advance(id, now);
     case Purpose::Kind::kStore: {
       const wire::Stored& stored = message.stored();
-      return on_stored(id, from.peer, stored.accepted_size() > 0 && stored.accepted(0), now);
+      const bool accepted = stored.accepted_size() > 0 && stored.accepted(0);
+      return on_stored(id, from.peer, accepted ? StoreOutcome::kAccepted : StoreOutcome::kRefused,
+                       now);
     }
     case Purpose::Kind::kHandover:
       --handovers_in_flight_;

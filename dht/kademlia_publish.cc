@@ -2,6 +2,7 @@
 // Publishing our own record: to the whole region of each key, and again to whoever took it before.
 #include <algorithm>
 
+#include "dht/diversity.h"
 #include "dht/kademlia.h"
 #include "kernels/check.h"
 #include "proto/limits.h"
@@ -19,18 +20,19 @@ constexpr std::size_t kSpares = 32;
 // answers for all its keys, so it is asked once even when it was chosen for several. The event
 // comes when all keys have enough replicas; what was begun goes on to its end.
 struct Kademlia::Publish {
-  enum class Outcome { kOpen, kAccepted, kRefused };
+  using Outcome = StoreOutcome;
   struct Store {
     Contact peer;
     Outcome outcome = Outcome::kOpen;
+    int silent = 0;                 // publishes before this one, in a row: nobody counts on it
     std::vector<std::size_t> keys;  // by index
   };
   struct Target {
     Key key;
-    std::size_t accepted = 0, open = 0, refused = 0;
-    std::vector<Contact> spares;  // closest last
-    bool looked_up = false;       // or will be
-    bool heard = false;           // the lookup ended
+    std::size_t accepted = 0, open = 0, refused = 0;  // refused, or silent since this publish
+    std::vector<Contact> spares;                      // closest last
+    bool looked_up = false;                           // or will be
+    bool heard = false;                               // the lookup ended
     int periods = 0;
   };
   OperationId id = 0;
@@ -45,6 +47,15 @@ struct Kademlia::Publish {
   std::size_t requests = 0;
   std::map<proto::PeerId, Store> stores;
 
+  void count(const Store& store, std::size_t index, int change) {
+    Target& target = targets[index];
+    if (store.outcome == Outcome::kAccepted) {
+      target.accepted += static_cast<std::size_t>(change);
+    } else if (store.silent == 0) {
+      (store.outcome == Outcome::kOpen ? target.open : target.refused) +=
+          static_cast<std::size_t>(change);
+    }
+  }
   void look_up(std::size_t index) {
     if (targets[index].looked_up) return;
     targets[index].looked_up = true;
@@ -67,8 +78,8 @@ OperationId Kademlia::publish(const wire::SignedRecord& record, std::vector<Key>
   CHECK(record.ByteSizeLong() <= proto::kMaxRecordBytes) << "not made by sign_record()";
   bool withdrawn = false;
   if (const auto decoded = decode_record(record); decoded.ok()) {
-    publish->ttl_ms = decoded->ttl_ms;
     withdrawn = decoded->state == proto::NodeState::kOffline;
+    publish->ttl_ms = withdrawn ? proto::kMaxRecordTtlMs : decoded->ttl_ms;
   }
   store_.put(record, {self_.peer_id(), {}}, keys, publish->ttl_ms, now);
   for (const Key& key : keys) publish->targets.push_back({key, 0, 0, 0, {}, false, false, 0});
@@ -89,7 +100,9 @@ OperationId Kademlia::publish(const wire::SignedRecord& record, std::vector<Key>
       const auto known = holders_.find(keys[i]);
       const bool usable = known != holders_.end() && now - known->second.at < config_.holders_ttl;
       if (usable) {
-        for (const Contact& peer : known->second.peers) store_at(publish, peer, {i}, now);
+        for (const Holder& holder : known->second.peers)
+          store_at(publish, holder.peer, {i}, now, holder.silent);
+        store_at_neighbours(publish, i, known->second, now);
         publish->targets[i].periods = known->second.periods + 1;
       }
       if (!usable || withdrawn || publish->targets[i].periods >= config_.lookup_period)
@@ -99,6 +112,28 @@ OperationId Kademlia::publish(const wire::SignedRecord& record, std::vector<Key>
   continue_publish(publish, now);
   settle(now);
   return publish->id;
+}
+
+// Who has come into the region since the last lookup, as far as our table knows: newcomers, and the
+// other side of a cut that healed.
+void Kademlia::store_at_neighbours(const std::shared_ptr<Publish>& publish, std::size_t index,
+                                   const Holders& holders, TimePoint now) {
+  const Key& key = publish->targets[index].key;
+  const std::optional<Key> radius = region(now);
+  std::set<proto::PeerId> known;
+  NearLimit limit(config_.routing.diversity);
+  for (const Holder& holder : holders.peers) {
+    known.insert(holder.peer.peer);
+    limit.admit(holder.peer.endpoint);
+  }
+  std::vector<Contact> others;
+  for (const RoutingTable::Entry* entry :
+       table_.closest(key, config_.lookup.k, RoutingTable::Which::kTellable)) {
+    const Contact& peer = entry->contact;
+    if (radius && distance(key, key_of(peer.peer)) > *radius) break;
+    if (!known.contains(peer.peer) && limit.admit(peer.endpoint)) others.push_back(peer);
+  }
+  for (const Contact& peer : others) store_at(publish, peer, {index}, now);
 }
 
 // Starts what may start, makes good for stores that failed, and reports when there are enough.
@@ -152,42 +187,53 @@ void Kademlia::continue_publish(const std::shared_ptr<Publish>& publish, TimePoi
     emit(std::move(done));
   }
   if (!ended) return;
-  for (const Publish::Target& target : publish->targets) {
-    holders_.erase(target.key);
-    if (publish->everybody || holders_.size() >= config_.max_known_keys) continue;
-    holders_[target.key] = {{}, target.looked_up ? 0 : target.periods, now};
-  }
-  for (const auto& [id, store] : publish->stores) {
-    if (store.outcome != Publish::Outcome::kAccepted) continue;
-    for (const std::size_t index : store.keys) {
-      const auto holders = holders_.find(publish->targets[index].key);
-      if (holders != holders_.end() && holders->second.peers.size() < config_.max_known_holders)
-        holders->second.peers.push_back(store.peer);
-    }
-  }
+  remember_holders(*publish, now);
   publishes_.erase(publish->id);
 }
 
+// Whom the next publish goes to: who took this one, and who was silent; it may hold an older
+// version. Those who were handed the record meanwhile stay known.
+void Kademlia::remember_holders(const Publish& publish, TimePoint now) {
+  for (const Publish::Target& target : publish.targets) {
+    if (publish.everybody) holders_.erase(target.key);  // the next one finds them anew
+    const bool full = holders_.size() >= config_.max_known_keys && !holders_.contains(target.key);
+    if (publish.everybody || full) continue;
+    Holders& holders = holders_[target.key];
+    std::erase_if(holders.peers, [&](const Holder& holder) {
+      return publish.stores.contains(holder.peer.peer) || now - holders.at >= config_.holders_ttl;
+    });
+    holders.periods = target.looked_up ? 0 : target.periods;
+    holders.at = now;
+  }
+  for (const auto& [id, store] : publish.stores) {
+    const int silent = store.outcome == StoreOutcome::kSilent ? store.silent + 1 : 0;
+    if (store.outcome == StoreOutcome::kRefused || silent >= config_.max_silent) continue;
+    for (const std::size_t index : store.keys) {
+      const auto holders = holders_.find(publish.targets[index].key);
+      if (holders != holders_.end() && holders->second.peers.size() < config_.max_known_holders)
+        holders->second.peers.push_back({store.peer, silent});
+    }
+  }
+}
+
 void Kademlia::store_at(const std::shared_ptr<Publish>& publish, const Contact& peer,
-                        const std::vector<std::size_t>& keys, TimePoint now) {
+                        const std::vector<std::size_t>& keys, TimePoint now, int silent) {
   const auto [it, is_new] = publish->stores.try_emplace(peer.peer);
   Publish::Store& store = it->second;
   if (is_new) {
     store.peer = peer;
+    store.silent = silent;
     ++publish->requests;
     const Key& key = publish->targets[keys.front()].key;
     const bool sent = request(peer, store_message(publish->record, key, publish->ttl_ms),
                               {Purpose::Kind::kStore, publish->id}, 2, now);
-    store.outcome = sent ? Publish::Outcome::kOpen : Publish::Outcome::kRefused;
+    store.outcome = sent ? StoreOutcome::kOpen : StoreOutcome::kRefused;
     publish->open_stores += sent;
   }
   for (const std::size_t index : keys) {
     if (std::find(store.keys.begin(), store.keys.end(), index) != store.keys.end()) continue;
     store.keys.push_back(index);
-    Publish::Target& target = publish->targets[index];
-    target.open += store.outcome == Publish::Outcome::kOpen;
-    target.accepted += store.outcome == Publish::Outcome::kAccepted;
-    target.refused += store.outcome == Publish::Outcome::kRefused;
+    publish->count(store, index, 1);
   }
 }
 
@@ -220,21 +266,21 @@ void Kademlia::on_region_heard(const Operation& operation, TimePoint now) {
   continue_publish(publish, now);
 }
 
-void Kademlia::on_stored(OperationId publish_id, const proto::PeerId& peer, bool accepted,
+void Kademlia::on_stored(OperationId publish_id, const proto::PeerId& peer, StoreOutcome outcome,
                          TimePoint now) {
   const auto it = publishes_.find(publish_id);
   if (it == publishes_.end()) return;
   const std::shared_ptr<Publish> publish = it->second;
   const auto found = publish->stores.find(peer);
-  if (found == publish->stores.end() || found->second.outcome != Publish::Outcome::kOpen) return;
+  if (found == publish->stores.end()) return;
   Publish::Store& store = found->second;
-  store.outcome = accepted ? Publish::Outcome::kAccepted : Publish::Outcome::kRefused;
-  --publish->open_stores;
-  for (const std::size_t index : store.keys) {
-    Publish::Target& target = publish->targets[index];
-    --target.open;
-    ++(accepted ? target.accepted : target.refused);
-  }
+  const bool open = store.outcome == StoreOutcome::kOpen;
+  // Late answers count.
+  if (!open && (store.outcome != StoreOutcome::kSilent || outcome == StoreOutcome::kSilent)) return;
+  publish->open_stores -= open;
+  for (const std::size_t index : store.keys) publish->count(store, index, -1);
+  store.outcome = outcome;
+  for (const std::size_t index : store.keys) publish->count(store, index, 1);
   continue_publish(publish, now);
 }
 

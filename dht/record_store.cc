@@ -114,12 +114,13 @@ PutResult RecordStore::put(const wire::SignedRecord& message, const Contact& sen
   entry.span = record->span;
   entry.sequence = record->sequence;
   entry.withdrawn = record->state == proto::NodeState::kOffline;
-  std::uint32_t ttl_ms = owner ? record->ttl_ms : std::min(record->ttl_ms, remaining_ttl_ms);
   // A withdrawal outlives every replica of what it withdraws.
-  if (entry.withdrawn)
-    ttl_ms = owner ? proto::kMaxRecordTtlMs : std::min(remaining_ttl_ms, proto::kMaxRecordTtlMs);
+  const std::uint32_t longest = entry.withdrawn ? proto::kMaxRecordTtlMs : record->ttl_ms;
+  // The owner, too, says how much is left: what it hands over to a newcomer is no new publish.
+  const std::uint32_t ttl_ms = std::min(longest, remaining_ttl_ms);
   if (ttl_ms == 0) return PutResult::kStale;
   entry.expires = now + milliseconds(ttl_ms);
+  if (same) entry.expires = std::max(entry.expires, it->second.expires);
   entry.source = source_of(sender.endpoint, owner);
   const bool known = it != entries_.end();
   // A replica says nothing new about who stands behind the record.

@@ -54,8 +54,8 @@ class RecordStore {
   RecordStore(const SwarmId& swarm, const StoreConfig& config);
 
   // `sender` is the authenticated peer that asks; ourselves without an endpoint. The owner may
-  // refresh; anybody else hands over a replica, whose remaining time never grows, and which cannot
-  // bring back a sequence that expired here.
+  // refresh, with as much time as it says is left; anybody else hands over a replica, whose
+  // remaining time never grows, and which cannot bring back a sequence that expired here.
   PutResult put(const wire::SignedRecord& message, const Contact& sender, std::span<const Key> keys,
                 std::uint32_t remaining_ttl_ms, TimePoint now);
 

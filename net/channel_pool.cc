@@ -68,8 +68,8 @@ using Name = std::pair<proto::PeerId, proto::Endpoint>;
 class ChannelPool::Impl {
  public:
   Impl(const dht::Identity& identity, std::optional<dht::SwarmKey> swarm_key)
-      : swarm_key_(swarm_key), certificate_(make_certificate(identity, swarm_key)) {
-    init_transport();
+      : swarm_key_(swarm_key),
+        certificate_((init_transport(), make_certificate(identity, swarm_key))) {
     keep_reactor_threads();
   }
 

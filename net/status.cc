@@ -40,6 +40,9 @@ constexpr Translation kWhileConnecting[] = {
     {"etwork is unreachable", "that network cannot be reached from here. Check the address"},
     {"Address family not supported", "this machine does not speak that kind of address (IPv6?)"},
     {"tcp handshaker shutdown", kNoAnswer},
+    // When a loaded machine sees its own shutdown of an attempt that ran out of time; a peer that
+    // resets an attempt is "refused".
+    {"Failed to connect to remote host: Connection reset by peer", kNoAnswer},
     {"Timeout occurred", kNoAnswer},
     {"onnection timed out", kNoAnswer},
     {"wrong version number", kStrange},

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <grpc/support/log.h>
+#include <openssl/crypto.h>
 #include <spdlog/spdlog.h>
 
 #include <cstdlib>
@@ -27,6 +28,9 @@ void init_transport() {
     // ciphers have a list of their own.
     setenv("GRPC_SSL_CIPHER_SUITES", "ECDHE-RSA-AES256-GCM-SHA384", 1);
     gpr_set_log_function(&log_of_grpc);
+    // A thread of gRPC may still take a connection down while the process ends. OpenSSL must not
+    // free what that needs under its hands; the system does it a moment later.
+    OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
   });
 }
 

@@ -49,7 +49,7 @@ class MetricsServer::Impl {
 
  private:
   const CivetCallbacks callbacks_ = callbacks();
-  std::shared_ptr<Source> source_;
+  std::shared_ptr<prometheus::Collectable> source_;
   prometheus::Exposer exposer_;  // ends first: then nobody uses the source
 };
 

@@ -95,6 +95,18 @@ TEST_F(StoreTest, OnlyTheOwnerRefreshes) {
   EXPECT_EQ(store.next_expiry(), later + milliseconds(kTtl));
 }
 
+TEST_F(StoreTest, WhatTheOwnerHandsOverIsNoFreshPublish) {
+  const auto owner_hands_over = [&](std::uint32_t remaining_ms, TimePoint now) {
+    return store.put(record(1), sender(kOwner), std::array{kModel}, remaining_ms, now);
+  };
+  EXPECT_EQ(owner_hands_over(20'000, kNow), PutResult::kStored);
+  EXPECT_EQ(store.next_expiry(), kNow + seconds(20));
+  EXPECT_EQ(owner_hands_over(19'000, kNow), PutResult::kRefreshed);  // it overtook the first
+  EXPECT_EQ(store.next_expiry(), kNow + seconds(20));
+  EXPECT_EQ(owner_hands_over(kTtl, kNow + seconds(5)), PutResult::kRefreshed);
+  EXPECT_EQ(store.next_expiry(), kNow + seconds(5) + milliseconds(kTtl));
+}
+
 TEST_F(StoreTest, HandedOverTimeNeverGrows) {
   EXPECT_EQ(hand_over(record(1), 5'000), PutResult::kStored);
   EXPECT_EQ(store.get(kOwner.peer_id())->remaining_ttl_ms(kNow), 5'000u);

@@ -17,7 +17,7 @@ struct LookupConfig {
   // comes within 140 ms (p50; p99 310 ms) for 22 requests among 100,000 peers; 8 saves 10 ms for 10
   // more requests.
   std::size_t alpha = 5;
-  std::size_t beta = 3;            // the 3 closest that live must have answered
+  std::size_t beta = 3;  // the 3 closest that live must have answered
   // A find has enough when so many of different networks showed records: whoever has four networks
   // beside a key decides nothing alone.
   std::size_t replicas = 5;
@@ -171,15 +171,15 @@ struct KademliaConfig {
   double region = 12;
   double region_large = 20;   // where strangers meet
   double large_swarm = 2000;  // peers
-  // Ids that chance puts so close to a key less often than this are somebody's who wants the key: the
-  // find asks the whole region then. Of 18 tests each, one find in a hundred does it in vain.
+  // Ids that chance puts so close to a key less often than this are somebody's who wants the key:
+  // the find asks the whole region then. Of 18 tests each, one find in a hundred does it in vain.
   double crowd_chance = 0.001;
   std::size_t max_read_repairs = 2;    // of one find
   std::size_t max_known_keys = 1024;   // of our record, whose holders are remembered
   std::size_t max_known_holders = 40;  // of each
   Duration holders_ttl = minutes(5);   // beyond the ttl of a record nobody holds it
-  // A holder that is silent may hold an older version, which lives for three publishes: it is told of
-  // so many.
+  // A holder that is silent may hold an older version, which lives for three publishes: it is told
+  // of so many.
   int max_silent = 3;
   int lookup_period = 5;  // publishes from lookup to lookup while the known holders take the record
   std::size_t handover_rank =

@@ -124,7 +124,7 @@ bool Kademlia::read_rest(Operation& operation, TimePoint now) {
   for (const Contact& peer : operation.lookup->answered(config_.lookup.k)) {
     const std::size_t total = find.results.total_of(peer.peer);
     if (total == 0) continue;
-    if (++replicas > config_.lookup.replicas && total <= find.results.size()) continue;
+    if (++replicas > config_.lookup.beta && total <= find.results.size()) continue;
     if (find.results.has_shown_all(peer.peer)) continue;
     read_all(operation, peer.peer, now);
     more = true;
@@ -142,8 +142,8 @@ bool Kademlia::go_on(Operation& operation, TimePoint now) {
   const bool crowded =
       peers > kMinCrowdSwarm &&
       is_crowded(lookup.nearest(config_.lookup.k), kEstimateSlack * peers, config_.crowd_chance);
-  // Nobody has any, or those who were asked keep it back; or they sit there to be asked. Others lead
-  // to the key, too.
+  // Nobody has any, or those who were asked keep it back; or they sit there to be asked. Others
+  // lead to the key, too.
   if (find.results.empty() || crowded) {
     find.secured = true;
     lookup.secure(region_to_read(now));

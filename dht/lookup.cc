@@ -169,8 +169,7 @@ void Lookup::rank() const {
       continue;
     }
     const bool open = c.state == State::kNew || c.state == State::kSlow;
-    if (doubted_.any() && open && c.told_by.any() &&
-        (c.told_by & ~doubted_).none()) {
+    if (doubted_.any() && open && c.told_by.any() && (c.told_by & ~doubted_).none()) {
       c.crowded = true;
       ++crowded;
       continue;

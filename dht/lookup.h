@@ -136,7 +136,7 @@ class Lookup {
   std::size_t first_path_ = 0, next_path_ = 0;
   std::size_t max_requests_;
   std::size_t asked_ = 0, answers_ = 0;
-  std::size_t replicas_ = 0;                      // of different networks
+  std::size_t replicas_ = 0;  // of different networks
   std::vector<std::uint64_t> replica_networks_;
 };
 

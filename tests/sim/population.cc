@@ -102,6 +102,7 @@ void report_cost(Report& report, const Swarm& swarm, std::uint64_t events, doubl
   report.add("virtual_s", static_cast<double>(swarm.now().time_since_epoch().count()) / 1e9 - 1000);
   report.add("events", swarm.events());
   report.add("datagrams", swarm.datagrams());
+  report.add("peak_resident_bytes", peak_resident_bytes());
   report.add("events_per_s", static_cast<double>(events) / wall_s);
   report.add("trace", fmt::format("{:016x}", swarm.trace_hash()));
 }

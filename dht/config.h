@@ -156,6 +156,31 @@ struct StoreConfig {
   Duration remember = minutes(10);      // so long no replica can bring an expired sequence back
 };
 
+// Whether strangers can reach us, or only those whom we wrote to first (reachability.h).
+struct ReachabilityConfig {
+  bool enabled = true;      // off in a keyed swarm: its members are no strangers
+  std::size_t answers = 5;  // dial-backs of one round that count ...
+  std::size_t needed = 3;   // ... so many decide: two liars, or two lost datagrams, do not
+  // Of one round. Many do not count: in a swarm of a hundred, three in four come from whom we wrote
+  // to, in larger ones few.
+  std::size_t max_asks = 24;
+  Duration first = seconds(20);  // after the table grew: by then strangers have come, as a rule
+  Duration again = minutes(60);  // after a round in our favour; none is needed while strangers come
+  Duration again_doubtful = minutes(10);  // after one against us: somebody may open a port
+  Duration promise = seconds(4);          // from a helper's yes to the dial-back: beyond a time-out
+  Duration round = seconds(60);           // its longest: its asks are two seconds each
+  // NATs let answers in for one to two minutes after we wrote: who comes from where we wrote to
+  // since then proves nothing. Where one remembers longer it lets in all those whom we check
+  // within that time, which is as good.
+  Duration nat_memory = minutes(2);
+  Duration fresh = minutes(10);  // strangers who came longer ago prove nothing any more
+  // What we do for others. A round of theirs asks each helper once.
+  RateLimit help{0.5, 20};             // dial-backs asked of us and made by us, of everybody
+  RateLimit help_network{0.05, 3};     // of one /24 (IPv6: /48)
+  std::size_t max_help_sources = 256;  // networks whose share is remembered
+  std::size_t max_helping = 32;        // dial-backs passed on at once; each ends within 3 s
+};
+
 struct KademliaConfig {
   bool client_mode = false;
   std::optional<SwarmKey> swarm_key;
@@ -165,6 +190,7 @@ struct KademliaConfig {
   RequestConfig requests;
   StoreConfig store;
   BanConfig bans;
+  ReachabilityConfig reachability;
   std::size_t replicas = 8;  // of a record when the swarm is larger than k; else every peer
   // A record goes to everybody in the region of its key that is expected to hold so many, and at
   // least to `replicas`: a few ids placed close to the key then push nobody out.

@@ -19,6 +19,7 @@
 #include "dht/contact.h"
 #include "dht/find_results.h"
 #include "dht/lookup.h"
+#include "dht/reachability.h"
 #include "dht/record_store.h"
 #include "dht/requests.h"
 #include "dht/routing_table.h"
@@ -74,6 +75,9 @@ class Kademlia {
   const RoutingTable& table() const { return table_; }
   const RecordStore& store() const { return store_; }
   const Bans& bans() const { return bans_; }
+  // Whether this peer has its place in nobody's table: so configured, or because strangers do not
+  // reach it. The latter may change at any time.
+  bool is_client() const;
   KademliaStats stats() const;
 
  private:
@@ -124,6 +128,10 @@ class Kademlia {
     bool answered = false;
     std::size_t remembered_asked = 0;  // of remembered_
   };
+  struct Helping {  // somebody asked us for a dial-back, and a third peer was asked to make it
+    Sessions::Delivery asked;
+    std::uint64_t request_id = 0;
+  };
   struct HandoverJob {
     Contact to;
     proto::PeerId subject;
@@ -147,6 +155,8 @@ class Kademlia {
   // The peers closest to us learn us from a message in a session: who asks a question stays
   // unnamed.
   void introduce(const Lookup& lookup, TimePoint now);
+
+  void respond(const Sessions::Delivery& asked, wire::DhtMessage& reply, TimePoint now);
 
   // kademlia_answers.cc: what others ask of us
   void answer(const Sessions::Delivery& asked, const wire::DhtMessage& message, TimePoint now);
@@ -207,6 +217,16 @@ class Kademlia {
   Key refresh_target();
   void remember_some();
 
+  // kademlia_reachability.cc
+  template <typename Fits>
+  std::optional<Contact> random_helper(Fits&& fits);
+  void check_reachability(TimePoint now);
+  void notice_reachability(TimePoint now);
+  bool answer_dial_back(const Sessions::Delivery& asked, const wire::DhtMessage& message,
+                        TimePoint now);  // true: the answer follows when the third peer's came
+  void on_dialed(std::uint64_t id, bool accepted, TimePoint now);
+  bool answer_dial(const Contact& from, const wire::Dial& dial, TimePoint now);
+
   // kademlia_bootstrap.cc
   void try_bootstraps(TimePoint now);
   void on_bootstrap_answer(OperationId id, const Contact& from, const wire::Found& found,
@@ -225,6 +245,11 @@ class Kademlia {
   RecordStore store_;
   SizeEstimate size_estimate_;
   Bans bans_;
+  std::unique_ptr<Reachability> reachability_;  // none where it does not matter
+  DialHelp dial_help_;
+  std::map<std::uint64_t, Helping> helping_;
+  bool was_client_ = false, introduce_anew_ = false;
+  std::uint64_t dials_ = 0;
 
   OperationId next_operation_ = 1;
   std::map<OperationId, Operation> operations_;
@@ -242,6 +267,7 @@ class Kademlia {
   std::deque<HandoverJob> handovers_;
   std::size_t handovers_in_flight_ = 0;
 
+  TimePoint latest_{};  // the time that we were told last
   TimePoint next_refresh_;
   TimePoint next_revisit_;
   Measurements measurements_;

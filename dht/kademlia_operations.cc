@@ -66,15 +66,25 @@ void Kademlia::advance(OperationId id, TimePoint now) {
 void Kademlia::on_answer(const Contact& from, const wire::DhtMessage& message, TimePoint now) {
   const auto request = requests_.take(message.request_id(), from, now);
   if (!request) return drops_.add(Drop::kUnasked);  // too late, or never asked
-  table_.heard(from, true, now);
-  greet_newcomer(from, now);
+  if (message.client_mode()) {                      // it lives, and others would not reach it
+    table_.remove(from.peer, now);
+  } else {
+    table_.heard(from, true, now);
+    greet_newcomer(from, now);
+  }
   const OperationId id = request->purpose.operation;
   const auto it = operations_.find(id);
   Operation* operation = it == operations_.end() ? nullptr : &it->second;
   switch (request->purpose.kind) {
     case Purpose::Kind::kPing:
     case Purpose::Kind::kIntroduction:
+    case Purpose::Kind::kDialPing:
       return;
+    case Purpose::Kind::kDialBack:
+      if (reachability_) reachability_->answered(id, message.dialed_back().accepted(), now);
+      return;
+    case Purpose::Kind::kDial:
+      return on_dialed(id, message.dialed().accepted(), now);
     case Purpose::Kind::kBootstrap:
       if (message.has_found()) on_bootstrap_answer(id, from, message.found(), now);
       return;

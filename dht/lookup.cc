@@ -205,7 +205,7 @@ void Lookup::rank() const {
 
 // How many of a path's closest are asked on the way to the target.
 std::size_t Lookup::way_width() const {
-  if (plan_.secure) return config_.path_alpha + 1;
+  if (plan_.secure) return config_.path_alpha;
   if (plan_.goal == LookupPlan::Goal::kEverybody) return config_.alpha;
   // With replicas at hand only the closest are still asked.
   if (has_replicas()) return config_.beta;

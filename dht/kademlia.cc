@@ -8,6 +8,8 @@
 namespace shoal::dht {
 namespace {
 
+// Peers that fail within the time of a request: more do not fail of one cause each.
+constexpr std::size_t kLastFailures = 512;
 // A Pong with room for more than it has today.
 constexpr std::size_t kPongBytes = 128;
 
@@ -45,6 +47,7 @@ Kademlia::Kademlia(KademliaConfig config, const Identity& self, const Random::Se
       store_(swarm_, config_.store),
       size_estimate_(config_.size_estimate),
       bans_(config_.bans),
+      last_failures_(kLastFailures, config_.requests.hard),
       reachability_(config_.reachability.enabled
                         ? std::make_unique<Reachability>(config_.reachability, random_, now)
                         : nullptr),
@@ -52,6 +55,7 @@ Kademlia::Kademlia(KademliaConfig config, const Identity& self, const Random::Se
       was_client_(config_.client_mode),
       latest_(now),
       next_refresh_(now + config_.refresh_small),
+      last_revisit_(now),
       next_revisit_(now + config_.rebootstrap_small) {}
 
 // Body numbers of the .proto begin with ping at 3.
@@ -184,6 +188,15 @@ void Kademlia::handle_timeout(TimePoint now) {
   settle(now);
 }
 
+// All that was under way to a peer fails of one cause: what was sent before the last failure that
+// counted says nothing new.
+void Kademlia::count_failure(const Requests::Request& request, TimePoint now) {
+  const TimePoint* last = last_failures_.find(request.to.peer, now);
+  if (last != nullptr && request.sent < *last) return;
+  last_failures_.put(request.to.peer, now, now);
+  table_.failed(request.to.peer, now);
+}
+
 void Kademlia::on_due(const Requests::Due& due, TimePoint now) {
   using Stage = Requests::Due::Stage;
   const Requests::Request& request = due.request;
@@ -200,7 +213,7 @@ void Kademlia::on_due(const Requests::Due& due, TimePoint now) {
   // A peer of an earlier version answers no dial-back.
   const bool dial_back = request.purpose.kind == Purpose::Kind::kDialBack ||
                          request.purpose.kind == Purpose::Kind::kDial;
-  if (failed && !request.purpose.repeat && !dial_back) table_.failed(peer, now);
+  if (failed && !request.purpose.repeat && !dial_back) count_failure(request, now);
   if (due.stage == Stage::kOverdue && !dial_back) table_.overdue(peer);
   const auto operation = operations_.find(request.purpose.operation);
   switch (request.purpose.kind) {
@@ -266,7 +279,7 @@ std::optional<TimePoint> Kademlia::next_timeout() const {
     if (!bootstrap.answered) consider(std::min(bootstrap.next_try, bootstrap.deadline));
   }
   if (table_.size() > 0) consider(next_refresh_);
-  if (!bootstrap_endpoints_.empty() || !remembered_.empty()) consider(next_revisit_);
+  if (!bootstrap_endpoints_.empty() || !remembered_.empty()) consider(revisit_due());
   return result;
 }
 

@@ -20,6 +20,7 @@
 #include "dht/find_results.h"
 #include "dht/lookup.h"
 #include "dht/reachability.h"
+#include "dht/recent.h"
 #include "dht/record_store.h"
 #include "dht/requests.h"
 #include "dht/routing_table.h"
@@ -144,6 +145,7 @@ class Kademlia {
   void deliver(const Sessions::Delivery& delivery, TimePoint now);
   void greet_newcomer(const Contact& contact, TimePoint now);
   void resend_lost(TimePoint now);
+  void count_failure(const Requests::Request& request, TimePoint now);
   void on_due(const Requests::Due& due, TimePoint now);
   void emit(Event event);
   void settle(TimePoint now);  // to run at the end of every entry point
@@ -176,6 +178,7 @@ class Kademlia {
   double swarm_size(TimePoint now) const;
   // Within which of a key its replicas are: none in a swarm where everybody holds everything.
   std::optional<Key> region(TimePoint now) const;
+  std::optional<Key> region_to_read(TimePoint now) const;  // the part of it that tells enough
 
   // kademlia_find.cc: records
   wire::DhtMessage find_message(const Key& target, bool want_records, std::uint32_t cursor,
@@ -231,6 +234,7 @@ class Kademlia {
   void on_bootstrap_answer(OperationId id, const Contact& from, const wire::Found& found,
                            TimePoint now);
   void finish_bootstrap(OperationId id, bool ok);
+  TimePoint revisit_due() const;
   void revisit_bootstraps(TimePoint now);
   void ask_neighbourhood(const Contact& to, Purpose purpose, int resends, TimePoint now);
 
@@ -244,6 +248,7 @@ class Kademlia {
   RecordStore store_;
   SizeEstimate size_estimate_;
   Bans bans_;
+  RecentMap<proto::PeerId, TimePoint, proto::FixedBytesHash> last_failures_;  // that counted
   std::unique_ptr<Reachability> reachability_;  // none where it does not matter
   DialHelp dial_help_;
   std::map<std::uint64_t, Helping> helping_;
@@ -268,7 +273,7 @@ class Kademlia {
 
   TimePoint latest_{};  // the time that we were told last
   TimePoint next_refresh_;
-  TimePoint next_revisit_;
+  TimePoint last_revisit_, next_revisit_;
   Measurements measurements_;
   std::deque<Event> events_;
   std::uint64_t datagrams_in_ = 0, datagrams_out_ = 0, bytes_in_ = 0, bytes_out_ = 0;

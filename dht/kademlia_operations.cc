@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dht/address.h"
+#include "dht/diversity.h"
 #include "dht/kademlia.h"
 
 namespace shoal::dht {
@@ -54,8 +55,12 @@ void Kademlia::advance(OperationId id, TimePoint now) {
         lookup.on_failure(contact->peer);
       }
     }
-    // With records at hand a find need not hope for late answers when everybody else seems gone.
-    const bool enough = operation.find && !operation.find->results.empty() && lookup.exhausted();
+    // With records at hand a find need not hope for late answers when everybody else seems gone;
+    // but whoever was silent once gets the time of an answer, since ours may be old.
+    const bool tried =
+        operation.answers > 0 || now - operation.started >= config_.requests.late_unknown;
+    const bool enough =
+        operation.find && !operation.find->results.empty() && lookup.exhausted() && tried;
     if (!lookup.finished() && !enough) return;
     if (operation.find && read_rest(operation, now)) return;
   } while (go_on(operation, now));
@@ -123,7 +128,7 @@ void Kademlia::add_contacts(const Contact& from, Operation& operation, const wir
   for (int i = 0; i < std::min(found.closer_size(), limit); ++i) {
     const auto key = PublicKey::from_bytes(found.closer(i).public_key());
     const auto endpoint = decode_address(found.closer(i).address());
-    if (!key || !endpoint) continue;
+    if (!key || !endpoint || !may_tell(from.endpoint, *endpoint)) continue;
     const Contact contact{peer_id_of(*key), *endpoint, *key};
     const RoutingTable::Entry* known = table_.find(contact.peer);
     operation.lookup->add(contact, from.peer, known != nullptr && known->suspect);
@@ -166,6 +171,11 @@ std::optional<Key> Kademlia::region(TimePoint now) const {
   if (table_.small()) return std::nullopt;
   const double peers = swarm_size(now);
   return radius(peers, peers > config_.large_swarm ? config_.region_large : config_.region);
+}
+
+std::optional<Key> Kademlia::region_to_read(TimePoint now) const {
+  if (table_.small()) return std::nullopt;
+  return radius(swarm_size(now), config_.region);
 }
 
 }  // namespace shoal::dht

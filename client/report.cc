@@ -63,6 +63,21 @@ Json node_json(const NodeView& node) {
   return json;
 }
 
+Json health_json(const DhtHealth& health) {
+  return {{"contacts", health.contacts},
+          {"verified_contacts", health.verified_contacts},
+          {"verified_share", std::round(health.verified_share() * 1e4) / 1e4},
+          {"estimated_peers", std::round(health.estimated_peers)},
+          {"lookups", health.lookup_ms.size()},
+          {"lookups_found", health.lookups_found},
+          {"lookup_success", std::round(health.success() * 1e4) / 1e4},
+          {"lookup_ms",
+           {{"p50", rounded_ms(health.quantile_ms(0.5))},
+            {"p99", rounded_ms(health.quantile_ms(0.99))}}},
+          {"requests_answered", health.requests_answered},
+          {"requests_failed", health.requests_failed}};
+}
+
 std::string ms(double us) { return fmt::format("{:.2f}", us / 1e3); }
 
 std::string steps_text(const StepTiming& timing, double client_us, double divisor) {
@@ -113,7 +128,7 @@ std::string score_text(const ScoreResult& result) {
                      result.mean_nll, result.perplexity);
 }
 
-std::string status_json(const std::vector<SwarmView>& views) {
+std::string status_json(const std::vector<SwarmView>& views, const DhtHealth& health) {
   Json models = Json::array();
   for (const SwarmView& view : views) {
     Json nodes = Json::array();
@@ -126,7 +141,7 @@ std::string status_json(const std::vector<SwarmView>& views) {
                       {"missing", missing},
                       {"nodes", nodes}});
   }
-  return dump({{"models", models}});
+  return dump({{"models", models}, {"dht", health_json(health)}});
 }
 
 std::string trace_line(std::size_t token, const StepTiming& timing, double client_us) {

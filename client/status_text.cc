@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "client/report.h"
@@ -93,15 +94,33 @@ std::string table(const SwarmView& view) {
   return text;
 }
 
+std::string count(std::size_t number, const char* one, const char* many) {
+  return fmt::format("{} {}", number, number == 1 ? one : many);
+}
+
+std::string health_text(const DhtHealth& health) {
+  return fmt::format(
+      "directory  {}, {:.0f} % verified; about {}\n"
+      "  {} of {} found a record, p50 {:.1f} ms, p99 {:.1f} ms; {}, {} without an answer\n",
+      count(health.contacts, "contact", "contacts"), 100 * health.verified_share(),
+      count(static_cast<std::size_t>(std::max(0.0, std::round(health.estimated_peers))), "peer",
+            "peers"),
+      health.lookups_found, count(health.lookup_ms.size(), "lookup", "lookups"),
+      health.quantile_ms(0.5), health.quantile_ms(0.99),
+      count(health.requests_answered + health.requests_failed, "request", "requests"),
+      health.requests_failed);
+}
+
 }  // namespace
 
-std::string status_text(const std::vector<SwarmView>& views) {
+std::string status_text(const std::vector<SwarmView>& views, const DhtHealth& health) {
   std::string text;
   for (const SwarmView& view : views) {
     if (!text.empty()) text += "\n";
     text += table(view);
   }
-  return text.empty() ? "no node of this swarm serves a model\n" : text;
+  if (text.empty()) text = "no node of this swarm serves a model\n";
+  return text + "\n" + health_text(health);
 }
 
 }  // namespace shoal::client

@@ -2,6 +2,8 @@
 // shoal status, shoal swarm new, and joining for the other commands.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "client/commands.h"
 #include "client/live_load.h"
 #include "client/report.h"
@@ -10,6 +12,32 @@
 #include "dht/swarm_key.h"
 
 namespace shoal::client {
+namespace {
+
+// Of each model, what a reader may ask for: its index and some of its blocks. They say whether the
+// directory leads to what is there, and how fast.
+constexpr std::size_t kBlocksLookedUp = 5;
+constexpr std::size_t kMaxLookups = 24;
+
+std::vector<dht::Key> keys_to_look_up(const std::vector<SwarmView>& views, const dht::SwarmId& id) {
+  std::vector<dht::Key> keys;
+  for (const SwarmView& view : views) {
+    keys.push_back(dht::model_key(id, view.model_digest));
+    const auto missing = view.missing();
+    const std::uint32_t apart =
+        std::max<std::uint32_t>(1, view.block_count / std::uint32_t{kBlocksLookedUp});
+    for (std::uint32_t block = 0; block < view.block_count; block += apart) {
+      const bool served = std::none_of(
+          missing.begin(), missing.end(),
+          [&](const proto::Span& span) { return span.begin <= block && block < span.end; });
+      if (served) keys.push_back(dht::block_key(id, view.model_digest, block));
+    }
+  }
+  if (keys.size() > kMaxLookups) keys.resize(kMaxLookups);
+  return keys;
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<SwarmConnection>> join_swarm(const SwarmFlags& flags,
                                                             const Interrupt& interrupt) {
@@ -56,8 +84,11 @@ absl::Status run_status(const StatusFlags& flags, const Interrupt& interrupt) {
       views = views_of(*records);
     }
   }
+  const auto looked_up = (*swarm)->find_any(keys_to_look_up(views, id), interrupt);
+  if (!looked_up.ok()) return looked_up.status();
   for (SwarmView& view : views) ask_for_load(view, (*swarm)->channels(), interrupt);
-  fmt::print("{}", flags.json ? status_json(views) + "\n" : status_text(views));
+  const DhtHealth health = (*swarm)->health(interrupt);
+  fmt::print("{}", flags.json ? status_json(views, health) + "\n" : status_text(views, health));
   return absl::OkStatus();
 }
 

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <chrono>
+#include <mutex>
 
 #include "client/wait.h"
 #include "dht/udp_service.h"
@@ -69,15 +70,36 @@ class SwarmConnection::Impl {
   }
 
   absl::StatusOr<std::vector<dht::Record>> find(const dht::Key& key, const Interrupt& interrupt) {
-    Awaited<std::vector<dht::Record>> found;
-    io_.post([this, key, done = found.setter()] { dht_->find(key, done); });
-    auto records = found.wait(std::chrono::steady_clock::now() + kFindTimeout, interrupt);
-    if (interrupt.triggered()) return interrupt.status();
-    if (!records) {
-      return absl::DeadlineExceededError(
-          "the swarm took too long to say who serves the model: try again");
+    return await(begin(key), interrupt);
+  }
+
+  absl::StatusOr<std::size_t> find_any(const std::vector<dht::Key>& keys,
+                                       const Interrupt& interrupt) {
+    std::vector<Finding> findings;
+    for (const dht::Key& key : keys) findings.push_back(begin(key));
+    std::size_t found = 0;
+    for (Finding& finding : findings) {
+      const auto records = await(std::move(finding), interrupt);
+      if (interrupt.triggered()) return records.status();
+      found += records.ok() && !records->empty() ? 1 : 0;
     }
-    return *std::move(records);
+    return found;
+  }
+
+  DhtHealth health(const Interrupt& interrupt) {
+    Awaited<dht::DhtStats> told;
+    io_.post([this, done = told.setter()] { done(dht_->stats()); });
+    const auto stats = told.wait(Clock::now() + kFindTimeout, interrupt);
+    const std::lock_guard lock(mutex_);
+    DhtHealth health = health_;
+    if (stats) {
+      health.contacts = stats->contacts;
+      health.verified_contacts = stats->verified_contacts;
+      health.estimated_peers = stats->estimated_peers;
+      health.requests_answered = stats->requests_answered;
+      health.requests_failed = stats->requests_failed;
+    }
+    return health;
   }
 
   dht::SwarmId swarm_id() const { return dht_->swarm_id(); }
@@ -85,10 +107,49 @@ class SwarmConnection::Impl {
   net::IoThread& io() { return io_; }
 
  private:
+  using Clock = std::chrono::steady_clock;
+  struct Answer {
+    std::vector<dht::Record> records;
+    Clock::time_point at;
+  };
+  struct Finding {
+    Awaited<Answer> answer;
+    Clock::time_point begun;
+  };
+
+  Finding begin(const dht::Key& key) {
+    Finding finding{{}, Clock::now()};
+    io_.post([this, key, done = finding.answer.setter()] {
+      dht_->find(key, [done](std::vector<dht::Record> records) {
+        done({std::move(records), Clock::now()});
+      });
+    });
+    return finding;
+  }
+
+  absl::StatusOr<std::vector<dht::Record>> await(Finding finding, const Interrupt& interrupt) {
+    auto answer = finding.answer.wait(finding.begun + kFindTimeout, interrupt);
+    if (interrupt.triggered()) return interrupt.status();
+    const auto end = answer ? answer->at : Clock::now();
+    {
+      const std::lock_guard lock(mutex_);
+      health_.lookup_ms.push_back(
+          std::chrono::duration<double, std::milli>(end - finding.begun).count());
+      if (answer && !answer->records.empty()) ++health_.lookups_found;
+    }
+    if (!answer) {
+      return absl::DeadlineExceededError(
+          "the swarm took too long to say who serves the model: try again");
+    }
+    return std::move(answer->records);
+  }
+
   JoinOptions options_;
   net::ChannelPool channels_;
   net::IoThread io_;
   std::unique_ptr<dht::UdpService> dht_;  // used and destroyed on the net thread
+  std::mutex mutex_;
+  DhtHealth health_;  // the lookups of it, guarded by mutex_
 };
 
 SwarmConnection::SwarmConnection() = default;
@@ -107,6 +168,13 @@ absl::StatusOr<std::vector<dht::Record>> SwarmConnection::find(const dht::Key& k
                                                                const Interrupt& interrupt) {
   return impl_->find(key, interrupt);
 }
+
+absl::StatusOr<std::size_t> SwarmConnection::find_any(const std::vector<dht::Key>& keys,
+                                                      const Interrupt& interrupt) {
+  return impl_->find_any(keys, interrupt);
+}
+
+DhtHealth SwarmConnection::health(const Interrupt& interrupt) { return impl_->health(interrupt); }
 
 net::ChannelPool& SwarmConnection::channels() { return impl_->channels(); }
 net::IoThread& SwarmConnection::io() { return impl_->io(); }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "client/dht_health.h"
 #include "client/interrupt.h"
 #include "dht/identity.h"
 #include "dht/key.h"
@@ -38,6 +39,11 @@ class SwarmConnection {
 
   dht::SwarmId swarm_id() const { return swarm_id_; }
   absl::StatusOr<std::vector<dht::Record>> find(const dht::Key& key, const Interrupt& interrupt);
+  // All at once; how many of them found a record, which health() counts too.
+  absl::StatusOr<std::size_t> find_any(const std::vector<dht::Key>& keys,
+                                       const Interrupt& interrupt);
+  // Of the table now, and of all finds so far.
+  DhtHealth health(const Interrupt& interrupt);
 
   net::ChannelPool& channels();
   net::IoThread& io();

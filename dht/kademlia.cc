@@ -8,23 +8,28 @@
 namespace shoal::dht {
 namespace {
 
+// Peers that fail within the time of a request: more do not fail of one cause each.
+constexpr std::size_t kLastFailures = 512;
 // A Pong with room for more than it has today.
 constexpr std::size_t kPongBytes = 128;
 
 bool is_answer(const wire::DhtMessage& message) {
-  return message.has_pong() || message.has_found() || message.has_stored();
+  return message.has_pong() || message.has_found() || message.has_stored() ||
+         message.has_dialed_back() || message.has_dialed();
 }
 
 bool may_be_question(const wire::DhtMessage& message) {
   return message.has_ping() || message.has_find();
 }
 
-// The members of a keyed swarm were invited: no limit per network.
+// The members of a keyed swarm were invited: no limit per network, and none of them is a stranger.
 KademliaConfig effective(KademliaConfig config) {
   if (config.swarm_key) {
     config.routing.diversity.enabled = false;
     config.store.limit_networks = false;
+    config.reachability.enabled = false;
   }
+  if (config.client_mode) config.reachability.enabled = false;
   return config;
 }
 
@@ -42,7 +47,15 @@ Kademlia::Kademlia(KademliaConfig config, const Identity& self, const Random::Se
       store_(swarm_, config_.store),
       size_estimate_(config_.size_estimate),
       bans_(config_.bans),
+      last_failures_(kLastFailures, config_.requests.hard),
+      reachability_(config_.reachability.enabled
+                        ? std::make_unique<Reachability>(config_.reachability, random_, now)
+                        : nullptr),
+      dial_help_(config_.reachability, random_),
+      was_client_(config_.client_mode),
+      latest_(now),
       next_refresh_(now + config_.refresh_small),
+      last_revisit_(now),
       next_revisit_(now + config_.rebootstrap_small) {}
 
 // Body numbers of the .proto begin with ping at 3.
@@ -84,11 +97,17 @@ void Kademlia::deliver(const Sessions::Delivery& delivery, TimePoint now) {
     return drops_.add(Drop::kBody);
   }
   if (delivery.via == Sessions::Via::kQuestion) {
+    if (reachability_) {
+      reachability_->heard(delivery.from.endpoint, message.ping().token(), now);
+      notice_reachability(now);
+    }
     // Of one that nobody signs for, only what changes nothing here.
     if (!may_be_question(message)) return drops_.add(Drop::kBody);
     return answer(delivery, message, now);
   }
-  if (!message.client_mode()) {
+  if (message.client_mode()) {
+    table_.remove(delivery.from.peer, now);
+  } else {
     if (delivery.new_session) table_.greeted(delivery.from.peer, false);
     table_.heard(delivery.from, false, now);
   }
@@ -120,7 +139,7 @@ bool Kademlia::request(const Contact& to, wire::DhtMessage message, Purpose purp
   request.answer_bytes = message.has_ping() ? kPongBytes : kMaxReplyBytes;
   request.handshake = !request.anonymous && !sessions_.is_direct(to, now);
   message.set_request_id(request.id);
-  message.set_client_mode(config_.client_mode);
+  message.set_client_mode(is_client());
   request.bytes = message.SerializeAsString();
   CHECK(request.bytes.size() <= kMaxRequestBytes) << request.bytes.size();
   const std::uint64_t id = request.id;
@@ -139,9 +158,10 @@ void Kademlia::dispatch(const Requests::Request& request, TimePoint now) {
 }
 
 void Kademlia::introduce(const Lookup& lookup, TimePoint now) {
-  if (config_.client_mode) return;
+  if (is_client()) return;
+  const bool anew = std::exchange(introduce_anew_, false);
   for (const Contact& contact : lookup.answered(config_.lookup.k)) {
-    if (sessions_.has_session(contact)) continue;  // from which it learned us
+    if (sessions_.has_session(contact) && !anew) continue;  // from which it learned us
     wire::DhtMessage message;
     message.mutable_ping();
     request(contact, std::move(message), {Purpose::Kind::kIntroduction}, 2, now);
@@ -164,7 +184,17 @@ void Kademlia::handle_timeout(TimePoint now) {
   check_contacts(now);
   refresh(now);
   revisit_bootstraps(now);
+  check_reachability(now);
   settle(now);
+}
+
+// All that was under way to a peer fails of one cause: what was sent before the last failure that
+// counted says nothing new.
+void Kademlia::count_failure(const Requests::Request& request, TimePoint now) {
+  const TimePoint* last = last_failures_.find(request.to.peer, now);
+  if (last != nullptr && request.sent < *last) return;
+  last_failures_.put(request.to.peer, now, now);
+  table_.failed(request.to.peer, now);
 }
 
 void Kademlia::on_due(const Requests::Due& due, TimePoint now) {
@@ -180,8 +210,11 @@ void Kademlia::on_due(const Requests::Due& due, TimePoint now) {
     count_request(request.purpose);
     return true;
   };
-  if (failed && !request.purpose.repeat) table_.failed(peer, now);
-  if (due.stage == Stage::kOverdue) table_.overdue(peer);
+  // A peer of an earlier version answers no dial-back.
+  const bool dial_back = request.purpose.kind == Purpose::Kind::kDialBack ||
+                         request.purpose.kind == Purpose::Kind::kDial;
+  if (failed && !request.purpose.repeat && !dial_back) count_failure(request, now);
+  if (due.stage == Stage::kOverdue && !dial_back) table_.overdue(peer);
   const auto operation = operations_.find(request.purpose.operation);
   switch (request.purpose.kind) {
     case Purpose::Kind::kLookup:
@@ -205,10 +238,19 @@ void Kademlia::on_due(const Requests::Due& due, TimePoint now) {
     case Purpose::Kind::kBootstrap:
       resend(false);
       return;
+    case Purpose::Kind::kDialBack:
+      if (failed && reachability_) reachability_->answered(request.purpose.operation, false, now);
+      return;
+    case Purpose::Kind::kDial:
+      if (failed) on_dialed(request.purpose.operation, false, now);
+      return;
+    case Purpose::Kind::kDialPing:  // whom nobody reaches does not answer
+      return;
   }
 }
 
 void Kademlia::settle(TimePoint now) {
+  latest_ = now;
   resend_lost(now);
   pump_handovers(now);
   while (!refused_.empty()) {
@@ -232,17 +274,19 @@ std::optional<TimePoint> Kademlia::next_timeout() const {
   consider(requests_.next_timeout());
   consider(table_.next_check());
   consider(store_.next_expiry());
+  if (reachability_ && !table_.small()) consider(reachability_->next_timeout());
   for (const auto& [id, bootstrap] : bootstraps_) {
     if (!bootstrap.answered) consider(std::min(bootstrap.next_try, bootstrap.deadline));
   }
   if (table_.size() > 0) consider(next_refresh_);
-  if (!bootstrap_endpoints_.empty() || !remembered_.empty()) consider(next_revisit_);
+  if (!bootstrap_endpoints_.empty() || !remembered_.empty()) consider(revisit_due());
   return result;
 }
 
 std::optional<Datagram> Kademlia::poll_transmit() {
   std::optional<Datagram> datagram = sessions_.poll_transmit();
   if (datagram) {
+    if (reachability_) reachability_->sent(datagram->to, latest_);
     ++datagrams_out_;
     bytes_out_ += datagram->bytes.size();
   }
@@ -268,7 +312,7 @@ KademliaStats Kademlia::stats() const {
   stats.sessions = sessions_.session_count();
   stats.in_flight = requests_.size();
   stats.operations = operations_.size() + publishes_.size() + bootstraps_.size();
-  stats.estimated_peers = table_.estimated_peers() - (config_.client_mode ? 1 : 0);
+  stats.estimated_peers = swarm_size(latest_) - (config_.client_mode ? 1 : 0);
   stats.measurements = measurements_;
   stats.datagrams_in = datagrams_in_;
   stats.datagrams_out = datagrams_out_;
@@ -280,6 +324,12 @@ KademliaStats Kademlia::stats() const {
   stats.requests_failed = requests_.failed();
   stats.offences = bans_.total();
   stats.bans = bans_.size();
+  stats.client = is_client();
+  if (reachability_) {
+    stats.reachability = reachability_->state();
+    stats.dial_backs = reachability_->asks();
+  }
+  stats.dials = dials_;
   stats.drops = sessions_.drops();
   stats.drops += drops_;
   stats.datagrams_dropped = stats.drops.total();

@@ -19,6 +19,8 @@
 #include "dht/contact.h"
 #include "dht/find_results.h"
 #include "dht/lookup.h"
+#include "dht/reachability.h"
+#include "dht/recent.h"
 #include "dht/record_store.h"
 #include "dht/requests.h"
 #include "dht/routing_table.h"
@@ -74,6 +76,9 @@ class Kademlia {
   const RoutingTable& table() const { return table_; }
   const RecordStore& store() const { return store_; }
   const Bans& bans() const { return bans_; }
+  // Whether this peer has its place in nobody's table: so configured, or because strangers do not
+  // reach it. The latter may change at any time.
+  bool is_client() const;
   KademliaStats stats() const;
 
  private:
@@ -124,6 +129,10 @@ class Kademlia {
     bool answered = false;
     std::size_t remembered_asked = 0;  // of remembered_
   };
+  struct Helping {  // somebody asked us for a dial-back, and a third peer was asked to make it
+    Sessions::Delivery asked;
+    std::uint64_t request_id = 0;
+  };
   struct HandoverJob {
     Contact to;
     proto::PeerId subject;
@@ -136,6 +145,7 @@ class Kademlia {
   void deliver(const Sessions::Delivery& delivery, TimePoint now);
   void greet_newcomer(const Contact& contact, TimePoint now);
   void resend_lost(TimePoint now);
+  void count_failure(const Requests::Request& request, TimePoint now);
   void on_due(const Requests::Due& due, TimePoint now);
   void emit(Event event);
   void settle(TimePoint now);  // to run at the end of every entry point
@@ -147,6 +157,8 @@ class Kademlia {
   // The peers closest to us learn us from a message in a session: who asks a question stays
   // unnamed.
   void introduce(const Lookup& lookup, TimePoint now);
+
+  void respond(const Sessions::Delivery& asked, wire::DhtMessage& reply, TimePoint now);
 
   // kademlia_answers.cc: what others ask of us
   void answer(const Sessions::Delivery& asked, const wire::DhtMessage& message, TimePoint now);
@@ -166,6 +178,7 @@ class Kademlia {
   double swarm_size(TimePoint now) const;
   // Within which of a key its replicas are: none in a swarm where everybody holds everything.
   std::optional<Key> region(TimePoint now) const;
+  std::optional<Key> region_to_read(TimePoint now) const;  // the part of it that tells enough
 
   // kademlia_find.cc: records
   wire::DhtMessage find_message(const Key& target, bool want_records, std::uint32_t cursor,
@@ -206,11 +219,22 @@ class Kademlia {
   Key refresh_target();
   void remember_some();
 
+  // kademlia_reachability.cc
+  template <typename Fits>
+  std::optional<Contact> random_helper(Fits&& fits);
+  void check_reachability(TimePoint now);
+  void notice_reachability(TimePoint now);
+  bool answer_dial_back(const Sessions::Delivery& asked, const wire::DhtMessage& message,
+                        TimePoint now);  // true: the answer follows when the third peer's came
+  void on_dialed(std::uint64_t id, bool accepted, TimePoint now);
+  bool answer_dial(const Contact& from, const wire::Dial& dial, TimePoint now);
+
   // kademlia_bootstrap.cc
   void try_bootstraps(TimePoint now);
   void on_bootstrap_answer(OperationId id, const Contact& from, const wire::Found& found,
                            TimePoint now);
   void finish_bootstrap(OperationId id, bool ok);
+  TimePoint revisit_due() const;
   void revisit_bootstraps(TimePoint now);
   void ask_neighbourhood(const Contact& to, Purpose purpose, int resends, TimePoint now);
 
@@ -224,6 +248,12 @@ class Kademlia {
   RecordStore store_;
   SizeEstimate size_estimate_;
   Bans bans_;
+  RecentMap<proto::PeerId, TimePoint, proto::FixedBytesHash> last_failures_;  // that counted
+  std::unique_ptr<Reachability> reachability_;  // none where it does not matter
+  DialHelp dial_help_;
+  std::map<std::uint64_t, Helping> helping_;
+  bool was_client_ = false, introduce_anew_ = false;
+  std::uint64_t dials_ = 0;
 
   OperationId next_operation_ = 1;
   std::map<OperationId, Operation> operations_;
@@ -241,8 +271,9 @@ class Kademlia {
   std::deque<HandoverJob> handovers_;
   std::size_t handovers_in_flight_ = 0;
 
+  TimePoint latest_{};  // the time that we were told last
   TimePoint next_refresh_;
-  TimePoint next_revisit_;
+  TimePoint last_revisit_, next_revisit_;
   Measurements measurements_;
   std::deque<Event> events_;
   std::uint64_t datagrams_in_ = 0, datagrams_out_ = 0, bytes_in_ = 0, bytes_out_ = 0;

@@ -37,12 +37,24 @@ void Kademlia::answer(const Sessions::Delivery& asked, const wire::DhtMessage& m
     case wire::DhtMessage::kStore:
       answer_store(asked.from, message.store(), reply, now);
       break;
+    case wire::DhtMessage::kDialBack:
+      if (answer_dial_back(asked, message, now)) return;
+      reply.mutable_dialed_back();
+      break;
+    case wire::DhtMessage::kDial:
+      reply.mutable_dialed()->set_accepted(answer_dial(asked.from, message.dial(), now));
+      break;
     default:
       return;
   }
   if (reply.body_case() == wire::DhtMessage::BODY_NOT_SET) {
     return drops_.add(Drop::kBody);
   }
+  respond(asked, reply, now);
+}
+
+void Kademlia::respond(const Sessions::Delivery& asked, wire::DhtMessage& reply, TimePoint now) {
+  reply.set_client_mode(is_client());
   const std::string bytes = reply.SerializeAsString();
   CHECK(bytes.size() <= asked.room) << bytes.size() << " of " << asked.room;
   out_.add(type_of(reply), bytes.size());
@@ -99,9 +111,14 @@ void Kademlia::answer_store(const Contact& from, const wire::Store& store, wire:
     if (!key) return;
     keys.push_back(*key);
   }
+  wire::Stored& stored = *reply.mutable_stored();
+  if (is_client()) {  // nobody would find it here
+    for (std::size_t i = 0; i < keys.size(); ++i) stored.add_accepted(false);
+    stored.set_reason("unreachable");
+    return;
+  }
   const PutResult result = store_.put(store.record(), from, keys, store.remaining_ttl_ms(), now);
   if (result == PutResult::kForged) punish(from, now);
-  wire::Stored& stored = *reply.mutable_stored();
   for (std::size_t i = 0; i < keys.size(); ++i) stored.add_accepted(is_accepted(result));
   if (!is_accepted(result)) stored.set_reason(std::string(to_string(result)));
 }

@@ -124,10 +124,16 @@ void Kademlia::finish_bootstrap(OperationId id, bool ok) {
   emit(std::move(done));
 }
 
+// A table that has become small meanwhile does not wait as long as it might when it was large.
+TimePoint Kademlia::revisit_due() const {
+  return table_.small() ? std::min(next_revisit_, last_revisit_ + config_.rebootstrap_small)
+                        : next_revisit_;
+}
+
 void Kademlia::revisit_bootstraps(TimePoint now) {
-  if (now < next_revisit_) return;
-  const Duration interval =
-      table_.size() <= config_.routing.k ? config_.rebootstrap_small : config_.rebootstrap_large;
+  if (now < revisit_due()) return;
+  last_revisit_ = now;
+  const Duration interval = table_.small() ? config_.rebootstrap_small : config_.rebootstrap_large;
   next_revisit_ = now + Duration(static_cast<std::int64_t>(static_cast<double>(interval.count()) *
                                                            (0.8 + 0.4 * random_.unit())));
   std::set<proto::Endpoint> present;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dht/address.h"
+#include "dht/diversity.h"
 #include "dht/kademlia.h"
 
 namespace shoal::dht {
@@ -54,8 +55,12 @@ void Kademlia::advance(OperationId id, TimePoint now) {
         lookup.on_failure(contact->peer);
       }
     }
-    // With records at hand a find need not hope for late answers when everybody else seems gone.
-    const bool enough = operation.find && !operation.find->results.empty() && lookup.exhausted();
+    // With records at hand a find need not hope for late answers when everybody else seems gone;
+    // but whoever was silent once gets the time of an answer, since ours may be old.
+    const bool tried =
+        operation.answers > 0 || now - operation.started >= config_.requests.late_unknown;
+    const bool enough =
+        operation.find && !operation.find->results.empty() && lookup.exhausted() && tried;
     if (!lookup.finished() && !enough) return;
     if (operation.find && read_rest(operation, now)) return;
   } while (go_on(operation, now));
@@ -65,15 +70,25 @@ void Kademlia::advance(OperationId id, TimePoint now) {
 void Kademlia::on_answer(const Contact& from, const wire::DhtMessage& message, TimePoint now) {
   const auto request = requests_.take(message.request_id(), from, now);
   if (!request) return drops_.add(Drop::kUnasked);  // too late, or never asked
-  table_.heard(from, true, now);
-  greet_newcomer(from, now);
+  if (message.client_mode()) {                      // it lives, and others would not reach it
+    table_.remove(from.peer, now);
+  } else {
+    table_.heard(from, true, now);
+    greet_newcomer(from, now);
+  }
   const OperationId id = request->purpose.operation;
   const auto it = operations_.find(id);
   Operation* operation = it == operations_.end() ? nullptr : &it->second;
   switch (request->purpose.kind) {
     case Purpose::Kind::kPing:
     case Purpose::Kind::kIntroduction:
+    case Purpose::Kind::kDialPing:
       return;
+    case Purpose::Kind::kDialBack:
+      if (reachability_) reachability_->answered(id, message.dialed_back().accepted(), now);
+      return;
+    case Purpose::Kind::kDial:
+      return on_dialed(id, message.dialed().accepted(), now);
     case Purpose::Kind::kBootstrap:
       if (message.has_found()) on_bootstrap_answer(id, from, message.found(), now);
       return;
@@ -113,7 +128,7 @@ void Kademlia::add_contacts(const Contact& from, Operation& operation, const wir
   for (int i = 0; i < std::min(found.closer_size(), limit); ++i) {
     const auto key = PublicKey::from_bytes(found.closer(i).public_key());
     const auto endpoint = decode_address(found.closer(i).address());
-    if (!key || !endpoint) continue;
+    if (!key || !endpoint || !may_tell(from.endpoint, *endpoint)) continue;
     const Contact contact{peer_id_of(*key), *endpoint, *key};
     const RoutingTable::Entry* known = table_.find(contact.peer);
     operation.lookup->add(contact, from.peer, known != nullptr && known->suspect);
@@ -156,6 +171,11 @@ std::optional<Key> Kademlia::region(TimePoint now) const {
   if (table_.small()) return std::nullopt;
   const double peers = swarm_size(now);
   return radius(peers, peers > config_.large_swarm ? config_.region_large : config_.region);
+}
+
+std::optional<Key> Kademlia::region_to_read(TimePoint now) const {
+  if (table_.small()) return std::nullopt;
+  return radius(swarm_size(now), config_.region);
 }
 
 }  // namespace shoal::dht

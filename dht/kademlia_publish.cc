@@ -94,6 +94,14 @@ OperationId Kademlia::publish(const wire::SignedRecord& record, std::vector<Key>
       all.push_back(i);
       publish->targets[i].looked_up = true;
     }
+    // Whom we know gets it at once, whether or not it is quick enough for the lookup.
+    std::vector<Contact> known;
+    for (const RoutingTable::Entry* entry :
+         table_.closest({}, config_.routing.k, RoutingTable::Which::kTellable))
+      known.push_back(entry->contact);
+    for (const Contact& peer : known) {
+      if (!all.empty()) store_at(publish, peer, all, now);
+    }
     if (!all.empty()) publish->groups.push_back(std::move(all));
   } else {
     for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -158,6 +166,9 @@ void Kademlia::continue_publish(const std::shared_ptr<Publish>& publish, TimePoi
     LookupPlan plan;
     plan.goal = LookupPlan::Goal::kEverybody;
     plan.radius = region(now);
+    plan.secure = !table_.small();
+    // Whoever has crept in among the closest leaves room for as many honest ones.
+    plan.width = config_.lookup.k;
     Operation& operation =
         start(Operation::Kind::kPublish, publish->targets[group.front()].key, plan, now);
     operation.publish = publish;

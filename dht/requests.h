@@ -19,7 +19,18 @@
 namespace shoal::dht {
 
 struct Purpose {
-  enum class Kind { kPing, kLookup, kPage, kStore, kHandover, kBootstrap, kIntroduction };
+  enum class Kind {
+    kPing,
+    kLookup,
+    kPage,
+    kStore,
+    kHandover,
+    kBootstrap,
+    kIntroduction,
+    kDialBack,  // that we asked for; `operation` is its token
+    kDial,      // passed on to a third peer; `operation` names who asked
+    kDialPing,  // made for somebody
+  };
   Kind kind = Kind::kPing;
   std::uint64_t operation = 0;
   std::uint32_t cursor = 0;  // kPage: the page asked for

@@ -316,6 +316,7 @@ std::optional<Sessions::Delivery> Sessions::on_handshake(const HandshakePacket& 
   Session& session = add(delivery.from, *keys, false);
   session.window.mark(0);
   session.confirmed = true;
+  delivery.session = session.id;
   return delivery;
 }
 
@@ -354,6 +355,7 @@ std::optional<Sessions::Delivery> Sessions::on_message(const MessagePacket& pack
   Delivery delivery;
   delivery.from = session.remote;
   delivery.message = *std::move(message);
+  delivery.session = session.id;
   return delivery;
 }
 

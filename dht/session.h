@@ -29,11 +29,13 @@ namespace shoal::dht {
 class Sessions {
  public:
   enum class Via : std::uint8_t { kSession, kQuestion, kReply };
+  using Id = std::uint64_t;
   struct Delivery {
     Contact from;  // of a question only the endpoint, which may be a lie
     std::string message;
     bool new_session = false;  // this message came with a handshake: the peer may have restarted
     Via via = Via::kSession;
+    Id session{};                        // that it came in
     std::size_t room = kMaxAnswerBytes;  // bytes that an answer may have
     Echo echo{};                         // of a question, with the key of its reply
     Bytes32 reply_key{};
@@ -75,7 +77,6 @@ class Sessions {
   std::uint64_t dropped() const { return drops_.total(); }
 
  private:
-  using Id = std::uint64_t;
   struct Session {
     Id id = 0;  // in packets we receive
     Contact remote;

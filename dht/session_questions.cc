@@ -80,7 +80,12 @@ std::optional<Sessions::Delivery> Sessions::on_question(const QuestionPacket& pa
 
 void Sessions::respond(const Delivery& to, std::string_view message, TimePoint now) {
   CHECK(message.size() <= to.room) << message.size() << " of " << to.room;
-  if (to.via != Via::kQuestion) return send(to.from, message, now);
+  if (to.via != Via::kQuestion) {
+    // The newest session may be one that the asker has given up: its handshake came late.
+    if (const auto it = by_id_.find(to.session); it != by_id_.end())
+      return send_on(*it->second, message);
+    return send(to.from, message, now);
+  }
   const ReplyPacket packet{to.echo, cookies_.make(to.from.endpoint, now), {}, {}};
   std::string out = begin_datagram(kReplyHeaderBytes + message.size() + kTagBytes);
   append(out, packet);

@@ -11,13 +11,15 @@
 
 #include "dht/drops.h"
 #include "dht/measurements.h"
+#include "dht/reachability.h"
 
 namespace shoal::dht {
 
 // Messages by type, as their bodies before encryption.
 struct Traffic {
-  static constexpr std::array<std::string_view, 7> kTypes = {"other", "ping",  "pong",  "find",
-                                                             "found", "store", "stored"};
+  static constexpr std::array<std::string_view, 11> kTypes = {
+      "other",  "ping",      "pong",        "find", "found", "store",
+      "stored", "dial_back", "dialed_back", "dial", "dialed"};
   struct Count {
     std::uint64_t messages = 0, bytes = 0;
   };
@@ -43,6 +45,10 @@ struct KademliaStats {
   std::uint64_t requests_answered = 0, requests_failed = 0;  // a failed one found its peer gone
   std::uint64_t offences = 0;                                // that were punished by a ban
   std::size_t bans = 0;                                      // remembered peers and addresses
+  Reachability::State reachability = Reachability::State::kUnknown;
+  bool client = false;           // in nobody's table, by configuration or because unreachable
+  std::uint64_t dial_backs = 0;  // asked for by us
+  std::uint64_t dials = 0;       // made by us for others
   Measurements measurements;
 
   double verified_share() const {

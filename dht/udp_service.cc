@@ -46,6 +46,7 @@ class Shell : public std::enable_shared_from_this<Shell> {
         pause_(socket_.get_executor()),
         save_(socket_.get_executor()),
         v6_(!options.listen.is_v4()),
+        on_reachable_(options.on_reachable),
         core_(config_of(options), identity, Random::from_system().bytes<Random::kSeedBytes>(),
               steady_now()) {
     boost::system::error_code ignored;
@@ -172,6 +173,8 @@ class Shell : public std::enable_shared_from_this<Shell> {
     if (closed_) return;
     transmit();
     arm();
+    if (std::exchange(was_client_, core_.is_client()) != was_client_ && on_reachable_)
+      on_reachable_(!was_client_);
   }
 
   void call(Event& event) {
@@ -229,7 +232,9 @@ class Shell : public std::enable_shared_from_this<Shell> {
   udp::socket socket_;
   asio::steady_timer timer_, pause_, save_;
   const bool v6_;
+  const std::function<void(bool)> on_reachable_;
   Kademlia core_;
+  bool was_client_ = core_.is_client();
   std::optional<TableKeeper> keeper_;
   proto::Endpoint local_;
   bool closed_ = false;

@@ -28,6 +28,9 @@ struct UdpServiceOptions {
   // Empty: nowhere. `warn` gets a sentence when the file is damaged or cannot be written.
   std::string table_file = {};
   std::function<void(const std::string&)> warn = {};
+  // Told when strangers turn out not to reach this peer, so that it goes on in client mode, and
+  // when they do again. On the io thread; must not destroy the service.
+  std::function<void(bool reachable)> on_reachable = {};
 };
 
 using DhtStats = KademliaStats;

@@ -75,6 +75,18 @@ void add_table(Families& out, const dht::KademliaStats& dht) {
             static_cast<double>(dht.in_flight));
   out.gauge("shoal_dht_bans", "Peers and addresses whose misbehaviour is remembered",
             static_cast<double>(dht.bans));
+  out.begin("shoal_dht_reachability", "1 for what is known of whether strangers reach this node",
+            MetricType::Gauge);
+  using State = dht::Reachability::State;
+  for (const auto& [state, name] :
+       {std::pair(State::kUnknown, "unknown"), std::pair(State::kReachable, "reachable"),
+        std::pair(State::kUnreachable, "unreachable")})
+    out.gauge({{"state", name}}, dht.reachability == state ? 1 : 0);
+  out.gauge("shoal_dht_client_mode", "1 while this node has its place in nobody's table",
+            dht.client ? 1 : 0);
+  out.counter("shoal_dht_dial_backs_total", "Dial-backs that this node asked for", dht.dial_backs);
+  out.counter("shoal_dht_dials_total", "Pings made for others who asked for a dial-back",
+              dht.dials);
   out.counter("shoal_dht_offences_total", "Misbehaviour that was punished by a ban", dht.offences);
 }
 

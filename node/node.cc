@@ -160,6 +160,15 @@ class WholeNode final : public Node {
     dht.swarm_key = options_.swarm_key;
     dht.table_file = options_.contacts_file;
     dht.warn = [](const std::string& text) { spdlog::warn("{}", text); };
+    dht.on_reachable = [](bool reachable) {
+      if (reachable) {
+        spdlog::info("strangers reach this node: it takes part in the directory again");
+      } else {
+        spdlog::warn(
+            "strangers do not reach this node's UDP port, so others in the directory no longer ask "
+            "it: forward the port of --listen on the router, or open it in the firewall");
+      }
+    };
     auto ports = open_ports(*io_, options_.identity, dht, service);
     if (!ports.ok()) return ports.status();
     server_ = std::move(ports->server.server);

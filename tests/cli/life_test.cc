@@ -115,5 +115,23 @@ TEST(Life, StatusShowsTheBlockWithoutServer) {
   EXPECT_EQ(json::parse(outcome.out).at("models").at(0).at("missing"), json::parse("[[5,6]]"));
 }
 
+TEST(Life, StatusShowsThatTheDirectoryIsHealthy) {
+  LocalSwarm swarm;
+  for (int i = 0; i < 3; ++i) swarm.start_node("0:8");
+  const Outcome outcome = swarm.shoal("status", {"--json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const json health = json::parse(outcome.out).at("dht");
+  EXPECT_EQ(health.at("contacts"), 3) << health;
+  EXPECT_EQ(health.at("verified_share"), 1) << health;
+  EXPECT_NEAR(health.at("estimated_peers").get<double>(), 3, 1) << health;
+  EXPECT_GE(health.at("lookups"), 5) << health;
+  EXPECT_EQ(health.at("lookup_success"), 1) << health;
+  EXPECT_GT(health.at("lookup_ms").at("p50"), 0) << health;
+  EXPECT_LE(health.at("lookup_ms").at("p50"), health.at("lookup_ms").at("p99")) << health;
+  EXPECT_GT(health.at("requests_answered"), 0) << health;
+  EXPECT_EQ(health.at("requests_failed"), 0) << health;
+  EXPECT_NE(swarm.shoal("status", {}).out.find("3 contacts, 100 % verified"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace shoal::tests

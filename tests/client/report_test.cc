@@ -63,16 +63,50 @@ TEST(Report, GenerateJsonHasEveryField) {
   EXPECT_THAT(generate_json(request, result, route, 0), HasSubstr("-0.100000001"));
 }
 
+TEST(Report, StatusTellsTheHealthOfTheDirectory) {
+  DhtHealth health;
+  health.contacts = 40;
+  health.verified_contacts = 30;
+  health.estimated_peers = 1234.4;
+  health.lookups_found = 3;
+  health.lookup_ms = {200, 100, 300, 4000};
+  health.requests_answered = 50;
+  health.requests_failed = 7;
+  const std::string text = status_text({}, health);
+  EXPECT_THAT(text, HasSubstr("40 contacts, 75 % verified; about 1234 peers"));
+  EXPECT_THAT(text, HasSubstr("3 of 4 lookups found a record, p50 200.0 ms, p99 4000.0 ms"));
+  EXPECT_THAT(text, HasSubstr("57 requests, 7 without an answer"));
+  const Json json = Json::parse(status_json({}, health)).at("dht");
+  EXPECT_EQ(json.at("contacts"), 40);
+  EXPECT_EQ(json.at("verified_contacts"), 30);
+  EXPECT_EQ(json.at("verified_share"), 0.75);
+  EXPECT_EQ(json.at("estimated_peers"), 1234);
+  EXPECT_EQ(json.at("lookups"), 4);
+  EXPECT_EQ(json.at("lookups_found"), 3);
+  EXPECT_EQ(json.at("lookup_success"), 0.75);
+  EXPECT_EQ(json.at("lookup_ms").at("p50"), 200);
+  EXPECT_EQ(json.at("lookup_ms").at("p99"), 4000);
+  EXPECT_EQ(json.at("requests_answered"), 50);
+  EXPECT_EQ(json.at("requests_failed"), 7);
+}
+
+TEST(Report, HealthWithoutLookupsIsNoSuccessAndTakesNoTime) {
+  const DhtHealth none;
+  EXPECT_EQ(none.success(), 0);
+  EXPECT_EQ(none.verified_share(), 0);
+  EXPECT_EQ(none.quantile_ms(0.99), 0);
+}
+
 TEST(Report, StatusShowsWhoServesWhatAndWhatNobodyServes) {
   const auto swarm = view(
       8, {node(0x11, {0, 4}), node(0x22, {2, 5}), node(0x33, {6, 8}, proto::NodeState::kJoining)});
-  const std::string text = status_text({swarm});
+  const std::string text = status_text({swarm}, {});
   EXPECT_THAT(text, HasSubstr("model tale"));
   EXPECT_THAT(text, HasSubstr("11111111  ####....        0:4  online         123      4096"));
   EXPECT_THAT(text, HasSubstr("22222222  ..###..."));
   EXPECT_THAT(text, HasSubstr("33333333  ......jj"));
   EXPECT_THAT(text, HasSubstr("servers   11221!!!  nobody serves blocks 5..7"));
-  const Json json = Json::parse(status_json({swarm}));
+  const Json json = Json::parse(status_json({swarm}, {}));
   EXPECT_EQ(json["models"][0]["missing"], Json::parse("[[5, 8]]"));
   EXPECT_EQ(json["models"][0]["nodes"][1]["span"], Json({2, 5}));
   EXPECT_EQ(json["models"][0]["nodes"][2]["state"], "joining");
@@ -80,20 +114,20 @@ TEST(Report, StatusShowsWhoServesWhatAndWhatNobodyServes) {
 }
 
 TEST(Report, WideModelsShareColumns) {
-  const std::string text = status_text({view(130, {node(1, {0, 129})})});
+  const std::string text = status_text({view(130, {node(1, {0, 129})})}, {});
   EXPECT_THAT(text, HasSubstr("each column is 3 blocks"));
   EXPECT_THAT(text, HasSubstr("1!  nobody serves block 129"));
 }
 
 TEST(Report, AnEmptySwarmSaysSo) {
-  EXPECT_THAT(status_text({}), HasSubstr("no node"));
-  EXPECT_EQ(Json::parse(status_json({}))["models"], Json::array());
+  EXPECT_THAT(status_text({}, {}), HasSubstr("no node"));
+  EXPECT_EQ(Json::parse(status_json({}, {}))["models"], Json::array());
 }
 
 TEST(Report, NamesOfOthersCannotDriveTheTerminal) {
   NodeView rude = node(1, {0, 1});
   rude.public_name = "x\x1b[2J\r";
-  EXPECT_THAT(status_text({view(1, {rude})}), HasSubstr("x?[2J?"));
+  EXPECT_THAT(status_text({view(1, {rude})}, {}), HasSubstr("x?[2J?"));
 }
 
 TEST(Report, TraceShowsEachHop) {

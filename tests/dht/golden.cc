@@ -85,6 +85,36 @@ wire::DhtMessage pong(std::uint64_t id, const proto::Endpoint& asker) {
   return result;
 }
 
+constexpr std::uint64_t kToken = 0x0123456789abcdef;
+
+wire::DhtMessage dial_back(std::uint64_t id) {
+  wire::DhtMessage result = message(id);
+  result.mutable_dial_back()->set_token(kToken);
+  return result;
+}
+wire::DhtMessage dialed_back(std::uint64_t id) {
+  wire::DhtMessage result = message(id);
+  result.mutable_dialed_back()->set_accepted(true);
+  return result;
+}
+wire::DhtMessage dial(std::uint64_t id) {
+  wire::DhtMessage result = message(id);
+  result.mutable_dial()->set_public_key(numbered(5).public_key().to_bytes());
+  result.mutable_dial()->set_address(encode_address(proto::Endpoint::v4({192, 0, 2, 5}, 7000)));
+  result.mutable_dial()->set_token(kToken);
+  return result;
+}
+wire::DhtMessage dialed(std::uint64_t id) {
+  wire::DhtMessage result = message(id);
+  result.mutable_dialed()->set_accepted(true);
+  return result;
+}
+wire::DhtMessage dial_ping(std::uint64_t id) {
+  wire::DhtMessage result = message(id);
+  result.mutable_ping()->set_token(kToken);
+  return result;
+}
+
 // Carries one conversation and writes down every datagram of it.
 class Scribe {
  public:
@@ -105,6 +135,9 @@ class Scribe {
     respond(
         hand_over(c_, b_, "handshake from a reply's cookie, with a store", "handshake", store(6)),
         stored(6), "stored in the new session", &c_);
+    in_session(dial_back(7), "dial-back", dialed_back(7), "dialed back");
+    in_session(dial(8), "dial", dialed(8), "dialed");
+    question(dial_ping(9), "ping of a dial-back", pong(9, kC), "pong to a dial-back");
     return std::move(datagrams_);
   }
 

@@ -138,6 +138,28 @@ TEST(SessionTest, BothMayBeginAtOnce) {
   EXPECT_LE(a.sessions.session_count(), 2u);
 }
 
+TEST(SessionTest, AnswersGoTheWayTheRequestCameThoughAnOlderHandshakeArrivesLater) {
+  End a(1, kA, {}, {}, true), b(2, kB);  // a client cannot say that it does not know a session
+  a.sessions.send(b.contact(), "one", kNow);
+  b.sessions.receive(a.out().at(0).bytes, kA, kNow);
+  a.sessions.receive(b.out().at(0).bytes, kB, kNow);
+  const Datagram late = a.out().at(0);
+  a.sessions.send(b.contact(), "two", kNow);
+  b.sessions.receive(a.out().at(0).bytes, kA, kNow);
+  a.sessions.receive(b.out().at(0).bytes, kB, kNow);  // b does not know the session: begin anew
+  a.sessions.send(b.contact(), "two", kNow);
+  ASSERT_TRUE(b.sessions.receive(a.out().at(0).bytes, kA, kNow));
+  ASSERT_TRUE(b.sessions.receive(late.bytes, kA, kNow));
+
+  a.sessions.send(b.contact(), "three", kNow);
+  const auto asked = b.sessions.receive(a.out().at(0).bytes, kA, kNow);
+  ASSERT_TRUE(asked);
+  b.sessions.respond(*asked, "answer", kNow);
+  const auto answer = a.sessions.receive(b.out().at(0).bytes, kB, kNow);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->message, "answer");
+}
+
 TEST(SessionTest, TablesAreBounded) {
   SessionConfig config;
   config.max_sessions = 3;

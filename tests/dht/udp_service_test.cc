@@ -4,46 +4,12 @@
 
 #include <gtest/gtest.h>
 
-#include <set>
-
 #include "tests/dht/loopback_swarm.h"
 
 namespace shoal::dht {
 namespace {
 
 using Member = LoopbackSwarm::Member;
-
-class SwarmSizeTest : public testing::TestWithParam<int> {};
-
-// Small swarms: every peer knows all, every peer holds every record, and one survivor serves them.
-TEST_P(SwarmSizeTest, EveryPeerKnowsAllAndOneSurvivorServesAllRecords) {
-  const auto n = static_cast<std::size_t>(GetParam());
-  LoopbackSwarm swarm;
-  Member& first = swarm.add();
-  EXPECT_EQ(swarm.publish(first, example_record(1)), 0);  // alone: kept here
-  for (std::size_t i = 1; i < n; ++i) {
-    Member& member = swarm.add();
-    const absl::Status joined = swarm.bootstrap(member, {first.endpoint});
-    ASSERT_TRUE(joined.ok()) << joined;
-    EXPECT_EQ(swarm.publish(member, example_record(1)), static_cast<int>(i));
-  }
-  for (auto& member : swarm.members()) {
-    EXPECT_TRUE(eventually([&] {
-      const DhtStats stats = swarm.stats(*member);
-      return stats.contacts == n - 1 && stats.records == n;
-    })) << swarm.stats(*member).contacts
-        << " contacts, " << swarm.stats(*member).records << " records";
-  }
-  const std::vector<Key> keys = keys_of(SwarmId{}, example_record(1));
-  for (auto& member : swarm.members()) {
-    for (const Key& key : {keys[0], keys[1], keys.back()})
-      EXPECT_EQ(swarm.find(*member, key).size(), n);
-  }
-  for (std::size_t i = 0; i + 1 < n; ++i) swarm.stop(*swarm.members()[i]);
-  EXPECT_EQ(swarm.find(*swarm.members().back(), keys[1]).size(), n);
-}
-
-INSTANTIATE_TEST_SUITE_P(Sizes, SwarmSizeTest, testing::Values(1, 2, 3, 5, 20));
 
 TEST(UdpServiceTest, ClientFindsRecordsAndEntersNoTable) {
   LoopbackSwarm swarm;
@@ -107,28 +73,6 @@ TEST(UdpServiceTest, WithdrawnRecordIsSeenByNobodyAndDoesNotComeBack) {
   for (Member* member : {&a, &b, &c}) EXPECT_TRUE(swarm.find(*member, key).empty());
   EXPECT_EQ(swarm.publish(a, example_record(1)), 0);  // an older sequence is refused
   EXPECT_TRUE(swarm.find(b, key).empty());
-}
-
-TEST(UdpServiceTest, BootstrapMayDieAndReturn) {
-  LoopbackSwarm swarm;
-  Member& first = swarm.add();
-  Member& a = swarm.add();
-  Member& b = swarm.add();
-  ASSERT_TRUE(swarm.bootstrap(a, {first.endpoint}).ok());
-  ASSERT_TRUE(swarm.bootstrap(b, {first.endpoint}).ok());
-  EXPECT_EQ(swarm.publish(a, example_record(1)), 2);
-  const proto::Endpoint address = first.endpoint;
-  const Identity identity = first.identity;
-  swarm.stop(first);
-  const Key key = model_key(SwarmId{}, example_model());
-  EXPECT_EQ(swarm.find(b, key).size(), 1u);
-  Member& returned = swarm.add({address, false, {}}, identity);  // knows nobody
-  Member& late = swarm.add();
-  ASSERT_TRUE(swarm.bootstrap(late, {address}).ok());
-  swarm.find(b, key);  // any traffic of the old members meets it again; else their timers do
-  EXPECT_TRUE(
-      eventually([&] { return swarm.stats(returned).contacts == 3; }, std::chrono::seconds(20)));
-  EXPECT_TRUE(eventually([&] { return swarm.find(late, key).size() == 1; }));
 }
 
 TEST(UdpServiceTest, IPv6) {

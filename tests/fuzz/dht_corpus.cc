@@ -46,7 +46,7 @@ class Corpus {
 std::vector<std::pair<std::string, wire::DhtMessage>> bodies() {
   std::vector<std::pair<std::string, wire::DhtMessage>> result;
   const Record record = example_record(7);
-  result.reserve(8);  // references hold
+  result.reserve(16);  // references hold
   const auto add = [&](const std::string& name) -> wire::DhtMessage& {
     result.emplace_back(name, wire::DhtMessage());
     result.back().second.set_request_id(result.size());
@@ -74,6 +74,14 @@ std::vector<std::pair<std::string, wire::DhtMessage>> bodies() {
   store.set_remaining_ttl_ms(170'000);
   wire::Stored& stored = *add("stored").mutable_stored();
   stored.add_accepted(true);
+  add("dial_back").mutable_dial_back()->set_token(7);
+  add("dialed_back").mutable_dialed_back()->set_accepted(true);
+  wire::Dial& dial = *add("dial").mutable_dial();
+  dial.set_public_key(numbered(5).public_key().to_bytes());
+  dial.set_address(encode_address(proto::Endpoint::v4({151, 101, 5, 1}, 7000)));
+  dial.set_token(7);
+  add("dialed").mutable_dialed()->set_accepted(true);
+  add("dial_ping").mutable_ping()->set_token(7);
   return result;
 }
 

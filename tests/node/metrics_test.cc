@@ -42,6 +42,9 @@ TEST(MetricsTest, NumbersOfTheDhtAndTheNodeAreServedAsText) {
   snapshot.dht.buckets = {20, 10};
   snapshot.dht.drops.add(dht::Drop::kReplay);
   snapshot.dht.in.add(3, 100);
+  snapshot.dht.reachability = dht::Reachability::State::kUnreachable;
+  snapshot.dht.client = true;
+  snapshot.dht.dials = 6;
   snapshot.dht.measurements.finds = 3;
   snapshot.dht.measurements.finds_found = 2;
   snapshot.dht.measurements.find_ms.add(150);
@@ -58,6 +61,10 @@ TEST(MetricsTest, NumbersOfTheDhtAndTheNodeAreServedAsText) {
   EXPECT_EQ(value(text, "shoal_dht_verified_share"), 0.5);
   EXPECT_EQ(value(text, "shoal_dht_drops_total{reason=\"replay\"}"), 1);
   EXPECT_EQ(value(text, "shoal_dht_drops_total{reason=\"size\"}"), 0);
+  EXPECT_EQ(value(text, "shoal_dht_reachability{state=\"unreachable\"}"), 1);
+  EXPECT_EQ(value(text, "shoal_dht_reachability{state=\"reachable\"}"), 0);
+  EXPECT_EQ(value(text, "shoal_dht_client_mode"), 1);
+  EXPECT_EQ(value(text, "shoal_dht_dials_total"), 6);
   EXPECT_EQ(value(text, "shoal_dht_message_bytes_total{direction=\"in\",type=\"find\"}"), 100);
   EXPECT_EQ(value(text, "shoal_dht_finds_total{result=\"found\"}"), 2);
   EXPECT_EQ(value(text, "shoal_dht_finds_total{result=\"nothing\"}"), 1);

@@ -24,6 +24,8 @@ constexpr dht::Duration kOperation = seconds(45);
 constexpr proto::BlockIndex kBlocks = 6;
 // Of publishes, say that the owner leaves.
 constexpr double kWithdrawals = 0.05;
+// Leading bits that a sybil's id shares with its key: more than nearly all honest ones do.
+constexpr int kSybilBits = 5;
 // What a full disk has left.
 constexpr std::size_t kFullStore = 3;
 
@@ -125,6 +127,7 @@ void FaultRun::add_hostile() {
     hostile_.push_back(colluders_->add(swarm_));
     people_.resize(swarm_.size());
   }
+  add_sybils();
   for (std::size_t i = 0; i < knobs_.liars; ++i) {
     const HostileOptions as = options();
     add(std::make_unique<Liar>(as), as);
@@ -136,6 +139,24 @@ void FaultRun::add_hostile() {
   for (std::size_t i = 0; i < knobs_.flooders; ++i) {
     const HostileOptions as = options();
     add(std::make_unique<Flooder>(as, 5 + 40 * random_.unit(), ghosts_), as);
+  }
+}
+
+void FaultRun::add_sybils() {
+  if (knobs_.sybils == 0) return;
+  const dht::Key key = dht::model_key(knobs_.keyed ? dht::swarm_id_of(*swarm_key_) : dht::SwarmId{},
+                                      record_of(0).model_digest);
+  const std::uint32_t network = swarm_.addresses().reserve_network();
+  for (std::size_t i = 0; i < knobs_.sybils; ++i) {
+    dht::Identity identity = swarm_.draw_identity();
+    while (dht::common_prefix(key, dht::key_of(identity.peer_id())) < kSybilBits)
+      identity = swarm_.draw_identity();
+    const proto::Endpoint endpoint =
+        knobs_.addresses == AddressKind::kPublic
+            ? AddressPlan::host(network, static_cast<std::uint8_t>(1 + i), 7000)
+            : swarm_.addresses().next();
+    hostile_.push_back(colluders_->add_at(swarm_, endpoint, identity));
+    people_.resize(swarm_.size());
   }
 }
 

@@ -43,6 +43,7 @@ class FaultRun {
   Config config_of(const Person& person) const;
   void add_person();
   void add_hostile();
+  void add_sybils();
   void replay(const proto::Endpoint& source, const dht::Datagram& datagram);
   void join(PeerIndex peer);
   void publish(PeerIndex peer);

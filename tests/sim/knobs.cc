@@ -42,6 +42,7 @@ Knobs draw_knobs(std::uint64_t seed) {
       ++*kinds[random.below(4)];
     }
   }
+  if (random.chance(0.15)) knobs.sybils = random.between(1, 12);
   return knobs;
 }
 
@@ -50,11 +51,11 @@ std::string Knobs::describe() const {
       "{} peers, {} addresses, {}, rtt {:.0f} ms, loss {:.2f}, duplication {:.2f}, corruption "
       "{:.4f}, slow {:.2f}, owners {:.2f}, clients {:.2f}, full stores {:.2f}, skew {:.4f}, "
       "faults/s {:.2f} for {} s, ttl {} ms, replay {:.2f}, colluders {}, liars {}, poisoners {}, "
-      "flooders {}",
+      "flooders {}, sybils {}",
       peers, addresses == AddressKind::kPublic ? "public" : "private", keyed ? "keyed" : "open",
       links.median_rtt_ms, links.loss, links.duplication, links.corruption, links.slow, owners,
       clients, full_stores, skew, faults_per_s, fault_time / dht::seconds(1), ttl_ms, replay,
-      colluders, liars, poisoners, flooders);
+      colluders, liars, poisoners, flooders, sybils);
 }
 
 }  // namespace shoal::sim

@@ -24,8 +24,9 @@ struct Knobs {
   std::uint32_t ttl_ms = 180'000;
   double replay = 0;  // share of datagrams that come again within a minute
   std::size_t colluders = 0, liars = 0, poisoners = 0, flooders = 0;
+  std::size_t sybils = 0;  // colluders beside the key of the swarm's model, in one network
 
-  std::size_t hostile() const { return colluders + liars + poisoners + flooders; }
+  std::size_t hostile() const { return colluders + liars + poisoners + flooders + sybils; }
   std::string describe() const;
 };
 

@@ -48,6 +48,7 @@ dht::Duration Network::round_trip(PeerIndex a, PeerIndex b) const {
 Network::Fate Network::send(PeerIndex from, PeerIndex to, dht::TimePoint now) {
   Fate fate;
   if (cuts_[group(from)][group(to)]) return fate;
+  if (!filtered_.empty() && !passes_filters(from, to, now)) return fate;
   const int copies = random_.chance(model_.duplication) ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
     if (random_.chance(model_.loss)) continue;
@@ -73,6 +74,24 @@ void Network::set_group(PeerIndex peer, std::size_t group) {
 
 void Network::cut(std::size_t from_group, std::size_t to_group, bool cut) {
   cuts_.at(from_group).at(to_group) = cut;
+}
+
+void Network::set_filtered(PeerIndex peer, bool filtered) {
+  if (filtered) {
+    filtered_[peer];
+  } else {
+    filtered_.erase(peer);
+  }
+}
+
+// That the receiver's filter is asked when the datagram is sent, not when it arrives, changes
+// nothing that lasts longer than a delay.
+bool Network::passes_filters(PeerIndex from, PeerIndex to, dht::TimePoint now) {
+  if (const auto sender = filtered_.find(from); sender != filtered_.end()) sender->second[to] = now;
+  const auto receiver = filtered_.find(to);
+  if (receiver == filtered_.end()) return true;
+  const auto written = receiver->second.find(from);
+  return written != receiver->second.end() && now - written->second < kNatMemory;
 }
 
 void Network::clog(PeerIndex peer, dht::TimePoint until) {

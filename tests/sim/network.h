@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -47,13 +48,17 @@ class Network {
   static constexpr std::size_t kGroups = 8;
   void set_group(PeerIndex peer, std::size_t group);
   void cut(std::size_t from_group, std::size_t to_group, bool cut);
+  // As behind a NAT: only from whom the peer wrote to within kNatMemory does anything come in.
+  static constexpr dht::Duration kNatMemory = dht::seconds(120);
+  void set_filtered(PeerIndex peer, bool filtered);
   // Datagrams from or to the peer wait until then.
   void clog(PeerIndex peer, dht::TimePoint until);
-  void heal();  // no groups, no clogs; the link model stays
+  void heal();  // no groups, no clogs; the link model and filters stay
 
   LinkModel& model() { return model_; }
 
  private:
+  bool passes_filters(PeerIndex from, PeerIndex to, dht::TimePoint now);
   std::size_t group(PeerIndex peer) const { return peer < groups_.size() ? groups_[peer] : 0; }
 
   LinkModel model_;
@@ -63,6 +68,8 @@ class Network {
   std::vector<std::uint8_t> groups_;
   std::array<std::array<bool, kGroups>, kGroups> cuts_{};
   std::vector<std::pair<PeerIndex, dht::TimePoint>> clogs_;  // few at any time
+  // Of each filtered peer, whom it wrote to when.
+  std::map<PeerIndex, std::map<PeerIndex, dht::TimePoint>> filtered_;
 };
 
 }  // namespace shoal::sim

@@ -54,6 +54,18 @@ TEST(Network, LosesDuplicatesAndDamagesTheStatedShares) {
   EXPECT_NEAR(corrupt, 5'400, 400);
 }
 
+TEST(Network, AFilteredPeerHearsOnlyWhomItWroteTo) {
+  Network network({}, 5);
+  network.set_filtered(2, true);
+  EXPECT_EQ(network.send(1, 2, kNow).count, 0u);
+  EXPECT_EQ(network.send(2, 1, kNow).count, 1u);
+  EXPECT_EQ(network.send(1, 2, kNow + dht::seconds(1)).count, 1u);
+  EXPECT_EQ(network.send(3, 2, kNow + dht::seconds(1)).count, 0u) << "another";
+  EXPECT_EQ(network.send(1, 2, kNow + Network::kNatMemory).count, 0u) << "forgotten";
+  network.set_filtered(2, false);
+  EXPECT_EQ(network.send(3, 2, kNow).count, 1u);
+}
+
 TEST(Network, CutsHaveDirectionsAndClogsAnEnd) {
   Network network({}, 5);
   network.set_group(2, 1);

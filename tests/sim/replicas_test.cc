@@ -123,6 +123,24 @@ TEST_F(ReplicasTest, ANewVersionReachesBothSidesOfACutThatHealed) {
   }
 }
 
+TEST_F(ReplicasTest, ANewVersionReachesWhomTheOwnerKnowsThoughItIsTooSlowForLookups) {
+  ASSERT_NO_FATAL_FAILURE(grow(6));
+  publish(0);
+  net.pause(3, seconds(2));  // longer than any lookup waits, shorter than a request
+  publish(0);
+  EXPECT_EQ(version_at(3, 0), 2u);
+}
+
+TEST_F(ReplicasTest, WhoeverLostALargeTableIsBackWithinAMinute) {
+  ASSERT_NO_FATAL_FAILURE(grow(40));
+  cut_off({39});
+  net.run_for(seconds(200));  // it has given up everybody
+  ASSERT_EQ(net.core(39).table().size(), 0u);
+  net.network().heal();
+  net.run_for(seconds(60));
+  EXPECT_GT(net.core(39).table().size(), 20u);
+}
+
 TEST_F(ReplicasTest, WhoeverIsHandedARecordByItsOwnerGetsTheNextVersionToo) {
   ASSERT_NO_FATAL_FAILURE(grow(40));
   publish(0);

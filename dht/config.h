@@ -17,9 +17,18 @@ struct LookupConfig {
   // comes within 140 ms (p50; p99 310 ms) for 22 requests among 100,000 peers; 8 saves 10 ms for 10
   // more requests.
   std::size_t alpha = 5;
-  std::size_t beta = 3;            // the 3 closest that live must have answered
-  std::size_t replicas = 3;        // a find has enough when so many had records
+  std::size_t beta = 3;  // the 3 closest that live must have answered
+  // A find has enough when so many of different networks showed records: whoever has four networks
+  // beside a key decides nothing alone.
+  std::size_t replicas = 5;
   std::size_t min_neighbours = 8;  // of a target, when its region holds fewer: a record's replicas
+  // A region that holds more than twice k is crowded by somebody. Of each of the k shells that it
+  // is cut into, each one expected to hold one peer, so many count: chance exceeds that in one
+  // shell of 50, and ids made for the key all lie in the innermost.
+  std::size_t max_in_shell = 3;
+  // Whoever told of so many that do not answer, and of less than half as many that do, is believed
+  // no more: where half of all are dead, one in twenty tells so by chance, and others tell better.
+  std::size_t max_missed = 4;
   std::size_t paths = 4;          // disjoint, of a secure lookup: 99.9 % come home among 40 % liars
   std::size_t path_alpha = 3;     // requests in parallel on each of them
   std::size_t max_requests = 96;  // beyond that somebody leads us in circles; half of that is usual
@@ -88,6 +97,7 @@ struct DiversityConfig {
   std::size_t in_table = 10;    // of one /24, as geth
   std::size_t near_narrow = 2;  // of one /24 among close candidates or replicas: 6 of 8 stay honest
   std::size_t near_wide = 3;    // of one /16 (IPv6 /32) there: a hoster's range, as go-libp2p
+  std::size_t near_silent = 4;  // of one /24 that are tried there in vain: then it waits for others
 };
 
 struct RoutingConfig {
@@ -187,15 +197,15 @@ struct KademliaConfig {
   double region = 12;
   double region_large = 20;   // where strangers meet
   double large_swarm = 2000;  // peers
-  // So many ids where two are expected are somebody's who wants the key: chance does it to one find
-  // in 4,000, which then asks the whole region.
-  std::size_t crowd = 9;
+  // Ids that chance puts so close to a key less often than this are somebody's who wants the key:
+  // the find asks the whole region then. Of 18 tests each, one find in a hundred does it in vain.
+  double crowd_chance = 0.001;
   std::size_t max_read_repairs = 2;    // of one find
   std::size_t max_known_keys = 1024;   // of our record, whose holders are remembered
   std::size_t max_known_holders = 40;  // of each
   Duration holders_ttl = minutes(5);   // beyond the ttl of a record nobody holds it
-  // A holder that is silent may hold an older version, which lives for three publishes: it is told of
-  // so many.
+  // A holder that is silent may hold an older version, which lives for three publishes: it is told
+  // of so many.
   int max_silent = 3;
   int lookup_period = 5;  // publishes from lookup to lookup while the known holders take the record
   std::size_t handover_rank =

@@ -46,11 +46,17 @@ bool NearLimit::admit(const proto::Endpoint& endpoint) {
   const auto count = [](const std::vector<std::uint64_t>& all, std::uint64_t one) {
     return static_cast<std::size_t>(std::count(all.begin(), all.end(), one));
   };
-  if (count(narrow_, narrow) >= config_.near_narrow || count(wide_, wide) >= config_.near_wide)
+  if (count(narrow_, narrow) >= config_.near_narrow || count(wide_, wide) >= config_.near_wide ||
+      count(silent_, narrow) >= config_.near_silent) {
     return false;
+  }
   narrow_.push_back(narrow);
   wide_.push_back(wide);
   return true;
+}
+
+void NearLimit::count_silent(const proto::Endpoint& endpoint) {
+  if (config_.enabled && !is_exempt(endpoint)) silent_.push_back(narrow_network(endpoint));
 }
 
 }  // namespace shoal::dht

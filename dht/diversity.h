@@ -61,10 +61,14 @@ class NearLimit {
   explicit NearLimit(const DiversityConfig& config) : config_(config) {}
   // Counts the endpoint in, or says that its networks have their share already.
   bool admit(const proto::Endpoint& endpoint);
+  // Somebody there was asked and did not answer. Who seems to be there takes no share of those who
+  // are, since anybody may invent him; but of one network not ever more of them are tried.
+  void count_silent(const proto::Endpoint& endpoint);
 
  private:
   DiversityConfig config_;
   std::vector<std::uint64_t> narrow_, wide_;  // of everybody admitted; tens at most
+  std::vector<std::uint64_t> silent_;         // narrow ones
 };
 
 }  // namespace shoal::dht

@@ -178,6 +178,7 @@ class Kademlia {
   double swarm_size(TimePoint now) const;
   // Within which of a key its replicas are: none in a swarm where everybody holds everything.
   std::optional<Key> region(TimePoint now) const;
+  std::optional<Key> region_to_read(TimePoint now) const;  // the part of it that tells enough
 
   // kademlia_find.cc: records
   wire::DhtMessage find_message(const Key& target, bool want_records, std::uint32_t cursor,

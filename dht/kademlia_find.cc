@@ -10,8 +10,12 @@ namespace {
 // Candidates from our table with which the other paths begin when a find goes on securely: the
 // closest were asked in vain.
 constexpr std::size_t kFreshCandidates = 80;
+// Event::three_replicas.
+constexpr std::size_t kReplicasTold = 3;
 // In smaller swarms chance crowds ids too often.
 constexpr double kMinCrowdSwarm = 200;
+// Our own neighbourhood alone misjudges the swarm by a fifth, seldom by a half.
+constexpr double kEstimateSlack = 1.5;
 
 double milliseconds_of(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
 
@@ -23,7 +27,7 @@ OperationId Kademlia::find(const Key& key, TimePoint now, bool secure) {
   if (secure && !table_.small()) {
     plan.goal = LookupPlan::Goal::kEverybody;
     plan.secure = true;
-    plan.radius = region(now);
+    plan.radius = region_to_read(now);
   }
   Operation& operation = start(Operation::Kind::kFind, key, plan, now);
   operation.find.emplace(FindResults(swarm_, key, config_.max_found_records), plan.secure);
@@ -57,7 +61,7 @@ bool Kademlia::read_records(const Contact& from, Operation& operation, const wir
       find.first_record = taken;
       find.hops = operation.lookup->hops(from.peer);
     }
-    if (find.replicas == config_.lookup.replicas) find.three_replicas = taken;
+    if (find.replicas == kReplicasTold) find.three_replicas = taken;
   }
   if (cursor != 0) {
     // A peer that shows the same again leads us on.
@@ -120,7 +124,7 @@ bool Kademlia::read_rest(Operation& operation, TimePoint now) {
   for (const Contact& peer : operation.lookup->answered(config_.lookup.k)) {
     const std::size_t total = find.results.total_of(peer.peer);
     if (total == 0) continue;
-    if (++replicas > config_.lookup.replicas && total <= find.results.size()) continue;
+    if (++replicas > config_.lookup.beta && total <= find.results.size()) continue;
     if (find.results.has_shown_all(peer.peer)) continue;
     read_all(operation, peer.peer, now);
     more = true;
@@ -134,20 +138,23 @@ bool Kademlia::go_on(Operation& operation, TimePoint now) {
   Find& find = *operation.find;
   Lookup& lookup = *operation.lookup;
   if (find.secured || table_.small()) return false;
-  if (find.results.empty()) {  // nobody has any, or those who were asked keep it back
+  const double peers = swarm_size(now);
+  const bool crowded =
+      peers > kMinCrowdSwarm &&
+      is_crowded(lookup.nearest(config_.lookup.k), kEstimateSlack * peers, config_.crowd_chance);
+  // Nobody has any, or those who were asked keep it back; or they sit there to be asked. Others
+  // lead to the key, too.
+  if (find.results.empty() || crowded) {
     find.secured = true;
-    lookup.secure(region(now));
+    lookup.secure(region_to_read(now));
     for (const RoutingTable::Entry* entry : table_.closest(lookup.target(), kFreshCandidates))
       lookup.add(entry->contact, entry->suspect);
     return true;
   }
-  if (find.widened) return false;
-  const double peers = swarm_size(now);
-  const bool crowded = peers > kMinCrowdSwarm && lookup.within(radius(peers, 2)) >= config_.crowd;
-  const bool disagree = find.results.disagree(lookup.answered(config_.lookup.beta), now);
-  if (!crowded && !disagree) return false;
+  if (find.widened || !find.results.disagree(lookup.answered(config_.lookup.beta), now))
+    return false;
   find.widened = true;
-  lookup.widen(region(now));
+  lookup.widen(region_to_read(now));
   return true;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dht/address.h"
+#include "dht/diversity.h"
 #include "dht/kademlia.h"
 
 namespace shoal::dht {
@@ -127,7 +128,7 @@ void Kademlia::add_contacts(const Contact& from, Operation& operation, const wir
   for (int i = 0; i < std::min(found.closer_size(), limit); ++i) {
     const auto key = PublicKey::from_bytes(found.closer(i).public_key());
     const auto endpoint = decode_address(found.closer(i).address());
-    if (!key || !endpoint) continue;
+    if (!key || !endpoint || !may_tell(from.endpoint, *endpoint)) continue;
     const Contact contact{peer_id_of(*key), *endpoint, *key};
     const RoutingTable::Entry* known = table_.find(contact.peer);
     operation.lookup->add(contact, from.peer, known != nullptr && known->suspect);
@@ -170,6 +171,11 @@ std::optional<Key> Kademlia::region(TimePoint now) const {
   if (table_.small()) return std::nullopt;
   const double peers = swarm_size(now);
   return radius(peers, peers > config_.large_swarm ? config_.region_large : config_.region);
+}
+
+std::optional<Key> Kademlia::region_to_read(TimePoint now) const {
+  if (table_.small()) return std::nullopt;
+  return radius(swarm_size(now), config_.region);
 }
 
 }  // namespace shoal::dht

@@ -166,6 +166,9 @@ void Kademlia::continue_publish(const std::shared_ptr<Publish>& publish, TimePoi
     LookupPlan plan;
     plan.goal = LookupPlan::Goal::kEverybody;
     plan.radius = region(now);
+    plan.secure = !table_.small();
+    // Whoever has crept in among the closest leaves room for as many honest ones.
+    plan.width = config_.lookup.k;
     Operation& operation =
         start(Operation::Kind::kPublish, publish->targets[group.front()].key, plan, now);
     operation.publish = publish;

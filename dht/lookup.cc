@@ -5,6 +5,7 @@
 #include <array>
 
 #include "dht/diversity.h"
+#include "dht/size_estimate.h"
 #include "kernels/check.h"
 
 namespace shoal::dht {
@@ -52,10 +53,11 @@ void Lookup::add(const Contact& contact, bool suspect) {
 void Lookup::add(const Contact& contact, const proto::PeerId& from, bool suspect) {
   const Candidate* teller = find(from);
   if (teller == nullptr) return add(contact, suspect);
-  insert(contact, teller->path, std::min(teller->hops + 1, 255), suspect);
+  insert(contact, teller->path, std::min(teller->hops + 1, 255), suspect, teller->teller);
 }
 
-bool Lookup::insert(const Contact& contact, std::size_t path, int hops, bool suspect) {
+bool Lookup::insert(const Contact& contact, std::size_t path, int hops, bool suspect,
+                    std::size_t teller) {
   if (contact.peer == self_) return false;
   const Key d = distance(target_, key_of(contact.peer));
   std::size_t place = place_of(d);
@@ -64,17 +66,15 @@ bool Lookup::insert(const Contact& contact, std::size_t path, int hops, bool sus
     Candidate& known = candidates_[place];
     if (known.contact.endpoint != contact.endpoint && known.other.port == 0)
       known.other = contact.endpoint;
+    // Whom we knew ourselves needs nobody's word.
+    if (known.told_by.any()) tell(known, teller);
     return false;
   }
   if (candidates_.size() >= config_.max_candidates) {
-    // The farthest that nobody waits for makes room, if it is farther than the new one.
-    std::size_t victim = candidates_.size();
-    while (victim > place && candidates_[victim - 1].state != State::kNew &&
-           candidates_[victim - 1].state != State::kFailed) {
-      --victim;
-    }
-    if (victim == place) return false;
-    candidates_.erase(candidates_.begin() + static_cast<std::ptrdiff_t>(victim - 1));
+    const std::size_t gives_way = victim(place);
+    if (gives_way == candidates_.size()) return false;
+    candidates_.erase(candidates_.begin() + static_cast<std::ptrdiff_t>(gives_way));
+    place -= gives_way < place;
   }
   Candidate candidate;
   candidate.distance = d;
@@ -82,10 +82,66 @@ bool Lookup::insert(const Contact& contact, std::size_t path, int hops, bool sus
   candidate.path = static_cast<std::uint8_t>(path);
   candidate.hops = static_cast<std::uint8_t>(hops);
   candidate.suspect = suspect;
+  tell(candidate, teller);
   candidates_.insert(candidates_.begin() + static_cast<std::ptrdiff_t>(place),
                      std::move(candidate));
   ranked_ = false;
   return true;
+}
+
+void Lookup::count_replica(const proto::Endpoint& endpoint) {
+  if (plan_.diversity.enabled && !is_exempt(endpoint)) {
+    const std::uint64_t network = narrow_network(endpoint);
+    if (std::find(replica_networks_.begin(), replica_networks_.end(), network) !=
+        replica_networks_.end()) {
+      return;
+    }
+    replica_networks_.push_back(network);
+  }
+  ++replicas_;
+}
+
+void Lookup::tell(Candidate& candidate, std::size_t teller) {
+  if (teller >= tellers_.size() || candidate.told_by[teller]) return;
+  candidate.told_by[teller] = true;
+  tellers_[teller].missed += candidate.missed;
+  tellers_[teller].answered += candidate.state == State::kAnswered;
+  judge(teller);
+}
+
+void Lookup::set_missed(Candidate& candidate, bool missed) {
+  const bool answered = candidate.state == State::kAnswered;
+  if (candidate.missed == missed && !answered) return;
+  for (std::size_t teller = 0; teller < tellers_.size(); ++teller) {
+    if (!candidate.told_by[teller]) continue;
+    if (missed != candidate.missed) tellers_[teller].missed += missed ? 1 : -1;
+    tellers_[teller].answered += answered;
+    judge(teller);
+  }
+  candidate.missed = missed;
+}
+
+// Whoever tells of many that are not there has invented them, or knows nothing.
+void Lookup::judge(std::size_t teller) {
+  const Credit& credit = tellers_[teller];
+  const bool doubted = credit.missed >= config_.max_missed && credit.missed > 2 * credit.answered;
+  if (doubted_[teller] == doubted) return;
+  doubted_[teller] = doubted;
+  ranked_ = false;
+}
+
+// Who makes room for a new one at `place`: somebody that nobody waits for. The farthest of those
+// who do not count anyway; else the farthest, if it is farther than the new one. All: nobody.
+std::size_t Lookup::victim(std::size_t place) const {
+  rank();
+  std::size_t farthest = candidates_.size();
+  for (std::size_t i = candidates_.size(); i-- > 0;) {
+    const Candidate& c = candidates_[i];
+    if (c.state != State::kNew && c.state != State::kFailed) continue;
+    if (c.crowded) return i;
+    if (farthest == candidates_.size() && i >= place) farthest = i;
+  }
+  return farthest;
 }
 
 // Who failed, or was asked twice in vain. It takes nobody's place, but its answer still counts.
@@ -97,18 +153,41 @@ void Lookup::rank() const {
   if (ranked_) return;
   ranked_ = true;
   NearLimit limit(plan_.diversity);
-  const std::size_t width = plan_.radius ? config_.min_neighbours : config_.k;
+  std::size_t width = plan_.radius ? config_.min_neighbours : config_.k;
+  if (plan_.width > 0) width = plan_.width;
+  // In a crowded region every distance has its share.
+  const bool shells = plan_.radius && within(*plan_.radius) > 2 * config_.k;
+  const double shell = shells ? fraction(*plan_.radius) / static_cast<double>(config_.k) : 0;
+  std::size_t in_shell = 0, current = 0;
   const std::size_t way = way_width();
   std::size_t close = 0, crowded = 0;
   std::array<std::size_t, kMaxPaths> on_path{};
   for (Candidate& c : candidates_) {
-    c.neighbour = c.on_way = false;
-    if (gone(c)) continue;
-    if (close < kMaxNear && !limit.admit(c.contact.endpoint)) {
+    c.neighbour = c.on_way = c.crowded = false;
+    if (gone(c)) {
+      if (close < kMaxNear) limit.count_silent(c.contact.endpoint);
+      continue;
+    }
+    const bool open = c.state == State::kNew || c.state == State::kSlow;
+    if (doubted_.any() && open && c.told_by.any() && (c.told_by & ~doubted_).none()) {
+      c.crowded = true;
       ++crowded;
       continue;
     }
-    const bool inside = plan_.radius && c.distance <= *plan_.radius && close < 2 * config_.k;
+    const bool within_radius = plan_.radius && c.distance <= *plan_.radius;
+    if (shells && within_radius) {
+      const auto number = static_cast<std::size_t>(fraction(c.distance) / shell);
+      if (number != current) in_shell = 0;
+      current = number;
+      c.crowded = in_shell >= config_.max_in_shell;
+    }
+    if (!c.crowded && close < kMaxNear) c.crowded = !limit.admit(c.contact.endpoint);
+    if (c.crowded) {
+      ++crowded;
+      continue;
+    }
+    ++in_shell;
+    const bool inside = within_radius && close < 2 * config_.k;
     c.neighbour = close < width || inside;
     ++close;
     if (c.state != State::kSlow) c.on_way = on_path[c.path]++ < way;
@@ -126,7 +205,7 @@ void Lookup::rank() const {
 
 // How many of a path's closest are asked on the way to the target.
 std::size_t Lookup::way_width() const {
-  if (plan_.secure) return config_.path_alpha + 1;
+  if (plan_.secure) return config_.path_alpha;
   if (plan_.goal == LookupPlan::Goal::kEverybody) return config_.alpha;
   // With replicas at hand only the closest are still asked.
   if (has_replicas()) return config_.beta;
@@ -196,7 +275,12 @@ void Lookup::on_answer(const Contact& from, bool records) {
   candidate->state = State::kAnswered;
   candidate->contact = from;
   ++answers_;
-  if (records) ++replicas_;
+  if (records) count_replica(from.endpoint);
+  set_missed(*candidate, false);
+  if (tellers_.size() < kMaxTellers) {
+    candidate->teller = static_cast<std::uint16_t>(tellers_.size());
+    tellers_.push_back({});
+  }
   ranked_ = false;
 }
 
@@ -204,6 +288,7 @@ void Lookup::on_slow(const proto::PeerId& peer) {
   Candidate* candidate = find(peer);
   if (candidate == nullptr || candidate->state != State::kWaiting) return;
   candidate->state = State::kSlow;
+  set_missed(*candidate, true);
   try_other(*candidate);
   ranked_ = false;
 }
@@ -214,6 +299,7 @@ void Lookup::on_failure(const proto::PeerId& peer) {
   if (candidate->open > 0) --candidate->open;
   if (candidate->open > 0) return;
   candidate->state = State::kFailed;
+  set_missed(*candidate, true);
   try_other(*candidate);
   ranked_ = false;
 }
@@ -289,6 +375,15 @@ bool Lookup::is_neighbour(const proto::PeerId& peer) const {
   rank();
   const Candidate* candidate = find(peer);
   return candidate != nullptr && candidate->neighbour;
+}
+
+std::vector<Key> Lookup::nearest(std::size_t count) const {
+  std::vector<Key> result;
+  for (const Candidate& c : candidates_) {
+    if (result.size() >= count) break;
+    result.push_back(c.distance);
+  }
+  return result;
 }
 
 std::size_t Lookup::within(const Key& distance) const {

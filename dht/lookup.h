@@ -5,6 +5,7 @@
 // departs in the stop rules, in suspects, and in that a far request never holds up a closer one.
 #pragma once
 
+#include <bitset>
 #include <optional>
 #include <vector>
 
@@ -28,6 +29,8 @@ struct LookupPlan {
   // Everybody within this distance of the target belongs to the neighbourhood, with or without the
   // k closest.
   std::optional<Key> radius = std::nullopt;
+  // So many of the closest belong to it, too; 0: min_neighbours with a radius, else k.
+  std::size_t width = 0;
   DiversityConfig diversity{};  // few of one network count as close
 };
 
@@ -71,10 +74,18 @@ class Lookup {
   std::vector<Key> heard() const;
   // It counts as one of the target's neighbourhood, as far as is known now.
   bool is_neighbour(const proto::PeerId& peer) const;
+  // The distances of the closest that anybody told of, whether they live or not.
+  std::vector<Key> nearest(std::size_t count) const;
   // Known ids within this distance: more than chance puts there are somebody who wants the records.
   std::size_t within(const Key& distance) const;
 
  private:
+  // Which of those who answered told of a candidate, by the order of their answers.
+  static constexpr std::size_t kMaxTellers = 256;
+  using Tellers = std::bitset<kMaxTellers>;
+  struct Credit {  // of those it told of
+    std::uint16_t answered = 0, missed = 0;
+  };
   enum class State : std::uint8_t { kNew, kWaiting, kSlow, kAnswered, kFailed };
   struct Candidate {
     Key distance;
@@ -88,14 +99,25 @@ class Lookup {
     bool again = false;      // is not asked once more
     bool neighbour = false;  // of the target, as far as is known now
     bool on_way = false;     // among the closest of its path
+    bool crowded = false;    // does not count: too many are beside it, or nobody believes in it
+    bool missed = false;     // is late, and has not answered
+    std::uint16_t teller = kMaxTellers;  // its number among those who answered
+    Tellers told_by;                     // none: we knew it
   };
+
+  void count_replica(const proto::Endpoint& endpoint);
+  void set_missed(Candidate& candidate, bool missed);
+  void tell(Candidate& candidate, std::size_t teller);
+  void judge(std::size_t teller);
 
   std::size_t place_of(const Key& distance) const;
   Candidate* find(const proto::PeerId& peer);
   const Candidate* find(const proto::PeerId& peer) const;
-  bool insert(const Contact& contact, std::size_t path, int hops, bool suspect);
+  bool insert(const Contact& contact, std::size_t path, int hops, bool suspect,
+              std::size_t teller = kMaxTellers);
   static bool gone(const Candidate& candidate);
   void rank() const;
+  std::size_t victim(std::size_t place) const;
   std::size_t way_width() const;
   bool has_replicas() const;
   bool may_ask(const Candidate& candidate) const;
@@ -109,9 +131,13 @@ class Lookup {
   LookupPlan plan_;
   mutable std::vector<Candidate> candidates_;  // by distance
   mutable bool ranked_ = false;                // neighbour and on_way of each are up to date
+  std::vector<Credit> tellers_;
+  Tellers doubted_;
   std::size_t first_path_ = 0, next_path_ = 0;
   std::size_t max_requests_;
-  std::size_t asked_ = 0, answers_ = 0, replicas_ = 0;
+  std::size_t asked_ = 0, answers_ = 0;
+  std::size_t replicas_ = 0;  // of different networks
+  std::vector<std::uint64_t> replica_networks_;
 };
 
 }  // namespace shoal::dht

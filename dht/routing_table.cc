@@ -294,9 +294,12 @@ double RoutingTable::estimated_peers() const {
   const double known = static_cast<double>(size()) + 1;
   if (small()) return known;
   // The i-th closest of N uniform ids lies at i/N of the key space: least squares over the k
-  // closest.
+  // closest. Few of one network count: whoever crowds our neighbourhood makes the swarm no larger.
   double numerator = 0, denominator = 0, rank = 0;
-  for (const Entry* entry : closest(self_, config_.k)) {
+  NearLimit limit(config_.diversity);
+  for (const Entry* entry : closest(self_, 3 * config_.k)) {
+    if (rank >= static_cast<double>(config_.k)) break;
+    if (!limit.admit(entry->contact.endpoint)) continue;
     const Key d = distance(self_, key_of(entry->contact.peer));
     double fraction = 0;
     for (std::size_t byte = 8; byte-- > 0;) fraction = (fraction + d.bytes[byte]) / 256;

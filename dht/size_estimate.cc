@@ -15,13 +15,6 @@ std::uint32_t whole_seconds(TimePoint time) {
       std::chrono::duration_cast<seconds>(time.time_since_epoch()).count());
 }
 
-// The part of the key space that lies within `d`, from its first 64 bits.
-double fraction(const Key& d) {
-  double result = 0;
-  for (std::size_t byte = 8; byte-- > 0;) result = (result + d.bytes[byte]) / 256;
-  return result;
-}
-
 std::uint32_t first_bytes(const Key& key) {
   std::uint32_t result = 0;
   for (std::size_t i = 0; i < sizeof(result); ++i) result = result << 8 | key.bytes[i];
@@ -30,10 +23,16 @@ std::uint32_t first_bytes(const Key& key) {
 
 }  // namespace
 
+double fraction(const Key& distance) {
+  double result = 0;
+  for (std::size_t byte = 8; byte-- > 0;) result = (result + distance.bytes[byte]) / 256;
+  return result;
+}
+
 void SizeEstimate::add(const Key& target, std::span<const Key> answered, TimePoint now) {
   answered = answered.first(std::min(answered.size(), config_.max_closest));
   if (answered.size() < kMinAnswered) return;
-  const double within = fraction(distance(target, answered.back()));
+  const double within = fraction(dht::distance(target, answered.back()));
   if (within <= 0) return;
   // The distance of the n-th says all that n distances say; n - 1/3 makes the median, not the mean,
   // come out right.
@@ -72,6 +71,20 @@ std::optional<double> SizeEstimate::peers(TimePoint now) const {
     if (2 * below >= total) return sample.peers;
   }
   return young.back().peers;
+}
+
+bool is_crowded(std::span<const Key> closest_distances, double peers, double chance) {
+  for (std::size_t n = kMinAnswered; n <= closest_distances.size(); ++n) {
+    // Poisson: the probability of n or more, where so many are expected.
+    const double expected = peers * fraction(closest_distances[n - 1]);
+    double term = std::exp(-expected), fewer = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      fewer += term;
+      term *= expected / static_cast<double>(i + 1);
+    }
+    if (1 - fewer < chance) return true;
+  }
+  return false;
 }
 
 Key radius(double peers, double expected) {

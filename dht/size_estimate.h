@@ -41,6 +41,13 @@ class SizeEstimate {
   std::vector<Sample> samples_;  // oldest first
 };
 
+// Whether ids stand closer to a key than chance puts them: for some n from 3 on, the n-th closest
+// is where n would stand with less than this probability, were `peers` spread evenly.
+bool is_crowded(std::span<const Key> closest_distances, double peers, double chance);
+
+// The part of the key space that lies within a distance, from its first 64 bits.
+double fraction(const Key& distance);
+
 // The distance within which `expected` of `peers` evenly spread peers lie: the region of a key. All
 // ones when that is the whole swarm.
 Key radius(double peers, double expected);

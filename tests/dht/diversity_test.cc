@@ -73,6 +73,19 @@ TEST(DiversityTest, TwoOfANarrowAndThreeOfAWideNetworkAreAdmitted) {
   for (int i = 0; i < 20; ++i) EXPECT_TRUE(limit.admit(at("10.0.0.1:1")));
 }
 
+TEST(DiversityTest, SilentOnesTakeNoShareButAreNotReplacedForEver) {
+  DiversityConfig config;
+  config.near_silent = 3;
+  NearLimit limit{config};
+  for (int i = 0; i < 2; ++i) limit.count_silent(at("203.0.113.1:1"));
+  EXPECT_TRUE(limit.admit(at("203.0.113.9:1")));
+  limit.count_silent(at("203.0.113.2:1"));
+  EXPECT_FALSE(limit.admit(at("203.0.113.10:1")));
+  EXPECT_TRUE(limit.admit(at("203.0.114.1:1"))) << "another network";
+  for (int i = 0; i < 9; ++i) limit.count_silent(at("10.0.0.1:1"));
+  EXPECT_TRUE(limit.admit(at("10.0.0.2:1"))) << "private";
+}
+
 TEST(DiversityTest, NothingIsLimitedWhenSwitchedOff) {
   DiversityConfig config;
   config.enabled = false;

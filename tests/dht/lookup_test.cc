@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 
 #include "dht/random.h"
 
@@ -352,6 +353,135 @@ TEST(LookupTest, ASwarmInOneNetworkIsStillFound) {
   Lookup invited({}, kSelf, config, keyed);
   for (std::uint8_t rank = 1; rank <= 10; ++rank) invited.add(in_network(rank, 1, 1));
   EXPECT_EQ(ask_all(invited).size(), 8u);
+}
+
+TEST(LookupTest, ReplicasOfOneNetworkAreOneOpinion) {
+  LookupConfig config = small(8, 1);
+  config.replicas = 2;
+  Lookup lookup({}, kSelf, config, {.goal = Goal::kRecords});
+  const Contact first = in_network(1, 1, 1), second = in_network(2, 1, 1),
+                other = in_network(3, 2, 2);
+  for (const Contact& contact : {first, second, other, in_network(4, 3, 3)}) lookup.add(contact);
+  ask_all(lookup);
+  lookup.on_answer(first, true);
+  lookup.on_answer(second, true);
+  EXPECT_FALSE(lookup.finished());
+  lookup.on_answer(other, true);
+  EXPECT_TRUE(lookup.finished());
+}
+
+TEST(LookupTest, SilentOnesOfANetworkMakeRoomForFewOthersOfIt) {
+  LookupConfig config = small(2, 1, 2);
+  config.min_neighbours = 1;
+  LookupPlan plan{.goal = Goal::kEverybody};
+  plan.diversity.near_narrow = 1;
+  plan.diversity.near_silent = 2;
+  Lookup lookup({}, kSelf, config, plan);
+  for (std::uint8_t rank = 1; rank <= 9; ++rank) lookup.add(in_network(rank, 1, 1));
+  for (std::uint8_t rank = 101; rank <= 103; ++rank) lookup.add(in_network(rank, rank, rank));
+  std::set<std::uint8_t> asked;
+  while (!lookup.finished()) {
+    const auto contact = lookup.next();
+    ASSERT_TRUE(contact);
+    const std::uint8_t rank = contact->peer.bytes[31];
+    asked.insert(rank);
+    if (rank > 100) {
+      lookup.on_answer(*contact);
+    } else {
+      lookup.on_failure(contact->peer);
+    }
+  }
+  EXPECT_EQ(asked, (std::set<std::uint8_t>{1, 2, 101, 102}));
+}
+
+TEST(LookupTest, InACrowdedRegionEveryDistanceHasItsShare) {
+  LookupConfig config = small(4, 2, 4);
+  config.min_neighbours = 1;
+  config.max_in_shell = 2;
+  Key radius;
+  radius.bytes[0] = 160;  // shells of 40
+  Lookup lookup({}, kSelf, config, {.goal = Goal::kEverybody, .radius = radius});
+  const auto high = [](std::uint8_t first) {
+    Contact contact = at(1);
+    contact.peer.bytes[0] = first;
+    return contact;
+  };
+  for (const std::uint8_t first : {45, 85, 125}) lookup.add(high(first));  // as many as expected
+  for (std::uint8_t first = 1; first <= 5; ++first) lookup.add(high(first));
+  EXPECT_TRUE(lookup.is_neighbour(high(3).peer)) << "eight are no crowd";
+  lookup.add(high(6));
+  std::set<std::uint8_t> asked;
+  while (const auto contact = lookup.next()) {
+    asked.insert(contact->peer.bytes[0]);
+    lookup.on_answer(*contact);
+  }
+  EXPECT_TRUE(lookup.finished());
+  EXPECT_EQ(asked, (std::set<std::uint8_t>{1, 2, 45, 85, 125}));
+}
+
+TEST(LookupTest, WhoeverTellsOfManyThatAreNotThereIsBelievedNoMore) {
+  LookupConfig config = small(2, 2);
+  config.max_missed = 3;
+  config.min_neighbours = 2;
+  Lookup lookup({}, kSelf, config, {.goal = Goal::kEverybody});
+  add(lookup, {200, 210});
+  ask_all(lookup);
+  lookup.on_answer(at(200));
+  for (std::uint8_t rank = 1; rank <= 20; ++rank) lookup.add(at(rank), at(200).peer);  // ghosts
+  lookup.on_answer(at(210));
+  for (const std::uint8_t rank : {7, 50, 60}) lookup.add(at(rank), at(210).peer);
+  std::set<std::uint8_t> asked;
+  while (!lookup.finished()) {
+    const auto contact = lookup.next();
+    ASSERT_TRUE(contact);
+    const std::uint8_t rank = contact->peer.bytes[31];
+    asked.insert(rank);
+    if (rank == 7 || rank >= 50) {
+      lookup.on_answer(*contact);
+    } else {
+      lookup.on_slow(contact->peer);
+    }
+  }
+  // Of the ghosts as many as it takes, and whom somebody else told of, too.
+  EXPECT_LE(asked.size(), 8u);
+  for (const std::uint8_t rank : {7, 50, 60}) EXPECT_TRUE(asked.contains(rank)) << int{rank};
+}
+
+TEST(LookupTest, WhereNobodyElseIsKnownEvenTheDoubtedAreAsked) {
+  LookupConfig config = small(2, 2);
+  config.max_missed = 1;
+  config.min_neighbours = 4;
+  Lookup lookup({}, kSelf, config, {.goal = Goal::kEverybody});
+  add(lookup, {200});
+  ask_all(lookup);
+  lookup.on_answer(at(200));
+  for (const std::uint8_t rank : {1, 2, 3}) lookup.add(at(rank), at(200).peer);
+  ask_all(lookup);
+  lookup.on_failure(at(1).peer);
+  lookup.on_failure(at(2).peer);
+  EXPECT_EQ(ask_all(lookup), ranks({3}));
+}
+
+TEST(LookupTest, TheWidthReachesBeyondARegionOfFew) {
+  LookupConfig config = small(4, 2, 8);
+  config.min_neighbours = 1;
+  Key radius;
+  radius.bytes[31] = 15;
+  Lookup lookup({}, kSelf, config, {.goal = Goal::kEverybody, .radius = radius, .width = 3});
+  add(lookup, {10, 20, 30, 40});
+  for (const std::uint8_t rank : {10, 20, 30}) EXPECT_TRUE(lookup.is_neighbour(at(rank).peer));
+  EXPECT_FALSE(lookup.is_neighbour(at(40).peer));
+}
+
+TEST(LookupTest, WhenFullTheCrowdGivesWayFirst) {
+  LookupConfig config = small(2, 3, 8);
+  config.max_candidates = 10;
+  config.min_neighbours = 2;
+  Lookup lookup({}, kSelf, config, {.goal = Goal::kEverybody});
+  for (std::uint8_t rank = 1; rank <= 10; ++rank) lookup.add(in_network(rank, 1, 1));
+  for (std::uint8_t rank = 101; rank <= 106; ++rank) lookup.add(in_network(rank, rank, rank));
+  for (std::uint8_t rank = 101; rank <= 106; ++rank)
+    EXPECT_TRUE(lookup.is_neighbour(at(rank).peer)) << int{rank};
 }
 
 TEST(LookupTest, EndsWhenItIsLedInCircles) {

@@ -108,5 +108,48 @@ TEST(SizeEstimateTest, RadiusOfASmallSwarmIsEverything) {
   EXPECT_EQ(radius(40, 20), half);
 }
 
+std::vector<Key> distances(const Key& target, const std::vector<Key>& ids) {
+  std::vector<Key> result;
+  for (const Key& id : ids) result.push_back(distance(target, id));
+  return result;
+}
+
+TEST(CrowdTest, ChanceSeldomCrowdsAKey) {
+  Ids ids(2000, 5);
+  int crowded = 0;
+  for (int i = 0; i < 2000; ++i) {
+    const Key target{ids.random.bytes<32>()};
+    crowded += is_crowded(distances(target, ids.closest(target, 20)), 2000, 0.001);
+  }
+  EXPECT_LE(crowded, 40);
+  EXPECT_GE(crowded, 1) << "the test is one of chance";
+}
+
+TEST(CrowdTest, IdsMadeForAKeyAreNoticed) {
+  Ids ids(2000, 6);
+  for (const std::size_t made : {4u, 8u, 20u}) {
+    int crowded = 0;
+    for (int i = 0; i < 100; ++i) {
+      const Key target{ids.random.bytes<32>()};
+      std::vector<Key> seen = distances(target, ids.closest(target, 20 - made));
+      for (std::size_t n = 0; n < made; ++n) {
+        Key d{ids.random.bytes<32>()};
+        d.bytes[0] = 0;  // one honest peer in 2,000 stands as close as a tenth of them
+        d.bytes[1] &= 0x07;
+        seen.push_back(d);
+      }
+      std::sort(seen.begin(), seen.end());
+      crowded += is_crowded(seen, 2000, 0.001);
+    }
+    EXPECT_EQ(crowded, 100) << made;
+  }
+}
+
+TEST(CrowdTest, FewSayNothing) {
+  EXPECT_FALSE(is_crowded({}, 1000, 0.001));
+  const std::vector<Key> two(2);
+  EXPECT_FALSE(is_crowded(two, 1000, 0.001));
+}
+
 }  // namespace
 }  // namespace shoal::dht

@@ -96,7 +96,7 @@ PublishAccount publish_all(Population& population, const std::vector<PeerIndex>&
 }
 
 LookupAccount look_up(Population& population, const std::vector<PeerIndex>& owners,
-                      std::size_t lookups, dht::Duration spread) {
+                      std::size_t lookups, dht::Duration spread, bool secure) {
   Swarm& swarm = population.swarm();
   const auto account = std::make_shared<LookupAccount>();
   const auto open = std::make_shared<std::size_t>(lookups);
@@ -104,7 +104,7 @@ LookupAccount look_up(Population& population, const std::vector<PeerIndex>& owne
     const PeerIndex asker = population.random_live();
     const PeerIndex owner = owners[swarm.random().below(owners.size())];
     swarm.after(spread * static_cast<std::int64_t>(i) / static_cast<std::int64_t>(lookups),
-                [&swarm, account, open, asker, owner] {
+                [&swarm, account, open, asker, owner, secure] {
                   swarm.find(
                       asker, key_of_record(owner),
                       [&swarm, account, open,
@@ -112,7 +112,8 @@ LookupAccount look_up(Population& population, const std::vector<PeerIndex>& owne
                           const dht::Event& event) {
                         account->add(swarm, question, event);
                         --*open;
-                      });
+                      },
+                      secure);
                 });
   }
   const auto limit = swarm.now() + spread + kLimit;
@@ -120,6 +121,22 @@ LookupAccount look_up(Population& population, const std::vector<PeerIndex>& owne
   }
   for (; *open > 0; --*open) account->add_unfinished();
   return *account;
+}
+
+Samples honest_holders(Population& population, const std::vector<PeerIndex>& owners) {
+  Swarm& swarm = population.swarm();
+  std::vector<std::size_t> counts(swarm.size());
+  for (const PeerIndex peer : population.honest()) {
+    if (!swarm.is_up(peer)) continue;
+    for (const PeerIndex owner : owners) {
+      const auto* entry = swarm.core(peer).store().get(swarm.identity(owner).peer_id());
+      counts[owner] +=
+          peer != owner && entry != nullptr && entry->sequence == swarm.sequence(owner);
+    }
+  }
+  Samples result;
+  for (const PeerIndex owner : owners) result.add(static_cast<double>(counts[owner]));
+  return result;
 }
 
 std::vector<PeerIndex> held_by(Swarm& swarm, PeerIndex holder,

@@ -47,7 +47,9 @@ PublishAccount publish_all(Population& population, const std::vector<PeerIndex>&
                            dht::Duration spread);
 // Random live honest peers look for random owners' records, likewise.
 LookupAccount look_up(Population& population, const std::vector<PeerIndex>& owners,
-                      std::size_t lookups, dht::Duration spread);
+                      std::size_t lookups, dht::Duration spread, bool secure = false);
+// How many honest peers but the owner hold the newest record of each: what publishing achieved.
+Samples honest_holders(Population& population, const std::vector<PeerIndex>& owners);
 // Owners whose record `holder` holds.
 std::vector<PeerIndex> held_by(Swarm& swarm, PeerIndex holder,
                                const std::vector<PeerIndex>& owners);

@@ -14,6 +14,11 @@ constexpr std::size_t kMaxPeers = 1'000'000;
 const std::map<std::string, Crypto> kCryptos = {{"sodium", Crypto::kSodium},
                                                 {"model", Crypto::kModel}};
 
+const std::map<std::string, Collusion> kCollusions = {{"withhold", Collusion::kWithhold},
+                                                      {"old", Collusion::kOld},
+                                                      {"ghosts", Collusion::kGhosts},
+                                                      {"mixed", Collusion::kMixed}};
+
 void add_output(CLI::App& app, CommandLine& line) {
   app.add_option("--crypto", line.crypto, "sodium: the real one; model: hashes of the same sizes")
       ->transform(CLI::CheckedTransformer(kCryptos))
@@ -39,6 +44,15 @@ void add_count(CLI::App& app, const std::string& name, std::size_t& value, const
   app.add_option(name, value, text)->check(CLI::Range(std::size_t{1}, most))->capture_default_str();
 }
 
+void add_collusion(CLI::App& app, Collusion& collusion) {
+  app.add_option("--collusion", collusion,
+                 "What hostile peers do: withhold records, show old ones, or tell of contacts that "
+                 "do not exist")
+      ->transform(CLI::CheckedTransformer(kCollusions))
+      ->type_name("withhold|old|ghosts|mixed")
+      ->default_str("mixed");
+}
+
 // What scenarios of large swarms share.
 void add_population(CLI::App& app, CommandLine& line, PopulationOptions& population) {
   add_count(app, "--peers", population.peers, "Peers of the swarm", kMaxPeers);
@@ -51,6 +65,8 @@ void add_lookup(CLI::App& app, CommandLine& line) {
   add_population(command, line, options.population);
   add_share(command, "--dead", options.dead, "Share of peers that vanish before the lookups");
   add_share(command, "--hostile", options.population.hostile, "Share of peers that collude");
+  add_collusion(command, options.population.collusion);
+  command.add_flag("--secure", options.secure, "Every lookup goes over disjoint paths");
   add_count(command, "--lookups", options.lookups, "How many", 10'000'000);
   add_count(command, "--records", options.records, "Published before, one per peer", kMaxPeers);
 }
@@ -61,6 +77,7 @@ void add_publish(CLI::App& app, CommandLine& line) {
   add_population(command, line, options.population);
   add_share(command, "--dead", options.dead, "Share of peers that vanish before");
   add_share(command, "--hostile", options.population.hostile, "Share of peers that collude");
+  add_collusion(command, options.population.collusion);
   add_count(command, "--publishes", options.publishes, "How many", kMaxPeers);
 }
 
@@ -98,8 +115,10 @@ void add_sybil(CLI::App& app, CommandLine& line) {
   add_population(command, line, options.population);
   add_count(command, "--keys", options.keys, "That are attacked", 1000);
   add_count(command, "--sybils", options.sybils, "Per key", 10'000);
+  add_collusion(command, options.population.collusion);
   add_count(command, "--networks", options.networks, "Of /24, per key, that they come from", 250);
   add_count(command, "--lookups", options.lookups, "For these keys, all together", 10'000'000);
+  command.add_flag("--secure", options.secure, "Every lookup goes over disjoint paths");
 }
 
 void add_flood(CLI::App& app, CommandLine& line) {

@@ -3,6 +3,8 @@
 // simulated world.
 #pragma once
 
+#include <sys/resource.h>
+
 #include <chrono>
 #include <cstdint>
 #include <fstream>
@@ -17,6 +19,12 @@ inline std::uint64_t resident_bytes() {
   std::uint64_t all = 0, resident = 0;
   file >> all >> resident;
   return resident * 4096;
+}
+
+inline std::uint64_t peak_resident_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
 }
 
 // From its construction, or from lap() to lap().

@@ -10,9 +10,17 @@
 #include "tests/sim/meter.h"
 
 namespace shoal::sim {
+namespace {
+
+// Keys that hostile peers have made to tell of: the closest of them to any key is closer than any
+// peer nine times in ten.
+constexpr std::size_t kGhostsPerPeer = 10;
+
+}  // namespace
 
 Population::Population(const PopulationOptions& options)
-    : swarm_({options.seed, {.loss = options.loss}, options.addresses}) {
+    : swarm_({options.seed, {.loss = options.loss}, options.addresses}),
+      colluders_(std::nullopt, options.collusion) {
   const std::uint64_t before = resident_bytes();
   Meter meter;
   std::vector<PeerIndex> all;
@@ -24,6 +32,7 @@ Population::Population(const PopulationOptions& options)
       honest_.push_back(all.back());
     }
   }
+  if (colluders_.size() > 0) colluders_.invent(swarm_, kGhostsPerPeer * options.peers, honest_);
   if (options.add_others) {
     const std::vector<PeerIndex> others = options.add_others(swarm_);
     all.insert(all.end(), others.begin(), others.end());
@@ -93,6 +102,7 @@ void report_cost(Report& report, const Swarm& swarm, std::uint64_t events, doubl
   report.add("virtual_s", static_cast<double>(swarm.now().time_since_epoch().count()) / 1e9 - 1000);
   report.add("events", swarm.events());
   report.add("datagrams", swarm.datagrams());
+  report.add("peak_resident_bytes", peak_resident_bytes());
   report.add("events_per_s", static_cast<double>(events) / wall_s);
   report.add("trace", fmt::format("{:016x}", swarm.trace_hash()));
 }

@@ -17,6 +17,7 @@ namespace shoal::sim {
 struct PopulationOptions {
   std::size_t peers = 10'000;
   double hostile = 0;  // share that colludes
+  Collusion collusion = Collusion::kMixed;
   double loss = 0;
   std::uint64_t seed = 1;
   AddressKind addresses = AddressKind::kPublic;

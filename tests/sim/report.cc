@@ -38,7 +38,8 @@ void Report::add(std::string name, std::string value) {
 }
 void Report::add(std::string name, const Samples& samples) {
   entries_.push_back({std::move(name),
-                      {{"p50", samples.percentile(0.5)},
+                      {{"min", samples.percentile(0)},
+                       {"p50", samples.percentile(0.5)},
                        {"p99", samples.percentile(0.99)},
                        {"mean", samples.mean()},
                        {"max", samples.max()}}});

@@ -9,10 +9,13 @@
 namespace shoal::sim {
 namespace {
 
+// Keys that each attacker has made beside those that it gives to peers.
+constexpr std::size_t kGhosts = 20'000;
+
 // One attack: colluders beside one key, in a few networks of their own.
 struct Attack {
   dht::Key key;
-  Colluders colluders;
+  std::unique_ptr<Colluders> colluders;
   std::vector<std::uint32_t> networks;
   std::size_t sybils = 0;
 };
@@ -34,7 +37,7 @@ std::vector<PeerIndex> add_sybils(Swarm& swarm, std::vector<Attack>& attacks,
       const auto host = static_cast<std::uint8_t>(1 + number / options.networks % 254);
       const auto port = static_cast<std::uint16_t>(7000 + number / options.networks / 254);
       result.push_back(
-          attack.colluders.add_at(swarm, AddressPlan::host(network, host, port), identity));
+          attack.colluders->add_at(swarm, AddressPlan::host(network, host, port), identity));
       break;
     }
   }
@@ -51,6 +54,7 @@ Report run_sybil(const SybilOptions& options) {
   const int bits = static_cast<int>(std::bit_width(settings.peers)) - 1;
   settings.add_others = [&](Swarm& swarm) {
     for (std::size_t i = 0; i < attacks.size(); ++i) {
+      attacks[i].colluders = std::make_unique<Colluders>(std::nullopt, settings.collusion);
       attacks[i].key = key_of_record(static_cast<PeerIndex>(i));
       for (std::size_t n = 0; n < options.networks; ++n)
         attacks[i].networks.push_back(swarm.addresses().reserve_network());
@@ -62,22 +66,20 @@ Report run_sybil(const SybilOptions& options) {
   std::vector<PeerIndex> attacked, others;
   for (PeerIndex owner = 0; owner < 2 * options.keys; ++owner)
     (owner < options.keys ? attacked : others).push_back(owner);
+  for (Attack& attack : attacks) attack.colluders->invent(swarm, kGhosts, population.honest());
+  // Twice, so that there is an old record to be taken in by.
+  publish_all(population, attacked, dht::seconds(4));
   publish_all(population, attacked, dht::seconds(4));
   publish_all(population, others, dht::seconds(4));
 
   const std::uint64_t events = swarm.events();
   Meter meter;
-  const LookupAccount harmed = look_up(population, attacked, options.lookups, dht::seconds(10));
-  const LookupAccount control = look_up(population, others, options.lookups, dht::seconds(10));
+  const LookupAccount harmed =
+      look_up(population, attacked, options.lookups, dht::seconds(10), options.secure);
+  const LookupAccount control =
+      look_up(population, others, options.lookups, dht::seconds(10), options.secure);
   const double taken_s = meter.total_s();
-  // Each owner's record is at one more place: its owner's own store.
-  Samples holders;
-  for (const PeerIndex owner : attacked) {
-    double count = 0;
-    for (const PeerIndex peer : population.honest())
-      count += peer != owner && !held_by(swarm, peer, {owner}).empty();
-    holders.add(count);
-  }
+  const Samples holders = honest_holders(population, attacked);
 
   Report report;
   report.add("scenario", std::string("sybil"));
@@ -86,6 +88,7 @@ Report run_sybil(const SybilOptions& options) {
   report.add("sybils_per_key", static_cast<std::uint64_t>(options.sybils));
   report.add("networks_per_key", static_cast<std::uint64_t>(options.networks));
   report.add("prefix_bits", static_cast<std::uint64_t>(bits));
+  report.add("secure", std::uint64_t{options.secure});
   report.add("harmed", 1 - harmed.success());
   harmed.report(report);
   report.add("success_of_other_keys", control.success());

@@ -12,6 +12,7 @@ namespace shoal::sim {
 struct LookupOptions {
   PopulationOptions population;
   double dead = 0;
+  bool secure = false;  // over disjoint paths from the start
   std::size_t lookups = 2000;
   std::size_t records = 1000;  // at most one per peer
 };
@@ -54,6 +55,7 @@ struct SybilOptions {
   std::size_t sybils = 200;  // per key
   std::size_t networks = 4;  // of /24, per key
   std::size_t lookups = 5000;
+  bool secure = false;  // each of them
 };
 Report run_sybil(const SybilOptions& options);
 

@@ -141,8 +141,8 @@ dht::OperationId Swarm::bootstrap(PeerIndex index, const std::vector<PeerIndex>&
   return id;
 }
 
-dht::OperationId Swarm::find(PeerIndex index, const dht::Key& key, Done done) {
-  const dht::OperationId id = core(index).find(key, local_time(index));
+dht::OperationId Swarm::find(PeerIndex index, const dht::Key& key, Done done, bool secure) {
+  const dht::OperationId id = core(index).find(key, local_time(index), secure);
   expect(index, id, std::move(done));
   return id;
 }

@@ -77,7 +77,7 @@ class Swarm {
   // Each ends in one event: `done` is called with it, or without `done` wait() takes it.
   dht::OperationId bootstrap(PeerIndex peer, const std::vector<PeerIndex>& at,
                              dht::Duration timeout = dht::seconds(10), Done done = {});
-  dht::OperationId find(PeerIndex peer, const dht::Key& key, Done done = {});
+  dht::OperationId find(PeerIndex peer, const dht::Key& key, Done done = {}, bool secure = false);
   // Signs with the peer's next sequence number; no keys: all that the record proves.
   dht::OperationId publish(PeerIndex peer, dht::Record record, std::vector<dht::Key> keys = {},
                            Done done = {});

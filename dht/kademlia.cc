@@ -37,7 +37,7 @@ KademliaConfig effective(KademliaConfig config) {
 
 Kademlia::Kademlia(KademliaConfig config, const Identity& self, const Random::Seed& seed,
                    TimePoint now)
-    : config_(effective(std::move(config))),
+    : config_(effective(config)),
       self_(self),
       swarm_(config_.swarm_key ? swarm_id_of(*config_.swarm_key) : SwarmId{}),
       random_(seed),

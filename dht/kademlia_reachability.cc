@@ -34,7 +34,7 @@ void Kademlia::check_reachability(TimePoint now) {
   if (table_.small()) {  // everybody knows everybody, and keeps the ways open
     reachability_->not_needed(now);
   } else {
-    reachability_->handle_timeout(random_, now);
+    reachability_->handle_timeout(now);
     while (reachability_->wants_more()) {
       const auto helper = random_helper(
           [&](const Contact& contact) { return reachability_->may_help(contact.endpoint); });

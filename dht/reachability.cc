@@ -89,7 +89,7 @@ bool Reachability::strangers_come(TimePoint now) const {
   return strangers_.size() >= config_.needed && now - strangers_.front().at < config_.fresh;
 }
 
-void Reachability::handle_timeout(Random& random, TimePoint now) {
+void Reachability::handle_timeout(TimePoint now) {
   if (!running_) {
     if (now < next_round_) return;
     if (strangers_come(now)) return end_round(State::kReachable, now);

@@ -56,7 +56,7 @@ class Reachability {
   // While it cannot be judged, and need not be: nothing is asked until `first` after it.
   void not_needed(TimePoint now);
   // Begins and ends rounds. Due at next_timeout().
-  void handle_timeout(Random& random, TimePoint now);
+  void handle_timeout(TimePoint now);
   TimePoint next_timeout() const;
   // Whether a dial-back should be asked for now, and of whom not: one helper per network and round.
   bool wants_more() const;

@@ -33,7 +33,7 @@ struct ReachabilityTest : testing::Test {
     const TimePoint until = now + duration;
     while (reachability.next_timeout() <= until) {
       now = std::max(now, reachability.next_timeout());
-      reachability.handle_timeout(random, now);
+      reachability.handle_timeout(now);
       if (reachability.wants_more()) return;  // somebody must ask
     }
     now = until;
@@ -155,7 +155,7 @@ TEST_F(ReachabilityTest, AMachineThatSleptDoesNotJudge) {
   wait(config.first);
   for (const std::uint64_t token : ask()) reachability.answered(token, true, now);
   now += minutes(30);
-  reachability.handle_timeout(random, now);
+  reachability.handle_timeout(now);
   EXPECT_EQ(reachability.state(), State::kUnknown);
 }
 

@@ -76,6 +76,7 @@ class SwarmConnection::Impl {
   absl::StatusOr<std::size_t> find_any(const std::vector<dht::Key>& keys,
                                        const Interrupt& interrupt) {
     std::vector<Finding> findings;
+    findings.reserve(keys.size());
     for (const dht::Key& key : keys) findings.push_back(begin(key));
     std::size_t found = 0;
     for (Finding& finding : findings) {

@@ -307,9 +307,16 @@ void FaultRun::check_knowledge() {
     return !swarm_.endpoint(peer).is_private() &&
            static_cast<std::size_t>(same) > diversity.in_bucket;
   };
+  // A pair whose round trip may take longer than any request waits cannot hold on to each other:
+  // the network that the seed drew is slow, and no core can tell that from death.
+  const auto too_far = [&](PeerIndex a, PeerIndex b) {
+    const auto usual = static_cast<double>(swarm_.network().round_trip(a, b).count());
+    return usual * (1 + knobs_.links.jitter) >=
+           static_cast<double>(dht::RequestConfig{}.hard.count());
+  };
   for (const PeerIndex a : servers) {
     for (const PeerIndex b : servers) {
-      if (a == b || crowds(b) ||
+      if (a == b || crowds(b) || too_far(a, b) ||
           swarm_.core(a).table().find(swarm_.identity(b).peer_id()) != nullptr)
         continue;
       return checker_.violate(

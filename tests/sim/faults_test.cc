@@ -91,6 +91,21 @@ TEST_F(FaultsTest, FindsAStoreThatTakesUnsignedRecords) {
   expect_found(run, "which its owner never signed");
 }
 
+TEST_F(FaultsTest, AFailingSeedSaysHowToRunItAgain) {
+  static dht::Primitives careless = model_primitives();
+  careless.verify = always_fits;
+  choose_crypto(careless);
+  FaultsOptions options;
+  options.crypto = "model";
+  while (draw_knobs(options.begin).poisoners == 0) ++options.begin;
+  options.end = options.begin + 1;
+  const FaultsResult result = run_faults(options);
+  EXPECT_EQ(result.failures, 1u);
+  const std::string again = "; again: shoal-sim faults --seeds " + std::to_string(options.begin) +
+                            ":" + std::to_string(options.end) + " --crypto model";
+  EXPECT_NE(result.report.table().find(again), std::string::npos) << result.report.table();
+}
+
 TEST_F(FaultsTest, FindsAStoreThatForgetsWhatWasNewer) {
   Knobs knobs = quiet(6);
   knobs.liars = 2;

@@ -108,12 +108,18 @@ TEST_F(FaultsTest, AFailingSeedSaysHowToRunItAgain) {
 
 TEST_F(FaultsTest, FindsAStoreThatForgetsWhatWasNewer) {
   Knobs knobs = quiet(6);
-  knobs.liars = 2;
-  FaultRun run(2, knobs);
-  for (int i = 1; i < 20; ++i) {
-    run.swarm().after(seconds(60 + 2 * i), [&run] { run.swarm().forget(2); });
+  knobs.liars = 4;
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {  // a liar must come before the owner does
+    FaultRun run(seed, knobs);
+    Swarm& swarm = run.swarm();
+    for (std::size_t i = 0; i < 80; ++i) {
+      swarm.after(seconds(60) + dht::milliseconds(500) * static_cast<std::int64_t>(i), [&swarm, i] {
+        const auto peer = static_cast<PeerIndex>(i % swarm.size());
+        if (swarm.is_honest(peer) && swarm.is_up(peer)) swarm.forget(peer);
+      });
+    }
+    expect_found(run, "after");
   }
-  expect_found(run, "after");
 }
 
 TEST_F(FaultsTest, FindsAReplicaThatKeepsARecordPastItsTime) {

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # shoal_library(NAME SRCS ... [DEPS ...] [PRIVATE_DEPS ...])   one target per room
 # shoal_program(NAME SRCS ... [DEPS ...])                      a binary in build/PRESET/bin/
-# shoal_test(NAME SRCS ... [DEPS ...] [LABEL unit] [TIMEOUT 60] [ARGS ...])
+# shoal_test(NAME SRCS ... [DEPS ...] [LABEL unit] [TIMEOUT 60] [ARGS ...] [ONE_THREAD])
 #   one ctest entry with GoogleTest's main. LABEL: unit (default), sim, e2e (many processes, release only),
-#   sanitize (end to end, and run under the address sanitizer too). TIMEOUT in seconds.
+#   sanitize (end to end, and run under the address sanitizer too). TIMEOUT in seconds. ONE_THREAD: long, and
+#   nothing for the thread sanitizer to see.
 # shoal_protobuf(NAME PROTOS ... [GRPC])                       generated messages (and services)
 
 function(shoal_library name)
@@ -24,7 +25,7 @@ add_custom_target(thread_tests)    # rooms without gRPC: ctest label "threads", 
 add_custom_target(sanitize_tests)  # ctest labels unit, sim, sanitize: for the address sanitizer
 
 function(shoal_test name)
-  cmake_parse_arguments(A "" "LABEL;TIMEOUT" "SRCS;DEPS;ARGS" ${ARGN})
+  cmake_parse_arguments(A "ONE_THREAD" "LABEL;TIMEOUT" "SRCS;DEPS;ARGS" ${ARGN})
   if(NOT A_LABEL)
     set(A_LABEL unit)
   endif()
@@ -41,7 +42,7 @@ function(shoal_test name)
   add_test(NAME ${name} COMMAND ${name} ${A_ARGS})
   set(labels ${A_LABEL})
   get_filename_component(room "${CMAKE_CURRENT_SOURCE_DIR}" NAME)
-  if(room MATCHES "^(kernels|model|proto|dht|sim)$")
+  if(room MATCHES "^(kernels|model|proto|dht|sim)$" AND NOT A_ONE_THREAD)
     list(APPEND labels threads)
     add_dependencies(thread_tests ${name})
   endif()

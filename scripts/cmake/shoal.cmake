@@ -54,6 +54,9 @@ function(shoal_test name)
     add_dependencies(sanitize_tests ${name})
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${A_TIMEOUT})
+  if(A_LABEL STREQUAL e2e)
+    set_tests_properties(${name} PROPERTIES RUN_SERIAL TRUE)  # whole swarms of processes with deadlines
+  endif()
 endfunction()
 
 function(shoal_protobuf name)

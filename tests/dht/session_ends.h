@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "dht/session.h"
+#include "tests/dht/numbered_identity.h"
 
 namespace shoal::dht {
 
@@ -17,12 +18,6 @@ inline const auto kA = proto::Endpoint::v4({10, 0, 0, 1}, 1);
 inline const auto kB = proto::Endpoint::v4({10, 0, 0, 2}, 2);
 inline const auto kC = proto::Endpoint::v4({10, 0, 0, 3}, 3);
 inline const TimePoint kNow{seconds(100)};
-
-inline Identity numbered(std::uint8_t number) {
-  std::array<std::uint8_t, 32> seed{};
-  seed[0] = number;
-  return Identity::from_seed(seed);
-}
 
 using Via = Sessions::Via;
 

@@ -11,6 +11,7 @@
 
 #include "dht/session.h"
 #include "kernels/check.h"
+#include "tests/dht/numbered_identity.h"
 
 namespace shoal::dht {
 
@@ -20,11 +21,6 @@ inline const auto kElsewhere = proto::Endpoint::v4({185, 15, 59, 3}, 7000);
 inline const TimePoint kStart{seconds(1000)};
 
 // The same as in tests/dht/golden.cc, so that its datagrams are of use as a corpus.
-inline Identity numbered(std::uint8_t number) {
-  std::array<std::uint8_t, 32> seed{};
-  seed[0] = number;
-  return Identity::from_seed(seed);
-}
 inline const Identity& victim_identity() {
   static const Identity identity = numbered(2);
   return identity;

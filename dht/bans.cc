@@ -8,21 +8,21 @@
 namespace shoal::dht {
 
 Bans::Name Bans::name_of(const proto::PeerId& peer) {
-  Name name;
-  name.bytes[0] = 'p';
-  std::copy(peer.bytes.begin(), peer.bytes.end(), name.bytes.begin() + 1);
+  Name name{};
+  name[0] = 'p';
+  std::copy(peer.bytes.begin(), peer.bytes.end(), name.begin() + 1);
   return name;
 }
 
 Bans::Name Bans::name_of(const proto::Endpoint& endpoint) {
-  Name name;
+  Name name{};
   // One user of IPv6 has a /64 for himself.
   const std::ptrdiff_t bytes = endpoint.is_v4() || is_exempt(endpoint) ? 16 : 8;
-  name.bytes[0] = 'a';
-  std::copy_n(endpoint.address.begin(), bytes, name.bytes.begin() + 1);
+  name[0] = 'a';
+  std::copy_n(endpoint.address.begin(), bytes, name.begin() + 1);
   if (is_exempt(endpoint)) {
-    name.bytes[17] = static_cast<std::uint8_t>(endpoint.port >> 8);
-    name.bytes[18] = static_cast<std::uint8_t>(endpoint.port);
+    name[17] = static_cast<std::uint8_t>(endpoint.port >> 8);
+    name[18] = static_cast<std::uint8_t>(endpoint.port);
   }
   return name;
 }

@@ -4,6 +4,8 @@
 // bounded.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <map>
 
 #include "dht/config.h"
@@ -25,7 +27,7 @@ class Bans {
   std::uint64_t total() const { return total_; }        // offences so far
 
  private:
-  using Name = proto::FixedBytes<33, struct BanTag>;  // a kind, then a peer id or an address
+  using Name = std::array<std::uint8_t, 33>;  // a kind, then a peer id or an address
   struct Entry {
     TimePoint until;
     int times = 0;

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dht/diversity.h"
 
-#include <algorithm>
-
 namespace shoal::dht {
 namespace {
 
 // Family and length come first, so that no IPv4 network equals an IPv6 one.
 std::uint64_t network(const proto::Endpoint& endpoint, std::size_t v4_bytes, std::size_t v6_bytes) {
   const bool v4 = endpoint.is_v4();
-  const std::uint8_t* bytes = endpoint.address.data() + (v4 ? 12 : 0);
-  std::uint64_t first = 0;  // big endian: 4 bytes of an IPv4 address, 8 of an IPv6 one
-  for (std::size_t i = 0; i < (v4 ? 4u : 8u); ++i) first = first << 8 | bytes[i];
+  const auto at = [&](std::size_t byte) { return std::uint64_t{endpoint.address[byte]}; };
+  std::uint64_t first = at(12) << 24 | at(13) << 16 | at(14) << 8 | at(15);
+  if (!v4) {
+    first = at(0) << 56 | at(1) << 48 | at(2) << 40 | at(3) << 32 | at(4) << 24 | at(5) << 16 |
+            at(6) << 8 | at(7);
+  }
   const std::size_t dropped = v4 ? 4 - v4_bytes : 8 - v6_bytes;
   return std::uint64_t{v4 ? 4u : 6u} << 56 | first >> (8 * dropped);
 }
@@ -43,20 +44,17 @@ bool may_tell(const proto::Endpoint& teller, const proto::Endpoint& told) {
 bool NearLimit::admit(const proto::Endpoint& endpoint) {
   if (!config_.enabled || is_exempt(endpoint)) return true;
   const std::uint64_t narrow = narrow_network(endpoint), wide = wide_network(endpoint);
-  const auto count = [](const auto& all, std::uint64_t one) {
-    return static_cast<std::size_t>(std::count(all.begin(), all.end(), one));
-  };
-  if (count(narrow_, narrow) >= config_.near_narrow || count(wide_, wide) >= config_.near_wide ||
-      count(silent_, narrow) >= config_.near_silent) {
+  if (narrow_.count(narrow) >= config_.near_narrow || wide_.count(wide) >= config_.near_wide ||
+      silent_.count(narrow) >= config_.near_silent) {
     return false;
   }
-  narrow_.push_back(narrow);
-  wide_.push_back(wide);
+  narrow_.add(narrow);
+  wide_.add(wide);
   return true;
 }
 
 void NearLimit::count_silent(const proto::Endpoint& endpoint) {
-  if (config_.enabled && !is_exempt(endpoint)) silent_.push_back(narrow_network(endpoint));
+  if (config_.enabled && !is_exempt(endpoint)) silent_.add(narrow_network(endpoint));
 }
 
 }  // namespace shoal::dht

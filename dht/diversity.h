@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <bitset>
 #include <cstdint>
 
 #include "absl/container/inlined_vector.h"
@@ -66,10 +67,31 @@ class NearLimit {
   void count_silent(const proto::Endpoint& endpoint);
 
  private:
+  // The networks of tens of peers. Made anew for each step of a lookup: not on the heap, and who is
+  // surely not in it is told without a search.
+  class Networks {
+   public:
+    std::size_t count(std::uint64_t network) const {
+      if (!sieve_[sieve(network)]) return 0;
+      return static_cast<std::size_t>(std::count(all_.begin(), all_.end(), network));
+    }
+    void add(std::uint64_t network) {
+      all_.push_back(network);
+      sieve_[sieve(network)] = true;
+    }
+
+   private:
+    static constexpr int kSieveBits = 8;
+    static std::size_t sieve(std::uint64_t network) {
+      return network * 0x9e3779b97f4a7c15u >> (64 - kSieveBits);
+    }
+    absl::InlinedVector<std::uint64_t, 48> all_;
+    std::bitset<1 << kSieveBits> sieve_;
+  };
+
   DiversityConfig config_;
-  // Of everybody admitted; tens at most. Made anew for each step of a lookup: not on the heap.
-  absl::InlinedVector<std::uint64_t, 48> narrow_, wide_;
-  absl::InlinedVector<std::uint64_t, 16> silent_;  // narrow ones
+  Networks narrow_, wide_;  // of everybody admitted
+  Networks silent_;         // narrow ones
 };
 
 }  // namespace shoal::dht

@@ -3,7 +3,8 @@
 // functions.
 #pragma once
 
-#include <optional>
+#include <bit>
+#include <cstdint>
 
 #include "proto/types.h"
 
@@ -12,7 +13,7 @@ namespace shoal::dht {
 using Key = proto::FixedBytes<32, struct KeyTag>;
 
 // A peer's place in the key space is its PeerId.
-Key key_of(const proto::PeerId& peer);
+inline Key key_of(const proto::PeerId& peer) { return {peer.bytes}; }
 
 // Scope of a swarm: equal names in different swarms give different keys. All zero for a swarm
 // without a key.
@@ -23,10 +24,27 @@ Key model_key(const SwarmId& swarm, const proto::Digest& model);  // index: ever
 Key block_key(const SwarmId& swarm, const proto::Digest& model, proto::BlockIndex block);
 
 // a XOR b, compared as big-endian numbers.
-Key distance(const Key& a, const Key& b);
-bool closer(const Key& target, const Key& a,
-            const Key& b);  // is a strictly closer to target than b
+inline Key distance(const Key& a, const Key& b) {
+  Key result;
+  for (std::size_t i = 0; i < result.bytes.size(); ++i) result.bytes[i] = a.bytes[i] ^ b.bytes[i];
+  return result;
+}
+
+// Is a strictly closer to target than b?
+inline bool closer(const Key& target, const Key& a, const Key& b) {
+  for (std::size_t i = 0; i < Key::kSize; i += 8) {
+    if (a.word(i) != b.word(i)) return (target.word(i) ^ a.word(i)) < (target.word(i) ^ b.word(i));
+  }
+  return false;
+}
+
 // Number of leading zero bits of a XOR b; 256 for equal keys.
-int common_prefix(const Key& a, const Key& b);
+inline int common_prefix(const Key& a, const Key& b) {
+  for (std::size_t i = 0; i < Key::kSize; i += 8) {
+    const std::uint64_t difference = a.word(i) ^ b.word(i);
+    if (difference != 0) return static_cast<int>(8 * i) + std::countl_zero(difference);
+  }
+  return 256;
+}
 
 }  // namespace shoal::dht

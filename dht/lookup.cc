@@ -83,8 +83,7 @@ bool Lookup::insert(const Contact& contact, std::size_t path, int hops, bool sus
   candidate.hops = static_cast<std::uint8_t>(hops);
   candidate.suspect = suspect;
   tell(candidate, teller);
-  candidates_.insert(candidates_.begin() + static_cast<std::ptrdiff_t>(place),
-                     std::move(candidate));
+  candidates_.insert(candidates_.begin() + static_cast<std::ptrdiff_t>(place), candidate);
   ranked_ = false;
   return true;
 }

@@ -133,7 +133,7 @@ absl::StatusOr<Record> decode_record(const wire::SignedRecord& message) {
 }
 
 absl::StatusOr<Record> verify_record(const wire::SignedRecord& message) {
-  const absl::StatusOr<Record> record = decode_record(message);
+  absl::StatusOr<Record> record = decode_record(message);
   if (!record.ok()) return record;
   const auto signature = Signature::from_bytes(message.signature());
   // Last, because it costs the most.

@@ -2,7 +2,6 @@
 #include "dht/routing_table.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "dht/diversity.h"
@@ -14,19 +13,7 @@ constexpr std::size_t kWidestBucket = 128;
 // When so many contacts in a row are silent, it is rather our own network that is gone.
 constexpr int kDoubtSelf = 6;
 
-// Most comparisons of distances are decided by the first 64 bits.
-std::uint64_t head(const Key& a, const proto::PeerId& b) {
-  std::uint64_t result = 0;
-  for (std::size_t i = 0; i < 8; ++i)
-    result = result << 8 | static_cast<std::uint8_t>(a.bytes[i] ^ b.bytes[i]);
-  return result;
-}
-
-std::uint64_t middle_of(const proto::PeerId& peer) {
-  std::uint64_t result;
-  std::memcpy(&result, peer.bytes.data() + 16, sizeof(result));
-  return result;
-}
+std::uint64_t middle_of(const proto::PeerId& peer) { return peer.word(16); }
 
 bool bit(const Key& key, std::size_t index) {
   return (key.bytes[index / 8] >> (7 - index % 8) & 1) != 0;
@@ -254,7 +241,7 @@ void RoutingTable::visit_buckets(const Key& target, F&& visit) const {
 std::vector<const RoutingTable::Entry*> RoutingTable::closest(const Key& target, std::size_t count,
                                                               Which which) const {
   struct Item {
-    std::uint64_t head;
+    std::uint64_t head;  // first 64 bits of the distance: they decide nearly always
     const Entry* entry;
   };
   std::vector<Item> items;
@@ -266,7 +253,7 @@ std::vector<const RoutingTable::Entry*> RoutingTable::closest(const Key& target,
     items.reserve(bucket.live.size());
     for (const Entry& entry : bucket.live) {
       if (which == Which::kAll || is_tellable(entry))
-        items.push_back({head(target, entry.contact.peer), &entry});
+        items.push_back({target.word(0) ^ entry.contact.peer.word(0), &entry});
     }
     const auto before = [&](const Item& a, const Item& b) {
       if (a.head != b.head) return a.head < b.head;

@@ -249,7 +249,8 @@ class Shell : public std::enable_shared_from_this<Shell> {
 class UdpServiceImpl final : public UdpService {
  public:
   explicit UdpServiceImpl(std::shared_ptr<Shell> shell) : shell_(std::move(shell)) {}
-  ~UdpServiceImpl() override { shell_->close(); }
+  // Timers do not throw when they are cancelled.
+  ~UdpServiceImpl() override { shell_->close(); }  // NOLINT(bugprone-exception-escape)
 
   proto::Endpoint local_endpoint() const override { return shell_->local(); }
   SwarmId swarm_id() const override { return shell_->core().swarm_id(); }
@@ -274,7 +275,7 @@ class UdpServiceImpl final : public UdpService {
 
 absl::StatusOr<std::unique_ptr<UdpService>> UdpService::open(asio::io_context& io,
                                                              const Identity& identity,
-                                                             UdpServiceOptions options) {
+                                                             const UdpServiceOptions& options) {
   absl::StatusOr<udp::socket> socket = open_udp_socket(io, options.listen);
   if (!socket.ok()) return socket.status();
   auto shell = std::make_shared<Shell>(*std::move(socket), identity, options);

@@ -40,7 +40,7 @@ class UdpService {
   // ALREADY_EXISTS when the port is taken; the message names the address and the way out.
   static absl::StatusOr<std::unique_ptr<UdpService>> open(boost::asio::io_context& io,
                                                           const Identity& identity,
-                                                          UdpServiceOptions options);
+                                                          const UdpServiceOptions& options);
   virtual ~UdpService() = default;
 
   virtual proto::Endpoint local_endpoint() const = 0;

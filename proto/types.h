@@ -4,8 +4,10 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <string>
@@ -37,9 +39,27 @@ std::string to_string(Span span);
 template <std::size_t N, typename Tag>
 struct FixedBytes {
   static constexpr std::size_t kSize = N;
+  static_assert(N % 8 == 0, "compared by words");
   std::array<std::uint8_t, N> bytes{};
 
-  friend auto operator<=>(const FixedBytes&, const FixedBytes&) = default;
+  // The 8 bytes from `index` on as a big-endian number: what orders them, eight at a time.
+  std::uint64_t word(std::size_t index) const {
+    std::uint64_t value;
+    std::memcpy(&value, bytes.data() + index, sizeof(value));
+    return std::endian::native == std::endian::little ? __builtin_bswap64(value) : value;
+  }
+
+  friend bool operator==(const FixedBytes& a, const FixedBytes& b) {
+    std::uint64_t difference = 0;
+    for (std::size_t i = 0; i < N; i += 8) difference |= a.word(i) ^ b.word(i);
+    return difference == 0;
+  }
+  friend std::strong_ordering operator<=>(const FixedBytes& a, const FixedBytes& b) {
+    for (std::size_t i = 0; i < N; i += 8) {
+      if (a.word(i) != b.word(i)) return a.word(i) <=> b.word(i);
+    }
+    return std::strong_ordering::equal;
+  }
 
   // nullopt unless `data` has exactly N bytes.
   static std::optional<FixedBytes> from_bytes(std::string_view data) {
@@ -76,9 +96,7 @@ std::string_view to_string(NodeState state);
 struct FixedBytesHash {
   template <std::size_t N, typename Tag>
   std::size_t operator()(const FixedBytes<N, Tag>& value) const {
-    std::size_t result = 0;  // identifiers are hashes or random already
-    for (std::size_t i = 0; i < sizeof(result); ++i) result = result << 8 | value.bytes[i];
-    return result;
+    return value.word(0);  // identifiers are hashes or random already
   }
 };
 

@@ -106,6 +106,10 @@ void add_churn(CLI::App& app, CommandLine& line) {
   command.add_option("--probe", options.probe_s, "Seconds between lookups for one record")
       ->check(CLI::Range(1.0, 1e4))
       ->capture_default_str();
+  command
+      .add_option("--threads", options.population.threads, "The run is the same with any number")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
   command.add_flag("--progress", options.progress, "A line on stderr for each simulated hour");
 }
 

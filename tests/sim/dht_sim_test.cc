@@ -95,6 +95,43 @@ double percentile(std::vector<double> values, double p) {
                          static_cast<std::size_t>(p * static_cast<double>(values.size())))];
 }
 
+struct Trace {
+  std::uint64_t hash = 0, events = 0;
+  int found = 0;
+};
+
+// A swarm of which a fifth dies amid lookups. The links are slow, so that within the shortest way
+// many peers are due.
+Trace lookups_amid_deaths(int threads) {
+  LinkModel links = internet();
+  links.median_rtt_ms = 400;
+  SwarmOptions options = laboratory(seed(), links);
+  options.threads = threads;
+  Swarm net(options);
+  Trace trace;
+  constexpr PeerIndex kPeers = 60;
+  grow(net, kPeers);
+  for (PeerIndex peer = 0; peer < 30; ++peer) net.publish(peer, example_record(0));
+  net.run_for(seconds(20));
+  for (PeerIndex peer = 0; peer < kPeers; peer += 5) net.crash(peer);
+  for (PeerIndex peer = 1; peer < kPeers; peer += 5)
+    net.find(peer, kModelKey, [&](const Event& event) { trace.found += !event.records.empty(); });
+  net.run_for(seconds(30));
+  trace.hash = net.trace_hash();
+  trace.events = net.events();
+  return trace;
+}
+
+TEST(DhtSimTest, TheRunIsTheSameOnAnyNumberOfThreads) {
+  SCOPED_TRACE(rerun());
+  const Trace alone = lookups_amid_deaths(1);
+  EXPECT_EQ(alone.found, 12);
+  const Trace together = lookups_amid_deaths(3);
+  EXPECT_EQ(together.hash, alone.hash);
+  EXPECT_EQ(together.events, alone.events);
+  EXPECT_EQ(together.found, alone.found);
+}
+
 TEST(DhtSimTest, TwoHundredPeersThirtyPercentVanishTwoPercentLoss) {
   SCOPED_TRACE(rerun());
   Swarm net(laboratory(seed(), internet()));

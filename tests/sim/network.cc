@@ -45,6 +45,10 @@ dht::Duration Network::round_trip(PeerIndex a, PeerIndex b) const {
   return dht::Duration(static_cast<std::int64_t>(round_trips_ns_[mix(seed_ ^ pair) % kQuantiles]));
 }
 
+dht::Duration Network::shortest_way() const {
+  return dht::Duration(static_cast<std::int64_t>(round_trips_ns_.front()) / 2);
+}
+
 Network::Fate Network::send(PeerIndex from, PeerIndex to, dht::TimePoint now) {
   Fate fate;
   if (cuts_[group(from)][group(to)]) return fate;

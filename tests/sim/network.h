@@ -42,6 +42,7 @@ class Network {
   };
   Fate send(PeerIndex from, PeerIndex to, dht::TimePoint now);
   dht::Duration round_trip(PeerIndex a, PeerIndex b) const;  // without jitter
+  dht::Duration shortest_way() const;                        // nothing is ever under way for less
 
   // Peers of different groups hear each other unless the way from one group to the other is cut.
   // All start in group 0.

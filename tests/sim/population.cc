@@ -19,7 +19,7 @@ constexpr std::size_t kGhostsPerPeer = 10;
 }  // namespace
 
 Population::Population(const PopulationOptions& options)
-    : swarm_({options.seed, {.loss = options.loss}, options.addresses}),
+    : swarm_({options.seed, {.loss = options.loss}, options.addresses, options.threads}),
       colluders_(std::nullopt, options.collusion) {
   const std::uint64_t before = resident_bytes();
   Meter meter;

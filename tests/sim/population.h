@@ -21,7 +21,8 @@ struct PopulationOptions {
   double loss = 0;
   std::uint64_t seed = 1;
   AddressKind addresses = AddressKind::kPublic;
-  Config config;  // of honest peers; none: what programs run
+  int threads = 1;  // as in SwarmOptions
+  Config config;    // of honest peers; none: what programs run
   // Adds peers that the tables may hold, too; after all others, before tables are filled.
   std::function<std::vector<PeerIndex>(Swarm&)> add_others;
 };

@@ -132,7 +132,8 @@ class Churn {
                      OwnRecord& record = records_[owner];
                      record.published = std::max(record.published, sequence);
                      if (std::exchange(record.probing, true)) return;
-                     probe(owner);
+                     after(owner, of_seconds(options_.probe_s * (0.1 + swarm_.random().unit())),
+                           [this, owner] { probe(owner); });
                    });
   }
 

@@ -3,16 +3,12 @@
 
 #include <algorithm>
 
-#include "kernels/check.h"
-#include "proto/limits.h"
-
 namespace shoal::sim {
 namespace {
 
-// What a socket buffers for a process that does not run: 200 KiB of datagrams of 800 bytes.
-constexpr std::uint32_t kSocketBuffer = 256;
-// Time-outs at one instant, beyond which a peer is said to spin.
-constexpr std::uint32_t kMaxSpins = 1000;
+// Events that are handled together at most: enough to keep threads busy, few enough to stay in a
+// cache.
+constexpr std::size_t kMaxBatch = 64;
 
 }  // namespace
 
@@ -20,7 +16,9 @@ Swarm::Swarm(const SwarmOptions& options)
     : network_(options.links, options.seed),
       plan_(options.addresses, options.seed),
       random_(options.seed ^ 0x5eed),
-      default_config_(std::make_shared<dht::KademliaConfig>()) {}
+      default_config_(std::make_shared<dht::KademliaConfig>()),
+      executor_(options.threads > 1 ? kernels::Executor::cpu(options.threads) : nullptr),
+      batch_(kMaxBatch) {}
 
 dht::Identity Swarm::draw_identity() { return dht::Identity::from_seed(random_.bytes<32>()); }
 
@@ -56,7 +54,7 @@ PeerIndex Swarm::add(std::unique_ptr<Participant> actor, const proto::Endpoint& 
 }
 
 void Swarm::start(PeerIndex index) {
-  Peer& peer = peers_[index];
+  Peer& peer = in_step(index);
   ++peer.generation;
   peer.timer = dht::TimePoint::max();
   peer.paused_until = {};
@@ -70,7 +68,7 @@ void Swarm::start(PeerIndex index) {
 }
 
 void Swarm::crash(PeerIndex index) {
-  Peer& peer = peers_[index];
+  Peer& peer = in_step(index);
   peer.actor.reset();
   cores_[index] = peer.core = nullptr;
   ++peer.generation;
@@ -89,7 +87,7 @@ void Swarm::restart(PeerIndex index, const dht::Identity& identity) {
 void Swarm::set_config(PeerIndex index, Config config) { peers_[index].config = std::move(config); }
 
 void Swarm::forget(PeerIndex index) {
-  Peer& peer = peers_[index];
+  Peer& peer = in_step(index);
   auto actor = std::make_unique<HonestPeer>(*peer.config, peer.identity, random_.bytes<32>(),
                                             peer.clock.local(now_));
   cores_[index] = peer.core = &actor->core();
@@ -99,7 +97,7 @@ void Swarm::forget(PeerIndex index) {
 }
 
 void Swarm::move(PeerIndex index) {
-  Peer& peer = peers_[index];
+  Peer& peer = in_step(index);
   book_.erase(peer.endpoint);
   peer.endpoint = plan_.next();
   ++peer.moves;
@@ -107,18 +105,18 @@ void Swarm::move(PeerIndex index) {
 }
 
 void Swarm::pause(PeerIndex index, dht::Duration duration) {
-  peers_[index].paused_until = now_ + duration;
+  in_step(index).paused_until = now_ + duration;
 }
 
 void Swarm::set_clock(PeerIndex index, double rate) {
-  Peer& peer = peers_[index];
+  Peer& peer = in_step(index);
   peer.clock = LocalClock(now_, peer.clock.local(now_), rate);
   peer.timer = dht::TimePoint::max();
   drain(index);
 }
 
 void Swarm::jump_clock(PeerIndex index, dht::Duration forward) {
-  Peer& peer = peers_[index];
+  Peer& peer = in_step(index);
   peer.clock.jump(now_, forward);
   peer.timer = dht::TimePoint::max();
   if (peer.actor) drain(index);
@@ -186,65 +184,6 @@ void Swarm::finish(PeerIndex index, dht::Event event) {
   done(event);
 }
 
-void Swarm::drain(PeerIndex index) {
-  Peer& peer = peers_[index];
-  while (auto outgoing = peer.actor->poll_transmit()) transmit(index, *std::move(outgoing));
-  if (peer.core != nullptr) {
-    const std::uint32_t life = peer.generation;
-    while (auto event = peer.core->poll_event()) {
-      finish(index, *std::move(event));
-      if (peer.generation != life || peer.core == nullptr) return;  // what it heard made it leave
-    }
-  }
-  const auto next = peer.actor->next_timeout();
-  peer.wanted = next ? std::max(now_, peer.clock.world(*next)) : dht::TimePoint::max();
-  // An earlier timer stays: it looks again when it fires.
-  if (peer.wanted >= peer.timer) return;
-  peer.timer = peer.wanted;
-  queue_.push(peer.timer, {Next::kTimer, index, 0, peer.generation});
-}
-
-std::uint32_t Swarm::take_slot() {
-  if (free_slots_.empty()) {
-    in_flight_.emplace_back();
-    return static_cast<std::uint32_t>(in_flight_.size() - 1);
-  }
-  const std::uint32_t slot = free_slots_.back();
-  free_slots_.pop_back();
-  return slot;
-}
-
-void Swarm::transmit(PeerIndex from, Outgoing outgoing) {
-  const proto::Endpoint source = outgoing.forged_source.value_or(peers_[from].endpoint);
-  int copies = tamper_ == nullptr ? 1 : tamper_->copies(from, outgoing.datagram);
-  for (; copies > 1; --copies) launch(from, source, outgoing.datagram);
-  if (copies == 1) launch(from, source, std::move(outgoing.datagram));
-}
-
-void Swarm::launch(PeerIndex from, const proto::Endpoint& source, dht::Datagram datagram) {
-  Peer& peer = peers_[from];
-  ++peer.sent;
-  ++datagrams_;
-  datagram_bytes_ += datagram.bytes.size();
-  CHECK(datagram.bytes.size() <= proto::kMaxDatagramBytes) << datagram.bytes.size();
-  if (observer_ != nullptr) observer_->on_sent(from, source, datagram);
-  const PeerIndex to = book_.find(datagram.to);
-  if (to == kNobody) return;
-  const Network::Fate fate = network_.send(from, to, now_);
-  for (std::size_t i = 0; i < fate.count; ++i) {
-    const std::uint32_t slot = take_slot();
-    InFlight& in_flight = in_flight_[slot];
-    in_flight.bytes = i + 1 < fate.count ? datagram.bytes : std::move(datagram.bytes);
-    in_flight.from = source;
-    in_flight.sender = from;
-    if (fate.copies[i].corrupt && !in_flight.bytes.empty()) {
-      char& byte = in_flight.bytes[random_.below(in_flight.bytes.size())];
-      byte = static_cast<char>(byte ^ static_cast<char>(1 + random_.below(255)));
-    }
-    queue_.push(now_ + fate.copies[i].delay, {Next::kArrive, to, slot, peers_[to].moves});
-  }
-}
-
 void Swarm::at(dht::TimePoint when, Action action) {
   std::uint32_t slot = static_cast<std::uint32_t>(actions_.size());
   if (free_actions_.empty()) {
@@ -257,44 +196,9 @@ void Swarm::at(dht::TimePoint when, Action action) {
   queue_.push(std::max(when, now_), {Next::kAction, 0, slot, 0});
 }
 
-void Swarm::arrive(const Next& next) {
-  Peer& peer = peers_[next.peer];
-  const auto lose = [&] {
-    in_flight_[next.slot].bytes.clear();
-    free_slots_.push_back(next.slot);
-  };
-  if (!peer.actor || next.mark != peer.moves) return lose();
-  if (now_ < peer.paused_until) {
-    if (++peer.buffered > kSocketBuffer) return lose();
-    queue_.push(peer.paused_until, next);
-    return;
-  }
-  peer.buffered = 0;
-  if (peer.server && next.kind == Next::kArrive) {
-    const auto served = peer.server->arrive(now_);
-    if (!served) return lose();
-    queue_.push(*served, {Next::kServe, next.peer, next.slot, next.mark});
-    return;
-  }
-  deliver(next.peer, next.slot);
-}
-
-void Swarm::deliver(PeerIndex index, std::uint32_t slot) {
-  Peer& peer = peers_[index];
-  const InFlight in_flight = std::move(in_flight_[slot]);
-  in_flight_[slot].bytes.clear();
-  free_slots_.push_back(slot);
-  ++events_;
-  ++peer.received;
-  hash(std::uint64_t{in_flight.sender} << 32 | index);
-  hash(static_cast<std::uint64_t>(now_.time_since_epoch().count()) ^
-       static_cast<std::uint64_t>(in_flight.bytes.size()) << 48);
-  handle(index, in_flight.bytes, in_flight.from);
-}
-
 void Swarm::handle(PeerIndex index, std::string_view bytes, const proto::Endpoint& from) {
   if (observer_ != nullptr) observer_->on_delivered(index, from, bytes.size());
-  peers_[index].actor->handle_datagram(bytes, from, local_time(index));
+  in_step(index).actor->handle_datagram(bytes, from, local_time(index));
   drain(index);
   if (observer_ != nullptr && peers_[index].core != nullptr) observer_->on_handled(index);
 }
@@ -306,83 +210,6 @@ void Swarm::forge(const proto::Endpoint& to, std::string_view bytes,
   ++events_;
   hash(peer);
   handle(peer, bytes, source);
-}
-
-void Swarm::fire(const Next& next) {
-  Peer& peer = peers_[next.peer];
-  if (!peer.actor || next.mark != peer.generation || peer.timer != now_) return;
-  if (now_ < peer.paused_until) {
-    peer.timer = peer.paused_until;
-    queue_.push(peer.timer, next);
-    return;
-  }
-  peer.timer = dht::TimePoint::max();
-  if (now_ < peer.wanted) {  // what it was set for has happened, or was put off
-    if (peer.wanted == dht::TimePoint::max()) return;
-    peer.timer = peer.wanted;
-    queue_.push(peer.timer, next);
-    return;
-  }
-  const dht::TimePoint local = peer.clock.local(now_);
-  const auto due = peer.actor->next_timeout();
-  if (due && *due <= local) {
-    ++events_;
-    hash(next.peer);
-    hash(static_cast<std::uint64_t>(now_.time_since_epoch().count()));
-    peer.actor->handle_timeout(local);
-    const auto after = peer.actor->next_timeout();
-    peer.spins = after && *after <= local ? peer.spins + 1 : 0;
-    CHECK(peer.spins < kMaxSpins) << "peer " << next.peer << " is always due";
-  }
-  drain(next.peer);
-  if (observer_ != nullptr && peer.core != nullptr) observer_->on_handled(next.peer);
-}
-
-// With thousands of peers nearly every event finds its peer's memory cold: it is fetched while the
-// event before it is handled.
-void Swarm::foresee(const Next& next) const {
-  if (next.kind == Next::kAction) return;
-  __builtin_prefetch(&peers_[next.peer]);
-  if (next.kind != Next::kTimer) {
-    const InFlight& in_flight = in_flight_[next.slot];
-    const char* bytes = in_flight.bytes.data();
-    for (std::size_t i = 0; i < in_flight.bytes.size(); i += 64) __builtin_prefetch(bytes + i);
-  }
-  const auto* core = reinterpret_cast<const char*>(cores_[next.peer]);
-  if (core == nullptr) return;
-  for (std::size_t i = 0; i < sizeof(dht::Kademlia); i += 64) __builtin_prefetch(core + i);
-}
-
-bool Swarm::step(dht::TimePoint until) {
-  if (queue_.empty() || queue_.top().when > until) return false;
-  const Next next = queue_.top().value;
-  CHECK(queue_.top().when >= now_);
-  now_ = queue_.top().when;
-  queue_.pop();
-  if (!queue_.empty()) foresee(queue_.top().value);
-  switch (next.kind) {
-    case Next::kArrive:
-    case Next::kServe:
-      arrive(next);
-      break;
-    case Next::kTimer:
-      fire(next);
-      break;
-    case Next::kAction: {
-      const Action action = std::move(actions_[next.slot]);
-      actions_[next.slot] = nullptr;
-      free_actions_.push_back(next.slot);
-      action();
-      break;
-    }
-  }
-  return true;
-}
-
-void Swarm::run_until(dht::TimePoint when) {
-  while (step(when)) {
-  }
-  now_ = std::max(now_, when);
 }
 
 std::optional<dht::Event> Swarm::wait(PeerIndex index, dht::OperationId id, dht::Duration limit) {
@@ -401,7 +228,7 @@ std::optional<dht::Event> Swarm::wait(PeerIndex index, dht::OperationId id, dht:
 }
 
 void Swarm::inject(PeerIndex to, std::string_view bytes, const proto::Endpoint& from) {
-  peers_[to].actor->handle_datagram(bytes, from, local_time(to));
+  in_step(to).actor->handle_datagram(bytes, from, local_time(to));
   drain(to);
 }
 

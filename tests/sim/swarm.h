@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A swarm of participants on virtual time: it jumps from event to event, and the same seed gives
 // the same run, proven by a hash over every event. Owns peers, network and addresses. One thread;
-// different swarms may live on different threads.
+// different swarms may live on different threads; with more threads a swarm has its own.
 #pragma once
 
 #include <deque>
@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "dht/random.h"
+#include "kernels/check.h"
+#include "kernels/executor.h"
 #include "tests/sim/addresses.h"
 #include "tests/sim/event_queue.h"
 #include "tests/sim/local_clock.h"
@@ -24,6 +26,10 @@ struct SwarmOptions {
   std::uint64_t seed = 1;
   LinkModel links;
   AddressKind addresses = AddressKind::kPrivate;
+  // More than one: honest peers that are due within the shortest way between any two are advanced
+  // at once, and what they did is carried out in order. The run is the same. Callbacks of
+  // operations may then touch their own peer only, and nobody may observe.
+  int threads = 1;
 };
 
 using Config = std::shared_ptr<const dht::KademliaConfig>;  // one for many peers
@@ -85,7 +91,8 @@ class Swarm {
 
   void at(dht::TimePoint when, Action action);
   void after(dht::Duration delay, Action action) { at(now_ + delay, std::move(action)); }
-  bool step(dht::TimePoint until);  // one event; false: none is due by then
+  bool step(dht::TimePoint until);           // one event; false: none is due by then
+  bool step_together(dht::TimePoint until);  // several, on all threads; else likewise
   void run_until(dht::TimePoint when);
   void run_for(dht::Duration duration) { run_until(now_ + duration); }
   // Runs until the operation has ended and takes its event; nullopt after `limit`.
@@ -101,9 +108,7 @@ class Swarm {
   std::size_t size() const { return peers_.size(); }
   bool is_up(PeerIndex peer) const { return peers_[peer].actor != nullptr; }
   bool is_honest(PeerIndex peer) const { return peers_[peer].honest; }
-  dht::Kademlia& core(PeerIndex peer) {
-    return *peers_[peer].core;
-  }  // of an honest peer that is up
+  dht::Kademlia& core(PeerIndex peer) { return *in_step(peer).core; }  // of an honest one, up
   const dht::Identity& identity(PeerIndex peer) const { return peers_[peer].identity; }
   const proto::Endpoint& endpoint(PeerIndex peer) const { return peers_[peer].endpoint; }
   dht::Contact contact(PeerIndex peer) const;
@@ -151,16 +156,31 @@ class Swarm {
     dht::TimePoint paused_until{};
     std::uint32_t buffered = 0;
     std::uint32_t spins = 0;  // time-outs at one instant
+    bool planned = false;     // an event of its is in the batch: its core may be ahead of the world
     std::unique_ptr<Server> server;
     std::uint64_t sequence = 0, sent = 0, received = 0;
     std::vector<std::pair<dht::OperationId, Done>> waiting;
     std::vector<dht::Event> done;
+  };
+  // What a peer made of a datagram or of its timer: all that the world has to know.
+  struct Turn {
+    std::vector<Outgoing> outgoing;
+    std::vector<dht::Event> events;
+    std::optional<dht::TimePoint> next_timeout;
+    bool due = true;         // a timer's: the peer was due
+    bool still_due = false;  // and is so again at once
   };
   struct Next {
     enum Kind : std::uint32_t { kArrive, kServe, kTimer, kAction } kind;
     PeerIndex peer;
     std::uint32_t slot;  // of a datagram or an action
     std::uint32_t mark;  // generation of a timer, moves of a datagram
+  };
+  struct Planned {
+    Next next;
+    dht::TimePoint when;
+    bool ahead = false;  // its turn is taken already
+    Turn turn;
   };
   struct InFlight {
     std::string bytes;
@@ -174,14 +194,25 @@ class Swarm {
   void transmit(PeerIndex from, Outgoing outgoing);
   void launch(PeerIndex from, const proto::Endpoint& source, dht::Datagram datagram);
   void handle(PeerIndex index, std::string_view bytes, const proto::Endpoint& from);
+  void dispatch(const Next& next, Turn* taken);
+  void plan(dht::TimePoint until);
+  bool reaches_core(const Next& next, dht::TimePoint when) const;
+  Turn& take_turn(const Next& next, dht::TimePoint when, Turn& turn) const;
+  static void collect(const Peer& peer, Turn& turn);
+  void carry_out(PeerIndex index, Turn& turn);
   void finish(PeerIndex index, dht::Event event);
   void expect(PeerIndex index, dht::OperationId id, Done done);
-  void arrive(const Next& next);
-  void deliver(PeerIndex index, std::uint32_t slot);
-  void fire(const Next& next);
+  void arrive(const Next& next, Turn* taken);
+  void deliver(const Next& next, Turn* taken);
+  void fire(const Next& next, Turn* taken);
   void foresee(const Next& next) const;
   void hash(std::uint64_t value) { trace_hash_ = mix(trace_hash_ ^ value); }
   std::uint32_t take_slot();
+  // A peer that somebody looks at or changes from outside: not while its core is ahead.
+  Peer& in_step(PeerIndex index) {
+    CHECK(!peers_[index].planned) << "peer " << index << " is ahead of the world";
+    return peers_[index];
+  }
 
   Network network_;
   AddressPlan plan_;
@@ -192,6 +223,10 @@ class Swarm {
   std::vector<const dht::Kademlia*> cores_;  // of peers_, close together
   Config default_config_;
   EventQueue<Next> queue_;
+  std::unique_ptr<kernels::Executor> executor_;  // none with one thread
+  std::vector<Planned> batch_;                   // its first planned_ are in use
+  std::size_t planned_ = 0;
+  Turn turn_;  // of an event that is handled by itself
   std::vector<InFlight> in_flight_;
   std::vector<std::uint32_t> free_slots_;
   std::vector<Action> actions_;

@@ -127,7 +127,7 @@ void define_score(CLI::App& app, ScoreFlags& flags) {
   app.add_option("file", flags.file, "The text to score")->type_name("FILE")->required();
 }
 
-absl::Status invalid(std::string text) { return absl::InvalidArgumentError(text); }
+absl::Status invalid(const std::string& text) { return absl::InvalidArgumentError(text); }
 
 absl::Status check_swarm(const SwarmFlags& swarm, const char* command) {
   if (swarm.local && !swarm.join.empty()) {

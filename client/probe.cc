@@ -50,9 +50,10 @@ struct Call : std::enable_shared_from_this<Call> {
 
   void ask(int round) {
     sent = Clock::now();
-    stub->async()->Describe(
-        &contexts[round], &request, &reply,
-        [self = shared_from_this(), round](grpc::Status status) { self->answered(round, status); });
+    stub->async()->Describe(&contexts[round], &request, &reply,
+                            [self = shared_from_this(), round](const grpc::Status& status) {
+                              self->answered(round, status);
+                            });
   }
 
   void answered(int round, const grpc::Status& status) {

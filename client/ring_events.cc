@@ -101,7 +101,7 @@ absl::Status RingSession::on_result(std::size_t hop, const HopEvent& event,
   return absl::OkStatus();
 }
 
-absl::Status RingSession::fail(absl::Status status, std::optional<std::size_t> culprit) {
+absl::Status RingSession::fail(const absl::Status& status, std::optional<std::size_t> culprit) {
   failure_.status = status;
   if (culprit) {
     failure_.culprit = route_[*culprit].peer;

@@ -102,7 +102,7 @@ class RingSession {
   absl::Status on_result(std::size_t hop, const HopEvent& event, std::vector<float>* wanted_rows);
   absl::Status check_liveness(Clock::time_point now);
   void probe_hops();
-  absl::Status fail(absl::Status status, std::optional<std::size_t> culprit);
+  absl::Status fail(const absl::Status& status, std::optional<std::size_t> culprit);
   absl::Status fail_by_events();
   std::size_t slowest_hop() const;
   std::string name(std::size_t hop) const;

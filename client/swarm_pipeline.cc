@@ -137,7 +137,7 @@ absl::Status SwarmPipeline::connect() {
 
 absl::Status SwarmPipeline::connect_patiently() {
   for (;;) {
-    const absl::Status status = connect();
+    absl::Status status = connect();
     if (status.ok()) return status;
     // What no node could ever hold is not worth a wait.
     if (!session_ && status.code() == absl::StatusCode::kOutOfRange) return status;

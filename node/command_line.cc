@@ -103,7 +103,7 @@ void add_run(CLI::App& app, CommandLine& line, std::string& blocks, std::string&
 absl::Status wrong(std::string text) {
   std::replace(text.begin(), text.end(), '\n', ' ');
   while (!text.empty() && text.back() == ' ') text.pop_back();
-  return absl::InvalidArgumentError(std::move(text));
+  return absl::InvalidArgumentError(text);
 }
 
 absl::Status check(CommandLine& line, const std::string& blocks) {

@@ -329,7 +329,8 @@ class CpuDeviceThread final : public DeviceThread {
         finished.emplace_back(std::move(step.done), std::move(output));
         session.steps.pop_front();
       } else if (step.done) {
-        finished.emplace_back(std::exchange(step.done, [](StepOutput) {}), std::move(output));
+        finished.emplace_back(std::exchange(step.done, [](const StepOutput&) {}),
+                              std::move(output));
       }
     }
     return finished;

@@ -36,7 +36,7 @@ absl::StatusOr<IdentityFile> IdentityFile::open(const std::string& path) {
         "the identity {} is in use by another running node; give each node its own with --identity",
         path));
   }
-  return IdentityFile(std::move(*identity), path, file);
+  return IdentityFile(*identity, path, file);
 }
 
 IdentityFile IdentityFile::open_default(const std::string& name) {

@@ -29,8 +29,8 @@ class IdentityFile {
   std::string contacts_path() const;
 
  private:
-  IdentityFile(dht::Identity identity, std::string path, int lock)
-      : identity_(std::move(identity)), path_(std::move(path)), lock_(lock) {}
+  IdentityFile(const dht::Identity& identity, std::string path, int lock)
+      : identity_(identity), path_(std::move(path)), lock_(lock) {}
 
   dht::Identity identity_;
   std::string path_;

@@ -54,7 +54,7 @@ class WholeNode final : public Node {
       if (!metrics.ok()) return metrics.status();
       metrics_ = std::move(*metrics);
     }
-    const absl::Status online = options_.model_directory.empty() ? run_bootstrap() : run_node();
+    absl::Status online = options_.model_directory.empty() ? run_bootstrap() : run_node();
     if (online.ok() && metrics_ != nullptr) metrics_->serve([this] { return snapshot(); });
     return online;
   }
@@ -64,7 +64,7 @@ class WholeNode final : public Node {
     if (!loaded.ok()) return loaded.status();
     model_ = std::make_unique<LoadedModel>(std::move(*loaded));
     if (options_.blocks) {
-      const absl::Status inside = check_blocks(*options_.blocks, own_model());
+      absl::Status inside = check_blocks(*options_.blocks, own_model());
       if (!inside.ok()) return inside;
     }
     channels_ = std::make_unique<net::ChannelPool>(options_.identity, options_.swarm_key);
@@ -310,7 +310,7 @@ class WholeNode final : public Node {
             last_sequence_);
       });
     }
-    const absl::Status told = swarm_->await(
+    absl::Status told = swarm_->await(
         kPublishTimeoutMs, [this](auto done) { announcer_->announce([done](int) { done(); }); });
     if (absl::IsCancelled(told)) return told;
     if (!told.ok()) spdlog::warn("the swarm has not confirmed our record yet; announcing goes on");
@@ -335,7 +335,7 @@ class WholeNode final : public Node {
   void withdraw() {
     if (announcer_ == nullptr) return;
     service_->set_state(proto::NodeState::kOffline);
-    const absl::Status told = swarm_->await(
+    absl::Status told = swarm_->await(
         kWithdrawTimeoutMs, [this](auto done) { announcer_->withdraw([done](int) { done(); }); });
     if (!told.ok())
       spdlog::info("the swarm has not confirmed that we left; our record expires by itself");

@@ -58,7 +58,7 @@ absl::Status ReadyFile::write(const std::string& text) {
   const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
   const bool closed = std::fclose(file) == 0;
   if (!written || !closed || std::rename(temporary().c_str(), path_.c_str()) != 0) {
-    const absl::Status status = cannot(path_);
+    absl::Status status = cannot(path_);
     std::remove(temporary().c_str());
     return status;
   }

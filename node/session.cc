@@ -27,10 +27,10 @@ struct Session::Ticket {
   wire::ReturnRows return_rows = wire::RETURN_NONE;
 };
 
-Session::Session(const NodeFacts& facts, OpenRequest open, const proto::PeerId& client,
+Session::Session(const NodeFacts& facts, const OpenRequest& open, const proto::PeerId& client,
                  SessionKey key, DeviceThread& device, std::shared_ptr<ClientLink> client_link)
     : facts_(facts),
-      open_(std::move(open)),
+      open_(open),
       client_(client),
       key_(key),
       device_(device),
@@ -101,8 +101,8 @@ std::optional<Refusal> Session::accept(const wire::Step& step) {
                       step.return_rows()};
   StepInput input{ticket.start_position, ticket.rows, std::move(*rows)};
   auto refusal = device_.submit(key_, std::move(input),
-                                [self = shared_from_this(), ticket](StepOutput output) {
-                                  self->step_done(ticket, std::move(output));
+                                [self = shared_from_this(), ticket](const StepOutput& output) {
+                                  self->step_done(ticket, output);
                                 });
   if (refusal) return refusal;
   epoch_ = ticket.epoch;
@@ -111,7 +111,7 @@ std::optional<Refusal> Session::accept(const wire::Step& step) {
   return std::nullopt;
 }
 
-void Session::step_done(const Ticket& ticket, StepOutput output) {
+void Session::step_done(const Ticket& ticket, const StepOutput& output) {
   if (!output.status.ok()) {
     return fail({.code = output.status.code(),
                  .reason = text(output.status),

@@ -24,8 +24,8 @@ class Session : public std::enable_shared_from_this<Session> {
   using Clock = std::chrono::steady_clock;
 
   // `key` is open on the device. Either link ends with the session; next is null on the last hop.
-  Session(const NodeFacts& facts, OpenRequest open, const proto::PeerId& client, SessionKey key,
-          DeviceThread& device, std::shared_ptr<ClientLink> client_link);
+  Session(const NodeFacts& facts, const OpenRequest& open, const proto::PeerId& client,
+          SessionKey key, DeviceThread& device, std::shared_ptr<ClientLink> client_link);
   ~Session();
   void set_next(std::shared_ptr<NextLink> next);
 
@@ -55,7 +55,7 @@ class Session : public std::enable_shared_from_this<Session> {
   struct Ticket;  // what of a step is needed when it has run
 
   std::optional<Refusal> accept(const wire::Step& step);
-  void step_done(const Ticket& ticket, StepOutput output);
+  void step_done(const Ticket& ticket, const StepOutput& output);
   void answer(const Ticket& ticket, const StepOutput& output, ClientLink& client);
   void push(const Ticket& ticket, const StepOutput& output, NextLink& next);
   std::optional<wire::Activation> encoded(const Ticket& ticket, std::span<const float> x);

@@ -35,8 +35,8 @@ std::optional<Refusal> SessionTable::admit(const NodeFacts& facts,
 }
 
 std::variant<std::shared_ptr<Session>, Refusal> SessionTable::open(
-    const NodeFacts& facts, DeviceThread& device, OpenRequest request, const proto::PeerId& client,
-    std::shared_ptr<ClientLink> link) {
+    const NodeFacts& facts, DeviceThread& device, const OpenRequest& request,
+    const proto::PeerId& client, std::shared_ptr<ClientLink> link) {
   std::shared_ptr<Session> replaced;
   {
     const std::lock_guard lock(mutex_);
@@ -61,8 +61,7 @@ std::variant<std::shared_ptr<Session>, Refusal> SessionTable::open(
   }
   const SessionKey key = next_key_++;
   if (auto refusal = device.open(key, client, request.span, request.max_positions)) return *refusal;
-  auto session =
-      std::make_shared<Session>(facts, std::move(request), client, key, device, std::move(link));
+  auto session = std::make_shared<Session>(facts, request, client, key, device, std::move(link));
   sessions_.emplace(id, Entry{session, false});
   ++per_peer_[client];
   return session;

@@ -29,7 +29,7 @@ class SessionTable {
   // Admits the session and opens it on the device. It can be found only after publish(). A session
   // of the same id and client is replaced: its stream broke and we have not noticed yet.
   std::variant<std::shared_ptr<Session>, Refusal> open(const NodeFacts& facts, DeviceThread& device,
-                                                       OpenRequest request,
+                                                       const OpenRequest& request,
                                                        const proto::PeerId& client,
                                                        std::shared_ptr<ClientLink> link);
   // Lets the previous hop in: the session's links are complete.

@@ -85,7 +85,7 @@ grpc::ServerBidiReactor<wire::ClientFrame, wire::HopFrame>* SpanService::Session
 }
 
 grpc::ServerReadReactor<wire::PushFrame>* SpanService::Push(grpc::CallbackServerContext* context,
-                                                            wire::PushReply* reply) {
+                                                            wire::PushReply* /*reply*/) {
   using Base = grpc::ServerReadReactor<wire::PushFrame>;
   const auto caller = net::caller_of(*context);
   if (!caller.ok()) return new Refused<Base>({grpc::StatusCode::UNAUTHENTICATED, "who are you?"});
@@ -96,7 +96,7 @@ grpc::ServerReadReactor<wire::PushFrame>* SpanService::Push(grpc::CallbackServer
 }
 
 std::variant<std::shared_ptr<node::Session>, Refusal> SpanService::open_session(
-    const wire::Open& open, const proto::PeerId& client, std::shared_ptr<ClientLink> link) {
+    const wire::Open& open, const proto::PeerId& client, const std::shared_ptr<ClientLink>& link) {
   const Serving* serving = this->serving();
   if (serving == nullptr) {
     if (const auto refusal = check_version(open.version())) return *refusal;

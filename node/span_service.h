@@ -36,7 +36,7 @@ class SpanService final : public wire::SpanService::CallbackService {
 
   // For the reactors.
   std::variant<std::shared_ptr<node::Session>, Refusal> open_session(
-      const wire::Open& open, const proto::PeerId& client, std::shared_ptr<ClientLink> link);
+      const wire::Open& open, const proto::PeerId& client, const std::shared_ptr<ClientLink>& link);
   void publish_session(const std::shared_ptr<node::Session>& session) {
     sessions_.publish(session);
   }

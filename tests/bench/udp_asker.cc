@@ -31,8 +31,8 @@ dht::SessionConfig UdpAsker::config_of(Way way) {
   return config;
 }
 
-UdpAsker::UdpAsker(dht::Contact to, Way way)
-    : to_(std::move(to)),
+UdpAsker::UdpAsker(const dht::Contact& to, Way way)
+    : to_(to),
       way_(way),
       random_(dht::Random::from_system()),
       self_(dht::Identity::generate()),

@@ -18,7 +18,7 @@ class UdpAsker {
     kQuestion,
     kStranger
   };  // stranger: each with an exchange key of its own
-  UdpAsker(dht::Contact to, Way way);
+  UdpAsker(const dht::Contact& to, Way way);
   ~UdpAsker();
   UdpAsker(const UdpAsker&) = delete;
   UdpAsker& operator=(const UdpAsker&) = delete;

@@ -16,9 +16,9 @@ TEST(DropsTest, EveryReasonHasANameOfItsOwnThatFitsALabel) {
     const std::string name(to_string(static_cast<Drop>(i)));
     EXPECT_TRUE(names.insert(name).second) << name;
     EXPECT_FALSE(name.empty());
-    EXPECT_TRUE(std::all_of(name.begin(), name.end(),
-                            [](char c) { return c == '_' || (c >= 'a' && c <= 'z'); }))
-        << name;
+    EXPECT_TRUE(std::all_of(name.begin(), name.end(), [](char c) {
+      return c == '_' || (c >= 'a' && c <= 'z');
+    })) << name;
   }
 }
 

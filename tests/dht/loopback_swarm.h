@@ -69,7 +69,7 @@ class LoopbackSwarm {
       });
       return 0;
     });
-    return wait(promise.get_future(), absl::DeadlineExceededError("bootstrap never called back"));
+    return wait(promise.get_future());
   }
   std::vector<Record> find(Member& member, const Key& key) {
     std::promise<std::vector<Record>> promise;
@@ -78,7 +78,7 @@ class LoopbackSwarm {
           key, [&](std::vector<Record> records) { promise.set_value(std::move(records)); });
       return 0;
     });
-    return wait(promise.get_future(), std::vector<Record>());
+    return wait(promise.get_future());
   }
   int publish(Member& member, Record record) {
     std::promise<int> promise;
@@ -88,7 +88,7 @@ class LoopbackSwarm {
                               [&](int replicas) { promise.set_value(replicas); });
       return 0;
     });
-    return wait(promise.get_future(), -1);
+    return wait(promise.get_future());
   }
   DhtStats stats(Member& member) {
     return on_io([&] { return member.service->stats(); });
@@ -99,7 +99,7 @@ class LoopbackSwarm {
 
  private:
   template <typename T>
-  static T wait(std::future<T> future, T otherwise) {
+  static T wait(std::future<T> future) {
     if (future.wait_for(std::chrono::seconds(20)) != std::future_status::ready) {
       ADD_FAILURE() << "no callback within 20 s";
       std::abort();  // the promise is about to go away

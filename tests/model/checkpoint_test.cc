@@ -15,7 +15,6 @@
 namespace shoal::model {
 namespace {
 
-using testing::ElementsAre;
 using testing::HasSubstr;
 using tests::TempDir;
 using tests::write_file;

@@ -17,8 +17,6 @@
 namespace shoal::model {
 namespace {
 
-using testing::Pointwise;
-
 // Both sides compute in float32 in different orders. Sums of up to 64 products, some 30 of them one
 // after another, give about 30 * sqrt(64) * 6e-8 = 1.4e-5 of the largest value; the reference
 // rounds the angles of RoPE (up to 99 radians) to float32, 4e-6 radians each. Features that are got

@@ -10,7 +10,7 @@
 namespace shoal::net {
 
 grpc::ServerUnaryReactor* EchoService::Describe(grpc::CallbackServerContext* context,
-                                                const wire::DescribeRequest* request,
+                                                const wire::DescribeRequest* /*request*/,
                                                 wire::DescribeReply* reply) {
   const auto caller = caller_of(*context);
   if (caller.ok()) reply->set_peer_id(caller->to_bytes());

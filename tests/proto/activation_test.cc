@@ -7,7 +7,6 @@
 
 #include <bit>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <random>
 
@@ -49,7 +48,9 @@ TEST(Activation, F32IsBitwiseExact) {
   const auto back = decode_activation(*message, 3, 2);
   ASSERT_TRUE(back.ok());
   ASSERT_EQ(back->size(), rows.size());
-  EXPECT_EQ(std::memcmp(back->data(), rows.data(), 24), 0);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    EXPECT_EQ(std::bit_cast<std::uint32_t>((*back)[i]), std::bit_cast<std::uint32_t>(rows[i])) << i;
+  }
 }
 
 TEST(Activation, TheWireIsLittleEndianAndRowMajor) {

@@ -55,6 +55,7 @@ Kademlia::Kademlia(KademliaConfig config, const Identity& self, const Random::Se
       dial_help_(config_.reachability, random_),
       was_client_(config_.client_mode),
       latest_(now),
+      last_refresh_(now),
       next_refresh_(now + config_.refresh_small),
       last_revisit_(now),
       next_revisit_(now + config_.rebootstrap_small) {}
@@ -282,7 +283,7 @@ std::optional<TimePoint> Kademlia::next_timeout() const {
   for (const auto& [id, bootstrap] : bootstraps_) {
     if (!bootstrap.answered) consider(std::min(bootstrap.next_try, bootstrap.deadline));
   }
-  if (table_.size() > 0) consider(next_refresh_);
+  if (table_.size() > 0) consider(refresh_due());
   if (!bootstrap_endpoints_.empty() || !remembered_.empty()) consider(revisit_due());
   return result;
 }

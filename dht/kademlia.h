@@ -215,6 +215,7 @@ class Kademlia {
 
   // kademlia_upkeep.cc
   void check_contacts(TimePoint now);
+  TimePoint refresh_due() const;
   void refresh(TimePoint now);
   Key refresh_target();
   void remember_some();
@@ -272,7 +273,7 @@ class Kademlia {
   std::size_t handovers_in_flight_ = 0;
 
   TimePoint latest_{};  // the time that we were told last
-  TimePoint next_refresh_;
+  TimePoint last_refresh_, next_refresh_;
   TimePoint last_revisit_, next_revisit_;
   Measurements measurements_;
   std::deque<Event> events_;

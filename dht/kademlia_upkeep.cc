@@ -20,9 +20,17 @@ void Kademlia::check_contacts(TimePoint now) {
   }
 }
 
+// A table that has become small meanwhile does not wait as long as it might when it was large:
+// there everybody is to know everybody.
+TimePoint Kademlia::refresh_due() const {
+  return table_.small() ? std::min(next_refresh_, last_refresh_ + config_.refresh_small)
+                        : next_refresh_;
+}
+
 void Kademlia::refresh(TimePoint now) {
-  if (now < next_refresh_) return;
-  const bool small = table_.size() <= config_.routing.k;
+  if (now < refresh_due()) return;
+  last_refresh_ = now;
+  const bool small = table_.small();
   const Duration interval = small ? config_.refresh_small : config_.refresh_large;
   next_refresh_ = now + Duration(static_cast<std::int64_t>(static_cast<double>(interval.count()) *
                                                            (0.8 + 0.4 * random_.unit())));

@@ -107,6 +107,21 @@ TEST(SessionTest, LostHelloAndHandshakeAreRepairedBySendingAgain) {
   EXPECT_EQ(carry(a, b, later), std::vector<std::string>{"q"});
 }
 
+TEST(SessionTest, ALostHandshakeIsRepairedThoughItsChallengeCameTooLateForTheResends) {
+  End a(1, kA), b(2, kB);
+  a.sessions.send(b.contact(), "first", kNow);
+  for (const Datagram& datagram : a.out()) b.sessions.receive(datagram.bytes, kA, kNow);
+  for (const Datagram& datagram : b.out()) a.sessions.receive(datagram.bytes, kB, kNow);
+  EXPECT_EQ(a.out().size(), 1u);  // the handshake is lost
+  // From now on a asks now and then, and sends nothing between the challenge and its expiry.
+  TimePoint now = kNow + seconds(30);
+  a.sessions.send(b.contact(), "second", now);
+  EXPECT_TRUE(carry(a, b, now).empty());
+  now += seconds(30);
+  a.sessions.send(b.contact(), "third", now);
+  EXPECT_EQ(carry(a, b, now), std::vector<std::string>{"third"});
+}
+
 TEST(SessionTest, AMessageThatOvertakesItsHandshakeCostsNothingElse) {
   End a(1, kA), b(2, kB);
   a.sessions.send(b.contact(), "first", kNow);

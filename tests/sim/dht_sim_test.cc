@@ -306,6 +306,33 @@ TEST(DhtSimTest, SmallSwarmsFormEvenWhenOneDatagramInFiveIsLost) {
   }
 }
 
+// What large tables may leave for minutes, small ones may not: the interval of the last refresh does
+// not hold once everybody is to know everybody.
+TEST(DhtSimTest, ASwarmThatHasBecomeSmallRefreshesSoon) {
+  SCOPED_TRACE(rerun());
+  Swarm net(laboratory(seed(), internet(0)));
+  ASSERT_NO_FATAL_FAILURE(grow(net, 24));
+  net.run_for(minutes(4));
+  // Two halves that do not hear each other, three peers that both hear; all others die.
+  for (PeerIndex peer = 3; peer < 9; ++peer) net.network().set_group(peer, 1);
+  for (PeerIndex peer = 9; peer < 15; ++peer) net.network().set_group(peer, 2);
+  net.network().cut(1, 2, true);
+  net.network().cut(2, 1, true);
+  for (PeerIndex peer = 15; peer < 24; ++peer) net.crash(peer);
+  net.run_for(minutes(2));
+  const auto knows = [&](PeerIndex a, PeerIndex b) {
+    return net.core(a).table().find(net.identity(b).peer_id()) != nullptr;
+  };
+  for (PeerIndex a = 3; a < 9; ++a) {
+    for (PeerIndex b = 9; b < 15; ++b) ASSERT_FALSE(knows(a, b) || knows(b, a));
+  }
+  net.network().heal();
+  net.run_for(seconds(40));
+  for (PeerIndex a = 0; a < 15; ++a) {
+    for (PeerIndex b = 0; b < 15; ++b) EXPECT_TRUE(a == b || knows(a, b)) << a << " " << b;
+  }
+}
+
 TEST(DhtSimTest, SameSeedSameTrace) {
   const auto run = [](std::uint64_t seed) {
     Swarm net(laboratory(seed, internet()));

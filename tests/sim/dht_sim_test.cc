@@ -306,8 +306,8 @@ TEST(DhtSimTest, SmallSwarmsFormEvenWhenOneDatagramInFiveIsLost) {
   }
 }
 
-// What large tables may leave for minutes, small ones may not: the interval of the last refresh does
-// not hold once everybody is to know everybody.
+// What large tables may leave for minutes, small ones may not: the interval of the last refresh
+// does not hold once everybody is to know everybody.
 TEST(DhtSimTest, ASwarmThatHasBecomeSmallRefreshesSoon) {
   SCOPED_TRACE(rerun());
   Swarm net(laboratory(seed(), internet(0)));

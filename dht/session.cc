@@ -51,7 +51,7 @@ void Sessions::transmit(const proto::Endpoint& to, std::string datagram) {
   transmits_.push_back({to, std::move(datagram)});
 }
 
-const Sessions::Session* Sessions::newest(const Contact& to) const {
+Sessions::Session* Sessions::newest(const Contact& to) const {
   const auto positions = by_endpoint_.find(to.endpoint);
   if (positions == by_endpoint_.end()) return nullptr;
   for (auto position = positions->second.rbegin(); position != positions->second.rend();
@@ -88,9 +88,8 @@ void Sessions::send_on(Session& session, std::string_view message) {
 
 void Sessions::send(const Contact& to, std::string_view message, TimePoint now) {
   CHECK(message.size() <= kMaxAnswerBytes) << message.size();
-  if (const Session* found = newest(to)) {
-    if (!found->challenged || found->confirmed)
-      return send_on(const_cast<Session&>(*found), message);
+  if (Session* found = newest(to)) {
+    if (!found->challenged || found->confirmed) return send_on(*found, message);
     remove(by_id_.at(found->id));  // its handshake was lost
   }
   // Only requests begin a session, and they fit beside a handshake.
@@ -287,8 +286,7 @@ void Sessions::complete(const proto::Endpoint& at, const Pending& pending, const
   begin(at, proof, pending.queue.front());
   const Contact remote{peer_id_of(proof.key), at, proof.key};
   for (std::size_t i = 1; i < pending.queue.size(); ++i) {
-    if (const Session* session = newest(remote))
-      send_on(const_cast<Session&>(*session), pending.queue[i]);
+    if (Session* session = newest(remote)) send_on(*session, pending.queue[i]);
   }
 }
 

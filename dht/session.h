@@ -114,7 +114,7 @@ class Sessions {
   void complete(const proto::Endpoint& at, const Pending& pending, const Proof& proof);
   Session& add(const Contact& remote, const SessionKeys& keys, bool initiator);
   void remove(Position session);
-  const Session* newest(const Contact& to) const;
+  Session* newest(const Contact& to) const;
   bool replayed(std::string_view datagram);
   void expire_pending(TimePoint now);
   // A proof for `to`, or none. Valid until the next call.

@@ -99,7 +99,12 @@ PutResult RecordStore::put(const wire::SignedRecord& message, const Contact& sen
       }
     }
   }
-  if (same && !owner) return PutResult::kUnchanged;
+  if (same && !owner) {
+    for (const Key& key : keys) {
+      if (!answers_for(it->second, key)) return PutResult::kWrongKey;
+    }
+    return PutResult::kUnchanged;
+  }
 
   absl::StatusOr<Record> record = verify_record(message);
   if (absl::IsUnauthenticated(record.status())) return PutResult::kForged;
@@ -196,10 +201,20 @@ std::vector<const RecordStore::Entry*> RecordStore::find(const Key& key, TimePoi
   if (target == index_.end()) return result;
   for (const proto::PeerId& subject : models_.at(target->second.model).subjects) {
     const Entry& entry = entries_.at(subject);
-    if (!target->second.block || entry.withdrawn || entry.span.contains(*target->second.block))
-      add(entry);
+    if (is_hit(entry, target->second)) add(entry);
   }
   return result;
+}
+
+bool RecordStore::is_hit(const Entry& entry, const Target& target) {
+  return entry.model == target.model &&
+         (!target.block || entry.withdrawn || entry.span.contains(*target.block));
+}
+
+bool RecordStore::answers_for(const Entry& entry, const Key& key) const {
+  if (key == models_key_) return true;
+  const auto target = index_.find(key);
+  return target != index_.end() && is_hit(entry, target->second);
 }
 
 RecordStore::Page RecordStore::page(const Key& key, std::uint64_t seed, std::size_t cursor,

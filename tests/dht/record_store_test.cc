@@ -95,6 +95,20 @@ TEST_F(StoreTest, OnlyTheOwnerRefreshes) {
   EXPECT_EQ(store.next_expiry(), later + milliseconds(kTtl));
 }
 
+TEST_F(StoreTest, AKnownRecordIsAcceptedOnlyWhereAFindShowsIt) {
+  own(record(1));
+  const auto again = [&](const Key& key) {
+    return store.put(record(1), sender(kReplica), std::array{key}, kTtl, kNow);
+  };
+  for (const Key& key : keys_of(kSwarm, example_record(1))) {
+    EXPECT_EQ(again(key), PutResult::kUnchanged);
+  }
+  for (const Key& key :
+       {Key{}, block_key(kSwarm, example_model(), 4), model_key(kSwarm, example_model(2))}) {
+    EXPECT_EQ(again(key), PutResult::kWrongKey);
+  }
+}
+
 TEST_F(StoreTest, WhatTheOwnerHandsOverIsNoFreshPublish) {
   const auto owner_hands_over = [&](std::uint32_t remaining_ms, TimePoint now) {
     return store.put(record(1), sender(kOwner), std::array{kModel}, remaining_ms, now);

@@ -150,6 +150,7 @@ void write(const std::filesystem::path& folder) {
   records.add("handed_over",
               step(4, online.payload()) + step(8, offline.payload()) + step(4, online.payload()));
   records.add("wrong_key", step(16, online.payload()));
+  records.add("known_wrong_key", step(4, online.payload()) + step(20, online.payload()));
 
   Corpus addresses(folder, "dht_address");
   proto::Endpoint v6;

@@ -85,8 +85,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       const PutResult again = store.put(message, sender, keys, 100'000, now);
       CHECK(again != PutResult::kStored) << to_string(again);
       for (const Key& key : keys) {
-        for (const RecordStore::Entry* found : store.find(key, now))
+        bool shown = false;
+        for (const RecordStore::Entry* found : store.find(key, now)) {
           CHECK(verify_record(found->message).ok());
+          shown |= found->subject == record->peer_id();
+        }
+        CHECK(shown) << "accepted, and not to be found";
       }
     }
     if ((flags & kLater) != 0) {

@@ -100,6 +100,7 @@ PutResult RecordStore::put(const wire::SignedRecord& message, const Contact& sen
     }
   }
   if (same && !owner) {
+    // The index knows what the record proves: no need to derive its keys again, as proves() does.
     for (const Key& key : keys) {
       if (!answers_for(it->second, key)) return PutResult::kWrongKey;
     }
@@ -207,14 +208,14 @@ std::vector<const RecordStore::Entry*> RecordStore::find(const Key& key, TimePoi
 }
 
 bool RecordStore::is_hit(const Entry& entry, const Target& target) {
-  return entry.model == target.model &&
-         (!target.block || entry.withdrawn || entry.span.contains(*target.block));
+  return !target.block || entry.withdrawn || entry.span.contains(*target.block);
 }
 
 bool RecordStore::answers_for(const Entry& entry, const Key& key) const {
   if (key == models_key_) return true;
   const auto target = index_.find(key);
-  return target != index_.end() && is_hit(entry, target->second);
+  return target != index_.end() && target->second.model == entry.model &&
+         is_hit(entry, target->second);
 }
 
 RecordStore::Page RecordStore::page(const Key& key, std::uint64_t seed, std::size_t cursor,

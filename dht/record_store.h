@@ -90,8 +90,8 @@ class RecordStore {
     std::optional<proto::BlockIndex> block;  // none: the model's index key
   };
 
-  static bool is_hit(const Entry& entry, const Target& target);
-  bool answers_for(const Entry& entry, const Key& key) const;  // whether find(key) shows it
+  static bool is_hit(const Entry& entry, const Target& target);  // for an entry of target's model
+  bool answers_for(const Entry& entry, const Key& key) const;    // whether find(key) shows it
   bool index_model(const proto::Digest& digest, std::uint32_t blocks);
   void insert(Entry entry);
   void remove(proto::PeerId subject);  // a copy: callers name a subject of the sets it changes

@@ -49,15 +49,15 @@ void ask_for_load(SwarmView& view, net::ChannelPool& channels, const Interrupt& 
   const auto board = std::make_shared<Answers>();
   std::vector<std::shared_ptr<Question>> questions;
   for (std::size_t i = 0; i < view.nodes.size(); ++i) {
-    for (const proto::Endpoint& address : view.nodes[i].addresses) {
-      auto question = std::make_shared<Question>();
-      question->node = i;
-      question->stub = wire::SpanService::NewStub(channels.get(view.nodes[i].peer, address));
-      question->request.mutable_version()->set_major(proto::kProtocolMajor);
-      question->request.mutable_version()->set_minor(proto::kProtocolMinor);
-      question->context.set_deadline(std::chrono::system_clock::now() + kLiveLoadTimeout);
-      questions.push_back(std::move(question));
-    }
+    const NodeView& node = view.nodes[i];
+    if (node.addresses.empty()) continue;
+    auto question = std::make_shared<Question>();
+    question->node = i;
+    question->stub = wire::SpanService::NewStub(channels.get(node.peer, node.addresses));
+    question->request.mutable_version()->set_major(proto::kProtocolMajor);
+    question->request.mutable_version()->set_minor(proto::kProtocolMinor);
+    question->context.set_deadline(std::chrono::system_clock::now() + kLiveLoadTimeout);
+    questions.push_back(std::move(question));
   }
   board->running = questions.size();
   for (const auto& question : questions) {

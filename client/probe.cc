@@ -34,11 +34,9 @@ struct Board {
   ProbeResult result;
 };
 
-// Two questions in a row to one address of one node: the first pays for the connection, the second
-// measures.
+// Two questions in a row to one node: the first pays for the connection, the second measures.
 struct Call : std::enable_shared_from_this<Call> {
   NodeView node;
-  proto::Endpoint address;
   proto::Digest model;
   std::uint32_t block_count = 0;
   std::shared_ptr<Board> board;
@@ -61,13 +59,9 @@ struct Call : std::enable_shared_from_this<Call> {
     std::string refusal = status.ok() ? check() : failure_text(status);
     if (refusal.empty() && round == 0) return ask(1);
     const std::lock_guard lock(board->mutex);
-    auto& candidates = board->result.candidates;
-    const bool known = std::any_of(candidates.begin(), candidates.end(),
-                                   [&](const Candidate& c) { return c.peer == node.peer; });
     if (refusal.empty()) {
-      if (!known) candidates.push_back(candidate(rtt_us));
-      board->result.lost.erase(node.peer);
-    } else if (!known) {
+      board->result.candidates.push_back(candidate(rtt_us));
+    } else {
       board->result.lost[node.peer] = std::move(refusal);
     }
     --board->running;
@@ -75,9 +69,9 @@ struct Call : std::enable_shared_from_this<Call> {
   }
 
   std::string failure_text(const grpc::Status& status) const {
-    const absl::Status failure = net::to_absl(
-        status,
-        fmt::format("node {} at {}", proto::short_name(node.peer), proto::to_string(address)));
+    const absl::Status failure =
+        net::to_absl(status, fmt::format("node {} at {}", proto::short_name(node.peer),
+                                         proto::to_string(node.addresses.front())));
     return std::string(failure.message());
   }
 
@@ -86,7 +80,7 @@ struct Call : std::enable_shared_from_this<Call> {
     const std::string wrong = fault();
     return wrong.empty() ? wrong
                          : fmt::format("node {} at {}: {}", proto::short_name(node.peer),
-                                       proto::to_string(address), wrong);
+                                       proto::to_string(node.addresses.front()), wrong);
   }
   std::string fault() const {
     if (reply.version().major() != proto::kProtocolMajor) {
@@ -108,7 +102,7 @@ struct Call : std::enable_shared_from_this<Call> {
   Candidate candidate(double rtt_us) const {
     Candidate result;
     result.peer = node.peer;
-    result.address = address;
+    result.addresses = node.addresses;
     result.span = {reply.span().begin(), reply.span().end()};
     result.rtt_us = rtt_us;
     result.block_step_us = reply.block_step_us();
@@ -157,27 +151,23 @@ std::vector<NodeView> worth_asking(const SwarmView& view, const std::set<proto::
 
 ProbeResult probe(const SwarmView& view, const std::set<proto::PeerId>& excluded,
                   net::ChannelPool& channels, const Interrupt& interrupt) {
-  constexpr std::size_t kMaxAddresses = 4;  // of one node
   const auto board = std::make_shared<Board>();
   const auto started = Clock::now();
   const auto deadline = started + kProbeTimeout;
   std::vector<std::shared_ptr<Call>> calls;
   for (const NodeView& node : worth_asking(view, excluded)) {
-    for (std::size_t i = 0; i < std::min(kMaxAddresses, node.addresses.size()); ++i) {
-      auto call = std::make_shared<Call>();
-      call->node = node;
-      call->address = node.addresses[i];
-      call->model = view.model_digest;
-      call->block_count = view.block_count;
-      call->board = board;
-      call->stub = wire::SpanService::NewStub(channels.get(node.peer, call->address));
-      call->request.mutable_version()->set_major(proto::kProtocolMajor);
-      call->request.mutable_version()->set_minor(proto::kProtocolMinor);
-      for (auto& context : call->contexts) {
-        context.set_deadline(std::chrono::system_clock::now() + kProbeTimeout);
-      }
-      calls.push_back(std::move(call));
+    auto call = std::make_shared<Call>();
+    call->node = node;
+    call->model = view.model_digest;
+    call->block_count = view.block_count;
+    call->board = board;
+    call->stub = wire::SpanService::NewStub(channels.get(node.peer, node.addresses));
+    call->request.mutable_version()->set_major(proto::kProtocolMajor);
+    call->request.mutable_version()->set_minor(proto::kProtocolMinor);
+    for (auto& context : call->contexts) {
+      context.set_deadline(std::chrono::system_clock::now() + kProbeTimeout);
     }
+    calls.push_back(std::move(call));
   }
   board->running = calls.size();
   for (const auto& call : calls) call->ask(0);

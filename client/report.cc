@@ -20,7 +20,7 @@ Json route_of(const Route& route) {
   for (const Hop& hop : route) {
     hops.push_back({{"peer_id", proto::to_string(hop.peer)},
                     {"span", {hop.span.begin, hop.span.end}},
-                    {"address", proto::to_string(hop.address)}});
+                    {"address", proto::to_string(hop.addresses.front())}});
   }
   return hops;
 }

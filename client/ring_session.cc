@@ -142,13 +142,13 @@ void RingSession::open_hop(std::size_t hop, const std::string& session_id,
   if (hop + 1 < route_.size()) {
     wire::NextHop& next = *open.mutable_next();
     next.set_peer_id(route_[hop + 1].peer.to_bytes());
-    next.set_address(proto::to_string(route_[hop + 1].address));
+    next.set_address(proto::to_string(route_[hop + 1].addresses.front()));
     next.set_hop_token(tokens[hop + 1]);
   }
   HopState& state = hops_[hop];
   state.last_heard = Clock::now();
-  state.stream =
-      HopStream::open(channels_.get(route_[hop].peer, route_[hop].address), hop, name(hop), inbox_);
+  state.stream = HopStream::open(channels_.get(route_[hop].peer, route_[hop].addresses), hop,
+                                 name(hop), inbox_);
   state.stream->send(std::move(frame));
   wire::ClientFrame heartbeat;
   heartbeat.mutable_heartbeat()->set_nonce(next_nonce_++);
@@ -301,7 +301,7 @@ void RingSession::record_timing(const Flight& flight, Clock::time_point started,
 
 std::string RingSession::name(std::size_t hop) const {
   return fmt::format("node {} at {}", proto::short_name(route_[hop].peer),
-                     proto::to_string(route_[hop].address));
+                     proto::to_string(route_[hop].addresses.front()));
 }
 
 }  // namespace shoal::client

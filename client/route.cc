@@ -92,7 +92,7 @@ std::optional<Route> shortest_path(std::uint32_t block_count, const std::vector<
     if (!route.empty() && route.back().peer == nodes[last].peer) {
       route.back().span.begin = b;
     } else {
-      route.push_back({nodes[last].peer, nodes[last].address, {b, b + 1}});
+      route.push_back({nodes[last].peer, nodes[last].addresses, {b, b + 1}});
     }
     last = from[b][last];
   }
@@ -183,7 +183,7 @@ absl::StatusOr<Route> find_route(const RouteRequest& request,
   }
   std::erase_if(nodes, [&](const Candidate& node) { return !allowed(node) || !roomy(node); });
   std::sort(nodes.begin(), nodes.end(), [](const Candidate& a, const Candidate& b) {
-    return std::tie(a.peer, a.address, a.span) < std::tie(b.peer, b.address, b.span);
+    return std::tie(a.peer, a.addresses, a.span) < std::tie(b.peer, b.addresses, b.span);
   });
   nodes.erase(std::unique(nodes.begin(), nodes.end(),
                           [](const Candidate& a, const Candidate& b) { return a.peer == b.peer; }),

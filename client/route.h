@@ -17,7 +17,7 @@ namespace shoal::client {
 // A node that answered, and what is known of it.
 struct Candidate {
   proto::PeerId peer;
-  proto::Endpoint address;
+  std::vector<proto::Endpoint> addresses;  // the one that answers, when known, first
   proto::Span span;
   double rtt_us = 0;
   double block_step_us = 0;  // one decode row through one block; 0: not known
@@ -28,7 +28,7 @@ struct Candidate {
 
 struct Hop {
   proto::PeerId peer;
-  proto::Endpoint address;
+  std::vector<proto::Endpoint> addresses;  // at least one; the first is the one to show
   proto::Span span;
   friend bool operator==(const Hop&, const Hop&) = default;
 };

@@ -104,9 +104,7 @@ absl::StatusOr<Route> SwarmPipeline::choose_route(double* cost_us) {
     route = find_route(request, answers.candidates);
   }
   for (const NodeView& node : view->nodes) {
-    if (!answers.lost.contains(node.peer)) continue;
-    for (const proto::Endpoint& address : node.addresses)
-      swarm_.channels().drop(node.peer, address);
+    if (answers.lost.contains(node.peer)) swarm_.channels().drop(node.peer);
   }
   if (!route.ok()) {
     std::string lost;
@@ -204,9 +202,7 @@ void SwarmPipeline::blame_culprit() {
   Blame& blame = blames_[*failure.culprit];
   blame.until = Clock::now() + kBlameTime * (1 << std::min(blame.times, kMaxBlameDoublings));
   ++blame.times;
-  for (const Hop& hop : route_) {
-    if (hop.peer == *failure.culprit) swarm_.channels().drop(hop.peer, hop.address);
-  }
+  swarm_.channels().drop(*failure.culprit);
 }
 
 std::set<proto::PeerId> SwarmPipeline::excluded() const {

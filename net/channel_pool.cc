@@ -61,7 +61,17 @@ void keep_reactor_threads() {
   CHECK(server != nullptr);
 }
 
-using Name = std::pair<proto::PeerId, proto::Endpoint>;
+// gRPC tries them in this order; those of the other family than the first do not fit into one name.
+std::string target(const std::vector<proto::Endpoint>& addresses) {
+  std::string result = addresses.front().is_v4() ? "ipv4:" : "ipv6:";
+  const char* separator = "";
+  for (const proto::Endpoint& address : addresses) {
+    if (address.is_v4() != addresses.front().is_v4()) continue;
+    absl::StrAppend(&result, separator, proto::to_string(address));
+    separator = ",";
+  }
+  return result;
+}
 
 }  // namespace
 
@@ -73,26 +83,31 @@ class ChannelPool::Impl {
     keep_reactor_threads();
   }
 
-  std::shared_ptr<grpc::Channel> get(const Name& name) {
+  std::shared_ptr<grpc::Channel> get(const proto::PeerId& peer,
+                                     const std::vector<proto::Endpoint>& addresses) {
+    CHECK(!addresses.empty());
     std::shared_ptr<grpc::Channel> evicted;  // dies after the lock
     const std::lock_guard lock(mutex_);
-    if (const auto found = channels_.find(name); found != channels_.end()) {
-      order_.splice(order_.begin(), order_, found->second.place);
-      return found->second.channel;
+    if (const auto found = channels_.find(peer); found != channels_.end()) {
+      if (found->second.addresses == addresses ||
+          found->second.channel->GetState(false) != GRPC_CHANNEL_TRANSIENT_FAILURE) {
+        order_.splice(order_.begin(), order_, found->second.place);
+        return found->second.channel;
+      }
+      evicted = remove(found);
     }
     if (channels_.size() >= proto::kMaxChannels) evicted = evict();
     std::shared_ptr<grpc::Channel> channel = grpc::CreateCustomChannel(
-        absl::StrCat(name.second.is_v4() ? "ipv4:" : "ipv6:", proto::to_string(name.second)),
-        channel_credentials(certificate_, swarm_key_, name.first), arguments());
-    order_.push_front(name);
-    channels_.emplace(name, Entry{channel, order_.begin()});
+        target(addresses), channel_credentials(certificate_, swarm_key_, peer), arguments());
+    order_.push_front(peer);
+    channels_.emplace(peer, Entry{channel, addresses, order_.begin()});
     return channel;
   }
 
-  void drop(const Name& name) {
+  void drop(const proto::PeerId& peer) {
     std::shared_ptr<grpc::Channel> dropped;
     const std::lock_guard lock(mutex_);
-    if (const auto found = channels_.find(name); found != channels_.end()) dropped = remove(found);
+    if (const auto found = channels_.find(peer); found != channels_.end()) dropped = remove(found);
   }
 
   std::size_t size() const {
@@ -103,9 +118,10 @@ class ChannelPool::Impl {
  private:
   struct Entry {
     std::shared_ptr<grpc::Channel> channel;
-    std::list<Name>::iterator place;
+    std::vector<proto::Endpoint> addresses;
+    std::list<proto::PeerId>::iterator place;
   };
-  using Channels = std::map<Name, Entry>;
+  using Channels = std::map<proto::PeerId, Entry>;
 
   std::shared_ptr<grpc::Channel> remove(Channels::iterator entry) {
     std::shared_ptr<grpc::Channel> channel = std::move(entry->second.channel);
@@ -117,8 +133,8 @@ class ChannelPool::Impl {
   // The longest unused that nobody holds, else the longest unused: whoever holds that one keeps it
   // working.
   std::shared_ptr<grpc::Channel> evict() {
-    for (auto name = order_.rbegin(); name != order_.rend(); ++name) {
-      const auto entry = channels_.find(*name);
+    for (auto peer = order_.rbegin(); peer != order_.rend(); ++peer) {
+      const auto entry = channels_.find(*peer);
       if (entry->second.channel.use_count() == 1) return remove(entry);
     }
     return remove(channels_.find(order_.back()));
@@ -128,7 +144,7 @@ class ChannelPool::Impl {
   const Certificate certificate_;
   mutable std::mutex mutex_;
   Channels channels_;
-  std::list<Name> order_;  // latest use first
+  std::list<proto::PeerId> order_;  // latest use first
 };
 
 ChannelPool::ChannelPool(dht::Identity identity, std::optional<dht::SwarmKey> swarm_key)
@@ -136,11 +152,12 @@ ChannelPool::ChannelPool(dht::Identity identity, std::optional<dht::SwarmKey> sw
 ChannelPool::~ChannelPool() = default;
 
 std::shared_ptr<grpc::Channel> ChannelPool::get(const proto::PeerId& peer,
-                                                const proto::Endpoint& address) {
-  return impl_->get({peer, address});
+                                                const std::vector<proto::Endpoint>& addresses) {
+  return impl_->get(peer, addresses);
 }
-void ChannelPool::drop(const proto::PeerId& peer, const proto::Endpoint& address) {
-  impl_->drop({peer, address});
+void ChannelPool::drop(const proto::PeerId& peer) { impl_->drop(peer); }
+std::optional<proto::Endpoint> ChannelPool::connected_address(const proto::PeerId&) const {
+  return std::nullopt;  // gRPC does not tell
 }
 std::size_t ChannelPool::size() const { return impl_->size(); }
 

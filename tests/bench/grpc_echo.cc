@@ -92,7 +92,7 @@ absl::StatusOr<Latency> grpc_echo(std::size_t bytes, int round_trips) {
   Latency latency;
   {
     auto stub =
-        wire::SpanService::NewStub(channels.get(server_identity.peer_id(), server->endpoint));
+        wire::SpanService::NewStub(channels.get(server_identity.peer_id(), {server->endpoint}));
     EchoClient client;
     client.start(*stub);
     const std::string payload(bytes, 'x');

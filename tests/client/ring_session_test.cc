@@ -48,7 +48,7 @@ class FakeHop : public wire::SpanService::Service {
     }
     return grpc::Status::OK;
   }
-  Hop hop(proto::Span span) const { return {identity_.peer_id(), running_.endpoint, span}; }
+  Hop hop(proto::Span span) const { return {identity_.peer_id(), {running_.endpoint}, span}; }
 
  private:
   Behaviour behaviour_;
@@ -197,7 +197,7 @@ TEST_F(Ring, EveryHopLearnsItsNeighboursAndASecretOfTheirs) {
   EXPECT_FALSE(opens[2].has_next());
   for (std::size_t i = 0; i + 1 < opens.size(); ++i) {
     EXPECT_EQ(opens[i].next().peer_id(), route[i + 1].peer.to_bytes());
-    EXPECT_EQ(opens[i].next().address(), proto::to_string(route[i + 1].address));
+    EXPECT_EQ(opens[i].next().address(), proto::to_string(route[i + 1].addresses.front()));
     EXPECT_EQ(opens[i].next().hop_token(), opens[i + 1].hop_token());
     EXPECT_EQ(opens[i + 1].hop_token().size(), proto::HopToken::kSize);
     EXPECT_EQ(opens[i + 1].previous_peer_id(), route[i].peer.to_bytes());
@@ -289,7 +289,7 @@ TEST_F(Ring, ANodeThatIsNotThereIsNamed) {
   auto gone = std::make_unique<FakeHop>(honest());
   auto ring = session(*gone);
   const proto::PeerId peer = gone->hop({}).peer;
-  const std::string address = proto::to_string(gone->hop({}).address);
+  const std::string address = proto::to_string(gone->hop({}).addresses.front());
   gone.reset();
   const absl::Status status = ring->open();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);

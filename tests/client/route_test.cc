@@ -26,8 +26,8 @@ Candidate node(int number, proto::Span span, double rtt_us = 1000, double block_
                std::uint32_t queue = 0, std::uint32_t free_kv = 1000) {
   Candidate candidate;
   candidate.peer = peer(number);
-  candidate.address =
-      proto::Endpoint::v4({127, 0, 0, 1}, static_cast<std::uint16_t>(7000 + number));
+  candidate.addresses = {
+      proto::Endpoint::v4({127, 0, 0, 1}, static_cast<std::uint16_t>(7000 + number))};
   candidate.span = span;
   candidate.rtt_us = rtt_us;
   candidate.block_step_us = block_us;
@@ -159,7 +159,7 @@ double least_cost(std::uint32_t blocks, const std::vector<Candidate>& nodes) {
                                     [&](const Hop& hop) { return hop.peer == candidate.peer; });
       if (used || !candidate.span.contains(from)) continue;
       for (std::uint32_t end = from + 1; end <= candidate.span.end; ++end) {
-        route.push_back({candidate.peer, candidate.address, {from, end}});
+        route.push_back({candidate.peer, candidate.addresses, {from, end}});
         extend(end);
         route.pop_back();
       }

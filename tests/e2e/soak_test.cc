@@ -85,7 +85,7 @@ TEST_F(Soak, ANodeStartedAndStoppedAThousandTimesLeavesNothing) {
     if (cycle % 2 == 0) return (*node)->drain_and_stop(1'000);
     net::ChannelPool channels(dht::Identity::generate(), std::nullopt);
     net::IoThread io;
-    client::RingSession session({{(*node)->peer_id(), (*node)->endpoint(), (*node)->span()}},
+    client::RingSession session({{(*node)->peer_id(), {(*node)->endpoint()}, (*node)->span()}},
                                 session_options(**node), channels, io, interrupt_);
     ASSERT_NO_FATAL_FAILURE(step(session));
     node->reset();
@@ -100,7 +100,7 @@ TEST_F(Soak, TenThousandSessionsLeaveNothing) {
   client::Route route;
   for (std::size_t i = 0; i < 3; ++i) {
     const node::Node& node = swarm.node(i);
-    route.push_back({node.peer_id(), node.endpoint(), node.span()});
+    route.push_back({node.peer_id(), {node.endpoint()}, node.span()});
   }
   TestClient user(swarm.address());
   net::ChannelPool channels(dht::Identity::generate(), std::nullopt);
@@ -134,7 +134,7 @@ TEST_F(Soak, WhatIsLeftOnPurposeIsFound) {
   std::vector<int> open;
   const auto growth = [&](Cycles plan, std::size_t bytes, int descriptors_every) {
     return measure_growth(plan, [&](int cycle) {
-      client::RingSession session({{node.peer_id(), node.endpoint(), node.span()}},
+      client::RingSession session({{node.peer_id(), {node.endpoint()}, node.span()}},
                                   session_options(node), channels, io, interrupt_);
       ASSERT_NO_FATAL_FAILURE(step(session));
       left.push_back(std::make_unique<char[]>(bytes));

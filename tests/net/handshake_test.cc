@@ -69,7 +69,7 @@ TEST(Handshake, RightKeysSucceedAndTheNodeKnowsTheCaller) {
 TEST(Handshake, WorksOverIpv6) {
   EchoNode node(kNode, {}, "[::1]:0");
   ChannelPool pool(kClient, {});
-  const Answer answer = describe(pool.get(kNode.peer_id(), node.running.endpoint));
+  const Answer answer = describe(pool.get(kNode.peer_id(), {node.running.endpoint}));
   EXPECT_TRUE(answer.status.ok()) << answer.status.error_message();
 }
 
@@ -215,8 +215,8 @@ TEST(Handshake, EachOfManyCallersIsKnownAsItself) {
       const dht::Identity caller = identity_of(100 + i);
       ChannelPool pool(caller, swarm_key_of(1));
       for (int round = 0; round < 20; ++round) {
-        if (round % 5 == 0) pool.drop(kNode.peer_id(), node.running.endpoint);
-        const Answer answer = describe(pool.get(kNode.peer_id(), node.running.endpoint));
+        if (round % 5 == 0) pool.drop(kNode.peer_id());
+        const Answer answer = describe(pool.get(kNode.peer_id(), {node.running.endpoint}));
         right += answer.status.ok() && answer.peer_id == caller.peer_id().to_bytes();
       }
     });

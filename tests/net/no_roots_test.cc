@@ -23,7 +23,7 @@ TEST(NoRoots, PeersTalkWithoutAnyAuthority) {
   const dht::Identity node_identity = identity_of(1);
   EchoNode node(node_identity, swarm_key_of(1));
   ChannelPool pool(identity_of(2), swarm_key_of(1));
-  const Answer answer = describe(pool.get(node_identity.peer_id(), node.running.endpoint));
+  const Answer answer = describe(pool.get(node_identity.peer_id(), {node.running.endpoint}));
   EXPECT_TRUE(answer.status.ok()) << answer.status.error_message();
 
   // What happens to a client that names no root: were this to succeed, the test above would show

@@ -81,7 +81,7 @@ TEST(Server, ListensOnIpv6AndOnAllAddresses) {
     ChannelPool pool(kClient, {});
     proto::Endpoint to = *proto::parse_endpoint(listen[0] == '[' ? "[::1]:1" : "127.0.0.1:1");
     to.port = node.running.endpoint.port;
-    EXPECT_TRUE(describe(pool.get(kNode.peer_id(), to)).status.ok()) << listen;
+    EXPECT_TRUE(describe(pool.get(kNode.peer_id(), {to})).status.ok()) << listen;
   }
 }
 
@@ -91,7 +91,7 @@ TEST(Server, ThePortIsFreeAgainAtOnce) {
     EchoNode node(kNode, {}, round == 0 ? "127.0.0.1:0" : proto::to_string(endpoint));
     endpoint = node.running.endpoint;
     ChannelPool pool(kClient, {});
-    ASSERT_TRUE(describe(pool.get(kNode.peer_id(), endpoint)).status.ok());
+    ASSERT_TRUE(describe(pool.get(kNode.peer_id(), {endpoint})).status.ok());
   }
 }
 
@@ -115,7 +115,7 @@ TEST(Server, GarbageIsHungUpOnAndOthersAreServedMeanwhile) {
     }
     close(fd);
     if (round % 10 == 0) {
-      EXPECT_TRUE(describe(pool.get(kNode.peer_id(), node.running.endpoint)).status.ok());
+      EXPECT_TRUE(describe(pool.get(kNode.peer_id(), {node.running.endpoint})).status.ok());
     }
   }
 }
@@ -186,7 +186,7 @@ TEST(Server, TwoHundredLivesLeaveNothingBehind) {
   const auto live = [] {
     EchoNode node(kNode, swarm_key_of(1));
     ChannelPool pool(kClient, swarm_key_of(1));
-    ASSERT_TRUE(describe(pool.get(kNode.peer_id(), node.running.endpoint)).status.ok());
+    ASSERT_TRUE(describe(pool.get(kNode.peer_id(), {node.running.endpoint})).status.ok());
   };
   for (int i = 0; i < 20; ++i) live();
   const std::int64_t before = tests::open_descriptors();

@@ -48,7 +48,7 @@ class HopClient {
 
   const proto::PeerId& peer_id() const { return identity_.peer_id(); }
   std::shared_ptr<grpc::Channel> channel(const Node& node) {
-    return pool_.get(node.peer_id(), node.endpoint());
+    return pool_.get(node.peer_id(), {node.endpoint()});
   }
   std::unique_ptr<HopStream> stream(const Node& node) {
     return std::make_unique<HopStream>(channel(node));

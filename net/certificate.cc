@@ -205,6 +205,26 @@ void add_extension(X509* certificate, X509_EXTENSION* extension) {
   CHECK(owned != nullptr && X509_add_ext(certificate, owned.get(), -1) == 1);
 }
 
+absl::StatusOr<proto::PeerId> verify_x509(X509* x, const std::optional<dht::SwarmKey>& swarm_key,
+                                          std::int64_t unix_s) {
+  if (X509_get_version(x) != 2) return refused("it is not of version 3");
+  const std::optional<dht::PublicKey> key = public_key_of(x);
+  if (!key) return refused("its key is not Ed25519, so this is no Shoal node");
+  if (X509_get_signature_nid(x) != NID_ED25519 || X509_verify(x, X509_get0_pubkey(x)) != 1) {
+    return refused("it is not signed by its own key");
+  }
+  const proto::PeerId peer = dht::peer_id_of(*key);
+  if (common_name_of(x) != proto::to_string(peer)) {
+    return refused("its name is not the hash of its key");
+  }
+  if (has_unknown_critical_extension(x)) {
+    return refused("it demands something that this version does not know");
+  }
+  if (absl::Status status = check_dates(x, unix_s); !status.ok()) return status;
+  if (absl::Status status = check_membership(x, *key, swarm_key); !status.ok()) return status;
+  return peer;
+}
+
 }  // namespace
 
 Certificate make_certificate(const dht::Identity& identity,
@@ -257,23 +277,14 @@ absl::StatusOr<proto::PeerId> verify_certificate_at(std::string_view pem,
   if (pem.size() > kMaxCertificatePemBytes) return refused("it is too large");
   const X509Ptr certificate = parse(pem);
   if (certificate == nullptr) return refused("it is not one X.509 certificate");
-  X509* x = certificate.get();
-  if (X509_get_version(x) != 2) return refused("it is not of version 3");
-  const std::optional<dht::PublicKey> key = public_key_of(x);
-  if (!key) return refused("its key is not Ed25519, so this is no Shoal node");
-  if (X509_get_signature_nid(x) != NID_ED25519 || X509_verify(x, X509_get0_pubkey(x)) != 1) {
-    return refused("it is not signed by its own key");
-  }
-  const proto::PeerId peer = dht::peer_id_of(*key);
-  if (common_name_of(x) != proto::to_string(peer)) {
-    return refused("its name is not the hash of its key");
-  }
-  if (has_unknown_critical_extension(x)) {
-    return refused("it demands something that this version does not know");
-  }
-  if (absl::Status status = check_dates(x, unix_s); !status.ok()) return status;
-  if (absl::Status status = check_membership(x, *key, swarm_key); !status.ok()) return status;
-  return peer;
+  return verify_x509(certificate.get(), swarm_key, unix_s);
+}
+
+absl::StatusOr<proto::PeerId> verify_certificate(x509_st* certificate,
+                                                 const std::optional<dht::SwarmKey>& swarm_key) {
+  const ErrorQueueGuard errors;
+  if (certificate == nullptr) return refused("it is missing");
+  return verify_x509(certificate, swarm_key, static_cast<std::int64_t>(std::time(nullptr)));
 }
 
 absl::StatusOr<proto::PeerId> verify_certificate(std::string_view pem,

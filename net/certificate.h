@@ -13,6 +13,8 @@
 #include "dht/identity.h"
 #include "dht/swarm_key.h"
 
+struct x509_st;
+
 namespace shoal::net {
 
 // Object identifier of the membership proof: 2.25 (random, needs no registry) and a UUID.
@@ -36,6 +38,9 @@ Certificate make_certificate(const dht::Identity& identity,
 // Total check of a peer's certificate: exactly Ed25519, CN == hex(SHA-256(key)), self-signature,
 // dates, swarm proof. Returns who it is; UNAUTHENTICATED says what is wrong and what to do.
 absl::StatusOr<proto::PeerId> verify_certificate(std::string_view pem,
+                                                 const std::optional<dht::SwarmKey>& swarm_key);
+// The same of a certificate that TLS has read; null is refused.
+absl::StatusOr<proto::PeerId> verify_certificate(x509_st* certificate,
                                                  const std::optional<dht::SwarmKey>& swarm_key);
 // The same at a given time, in seconds since 1970.
 absl::StatusOr<proto::PeerId> verify_certificate_at(std::string_view pem,

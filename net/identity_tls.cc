@@ -95,17 +95,4 @@ std::shared_ptr<grpc::ChannelCredentials> channel_credentials(
   return channel_credentials(make_certificate(identity, swarm_key), swarm_key, expected);
 }
 
-absl::StatusOr<proto::PeerId> caller_of(const grpc::ServerContextBase& context) {
-  const auto auth = context.auth_context();
-  if (auth != nullptr && auth->IsPeerAuthenticated()) {
-    const auto names = auth->FindPropertyValues("x509_common_name");
-    if (names.size() == 1) {
-      if (const auto bytes = proto::unhex(std::string_view(names[0].data(), names[0].size()))) {
-        if (const auto peer = proto::PeerId::from_bytes(*bytes)) return *peer;
-      }
-    }
-  }
-  return absl::UnauthenticatedError("the caller has no verified certificate");
-}
-
 }  // namespace shoal::net

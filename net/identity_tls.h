@@ -6,12 +6,10 @@
 
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/security/server_credentials.h>
-#include <grpcpp/server_context.h>
 
 #include <memory>
 #include <optional>
 
-#include "absl/status/statusor.h"
 #include "dht/identity.h"
 #include "dht/swarm_key.h"
 #include "net/certificate.h"
@@ -33,9 +31,5 @@ std::shared_ptr<grpc::ChannelCredentials> channel_credentials(
 std::shared_ptr<grpc::ChannelCredentials> channel_credentials(
     const Certificate& certificate, const std::optional<dht::SwarmKey>& swarm_key,
     const proto::PeerId& expected);
-
-// Who is calling; only for servers with server_credentials(). Cheap (reads the verified common
-// name).
-absl::StatusOr<proto::PeerId> caller_of(const grpc::ServerContextBase& context);
 
 }  // namespace shoal::net

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/span_service.h"
 
-#include "net/identity_tls.h"
+#include "net/caller.h"
 #include "node/push_reactor.h"
 #include "node/push_stream.h"
 #include "node/session_reactor.h"
@@ -78,8 +78,9 @@ grpc::ServerBidiReactor<wire::ClientFrame, wire::HopFrame>* SpanService::Session
   using Base = grpc::ServerBidiReactor<wire::ClientFrame, wire::HopFrame>;
   const auto caller = net::caller_of(*context);
   if (!caller.ok()) return new Refused<Base>({grpc::StatusCode::UNAUTHENTICATED, "who are you?"});
-  auto reactor = std::make_shared<SessionReactor>(*this, *context, *caller);
-  if (!registry_.add(StreamKind::kSession, *caller, reactor)) return new Refused<Base>(too_many());
+  auto reactor = std::make_shared<SessionReactor>(*this, *context, caller->peer);
+  if (!registry_.add(StreamKind::kSession, caller->peer, reactor))
+    return new Refused<Base>(too_many());
   reactor->start();
   return reactor.get();
 }
@@ -89,8 +90,9 @@ grpc::ServerReadReactor<wire::PushFrame>* SpanService::Push(grpc::CallbackServer
   using Base = grpc::ServerReadReactor<wire::PushFrame>;
   const auto caller = net::caller_of(*context);
   if (!caller.ok()) return new Refused<Base>({grpc::StatusCode::UNAUTHENTICATED, "who are you?"});
-  auto reactor = std::make_shared<PushReactor>(*this, *caller);
-  if (!registry_.add(StreamKind::kPushIn, *caller, reactor)) return new Refused<Base>(too_many());
+  auto reactor = std::make_shared<PushReactor>(*this, caller->peer);
+  if (!registry_.add(StreamKind::kPushIn, caller->peer, reactor))
+    return new Refused<Base>(too_many());
   reactor->start();
   return reactor.get();
 }

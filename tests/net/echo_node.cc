@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "kernels/check.h"
+#include "net/caller.h"
 
 namespace shoal::net {
 
@@ -13,7 +14,10 @@ grpc::ServerUnaryReactor* EchoService::Describe(grpc::CallbackServerContext* con
                                                 const wire::DescribeRequest* /*request*/,
                                                 wire::DescribeReply* reply) {
   const auto caller = caller_of(*context);
-  if (caller.ok()) reply->set_peer_id(caller->to_bytes());
+  if (caller.ok()) {
+    reply->set_peer_id(caller->peer.to_bytes());
+    reply->set_public_name(proto::to_string(caller->address));
+  }
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(caller.ok() ? grpc::Status::OK
                               : grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "who?"));
@@ -54,6 +58,7 @@ Answer describe(const std::shared_ptr<grpc::Channel>& channel, int timeout_ms) {
   answer.status =
       wire::SpanService::NewStub(channel)->Describe(&context, wire::DescribeRequest(), &reply);
   answer.peer_id = reply.peer_id();
+  answer.address = reply.public_name();
   return answer;
 }
 

@@ -36,6 +36,7 @@ dht::SwarmKey swarm_key_of(int number);
 struct Answer {
   grpc::Status status;
   std::string peer_id;  // whom the node takes us for
+  std::string address;  // and where it sees us
 };
 Answer describe(const std::shared_ptr<grpc::Channel>& channel, int timeout_ms = 10'000);
 

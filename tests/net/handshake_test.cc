@@ -64,6 +64,9 @@ TEST(Handshake, RightKeysSucceedAndTheNodeKnowsTheCaller) {
       describe(open(node.running.endpoint, channel_credentials(kClient, {}, kNode.peer_id())));
   ASSERT_TRUE(answer.status.ok()) << answer.status.error_message();
   EXPECT_EQ(answer.peer_id, kClient.peer_id().to_bytes());
+  const auto address = proto::parse_endpoint(answer.address);
+  ASSERT_TRUE(address.ok()) << address.status();
+  EXPECT_TRUE(address->is_v4() && address->is_loopback()) << answer.address;
 }
 
 TEST(Handshake, WorksOverIpv6) {
@@ -71,6 +74,7 @@ TEST(Handshake, WorksOverIpv6) {
   ChannelPool pool(kClient, {});
   const Answer answer = describe(pool.get(kNode.peer_id(), {node.running.endpoint}));
   EXPECT_TRUE(answer.status.ok()) << answer.status.error_message();
+  EXPECT_EQ(answer.address.find("[::1]:"), 0u) << answer.address;
 }
 
 TEST(Handshake, AnotherPeerThanExpectedIsRefusedByTheClientAndBothAreNamed) {

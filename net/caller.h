@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who is calling: the peer that TLS has proven, and the address that its connection comes from. Any
+// thread.
+#pragma once
+
+#include <grpcpp/server_context.h>
+
+#include "absl/status/statusor.h"
+#include "proto/endpoint.h"
+#include "proto/types.h"
+
+namespace shoal::net {
+
+struct Caller {
+  proto::PeerId peer;
+  proto::Endpoint address;  // of the TCP connection's other end; a relay's for relayed ones
+};
+
+// Only for servers of start_server(). Cheap.
+absl::StatusOr<Caller> caller_of(const grpc::ServerContextBase& context);
+
+}  // namespace shoal::net

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// Mutual TLS 1.3 over a non-blocking socket, with our certificate and our verifier, for both ends:
+// no session is resumed, nothing is renegotiated, no early data. A context may be used from any
+// thread and must outlive its streams; a stream belongs to one thread at a time and borrows its
+// socket. docs/protocol.md, "Identity".
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "dht/swarm_key.h"
+#include "net/certificate.h"
+#include "proto/types.h"
+
+struct ssl_st;
+struct ssl_ctx_st;
+struct bio_st;
+struct x509_store_ctx_st;
+
+namespace shoal::net {
+
+class TlsStream;
+
+class TlsContext {
+ public:
+  // With a certificate of make_certificate() for the same swarm key.
+  TlsContext(const Certificate& own, const std::optional<dht::SwarmKey>& swarm_key);
+  ~TlsContext();
+  TlsContext(const TlsContext&) = delete;
+  TlsContext& operator=(const TlsContext&) = delete;
+
+  // The accepting end: lets in every peer that is who it says, and of our swarm.
+  std::unique_ptr<TlsStream> accept(int fd) const;
+  // The dialling end: lets in exactly `expected`.
+  std::unique_ptr<TlsStream> dial(int fd, const proto::PeerId& expected) const;
+
+ private:
+  friend class TlsStream;
+  static int verify(x509_store_ctx_st* store, void* self);
+
+  const std::optional<dht::SwarmKey> swarm_key_;
+  ssl_ctx_st* server_ = nullptr;
+  ssl_ctx_st* client_ = nullptr;
+};
+
+class TlsStream {
+ public:
+  enum class Io {
+    kDone,
+    kWantRead,   // when the socket has something to read
+    kWantWrite,  // when the socket takes something
+    kClosed,     // the other end closed; nothing more comes
+    kFailed,     // error() says why
+  };
+
+  ~TlsStream();
+  TlsStream(const TlsStream&) = delete;
+  TlsStream& operator=(const TlsStream&) = delete;
+
+  // Until kDone; then peer() is proven.
+  Io handshake();
+  // At least one byte when kDone.
+  Io read(char* buffer, std::size_t size, std::size_t& bytes);
+  // Perhaps less than all. After kWant… it must be called again with the same bytes, if anything.
+  Io write(const char* data, std::size_t size, std::size_t& bytes);
+  // Tells the other end that nothing more comes. At most once, after a handshake that succeeded.
+  void close_notify();
+
+  const proto::PeerId& peer() const { return peer_; }
+  // One line for the user who dialled. UNAUTHENTICATED: the peer is not who was expected, or of
+  // another swarm; UNAVAILABLE otherwise.
+  const absl::Status& error() const { return error_; }
+  // Bytes taken from the socket so far: with what read() gave, says how much was mere wrapping.
+  std::uint64_t raw_bytes_read() const { return raw_read_; }
+  // read() takes at most so many bytes from the socket before it says kWantRead, though more be
+  // there: a peer that sends nothing but wrapping must not keep the thread.
+  void allow_raw_bytes(std::size_t bytes) { raw_allowance_ = bytes; }
+  bool out_of_allowance() const { return raw_allowance_ == 0; }
+
+ private:
+  friend class TlsContext;
+  TlsStream(const TlsContext& context, ssl_ctx_st* ssl_context, int fd,
+            std::optional<proto::PeerId> expected);
+  Io outcome(int result, const char* doing);
+  void fail(const std::string& what);
+
+  static int bio_read(bio_st* bio, char* data, std::size_t size, std::size_t* bytes);
+  static int bio_write(bio_st* bio, const char* data, std::size_t size, std::size_t* bytes);
+  static long bio_control(bio_st* bio, int command, long number, void* pointer);
+  friend struct TlsStreamBio;
+
+  const TlsContext& context_;
+  const std::optional<proto::PeerId> expected_;
+  const int fd_;
+  ssl_st* ssl_ = nullptr;
+  bool is_done_ = false;
+  proto::PeerId peer_;
+  absl::Status error_;
+  int socket_error_ = 0;
+  bool socket_ended_ = false;
+  std::uint64_t raw_read_ = 0;
+  std::size_t raw_allowance_ = SIZE_MAX;
+};
+
+}  // namespace shoal::net

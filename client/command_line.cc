@@ -3,247 +3,190 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cctype>
+#include <limits>
 
+#include "cli/command.h"
+#include "cli/usage.h"
+#include "client/sampler.h"
 #include "proto/endpoint.h"
 
 namespace shoal::client {
 namespace {
 
-constexpr const char* kCommands[] = {"generate", "score", "status", "swarm"};
 constexpr int kMaxThreads = 1024;
 constexpr std::int64_t kMaxTokens = 1'000'000;
+constexpr std::int64_t kMaxTopK = 1'000'000'000;  // no vocabulary has more
 
-// Reads "a:1" as one more address behind --join, so that `--join A B` works; a prompt is hardly
-// ever HOST:PORT.
 bool is_address(const std::string& text) { return proto::parse_host_port(text).ok(); }
 
-bool is_negative_number(const std::string& text) {
-  return text.size() > 1 && text[0] == '-' &&
-         (std::isdigit(static_cast<unsigned char>(text[1])) || text[1] == '.');
+void add_model(cli::Command& command, std::string& model, bool required) {
+  cli::Option& option =
+      command.option("--model", "DIR", "Folder of a Hugging Face model", cli::name(model));
+  if (required) option.required();
 }
 
-// What CLI11 would take amiss: several addresses after one --join, and negative values (so that the
-// error can name the option's range).
-std::vector<std::string> normalized(const std::vector<std::string>& arguments) {
-  std::vector<std::string> result;
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const std::string& argument = arguments[i];
-    if (argument == "--") {
-      result.insert(result.end(), arguments.begin() + static_cast<std::ptrdiff_t>(i),
-                    arguments.end());
-      break;
-    }
-    const bool long_option = argument.starts_with("--") && argument.find('=') == std::string::npos;
-    if (argument == "--join") {
-      if (i + 1 < arguments.size()) result.push_back("--join=" + arguments[++i]);
-      while (i + 1 < arguments.size() && is_address(arguments[i + 1])) {
-        result.push_back("--join=" + arguments[++i]);
-      }
-      if (result.empty() || !result.back().starts_with("--join=")) result.push_back(argument);
-    } else if (long_option && i + 1 < arguments.size() && is_negative_number(arguments[i + 1])) {
-      result.push_back(argument + "=" + arguments[++i]);
-    } else {
-      result.push_back(argument);
-    }
-  }
-  return result;
+void add_swarm(cli::Command& command, SwarmFlags& swarm, bool with_local) {
+  command
+      .option("--join", "HOST:PORT", "Address of any member of the swarm", cli::names(swarm.join))
+      .more = is_address;
+  if (with_local) command.flag("--local", swarm.local, "Run the whole model in this process");
+  command.option("--swarm-key", "FILE", "Key file of a private swarm",
+                 cli::name(swarm.swarm_key_file));
+  command.option("--identity", "FILE",
+                 "Identity file, made if missing (default: a new identity for each run)",
+                 cli::name(swarm.identity_file));
 }
 
-void add_model(CLI::App& app, std::string& model, bool required) {
-  app.add_option("--model", model, "Folder of a Hugging Face model")
-      ->type_name("DIR")
-      ->required(required);
+void add_threads(cli::Command& command, int& threads) {
+  command.option("--threads", "N", "CPU threads (default: one per core)",
+                 cli::whole(threads, 0, kMaxThreads));
 }
 
-void add_swarm(CLI::App& app, SwarmFlags& swarm, bool with_local) {
-  app.add_option("--join", swarm.join, "Address of any member of the swarm; may be given again")
-      ->type_name("HOST:PORT")
-      ->take_all();
-  if (with_local) app.add_flag("--local", swarm.local, "Run the whole model in this process");
-  app.add_option("--swarm-key", swarm.swarm_key_file, "Key file of a private swarm")
-      ->type_name("FILE");
-  app.add_option("--identity", swarm.identity_file,
-                 "Identity file, made if missing (default: a new identity for each run)")
-      ->type_name("FILE");
-}
-
-void add_threads(CLI::App& app, int& threads) {
-  app.add_option("--threads", threads, "CPU threads (default: one per core)")->type_name("N");
-}
-
-template <typename T>
-CLI::Option* add(CLI::App& app, const char* name, T& value, const char* type, const char* help) {
-  return app.add_option(name, value, help)->type_name(type);
-}
-
-void define_generate(CLI::App& app, GenerateFlags& flags) {
-  add_model(app, flags.model, true);
-  add_swarm(app, flags.swarm, true);
-  add(app, "--max-tokens", flags.max_tokens, "N",
-      "Tokens to generate at most (default: the model's, else 128)");
-  add(app, "--temperature", flags.temperature, "T",
-      "Randomness, 0 to 100; 0 always takes the likeliest token");
-  add(app, "--top-k", flags.top_k, "K", "Only the K likeliest tokens (0: off)");
-  add(app, "--top-p", flags.top_p, "P",
-      "Only the likeliest tokens of total probability P (1: off)");
-  add(app, "--min-p", flags.min_p, "P",
-      "Only tokens at least P times as likely as the likeliest (0: off)");
-  add(app, "--repetition-penalty", flags.repetition_penalty, "R",
-      "Makes tokens of prompt and output less likely (1: off)");
-  // CLI11 would wrap a negative number around.
-  add(app, "--seed", flags.seed, "S", "Same seed, same text (default: random)")
-      ->check([](const std::string& text) {
-        return text.starts_with('-') ? "must be a whole number from 0 upward" : std::string();
-      });
-  app.add_flag("--greedy", flags.greedy, "Always take the likeliest token");
-  app.add_option("--stop", flags.stops, "Stop before this text; may be given again")
-      ->type_name("TEXT")
-      ->expected(1)
-      ->take_all();
-  app.add_flag("--ignore-eos", flags.ignore_eos, "Go on after the model's end of text");
-  app.add_flag("--json", flags.json, "Print one JSON object instead of the text");
-  app.add_flag("--logits", flags.logits, "With --json: the five largest logits of each token");
-  app.add_flag("--trace", flags.trace, "Show on stderr where the time of each token goes");
-  add_threads(app, flags.threads);
-  app.add_option("prompt", flags.prompt, "The text to go on from; - reads standard input")
-      ->type_name("PROMPT|-")
-      ->required();
-  app.footer(
+void define_generate(cli::Command& command, GenerateFlags& flags) {
+  add_model(command, flags.model, true);
+  add_swarm(command, flags.swarm, true);
+  command.option("--max-tokens", "N", "Tokens to generate at most (default: the model's, else 128)",
+                 cli::whole(flags.max_tokens, 1, kMaxTokens));
+  command.option(
+      "--temperature", "T", "Randomness, 0 to 100; 0 always takes the likeliest token",
+      cli::real(flags.temperature, {0, kMaxTemperature, false, "(0 takes the likeliest token)"}));
+  command.option("--top-k", "K", "Only the K likeliest tokens (0: off)",
+                 cli::whole(flags.top_k, 0, kMaxTopK));
+  command.option("--top-p", "P", "Only the likeliest tokens of total probability P (1: off)",
+                 cli::real(flags.top_p, {0, 1, true, "(1 turns it off)"}));
+  command.option("--min-p", "P", "Only tokens at least P times as likely as the likeliest (0: off)",
+                 cli::real(flags.min_p, {0, 1, false, "(0 turns it off)"}));
+  command.option(
+      "--repetition-penalty", "R", "Makes tokens of prompt and output less likely (1: off)",
+      cli::real(flags.repetition_penalty, {0, kMaxRepetitionPenalty, true, "(1 turns it off)"}));
+  command.option("--seed", "S", "Same seed, same text (default: random)",
+                 cli::whole(flags.seed, 0, std::numeric_limits<std::uint64_t>::max()));
+  command.flag("--greedy", flags.greedy, "Always take the likeliest token");
+  command.option("--stop", "TEXT", "Stop before this text, taken as it is written",
+                 cli::texts(flags.stops));
+  command.flag("--ignore-eos", flags.ignore_eos, "Go on after the model's end of text");
+  command.flag("--json", flags.json, "Print one JSON object instead of the text");
+  command.flag("--logits", flags.logits, "With --json: the five largest logits of each token");
+  command.flag("--trace", flags.trace, "Show on stderr where the time of each token goes");
+  add_threads(command, flags.threads);
+  command.operand({"PROMPT|-",
+                   "The text to go on from, in quotes; - or none at all: standard input, whose one "
+                   "last line end does not count",
+                   cli::text(flags.prompt), false, "the prompt", "put quotes around all of it"});
+  command.elsewhere("--prompt", "the prompt is the last argument, without an option");
+  command.footer(
       "Sampling options that are not given come from the model's generation_config.json. Filters "
       "apply in the order\n"
       "repetition penalty, temperature, top-k, top-p, min-p.");
 }
 
-void define_score(CLI::App& app, ScoreFlags& flags) {
-  add_model(app, flags.model, true);
-  add_swarm(app, flags.swarm, true);
-  add(app, "--window", flags.window, "N", "Tokens of each window, each from an empty cache")
-      ->capture_default_str();
-  app.add_flag("--json", flags.json, "Print one JSON object");
-  add_threads(app, flags.threads);
-  app.add_option("file", flags.file, "The text to score")->type_name("FILE")->required();
+void define_score(cli::Command& command, ScoreFlags& flags) {
+  add_model(command, flags.model, true);
+  add_swarm(command, flags.swarm, true);
+  command.option("--window", "N", "Tokens of each window, each from an empty cache",
+                 cli::whole(flags.window, 1, kMaxTokens));
+  command.flag("--json", flags.json, "Print one JSON object");
+  add_threads(command, flags.threads);
+  command.operand({"FILE|-", "The text to score, in UTF-8; - or none at all: standard input",
+                   cli::name(flags.file), false, "the file to score", "score one at a time"});
 }
 
-absl::Status invalid(const std::string& text) { return absl::InvalidArgumentError(text); }
+void define_status(cli::Command& command, StatusFlags& flags) {
+  add_model(command, flags.model, false);
+  add_swarm(command, flags.swarm, false);
+  command.flag("--check", flags.check,
+               "Exit with status 1 unless nodes that answer serve every block");
+  command.flag("--json", flags.json, "Print one JSON object");
+}
 
 absl::Status check_swarm(const SwarmFlags& swarm, const char* command) {
   if (swarm.local && !swarm.join.empty()) {
-    return invalid("--local and --join exclude each other: give one of them");
+    return cli::usage_error("--local and --join exclude each other: give one of them");
   }
   if (!swarm.local && swarm.join.empty()) {
-    return invalid(fmt::format(
+    return cli::usage_error(fmt::format(
         "{} needs --join HOST:PORT, the address of a member of the swarm{}", command,
         std::string(command) == "status" ? "" : ", or --local to run the model in this process"));
   }
   for (const std::string& peer : swarm.join) {
     if (auto parsed = proto::parse_host_port(peer); !parsed.ok()) {
-      return invalid(fmt::format("--join: {}", std::string(parsed.status().message())));
+      return cli::usage_error(fmt::format("--join: {}", std::string(parsed.status().message())));
     }
   }
   return absl::OkStatus();
 }
 
-absl::Status check_range(const char* name, std::int64_t value, std::int64_t least,
-                         std::int64_t most) {
-  if (value >= least && value <= most) return absl::OkStatus();
-  return invalid(
-      fmt::format("{} is {}, but must be a whole number from {} to {}", name, value, least, most));
-}
-
 absl::Status check(const GenerateFlags& flags) {
   if (auto status = check_swarm(flags.swarm, "generate"); !status.ok()) return status;
   if (flags.greedy && flags.temperature.value_or(0) > 0) {
-    return invalid("--greedy and --temperature above 0 exclude each other: give one of them");
-  }
-  if (flags.max_tokens) {
-    auto status = check_range("max-tokens", *flags.max_tokens, 1, kMaxTokens);
-    if (!status.ok()) return status;
+    return cli::usage_error(
+        "--greedy and --temperature above 0 exclude each other: give one of them");
   }
   if (std::find(flags.stops.begin(), flags.stops.end(), "") != flags.stops.end()) {
-    return invalid("--stop needs a text that is not empty");
+    return cli::usage_error("--stop is empty: give the text to stop before");
   }
-  if (flags.logits && !flags.json) return invalid("--logits needs --json");
-  return check_range("threads", flags.threads, 0, kMaxThreads);
+  if (flags.logits && !flags.json) return cli::usage_error("--logits needs --json");
+  return absl::OkStatus();
 }
 
-absl::Status check(const ScoreFlags& flags) {
-  if (auto status = check_swarm(flags.swarm, "score"); !status.ok()) return status;
-  if (auto status = check_range("window", flags.window, 1, kMaxTokens); !status.ok()) return status;
-  return check_range("threads", flags.threads, 0, kMaxThreads);
-}
-
-// CLI11's texts are sentences without an end, or several lines; ours is one line.
-std::string one_line(std::string text) {
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  while (!text.empty() && text.back() == ' ') text.pop_back();
-  return text;
+// What is not given is read from standard input, unless somebody would have to type it there
+// without being asked to.
+absl::Status take_input(const cli::Invocation& called, bool input_is_terminal, std::string& where) {
+  if (called.operands > 0) return absl::OkStatus();
+  where = "-";
+  if (!input_is_terminal) return absl::OkStatus();
+  const cli::Operand& operand = called.command->operands().front();
+  return cli::usage_error(fmt::format(
+      "{} is missing: give it as the last argument, or on standard input", operand.what));
 }
 
 }  // namespace
 
-absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& arguments) {
-  CLI::App app("Generates text with a language model that a swarm of nodes serves together.",
-               "shoal");
-  app.set_version_flag("--version", "shoal " SHOAL_VERSION);
-  app.require_subcommand(1);
-  app.get_formatter()->column_width(34);
+absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& arguments,
+                                               bool input_is_terminal) {
   GenerateFlags generate;
   ScoreFlags score;
   StatusFlags status;
   SwarmNewFlags swarm_new;
-  CLI::App* generate_app = app.add_subcommand("generate", "Go on with a text");
-  define_generate(*generate_app, generate);
-  CLI::App* score_app =
-      app.add_subcommand("score", "Perplexity of a text: how well the model predicts it");
-  define_score(*score_app, score);
-  CLI::App* status_app = app.add_subcommand("status", "Who serves which blocks");
-  add_model(*status_app, status.model, false);
-  add_swarm(*status_app, status.swarm, false);
-  status_app->add_flag("--json", status.json, "Print one JSON object");
-  CLI::App* swarm_app = app.add_subcommand("swarm", "Private swarms");
-  swarm_app->require_subcommand(1);
-  CLI::App* new_app = swarm_app->add_subcommand("new", "Make the key of a private swarm");
-  new_app->add_option("file", swarm_new.file, "Where to write it; it must not exist yet")
-      ->type_name("FILE")
-      ->required();
+  cli::Command program(
+      "shoal", "Generates text with a language model that a swarm of nodes serves together.");
+  cli::Command& generate_command = program.command("generate", "Go on with a text");
+  define_generate(generate_command, generate);
+  cli::Command& score_command =
+      program.command("score", "Perplexity of a text: how well the model predicts it");
+  define_score(score_command, score);
+  cli::Command& status_command = program.command("status", "Who serves which blocks");
+  define_status(status_command, status);
+  cli::Command& swarm_command = program.command("swarm", "Private swarms");
+  cli::Command& new_command = swarm_command.command("new", "Make the key of a private swarm");
+  new_command.operand({"FILE", "Where to write it; it must not exist yet",
+                       cli::name(swarm_new.file), true, "the file of the new key",
+                       "make one at a time"});
+  for (const char* word : {"run", "bootstrap", "serve"}) {
+    program.elsewhere(word, "nodes are started by shoal-node (see shoal-node --help)");
+  }
+  for (const char* word : {"chat", "complete", "completion", "ask"}) {
+    program.elsewhere(word, "shoal generate goes on with a text");
+  }
+  program.elsewhere("version", "write shoal --version");
 
-  if (!arguments.empty() && !arguments[0].starts_with("-") &&
-      std::none_of(std::begin(kCommands), std::end(kCommands),
-                   [&](const char* name) { return arguments[0] == name; })) {
-    return invalid(fmt::format(
-        "\"{}\" is not a command: generate, score, status and swarm are (see shoal --help)",
-        arguments[0]));
-  }
-  std::vector<std::string> reversed = normalized(arguments);
-  std::reverse(reversed.begin(), reversed.end());
-  try {
-    app.parse(reversed);
-  } catch (const CLI::CallForHelp&) {
-    return Notice{app.help()};
-  } catch (const CLI::CallForAllHelp&) {
-    return Notice{app.help("", CLI::AppFormatMode::All)};
-  } catch (const CLI::CallForVersion& version) {
-    return Notice{std::string(version.what()) + "\n"};
-  } catch (const CLI::ParseError& error) {
-    std::string where = "shoal";
-    for (const CLI::App* sub = &app; sub != nullptr && !sub->get_subcommands().empty();) {
-      sub = sub->get_subcommands().front();
-      where += " " + sub->get_name();
+  const auto called = cli::invoke(program, "shoal " SHOAL_VERSION, arguments);
+  if (!called.ok()) return called.status();
+  if (!called->print.empty()) return Notice{called->print};
+  if (called->command == &generate_command) {
+    if (auto taken = take_input(*called, input_is_terminal, generate.prompt); !taken.ok()) {
+      return taken;
     }
-    return invalid(fmt::format("{} (see {} --help)", one_line(error.what()), where));
-  }
-  if (generate_app->parsed()) {
     if (auto checked = check(generate); !checked.ok()) return checked;
     return generate;
   }
-  if (score_app->parsed()) {
-    if (auto checked = check(score); !checked.ok()) return checked;
+  if (called->command == &score_command) {
+    if (auto taken = take_input(*called, input_is_terminal, score.file); !taken.ok()) return taken;
+    if (auto checked = check_swarm(score.swarm, "score"); !checked.ok()) return checked;
     return score;
   }
-  if (status_app->parsed()) {
+  if (called->command == &status_command) {
     if (auto checked = check_swarm(status.swarm, "status"); !checked.ok()) return checked;
     return status;
   }

@@ -43,12 +43,13 @@ struct ScoreFlags {
   int threads = 0;
   std::int64_t window = 512;
   bool json = false;
-  std::string file;
+  std::string file;  // "-": standard input
 };
 
 struct StatusFlags {
   std::string model;  // empty: every model of the swarm
   SwarmFlags swarm;
+  bool check = false;
   bool json = false;
 };
 
@@ -63,7 +64,9 @@ struct Notice {
 
 using CommandLine = std::variant<GenerateFlags, ScoreFlags, StatusFlags, SwarmNewFlags, Notice>;
 
-// INVALID_ARGUMENT: one line that names the argument and what is expected.
-absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& arguments);
+// Usage errors (cli/usage.h): one line that names the argument and what is expected. A prompt or
+// file that is not given means standard input when that is no terminal.
+absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& arguments,
+                                               bool input_is_terminal = true);
 
 }  // namespace shoal::client

@@ -133,7 +133,7 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
       result.finish_reason = "stop";
     } else if (static_cast<std::int64_t>(result.ids.size()) >= limit) {
       result.finish_reason = "length";
-    } else if (interrupt.triggered()) {
+    } else if (interrupt.triggered() || (observer.wanted && !observer.wanted())) {
       result.finish_reason = "interrupted";
     }
   }

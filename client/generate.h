@@ -43,6 +43,7 @@ struct GenerateResult {
 
 struct GenerateObserver {
   std::function<void(const std::string& text)> on_text;  // pieces that are certain, in order
+  std::function<bool()> wanted;  // asked after each token: false ends it as an interrupt does
   // After each append: the index of the token that came of it, its timing, and the client's own
   // share.
   std::function<void(std::size_t token, const StepTiming& timing, double client_us)> on_step;

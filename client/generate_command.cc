@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
+#include <cstdio>
 
+#include "cli/shown.h"
+#include "cli/usage.h"
 #include "client/commands.h"
 #include "client/generate.h"
+#include "client/input.h"
 #include "client/local_pipeline.h"
 #include "client/report.h"
 #include "client/swarm_pipeline.h"
@@ -20,25 +22,22 @@ constexpr int kTopLogits = 5;
 // A prompt on standard input: far more than any context holds.
 constexpr std::size_t kMaxPromptBytes = 64u << 20;
 
-absl::StatusOr<std::string> read_prompt(const std::string& argument, const Interrupt& interrupt) {
-  if (argument != "-") return argument;
-  std::string text;
-  char buffer[65536];
-  for (;;) {
-    const ssize_t n = read(STDIN_FILENO, buffer, sizeof(buffer));
-    if (interrupt.triggered()) return interrupt.status();
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      return absl::UnavailableError(
-          fmt::format("cannot read the prompt from standard input: {}", std::strerror(errno)));
-    }
-    if (n == 0) return text;
-    text.append(buffer, static_cast<std::size_t>(n));
-    if (text.size() > kMaxPromptBytes) {
-      return absl::InvalidArgumentError(
-          fmt::format("the prompt on standard input is longer than {} MiB", kMaxPromptBytes >> 20));
-    }
+absl::StatusOr<std::string> prompt_of(const GenerateFlags& flags, const Interrupt& interrupt) {
+  if (flags.prompt != "-") return flags.prompt;
+  auto text = read_standard_input("the prompt", kMaxPromptBytes, interrupt);
+  if (!text.ok()) return text;
+  std::string prompt = without_last_line_end(*std::move(text));
+  if (prompt.empty()) {
+    return cli::usage_error(
+        "the prompt on standard input is empty: pipe some text, or give the prompt as the last "
+        "argument");
   }
+  if (const auto bad = cli::not_utf8_at(prompt)) {
+    return cli::usage_error(fmt::format(
+        "the prompt on standard input is not UTF-8: byte {} is \\x{:02x}; convert it first",
+        *bad + 1, static_cast<unsigned char>(prompt[*bad])));
+  }
+  return prompt;
 }
 
 // What is not given comes from the model; a wish for randomness turns a greedy model's sampling on.
@@ -52,11 +51,6 @@ SamplingOptions sampling_of(const GenerateFlags& flags, const model::GenerationC
   const bool asked = flags.temperature || flags.top_k || flags.top_p || flags.min_p;
   options.greedy = flags.greedy || !(asked || config.do_sample);
   return options;
-}
-
-absl::Status check_given(const GenerateFlags& flags) {
-  model::GenerationConfig neutral;
-  return validate(sampling_of(flags, neutral));
 }
 
 absl::StatusOr<std::unique_ptr<Pipeline>> open_pipeline(const GenerateFlags& flags,
@@ -86,8 +80,7 @@ absl::StatusOr<std::unique_ptr<Pipeline>> open_pipeline(const GenerateFlags& fla
 }  // namespace
 
 absl::Status run_generate(const GenerateFlags& flags, const Interrupt& interrupt) {
-  if (auto status = check_given(flags); !status.ok()) return status;
-  auto prompt = read_prompt(flags.prompt, interrupt);
+  auto prompt = prompt_of(flags, interrupt);
   if (!prompt.ok()) return prompt.status();
   auto user_model = load_user_model(flags.model, flags.threads);
   if (!user_model.ok()) return user_model.status();
@@ -100,7 +93,7 @@ absl::Status run_generate(const GenerateFlags& flags, const Interrupt& interrupt
   request.prompt_ids = *std::move(ids);
   if (auto status = check_prompt_length(request.prompt_ids.size(), config.max_positions);
       !status.ok()) {
-    return status;
+    return cli::as_usage_error(status);
   }
   request.max_tokens =
       flags.max_tokens.value_or(generation.max_new_tokens.value_or(kDefaultMaxTokens));
@@ -118,6 +111,7 @@ absl::Status run_generate(const GenerateFlags& flags, const Interrupt& interrupt
   if (!pipeline.ok()) return pipeline.status();
 
   GenerateObserver observer;
+  observer.wanted = [] { return std::ferror(stdout) == 0; };  // a full disk, a reader that left
   TraceSummary summary;
   if (!flags.json) {
     observer.on_text = [](const std::string& text) {
@@ -136,9 +130,9 @@ absl::Status run_generate(const GenerateFlags& flags, const Interrupt& interrupt
   const int reroutes = (*pipeline)->reroutes();
   pipeline->reset();  // closes the session before anything waits for the reader of our output
   if (flags.json && result.ok()) {
-    fmt::print("{}\n", generate_json(request, *result, route, reroutes));
+    std::puts(generate_json(request, *result, route, reroutes).c_str());
   } else if (!flags.json && isatty(STDOUT_FILENO)) {
-    fmt::print("\n");
+    std::puts("");
   }
   if (flags.trace && !summary.text().empty()) fmt::print(stderr, "{}\n", summary.text());
   if (!result.ok()) return result.status();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/live_load.h"
 
+#include <fmt/format.h>
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 
@@ -8,9 +9,12 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
+#include "client/network_check.h"
 #include "net/channel_pool.h"
+#include "net/status.h"
 #include "proto/limits.h"
 #include "proto/span_service.grpc.pb.h"
 
@@ -26,16 +30,41 @@ struct Answers {
 };
 
 struct Question {
-  std::size_t node = 0;  // index into the view
+  SwarmView* view = nullptr;
+  NodeView* node = nullptr;
   std::unique_ptr<wire::SpanService::Stub> stub;
   grpc::ClientContext context;
   wire::DescribeRequest request;
   wire::DescribeReply reply;
-  bool answered = false;
+  std::optional<grpc::Status> status;  // of the answer, once there is one
 };
+
+// The first sentence of why a call failed.
+std::string reason(const grpc::Status& status) {
+  const absl::Status failure = net::to_absl(status, "");
+  const std::string text(failure.message().data(), failure.message().size());
+  return text.substr(0, text.find(". "));
+}
+
+// What somebody who knows this node's record only cannot see: empty, or why it does not count.
+std::string fault(const wire::DescribeReply& reply, const SwarmView& view) {
+  if (reply.version().major() != proto::kProtocolMajor) {
+    return fmt::format("speaks protocol version {}, this program {}", reply.version().major(),
+                       proto::kProtocolMajor);
+  }
+  if (reply.model_digest() != view.model_digest.to_bytes() ||
+      reply.block_count() != view.block_count) {
+    return "serves another model than its record says";
+  }
+  if (reply.span().begin() >= reply.span().end() || reply.span().end() > view.block_count) {
+    return "names an impossible span of blocks";
+  }
+  return "";
+}
 
 void take(const wire::DescribeReply& reply, NodeView& node) {
   node.live = LiveLoad{reply.sessions(), reply.max_sessions(), reply.total_kv_positions()};
+  node.span = {reply.span().begin(), reply.span().end()};
   if (reply.state() <= static_cast<std::uint32_t>(proto::NodeState::kDraining)) {
     node.state = static_cast<proto::NodeState>(reply.state());
   }
@@ -43,28 +72,60 @@ void take(const wire::DescribeReply& reply, NodeView& node) {
   node.queue_depth = reply.queue_depth();
 }
 
+void judge(const Question& question) {
+  NodeView& node = *question.node;
+  if (question.status && question.status->ok()) {
+    node.silence = fault(question.reply, *question.view);
+    if (node.silence.empty()) take(question.reply, node);
+  } else if (!question.status || question.status->error_code() == grpc::DEADLINE_EXCEEDED ||
+             question.status->error_code() == grpc::CANCELLED) {
+    node.silence = "does not answer";
+  } else {
+    node.silence = fmt::format("does not answer ({})", reason(*question.status));
+  }
+}
+
+// Why it is no use to ask this node; empty when it is.
+std::string out_of_reach(const NodeView& node) {
+  if (node.addresses.empty()) return "has no address";
+  if (has_way_to_any(node.addresses)) return "";
+  const auto is_v4 = [](const proto::Endpoint& address) { return address.is_v4(); };
+  if (std::none_of(node.addresses.begin(), node.addresses.end(), is_v4)) {
+    return "has only IPv6 addresses, and this machine has no way to them";
+  }
+  if (std::all_of(node.addresses.begin(), node.addresses.end(), is_v4)) {
+    return "has only IPv4 addresses, and this machine has no way to them";
+  }
+  return "has no address that this machine has a way to";
+}
+
 }  // namespace
 
-void ask_for_load(SwarmView& view, net::ChannelPool& channels, const Interrupt& interrupt) {
+void ask_for_load(std::vector<SwarmView>& views, net::ChannelPool& channels,
+                  const Interrupt& interrupt) {
   const auto board = std::make_shared<Answers>();
   std::vector<std::shared_ptr<Question>> questions;
-  for (std::size_t i = 0; i < view.nodes.size(); ++i) {
-    const NodeView& node = view.nodes[i];
-    if (node.addresses.empty()) continue;
-    auto question = std::make_shared<Question>();
-    question->node = i;
-    question->stub = wire::SpanService::NewStub(channels.get(node.peer, node.addresses));
-    question->request.mutable_version()->set_major(proto::kProtocolMajor);
-    question->request.mutable_version()->set_minor(proto::kProtocolMinor);
-    question->context.set_deadline(std::chrono::system_clock::now() + kLiveLoadTimeout);
-    questions.push_back(std::move(question));
+  const auto deadline = std::chrono::system_clock::now() + kLiveLoadTimeout;
+  for (SwarmView& view : views) {
+    for (NodeView& node : view.nodes) {
+      node.silence = out_of_reach(node);
+      if (!node.silence.empty()) continue;
+      auto question = std::make_shared<Question>();
+      question->view = &view;
+      question->node = &node;
+      question->stub = wire::SpanService::NewStub(channels.get(node.peer, node.addresses));
+      question->request.mutable_version()->set_major(proto::kProtocolMajor);
+      question->request.mutable_version()->set_minor(proto::kProtocolMinor);
+      question->context.set_deadline(deadline);
+      questions.push_back(std::move(question));
+    }
   }
   board->running = questions.size();
   for (const auto& question : questions) {
     question->stub->async()->Describe(&question->context, &question->request, &question->reply,
                                       [question, board](const grpc::Status& status) {
                                         const std::lock_guard lock(board->mutex);
-                                        question->answered = status.ok();
+                                        question->status = status;
                                         --board->running;
                                         board->changed.notify_all();
                                       });
@@ -79,9 +140,7 @@ void ask_for_load(SwarmView& view, net::ChannelPool& channels, const Interrupt& 
     // A cancelled call ends at once; the bound is for a transport that does not keep its word.
     board->changed.wait_for(lock, std::chrono::seconds(2), [&] { return board->running == 0; });
   }
-  for (const auto& question : questions) {
-    if (question->answered) take(question->reply, view.nodes[question->node]);
-  }
+  for (const auto& question : questions) judge(*question);
 }
 
 }  // namespace shoal::client

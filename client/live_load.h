@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <vector>
 
 #include "client/interrupt.h"
 #include "client/swarm_view.h"
@@ -14,9 +15,11 @@ class ChannelPool;
 
 namespace shoal::client {
 
-inline constexpr std::chrono::milliseconds kLiveLoadTimeout{2'000};
+inline constexpr std::chrono::milliseconds kLiveLoadTimeout{3'000};
 
-// Fills NodeView::live of every node that answers, and takes state, free KV and queue from it.
-void ask_for_load(SwarmView& view, net::ChannelPool& channels, const Interrupt& interrupt);
+// Fills NodeView::live of every node that answers, and takes span, state, free KV and queue from
+// it; says in NodeView::silence why the others do not count.
+void ask_for_load(std::vector<SwarmView>& views, net::ChannelPool& channels,
+                  const Interrupt& interrupt);
 
 }  // namespace shoal::client

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // `shoal`, the user's program: parses, runs one subcommand, and turns its status into one line and
-// an exit code: 0 done, 1 failed, 2 wrong usage, 128 + signal when interrupted.
+// an exit code: 0 done, 1 failed, 2 wrong usage (cli/usage.h), 128 + signal when interrupted.
+#include <signal.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <exception>
 #include <string>
 #include <vector>
 
+#include "cli/standard_streams.h"
+#include "cli/usage.h"
 #include "client/commands.h"
 #include "net/identity_tls.h"
 
@@ -24,18 +29,21 @@ absl::Status run(const CommandLine& command, const Interrupt& interrupt) {
   return absl::OkStatus();
 }
 
-int fail(const std::string& text, int code) {
+int fail(const absl::Status& status) {
   std::fflush(stdout);
-  std::fprintf(stderr, "shoal: %s\n", text.c_str());
-  return code;
+  std::fprintf(stderr, "shoal: %s\n", shoal::cli::one_line(status).c_str());
+  return shoal::cli::exit_status(status);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  shoal::cli::open_standard_streams();
+  const auto command = parse_command_line(std::vector<std::string>(argv + 1, argv + argc),
+                                          isatty(STDIN_FILENO) != 0);
+  if (!command.ok()) return fail(command.status());
   shoal::net::init_transport();
-  const auto command = parse_command_line(std::vector<std::string>(argv + 1, argv + argc));
-  if (!command.ok()) return fail(std::string(command.status().message()), 2);
+  signal(SIGPIPE, SIG_IGN);  // a reader that went away is seen by the write
   Interrupt& interrupt = interrupt_by_signals();
   absl::Status status;
   try {
@@ -47,7 +55,9 @@ int main(int argc, char** argv) {
     std::fflush(stdout);
     return 128 + interrupt.signal();
   }
-  if (!status.ok()) return fail(std::string(status.message()), 1);
-  if (std::fflush(stdout) != 0 || std::ferror(stdout)) return fail("could not write the output", 1);
+  const absl::Status written = shoal::cli::finish_output();
+  if (!written.ok() && shoal::cli::output_reader_is_gone()) return 128 + SIGPIPE;
+  if (!status.ok()) return fail(status);
+  if (!written.ok()) return fail(written);
   return 0;
 }

@@ -42,7 +42,7 @@ Json logits_of(const std::vector<std::vector<TopLogit>>& steps) {
   return result;
 }
 
-Json node_json(const NodeView& node) {
+Json node_json(const NodeView& node, std::uint64_t now_us) {
   Json addresses = Json::array();
   for (const auto& address : node.addresses) addresses.push_back(proto::to_string(address));
   Json json{{"peer_id", proto::to_string(node.peer)},
@@ -55,6 +55,8 @@ Json node_json(const NodeView& node) {
             {"queue_depth", node.queue_depth},
             {"addresses", addresses},
             {"answers", node.live.has_value()}};
+  if (!node.silence.empty()) json["silence"] = node.silence;
+  if (const auto age = record_age_s(node, now_us)) json["record_age_s"] = *age;
   if (node.live) {
     json["sessions"] = node.live->sessions;
     json["max_sessions"] = node.live->max_sessions;
@@ -128,16 +130,18 @@ std::string score_text(const ScoreResult& result) {
                      result.mean_nll, result.perplexity);
 }
 
-std::string status_json(const std::vector<SwarmView>& views, const DhtHealth& health) {
+std::string status_json(const std::vector<SwarmView>& views, const DhtHealth& health,
+                        std::uint64_t now_us) {
   Json models = Json::array();
   for (const SwarmView& view : views) {
     Json nodes = Json::array();
-    for (const NodeView& node : view.nodes) nodes.push_back(node_json(node));
+    for (const NodeView& node : view.nodes) nodes.push_back(node_json(node, now_us));
     Json missing = Json::array();
     for (const proto::Span& span : view.missing()) missing.push_back({span.begin, span.end});
     models.push_back({{"model_name", view.model_name},
                       {"model_digest", proto::to_string(view.model_digest)},
                       {"block_count", view.block_count},
+                      {"served", missing.empty()},
                       {"missing", missing},
                       {"nodes", nodes}});
   }

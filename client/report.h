@@ -17,11 +17,14 @@ namespace shoal::client {
 std::string generate_json(const GenerateRequest& request, const GenerateResult& result,
                           const Route& route, int reroutes);
 std::string score_json(const ScoreResult& result, std::int64_t window, const Route& route);
-std::string status_json(const std::vector<SwarmView>& views, const DhtHealth& health);
+// `now_us`: the time, as unix microseconds; it tells how old a silent node's record is.
+std::string status_json(const std::vector<SwarmView>& views, const DhtHealth& health,
+                        std::uint64_t now_us = 0);
 
 std::string score_text(const ScoreResult& result);
 // One table per model, with a map of its blocks; then the directory's health.
-std::string status_text(const std::vector<SwarmView>& views, const DhtHealth& health);
+std::string status_text(const std::vector<SwarmView>& views, const DhtHealth& health,
+                        std::uint64_t now_us = 0);
 
 // "token 3: 2.31 ms = 1a2b3c4d [0:4) queue 0.01 compute 1.02 network 0.31 | ... | return 0.20 |
 // client 0.12"

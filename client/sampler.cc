@@ -16,8 +16,6 @@ namespace {
 // Below this a temperature is greedy: dividing by it could overflow, and nothing else would ever be
 // drawn.
 constexpr double kGreedyTemperature = 1e-5;
-constexpr double kMaxTemperature = 100.0;
-constexpr double kMaxRepetitionPenalty = 100.0;
 
 struct Score {
   std::int32_t id;

@@ -14,6 +14,9 @@
 
 namespace shoal::client {
 
+inline constexpr double kMaxTemperature = 100.0;
+inline constexpr double kMaxRepetitionPenalty = 100.0;
+
 struct SamplingOptions {
   bool greedy = true;               // the largest logit, the lowest id among equals
   double temperature = 1.0;         // 0: greedy

@@ -4,12 +4,15 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 
+#include "cli/usage.h"
 #include "client/commands.h"
+#include "client/input.h"
 #include "client/local_pipeline.h"
 #include "client/report.h"
 #include "client/score.h"
@@ -18,7 +21,10 @@
 namespace shoal::client {
 namespace {
 
-absl::StatusOr<std::string> read_text(const std::string& path) {
+constexpr std::size_t kMaxTextBytes = 1u << 30;
+
+absl::StatusOr<std::string> read_text(const std::string& path, const Interrupt& interrupt) {
+  if (path == "-") return read_standard_input("the text to score", kMaxTextBytes, interrupt);
   const auto unreadable = [&](const char* why) {
     return absl::NotFoundError(
         fmt::format("cannot read {}: {}; give a text file in UTF-8", path, why));
@@ -43,27 +49,28 @@ void draw_progress(std::size_t done, std::size_t all) {
 }  // namespace
 
 absl::Status run_score(const ScoreFlags& flags, const Interrupt& interrupt) {
-  auto text = read_text(flags.file);
+  auto text = read_text(flags.file, interrupt);
   if (!text.ok()) return text.status();
+  const std::string source = flags.file == "-" ? "standard input" : flags.file;
   if (text->empty()) {
     return absl::InvalidArgumentError(
-        fmt::format("{} is empty: there is nothing to score", flags.file));
+        fmt::format("{} is empty: there is nothing to score", source));
   }
   auto user_model = load_user_model(flags.model, flags.threads);
   if (!user_model.ok()) return user_model.status();
   const std::int64_t context = (*user_model)->config.max_positions;
   if (flags.window > context) {
-    return absl::InvalidArgumentError(fmt::format(
-        "window is {}, but the model's context is {}: give at most that", flags.window, context));
+    return cli::usage_error(fmt::format(
+        "--window is {}, but the model's context is {}: give at most that", flags.window, context));
   }
   auto ids = (*user_model)->tokenizer->encode(*text);
   if (!ids.ok()) {
     return absl::Status(ids.status().code(),
-                        fmt::format("{}: {}", flags.file, std::string(ids.status().message())));
+                        fmt::format("{}: {}", source, std::string(ids.status().message())));
   }
   if (ids->size() < 2) {
     return absl::InvalidArgumentError(
-        fmt::format("{} has only {} token: there is nothing to predict", flags.file, ids->size()));
+        fmt::format("{} has only {} token: there is nothing to predict", source, ids->size()));
   }
   const std::int64_t positions =
       std::min<std::int64_t>(flags.window, static_cast<std::int64_t>(ids->size()) - 1);
@@ -88,8 +95,10 @@ absl::Status run_score(const ScoreFlags& flags, const Interrupt& interrupt) {
   if (isatty(STDERR_FILENO)) progress = draw_progress;
   auto result = score(*pipeline, **user_model, *ids, flags.window, interrupt, progress);
   if (!result.ok()) return result.status();
-  fmt::print("{}", flags.json ? score_json(*result, flags.window, pipeline->route()) + "\n"
-                              : score_text(*result));
+  std::fputs((flags.json ? score_json(*result, flags.window, pipeline->route()) + "\n"
+                         : score_text(*result))
+                 .c_str(),
+             stdout);
   return absl::OkStatus();
 }
 

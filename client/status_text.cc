@@ -36,7 +36,7 @@ char symbol(proto::NodeState state) {
 std::string row(const Map& map, const NodeView& node) {
   std::string text(map.columns(), '.');
   for (proto::BlockIndex b = node.span.begin; b < node.span.end; ++b) {
-    text[b / map.per_column] = symbol(node.state);
+    text[b / map.per_column] = node.silence.empty() ? symbol(node.state) : 'x';
   }
   return text;
 }
@@ -45,7 +45,7 @@ std::string row(const Map& map, const NodeView& node) {
 std::string counts(const Map& map, const SwarmView& view) {
   std::vector<int> served(view.block_count, 0);
   for (const NodeView& node : view.nodes) {
-    if (node.state != proto::NodeState::kOnline) continue;
+    if (node.state != proto::NodeState::kOnline || !node.silence.empty()) continue;
     for (proto::BlockIndex b = node.span.begin; b < node.span.end; ++b) ++served[b];
   }
   std::string text;
@@ -66,13 +66,43 @@ std::string safe(std::string text) {
   return text;
 }
 
-std::string table(const SwarmView& view) {
+std::string count(std::size_t number, const char* one, const char* many) {
+  return fmt::format("{} {}", number, number == 1 ? one : many);
+}
+
+constexpr std::size_t kMostSilent = 16;  // told one by one
+
+std::string verdict(const SwarmView& view, const std::vector<proto::Span>& missing) {
+  if (missing.empty()) return "every block is served";
+  const bool some_silent = view.answering() < view.nodes.size();
+  return fmt::format("nobody {}serves {}", some_silent ? "who answers " : "",
+                     describe_blocks(missing));
+}
+
+std::string silent_lines(const SwarmView& view, std::uint64_t now_us) {
+  std::string text;
+  std::size_t told = 0;
+  const std::size_t silent = view.nodes.size() - view.answering();
+  for (const NodeView& node : view.nodes) {
+    if (node.silence.empty() || told == kMostSilent) continue;
+    text += "  " + safe(describe_silence(node, now_us)) + "\n";
+    ++told;
+  }
+  if (silent > told) text += fmt::format("  and {} more are silent\n", silent - told);
+  return text;
+}
+
+std::string table(const SwarmView& view, std::uint64_t now_us) {
   Map map{view.block_count, 1};
   map.per_column = (view.block_count + kMostColumns - 1) / kMostColumns;
   const auto missing = view.missing();
-  std::string text = fmt::format("model {}  digest {}  {} blocks  {} {}\n", safe(view.model_name),
-                                 proto::short_name(view.model_digest), view.block_count,
-                                 view.nodes.size(), view.nodes.size() == 1 ? "node" : "nodes");
+  const std::size_t answering = view.answering();
+  std::string text = fmt::format(
+      "model {}  digest {}  {} blocks  {}{}\n", safe(view.model_name),
+      proto::short_name(view.model_digest), view.block_count,
+      count(view.nodes.size(), "node", "nodes"),
+      answering == view.nodes.size() ? "" : fmt::format(", {} of them answering", answering));
+  if (view.nodes.empty()) return text + "  no node of this swarm serves it\n";
   const std::size_t width = std::max<std::size_t>(map.columns(), 6);
   constexpr const char* kRow = "  {:8}  {:{}}  {:>9}  {:8}  {:>8}  {:>8}  {:>9}  {:>5}  {}\n";
   text += fmt::format(fmt::runtime(kRow), "node", "blocks", width, "span", "state", "us/block",
@@ -81,21 +111,17 @@ std::string table(const SwarmView& view) {
     std::string where = node.addresses.empty() ? "-" : proto::to_string(node.addresses.front());
     if (!node.public_name.empty()) where += "  " + safe(node.public_name);
     text += fmt::format(fmt::runtime(kRow), proto::short_name(node.peer), row(map, node), width,
-                        proto::to_string(node.span), std::string(proto::to_string(node.state)),
+                        proto::to_string(node.span),
+                        node.silence.empty() ? std::string(proto::to_string(node.state)) : "silent",
                         node.block_step_us > 0 ? fmt::format("{:.0f}", node.block_step_us) : "-",
                         node.free_kv_positions,
-                        node.live ? fmt::format("{}", node.live->sessions) : "no answer",
-                        node.queue_depth, where);
+                        node.live ? fmt::format("{}", node.live->sessions) : "-", node.queue_depth,
+                        where);
   }
-  text += fmt::format(
-      "  {:8}  {:{}}  {}\n", "servers", counts(map, view), width,
-      missing.empty() ? "every block is served" : "nobody serves " + describe_blocks(missing));
+  text += fmt::format("  {:8}  {:{}}  {}\n", "servers", counts(map, view), width,
+                      verdict(view, missing));
   if (map.per_column > 1) text += fmt::format("  (each column is {} blocks)\n", map.per_column);
-  return text;
-}
-
-std::string count(std::size_t number, const char* one, const char* many) {
-  return fmt::format("{} {}", number, number == 1 ? one : many);
+  return text + silent_lines(view, now_us);
 }
 
 std::string health_text(const DhtHealth& health) {
@@ -113,11 +139,12 @@ std::string health_text(const DhtHealth& health) {
 
 }  // namespace
 
-std::string status_text(const std::vector<SwarmView>& views, const DhtHealth& health) {
+std::string status_text(const std::vector<SwarmView>& views, const DhtHealth& health,
+                        std::uint64_t now_us) {
   std::string text;
   for (const SwarmView& view : views) {
     if (!text.empty()) text += "\n";
-    text += table(view);
+    text += table(view, now_us);
   }
   if (text.empty()) text = "no node of this swarm serves a model\n";
   return text + "\n" + health_text(health);

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <future>
 
 #include "client/commands.h"
 #include "client/live_load.h"
@@ -37,6 +40,39 @@ std::vector<dht::Key> keys_to_look_up(const std::vector<SwarmView>& views, const
   return keys;
 }
 
+// All models of the swarm; or the one asked for, and behind it the others when nobody serves it.
+absl::StatusOr<std::vector<SwarmView>> views_asked_for(const std::optional<ModelName>& model,
+                                                       const std::string& directory,
+                                                       SwarmConnection& swarm,
+                                                       const Interrupt& interrupt) {
+  const dht::SwarmId id = swarm.swarm_id();
+  if (model) {
+    auto records = swarm.find(dht::model_key(id, model->digest), interrupt);
+    if (!records.ok()) return records.status();
+    auto view = view_of(*records, model->digest, model->block_count);
+    if (!view.nodes.empty()) return std::vector<SwarmView>{std::move(view)};
+  }
+  const auto records = swarm.find(dht::models_key(id), interrupt);
+  if (!records.ok()) return records.status();
+  std::vector<SwarmView> views = views_of(*records);
+  if (model) {
+    const auto asked = std::find_if(views.begin(), views.end(), [&](const SwarmView& view) {
+      return view.model_digest == model->digest;
+    });
+    if (asked != views.end()) return std::vector<SwarmView>{std::move(*asked)};
+    SwarmView nobody = view_of({}, model->digest, model->block_count);
+    nobody.model_name = directory;
+    views.insert(views.begin(), std::move(nobody));
+  }
+  return views;
+}
+
+std::uint64_t unix_microseconds() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(now).count());
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SwarmConnection>> join_swarm(const SwarmFlags& flags,
@@ -65,41 +101,38 @@ absl::Status run_status(const StatusFlags& flags, const Interrupt& interrupt) {
   }
   auto swarm = join_swarm(flags.swarm, interrupt);
   if (!swarm.ok()) return swarm.status();
-  const dht::SwarmId id = (*swarm)->swarm_id();
-  std::vector<SwarmView> views;
-  if (model) {
-    auto records = (*swarm)->find(dht::model_key(id, model->digest), interrupt);
-    if (!records.ok()) return records.status();
-    views.push_back(view_of(*records, model->digest, model->block_count));
-  }
-  if (!model || views.front().nodes.empty()) {
-    auto records = (*swarm)->find(dht::models_key(id), interrupt);
-    if (!records.ok()) return records.status();
-    if (model) {
-      views.front() = view_of(*records, model->digest, model->block_count);
-      if (views.front().nodes.empty()) {
-        return model_not_served(views_of(*records), model->digest, flags.model);
-      }
-    } else {
-      views = views_of(*records);
-    }
-  }
-  const auto looked_up = (*swarm)->find_any(keys_to_look_up(views, id), interrupt);
-  if (!looked_up.ok()) return looked_up.status();
-  for (SwarmView& view : views) ask_for_load(view, (*swarm)->channels(), interrupt);
+  auto found = views_asked_for(model, flags.model, **swarm, interrupt);
+  if (!found.ok()) return found.status();
+  std::vector<SwarmView>& views = *found;
+  // The directory is tried while the nodes are asked: one dead node costs both their time-outs.
+  auto looked_up =
+      std::async(std::launch::async,
+                 [&swarm, &interrupt, keys = keys_to_look_up(views, (*swarm)->swarm_id())] {
+                   return (*swarm)->find_any(keys, interrupt).status();
+                 });
+  ask_for_load(views, (*swarm)->channels(), interrupt);
+  if (const absl::Status status = looked_up.get(); !status.ok()) return status;
+  if (interrupt.triggered()) return interrupt.status();
   const DhtHealth health = (*swarm)->health(interrupt);
-  fmt::print("{}", flags.json ? status_json(views, health) + "\n" : status_text(views, health));
-  return absl::OkStatus();
+  const std::uint64_t now_us = unix_microseconds();
+  std::fputs(
+      (flags.json ? status_json(views, health, now_us) + "\n" : status_text(views, health, now_us))
+          .c_str(),
+      stdout);
+  if (!flags.check) return absl::OkStatus();
+  if (model) views.resize(1);
+  return check_served(views, now_us);
 }
 
 absl::Status run_swarm_new(const SwarmNewFlags& flags) {
   if (auto status = dht::write_swarm_key(flags.file, dht::generate_swarm_key()); !status.ok()) {
     return status;
   }
-  fmt::print(
+  const std::string told = fmt::format(
       "{} holds the key of a new private swarm: give it to every member, who passes it as "
       "--swarm-key FILE\n",
       flags.file);
+  std::fputs(told.c_str(), stdout);
   return absl::OkStatus();
 }
 

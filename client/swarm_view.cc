@@ -22,6 +22,7 @@ NodeView node_of(const dht::Record& record) {
   node.block_step_us = record.block_step_us;
   node.free_kv_positions = record.free_kv_positions;
   node.queue_depth = record.queue_depth;
+  node.announced_us = record.sequence;
   return node;
 }
 
@@ -36,7 +37,7 @@ bool usable(const dht::Record& record) {
 std::vector<proto::Span> SwarmView::missing() const {
   std::vector<bool> served(block_count, false);
   for (const NodeView& node : nodes) {
-    if (node.state != proto::NodeState::kOnline) continue;
+    if (node.state != proto::NodeState::kOnline || !node.silence.empty()) continue;
     for (proto::BlockIndex b = node.span.begin; b < node.span.end; ++b) served[b] = true;
   }
   std::vector<proto::Span> spans;
@@ -49,6 +50,11 @@ std::vector<proto::Span> SwarmView::missing() const {
     }
   }
   return spans;
+}
+
+std::size_t SwarmView::answering() const {
+  return static_cast<std::size_t>(std::count_if(
+      nodes.begin(), nodes.end(), [](const NodeView& node) { return node.silence.empty(); }));
 }
 
 SwarmView view_of(const std::vector<dht::Record>& records, const proto::Digest& model,
@@ -99,6 +105,55 @@ std::string describe_blocks(const std::vector<proto::Span>& spans) {
     }
   }
   return (many ? "blocks " : "block ") + text;
+}
+
+std::optional<std::uint64_t> record_age_s(const NodeView& node, std::uint64_t now_us) {
+  if (node.announced_us == 0 || node.announced_us > now_us) return std::nullopt;
+  const std::uint64_t age_s = (now_us - node.announced_us) / 1'000'000;
+  // A record older than its life cannot be here: the clocks differ.
+  if (age_s > proto::kMaxRecordTtlMs / 1000) return std::nullopt;
+  return age_s;
+}
+
+std::string describe_silence(const NodeView& node, std::uint64_t now_us) {
+  std::string text = fmt::format("node {}", proto::short_name(node.peer));
+  if (!node.addresses.empty()) {
+    text += fmt::format(" at {}", proto::to_string(node.addresses.front()));
+    if (node.addresses.size() > 1) {
+      text += fmt::format(" (and {} more {})", node.addresses.size() - 1,
+                          node.addresses.size() == 2 ? "address" : "addresses");
+    }
+  }
+  text += " " + node.silence;
+  if (const auto age = record_age_s(node, now_us)) {
+    text += fmt::format("; its record is {} s old", *age);
+  }
+  return text;
+}
+
+absl::Status check_served(const std::vector<SwarmView>& views, std::uint64_t now_us) {
+  if (views.empty()) {
+    return absl::UnavailableError(
+        "no node of this swarm serves a model: start one with "
+        "shoal-node run --model DIR --join HOST:PORT");
+  }
+  std::string wrong;
+  for (const SwarmView& view : views) {
+    const auto missing = view.missing();
+    if (missing.empty()) continue;
+    if (!wrong.empty()) wrong += "; ";
+    wrong += fmt::format("nobody {}serves {} of {}",
+                         view.answering() < view.nodes.size() ? "who answers " : "",
+                         describe_blocks(missing), view.model_name);
+    for (const NodeView& node : view.nodes) {
+      const bool concerned =
+          std::any_of(missing.begin(), missing.end(), [&](const proto::Span& span) {
+            return node.span.begin < span.end && span.begin < node.span.end;
+          });
+      if (!node.silence.empty() && concerned) wrong += ", " + describe_silence(node, now_us);
+    }
+  }
+  return wrong.empty() ? absl::OkStatus() : absl::UnavailableError(wrong);
 }
 
 absl::Status model_not_served(const std::vector<SwarmView>& others, const proto::Digest& model,

@@ -32,8 +32,15 @@ struct NodeView {
   double block_step_us = 0;  // 0: not measured
   std::uint32_t free_kv_positions = 0;
   std::uint32_t queue_depth = 0;
+  std::uint64_t announced_us = 0;     // when it signed its record, by its own clock
   std::optional<LiveLoad> live = {};  // absent: not asked, or no answer
+  // Why it is of no use although its record says otherwise: "does not answer"; empty when it
+  // answered, or was not asked.
+  std::string silence = {};
 };
+
+// Since when a node's record was not renewed; nothing when its clock or ours cannot be right.
+std::optional<std::uint64_t> record_age_s(const NodeView& node, std::uint64_t now_us);
 
 struct SwarmView {
   proto::Digest model_digest;
@@ -41,8 +48,9 @@ struct SwarmView {
   std::uint32_t block_count = 0;
   std::vector<NodeView> nodes;  // by span, then peer
 
-  // Blocks that no node with state online serves, as maximal spans.
+  // Blocks that no node with state online serves, as maximal spans. Silent nodes serve nothing.
   std::vector<proto::Span> missing() const;
+  std::size_t answering() const;  // nodes that are not silent
 };
 
 // One view per model. Records of another major version, or that contradict the others about the
@@ -54,6 +62,13 @@ SwarmView view_of(const std::vector<dht::Record>& records, const proto::Digest& 
 
 // "block 5" or "blocks 5..7 and 12"; people count both ends in.
 std::string describe_blocks(const std::vector<proto::Span>& spans);
+
+// "node 1a2b3c4d at 127.0.0.1:7000 does not answer; its record is 41 s old"
+std::string describe_silence(const NodeView& node, std::uint64_t now_us);
+
+// OK when nodes that answer serve every block of every one of these models; else says which blocks
+// are not served, and who of those that should serve them is silent.
+absl::Status check_served(const std::vector<SwarmView>& views, std::uint64_t now_us);
 
 // Why nothing in the swarm serves this model: names what it serves instead, with digests.
 absl::Status model_not_served(const std::vector<SwarmView>& others, const proto::Digest& model,

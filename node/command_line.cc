@@ -3,10 +3,10 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
-#include <exception>
 
+#include "cli/command.h"
+#include "cli/usage.h"
 #include "kernels/attention.h"
 #include "proto/limits.h"
 
@@ -21,90 +21,70 @@ constexpr const char* kAbout =
     "  stop            Ctrl-C or SIGTERM: finishes running sessions, then leaves; a second one "
     "leaves at once";
 
-void add_common(CLI::App& app, CommandLine& line) {
-  app.add_option("--join", line.join, "An address of the swarm; may be given several times")
-      ->type_name("HOST:PORT")
-      ->expected(1, 64)
-      ->allow_extra_args(false);
-  app.add_option("--announce", line.announce,
+void add_common(cli::Command& command, CommandLine& line) {
+  command.option("--join", "HOST:PORT", "An address of the swarm", cli::names(line.join)).more =
+      [](const std::string& text) { return proto::parse_host_port(text).ok(); };
+  command.option("--announce", "HOST:PORT",
                  "Where others reach this node, when that is not --listen: behind a router that "
-                 "forwards a port, "
-                 "for example. Port 0: the one listened on")
-      ->type_name("HOST:PORT");
-  app.add_option("--swarm-key", line.swarm_key,
-                 "The private swarm's key, made by \"shoal swarm new FILE\"")
-      ->type_name("FILE");
-  app.add_option("--identity", line.identity,
-                 "This node's key; made when missing (default: one in ~/.local/state/shoal)")
-      ->type_name("FILE");
-  app.add_option("--log-level", line.log_level, "What is logged on stderr")
-      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
-      ->capture_default_str();
-  app.add_option(
-         "--metrics", line.metrics,
-         "Serve metrics for Prometheus at http://HOST:PORT/metrics; port 0 picks a free one. "
-         "Whoever reaches the address may read them")
-      ->type_name("HOST:PORT");
-  app.add_option("--ready-file", line.ready_file,
-                 "JSON with address and peer id; exists while the node is online")
-      ->type_name("FILE");
+                 "forwards a port, for example. Port 0: the one listened on",
+                 cli::name(line.announce));
+  command.option("--swarm-key", "FILE", "The private swarm's key, made by \"shoal swarm new FILE\"",
+                 cli::name(line.swarm_key));
+  command.option("--identity", "FILE",
+                 "This node's key; made when missing (default: one in ~/.local/state/shoal)",
+                 cli::name(line.identity));
+  command.option("--log-level", "LEVEL",
+                 "What is logged on stderr: trace, debug, info, warn, error "
+                 "or off",
+                 cli::one_of(line.log_level, {"trace", "debug", "info", "warn", "error", "off"}));
+  command.option("--metrics", "HOST:PORT",
+                 "Serve metrics for Prometheus at http://HOST:PORT/metrics; port 0 picks a free "
+                 "one. Whoever reaches the address may read them",
+                 cli::name(line.metrics));
+  command.option("--ready-file", "FILE",
+                 "JSON with address and peer id; exists while the node is online",
+                 cli::name(line.ready_file));
 }
 
-void add_run(CLI::App& app, CommandLine& line, std::string& blocks, std::string& device) {
-  app.add_option("--model", line.model, "A Hugging Face model folder: config.json and safetensors")
-      ->type_name("DIR")
-      ->required();
-  app.add_option("--model-name", line.model_name,
-                 "The model's name for people (default: the folder's)")
-      ->type_name("NAME");
-  app.add_option(
-         "--blocks", blocks,
-         "Blocks to serve, B to E-1 (default: as many as fit, where the swarm needs them most)")
-      ->type_name("B:E");
-  app.add_flag("--new-swarm", line.new_swarm, "Start a swarm instead of joining one");
-  app.add_flag("--add-model", line.add_model,
-               "Join even if the swarm serves only other models so far");
-  app.add_option("--listen", line.listen,
+void add_run(cli::Command& command, CommandLine& line, std::string& blocks, std::string& device) {
+  command
+      .option("--model", "DIR", "A Hugging Face model folder: config.json and safetensors",
+              cli::name(line.model))
+      .required();
+  command.option("--model-name", "NAME", "The model's name for people (default: the folder's)",
+                 cli::text(line.model_name));
+  command.option("--blocks", "B:E",
+                 "Blocks to serve, B to E-1 (default: as many as fit, where the swarm needs them "
+                 "most)",
+                 cli::name(blocks));
+  command.flag("--new-swarm", line.new_swarm, "Start a swarm instead of joining one");
+  command.flag("--add-model", line.add_model,
+               "Join even if the swarm serves only other models so "
+               "far");
+  command.option("--listen", "HOST:PORT",
                  "Address for TCP and UDP; port 0 picks a free one. Name a port if a firewall must "
-                 "let it through")
-      ->type_name("HOST:PORT")
-      ->capture_default_str();
-  app.add_option("--threads", line.threads, "CPU threads (default: one per core)")
-      ->type_name("N")
-      ->check(CLI::Range(1, 1024));
-  app.add_option("--device", device, "Where to compute")
-      ->check(CLI::IsMember({"cpu"}))
-      ->capture_default_str();
-  app.add_option("--kv-positions", line.kv_positions,
+                 "let it through",
+                 cli::name(line.listen));
+  command.option("--threads", "N", "CPU threads (default: one per core)",
+                 cli::whole(line.threads, 1, 1024));
+  command.option("--device", "DEVICE", "Where to compute", cli::one_of(device, {"cpu"}));
+  command.option("--kv-positions", "N",
                  "Positions of all sessions together that are kept in memory (default: what fits, "
-                 "at most 65536)")
-      ->type_name("N")
-      ->check(CLI::Range(kernels::kPagePositions, std::int64_t{1} << 32));
-  app.add_option("--max-sessions", line.max_sessions, "Sessions at a time")
-      ->type_name("N")
-      ->check(CLI::Range(1u, proto::kMaxSessions))
-      ->capture_default_str();
-  app.add_option("--max-sessions-per-peer", line.max_sessions_per_peer,
-                 "Sessions of one client at a time")
-      ->type_name("N")
-      ->check(CLI::Range(1u, proto::kMaxSessions))
-      ->capture_default_str();
-  app.add_option("--public-name", line.public_name,
-                 "Your name or the node's, shown in the swarm's status")
-      ->type_name("NAME");
-  app.add_option("--drain-timeout", line.drain_timeout_s,
-                 "Seconds that running sessions get to finish on SIGTERM")
-      ->type_name("S")
-      ->check(CLI::Range(0.0, 3600.0))
-      ->capture_default_str();
-  add_common(app, line);
+                 "at most 65536)",
+                 cli::whole(line.kv_positions, kernels::kPagePositions, std::uint64_t{1} << 32));
+  command.option("--max-sessions", "N", "Sessions at a time",
+                 cli::whole(line.max_sessions, 1, proto::kMaxSessions));
+  command.option("--max-sessions-per-peer", "N", "Sessions of one client at a time",
+                 cli::whole(line.max_sessions_per_peer, 1, proto::kMaxSessions));
+  command.option("--public-name", "NAME", "Your name or the node's, shown in the swarm's status",
+                 cli::text(line.public_name));
+  command.option("--drain-timeout", "S",
+                 "Seconds that running sessions get to finish on SIGTERM (default: 10)",
+                 cli::real(line.drain_timeout_s, {0, 3600, false, ""}));
+  add_common(command, line);
 }
 
-absl::Status wrong(std::string text) {
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  while (!text.empty() && text.back() == ' ') text.pop_back();
-  return absl::InvalidArgumentError(text);
-}
+absl::Status wrong(const std::string& text) { return cli::usage_error(text); }
 
 absl::Status check(CommandLine& line, const std::string& blocks) {
   if (!blocks.empty()) {
@@ -154,44 +134,37 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
   line.max_sessions_per_peer = proto::kMaxSessionsPerPeer;
   std::string blocks;
   std::string device = "cpu";
+  cli::Command program("shoal-node", kAbout);
+  cli::Command& run = program.command("run", "Serve a span of a model");
+  add_run(run, line, blocks, device);
+  cli::Command& bootstrap = program.command(
+      "bootstrap", "Be an address to join by: a member of the swarm's directory without blocks");
+  std::string bootstrap_listen;
+  bootstrap
+      .option("--listen", "HOST:PORT", "UDP address; port 0 picks a free one",
+              cli::name(bootstrap_listen))
+      .required();
+  add_common(bootstrap, line);
+  for (const char* word : {"generate", "score", "status", "swarm"}) {
+    program.elsewhere(word, fmt::format("it is a command of shoal: shoal {}", word));
+  }
+  for (const char* word : {"start", "serve", "join"}) {
+    program.elsewhere(word, "shoal-node run starts a node");
+  }
+  program.elsewhere("version", "write shoal-node --version");
+
   const std::string version = fmt::format("shoal-node " SHOAL_VERSION " (protocol {}.{})",
                                           proto::kProtocolMajor, proto::kProtocolMinor);
-
-  CLI::App app(kAbout, "shoal-node");
-  app.set_version_flag("--version", version);
-  app.require_subcommand(1);
-  CLI::App* run = app.add_subcommand("run", "Serve a span of a model");
-  add_run(*run, line, blocks, device);
-  CLI::App* bootstrap = app.add_subcommand(
-      "bootstrap", "Be an address to join by: a member of the swarm's directory without blocks");
-  bootstrap->add_option("--listen", line.listen, "UDP address; port 0 picks a free one")
-      ->type_name("HOST:PORT")
-      ->required();
-  add_common(*bootstrap, line);
-  for (CLI::App* sub : {run, bootstrap}) {
-    sub->add_flag_callback(
-        "--version", [&] { throw CLI::CallForVersion(version, 0); }, "Print the version");
+  const auto called = cli::invoke(program, version,
+                                  std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
+  if (!called.ok()) return called.status();
+  if (!called->print.empty()) {
+    line.print = called->print;
+    return line;
   }
-
-  try {
-    app.parse(argc, argv);
-    line.action = run->parsed() ? CommandLine::Action::kRun : CommandLine::Action::kBootstrap;
-  } catch (const CLI::CallForHelp&) {
-    const CLI::App* asked = run->parsed() ? run : bootstrap->parsed() ? bootstrap : &app;
-    line.print = asked->help();
-  } catch (const CLI::CallForVersion&) {
-    line.print = version + "\n";
-  } catch (const CLI::ParseError& error) {
-    if (argc > 1 && argv[1][0] != '-' && !run->parsed() && !bootstrap->parsed()) {
-      return wrong(fmt::format(
-          "\"{}\" is not a command: use run or bootstrap (see shoal-node --help)", argv[1]));
-    }
-    return wrong(fmt::format("{} (see shoal-node {}--help)", error.what(),
-                             run->parsed()         ? "run "
-                             : bootstrap->parsed() ? "bootstrap "
-                                                   : ""));
-  }
-  if (line.action == CommandLine::Action::kPrint) return line;
+  line.action =
+      called->command == &run ? CommandLine::Action::kRun : CommandLine::Action::kBootstrap;
+  if (line.action == CommandLine::Action::kBootstrap) line.listen = bootstrap_listen;
   if (absl::Status status = check(line, blocks); !status.ok()) return status;
   return line;
 }

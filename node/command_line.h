@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command line of shoal-node as a checked value. Parsing reads no file but what CLI11 checks;
+// The command line of shoal-node as a checked value. Parsing has no effect but its result;
 // addresses are resolved later.
 #pragma once
 
@@ -40,7 +40,7 @@ struct CommandLine {
   double drain_timeout_s = 10;
 };
 
-// INVALID_ARGUMENT: one line that names the option and what to write.
+// Usage errors (cli/usage.h): one line that names the option and what to write.
 absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv);
 
 }  // namespace shoal::node

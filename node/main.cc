@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <exception>
 
+#include "cli/standard_streams.h"
+#include "cli/usage.h"
 #include "net/identity_tls.h"
 #include "net/resolve.h"
 #include "node/command_line.h"
@@ -19,15 +21,9 @@
 namespace shoal::node {
 namespace {
 
-constexpr int kUsageError = 2;
-
-int fail(const absl::Status& status, int code = 1) {
-  std::string text(status.message().data(), status.message().size());
-  for (char& c : text) {
-    if (c == '\n' || c == '\r') c = ' ';
-  }
-  fmt::print(stderr, "shoal-node: {}\n", text);
-  return code;
+int fail(const absl::Status& status) {
+  fmt::print(stderr, "shoal-node: {}\n", cli::one_line(status));
+  return cli::exit_status(status);
 }
 
 void start_logging(const std::string& level) {
@@ -129,11 +125,13 @@ int serve(const CommandLine& line) {
 }
 
 int main(int argc, char** argv) {
+  cli::open_standard_streams();
   const auto line = parse_command_line(argc, argv);
-  if (!line.ok()) return fail(line.status(), kUsageError);
+  if (!line.ok()) return fail(line.status());
   if (line->action == CommandLine::Action::kPrint) {
     fmt::print("{}", line->print);
-    return 0;
+    const absl::Status written = cli::finish_output();
+    return written.ok() || cli::output_reader_is_gone() ? 0 : fail(written);
   }
   return serve(*line);
 }

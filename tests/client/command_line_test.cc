@@ -149,13 +149,39 @@ TEST(CommandLine, ErrorsSayWhatToDo) {
 }
 
 TEST(CommandLine, NegativeValuesReachTheRangeCheck) {
-  EXPECT_EQ(
-      parsed<GenerateFlags>({"generate", "--model", "m", "--local", "--temperature", "-1", "x"})
-          .temperature,
-      -1.0);
-  EXPECT_EQ(
-      parsed<GenerateFlags>({"generate", "--model", "m", "--local", "--top-k", "-3", "x"}).top_k,
-      -3);
+  EXPECT_THAT(error({"generate", "--model", "m", "--local", "--temperature", "-1", "x"}),
+              HasSubstr("temperature is -1, but must be a number from 0 to 100"));
+  EXPECT_THAT(error({"generate", "--model", "m", "--local", "--top-k", "-3", "x"}),
+              HasSubstr("top-k is -3, but must be a whole number from 0"));
+}
+
+TEST(CommandLine, StopTextsAndPromptsAreTakenAsTheyAreWritten) {
+  for (const std::string text : {"[INST]", "[upon]", "[a,b]", "{}", "\"x\"", "%%", "a\\nb", "-x",
+                                 "- item one", "-5 degrees", "--- title", "127.0.0.1:7000"}) {
+    const auto flags = parsed<GenerateFlags>(
+        {"generate", "--model", "m", "--join", "a:1", "--stop", text, "--stop=" + text, text});
+    EXPECT_THAT(flags.stops, ElementsAre(text, text));
+    EXPECT_EQ(flags.prompt, text);
+    EXPECT_THAT(flags.swarm.join, ElementsAre("a:1"));
+    EXPECT_EQ(parsed<GenerateFlags>({"generate", "--model", "m", "--join", "a:1", text}).prompt,
+              text);
+  }
+}
+
+TEST(CommandLine, WhatIsNotGivenIsReadFromStandardInputUnlessThatIsATerminal) {
+  const std::vector<std::string> generate{"generate", "--model", "m", "--local"};
+  EXPECT_EQ(std::get<GenerateFlags>(*parse_command_line(generate, false)).prompt, "-");
+  const std::vector<std::string> score{"score", "--model", "m", "--local"};
+  EXPECT_EQ(std::get<ScoreFlags>(*parse_command_line(score, false)).file, "-");
+  EXPECT_THAT(error(generate), HasSubstr("the prompt is missing"));
+  EXPECT_THAT(error(score), HasSubstr("the file to score is missing"));
+  const std::vector<std::string> empty{"generate", "--model", "m", "--local", ""};
+  EXPECT_EQ(std::get<GenerateFlags>(*parse_command_line(empty, false)).prompt, "");
+}
+
+TEST(CommandLine, StatusMayCheck) {
+  EXPECT_TRUE(parsed<StatusFlags>({"status", "--join", "a:1", "--check"}).check);
+  EXPECT_FALSE(parsed<StatusFlags>({"status", "--join", "a:1"}).check);
 }
 
 }  // namespace

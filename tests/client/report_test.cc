@@ -113,6 +113,60 @@ TEST(Report, StatusShowsWhoServesWhatAndWhatNobodyServes) {
   EXPECT_EQ(json["models"][0]["nodes"][0]["addresses"], Json({"127.0.0.1:7000"}));
 }
 
+TEST(Report, OnlyNodesThatAnswerServe) {
+  constexpr std::uint64_t kNow = 1'700'000'000'000'000;
+  auto swarm = view(8, {node(0x11, {0, 5}), node(0x22, {4, 8}), node(0x33, {6, 8})});
+  swarm.nodes[0].live = LiveLoad{};
+  swarm.nodes[1].silence = "does not answer (nothing listens there)";
+  swarm.nodes[1].announced_us = kNow - 41'500'000;
+  swarm.nodes[2].silence = "has only IPv6 addresses, and this machine has no way to them";
+  swarm.nodes[2].addresses = {*proto::parse_endpoint("[::1]:7"), *proto::parse_endpoint("[::1]:8")};
+  const std::string text = status_text({swarm}, {}, kNow);
+  EXPECT_THAT(text, HasSubstr("3 nodes, 1 of them answering"));
+  EXPECT_THAT(text, HasSubstr("22222222  ....xxxx        4:8  silent"));
+  EXPECT_THAT(text, HasSubstr("servers   11111!!!  nobody who answers serves blocks 5..7"));
+  EXPECT_THAT(text, HasSubstr("node 22222222 at 127.0.0.1:7000 does not answer (nothing listens "
+                              "there); its record is 41 s old\n"));
+  EXPECT_THAT(text, HasSubstr("node 33333333 at [::1]:7 (and 1 more address) has only IPv6"));
+  const Json model = Json::parse(status_json({swarm}, {}, kNow))["models"][0];
+  EXPECT_EQ(model["missing"], Json::parse("[[5, 8]]"));
+  EXPECT_EQ(model["served"], false);
+  EXPECT_EQ(model["nodes"][0]["answers"], true);
+  EXPECT_FALSE(model["nodes"][0].contains("silence"));
+  EXPECT_EQ(model["nodes"][1]["silence"], swarm.nodes[1].silence);
+  EXPECT_EQ(model["nodes"][1]["record_age_s"], 41);
+
+  const std::string check(check_served({swarm}, kNow).message());
+  EXPECT_THAT(check, HasSubstr("nobody who answers serves blocks 5..7 of tale, node 22222222"));
+  swarm.nodes[2].silence = "";
+  EXPECT_THAT(std::string(check_served({swarm}, kNow).message()), HasSubstr("block 5 of tale"));
+  swarm.nodes[0].span = {0, 6};
+  EXPECT_TRUE(check_served({swarm}, kNow).ok());
+  EXPECT_THAT(status_text({swarm}, {}, kNow), HasSubstr("every block is served"));
+  EXPECT_EQ(Json::parse(status_json({swarm}, {}, kNow))["models"][0]["served"], true);
+}
+
+TEST(Report, EveryModelIsChecked) {
+  const auto whole = view(2, {node(1, {0, 2})});
+  auto broken = view(4, {node(1, {0, 2})});
+  broken.model_name = "saga";
+  EXPECT_TRUE(check_served({whole}, 0).ok());
+  EXPECT_THAT(std::string(check_served({whole, broken}, 0).message()),
+              testing::StrEq("nobody serves blocks 2..3 of saga"));
+  EXPECT_THAT(std::string(check_served({}, 0).message()), HasSubstr("no node of this swarm"));
+  EXPECT_THAT(status_text({view(4, {})}, {}), HasSubstr("no node of this swarm serves it"));
+}
+
+TEST(Report, TheAgeOfARecordIsToldWhenTheClocksCanBeRight) {
+  NodeView some = node(1, {0, 1});
+  EXPECT_EQ(record_age_s(some, 100), std::nullopt);
+  some.announced_us = 5'000'000;
+  EXPECT_EQ(record_age_s(some, 5'999'999), 0u);
+  EXPECT_EQ(record_age_s(some, 65'000'000), 60u);
+  EXPECT_EQ(record_age_s(some, 4'000'000), std::nullopt);
+  EXPECT_EQ(record_age_s(some, 999'000'000), std::nullopt);
+}
+
 TEST(Report, WideModelsShareColumns) {
   const std::string text = status_text({view(130, {node(1, {0, 129})})}, {});
   EXPECT_THAT(text, HasSubstr("each column is 3 blocks"));

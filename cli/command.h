@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// A program's command line, described: commands, the options of each, and what stands between
+// them. Reading one (invoke) has no effect but on the variables that the values name; texts are
+// taken as they were typed, with no syntax inside a value.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "cli/value.h"
+
+namespace shoal::cli {
+
+struct Option {
+  std::string name;  // "--seed"
+  std::string type;  // "N"; empty: a flag, which takes no value
+  std::string help;
+  Value value;
+  bool is_required = false;
+  // Texts behind a separate value that are more values of this option: `--join A B`. The last of
+  // them is the command's operand when it has none otherwise.
+  std::function<bool(const std::string&)> more;
+
+  Option& required() {
+    is_required = true;
+    return *this;
+  }
+  bool is_flag() const { return type.empty(); }
+};
+
+struct Operand {
+  std::string type;  // "PROMPT|-"
+  std::string help;
+  Value value;
+  bool is_required = false;
+  std::string what;     // "the prompt"
+  std::string way_out;  // for several: "put quotes around it"
+};
+
+class Command {
+ public:
+  Command(std::string path, std::string about);
+  Command(const Command&) = delete;
+  Command& operator=(const Command&) = delete;
+
+  Command& command(const std::string& name, std::string about);
+  Option& option(std::string name, std::string type, std::string help, Value value);
+  Option& flag(std::string name, bool& where, std::string help);
+  void operand(Operand operand);
+  void footer(std::string text) { footer_ = std::move(text); }
+  // What somebody may have looked for here, and where it is: ("run", "it is a command of ...").
+  void elsewhere(std::string word, std::string answer);
+
+  const std::string& path() const { return path_; }  // "shoal generate"
+  std::string name() const { return path_.substr(path_.rfind(' ') + 1); }
+  std::string help() const;
+
+  const std::list<Command>& commands() const { return commands_; }
+  const std::list<Option>& options() const { return options_; }
+  const std::vector<Operand>& operands() const { return operands_; }
+  const Command* find_command(const std::string& name) const;
+  const Option* find_option(const std::string& name) const;
+  // Empty when the word is unknown.
+  std::string answer_for(const std::string& word) const;
+  std::vector<std::string> command_names() const;
+  std::vector<std::string> option_names() const;
+
+ private:
+  std::string path_;
+  std::string about_;
+  std::string footer_;
+  std::list<Command> commands_;  // lists: references to its items stay good
+  std::list<Option> options_;
+  std::vector<Operand> operands_;
+  std::vector<std::pair<std::string, std::string>> elsewhere_;
+};
+
+struct Invocation {
+  const Command* command = nullptr;  // the one that was called
+  std::string print;                 // not empty: --help or --version, and nothing else to do
+  std::size_t operands = 0;          // how many were given
+};
+
+// Usage errors: one line that names what was typed and the way out.
+absl::StatusOr<Invocation> invoke(const Command& program, const std::string& version,
+                                  const std::vector<std::string>& arguments);
+
+}  // namespace shoal::cli

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whether this machine has any way to an address, by asking its routing table. Sends nothing.
+#pragma once
+
+#include <vector>
+
+#include "proto/endpoint.h"
+
+namespace shoal::client {
+
+// False when the system knows of no way to any of them: then the network of this machine is down.
+bool has_way_to_any(const std::vector<proto::Endpoint>& endpoints);
+
+}  // namespace shoal::client

@@ -185,9 +185,8 @@ class Reader {
     mistake(fmt::format("unknown option {}{}", shown_name(name),
                         !answer.empty()  ? ": " + answer
                         : !meant.empty() ? meant
-                        : takes_text ? fmt::format(": {} that begins with a dash goes behind --",
-                                                   command_->operands().front().what)
-                                     : ""));
+                        : takes_text     ? ": a text that begins with a dash goes behind --"
+                                         : ""));
   }
 
   static std::string shown_name(const std::string& name) {

@@ -156,7 +156,7 @@ TEST(CommandLine, NegativeValuesReachTheRangeCheck) {
 }
 
 TEST(CommandLine, StopTextsAndPromptsAreTakenAsTheyAreWritten) {
-  for (const std::string text : {"[INST]", "[upon]", "[a,b]", "{}", "\"x\"", "%%", "a\\nb", "-x",
+  for (const std::string text : {"[INST]", "[upon]", "[a,b]", "{}", "\"x\"", "%%", "a\\nb",
                                  "- item one", "-5 degrees", "--- title", "127.0.0.1:7000"}) {
     const auto flags = parsed<GenerateFlags>(
         {"generate", "--model", "m", "--join", "a:1", "--stop", text, "--stop=" + text, text});

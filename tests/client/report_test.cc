@@ -44,7 +44,7 @@ TEST(Report, GenerateJsonHasEveryField) {
   result.time_to_first_token_ms = 12.5;
   result.per_token_ms = {3.25};
   result.total_ms = 15.75;
-  const Route route{{node(0xab, {}).peer, proto::Endpoint::v4({127, 0, 0, 1}, 7001), {0, 8}}};
+  const Route route{{node(0xab, {}).peer, {proto::Endpoint::v4({127, 0, 0, 1}, 7001)}, {0, 8}}};
   const Json json = Json::parse(generate_json(request, result, route, 2));
   EXPECT_EQ(json["prompt_ids"], Json({0, 5}));
   EXPECT_EQ(json["ids"], Json({7, 8}));

@@ -108,10 +108,13 @@ class Reader {
     }
     const std::string answer = command_->answer_for(argument);
     const std::string meant = did_you_mean(argument, command_->command_names());
-    mistake(fmt::format("{} is not a command of {}{}", shown(argument), command_->path(),
-                        !answer.empty()  ? ": " + answer
-                        : !meant.empty() ? meant
-                                         : ": use " + either(command_->command_names())));
+    if (!answer.empty()) {
+      fail(usage_error(
+          fmt::format("{} is not a command of {}: {}", shown(argument), command_->path(), answer)));
+    } else {
+      mistake(fmt::format("{} is not a command of {}{}", shown(argument), command_->path(),
+                          !meant.empty() ? meant : ": use " + either(command_->command_names())));
+    }
     lost_ = true;
   }
 

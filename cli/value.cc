@@ -40,7 +40,7 @@ absl::Status check_text(const std::string& name, const std::string& text) {
 
 absl::Status check_name(const std::string& name, const std::string& text) {
   if (!text.empty()) return absl::OkStatus();
-  return usage_error(fmt::format("{} is empty: give it a value, or leave it out", name));
+  return usage_error(fmt::format("{} is empty: give it a value", name));
 }
 
 // Digits, with one point among them if need be, with an exponent if need be.

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "cli/usage.h"
+
 namespace shoal::node {
 
 absl::Status check_model(std::span<const dht::Record> served, const OwnModel& own) {
@@ -24,7 +26,7 @@ absl::Status check_model(std::span<const dht::Record> served, const OwnModel& ow
 
 absl::Status check_blocks(proto::Span blocks, const OwnModel& own) {
   if (!blocks.empty() && blocks.end <= own.block_count) return absl::OkStatus();
-  return absl::InvalidArgumentError(
+  return cli::usage_error(
       fmt::format("--blocks {} is not inside model {}, which has {} blocks: choose within 0:{}",
                   proto::to_string(blocks), own.name, own.block_count, own.block_count));
 }

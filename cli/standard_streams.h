@@ -8,8 +8,11 @@
 namespace shoal::cli {
 
 // A standard stream that the caller closed is opened so that using it fails: otherwise the next
-// socket or file of this process would take its place, and would be written to.
+// socket or file of this process would take its place, and would be written to. Before anything
+// else uses one of them.
 void open_standard_streams();
+// Whether the caller gave us standard input at all.
+bool has_standard_input();
 
 // Flushes standard output; UNAVAILABLE says why not all of it could be written.
 absl::Status finish_output();

@@ -132,10 +132,10 @@ absl::Status check(const GenerateFlags& flags) {
 
 // What is not given is read from standard input, unless somebody would have to type it there
 // without being asked to.
-absl::Status take_input(const cli::Invocation& called, bool input_is_terminal, std::string& where) {
+absl::Status take_input(const cli::Invocation& called, bool input_is_useless, std::string& where) {
   if (called.operands > 0) return absl::OkStatus();
   where = "-";
-  if (!input_is_terminal) return absl::OkStatus();
+  if (!input_is_useless) return absl::OkStatus();
   const cli::Operand& operand = called.command->operands().front();
   return cli::usage_error(fmt::format(
       "{} is missing: give it as the last argument, or on standard input", operand.what));
@@ -144,7 +144,7 @@ absl::Status take_input(const cli::Invocation& called, bool input_is_terminal, s
 }  // namespace
 
 absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& arguments,
-                                               bool input_is_terminal) {
+                                               bool input_is_useless) {
   GenerateFlags generate;
   ScoreFlags score;
   StatusFlags status;
@@ -175,14 +175,14 @@ absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& a
   if (!called.ok()) return called.status();
   if (!called->print.empty()) return Notice{called->print};
   if (called->command == &generate_command) {
-    if (auto taken = take_input(*called, input_is_terminal, generate.prompt); !taken.ok()) {
+    if (auto taken = take_input(*called, input_is_useless, generate.prompt); !taken.ok()) {
       return taken;
     }
     if (auto checked = check(generate); !checked.ok()) return checked;
     return generate;
   }
   if (called->command == &score_command) {
-    if (auto taken = take_input(*called, input_is_terminal, score.file); !taken.ok()) return taken;
+    if (auto taken = take_input(*called, input_is_useless, score.file); !taken.ok()) return taken;
     if (auto checked = check_swarm(score.swarm, "score"); !checked.ok()) return checked;
     return score;
   }

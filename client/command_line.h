@@ -65,8 +65,8 @@ struct Notice {
 using CommandLine = std::variant<GenerateFlags, ScoreFlags, StatusFlags, SwarmNewFlags, Notice>;
 
 // Usage errors (cli/usage.h): one line that names the argument and what is expected. A prompt or
-// file that is not given means standard input when that is no terminal.
+// file that is not given means standard input, unless that is a terminal or closed.
 absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& arguments,
-                                               bool input_is_terminal = true);
+                                               bool input_is_useless = true);
 
 }  // namespace shoal::client

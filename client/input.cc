@@ -7,12 +7,17 @@
 #include <cerrno>
 #include <cstring>
 
+#include "cli/standard_streams.h"
 #include "cli/usage.h"
 
 namespace shoal::client {
 
 absl::StatusOr<std::string> read_standard_input(const char* what, std::size_t most_bytes,
                                                 const Interrupt& interrupt) {
+  if (!cli::has_standard_input()) {
+    return absl::UnavailableError(
+        fmt::format("cannot read {} from standard input: it is closed", what));
+  }
   std::string text;
   char buffer[65536];
   for (;;) {

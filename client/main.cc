@@ -39,8 +39,9 @@ int fail(const absl::Status& status) {
 
 int main(int argc, char** argv) {
   shoal::cli::open_standard_streams();
-  const auto command = parse_command_line(std::vector<std::string>(argv + 1, argv + argc),
-                                          isatty(STDIN_FILENO) != 0);
+  const auto command =
+      parse_command_line(std::vector<std::string>(argv + 1, argv + argc),
+                         isatty(STDIN_FILENO) != 0 || !shoal::cli::has_standard_input());
   if (!command.ok()) return fail(command.status());
   shoal::net::init_transport();
   signal(SIGPIPE, SIG_IGN);  // a reader that went away is seen by the write

@@ -115,6 +115,64 @@ TEST(Life, StatusShowsTheBlockWithoutServer) {
   EXPECT_EQ(json::parse(outcome.out).at("models").at(0).at("missing"), json::parse("[[5,6]]"));
 }
 
+TEST(Life, StatusTellsTheDeadFromTheLiving) {
+  LocalSwarm swarm;
+  swarm.start_node("0:4");
+  swarm.start_node("3:6");
+  swarm.start_node("6:8");
+  EXPECT_EQ(swarm.shoal("status", {"--check"}).status, 0);
+  swarm.node(1).signal(SIGKILL);
+  swarm.node(1).wait(5'000);
+  swarm.node(2).signal(SIGSTOP);
+  // Both records live on for minutes.
+  const Outcome told = swarm.shoal("status", {});
+  EXPECT_EQ(told.status, 0) << told.err;
+  EXPECT_EQ(told.out.find("every block is served"), std::string::npos) << told.out;
+  EXPECT_NE(told.out.find("nobody who answers serves blocks 4..7"), std::string::npos) << told.out;
+  EXPECT_NE(told.out.find("node " + swarm.peer_id(1).substr(0, 8) + " at " + swarm.address(1) +
+                          " does not answer"),
+            std::string::npos)
+      << told.out;
+  EXPECT_LT(told.seconds, 8);
+  const Outcome checked = swarm.shoal("status", {"--check", "--json"});
+  EXPECT_EQ(checked.status, 1);
+  EXPECT_NE(checked.err.find("blocks 4..7"), std::string::npos) << checked.err;
+  const json model = json::parse(checked.out).at("models").at(0);
+  EXPECT_EQ(model.at("missing"), json::parse("[[4,8]]"));
+  EXPECT_EQ(model.at("served"), false);
+  ASSERT_EQ(model.at("nodes").size(), 3u);
+  for (const json& node : model.at("nodes")) {
+    const bool lives = node.at("peer_id") == swarm.peer_id(0);
+    EXPECT_EQ(node.at("answers"), lives);
+    EXPECT_EQ(node.contains("silence"), !lives);
+    EXPECT_LT(node.at("record_age_s"), 180);
+  }
+  swarm.node(2).signal(SIGCONT);
+}
+
+TEST(Life, StatusOfAModelThatNobodyServes) {
+  LocalSwarm swarm;
+  swarm.start_node("0:8");
+  TempDir folder;
+  copy_model(kDemoModel, folder.file("other"));
+  const std::string weights = folder.file("other/model.safetensors");
+  std::string changed = read_file(weights);
+  changed[changed.size() - 10] ^= 1;
+  std::filesystem::remove(weights);
+  write_file(weights, changed);
+  for (const bool check : {false, true}) {
+    std::vector<std::string> command =
+        swarm.shoal_command("status", {"--json"}, folder.file("other"));
+    if (check) command.push_back("--check");
+    const Outcome outcome = run(command, 20'000);
+    EXPECT_EQ(outcome.status, check ? 1 : 0) << outcome.err;
+    const json models = json::parse(outcome.out).at("models");
+    ASSERT_EQ(models.size(), 2u);
+    EXPECT_EQ(models[0].at("missing"), json::parse("[[0,8]]"));
+    EXPECT_EQ(models[1].at("served"), true);
+  }
+}
+
 TEST(Life, StatusShowsThatTheDirectoryIsHealthy) {
   LocalSwarm swarm;
   for (int i = 0; i < 3; ++i) swarm.start_node("0:8");

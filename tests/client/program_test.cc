@@ -65,6 +65,36 @@ TEST_F(Program, ReadsThePromptFromStandardInput) {
             " there was a man who had three sons");
 }
 
+TEST_F(Program, WithoutAPromptStandardInputIsIt) {
+  const std::vector<std::string> greedy{"--greedy", "--max-tokens", "8"};
+  const std::string text = " there was a man who had three sons";
+  for (const char* input : {"Once upon a time", "Once upon a time\n", "Once upon a time\r\n"}) {
+    EXPECT_EQ(generate(greedy, input).out, text);
+    EXPECT_EQ(generate({"--greedy", "--max-tokens", "8", "-"}, input).out, text);
+  }
+  // One line end only, and nothing else.
+  const auto ids = [&](const std::string& input) {
+    return Json::parse(generate({"--json", "--max-tokens", "1"}, input).out)["prompt_ids"];
+  };
+  EXPECT_EQ(ids("a\n\n"), ids("a\n\r\n"));
+  EXPECT_NE(ids("a\n\n"), ids("a\n"));
+  EXPECT_NE(ids("a \n"), ids("a\n"));
+  EXPECT_NE(ids("a\r"), ids("a"));
+  // A prompt that is given stays the prompt.
+  EXPECT_EQ(generate({"--greedy", "--max-tokens", "8", "Once upon a time"}, "other").out, text);
+}
+
+TEST_F(Program, StopTextsAreTakenAsTheyAreWritten) {
+  // The text goes on with " there was a man who had three sons".
+  for (const char* stop : {"[was]", "[man,who]", "{was}", "\"was\"", "-was"}) {
+    EXPECT_EQ(generate({"--greedy", "--max-tokens", "8", "--stop", stop, "Once upon a time"}).out,
+              " there was a man who had three sons")
+        << stop;
+  }
+  EXPECT_EQ(generate({"--greedy", "--max-tokens", "8", "--stop", "was", "Once upon a time"}).out,
+            " there ");
+}
+
 TEST_F(Program, JsonHoldsIdsLogitsAndTheSeed) {
   const Json prompt = read_golden()["prompts"][0];
   const Outcome outcome = generate(
@@ -104,6 +134,116 @@ TEST_F(Program, ScoreJson) {
   const Json json = Json::parse(outcome.out);
   EXPECT_EQ(json["window_mean_nll"].size(), (json["targets"].get<int>() + 63) / 64);
   EXPECT_NEAR(std::exp(json["mean_nll"].get<double>()), json["perplexity"].get<double>(), 1e-9);
+}
+
+TEST_F(Program, ScoreReadsStandardInput) {
+  const std::string text = folder_.file("text");
+  tests::write_file(text, "Once upon a time\nthere was a man.\n");
+  const std::string of_file = shoal({"score", "--model", model_, "--local", text}).out;
+  EXPECT_THAT(of_file, HasSubstr("perplexity"));
+  const std::string input = tests::read_file(text);
+  EXPECT_EQ(shoal({"score", "--model", model_, "--local", "-"}, input).out, of_file);
+  EXPECT_EQ(shoal({"score", "--model", model_, "--local"}, input).out, of_file);
+}
+
+TEST_F(Program, TypedWrongIsTwoAndWhatHappenedIsOne) {
+  const std::string empty_key = folder_.file("empty.key");
+  tests::write_file(empty_key, "");
+  const std::string text = folder_.file("text");
+  tests::write_file(text, "some text");
+  const std::vector<std::vector<std::string>> typed_wrong = {
+      {},
+      {"dance"},
+      {"-m", model_},
+      {"swarm"},
+      {"swarm", "new"},
+      {"generate", "--local", "x"},
+      {"generate", "--model", model_, "x"},
+      {"generate", "--model", model_, "--local", "--join", "127.0.0.1:1", "x"},
+      {"generate", "--model", model_, "--join", "nonsense", "x"},
+      {"generate", "--model", model_, "--local", "hello", "world"},
+      {"generate", "--model", model_, "--local", "--temperature", "-1", "x"},
+      {"generate", "--model", model_, "--local", "--top-k", "1e3", "x"},
+      {"generate", "--model", model_, "--local", "--seed", "x"},
+      {"generate", "--model", model_, "--local", "--logits", "x"},
+      {"generate", "--model", model_, "--local", "--greedy", "--temperature", "1", "x"},
+      {"generate", "--model", model_, "--local", "a\xff"},
+      {"generate", "--model", model_, "--local"},  // its input is empty
+      {"generate", "--model", model_, "--local", std::string(9000, 'x')},
+      {"score", "--model", model_, "--local", "--window", "5000", text},
+      {"score", "--model", model_, "--local", "a", "b"},
+      {"status"},
+      {"status", "--join", "127.0.0.1:1", "--local"},
+  };
+  for (const auto& arguments : typed_wrong) {
+    const Outcome outcome = shoal(arguments);
+    error_of(outcome);
+    EXPECT_EQ(outcome.status, 2) << outcome.err;
+  }
+  const std::vector<std::vector<std::string>> happened = {
+      {"generate", "--model", "/nowhere", "--local", "x"},
+      {"generate", "--model", folder_.path(), "--local", "x"},
+      {"score", "--model", model_, "--local", "/nowhere"},
+      {"score", "--model", model_, "--local", folder_.path()},
+      {"status", "--join", "127.0.0.1:1", "--swarm-key", "/nowhere"},
+      {"status", "--join", "127.0.0.1:1", "--swarm-key", empty_key},
+      {"status", "--join", "127.0.0.1:1", "--identity", "/nowhere/key"},
+      {"swarm", "new", empty_key},
+      {"swarm", "new", "/nowhere/key"},
+  };
+  for (const auto& arguments : happened) {
+    const Outcome outcome = shoal(arguments);
+    error_of(outcome);
+    EXPECT_EQ(outcome.status, 1) << outcome.err;
+  }
+}
+
+// The program behind a shell, for the ways in which only a shell opens and closes its streams.
+class Streams : public Program {
+ protected:
+  Outcome behind_shell(const std::string& redirections, const std::string& more = "") {
+    return tests::run({"/bin/sh", "-c",
+                       tests::program("shoal") + " generate --greedy --model " + model_.string() +
+                           " --local --max-tokens 8 " + more + " " + redirections},
+                      20'000);
+  }
+};
+
+TEST_F(Streams, AnOutputThatIsFullOrClosedIsAnError) {
+  for (const char* more : {"Once", "--json Once", "--help", "--version"}) {
+    const Outcome full = behind_shell(">/dev/full", more);
+    EXPECT_EQ(full.status, 1) << more;
+    EXPECT_THAT(full.err, HasSubstr("could not write to standard output")) << more;
+    const Outcome closed = behind_shell(">&-", more);
+    EXPECT_EQ(closed.status, 1) << more;
+    EXPECT_EQ(std::count(closed.err.begin(), closed.err.end(), '\n'), 1) << closed.err;
+  }
+}
+
+TEST_F(Streams, AReaderThatLeavesEndsTheTextInSilence) {
+  const Outcome outcome = behind_shell("| head -c 6", "--max-tokens 8 --ignore-eos Once");
+  EXPECT_EQ(outcome.out.size(), 6u);
+  EXPECT_EQ(outcome.err, "");
+  // It stops when the first write fails, long before 900 tokens.
+  const Outcome status = tests::run(
+      {"/bin/sh", "-c",
+       "{ " + tests::program("shoal") + " generate --model " + model_.string() +
+           " --local --ignore-eos --max-tokens 1000 Once; echo $? >" +
+           folder_.file("status").c_str() + "; } | head -c 1 >" + folder_.file("out").c_str()},
+      20'000);
+  EXPECT_EQ(status.err, "");
+  EXPECT_EQ(tests::read_file(folder_.file("status")), "141\n");
+}
+
+TEST_F(Streams, AClosedInputIsOnlyMissedWhenItIsNeeded) {
+  EXPECT_EQ(behind_shell("<&-", "Once").status, 0);
+  const Outcome missing = behind_shell("<&-");
+  EXPECT_EQ(missing.status, 2);
+  EXPECT_THAT(missing.err, HasSubstr("the prompt is missing"));
+  const Outcome asked = behind_shell("<&-", "-");
+  EXPECT_EQ(asked.status, 1);
+  EXPECT_THAT(asked.err, HasSubstr("it is closed"));
+  EXPECT_EQ(behind_shell("2>&-", "Once").status, 0);
 }
 
 TEST_F(Program, SwarmNewMakesAKeyOnce) {

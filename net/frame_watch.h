@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// Watches one connection's HTTP/2 frames in both directions, and says when the stranger at its
+// other end asks for more work or memory than honest gRPC ever does. Sees bytes only, keeps no
+// payload; time comes by argument. One thread. The attacks and limits: docs/protocol.md, "The
+// front".
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <string_view>
+
+#include "absl/container/flat_hash_map.h"
+#include "net/fault.h"
+#include "net/frame_walker.h"
+#include "net/token_bucket.h"
+#include "proto/limits.h"
+
+namespace shoal::net {
+
+// Which end the stranger is: the one who dialled us, or whom we dialled.
+enum class Stranger { kClient, kServer };
+
+// proto/limits.h has the reasons.
+struct FrameLimits {
+  std::uint32_t header_block_bytes = proto::kMaxHeaderBlockBytes;
+  std::uint32_t continuations = proto::kMaxContinuations;
+  std::uint32_t open_streams = proto::kMaxStreamsPerConnection + proto::kMaxSilentStreams;
+  std::uint32_t silent_streams = proto::kMaxSilentStreams;
+  Rate streams{proto::kStreamsBurst, proto::kStreamsPerSecond};
+  Rate resets{proto::kResetsBurst, proto::kResetsPerSecond};
+  Rate settings{proto::kControlFramesBurst, proto::kControlFramesPerSecond};
+  Rate pings{proto::kControlFramesBurst, proto::kControlFramesPerSecond};
+  Rate useless{proto::kUselessFramesBurst, proto::kUselessFramesPerSecond};
+  Rate window_updates{proto::kWindowUpdatesBurst, proto::kWindowUpdatesPerSecond};
+  Rate crumbs{proto::kCrumbsBurst, proto::kCrumbsPerSecond};
+  std::chrono::milliseconds begin{proto::kConnectTimeoutMs};
+  std::chrono::milliseconds silence{proto::kSilentStreamTimeoutMs};
+  std::chrono::milliseconds half_message{proto::kHalfMessageTimeoutMs};
+};
+
+// What a connection holds and did, for limits over several connections.
+struct Traffic {
+  std::uint64_t opened = 0;  // streams, ever
+  std::uint64_t resets = 0;  // streams, ever
+  std::uint32_t silent = 0;  // streams open now on which no message came yet
+  std::uint64_t half = 0;    // bytes of messages begun and not finished
+};
+
+class FrameWatch {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  FrameWatch(Stranger stranger, Time now, FrameLimits limits = {});
+
+  // Bytes from the stranger, before anybody else sees them. After a fault: drop them, hang up.
+  Fault inbound(std::string_view bytes, Time now);
+  // Bytes to the stranger.
+  Fault outbound(std::string_view bytes, Time now);
+  // Once a second or so: what takes too long.
+  Fault check(Time now) const;
+
+  const Traffic& traffic() const { return traffic_; }
+  bool spoke() const { return spoke_; }  // at least one whole message came
+  // Whether a frame of ours may be put in after what went out last.
+  bool outbound_at_boundary() const { return out_.at_boundary(); }
+
+ private:
+  // Where the messages of a stream begin: five bytes of gRPC, then so many.
+  struct Message {
+    std::array<std::uint8_t, 5> prefix{};
+    std::uint8_t prefix_bytes = 0;
+    std::uint32_t missing = 0;
+    std::uint32_t came = 0;
+    bool spoke = false;
+    Time opened;
+    Time latest;
+  };
+
+  Fault frame_in(const FrameHeader& frame);
+  Fault headers_in(const FrameHeader& frame);
+  Fault data_in(const FrameHeader& frame);
+  Fault payload_in(const FrameHeader& frame, std::string_view payload);
+  Fault end_in(const FrameHeader& frame);
+  Fault frame_out(const FrameHeader& frame);
+  void payload_out(std::string_view payload);
+  bool end_message(Message& message);
+  void open(std::uint32_t stream);
+  void close(std::uint32_t stream);
+
+  const Stranger stranger_;
+  const FrameLimits limits_;
+  Time now_;
+
+  std::size_t preface_ = 0;  // bytes of it seen
+  FrameWalker in_, out_;
+  std::size_t out_preface_ = 0;
+  bool settled_ = false;  // the stranger's first frame, SETTINGS, has come
+  const Time began_;
+
+  std::uint32_t header_stream_ = 0;  // of the header block that is not complete; 0: none
+  std::uint32_t header_bytes_ = 0;
+  std::uint32_t header_pieces_ = 0;
+  Time header_began_;
+
+  std::uint32_t last_stream_ = 0;  // opened by the dialling end
+  absl::flat_hash_map<std::uint32_t, Message> streams_;
+  bool ended_message_ = false;           // by the DATA frame under way
+  std::array<std::uint8_t, 4> entry_{};  // of a WINDOW_UPDATE under way
+  std::uint32_t entry_bytes_ = 0;
+  std::array<std::uint8_t, 6> out_entry_{};  // of our SETTINGS under way
+  std::size_t out_entry_bytes_ = 0;
+  std::uint32_t max_frame_bytes_;
+  std::uint64_t acks_due_ = 0;     // our PING and SETTINGS frames on their way
+  std::uint64_t headers_due_ = 0;  // from a server, for the streams that we opened
+
+  TokenBucket opens_, resets_, settings_, pings_, priorities_, empties_, odds_, windows_, crumbs_;
+  Traffic traffic_;
+  bool spoke_ = false;
+};
+
+}  // namespace shoal::net

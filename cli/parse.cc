@@ -95,6 +95,9 @@ class Reader {
         mistake(fmt::format("{} begins with a long dash: write {}", shown(argument), *meant));
       }
       if (more_of_ != nullptr && !more_of_->more(argument)) more_of_ = nullptr;
+      if (more_of_ != nullptr && command_->operands().empty()) {
+        return fail(more_of_->value.take(more_of_->name, argument));
+      }
       texts_.push_back({argument, more_of_});
       return;
     }

@@ -136,6 +136,8 @@ absl::StatusOr<std::uint64_t> parse_whole(const std::string& name, const std::st
   return out_of_range(name, text, fmt::format("a whole number from {} to {}", least, most));
 }
 
+std::string preset_text(double number) { return fmt::format("{}", number); }
+
 absl::StatusOr<double> parse_real(const std::string& name, const std::string& text,
                                   const RealRange& range) {
   // No locale is ever set, so the point is a point.

@@ -67,9 +67,14 @@ Value whole(T& where, std::uint64_t least, std::uint64_t most) {
   return value;
 }
 
+std::string preset_text(double number);  // "10", "0.5"
+
 template <typename T>
 Value real(T& where, RealRange range) {
   Value value;
+  if constexpr (std::is_arithmetic_v<T>) {
+    if (where != T{}) value.preset = preset_text(where);
+  }
   value.take = [&where, range = std::move(range)](const std::string& name,
                                                   const std::string& text) -> absl::Status {
     const auto number = parse_real(name, text, range);

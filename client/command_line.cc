@@ -170,6 +170,7 @@ absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& a
     program.elsewhere(word, "shoal generate goes on with a text");
   }
   program.elsewhere("version", "write shoal --version");
+  program.footer("Exit status: 0 done, 1 failed for what happened, 2 what was typed is wrong.");
 
   const auto called = cli::invoke(program, "shoal " SHOAL_VERSION, arguments);
   if (!called.ok()) return called.status();

@@ -78,8 +78,7 @@ void add_run(cli::Command& command, CommandLine& line, std::string& blocks, std:
                  cli::whole(line.max_sessions_per_peer, 1, proto::kMaxSessions));
   command.option("--public-name", "NAME", "Your name or the node's, shown in the swarm's status",
                  cli::text(line.public_name));
-  command.option("--drain-timeout", "S",
-                 "Seconds that running sessions get to finish on SIGTERM (default: 10)",
+  command.option("--drain-timeout", "S", "Seconds that running sessions get to finish on SIGTERM",
                  cli::real(line.drain_timeout_s, {0, 3600, false, ""}));
   add_common(command, line);
 }
@@ -118,6 +117,10 @@ absl::Status check(CommandLine& line, const std::string& blocks) {
       return wrong(std::string(parsed.status().message().data(), parsed.status().message().size()));
     }
   }
+  if (!line.metrics.empty() && line.metrics == line.listen && !line.metrics.ends_with(":0")) {
+    return wrong(
+        fmt::format("--listen and --metrics are both {}: give them different ports", line.listen));
+  }
   for (const std::string& address : line.join) {
     if (proto::parse_host_port(address)->port == 0) {
       return wrong(fmt::format("--join {}: name the port of a running node", address));
@@ -152,6 +155,8 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
     program.elsewhere(word, "shoal-node run starts a node");
   }
   program.elsewhere("version", "write shoal-node --version");
+  program.footer(
+      "Exit status: 0 left as asked, 1 failed for what happened, 2 what was typed is wrong.");
 
   const std::string version = fmt::format("shoal-node " SHOAL_VERSION " (protocol {}.{})",
                                           proto::kProtocolMajor, proto::kProtocolMinor);

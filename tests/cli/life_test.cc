@@ -3,6 +3,7 @@
 // SIGTERM ends a node cleanly, concurrent clients each get their exact golden text.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
@@ -148,6 +149,53 @@ TEST(Life, StatusTellsTheDeadFromTheLiving) {
     EXPECT_LT(node.at("record_age_s"), 180);
   }
   swarm.node(2).signal(SIGCONT);
+}
+
+// A network of the test's own, with nothing in it but a loopback interface.
+class EmptyNetwork {
+ public:
+  EmptyNetwork() : name_("shoal-status-" + std::to_string(getpid())) {
+    made_ =
+        run({"/bin/sh", "-c", "ip netns add " + name_ + " && ip -n " + name_ + " link set lo up"},
+            10'000)
+            .status == 0;
+  }
+  ~EmptyNetwork() { run({"/bin/sh", "-c", "ip netns del " + name_}, 10'000); }
+  bool made() const { return made_; }
+  std::vector<std::string> inside(const std::string& command) const {
+    return {"/bin/sh", "-c", "exec ip netns exec " + name_ + " " + command};
+  }
+
+ private:
+  std::string name_;
+  bool made_ = false;
+};
+
+TEST(Life, StatusNamesNodesThatThisMachineHasNoWayTo) {
+  if (geteuid() != 0) GTEST_SKIP() << "making a network needs root";
+  EmptyNetwork network;
+  if (!network.made()) GTEST_SKIP() << "no network can be made, although we are root";
+  TempDir folder;
+  const auto start = [&](const std::string& name, const std::string& more) {
+    auto node = std::make_unique<Process>(network.inside(
+        program("shoal-node") + " run --model " + kDemoModel + " --threads 1 --log-level warn" +
+        " --identity " + folder.file(name + ".key") + " --ready-file " + folder.file(name) + " " +
+        more));
+    EXPECT_TRUE(wait_for_file(folder.file(name), *node, 15'000)) << node->err();
+    return node;
+  };
+  const auto first = start("a", "--new-swarm --listen 127.0.0.1:7700 --blocks 0:4");
+  // It is there, but all it announces is an address of a kind that this network has no way to.
+  const auto second = start("b",
+                            "--join 127.0.0.1:7700 --listen 127.0.0.1:7701 --blocks 4:8 "
+                            "--announce '[fd00::7]:7701'");
+  const Outcome told =
+      run(network.inside(program("shoal") + " status --join 127.0.0.1:7700 --check"), 20'000);
+  EXPECT_EQ(told.status, 1);
+  EXPECT_NE(told.out.find("at [fd00::7]:7701 has only IPv6 addresses, and this machine has no way"),
+            std::string::npos)
+      << told.out;
+  EXPECT_NE(told.err.find("blocks 4..7"), std::string::npos) << told.err;
 }
 
 TEST(Life, StatusOfAModelThatNobodyServes) {

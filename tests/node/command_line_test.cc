@@ -108,6 +108,20 @@ TEST(CommandLine, HelpAndVersionArePrinted) {
   EXPECT_NE(parse({"--help"})->print.find("bootstrap"), std::string::npos);
 }
 
+TEST(CommandLine, TextsAreTakenAsTheyAreWritten) {
+  for (const char* text : {"[me]", "[a,b]", "{}", "\"me\"", "-me", "- me", "%%", "a:1"}) {
+    const auto line = parse(
+        {"run", "--model", "[D]", "--new-swarm", "--public-name", text, "--model-name", text});
+    ASSERT_TRUE(line.ok()) << line.status();
+    EXPECT_EQ(line->public_name, text);
+    EXPECT_EQ(line->model_name, text);
+    EXPECT_EQ(line->model, "[D]");
+  }
+  const auto several = parse({"run", "--model", "D", "--join", "a:1", "b:2", "--join", "[::1]:3"});
+  ASSERT_TRUE(several.ok()) << several.status();
+  EXPECT_EQ(several->join, (std::vector<std::string>{"a:1", "b:2", "[::1]:3"}));
+}
+
 struct Mistake {
   std::vector<const char*> arguments;
   const char* says;
@@ -135,7 +149,18 @@ TEST(CommandLine, EveryMistakeIsOneLineThatNamesIt) {
       {{"run", "--model", "D", "--new-swarm", "--max-sessions", "0"}, "--max-sessions"},
       {{"run", "--model", "D", "--new-swarm", "--drain-timeout", "-1"}, "--drain-timeout"},
       {{"run", "--model", "D", "--new-swarm", "--blokcs", "0:4"}, "--blokcs"},
-      {{"bootstrap", "--listen", "0.0.0.0:1", "--model", "D"}, "--model"},
+      {{"bootstrap", "--listen", "0.0.0.0:1", "--model", "D"}, "--model is an option of run"},
+      {{"run", "--model", "D", "--new-swarm", "--blokcs", "0:4"}, "did you mean --blocks?"},
+      {{"run", "--model", "D", "--new-swarm", "--log-level", "wran"}, "did you mean warn?"},
+      {{"run", "--model", "D", "--new-swarm", "--threads", "1e3"}, "from 1 to 1024"},
+      {{"run", "--model", "D", "--new-swarm", "--threads", "1025"}, "--threads is 1025"},
+      {{"run", "--model", "D", "--new-swarm", "--public-name", "\xff"}, "UTF-8"},
+      {{"run", "--model", "D", "--new-swarm", "-m", "x"}, "unknown option -m: did you mean"},
+      {{"run", "D", "--new-swarm"}, "unexpected \"D\""},
+      {{"run", "--model", "D", "--new-swarm", "--listen", "h:1", "--metrics", "h:1"},
+       "different ports"},
+      {{"generate"}, "shoal generate"},
+      {{"bootsrap"}, "did you mean bootstrap?"},
   };
   for (const Mistake& mistake : mistakes) {
     const auto line = parse(mistake.arguments);

@@ -100,6 +100,8 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
     }
     const Clock::time_point returned = Clock::now();
     const std::vector<float> logits = user_model.ends->logits(*hidden);
+    // Weights that changed meanwhile gave numbers of no model.
+    if (auto intact = user_model.checkpoint->check(); !intact.ok()) return intact;
     if (!std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); })) {
       return absl::InternalError(
           "the model computed a logit that is not finite: its weights, or the node that ran the "

@@ -22,8 +22,20 @@ Interrupt& interrupt_by_signals() {
   sigemptyset(&action.sa_mask);
   // No SA_RESTART: a read from the terminal returns, so that Ctrl-C works while a prompt is being
   // typed.
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    // What we inherited as ignored stays so: nohup, and shells that start something in the
+    // background, mean it. SIGTERM always works.
+    struct sigaction inherited {};
+    const bool ignored = sigaction(number, nullptr, &inherited) == 0 &&
+                         (inherited.sa_flags & SA_SIGINFO) == 0 && inherited.sa_handler == SIG_IGN;
+    if (number == SIGTERM || !ignored) sigaction(number, &action, nullptr);
+  }
+  sigset_t ours;
+  sigemptyset(&ours);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&ours, number);
+  pthread_sigmask(SIG_UNBLOCK, &ours, nullptr);
+  // A reader or a peer that went away is seen by the write.
+  signal(SIGPIPE, SIG_IGN);
   return g_interrupt;
 }
 

@@ -27,8 +27,8 @@ class Interrupt {
   static_assert(std::atomic<int>::is_always_lock_free);
 };
 
-// SIGINT and SIGTERM raise the returned flag; a second one ends the process at once with 128 +
-// signal.
+// SIGINT, SIGTERM and SIGHUP raise the returned flag; a second one ends the process at once with
+// 128 + signal.
 Interrupt& interrupt_by_signals();
 
 }  // namespace shoal::client

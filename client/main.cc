@@ -6,13 +6,18 @@
 
 #include <cstdio>
 #include <exception>
+#include <new>
 #include <string>
+#include <system_error>
+#include <thread>
 #include <vector>
 
 #include "cli/standard_streams.h"
 #include "cli/usage.h"
 #include "client/commands.h"
+#include "model/file_guard.h"
 #include "net/identity_tls.h"
+#include "net/process_start.h"
 
 namespace {
 
@@ -35,20 +40,55 @@ int fail(const absl::Status& status) {
   return shoal::cli::exit_status(status);
 }
 
+// What the libraries and we start, beside the threads that compute; measured, with some to spare.
+constexpr int kThreads = 20;
+constexpr std::uint64_t kDescriptors = 48;
+constexpr std::uint64_t kMemoryBytes = 64 << 20;
+constexpr int kLocalThreads = 2;
+
+absl::Status check_limits(const CommandLine& command) {
+  int threads = kThreads;
+  int asked = 0;
+  const auto take = [&](const auto& flags) {
+    asked = flags.threads;
+    if (flags.swarm.local) threads = kLocalThreads;
+  };
+  if (const auto* flags = std::get_if<GenerateFlags>(&command)) {
+    take(*flags);
+  } else if (const auto* score = std::get_if<ScoreFlags>(&command)) {
+    take(*score);
+  } else if (!std::get_if<StatusFlags>(&command)) {
+    return absl::OkStatus();  // nothing that takes threads
+  }
+  const int compute = asked > 0 ? asked : static_cast<int>(std::thread::hardware_concurrency());
+  return shoal::net::check_process_limits({.program = "shoal",
+                                           .threads = threads + compute,
+                                           .descriptors = kDescriptors,
+                                           .memory_bytes = kMemoryBytes});
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   shoal::cli::open_standard_streams();
+  shoal::net::end_with_a_sentence("shoal");
   const auto command =
       parse_command_line(std::vector<std::string>(argv + 1, argv + argc),
                          isatty(STDIN_FILENO) != 0 || !shoal::cli::has_standard_input());
   if (!command.ok()) return fail(command.status());
   shoal::net::init_transport();
-  signal(SIGPIPE, SIG_IGN);  // a reader that went away is seen by the write
   Interrupt& interrupt = interrupt_by_signals();
+  shoal::model::guard_mapped_files("shoal", shoal::model::LostFile::kExit);
   absl::Status status;
   try {
-    status = run(*command, interrupt);
+    status = check_limits(*command);
+    if (status.ok()) status = run(*command, interrupt);
+  } catch (const std::bad_alloc&) {
+    status = absl::ResourceExhaustedError("out of memory: raise the limit (ulimit -v)");
+  } catch (const std::system_error& error) {
+    status = absl::ResourceExhaustedError("the system refused a thread or a file (" +
+                                          std::string(error.what()) +
+                                          "): raise the limits (ulimit -u, -n, -v)");
   } catch (const std::exception& error) {  // out of memory, or a library that threw
     status = absl::InternalError(error.what());
   }

@@ -50,6 +50,7 @@ absl::StatusOr<ScoreResult> score(
       const std::size_t n = std::min(kHeadRows, count - row);
       const std::vector<float> logits =
           user_model.ends->logits(std::span(*rows).subspan(row * hidden, n * hidden));
+      if (auto intact = user_model.checkpoint->check(); !intact.ok()) return intact;
       for (std::size_t i = 0; i < n; ++i) {
         sum += negative_log_likelihood(std::span(logits).subspan(i * vocabulary, vocabulary),
                                        ids[begin + row + i + 1]);

@@ -68,6 +68,8 @@ absl::StatusOr<std::unique_ptr<UserModel>> load_user_model(const std::string& di
   if (!ends.ok()) return ends.status();
   result->ends = std::make_unique<model::ModelEnds>(*std::move(ends));
 
+  if (auto intact = result->checkpoint->check_all(); !intact.ok()) return intact;
+
   std::vector<std::int32_t>& eos = result->eos_ids;
   eos = result->config.eos_ids;
   eos.insert(eos.end(), result->generation.eos_ids.begin(), result->generation.eos_ids.end());

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <new>
 
 #if defined(__linux__)
 #include <sched.h>
@@ -62,10 +63,17 @@ CpuExecutor& as_cpu(Executor& executor) {
 CpuExecutor::CpuExecutor(int threads, IsaLevel level) : kernels_(cpu_kernels(level)) {
   CHECK(threads >= 0 && threads <= kMaxThreads) << "threads " << threads;
   const int total = threads == 0 ? std::min(available_cores(), kMaxThreads) : threads;
-  for (int i = 1; i < total; ++i) workers_.emplace_back([this] { serve(); });
+  try {
+    for (int i = 1; i < total; ++i) workers_.emplace_back([this] { serve(); });
+  } catch (...) {  // the system has no more threads: those that run must end before we may fail
+    stop();
+    throw;
+  }
 }
 
-CpuExecutor::~CpuExecutor() {
+CpuExecutor::~CpuExecutor() { stop(); }
+
+void CpuExecutor::stop() {
   stopping_.store(true, std::memory_order_relaxed);
   job_.fetch_add(1, std::memory_order_release);
   job_.notify_all();
@@ -155,7 +163,10 @@ float* thread_scratch(std::int64_t floats) {
     size = (floats + 15) / 16 * 16;
     memory.reset(static_cast<float*>(
         std::aligned_alloc(64, static_cast<std::size_t>(size) * sizeof(float))));
-    CHECK(memory != nullptr) << "no memory for " << size << " floats of scratch";
+    if (memory == nullptr) {
+      size = 0;
+      throw std::bad_alloc();
+    }
   }
   return memory.get();
 }

@@ -31,6 +31,7 @@ class CpuExecutor final : public Executor {
   const CpuKernels& kernels() const { return kernels_; }
 
  private:
+  void stop();
   void serve();
   // Runs parts of the job that `ticket` belongs to until none is left.
   void work_on(std::uint64_t ticket);

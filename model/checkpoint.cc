@@ -2,8 +2,10 @@
 #include "model/checkpoint.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -92,11 +94,27 @@ class Checkpoint::Impl {
     if (!dtype) {
       return refuse("type ", info.dtype, " is not supported (supported: BF16, F16, F32)");
     }
+    if (const std::size_t file = file_of(info); file < files_.size()) used_[file] = true;
     const void* data = aligned(info, kernels::dtype_bytes(*dtype));
     return kernels::WeightView{.data = data,
                                .dtype = *dtype,
                                .rows = shape.size() == 1 ? 1 : shape[0],
                                .cols = shape.back()};
+  }
+
+  absl::Status check(bool all) const {
+    for (std::size_t i = 0; i < files_.size(); ++i) {
+      if (!all && !used_[i]) continue;
+      if (absl::Status status = files_[i].check(); !status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+  std::vector<std::string> replaced() const {
+    std::vector<std::string> result;
+    for (const MappedFile& file : files_) {
+      if (file.is_replaced()) result.push_back(file.path());
+    }
+    return result;
   }
 
  private:
@@ -124,17 +142,23 @@ class Checkpoint::Impl {
                                        .bytes = entry.end - entry.begin});
     }
     files_.push_back(*std::move(file));
+    used_.emplace_back(false);
     return absl::OkStatus();
   }
 
-  const std::string& path_of(const TensorInfo& info) const {
-    for (const MappedFile& file : files_) {
+  std::size_t file_of(const TensorInfo& info) const {
+    for (std::size_t i = 0; i < files_.size(); ++i) {
+      const MappedFile& file = files_[i];
       if (info.data >= file.data() && info.data <= file.data() + file.size() &&
           info.data + info.bytes <= file.data() + file.size()) {
-        return file.path();
+        return i;
       }
     }
-    return first_path();
+    return files_.size();
+  }
+  const std::string& path_of(const TensorInfo& info) const {
+    const std::size_t file = file_of(info);
+    return file < files_.size() ? files_[file].path() : first_path();
   }
   const std::string& first_path() const { return files_.front().path(); }
 
@@ -151,6 +175,7 @@ class Checkpoint::Impl {
   }
 
   std::vector<MappedFile> files_;
+  std::deque<std::atomic<bool>> used_;  // of each file: a tensor of it was asked for
   std::mutex mutex_;
   std::map<const std::byte*, std::unique_ptr<std::byte[]>> copies_;
 };
@@ -181,6 +206,12 @@ absl::StatusOr<Checkpoint> Checkpoint::open(const std::string& directory) {
 const std::map<std::string, TensorInfo>& Checkpoint::tensors() const { return impl_->tensors; }
 
 bool Checkpoint::contains(const std::string& name) const { return impl_->tensors.count(name) > 0; }
+
+absl::Status Checkpoint::check() const { return impl_->check(false); }
+
+absl::Status Checkpoint::check_all() const { return impl_->check(true); }
+
+std::vector<std::string> Checkpoint::replaced() const { return impl_->replaced(); }
 
 absl::StatusOr<kernels::WeightView> Checkpoint::weight(const std::string& name, std::int64_t rows,
                                                        std::int64_t cols) const {

@@ -39,6 +39,15 @@ class Checkpoint {
   absl::StatusOr<kernels::WeightView> vector(const std::string& name, std::int64_t size) const;
   bool contains(const std::string& name) const;
 
+  // Whether all files whose tensors were asked for are still as they were opened: ask after
+  // reading weights, before the result is used. FAILED_PRECONDITION names the file and what became
+  // of it. A system call for each file.
+  absl::Status check() const;
+  // The same for all files.
+  absl::Status check_all() const;
+  // Files whose name leads to another file by now, or to none; ours are as they were.
+  std::vector<std::string> replaced() const;
+
  private:
   class Impl;
   explicit Checkpoint(std::unique_ptr<Impl> impl);

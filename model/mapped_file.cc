@@ -8,57 +8,95 @@
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "model/file_guard.h"
 
 namespace shoal::model {
 
+struct MappedFile::Mapping {
+  std::string path;
+  int file = -1;  // open as long as we are: a file that was renamed or removed may still change
+  struct stat opened {};
+  std::byte* data = nullptr;
+  std::size_t size = 0;
+  std::optional<GuardedMapping> guard;
+
+  ~Mapping() {
+    guard.reset();
+    if (data != nullptr) ::munmap(data, size);
+    if (file >= 0) ::close(file);
+  }
+};
+
 absl::StatusOr<MappedFile> MappedFile::open(const std::string& path) {
+  auto mapping = std::make_unique<Mapping>();
+  mapping->path = path;
   // O_NONBLOCK: a named pipe in the place of a file must not make us wait.
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (file < 0) {
+  mapping->file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (mapping->file < 0) {
     if (errno == ENOENT) return absl::NotFoundError(absl::StrCat(path, ": no such file"));
     return absl::FailedPreconditionError(
-        absl::StrCat(path, ": cannot be opened: ", std::strerror(errno)));
+        absl::StrCat(path, ": cannot be opened: ", std::strerror(errno),
+                     errno == EMFILE ? "; raise the limit (ulimit -n)" : ""));
   }
-  MappedFile mapped;
-  mapped.path_ = path;
-  absl::Status status;
-  struct stat info {};
-  if (::fstat(file, &info) != 0 || !S_ISREG(info.st_mode)) {
-    status = absl::FailedPreconditionError(absl::StrCat(path, ": not a regular file"));
-  } else if (info.st_size > 0) {
+  struct stat& info = mapping->opened;
+  if (::fstat(mapping->file, &info) != 0 || !S_ISREG(info.st_mode)) {
+    return absl::FailedPreconditionError(absl::StrCat(path, ": not a regular file"));
+  }
+  if (info.st_size > 0) {
     const std::size_t size = static_cast<std::size_t>(info.st_size);
-    void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
+    void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, mapping->file, 0);
     if (data == MAP_FAILED) {
-      status = absl::ResourceExhaustedError(
-          absl::StrCat(path, ": cannot be mapped: ", std::strerror(errno)));
-    } else {
-      mapped.data_ = static_cast<std::byte*>(data);
-      mapped.size_ = size;
+      return absl::ResourceExhaustedError(absl::StrCat(
+          path, ": cannot be mapped: ", std::strerror(errno),
+          errno == ENOMEM ? absl::StrCat("; its ", size >> 20,
+                                         " MiB of address space are more than the system grants: "
+                                         "raise the limit (ulimit -v)")
+                          : ""));
     }
+    mapping->data = static_cast<std::byte*>(data);
+    mapping->size = size;
+    mapping->guard.emplace(mapping->data, size, mapping->path.c_str());
   }
-  ::close(file);
-  if (!status.ok()) return status;
-  return mapped;
+  return MappedFile(std::move(mapping));
 }
 
-MappedFile::MappedFile(MappedFile&& other) noexcept
-    : path_(std::move(other.path_)),
-      data_(std::exchange(other.data_, nullptr)),
-      size_(std::exchange(other.size_, 0)) {}
+MappedFile::MappedFile(std::unique_ptr<Mapping> mapping) : mapping_(std::move(mapping)) {}
+MappedFile::MappedFile(MappedFile&& other) noexcept = default;
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept = default;
+MappedFile::~MappedFile() = default;
 
-MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
-  MappedFile moved(std::move(other));
-  std::swap(path_, moved.path_);
-  std::swap(data_, moved.data_);
-  std::swap(size_, moved.size_);
-  return *this;
+const std::string& MappedFile::path() const { return mapping_->path; }
+const std::byte* MappedFile::data() const { return mapping_->data; }
+std::size_t MappedFile::size() const { return mapping_->size; }
+
+absl::Status MappedFile::check() const {
+  const struct stat& before = mapping_->opened;
+  struct stat now {};
+  // The time is set before a write changes the first byte.
+  if (::fstat(mapping_->file, &now) != 0) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path(), " cannot be read any more: ", std::strerror(errno)));
+  }
+  if (now.st_size < before.st_size)
+    return absl::FailedPreconditionError(
+        absl::StrCat(path(), " was truncated while it was in use"));
+  if (mapping_->guard && mapping_->guard->is_lost())
+    return absl::FailedPreconditionError(
+        absl::StrCat(path(), " was truncated while it was in use, or cannot be read any more"));
+  if (now.st_size != before.st_size || now.st_mtim.tv_sec != before.st_mtim.tv_sec ||
+      now.st_mtim.tv_nsec != before.st_mtim.tv_nsec)
+    return absl::FailedPreconditionError(absl::StrCat(path(), " was changed while it was in use"));
+  return absl::OkStatus();
 }
 
-MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(data_, size_);
+bool MappedFile::is_replaced() const {
+  struct stat now {};
+  if (::stat(path().c_str(), &now) != 0) return errno == ENOENT || errno == ENOTDIR;
+  return now.st_dev != mapping_->opened.st_dev || now.st_ino != mapping_->opened.st_ino;
 }
 
 }  // namespace shoal::model

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // A regular file mapped read-only into memory; pages come in when they are touched. Immutable, may
-// be shared between threads. Like every mapping it takes for granted that nobody truncates the file
-// meanwhile.
+// be shared between threads. The file may change under it all the same: check() tells, see
+// model/file_guard.h.
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 namespace shoal::model {
@@ -18,16 +20,22 @@ class MappedFile {
   MappedFile& operator=(MappedFile&& other) noexcept;
   ~MappedFile();
 
-  const std::string& path() const { return path_; }
-  const std::byte* data() const { return data_; }  // null for an empty file
-  std::size_t size() const { return size_; }
+  const std::string& path() const;
+  const std::byte* data() const;  // null for an empty file
+  std::size_t size() const;
+
+  // Whether every byte that was read so far was of the file as it was opened. FAILED_PRECONDITION,
+  // naming the file: it was truncated, written to, or cannot be read any more; then nothing that
+  // was computed from it since the last OK may be used. One system call.
+  absl::Status check() const;
+  // Another file, or none, has its name by now. The mapping stays what it was.
+  bool is_replaced() const;
 
  private:
-  MappedFile() = default;
+  struct Mapping;
+  explicit MappedFile(std::unique_ptr<Mapping> mapping);
 
-  std::string path_;
-  std::byte* data_ = nullptr;
-  std::size_t size_ = 0;
+  std::unique_ptr<Mapping> mapping_;
 };
 
 }  // namespace shoal::model

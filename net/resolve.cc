@@ -10,6 +10,7 @@
 #include <cstring>
 #include <future>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -74,9 +75,15 @@ absl::StatusOr<std::vector<proto::Endpoint>> resolve(std::string_view host_port)
   // what it owns.
   std::promise<Answer> promise;
   std::future<Answer> future = promise.get_future();
-  std::thread([promise = std::move(promise), asked = *asked]() mutable {
-    promise.set_value(ask_system(asked));
-  }).detach();
+  try {
+    std::thread([promise = std::move(promise), asked = *asked]() mutable {
+      promise.set_value(ask_system(asked));
+    }).detach();
+  } catch (const std::system_error& error) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("cannot look up the host \"", asked->host, "\": no thread to do it (",
+                     error.what(), "): raise the limit on processes (ulimit -u)"));
+  }
   if (future.wait_for(kDeadline) != std::future_status::ready) {
     return absl::DeadlineExceededError(
         absl::StrCat("no name server answered for \"", asked->host,

@@ -59,6 +59,11 @@ void Announcer::announce(std::function<void(int)> done) {
   if (!std::exchange(running_, true)) wait();
 }
 
+void Announcer::announce_over(std::uint64_t above, std::function<void(int)> done) {
+  sequence_ = std::max(sequence_, above);
+  announce(std::move(done));
+}
+
 void Announcer::withdraw(std::function<void(int)> done) {
   running_ = false;
   timer_.cancel();

@@ -35,6 +35,10 @@ class Announcer {
   // Publishes now, and from then on by itself. `done` gets the number of peers that hold the
   // record.
   void announce(std::function<void(int)> done);
+  // The same with a sequence above `above`: another run has announced itself in our place.
+  void announce_over(std::uint64_t above, std::function<void(int)> done);
+  // Of what was announced last.
+  std::uint64_t sequence() const { return sequence_; }
   // Publishes the record as it is now for the last time.
   void withdraw(std::function<void(int)> done);
 

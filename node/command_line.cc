@@ -24,6 +24,10 @@ constexpr const char* kAbout =
 void add_common(cli::Command& command, CommandLine& line) {
   command.option("--join", "HOST:PORT", "An address of the swarm", cli::names(line.join)).more =
       [](const std::string& text) { return proto::parse_host_port(text).ok(); };
+  command.option("--join-timeout", "S",
+                 "Seconds after which a node that found nobody at its --join addresses gives up "
+                 "(default: it tries until somebody answers)",
+                 cli::real(line.join_timeout_s, {0, 1e6, true, ""}));
   command.option("--announce", "HOST:PORT",
                  "Where others reach this node, when that is not --listen: behind a router that "
                  "forwards a port, for example. Port 0: the one listened on",
@@ -46,7 +50,13 @@ void add_common(cli::Command& command, CommandLine& line) {
                  cli::name(line.ready_file));
 }
 
-void add_run(cli::Command& command, CommandLine& line, std::string& blocks, std::string& device) {
+struct RunTexts {  // of options that are more than a number
+  std::string blocks;
+  std::string device = "cpu";
+  std::string memory;
+};
+
+void add_run(cli::Command& command, CommandLine& line, RunTexts& texts) {
   command
       .option("--model", "DIR", "A Hugging Face model folder: config.json and safetensors",
               cli::name(line.model))
@@ -56,7 +66,7 @@ void add_run(cli::Command& command, CommandLine& line, std::string& blocks, std:
   command.option("--blocks", "B:E",
                  "Blocks to serve, B to E-1 (default: as many as fit, where the swarm needs them "
                  "most)",
-                 cli::name(blocks));
+                 cli::name(texts.blocks));
   command.flag("--new-swarm", line.new_swarm, "Start a swarm instead of joining one");
   command.flag("--add-model", line.add_model,
                "Join even if the swarm serves only other models so "
@@ -67,11 +77,15 @@ void add_run(cli::Command& command, CommandLine& line, std::string& blocks, std:
                  cli::name(line.listen));
   command.option("--threads", "N", "CPU threads (default: one per core)",
                  cli::whole(line.threads, 1, 1024));
-  command.option("--device", "DEVICE", "Where to compute", cli::one_of(device, {"cpu"}));
+  command.option("--device", "DEVICE", "Where to compute", cli::one_of(texts.device, {"cpu"}));
   command.option("--kv-positions", "N",
                  "Positions of all sessions together that are kept in memory (default: what fits, "
                  "at most 65536)",
                  cli::whole(line.kv_positions, kernels::kPagePositions, std::uint64_t{1} << 32));
+  command.option("--memory", "SIZE",
+                 "The most memory that this node may take, for example 6GiB or 50% (default: what "
+                 "the machine, its control groups and ulimit leave). Decides how many blocks fit",
+                 cli::name(texts.memory));
   command.option("--max-sessions", "N", "Sessions at a time",
                  cli::whole(line.max_sessions, 1, proto::kMaxSessions));
   command.option("--max-sessions-per-peer", "N", "Sessions of one client at a time",
@@ -85,9 +99,17 @@ void add_run(cli::Command& command, CommandLine& line, std::string& blocks, std:
 
 absl::Status wrong(const std::string& text) { return cli::usage_error(text); }
 
-absl::Status check(CommandLine& line, const std::string& blocks) {
-  if (!blocks.empty()) {
-    const auto span = proto::parse_span(blocks);
+absl::Status check(CommandLine& line, const RunTexts& texts) {
+  if (!texts.memory.empty()) {
+    const auto memory = parse_memory_size(texts.memory);
+    if (!memory.ok()) {
+      return wrong(fmt::format("--memory: {}", std::string(memory.status().message().data(),
+                                                           memory.status().message().size())));
+    }
+    line.memory = *memory;
+  }
+  if (!texts.blocks.empty()) {
+    const auto span = proto::parse_span(texts.blocks);
     if (!span.ok()) {
       return wrong(fmt::format("--blocks: {}", std::string(span.status().message().data(),
                                                            span.status().message().size())));
@@ -135,11 +157,10 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
   CommandLine line;
   line.max_sessions = proto::kMaxSessions;
   line.max_sessions_per_peer = proto::kMaxSessionsPerPeer;
-  std::string blocks;
-  std::string device = "cpu";
+  RunTexts texts;
   cli::Command program("shoal-node", kAbout);
   cli::Command& run = program.command("run", "Serve a span of a model");
-  add_run(run, line, blocks, device);
+  add_run(run, line, texts);
   cli::Command& bootstrap = program.command(
       "bootstrap", "Be an address to join by: a member of the swarm's directory without blocks");
   std::string bootstrap_listen;
@@ -170,7 +191,7 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
   line.action =
       called->command == &run ? CommandLine::Action::kRun : CommandLine::Action::kBootstrap;
   if (line.action == CommandLine::Action::kBootstrap) line.listen = bootstrap_listen;
-  if (absl::Status status = check(line, blocks); !status.ok()) return status;
+  if (absl::Status status = check(line, texts); !status.ok()) return status;
   return line;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "node/memory_size.h"
 #include "proto/endpoint.h"
 #include "proto/types.h"
 
@@ -31,6 +32,7 @@ struct CommandLine {
   std::string identity;
   int threads = 0;
   std::optional<std::int64_t> kv_positions;
+  std::optional<MemorySize> memory;
   std::uint32_t max_sessions = 0;
   std::uint32_t max_sessions_per_peer = 0;
   std::string public_name;
@@ -38,6 +40,7 @@ struct CommandLine {
   std::string ready_file;
   std::string metrics;
   double drain_timeout_s = 10;
+  std::optional<double> join_timeout_s;  // absent: for ever
 };
 
 // Usage errors (cli/usage.h): one line that names the option and what to write.

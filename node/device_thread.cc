@@ -77,8 +77,24 @@ class CpuDeviceThread final : public DeviceThread {
   absl::Status launch(const model::ModelConfig& config, const model::Checkpoint& checkpoint) {
     std::promise<absl::Status> loaded;
     std::future<absl::Status> result = loaded.get_future();
+    checkpoint_ = &checkpoint;
     thread_ = std::thread([this, &config, &checkpoint, &loaded] {
-      absl::Status status = load(config, checkpoint);
+      absl::Status status;
+      try {
+        status = load(config, checkpoint);
+        if (status.ok()) status = checkpoint.check();
+      } catch (const std::bad_alloc&) {
+        status = absl::ResourceExhaustedError(
+            fmt::format("there is not enough memory for blocks {} with {} KV positions: serve "
+                        "fewer blocks (--blocks) or fewer --kv-positions, or raise the limit on "
+                        "memory (--memory, ulimit -v)",
+                        proto::to_string(options_.span), options_.kv_positions));
+      } catch (const std::exception& error) {
+        status = absl::ResourceExhaustedError(
+            fmt::format("cannot start the threads that compute ({}): raise the limit on threads "
+                        "(ulimit -u) and on memory (ulimit -v), or choose fewer --threads",
+                        error.what()));
+      }
       const bool ok = status.ok();
       loaded.set_value(std::move(status));
       if (ok) loop();
@@ -90,6 +106,7 @@ class CpuDeviceThread final : public DeviceThread {
                               std::uint32_t max_positions) override {
     const std::lock_guard lock(mutex_);
     CHECK(options_.span.contains(span) && !span.empty()) << proto::to_string(span);
+    if (!broken_.ok()) return broken();
     std::optional<model::KvLease> lease = pool_->lease(max_positions);
     if (!lease) {
       return Refusal{
@@ -113,6 +130,7 @@ class CpuDeviceThread final : public DeviceThread {
       if (found == sessions_.end()) {
         return Refusal{.code = absl::StatusCode::kAborted, .reason = "the session is closed"};
       }
+      if (!broken_.ok()) return broken();
       CHECK(input.x.size() == static_cast<std::size_t>(input.rows) * hidden_);
       const Admission admission = scheduler_.push(key, input.rows);
       if (admission != Admission::kAccepted) return queue_full(admission);
@@ -144,6 +162,13 @@ class CpuDeviceThread final : public DeviceThread {
     }
   }
 
+  absl::Status check_files() override {
+    absl::Status intact = checkpoint_->check();
+    const std::lock_guard lock(mutex_);
+    if (broken_.ok()) broken_ = std::move(intact);
+    return broken_;
+  }
+
   DeviceStats stats() const override {
     const std::lock_guard lock(mutex_);
     // A node that was slow once and is avoided since would never find out that it is quick again.
@@ -161,6 +186,10 @@ class CpuDeviceThread final : public DeviceThread {
  private:
   static constexpr auto kMeasureLifetime = std::chrono::seconds(30);
   static constexpr std::uint32_t kKvRetryMs = 2'000;  // a generation of a few dozen tokens
+
+  // Without the file's name: it is nobody's business where we keep it.
+  static constexpr const char* kBroken = "this node's model files changed while it served them";
+  static Refusal broken() { return {.code = absl::StatusCode::kUnavailable, .reason = kBroken}; }
 
   Refusal queue_full(Admission admission) const {
     const char* whose = admission == Admission::kSessionFull ? "this session's"
@@ -221,6 +250,8 @@ class CpuDeviceThread final : public DeviceThread {
       std::vector<Work> batch = prepare_batch();
       lock.unlock();
       compute(batch);
+      // Before any of it leaves: a weight that was read may have changed.
+      check_files().IgnoreError();  // kept in broken_
       lock.lock();
       std::vector<std::pair<StepDone, StepOutput>> finished = finish_batch(batch);
       batch.clear();  // the last references to closed sessions: their leases end under the lock
@@ -315,12 +346,15 @@ class CpuDeviceThread final : public DeviceThread {
       Step& step = session.steps.front();
       session.lease.advance(work.rows);
       step.rows_done += work.rows;
-      if (!work.last && work.finite) continue;
+      const bool good = work.finite && broken_.ok();
+      if (!work.last && good) continue;
       StepOutput output;
       output.position = static_cast<std::uint32_t>(session.lease.position());
       output.queue_us = step.queue_us;
       output.compute_us = microseconds(step.compute);
-      if (work.finite) {
+      if (!broken_.ok()) {
+        output.status = absl::UnavailableError(kBroken);
+      } else if (work.finite) {
         output.x = std::move(step.input.x);
       } else {
         output.status = absl::InternalError("the blocks computed a value that is not finite");
@@ -338,6 +372,7 @@ class CpuDeviceThread final : public DeviceThread {
 
   const std::int64_t hidden_;
   const DeviceOptions options_;
+  const model::Checkpoint* checkpoint_ = nullptr;
   std::unique_ptr<kernels::Executor> executor_;
   std::unique_ptr<model::SpanRunner> runner_;
   std::unique_ptr<model::KvPool> pool_;
@@ -350,6 +385,7 @@ class CpuDeviceThread final : public DeviceThread {
   mutable std::mutex mutex_;  // guards pool_ and all below; never held while computing
   std::condition_variable wake_;
   bool stopping_ = false;
+  absl::Status broken_;  // why nothing is computed any more
   Scheduler scheduler_;
   std::map<SessionKey, std::shared_ptr<Lessee>> sessions_;
   float block_step_us_ = 0;

@@ -75,6 +75,10 @@ class DeviceThread {
   // may still run once.
   virtual void close(SessionKey key) = 0;
 
+  // Whether our part of the model's files is still what it was when we started; an error names the
+  // file. From then on every step and session is refused: what would be computed would be wrong.
+  virtual absl::Status check_files() = 0;
+
   virtual DeviceStats stats() const = 0;
 };
 

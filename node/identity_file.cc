@@ -7,12 +7,16 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <utility>
 
 namespace shoal::node {
 namespace {
+
+// On one machine, with identities that nobody named.
+constexpr int kMostNodes = 64;
 
 std::filesystem::path state_folder() {
   if (const char* state = std::getenv("XDG_STATE_HOME"); state != nullptr && *state == '/') {
@@ -39,15 +43,25 @@ absl::StatusOr<IdentityFile> IdentityFile::open(const std::string& path) {
   return IdentityFile(*identity, path, file);
 }
 
-IdentityFile IdentityFile::open_default(const std::string& name) {
+IdentityFile IdentityFile::open_default(const std::string& name,
+                                        const std::vector<proto::PeerId>& taken) {
   const std::filesystem::path folder = state_folder();
   std::string why = "there is no home folder to keep one in";
   if (!folder.empty()) {
     std::error_code error;
     std::filesystem::create_directories(folder, error);
-    auto opened = open((folder / name).string());
-    if (opened.ok()) return std::move(*opened);
-    why = std::string(opened.status().message().data(), opened.status().message().size());
+    for (int number = 1; number <= kMostNodes; ++number) {
+      const std::string file = number == 1 ? name + ".key" : fmt::format("{}-{}.key", name, number);
+      auto opened = open((folder / file).string());
+      if (!opened.ok()) {
+        why = std::string(opened.status().message().data(), opened.status().message().size());
+        if (absl::IsAlreadyExists(opened.status())) continue;  // in use: the next one
+        break;
+      }
+      if (std::find(taken.begin(), taken.end(), opened->identity().peer_id()) == taken.end())
+        return std::move(*opened);
+      why = fmt::format("nodes elsewhere use those of {}", folder.string());
+    }
   }
   spdlog::warn("using a new identity for this run only: {}", why);
   return IdentityFile(dht::Identity::generate(), {}, -1);
@@ -57,6 +71,14 @@ IdentityFile::IdentityFile(IdentityFile&& other) noexcept
     : identity_(other.identity_),
       path_(std::move(other.path_)),
       lock_(std::exchange(other.lock_, -1)) {}
+
+IdentityFile& IdentityFile::operator=(IdentityFile&& other) noexcept {
+  identity_ = other.identity_;
+  path_ = std::move(other.path_);
+  if (lock_ >= 0) ::close(lock_);
+  lock_ = std::exchange(other.lock_, -1);
+  return *this;
+}
 
 std::string IdentityFile::contacts_path() const {
   if (path_.empty()) return {};

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "dht/identity.h"
@@ -14,16 +15,18 @@ class IdentityFile {
  public:
   // A named file: an error when it is in use.
   static absl::StatusOr<IdentityFile> open(const std::string& path);
-  // NAME in the user's state folder ($XDG_STATE_HOME/shoal or ~/.local/state/shoal); a fresh
-  // identity for this run, with a warning in the log, when that is in use or there is no such
-  // folder.
-  static IdentityFile open_default(const std::string& name);
+  // NAME.key in the user's state folder ($XDG_STATE_HOME/shoal or ~/.local/state/shoal), or the
+  // first of NAME-2.key, NAME-3.key, ... that is not in use here and is not `taken` by a node
+  // elsewhere; a fresh identity for this run, with a warning in the log, when there is none.
+  static IdentityFile open_default(const std::string& name,
+                                   const std::vector<proto::PeerId>& taken = {});
 
   IdentityFile(IdentityFile&& other) noexcept;
-  IdentityFile& operator=(IdentityFile&&) = delete;
+  IdentityFile& operator=(IdentityFile&&) noexcept;
   ~IdentityFile();
 
   const dht::Identity& identity() const { return identity_; }
+  const std::string& path() const { return path_; }  // empty: for this run only
   // Where the contacts of this identity are kept: NAME.key has NAME.contacts beside it. Empty when
   // the identity is for this run only.
   std::string contacts_path() const;

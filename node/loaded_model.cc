@@ -15,6 +15,8 @@
 namespace shoal::node {
 namespace {
 
+// Of prefill, and of the sessions that decode beside it.
+constexpr std::int64_t kBatchRows = 320;
 constexpr std::string_view kBlockPrefix = "model.layers.";
 
 std::string folder_name(const std::string& directory) {
@@ -38,10 +40,16 @@ absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std:
   }
   const auto digest = model::model_digest(*config, *checkpoint);
   if (!digest.ok()) return digest.status();
+  if (absl::Status intact = checkpoint->check_all(); !intact.ok()) return intact;
 
   MemoryNeeds needs;
   needs.block_position_kv_bytes =
       static_cast<std::uint64_t>(2 * config->kv_heads * config->head_dim) * sizeof(float);
+  needs.workspace_bytes =
+      static_cast<std::uint64_t>(kBatchRows) *
+      static_cast<std::uint64_t>(4 * config->hidden + 3 * config->intermediate +
+                                 (config->heads + 2 * config->kv_heads) * config->head_dim) *
+      sizeof(float);
   std::map<std::string, std::uint64_t> block_bytes;
   std::string dtype = "f32";
   for (const auto& [tensor, info] : checkpoint->tensors()) {

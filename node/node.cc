@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <future>
+#include <system_error>
 #include <thread>
 
 #include "net/channel_pool.h"
@@ -15,6 +16,7 @@
 #include "node/announcer.h"
 #include "node/device_thread.h"
 #include "node/join.h"
+#include "node/joiner.h"
 #include "node/listen.h"
 #include "node/loaded_model.h"
 #include "node/metrics.h"
@@ -24,6 +26,7 @@
 #include "node/span_service.h"
 #include "node/swarm_link.h"
 #include "node/sweeper.h"
+#include "node/twin.h"
 
 namespace shoal::node {
 namespace {
@@ -35,6 +38,17 @@ constexpr std::uint32_t kPlacementPauseMs = 1'500;
 // Storing a record takes a lookup; a lone or lossy swarm must not hold the node up for longer.
 constexpr std::uint32_t kPublishTimeoutMs = 5'000;
 constexpr std::uint32_t kWithdrawTimeoutMs = 2'000;
+// A node that has lost everybody looks where the names of its --join lead, this often.
+constexpr auto kLookForOthers = milliseconds(15'000);
+// And whether its model files were replaced, which changes nothing yet, this often.
+constexpr auto kLookForFiles = milliseconds(2'000);
+constexpr std::uint32_t kTwinTimeoutMs = 2'000;
+// Whether the swarm's record of us is ours. A look is one lookup; in a large swarm that is left to
+// the rhythm of announcing.
+constexpr auto kLookAtRecord = milliseconds(5'000);
+constexpr auto kLookAtRecordOfMany = milliseconds(proto::kRecordRefreshMs);
+constexpr double kManyPeers = 200;
+constexpr std::uint64_t kLeapUs = 60'000'000;
 // Prometheus waits ten seconds as a rule; a net thread that is so late has other troubles.
 constexpr auto kSnapshotTimeout = milliseconds(2'000);
 // Queued activations of all peers; one peer may have half of it.
@@ -44,7 +58,11 @@ absl::Status stopped() { return absl::CancelledError("stopped while starting"); 
 
 class WholeNode final : public Node {
  public:
-  explicit WholeNode(NodeOptions options) : options_(std::move(options)) {}
+  explicit WholeNode(NodeOptions options) : options_(std::move(options)) {
+    std::vector<std::string> addresses = options_.join_names;
+    for (const proto::Endpoint& peer : options_.join) addresses.push_back(proto::to_string(peer));
+    if (!addresses.empty()) joiner_.emplace(std::move(addresses), options_.cancelled);
+  }
   ~WholeNode() override { drain_and_stop(0, nullptr); }
 
   absl::Status run() {
@@ -68,12 +86,13 @@ class WholeNode final : public Node {
       if (!inside.ok()) return inside;
     }
     channels_ = std::make_unique<net::ChannelPool>(options_.identity, options_.swarm_key);
-    service_ = std::make_unique<SpanService>(options_.identity.peer_id(), *channels_);
+    service_ = std::make_unique<SpanService>(options_.identity.peer_id(), *channels_, run_);
     if (absl::Status status = open_swarm(service_.get()); !status.ok()) return status;
     sweeper_ = std::make_unique<Sweeper>(*io_, *service_);
 
     auto span = enter_swarm();
     if (!span.ok()) return span.status();
+    if (absl::Status status = await_twin(); !status.ok()) return status;
     set_facts(*span);
     if (absl::Status status = announce(proto::NodeState::kJoining); !status.ok()) return status;
     if (absl::Status status = start_device(); !status.ok()) return status;
@@ -105,6 +124,13 @@ class WholeNode final : public Node {
     return stats;
   }
 
+  absl::Status tend() override {
+    rejoin_when_alone();
+    if (device_ == nullptr) return absl::OkStatus();
+    if (absl::Status status = check_model_files(); !status.ok()) return status;
+    return watch_own_record();
+  }
+
   std::optional<proto::Endpoint> metrics() const override {
     if (metrics_ == nullptr) return std::nullopt;
     return metrics_->endpoint();
@@ -112,17 +138,23 @@ class WholeNode final : public Node {
 
   void drain_and_stop(std::uint32_t drain_timeout_ms, const std::atomic<bool>* hurry) override {
     if (std::exchange(stopped_, true)) return;
+    if (twin_.valid()) twin_.wait();
     if (swarm_ != nullptr) swarm_->set_cancelled(hurry);
     if (service_ != nullptr) {
       service_->sessions().refuse_new("this node is shutting down");
       drain(drain_timeout_ms, hurry);
     }
     // It may take two seconds, and must end before what it looks at.
-    auto metrics_end = std::async(std::launch::async, [this] { metrics_.reset(); });
+    std::future<void> metrics_end;
+    try {
+      metrics_end = std::async(std::launch::async, [this] { metrics_.reset(); });
+    } catch (const std::system_error&) {  // no thread to be had: one after the other
+      metrics_.reset();
+    }
     withdraw();
     stop_serving();
     sweeper_.reset();
-    metrics_end.wait();
+    if (metrics_end.valid()) metrics_end.wait();
     device_.reset();
     if (announcer_ != nullptr) io_->run_and_wait([this] { announcer_.reset(); });
     swarm_.reset();
@@ -136,21 +168,141 @@ class WholeNode final : public Node {
     return {model_->name, model_->digest, static_cast<std::uint32_t>(model_->config.block_count)};
   }
 
-  // On a thread of the metrics server, while everything lives.
-  std::optional<MetricsSnapshot> snapshot() const {
+  // On any thread but the net thread, while everything lives.
+  std::optional<dht::DhtStats> directory() const {
     auto promise = std::make_shared<std::promise<dht::DhtStats>>();
     std::future<dht::DhtStats> taken = promise->get_future();
     io_->post([this, promise] { promise->set_value(swarm_->dht().stats()); });
     if (taken.wait_for(kSnapshotTimeout) != std::future_status::ready) return std::nullopt;
-    MetricsSnapshot snapshot{taken.get(), std::nullopt};
+    return taken.get();
+  }
+
+  // The directory asks the addresses that it knows again by itself; but a name may lead elsewhere
+  // by now.
+  void rejoin_when_alone() {
+    const auto now = std::chrono::steady_clock::now();
+    if (!joiner_ || options_.join_names.empty() || now < look_for_others_at_) return;
+    look_for_others_at_ = now + kLookForOthers;
+    const auto stats = directory();
+    if (stats && stats->contacts == 0) joiner_->rejoin(*swarm_);
+  }
+
+  // A record of ours in a swarm that we have only just joined is of an earlier run, or of a twin. A
+  // restart must not wait for that: it is found out beside what else takes time.
+  void look_for_twin(std::span<const dht::Record> served) {
+    for (const dht::Record& record : served) {
+      if (record.peer_id() != peer_id() || record.addresses.empty()) continue;
+      try {
+        twin_ = std::async(std::launch::async, [this, addresses = record.addresses] {
+          return find_twin(*channels_, peer_id(), addresses, run_, kTwinTimeoutMs);
+        });
+      } catch (const std::system_error&) {  // no thread: then as if nobody had answered
+      }
+      return;
+    }
+  }
+  absl::Status await_twin() {
+    const auto twin = twin_.valid() ? twin_.get() : std::nullopt;
+    return twin ? twin_error(peer_id(), *twin) : absl::OkStatus();
+  }
+
+  // Whether the swarm's record of us is ours; an error when another run is older, and goes on.
+  absl::Status watch_own_record() {
+    if (const auto from = service_->take_twin_call()) {
+      spdlog::warn(
+          "another node was started with this node's identity {}, at {}: it was told to take "
+          "another one, and this one goes on. A copied key file is the usual reason",
+          to_string(peer_id()), proto::to_string(*from));
+    }
+    const auto now = std::chrono::steady_clock::now();
+    if (now < look_at_record_at_) return absl::OkStatus();
+    const auto stats = directory();
+    const bool large = stats && stats->estimated_peers > kManyPeers;
+    look_at_record_at_ = now + (large ? kLookAtRecordOfMany : kLookAtRecord);
+    const auto found =
+        swarm_->find(dht::block_key(swarm_->swarm_id(), facts_.model_digest, facts_.span.begin));
+    if (!found.ok()) return absl::OkStatus();
+    const auto own = std::find_if(found->begin(), found->end(), [&](const dht::Record& record) {
+      return record.peer_id() == peer_id();
+    });
+    std::uint64_t announced = 0;
+    io_->run_and_wait([&] { announced = announcer_->sequence(); });
+    std::uint64_t above = announced;
+    switch (look_at_own_record(own == found->end() ? nullptr : &*own, announced)) {
+      case OwnRecord::kOurs:
+        times_missing_ = 0;
+        return absl::OkStatus();
+      case OwnRecord::kMissing:
+        // A twin whose clock is ahead has withdrawn it for the time to come: leap over that.
+        if (times_missing_ > 0) above += kLeapUs << std::min(times_missing_, 12);
+        ++times_missing_;
+        spdlog::debug("our record is missing in the swarm: announcing it again");
+        break;
+      case OwnRecord::kReplaced: {
+        const auto twin = find_twin(*channels_, peer_id(), own->addresses, run_, kTwinTimeoutMs);
+        if (twin && twin->run != 0 && twin->run < run_) {
+          replaced_ = true;
+          return twin_error(peer_id(), *twin);
+        }
+        spdlog::warn(
+            "another node announces itself as {}, which is this node's identity{}: a copied key "
+            "file is the usual reason. Give that one a new identity: start it with another "
+            "--identity FILE",
+            to_string(peer_id()),
+            twin ? " (it runs at " + proto::to_string(twin->address) + ")" : std::string());
+        above = own->sequence;
+        break;
+      }
+    }
+    io_->post([this, above] { announcer_->announce_over(above, [](int) {}); });
+    return absl::OkStatus();
+  }
+
+  absl::Status check_model_files() {
+    if (absl::Status intact = device_->check_files(); !intact.ok()) {
+      return absl::FailedPreconditionError(
+          fmt::format("{}; this node leaves the swarm: start it again when the file is whole",
+                      std::string(intact.message().data(), intact.message().size())));
+    }
+    const auto now = std::chrono::steady_clock::now();
+    if (now < look_for_files_at_) return absl::OkStatus();
+    look_for_files_at_ = now + kLookForFiles;
+    const std::vector<std::string> replaced = model_->checkpoint.replaced();
+    if (!replaced.empty() && !std::exchange(told_of_files_, true)) {
+      spdlog::warn(
+          "{} was replaced or removed: this node goes on with the model that it has loaded; start "
+          "it again to serve the new one",
+          replaced.front());
+    }
+    return absl::OkStatus();
+  }
+
+  std::optional<MetricsSnapshot> snapshot() const {
+    const auto taken = directory();
+    if (!taken) return std::nullopt;
+    MetricsSnapshot snapshot{*taken, std::nullopt};
     if (device_ != nullptr) snapshot.node = stats();
     return snapshot;
   }
 
   absl::Status run_bootstrap() {
     if (absl::Status status = open_swarm(nullptr); !status.ok()) return status;
-    if (options_.join.empty()) return absl::OkStatus();
-    return swarm_->bootstrap(options_.join, options_.join_timeout_ms);
+    return joiner_ ? join() : absl::OkStatus();
+  }
+
+  absl::Status join() {
+    absl::Status joined = joiner_->join(
+        *swarm_, options_.join_timeout_ms, [this](const std::vector<proto::Endpoint>& silent) {
+          // To the directory, a peer of our own identity is silence.
+          if (channels_ == nullptr) return absl::OkStatus();
+          const auto twin = find_twin(*channels_, peer_id(), silent, run_, kTwinTimeoutMs);
+          return twin ? twin_error(peer_id(), *twin) : absl::OkStatus();
+        });
+    if (!joined.ok() || options_.join_names.empty()) return joined;
+    // Now it is known by which of our addresses the swarm is reached.
+    options_.join = joiner_->endpoints();
+    set_addresses();
+    return joined;
   }
 
   absl::Status open_swarm(grpc::Service* service) {
@@ -173,6 +325,11 @@ class WholeNode final : public Node {
     if (!ports.ok()) return ports.status();
     server_ = std::move(ports->server.server);
     swarm_ = std::make_unique<SwarmLink>(*io_, std::move(ports->dht), options_.cancelled);
+    set_addresses();
+    return absl::OkStatus();
+  }
+
+  void set_addresses() {
     proto::Endpoint bound = options_.listen;
     bound.port = swarm_->endpoint().port;
     addresses_ = reachable_addresses(bound, options_.join);
@@ -180,7 +337,6 @@ class WholeNode final : public Node {
       addresses_ = {*options_.announce};
       if (addresses_.front().port == 0) addresses_.front().port = bound.port;
     }
-    return absl::OkStatus();
   }
 
   // We may have joined by loopback a swarm that reaches beyond this machine.
@@ -201,31 +357,23 @@ class WholeNode final : public Node {
   // Joins, checks that our model belongs there, and chooses the span.
   absl::StatusOr<proto::Span> enter_swarm() {
     const OwnModel own = own_model();
-    if (!options_.join.empty()) {
-      const absl::Status joined = swarm_->bootstrap(options_.join, options_.join_timeout_ms);
-      if (!joined.ok()) return joined;
+    if (joiner_) {
+      if (absl::Status joined = join(); !joined.ok()) return joined;
       const auto served = swarm_->find(dht::models_key(swarm_->swarm_id()));
       if (!served.ok()) return served.status();
       last_sequence_ = known_sequence(*served, peer_id());
+      look_for_twin(*served);
       reconsider_addresses(*served);
       if (!options_.add_model) {
         const absl::Status fits = check_model(*served, own);
         if (!fits.ok()) return fits;
       }
     }
+    if (absl::Status status = plan_span(own.block_count); !status.ok()) return status;
     if (options_.blocks) return *options_.blocks;
-
-    auto count =
-        blocks_that_fit(available_memory(), model_->needs,
-                        options_.kv_positions.value_or(kDefaultKvPositions), own.block_count);
-    if (!count.ok() && !options_.kv_positions) {
-      // The default cache is a wish: one block with a small one still helps.
-      count = blocks_that_fit(available_memory(), model_->needs, kDefaultKvPositions / 32, 1);
-    }
-    if (!count.ok()) return count.status();
-    if (*count == own.block_count) return proto::Span{0, own.block_count};
+    if (plan_.blocks == own.block_count) return proto::Span{0, own.block_count};
     std::vector<dht::Record> records;
-    if (!options_.join.empty()) {
+    if (joiner_) {
       const auto pause =
           static_cast<std::uint32_t>(dht::Random::from_system().below(kPlacementPauseMs));
       if (absl::Status status = swarm_->pause(pause); !status.ok()) return status;
@@ -234,7 +382,20 @@ class WholeNode final : public Node {
       records = std::move(*found);
     }
     const auto servers = served_spans(records, own.digest, own.block_count, peer_id());
-    return choose_span(block_throughput(servers, own.block_count), *count);
+    return choose_span(block_throughput(servers, own.block_count), plan_.blocks);
+  }
+
+  // What memory there is now, after all waiting.
+  absl::Status plan_span(std::uint32_t block_count) {
+    MemoryWishes wishes;
+    if (options_.blocks) wishes.blocks = options_.blocks->size();
+    wishes.kv_positions = options_.kv_positions;
+    auto plan = plan_memory(memory_budget("/", process_limits(), options_.memory), model_->needs,
+                            block_count, wishes);
+    if (!plan.ok()) return plan.status();
+    plan_ = *std::move(plan);
+    spdlog::info("{}", plan_.reason);
+    return absl::OkStatus();
   }
 
   void set_facts(proto::Span span) {
@@ -252,12 +413,9 @@ class WholeNode final : public Node {
   }
 
   absl::Status start_device() {
-    const auto positions = kv_positions_that_fit(available_memory(), model_->needs,
-                                                 facts_.span.size(), options_.kv_positions);
-    if (!positions.ok()) return positions.status();
     DeviceOptions device;
     device.span = facts_.span;
-    device.kv_positions = *positions;
+    device.kv_positions = plan_.kv_positions;
     device.threads = options_.threads;
     const std::int64_t row_bytes = static_cast<std::int64_t>(facts_.hidden) * sizeof(float);
     device.limits.queued_rows =
@@ -266,11 +424,11 @@ class WholeNode final : public Node {
     auto started = DeviceThread::start(model_->config, model_->checkpoint, device);
     if (!started.ok()) return started.status();
     facts_.max_positions =
-        static_cast<std::uint32_t>(std::min(*positions, model_->config.max_positions));
+        static_cast<std::uint32_t>(std::min(plan_.kv_positions, model_->config.max_positions));
     device_ = std::move(*started);
     spdlog::info("loaded blocks {} of {}: {:.0f} us per block and row, room for {} positions",
                  proto::to_string(facts_.span), facts_.model_name, device_->stats().block_step_us,
-                 *positions);
+                 plan_.kv_positions);
     return absl::OkStatus();
   }
 
@@ -333,7 +491,8 @@ class WholeNode final : public Node {
   }
 
   void withdraw() {
-    if (announcer_ == nullptr) return;
+    // The record is another run's by now.
+    if (announcer_ == nullptr || replaced_) return;
     service_->set_state(proto::NodeState::kOffline);
     absl::Status told = swarm_->await(
         kWithdrawTimeoutMs, [this](auto done) { announcer_->withdraw([done](int) { done(); }); });
@@ -357,10 +516,21 @@ class WholeNode final : public Node {
 
   NodeOptions options_;
   std::unique_ptr<LoadedModel> model_;
+  MemoryPlan plan_;
   NodeFacts facts_;
   std::vector<proto::Endpoint> addresses_;
   std::uint64_t last_sequence_ = 0;
   bool stopped_ = false;
+  std::optional<Joiner> joiner_;
+  const std::uint64_t run_ = run_of_now();
+  std::future<std::optional<Twin>> twin_;  // uses channels_: see await_twin()
+  bool replaced_ = false;                  // by a twin that goes on in our place
+  int times_missing_ = 0;
+  std::chrono::steady_clock::time_point look_at_record_at_;
+  bool told_of_files_ = false;
+  std::chrono::steady_clock::time_point look_for_files_at_;
+  std::chrono::steady_clock::time_point look_for_others_at_ =
+      std::chrono::steady_clock::now() + kLookForOthers;
 
   std::unique_ptr<MetricsServer> metrics_;
   std::unique_ptr<net::IoThread> io_;

@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "dht/identity.h"
 #include "dht/swarm_key.h"
+#include "node/memory_size.h"
 #include "proto/endpoint.h"
 #include "proto/limits.h"
 #include "proto/types.h"
@@ -26,8 +27,10 @@ struct NodeOptions {
   std::string model_directory;        // empty: a bootstrap node
   std::string model_name;             // empty: the folder's name
   std::optional<proto::Span> blocks;  // absent: as many as fit, where they are needed most
-  std::vector<proto::Endpoint> join;  // empty: a new swarm
-  bool add_model = false;             // a second model for a swarm that serves another
+  std::vector<proto::Endpoint> join;
+  // "HOST:PORT", looked up while joining, again and again. Neither these nor `join`: a new swarm.
+  std::vector<std::string> join_names;
+  bool add_model = false;  // a second model for a swarm that serves another
   proto::Endpoint listen = proto::Endpoint::v4({0, 0, 0, 0}, 0);
   std::optional<proto::Endpoint>
       announce;  // where others reach us, when that is not what we listen on
@@ -37,10 +40,11 @@ struct NodeOptions {
   std::optional<proto::Endpoint> metrics;  // where metrics are served over HTTP
   int threads = 0;                         // 0: one per available core
   std::optional<std::int64_t> kv_positions;
+  std::optional<MemorySize> memory;  // the most that this process may take
   std::uint32_t max_sessions = proto::kMaxSessions;
   std::uint32_t max_sessions_per_peer = proto::kMaxSessionsPerPeer;
   std::string public_name;
-  std::uint32_t join_timeout_ms = 8'000;
+  std::optional<std::uint32_t> join_timeout_ms = 8'000;  // nullopt: tries for ever
   const std::atomic<bool>* cancelled = nullptr;  // set by another thread to give up starting
 };
 
@@ -71,6 +75,10 @@ class Node {
   virtual const proto::Digest& model_digest() const = 0;
   virtual NodeStats stats() const = 0;
   virtual std::optional<proto::Endpoint> metrics() const = 0;  // where they are served
+
+  // What needs a look now and then, about once a second. An error, one sentence: the node cannot go
+  // on; stop it.
+  virtual absl::Status tend() = 0;
 
   // Refuses new sessions, lets the old ones finish for at most drain_timeout_ms (less when *hurry
   // is set), withdraws the record and stops. Idempotent.

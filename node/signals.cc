@@ -9,18 +9,29 @@
 namespace shoal::node {
 namespace {
 
-sigset_t handled() {
+bool is_ignored(int number) {
+  struct sigaction action {};
+  return sigaction(number, nullptr, &action) == 0 && (action.sa_flags & SA_SIGINFO) == 0 &&
+         action.sa_handler == SIG_IGN;
+}
+
+sigset_t signals_to_handle() {
+  // A supervisor that ignores SIGTERM itself still wants to be able to end us.
+  signal(SIGTERM, SIG_DFL);
   sigset_t set;
   sigemptyset(&set);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, number);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
+    if (!is_ignored(number)) sigaddset(&set, number);
+  }
   return set;
 }
 
 }  // namespace
 
-Signals::Signals(std::function<void()> last_resort) : last_resort_(std::move(last_resort)) {
-  const sigset_t set = handled();
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+Signals::Signals(std::function<void()> last_resort)
+    : handled_(signals_to_handle()), last_resort_(std::move(last_resort)) {
+  pthread_sigmask(SIG_BLOCK, &handled_, nullptr);
+  // A reader of our log, or a peer, that is gone is an error of one write.
   signal(SIGPIPE, SIG_IGN);
   thread_ = std::thread([this] { loop(); });
 }
@@ -31,10 +42,9 @@ Signals::~Signals() {
 }
 
 void Signals::loop() {
-  const sigset_t set = handled();
   const timespec poll{0, 50'000'000};  // also how long the destructor may take
   while (!done_) {
-    const int number = sigtimedwait(&set, nullptr, &poll);
+    const int number = sigtimedwait(&handled_, nullptr, &poll);
     if (number <= 0) continue;
     if (hurry_) {
       last_resort_();
@@ -47,9 +57,9 @@ void Signals::loop() {
   }
 }
 
-void Signals::wait_for_stop() {
+bool Signals::wait_for_stop(std::chrono::milliseconds most) {
   std::unique_lock lock(mutex_);
-  stopped_.wait(lock, [this] { return stop_.load(); });
+  return stopped_.wait_for(lock, most, [this] { return stop_.load(); });
 }
 
 }  // namespace shoal::node

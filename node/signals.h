@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // SIGTERM, SIGINT and SIGHUP as flags: the first asks to stop, the second not to wait any longer,
-// the third ends the process where it stands. Construct before any other thread exists: threads
-// inherit that the signals are blocked.
+// the third ends the process where it stands. SIGINT or SIGHUP that the process inherited as
+// ignored stays so: nohup, and shells that start something in the background, mean it. Construct
+// before any other thread exists: threads inherit that the signals are blocked.
 #pragma once
 
+#include <signal.h>
+
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -22,11 +26,13 @@ class Signals {
 
   const std::atomic<bool>& stop() const { return stop_; }
   const std::atomic<bool>& hurry() const { return hurry_; }
-  void wait_for_stop();
+  // True when a stop was asked for, false after `most`.
+  bool wait_for_stop(std::chrono::milliseconds most);
 
  private:
   void loop();
 
+  const sigset_t handled_;
   const std::function<void()> last_resort_;
   std::atomic<bool> stop_ = false;
   std::atomic<bool> hurry_ = false;

@@ -1,37 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many blocks, and how many KV positions, fit into this machine's free memory. Pure but for
-// available_memory().
+// How many blocks, and how many KV positions, a node serves with the memory that it may take.
+// Blocks come first: a block that nobody serves stops everybody, a small cache only makes some
+// wait. Pure functions.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "absl/status/statusor.h"
+#include "node/memory_budget.h"
 
 namespace shoal::node {
 
 struct MemoryNeeds {
   std::uint64_t block_weight_bytes = 0;       // the largest block's, as stored
   std::uint64_t block_position_kv_bytes = 0;  // keys and values of one position in one block
+  std::uint64_t workspace_bytes = 0;          // activations of one batch
 };
 
 // Without --kv-positions a node keeps room for this many: 32 sessions of 2,048 positions.
 inline constexpr std::int64_t kDefaultKvPositions = 65'536;
+// And gives up none of this for another block: four sessions of 1,024 positions.
+inline constexpr std::int64_t kLeastKvPositions = 4'096;
+// Only for the very first block does it do with less: one short chat.
+inline constexpr std::int64_t kFewestKvPositions = 512;
 
-// Blocks that fit with `kv_positions` of cache, at most block_count. RESOURCE_EXHAUSTED when not
-// even one does, with the numbers.
-absl::StatusOr<std::uint32_t> blocks_that_fit(std::uint64_t available_bytes, MemoryNeeds needs,
-                                              std::int64_t kv_positions, std::uint32_t block_count);
+struct MemoryWishes {
+  std::optional<std::uint32_t> blocks;       // --blocks
+  std::optional<std::int64_t> kv_positions;  // --kv-positions
+};
 
-// KV positions for a span of `blocks`: `wanted` when the user named a number (an error when they do
-// not fit), else the default or what fits. Whole pages. RESOURCE_EXHAUSTED names the numbers and
-// the way out.
-absl::StatusOr<std::int64_t> kv_positions_that_fit(std::uint64_t available_bytes, MemoryNeeds needs,
-                                                   std::uint32_t blocks,
-                                                   std::optional<std::int64_t> wanted);
+struct MemoryPlan {
+  std::uint32_t blocks = 0;
+  std::int64_t kv_positions = 0;  // whole pages
+  std::string reason;             // for the log: what was decided, and which limit decided it
+};
 
-// Memory that this process may still take: the system's free and reclaimable memory or the control
-// group's limit.
-std::uint64_t available_memory();
+// The blocks that fit, at most block_count, with at least kLeastKvPositions; then as many positions
+// as fit, at most the default. RESOURCE_EXHAUSTED names the numbers, the limit and the way out when
+// not even one block fits, or not what was wished for.
+absl::StatusOr<MemoryPlan> plan_memory(const MemoryBudget& budget, const MemoryNeeds& needs,
+                                       std::uint32_t block_count, const MemoryWishes& wishes);
+
+// What of a limit we plan with.
+std::uint64_t usable_bytes(const MemoryLimit& limit, const MemoryNeeds& needs);
 
 }  // namespace shoal::node

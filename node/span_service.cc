@@ -45,6 +45,15 @@ grpc::ServerUnaryReactor* SpanService::Describe(grpc::CallbackServerContext* con
   }
   *reply->mutable_version() = our_version();
   reply->set_peer_id(self_.to_bytes());
+  reply->set_run(run_);
+  // Only nodes tell their run, and only to whom they take for their twin.
+  if (request->run() != 0 && request->run() != run_) {
+    const auto caller = net::caller_of(*context);
+    if (caller.ok() && caller->peer == self_) {
+      const std::lock_guard lock(twin_mutex_);
+      twin_caller_ = caller->address;
+    }
+  }
   reply->set_state(static_cast<std::uint32_t>(state()));
   if (const Serving* serving = this->serving()) {
     const NodeFacts& facts = serving->facts;

@@ -6,6 +6,9 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
 #include <variant>
 
 #include "net/channel_pool.h"
@@ -19,7 +22,9 @@ namespace shoal::node {
 
 class SpanService final : public wire::SpanService::CallbackService {
  public:
-  SpanService(proto::PeerId self, net::ChannelPool& channels) : self_(self), channels_(channels) {}
+  // `run` tells this run of our identity from another (node/twin.h); 0: does not tell.
+  SpanService(proto::PeerId self, net::ChannelPool& channels, std::uint64_t run = 0)
+      : self_(self), run_(run), channels_(channels) {}
 
   // Once; both must outlive the service.
   void serve(const NodeFacts& facts, DeviceThread& device);
@@ -42,6 +47,12 @@ class SpanService final : public wire::SpanService::CallbackService {
   }
   void remove_session(const std::shared_ptr<node::Session>& session) { sessions_.remove(session); }
 
+  // From where another run of our own identity has asked us since the last time.
+  std::optional<proto::Endpoint> take_twin_call() {
+    const std::lock_guard lock(twin_mutex_);
+    return std::exchange(twin_caller_, std::nullopt);
+  }
+
   SessionTable& sessions() { return sessions_; }
   StreamRegistry& registry() { return registry_; }
   // Once a second.
@@ -56,6 +67,9 @@ class SpanService final : public wire::SpanService::CallbackService {
   void connect_next(const OpenRequest& request, const std::shared_ptr<node::Session>& session);
 
   const proto::PeerId self_;
+  const std::uint64_t run_;
+  std::mutex twin_mutex_;
+  std::optional<proto::Endpoint> twin_caller_;
   net::ChannelPool& channels_;
   std::atomic<proto::NodeState> state_ = proto::NodeState::kJoining;
   std::optional<Serving> serving_;

@@ -62,6 +62,12 @@ absl::Status SwarmLink::bootstrap(std::vector<proto::Endpoint> peers, std::uint3
   return waited.ok() ? *result : waited;
 }
 
+void SwarmLink::begin_bootstrap(std::vector<proto::Endpoint> peers, std::uint32_t timeout_ms) {
+  io_.post([this, peers = std::move(peers), timeout_ms] {
+    if (dht_ != nullptr) dht_->bootstrap(peers, timeout_ms, [](const absl::Status&) {});
+  });
+}
+
 absl::StatusOr<std::vector<dht::Record>> SwarmLink::find(const dht::Key& key) {
   auto result = std::make_shared<std::vector<dht::Record>>();
   const absl::Status waited = await(kFindTimeoutMs, [this, key, result](auto done) {

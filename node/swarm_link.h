@@ -29,6 +29,8 @@ class SwarmLink {
   const dht::SwarmId& swarm_id() const { return swarm_id_; }
 
   absl::Status bootstrap(std::vector<proto::Endpoint> peers, std::uint32_t timeout_ms);
+  // The same without waiting for what comes of it.
+  void begin_bootstrap(std::vector<proto::Endpoint> peers, std::uint32_t timeout_ms);
   absl::StatusOr<std::vector<dht::Record>> find(const dht::Key& key);
   // Runs `work` on the net thread and waits until it calls back; DEADLINE_EXCEEDED after
   // timeout_ms.

@@ -151,7 +151,8 @@ TEST(NodeErrors, BlocksOutsideTheModel) {
 TEST(NodeErrors, AddressThatDoesNotAnswer) {
   TakenPort silent(SOCK_DGRAM);
   expect_one_clear_line(
-      run(node_command({"--model", kDemoModel, "--join", silent.address()}), kTimeoutMs),
+      run(node_command({"--model", kDemoModel, "--join", silent.address(), "--join-timeout", "4"}),
+          kTimeoutMs),
       HasSubstr(silent.address()));
 }
 
@@ -160,12 +161,13 @@ TEST(NodeErrors, WrongSwarmKey) {
   swarm.start_node("0:8");
   const std::string other = swarm.folder().file("other.key");
   ASSERT_EQ(run({program("shoal"), "swarm", "new", other}, kTimeoutMs).status, 0);
-  const auto with_other =
-      run(node_command({"--model", kDemoModel, "--join", swarm.address(0), "--swarm-key", other}),
-          kTimeoutMs);
+  const auto with_other = run(node_command({"--model", kDemoModel, "--join", swarm.address(0),
+                                            "--swarm-key", other, "--join-timeout", "4"}),
+                              kTimeoutMs);
   expect_one_clear_line(with_other, AllOf(HasSubstr(swarm.address(0)), HasSubstr("swarm key")));
   const auto without =
-      run(node_command({"--model", kDemoModel, "--join", swarm.address(0)}), kTimeoutMs);
+      run(node_command({"--model", kDemoModel, "--join", swarm.address(0), "--join-timeout", "4"}),
+          kTimeoutMs);
   expect_one_clear_line(without, AllOf(HasSubstr(swarm.address(0)), HasSubstr("swarm key")));
 }
 

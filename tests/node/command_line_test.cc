@@ -50,12 +50,18 @@ TEST(CommandLine, EveryOptionOfRun) {
                            "h:9",
                            "--add-model",
                            "--drain-timeout",
-                           "2.5"});
+                           "2.5",
+                           "--memory",
+                           "1.5GiB",
+                           "--join-timeout",
+                           "30"});
   ASSERT_TRUE(line.ok()) << line.status();
   EXPECT_EQ(line->action, CommandLine::Action::kRun);
   EXPECT_EQ(line->model, "DIR");
   EXPECT_EQ(line->blocks, (proto::Span{2, 5}));
   EXPECT_EQ(line->join, (std::vector<std::string>{"a:1", "b:2"}));
+  EXPECT_EQ(line->memory, (MemorySize{1'610'612'736, 0}));
+  EXPECT_EQ(line->join_timeout_s, 30);
   EXPECT_EQ(line->listen, "127.0.0.1:7000");
   EXPECT_EQ(line->swarm_key, "K");
   EXPECT_EQ(line->identity, "I");

@@ -6,6 +6,7 @@
 
 #include "node/announcer.h"
 #include "node/listen.h"
+#include "node/twin.h"
 
 namespace shoal::node {
 namespace {
@@ -116,6 +117,24 @@ TEST(Listening, AloneAnyAddressMeansOneThatOthersCanUse) {
     EXPECT_FALSE(address.is_unspecified());
     EXPECT_EQ(address.port, 7002);
   }
+}
+
+TEST(Twin, ARecordIsOursWhenItIsNotNewerThanWhatWeAnnounced) {
+  dht::Record record;
+  record.sequence = 100;
+  EXPECT_EQ(look_at_own_record(&record, 100), OwnRecord::kOurs);
+  EXPECT_EQ(look_at_own_record(&record, 101), OwnRecord::kOurs);  // a replica that missed the last
+  EXPECT_EQ(look_at_own_record(&record, 99), OwnRecord::kReplaced);
+  EXPECT_EQ(look_at_own_record(nullptr, 100), OwnRecord::kMissing);
+}
+
+TEST(Twin, OnlyItsOwnErrorAsksForAnotherIdentity) {
+  const absl::Status error = twin_error({}, {1, *proto::parse_endpoint("192.0.2.1:7000")});
+  EXPECT_TRUE(is_twin_error(error));
+  EXPECT_NE(std::string(error.message()).find("192.0.2.1:7000"), std::string::npos);
+  EXPECT_NE(std::string(error.message()).find("--identity"), std::string::npos);
+  EXPECT_FALSE(is_twin_error(absl::AlreadyExistsError("a port")));
+  EXPECT_FALSE(is_twin_error(absl::OkStatus()));
 }
 
 }  // namespace

@@ -127,9 +127,11 @@ TEST_F(ProgramTest, JoinsByABootstrapNodeWithTheSwarmsKeyAndNotWithout) {
 
   const std::string other = folder_.file("other.key");
   ASSERT_TRUE(dht::write_swarm_key(other, dht::generate_swarm_key()).ok());
-  expect_errors({{node("bad", {"--join", address, "--swarm-key", other}), {address, "key"}},
-                 {node("bad2", {"--join", address}), {address, "key"}},
-                 {node("bad3", {"--join", "127.0.0.1:9"}), {"127.0.0.1:9"}}});
+  expect_errors(
+      {{node("bad", {"--join", address, "--swarm-key", other, "--join-timeout", "5"}),
+        {address, "key"}},
+       {node("bad2", {"--join", address, "--join-timeout", "5"}), {address, "key"}},
+       {node("bad3", {"--join", "127.0.0.1:9", "--join-timeout", "5"}), {"127.0.0.1:9"}}});
   bootstrap.signal(SIGINT);
   EXPECT_EQ(bootstrap.wait(5'000), 0) << bootstrap.err();
   first.signal(SIGINT);
@@ -166,7 +168,8 @@ TEST_F(ProgramTest, MistakesEndWithOneLine) {
                  folder_.file("no/folder.json")}),
         {"no/folder.json"}},
        {node("bad4", {"--new-swarm", "--kv-positions", "4000000000"}), {"--kv-positions", "MiB"}},
-       {node("bad5", {"--join", "no-such-host.invalid:7000"}), {"no-such-host.invalid"}}});
+       {node("bad5", {"--join", "no-such-host.invalid:7000", "--join-timeout", "3"}),
+        {"no-such-host.invalid"}}});
 }
 
 TEST_F(ProgramTest, ATruncatedModelIsRefused) {

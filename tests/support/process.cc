@@ -40,6 +40,8 @@ pid_t spawn(const std::vector<std::string>& command, const std::string& folder,
   const pid_t pid = fork();
   CHECK(pid >= 0) << "fork";
   if (pid == 0) {
+    // Whatever started the tests, in the background perhaps.
+    for (const int number : {SIGINT, SIGHUP, SIGQUIT, SIGPIPE}) ::signal(number, SIG_DFL);
     redirect(input, O_RDONLY, STDIN_FILENO);
     redirect(folder + "/out", O_WRONLY | O_CREAT | O_TRUNC, STDOUT_FILENO);
     redirect(folder + "/err", O_WRONLY | O_CREAT | O_TRUNC, STDERR_FILENO);

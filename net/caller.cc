@@ -1,40 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/caller.h"
 
+#include <charconv>
+#include <mutex>
 #include <optional>
 #include <string>
 
-#include "absl/strings/str_replace.h"
+#include "absl/container/flat_hash_map.h"
 
 namespace shoal::net {
 namespace {
 
-std::optional<proto::PeerId> peer_of(const grpc::ServerContextBase& context) {
-  const auto auth = context.auth_context();
-  if (auth == nullptr || !auth->IsPeerAuthenticated()) return std::nullopt;
-  const auto names = auth->FindPropertyValues("x509_common_name");
-  if (names.size() != 1) return std::nullopt;
-  const auto bytes = proto::unhex(std::string_view(names[0].data(), names[0].size()));
-  return bytes ? proto::PeerId::from_bytes(*bytes) : std::nullopt;
+// As many entries as the process ever had descriptors at once.
+struct Callers {
+  std::mutex mutex;
+  absl::flat_hash_map<int, Caller> by_descriptor;
+};
+
+Callers& callers() {
+  static auto* const callers = new Callers;  // gRPC's threads may ask while the process ends
+  return *callers;
 }
 
-// "ipv4:127.0.0.1:7000" or "ipv6:%5B::1%5D:7000".
-std::optional<proto::Endpoint> address_of(const std::string& peer) {
-  if (!peer.starts_with("ipv4:") && !peer.starts_with("ipv6:")) return std::nullopt;
-  const std::string text = absl::StrReplaceAll(peer.substr(5), {{"%5B", "["}, {"%5D", "]"}});
-  const auto endpoint = proto::parse_endpoint(text);
-  if (!endpoint.ok()) return std::nullopt;
-  return *endpoint;
+// "fd:12", as gRPC calls a connection that was handed to it.
+std::optional<int> descriptor_of(std::string_view peer) {
+  if (!peer.starts_with("fd:")) return std::nullopt;
+  peer.remove_prefix(3);
+  int descriptor = -1;
+  const auto parsed = std::from_chars(peer.data(), peer.data() + peer.size(), descriptor);
+  if (parsed.ec != std::errc() || parsed.ptr != peer.data() + peer.size()) return std::nullopt;
+  return descriptor;
 }
 
 }  // namespace
 
 absl::StatusOr<Caller> caller_of(const grpc::ServerContextBase& context) {
-  const std::optional<proto::PeerId> peer = peer_of(context);
-  const std::optional<proto::Endpoint> address = address_of(context.peer());
-  if (!peer || !address)
-    return absl::UnauthenticatedError("the caller has no verified certificate");
-  return Caller{*peer, *address};
+  if (const std::optional<int> descriptor = descriptor_of(context.peer())) {
+    const std::lock_guard lock(callers().mutex);
+    const auto found = callers().by_descriptor.find(*descriptor);
+    if (found != callers().by_descriptor.end()) return found->second;
+  }
+  return absl::UnauthenticatedError("the caller has no verified certificate");
+}
+
+void set_caller(int descriptor, const Caller& caller) {
+  const std::lock_guard lock(callers().mutex);
+  callers().by_descriptor.insert_or_assign(descriptor, caller);
 }
 
 }  // namespace shoal::net

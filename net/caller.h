@@ -19,4 +19,8 @@ struct Caller {
 // Only for servers of start_server(). Cheap.
 absl::StatusOr<Caller> caller_of(const grpc::ServerContextBase& context);
 
+// The front says whose connection gRPC is about to get; the number names it until another
+// connection has the same. (gRPC closes a descriptor only after the last call on it.)
+void set_caller(int descriptor, const Caller& caller);
+
 }  // namespace shoal::net

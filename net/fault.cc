@@ -31,6 +31,7 @@ constexpr std::array<Text, kFaults> kTexts = {{
     {"wrapping", "too many TLS records without content"},
     {"never_reads", "the peer sends but does not read"},
     {"banned", "the peer was hung up on less than a minute ago"},
+    {"too_many", "the peer has too many connections"},
     {"stalled", "the peer takes nothing any more"},
 }};
 

@@ -26,6 +26,7 @@ enum class Fault : std::uint8_t {
   kWrapping,       // TLS records without content
   kNeverReads,     // talks, but takes nothing
   kBanned,         // for what the same peer did on another connection
+  kTooMany,        // connections of one peer: no ban
   kStalled,        // the network's fault, perhaps: no ban
   kCount,
 };

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// A gRPC server on one TCP port with our limits (proto/limits.h), keep-alive and credentials.
+// A gRPC server with our limits (proto/limits.h) and keep-alive behind the front of a TCP port.
 #pragma once
 
 #include <grpcpp/server.h>
 
+#include <chrono>
 #include <memory>
 #include <vector>
 
+#include "net/front.h"
 #include "net/identity_tls.h"
 #include "proto/endpoint.h"
 
@@ -14,7 +16,11 @@ namespace shoal::net {
 
 struct RunningServer {
   std::unique_ptr<grpc::Server> server;
-  proto::Endpoint endpoint;  // with the chosen port
+  proto::Endpoint endpoint;      // with the chosen port
+  std::unique_ptr<Front> front;  // goes before the server
+
+  // Takes nothing new, gives calls so long to end, and is empty then.
+  void shut_down(std::chrono::milliseconds grace);
 };
 
 // ALREADY_EXISTS when the port is taken; the message names the address and the way out. `services`
@@ -22,6 +28,7 @@ struct RunningServer {
 absl::StatusOr<RunningServer> start_server(const proto::Endpoint& listen,
                                            const dht::Identity& identity,
                                            const std::optional<dht::SwarmKey>& swarm_key,
-                                           const std::vector<grpc::Service*>& services);
+                                           const std::vector<grpc::Service*>& services,
+                                           const FrontOptions& options = {});
 
 }  // namespace shoal::net

@@ -54,12 +54,14 @@ constexpr Translation kWhileConnecting[] = {
      "no secure connection came up. Check that a node of this swarm listens there, and that both "
      "sides have the same --swarm-key file"},
     {"Socket closed", kClosed},
+    {"Endpoint read failed", kClosed},
     {"onnection reset by peer", kClosed},
     {"Broken pipe", kClosed},
 };
 // And when one broke.
 constexpr Translation kWhileConnected[] = {
     {"Socket closed", kClosed},
+    {"Endpoint read failed", kClosed},
     {"recvmsg:Connection reset by peer", kClosed},
     {"sendmsg:Broken pipe", kClosed},
     {"Broken pipe", kClosed},

@@ -323,7 +323,7 @@ class WholeNode final : public Node {
     };
     auto ports = open_ports(*io_, options_.identity, dht, service);
     if (!ports.ok()) return ports.status();
-    server_ = std::move(ports->server.server);
+    server_ = std::move(ports->server);
     swarm_ = std::make_unique<SwarmLink>(*io_, std::move(ports->dht), options_.cancelled);
     set_addresses();
     return absl::OkStatus();
@@ -504,10 +504,7 @@ class WholeNode final : public Node {
     if (service_ == nullptr) return;
     service_->sessions().fail_all(
         {.code = absl::StatusCode::kUnavailable, .reason = "this node is shutting down"});
-    if (server_ != nullptr) {
-      server_->Shutdown(std::chrono::system_clock::now() + milliseconds(1'000));
-      server_.reset();
-    }
+    server_.shut_down(milliseconds(1'000));
     // Our streams to other nodes: cancelled with their sessions, gone within moments.
     while (!service_->registry().wait_empty(milliseconds(5'000))) {
       spdlog::warn("{} streams to other nodes have not ended yet", service_->registry().size());
@@ -536,7 +533,7 @@ class WholeNode final : public Node {
   std::unique_ptr<net::IoThread> io_;
   std::unique_ptr<net::ChannelPool> channels_;
   std::unique_ptr<SpanService> service_;
-  std::unique_ptr<grpc::Server> server_;
+  net::RunningServer server_;
   std::unique_ptr<SwarmLink> swarm_;
   std::unique_ptr<Sweeper> sweeper_;
   std::unique_ptr<Announcer> announcer_;  // lives and dies on the net thread

@@ -60,6 +60,29 @@ inline constexpr std::uint32_t kMaxConnectionIdleMs = 300'000;
 inline constexpr std::size_t kMaxChannels = 256;
 // The front: what one connection may ask before it is hung up on. gRPC sends no frame of these
 // kinds but for a reason: measured over 64 busy sessions it stays below a fifth of each.
+// Who gets that far: connections in all, of one address (or IPv6 /64) and of one peer, who needs
+// one or two; handshakes under way, a few milliseconds each.
+inline constexpr std::uint32_t kMaxConnections = 1'024;
+inline constexpr std::uint32_t kMaxConnectionsPerAddress = 192;
+inline constexpr std::uint32_t kMaxConnectionsPerPeer = 16;
+inline constexpr std::uint32_t kMaxHandshakes = 128;
+inline constexpr std::uint32_t kMaxHandshakesPerAddress = 64;
+// New connections of one address: a class room that starts at once, and no flood. A handshake costs
+// a millisecond.
+inline constexpr double kArrivalsBurst = 192;
+inline constexpr double kArrivalsPerSecond = 16;
+// Those of them that never become a peer of ours. Beyond, the address is banned.
+inline constexpr double kFailuresBurst = 64;
+inline constexpr double kFailuresPerSecond = 1;
+// Whoever is hung up on stays out so long.
+inline constexpr std::uint32_t kBanMs = 60'000;
+// A peer that behaved at an address is let in there so long, whatever its neighbours do; unless so
+// many different ones of them do it.
+inline constexpr std::uint32_t kStandingMs = 600'000;
+inline constexpr std::size_t kMaxBadNeighbours = 3;
+inline constexpr std::size_t kMaxGoodPerAddress = 64;
+// Addresses and peers that the front remembers, each: about 300 bytes per entry.
+inline constexpr std::size_t kMaxRemembered = 8'192;
 // HTTP/2's smallest bound of a frame, until our gRPC has allowed more.
 inline constexpr std::uint32_t kMinMaxFrameBytes = 16'384;
 // A header block as it travels: ours have 300 bytes; up to here gRPC refuses the call by
@@ -80,8 +103,8 @@ inline constexpr double kControlFramesPerSecond = 20;
 // PRIORITY, empty and unknown frames, each: gRPC sends none.
 inline constexpr double kUselessFramesBurst = 100;
 inline constexpr double kUselessFramesPerSecond = 1;
-// WINDOW_UPDATE: one for each so many bytes of data the other way, and this. A window opened byte by
-// byte earns nothing.
+// WINDOW_UPDATE: one for each so many bytes of data the other way, and this. A window opened byte
+// by byte earns nothing.
 inline constexpr double kWindowUpdatesBurst = 4'000;
 inline constexpr double kWindowUpdatesPerSecond = 200;
 inline constexpr double kDataBytesPerWindowUpdate = 1'024;

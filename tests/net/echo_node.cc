@@ -32,7 +32,7 @@ EchoNode::EchoNode(const dht::Identity& who, const std::optional<dht::SwarmKey>&
 }
 
 EchoNode::~EchoNode() {
-  running.server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
+  running.shut_down(std::chrono::seconds(1));
 }
 
 proto::Endpoint loopback(std::uint16_t port) { return proto::Endpoint::v4({127, 0, 0, 1}, port); }

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/front.h"
+
+#include <grpcpp/server_posix.h>
+#include <poll.h>
+#include <spdlog/spdlog.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "kernels/check.h"
+#include "net/bridge.h"
+#include "net/caller.h"
+#include "net/listening_socket.h"
+
+namespace shoal::net {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+// When the system has no descriptor left for a new connection.
+constexpr auto kAcceptPause = milliseconds(100);
+// So long a peer must have worked with us before its standing counts, and between two praises.
+constexpr auto kProbation = milliseconds(2'000);
+constexpr auto kPraisePause = milliseconds(30'000);
+// Bans are news, but not one line per attempt.
+constexpr auto kLogPause = milliseconds(10'000);
+
+// A reset leaves no trace in the kernel, as an ordinary close would for a minute.
+void close_at_once(int fd) {
+  const linger reset{1, 0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+  close(fd);
+}
+
+// Not the peer's doing, or told once already.
+bool is_abuse(Fault fault) {
+  return fault != Fault::kNone && fault != Fault::kBanned && fault != Fault::kTooMany &&
+         fault != Fault::kStalled;
+}
+
+// Whoever holds more than an equal share of a total that is used up.
+bool has_too_much(std::uint64_t own, std::uint64_t total, std::uint64_t limit,
+                  std::uint64_t holders) {
+  return total > limit && own > limit / std::max<std::uint64_t>(holders, 1);
+}
+
+}  // namespace
+
+class Front::Impl {
+ public:
+  Impl(const ListeningSocket& listening, const dht::Identity& identity,
+       const std::optional<dht::SwarmKey>& swarm_key, const FrontOptions& options)
+      : options_(options),
+        endpoint_(listening.endpoint),
+        listening_(listening.fd),
+        stop_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+        tls_(make_certificate(identity, swarm_key), swarm_key),
+        gate_(options.gate) {
+    CHECK(stop_ >= 0);
+  }
+
+  ~Impl() {
+    close(stop_);
+    if (listening_ >= 0) close(listening_);
+  }
+
+  const proto::Endpoint& endpoint() const { return endpoint_; }
+
+  void serve(grpc::Server& server) {
+    server_ = &server;
+    bridges_ = std::make_unique<Bridges>(options_.threads);
+    acceptor_ = std::thread([this] { accept_all(); });
+  }
+
+  void stop_accepting() {
+    if (stopped_.exchange(true)) return;
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = write(stop_, &one, sizeof(one));
+    if (acceptor_.joinable()) acceptor_.join();
+    close(std::exchange(listening_, -1));
+  }
+
+  void stop() {
+    stop_accepting();
+    bridges_.reset();
+  }
+
+  void add(int socket, const proto::Endpoint& from);
+  FrontStats stats() const {
+    const std::lock_guard lock(mutex_);
+    FrontStats stats = stats_;
+    stats.connections = gate_.connections();
+    stats.half_message_bytes = half_;
+    stats.silent_streams = silent_;
+    return stats;
+  }
+
+ private:
+  class Guest;
+
+  void accept_all();
+
+  const FrontOptions options_;
+  const proto::Endpoint endpoint_;
+  int listening_;
+  const int stop_;
+  const TlsContext tls_;
+  grpc::Server* server_ = nullptr;
+  std::atomic<bool> stopped_ = false;
+
+  mutable std::mutex mutex_;
+  Gatekeeper gate_;
+  FrontStats stats_;
+  Clock::time_point next_log_{};
+
+  std::atomic<std::uint64_t> half_ = 0, half_holders_ = 0, silent_ = 0, silent_holders_ = 0;
+
+  std::unique_ptr<Bridges> bridges_;
+  std::thread acceptor_;
+};
+
+// One connection, as the front sees it.
+class Front::Impl::Guest final : public BridgeOwner {
+ public:
+  Guest(Impl& front, const proto::Endpoint& address)
+      : front_(front), address_(address), network_(Network::of(address)) {}
+
+  Fault on_secured(const proto::PeerId& peer, int local) override {
+    const auto now = Clock::now();
+    {
+      const std::lock_guard lock(front_.mutex_);
+      identified_ = true;
+      const Refusal refusal = front_.gate_.identify(network_, peer, now);
+      if (refusal != Refusal::kNone) {
+        ++front_.stats_.refused[static_cast<std::size_t>(refusal)];
+        return refusal == Refusal::kPeerFull ? Fault::kTooMany : Fault::kBanned;
+      }
+    }
+    peer_ = peer;
+    secured_ = now;
+    if (front_.stopped_) return Fault::kStalled;
+    set_caller(local, {peer, address_});
+    grpc::AddInsecureChannelFromFd(front_.server_, local);
+    return Fault::kNone;
+  }
+
+  Fault on_traffic(const Traffic& before, const Traffic& after) override {
+    front_.half_ += after.half - before.half;
+    front_.silent_ += after.silent - before.silent;
+    front_.half_holders_ += (after.half > 0) - (before.half > 0);
+    front_.silent_holders_ += (after.silent > 0) - (before.silent > 0);
+    if (after.half > before.half &&
+        has_too_much(after.half, front_.half_, proto::kMaxHalfMessageBytes, front_.half_holders_)) {
+      return Fault::kHalfMessages;
+    }
+    if (after.silent > before.silent &&
+        has_too_much(after.silent, front_.silent_, proto::kMaxSilentStreamsInAll,
+                     front_.silent_holders_)) {
+      return Fault::kSilentStreams;
+    }
+    spoke_ = after.opened > after.silent;
+    if (after.opened == before.opened && after.resets == before.resets) return Fault::kNone;
+    const std::lock_guard lock(front_.mutex_);
+    return front_.gate_.count(network_, *peer_, after.opened - before.opened,
+                              after.resets - before.resets, Clock::now());
+  }
+
+  Fault on_tick() override {
+    const auto now = Clock::now();
+    const std::lock_guard lock(front_.mutex_);
+    if (front_.gate_.is_banned(*peer_, now)) return Fault::kBanned;
+    if (spoke_ && now - secured_ > kProbation && now >= next_praise_) {
+      front_.gate_.praise(network_, *peer_, now);
+      next_praise_ = now + kPraisePause;
+    }
+    return Fault::kNone;
+  }
+
+  void on_ended(const BridgeEnd& end) override {
+    const auto now = Clock::now();
+    const std::lock_guard lock(front_.mutex_);
+    if (!identified_) front_.gate_.fail(network_, now);
+    if (end.fault != Fault::kNone) {
+      ++front_.stats_.hung_up[static_cast<std::size_t>(end.fault)];
+      spdlog::debug("connection from {} ended: {}", proto::to_string(address_),
+                    words_of(end.fault));
+    } else if (!end.was_secured) {
+      spdlog::debug("connection from {} refused: {}", proto::to_string(address_),
+                    std::string(end.status.message()));
+    }
+    if (peer_ && is_abuse(end.fault)) {
+      ++front_.stats_.bans;
+      front_.gate_.abuse(network_, peer_, now);
+      if (now >= front_.next_log_) {
+        front_.next_log_ = now + kLogPause;
+        spdlog::warn("hung up on peer {} at {}, and refused for a minute: {}",
+                     proto::short_name(*peer_), proto::to_string(address_), words_of(end.fault));
+      }
+    }
+    front_.gate_.depart(network_, peer_);
+  }
+
+ private:
+  Impl& front_;
+  const proto::Endpoint address_;
+  const Network network_;
+  std::optional<proto::PeerId> peer_;  // while the gate counts it
+  bool identified_ = false;
+  bool spoke_ = false;
+  Clock::time_point secured_{}, next_praise_{};
+};
+
+void Front::Impl::add(int socket, const proto::Endpoint& from) {
+  {
+    const std::lock_guard lock(mutex_);
+    const Refusal refusal =
+        stopped_ ? Refusal::kFull : gate_.arrive(Network::of(from), Clock::now());
+    if (refusal != Refusal::kNone) {
+      ++stats_.refused[static_cast<std::size_t>(refusal)];
+      return close_at_once(socket);
+    }
+    ++stats_.accepted;
+  }
+  BridgePlan plan;
+  plan.socket = socket;
+  plan.tls = &tls_;
+  plan.limits = options_.frames;
+  plan.owner = std::make_unique<Guest>(*this, from);
+  bridges_->add(std::move(plan));
+}
+
+void Front::Impl::accept_all() {
+  while (!stopped_) {
+    pollfd waits[2] = {{listening_, POLLIN, 0}, {stop_, POLLIN, 0}};
+    if (poll(waits, 2, -1) < 0 && errno != EINTR) break;
+    while (!stopped_) {
+      sockaddr_storage address{};
+      socklen_t size = sizeof(address);
+      const int fd = accept4(listening_, reinterpret_cast<sockaddr*>(&address), &size,
+                             SOCK_CLOEXEC | SOCK_NONBLOCK);
+      if (fd >= 0) {
+        add(fd, endpoint_of(address));
+        continue;
+      }
+      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        std::this_thread::sleep_for(kAcceptPause);
+      }
+      if (errno != ECONNABORTED && errno != EINTR) break;
+    }
+  }
+}
+
+absl::StatusOr<std::unique_ptr<Front>> Front::open(const proto::Endpoint& listen,
+                                                   const dht::Identity& identity,
+                                                   const std::optional<dht::SwarmKey>& swarm_key,
+                                                   const FrontOptions& options) {
+  const auto listening = listen_on(listen);
+  if (!listening.ok()) return listening.status();
+  return std::unique_ptr<Front>(
+      new Front(std::make_unique<Impl>(*listening, identity, swarm_key, options)));
+}
+
+Front::Front(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Front::~Front() { impl_->stop(); }
+const proto::Endpoint& Front::endpoint() const { return impl_->endpoint(); }
+void Front::serve(grpc::Server& server) { impl_->serve(server); }
+void Front::add(int socket, const proto::Endpoint& from) { impl_->add(socket, from); }
+void Front::stop_accepting() { impl_->stop_accepting(); }
+FrontStats Front::stats() const { return impl_->stats(); }
+
+}  // namespace shoal::net

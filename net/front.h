@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// The node's TCP port: accepts, refuses (net/gatekeeper), speaks TLS and watches frames
+// (net/bridge), and hands clean connections to a gRPC server in this process. Owns the port, its
+// thread and those of the bridges. May be used from any thread; destroy it before the server.
+#pragma once
+
+#include <grpcpp/server.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "dht/identity.h"
+#include "dht/swarm_key.h"
+#include "net/frame_watch.h"
+#include "net/gatekeeper.h"
+#include "proto/endpoint.h"
+
+namespace shoal::net {
+
+struct FrontOptions {
+  GateLimits gate;
+  FrameLimits frames;
+  int threads = 2;  // for TLS; connections are spread over them
+};
+
+struct FrontStats {
+  std::uint64_t accepted = 0;     // connections, ever
+  std::uint64_t connections = 0;  // now
+  std::array<std::uint64_t, kRefusals> refused{};
+  std::array<std::uint64_t, kFaults> hung_up{};
+  std::uint64_t bans = 0;
+  std::uint64_t half_message_bytes = 0;  // now
+  std::uint64_t silent_streams = 0;      // now
+};
+
+class Front {
+ public:
+  // Takes the port. ALREADY_EXISTS when another program has it; every error names the address and
+  // the way out.
+  static absl::StatusOr<std::unique_ptr<Front>> open(const proto::Endpoint& listen,
+                                                     const dht::Identity& identity,
+                                                     const std::optional<dht::SwarmKey>& swarm_key,
+                                                     const FrontOptions& options = {});
+  ~Front();
+
+  const proto::Endpoint& endpoint() const;  // with the chosen port
+  // Once: from now on connections are taken. The server must be started.
+  void serve(grpc::Server& server);
+  // A connected stream that came in elsewhere (by a relay): refused, secured and watched like one
+  // of the port's. Takes the socket.
+  void add(int socket, const proto::Endpoint& from);
+  // New connections are refused from now on; those that are there go on.
+  void stop_accepting();
+  FrontStats stats() const;
+
+ private:
+  class Impl;
+  explicit Front(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace shoal::net

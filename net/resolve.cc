@@ -65,8 +65,9 @@ Answer ask_system(const proto::HostPort& asked) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<proto::Endpoint>> resolve(std::string_view host_port,
+absl::StatusOr<std::vector<proto::Endpoint>> resolve(std::string_view written,
                                                      proto::AddressUse use) {
+  const std::string host_port = proto::spelled_out(written, use);
   if (absl::Status status = proto::check_address(host_port, use); !status.ok()) return status;
   if (auto numeric = proto::parse_endpoint(host_port); numeric.ok()) return std::vector{*numeric};
   const auto asked = proto::parse_host_port(host_port);

@@ -59,6 +59,10 @@ void Announcer::announce(std::function<void(int)> done) {
   if (!std::exchange(running_, true)) wait();
 }
 
+void Announcer::announce_change() {
+  if (running_) publish([](int) {});
+}
+
 void Announcer::withdraw(std::function<void(int)> done) {
   running_ = false;
   timer_.cancel();

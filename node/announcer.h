@@ -35,6 +35,8 @@ class Announcer {
   // Publishes now, and from then on by itself. `done` gets the number of peers that hold the
   // record.
   void announce(std::function<void(int)> done);
+  // The record is another now. Nothing before announce() or after withdraw().
+  void announce_change();
   // Publishes the record as it is now for the last time.
   void withdraw(std::function<void(int)> done);
 

@@ -10,6 +10,7 @@
 
 #include "cli/standard_streams.h"
 #include "cli/usage.h"
+#include "dht/record_limits.h"
 #include "net/identity_tls.h"
 #include "net/resolve.h"
 #include "node/command_line.h"
@@ -45,10 +46,15 @@ absl::Status resolve_addresses(const CommandLine& line, NodeOptions& options) {
   const auto listen = resolve_one(line.listen, proto::AddressUse::kListen);
   if (!listen.ok()) return listen.status();
   options.listen = *listen;
-  if (!line.announce.empty()) {
-    const auto announce = resolve_one(line.announce, proto::AddressUse::kAnnounce);
+  for (const std::string& address : line.announce) {
+    const auto announce = net::resolve(address, proto::AddressUse::kAnnounce);
     if (!announce.ok()) return announce.status();
-    options.announce = *announce;
+    options.announce.insert(options.announce.end(), announce->begin(), announce->end());
+  }
+  if (options.announce.size() > dht::kMaxRecordAddresses) {
+    return absl::InvalidArgumentError(
+        fmt::format("--announce: {} addresses are too many: name at most {}",
+                    options.announce.size(), dht::kMaxRecordAddresses));
   }
   if (!line.metrics.empty()) {
     const auto metrics = resolve_one(line.metrics, proto::AddressUse::kListen);

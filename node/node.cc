@@ -15,9 +15,9 @@
 #include "node/announcer.h"
 #include "node/device_thread.h"
 #include "node/join.h"
-#include "node/listen.h"
 #include "node/loaded_model.h"
 #include "node/metrics.h"
+#include "node/own_addresses.h"
 #include "node/placement.h"
 #include "node/ports.h"
 #include "node/sizing.h"
@@ -82,8 +82,8 @@ class WholeNode final : public Node {
     return announce(proto::NodeState::kOnline);
   }
 
-  proto::Endpoint endpoint() const override { return addresses_.front(); }
-  std::uint16_t port() const override { return addresses_.front().port; }
+  proto::Endpoint endpoint() const override { return addresses_->list().front(); }
+  std::uint16_t port() const override { return swarm_->endpoint().port; }
   const proto::PeerId& peer_id() const override { return options_.identity.peer_id(); }
   proto::Span span() const override { return facts_.span; }
   const std::string& model_name() const override { return facts_.model_name; }
@@ -124,7 +124,12 @@ class WholeNode final : public Node {
     sweeper_.reset();
     metrics_end.wait();
     device_.reset();
-    if (announcer_ != nullptr) io_->run_and_wait([this] { announcer_.reset(); });
+    if (addresses_ != nullptr) {
+      io_->run_and_wait([this] {
+        announcer_.reset();
+        addresses_.reset();
+      });
+    }
     swarm_.reset();
     service_.reset();
     channels_.reset();
@@ -154,8 +159,8 @@ class WholeNode final : public Node {
   }
 
   absl::Status open_swarm(grpc::Service* service) {
-    if (options_.announce) {
-      absl::Status usable = proto::check_address(*options_.announce, proto::AddressUse::kAnnounce);
+    for (const proto::Endpoint& address : options_.announce) {
+      absl::Status usable = proto::check_address(address, proto::AddressUse::kAnnounce);
       if (!usable.ok()) return usable;
     }
     io_ = std::make_unique<net::IoThread>();
@@ -177,29 +182,21 @@ class WholeNode final : public Node {
     if (!ports.ok()) return ports.status();
     server_ = std::move(ports->server.server);
     swarm_ = std::make_unique<SwarmLink>(*io_, std::move(ports->dht), options_.cancelled);
-    proto::Endpoint bound = options_.listen;
-    bound.port = swarm_->endpoint().port;
-    addresses_ = reachable_addresses(bound, options_.join);
-    if (options_.announce) {
-      addresses_ = {*options_.announce};
-      if (addresses_.front().port == 0) addresses_.front().port = bound.port;
-    }
+    watch_addresses();
     return absl::OkStatus();
   }
 
-  // We may have joined by loopback a swarm that reaches beyond this machine.
-  void reconsider_addresses(std::span<const dht::Record> served) {
-    if (!options_.listen.is_unspecified() || options_.announce || !addresses_.front().is_loopback())
-      return;
-    std::vector<proto::Endpoint> others;
-    for (const dht::Record& record : served) {
-      if (record.peer_id() != peer_id())
-        others.insert(others.end(), record.addresses.begin(), record.addresses.end());
+  void watch_addresses() {
+    OwnAddressesOptions own{swarm_->endpoint(), options_.join, options_.announce};
+    for (proto::Endpoint& address : own.announced) {
+      if (address.port == 0) address.port = own.bound.port;
     }
-    if (loopback_swarm(others)) return;
-    proto::Endpoint bound = options_.listen;
-    bound.port = swarm_->endpoint().port;
-    addresses_ = reachable_addresses(bound, {});
+    io_->run_and_wait([&] {
+      addresses_ =
+          std::make_unique<OwnAddresses>(io_->context(), swarm_->dht(), std::move(own), [this] {
+            if (announcer_ != nullptr) announcer_->announce_change();
+          });
+    });
   }
 
   // Joins, checks that our model belongs there, and chooses the span.
@@ -211,7 +208,11 @@ class WholeNode final : public Node {
       const auto served = swarm_->find(dht::models_key(swarm_->swarm_id()));
       if (!served.ok()) return served.status();
       last_sequence_ = known_sequence(*served, peer_id());
-      reconsider_addresses(*served);
+      // We may have joined by loopback a swarm that reaches beyond this machine.
+      io_->run_and_wait([&] {
+        addresses_->learn_others(*served);
+        addresses_->look();
+      });
       if (!options_.add_model) {
         const absl::Status fits = check_model(*served, own);
         if (!fits.ok()) return fits;
@@ -287,7 +288,7 @@ class WholeNode final : public Node {
     record.block_count = facts_.block_count;
     record.span = facts_.span;
     record.compute = facts_.compute;
-    record.addresses = addresses_;
+    record.addresses = addresses_->list();
     record.public_name = facts_.public_name;
     record.version_major = proto::kProtocolMajor;
     record.version_minor = proto::kProtocolMinor;
@@ -362,7 +363,6 @@ class WholeNode final : public Node {
   NodeOptions options_;
   std::unique_ptr<LoadedModel> model_;
   NodeFacts facts_;
-  std::vector<proto::Endpoint> addresses_;
   std::uint64_t last_sequence_ = 0;
   bool stopped_ = false;
 
@@ -372,6 +372,7 @@ class WholeNode final : public Node {
   std::unique_ptr<SpanService> service_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<SwarmLink> swarm_;
+  std::unique_ptr<OwnAddresses> addresses_;  // as is announcer_
   std::unique_ptr<Sweeper> sweeper_;
   std::unique_ptr<Announcer> announcer_;  // lives and dies on the net thread
   std::unique_ptr<DeviceThread> device_;

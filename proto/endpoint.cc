@@ -112,7 +112,13 @@ absl::Status check_address(const Endpoint& endpoint, AddressUse use) {
   return absl::OkStatus();
 }
 
-absl::Status check_address(std::string_view text, AddressUse use) {
+std::string spelled_out(std::string_view text, AddressUse use) {
+  const bool is_short = use == AddressUse::kListen && !text.empty() && text.front() == ':';
+  return absl::StrCat(is_short ? "[::]" : "", std::string(text));
+}
+
+absl::Status check_address(std::string_view written, AddressUse use) {
+  const std::string text = spelled_out(written, use);
   if (const auto numeric = parse_endpoint(text); numeric.ok()) return check_address(*numeric, use);
   const auto host_port = parse_host_port(text);
   if (!host_port.ok()) return host_port.status();

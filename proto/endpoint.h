@@ -57,5 +57,7 @@ enum class AddressUse { kDial, kAnnounce, kListen };
 absl::Status check_address(const Endpoint& endpoint, AddressUse use);
 // The same for what people write. A name can only be judged when it is resolved.
 absl::Status check_address(std::string_view text, AddressUse use);
+// ":7000" is short for [::]:7000 where one listens: all addresses of the machine, of both families.
+std::string spelled_out(std::string_view text, AddressUse use);
 
 }  // namespace shoal::proto

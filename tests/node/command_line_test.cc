@@ -67,7 +67,7 @@ TEST(CommandLine, EveryOptionOfRun) {
   EXPECT_EQ(line->kv_positions, 4096);
   EXPECT_EQ(line->max_sessions, 9u);
   EXPECT_EQ(line->max_sessions_per_peer, 4u);
-  EXPECT_EQ(line->announce, "h:9");
+  EXPECT_EQ(line->announce, (std::vector<std::string>{"h:9"}));
   EXPECT_TRUE(line->add_model);
   EXPECT_EQ(line->drain_timeout_s, 2.5);
 }
@@ -75,7 +75,7 @@ TEST(CommandLine, EveryOptionOfRun) {
 TEST(CommandLine, Defaults) {
   const auto line = parse({"run", "--model", "DIR", "--new-swarm"});
   ASSERT_TRUE(line.ok()) << line.status();
-  EXPECT_EQ(line->listen, "0.0.0.0:0");
+  EXPECT_EQ(line->listen, ":0");
   EXPECT_EQ(line->threads, 0);
   EXPECT_FALSE(line->blocks.has_value());
   EXPECT_FALSE(line->kv_positions.has_value());

@@ -205,6 +205,15 @@ TEST(Usable, PortZeroIsForOnesOwnAddressesOnly) {
   EXPECT_FALSE(at("127.0.0.1:0").is_usable());
 }
 
+TEST(Usable, APortAloneIsForListeningOnEverything) {
+  EXPECT_TRUE(check_address(":7000", AddressUse::kListen).ok());
+  EXPECT_EQ(at(spelled_out(":7000", AddressUse::kListen)), at("[::]:7000"));
+  EXPECT_FALSE(check_address(":x", AddressUse::kListen).ok());
+  EXPECT_FALSE(check_address("::1", AddressUse::kListen).ok());
+  for (const AddressUse use : {AddressUse::kDial, AddressUse::kAnnounce})
+    EXPECT_FALSE(check_address(":7000", use).ok());
+}
+
 TEST(Usable, AZoneIsNotTaken) {
   for (const char* text : {"[::1%lo]:7", "[fe80::1%eth0]:7", "[fe80::1%2]:7"}) {
     const auto refused = parse_endpoint(text);

@@ -34,7 +34,7 @@ class SwarmConnection::Impl {
     std::vector<proto::Endpoint> peers;
     absl::Status unresolved;
     for (const std::string& peer : options_.peers) {
-      auto endpoints = net::resolve(peer);
+      auto endpoints = net::resolve(peer, proto::AddressUse::kDial);
       if (!endpoints.ok()) {
         unresolved = endpoints.status();
         continue;
@@ -46,8 +46,7 @@ class SwarmConnection::Impl {
     dht::UdpServiceOptions service;
     service.client_mode = true;
     service.swarm_key = options_.swarm_key;
-    service.listen = proto::Endpoint::v4({0, 0, 0, 0}, 0);
-    if (!peers.front().is_v4()) service.listen = proto::Endpoint{};  // [::]
+    // [::]:0: peers of either family are of use, whichever we join by.
     auto opened = dht::UdpService::open(io_.context(), options_.identity, service);
     if (!opened.ok()) return opened.status();
     dht_ = *std::move(opened);

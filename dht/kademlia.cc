@@ -67,11 +67,28 @@ std::size_t Kademlia::type_of(const wire::DhtMessage& message) {
              : static_cast<std::size_t>(message.body_case()) - wire::DhtMessage::kPing + 1;
 }
 
-void Kademlia::handle_datagram(std::string_view bytes, const proto::Endpoint& from, TimePoint now) {
+Kademlia::Sender Kademlia::handle_datagram(std::string_view bytes, const proto::Endpoint& from,
+                                           TimePoint now) {
   ++datagrams_in_;
   bytes_in_ += bytes.size();
-  if (bans_.has(from, now)) return drops_.add(Drop::kBanned);
-  if (const auto delivery = sessions_.receive(bytes, from, now)) deliver(*delivery, now);
+  // Port 0, or link-local of an interface that the address does not name.
+  const bool refused = !from.is_usable() || bans_.has(from, now);
+  if (refused) {
+    drops_.add(from.is_usable() ? Drop::kBanned : Drop::kSource);
+    return Sender::kUnknown;
+  }
+  Sender sender = Sender::kUnknown;
+  if (const auto delivery = sessions_.receive(bytes, from, now)) {
+    sender = delivery->via == Sessions::Via::kQuestion ? Sender::kAsker : Sender::kPeer;
+    deliver(*delivery, now);
+  }
+  settle(now);
+  return sender;
+}
+
+void Kademlia::addresses_changed(TimePoint now) {
+  observed_.clear();
+  introduce_again(now);
   settle(now);
 }
 

@@ -19,6 +19,7 @@
 #include "dht/contact.h"
 #include "dht/find_results.h"
 #include "dht/lookup.h"
+#include "dht/observed_addresses.h"
 #include "dht/reachability.h"
 #include "dht/recent.h"
 #include "dht/record_store.h"
@@ -56,7 +57,13 @@ class Kademlia {
   Kademlia(const Kademlia&) = delete;
   Kademlia& operator=(const Kademlia&) = delete;
 
-  void handle_datagram(std::string_view bytes, const proto::Endpoint& from, TimePoint now);
+  // What a datagram has shown of its sender.
+  enum class Sender : std::uint8_t {
+    kUnknown,  // nothing
+    kAsker,    // a member of the swarm, who may or may not be where he says
+    kPeer,     // a peer that is there
+  };
+  Sender handle_datagram(std::string_view bytes, const proto::Endpoint& from, TimePoint now);
   void handle_timeout(TimePoint now);
   std::optional<TimePoint> next_timeout() const;  // when handle_timeout() is due
   std::optional<Datagram> poll_transmit();
@@ -72,7 +79,14 @@ class Kademlia {
   // addresses), or of a simulated start.
   void restore(const std::vector<Contact>& contacts, bool verified, TimePoint now);
 
+  // Others must learn where we are now, and may see us at other addresses than before.
+  void addresses_changed(TimePoint now);
+  std::vector<ObservedAddress> observed_addresses(TimePoint now) const {
+    return observed_.seen(now);
+  }
+
   const SwarmId& swarm_id() const { return swarm_; }
+  const proto::PeerId& peer_id() const { return self_.peer_id(); }
   const RoutingTable& table() const { return table_; }
   const RecordStore& store() const { return store_; }
   const Bans& bans() const { return bans_; }
@@ -225,6 +239,7 @@ class Kademlia {
   std::optional<Contact> random_helper(Fits&& fits);
   void check_reachability(TimePoint now);
   void notice_reachability(TimePoint now);
+  void introduce_again(TimePoint now);
   bool answer_dial_back(const Sessions::Delivery& asked, const wire::DhtMessage& message,
                         TimePoint now);  // true: the answer follows when the third peer's came
   void on_dialed(std::uint64_t id, bool accepted, TimePoint now);
@@ -248,6 +263,7 @@ class Kademlia {
   Requests requests_;
   RecordStore store_;
   SizeEstimate size_estimate_;
+  ObservedAddresses observed_;
   Bans bans_;
   RecentMap<proto::PeerId, TimePoint, proto::FixedBytesHash> last_failures_;  // that counted
   std::unique_ptr<Reachability> reachability_;  // none where it does not matter

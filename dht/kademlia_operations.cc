@@ -76,6 +76,10 @@ void Kademlia::on_answer(const Contact& from, const wire::DhtMessage& message, T
     table_.heard(from, true, now);
     greet_newcomer(from, now);
   }
+  if (message.has_pong()) {
+    const auto seen = decode_address(message.pong().observed_address());
+    if (seen) observed_.add(from.peer, from.endpoint, *seen, now);
+  }
   const OperationId id = request->purpose.operation;
   const auto it = operations_.find(id);
   Operation* operation = it == operations_.end() ? nullptr : &it->second;

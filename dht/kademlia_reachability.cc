@@ -51,7 +51,10 @@ void Kademlia::check_reachability(TimePoint now) {
 
 void Kademlia::notice_reachability(TimePoint now) {
   if (std::exchange(was_client_, is_client()) == is_client() || is_client()) return;
-  // Everybody forgot us meanwhile.
+  introduce_again(now);  // everybody forgot us meanwhile
+}
+
+void Kademlia::introduce_again(TimePoint now) {
   introduce_anew_ = true;
   refresh_self_ = true;
   next_refresh_ = now;

@@ -51,7 +51,7 @@ class RecentMap {
   RecentMap(std::size_t capacity, Duration age) : capacity_(capacity), age_(age) {}
 
   // Valid until the next call.
-  const Value* find(const Key& key, TimePoint now) {
+  Value* find(const Key& key, TimePoint now) {
     rotate(now);
     if (const auto it = young_.find(key); it != young_.end()) return &it->second;
     const auto it = old_.find(key);
@@ -60,7 +60,7 @@ class RecentMap {
     old_.erase(it);
     return &young_.insert_or_assign(key, std::move(value)).first->second;
   }
-  const Value* put(const Key& key, Value value, TimePoint now) {
+  Value* put(const Key& key, Value value, TimePoint now) {
     rotate(now);
     old_.erase(key);
     return &young_.insert_or_assign(key, std::move(value)).first->second;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dht/udp_service.h"
 
+#include <algorithm>
 #include <array>
-#include <boost/asio/ip/udp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "dht/kademlia.h"
+#include "dht/reply_paths.h"
 #include "dht/table_keeper.h"
 #include "dht/udp_socket.h"
 #include "proto/limits.h"
@@ -20,7 +21,6 @@ namespace shoal::dht {
 namespace {
 
 namespace asio = boost::asio;
-using asio::ip::udp;
 
 // Datagrams taken per wake-up before timers and others have their turn.
 constexpr int kReceiveBatch = 64;
@@ -40,17 +40,15 @@ TimePoint steady_now() { return TimePoint(std::chrono::steady_clock::now().time_
 // What the pending handlers hold on to: it outlives the service until the last of them has run.
 class Shell : public std::enable_shared_from_this<Shell> {
  public:
-  Shell(udp::socket socket, const Identity& identity, const UdpServiceOptions& options)
+  Shell(UdpSocket socket, const Identity& identity, const UdpServiceOptions& options)
       : socket_(std::move(socket)),
         timer_(socket_.get_executor()),
         pause_(socket_.get_executor()),
         save_(socket_.get_executor()),
-        v6_(!options.listen.is_v4()),
         on_reachable_(options.on_reachable),
         core_(config_of(options), identity, Random::from_system().bytes<Random::kSeedBytes>(),
               steady_now()) {
-    boost::system::error_code ignored;
-    local_ = from_asio(socket_.local_endpoint(ignored));
+    local_ = socket_.local_endpoint();
     if (options.table_file.empty()) return;
     keeper_.emplace(options.table_file, core_.swarm_id(), options.warn);
     core_.restore(keeper_->load(unix_now_s()), false, steady_now());
@@ -67,14 +65,31 @@ class Shell : public std::enable_shared_from_this<Shell> {
   void close() {
     if (keeper_ && !closed_) keeper_->save(core_.table(), unix_now_s());
     closed_ = true;
-    boost::system::error_code ignored;
-    socket_.close(ignored);
+    socket_.close();
     timer_.cancel();
     pause_.cancel();
     save_.cancel();
     bootstraps_.clear();
     finds_.clear();
     publishes_.clear();
+  }
+
+  Sightings sightings() const {
+    Sightings result{core_.observed_addresses(steady_now()), {}};
+    for (const LocalAddress& address : met_.all()) result.met.push_back({address, local_.port});
+    return result;
+  }
+  void set_own_addresses(std::vector<proto::Endpoint> own) {
+    std::sort(own.begin(), own.end());
+    if (own == own_) return;
+    const bool first = own_.empty();
+    own_ = std::move(own);
+    std::vector<LocalAddress> addresses;
+    for (const proto::Endpoint& endpoint : own_) addresses.push_back(endpoint.address);
+    met_.set_own(std::move(addresses));
+    if (first) return;
+    core_.addresses_changed(steady_now());
+    flush();
   }
 
   const proto::Endpoint& local() const { return local_; }
@@ -115,23 +130,27 @@ class Shell : public std::enable_shared_from_this<Shell> {
   }
 
   void receive() {
-    socket_.async_wait(udp::socket::wait_read,
-                       [self = shared_from_this()](const boost::system::error_code& error) {
-                         if (self->closed_) return;
-                         if (error) return self->pause();
-                         self->drain();
-                       });
+    socket_.async_wait_readable(
+        [self = shared_from_this()](const boost::system::error_code& error) {
+          if (self->closed_) return;
+          if (error) return self->pause();
+          self->drain();
+        });
   }
 
   void drain() {
     for (int i = 0; i < kReceiveBatch; ++i) {
-      udp::endpoint from;
-      boost::system::error_code error;
-      const std::size_t size = socket_.receive_from(asio::buffer(buffer_), from, 0, error);
-      if (error == asio::error::would_block) break;
-      if (error) continue;  // e.g. an ICMP error of an earlier send: consumed by this call
-      const std::string_view bytes(reinterpret_cast<const char*>(buffer_.data()), size);
-      core_.handle_datagram(bytes, from_asio(from), steady_now());
+      const auto arrival = socket_.receive(buffer_);
+      if (!arrival) break;
+      if (arrival->size == 0) continue;
+      const TimePoint now = steady_now();
+      const auto sender =
+          core_.handle_datagram({buffer_.data(), arrival->size}, arrival->from, now);
+      if (!arrival->to) continue;
+      if (sender != Kademlia::Sender::kUnknown) met_.heard(arrival->from, *arrival->to);
+      if (sender == Kademlia::Sender::kPeer) paths_.heard(arrival->from, *arrival->to, now);
+      // What answers this datagram leaves from where it came to, whoever sent it.
+      transmit(&*arrival);
     }
     finish();
     if (!closed_) receive();
@@ -205,12 +224,16 @@ class Shell : public std::enable_shared_from_this<Shell> {
         " s: check the address, that a node runs there, and that the swarm key is the same")));
   }
 
-  void transmit() {
+  void transmit(const UdpSocket::Arrival* asked = nullptr) {
     while (const auto datagram = core_.poll_transmit()) {
-      if (closed_ || (!v6_ && !datagram->to.is_v4())) continue;
-      boost::system::error_code
-          ignored;  // a full buffer or an unreachable network is loss, which the core expects
-      socket_.send_to(asio::buffer(datagram->bytes), to_asio(datagram->to, v6_), 0, ignored);
+      if (closed_) continue;
+      const bool answer = asked != nullptr && datagram->to == asked->from;
+      const LocalAddress* from = answer ? &*asked->to : paths_.towards(datagram->to, steady_now());
+      if (socket_.send(datagram->bytes, datagram->to, from) || from == nullptr) continue;
+      // That address is gone, or leads nowhere: let the kernel choose. What fails even so is loss,
+      // which the core expects.
+      paths_.failed(datagram->to);
+      socket_.send(datagram->bytes, datagram->to, nullptr);
     }
   }
 
@@ -229,18 +252,19 @@ class Shell : public std::enable_shared_from_this<Shell> {
     });
   }
 
-  udp::socket socket_;
+  UdpSocket socket_;
   asio::steady_timer timer_, pause_, save_;
-  const bool v6_;
   const std::function<void(bool)> on_reachable_;
   Kademlia core_;
+  std::vector<proto::Endpoint> own_;
   bool was_client_ = core_.is_client();
   std::optional<TableKeeper> keeper_;
   proto::Endpoint local_;
   bool closed_ = false;
   std::optional<TimePoint> armed_;
-  std::array<std::uint8_t, proto::kMaxDatagramBytes + 1>
-      buffer_;  // one more byte shows what is too long
+  std::array<char, proto::kMaxDatagramBytes + 1> buffer_;  // one more byte shows what is too long
+  ReplyPaths paths_;
+  MeetingPoints met_;
   std::map<OperationId, BootstrapWait> bootstraps_;
   std::map<OperationId, std::function<void(std::vector<Record>)>> finds_;
   std::map<OperationId, std::function<void(int)>> publishes_;
@@ -254,6 +278,11 @@ class UdpServiceImpl final : public UdpService {
 
   proto::Endpoint local_endpoint() const override { return shell_->local(); }
   SwarmId swarm_id() const override { return shell_->core().swarm_id(); }
+  const proto::PeerId& peer_id() const override { return shell_->core().peer_id(); }
+  Sightings sightings() const override { return shell_->sightings(); }
+  void set_own_addresses(std::vector<proto::Endpoint> own) override {
+    shell_->set_own_addresses(std::move(own));
+  }
   void bootstrap(std::vector<proto::Endpoint> peers, std::uint32_t timeout_ms,
                  std::function<void(absl::Status)> done) override {
     shell_->bootstrap(std::move(peers), timeout_ms, std::move(done));
@@ -276,7 +305,7 @@ class UdpServiceImpl final : public UdpService {
 absl::StatusOr<std::unique_ptr<UdpService>> UdpService::open(asio::io_context& io,
                                                              const Identity& identity,
                                                              const UdpServiceOptions& options) {
-  absl::StatusOr<udp::socket> socket = open_udp_socket(io, options.listen);
+  absl::StatusOr<UdpSocket> socket = UdpSocket::open(io, options.listen);
   if (!socket.ok()) return socket.status();
   auto shell = std::make_shared<Shell>(*std::move(socket), identity, options);
   // The first wait is set here, before any handler can run concurrently with the caller's other

@@ -13,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "dht/identity.h"
+#include "dht/observed_addresses.h"
 #include "dht/record.h"
 #include "dht/stats.h"
 #include "dht/swarm_key.h"
@@ -35,6 +36,12 @@ struct UdpServiceOptions {
 
 using DhtStats = KademliaStats;
 
+// What others' datagrams tell of our addresses.
+struct Sightings {
+  std::vector<ObservedAddress> observed;  // where they see us
+  std::vector<proto::Endpoint> met;       // addresses of ours at which other machines reach us
+};
+
 class UdpService {
  public:
   // ALREADY_EXISTS when the port is taken; the message names the address and the way out.
@@ -45,6 +52,7 @@ class UdpService {
 
   virtual proto::Endpoint local_endpoint() const = 0;
   virtual SwarmId swarm_id() const = 0;
+  virtual const proto::PeerId& peer_id() const = 0;
 
   // Contacts `peers` until one answers and the own neighbourhood is known; UNAVAILABLE, naming the
   // addresses, when none answers within timeout_ms (wrong address, not running, or another swarm
@@ -61,6 +69,11 @@ class UdpService {
   // member of a swarm.
   virtual void publish(const wire::SignedRecord& record, std::vector<Key> keys,
                        std::function<void(int)> done) = 0;
+
+  virtual Sightings sightings() const = 0;
+  // All addresses of this machine. When they are others than last time, peers are told where we are
+  // now, and what was observed before is forgotten.
+  virtual void set_own_addresses(std::vector<proto::Endpoint> own) = 0;
 
   virtual DhtStats stats() const = 0;
 };

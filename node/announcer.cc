@@ -64,6 +64,10 @@ void Announcer::announce_over(std::uint64_t above, std::function<void(int)> done
   announce(std::move(done));
 }
 
+void Announcer::announce_change() {
+  if (running_) publish([](int) {});
+}
+
 void Announcer::withdraw(std::function<void(int)> done) {
   running_ = false;
   timer_.cancel();

@@ -39,6 +39,8 @@ class Announcer {
   void announce_over(std::uint64_t above, std::function<void(int)> done);
   // Of what was announced last.
   std::uint64_t sequence() const { return sequence_; }
+  // The record is another now. Nothing before announce() or after withdraw().
+  void announce_change();
   // Publishes the record as it is now for the last time.
   void withdraw(std::function<void(int)> done);
 

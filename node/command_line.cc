@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "cli/command.h"
 #include "cli/usage.h"
@@ -16,7 +17,7 @@ namespace {
 constexpr const char* kAbout =
     "Serves a span of a language model's blocks to a swarm.\n"
     "\n"
-    "  start a swarm   shoal-node run --model DIR --new-swarm --listen 0.0.0.0:7000\n"
+    "  start a swarm   shoal-node run --model DIR --new-swarm --listen :7000\n"
     "  join a swarm    shoal-node run --model DIR --join HOST:7000\n"
     "  stop            Ctrl-C or SIGTERM: finishes running sessions, then leaves; a second one "
     "leaves at once";
@@ -30,8 +31,9 @@ void add_common(cli::Command& command, CommandLine& line) {
                  cli::real(line.join_timeout_s, {0, 1e6, true, ""}));
   command.option("--announce", "HOST:PORT",
                  "Where others reach this node, when that is not --listen: behind a router that "
-                 "forwards a port, for example. Port 0: the one listened on",
-                 cli::name(line.announce));
+                 "forwards a port, for example. Port 0: the one listened on. May be given once "
+                 "for IPv4 and once for IPv6",
+                 cli::names(line.announce));
   command.option("--swarm-key", "FILE", "The private swarm's key, made by \"shoal swarm new FILE\"",
                  cli::name(line.swarm_key));
   command.option("--identity", "FILE",
@@ -72,8 +74,8 @@ void add_run(cli::Command& command, CommandLine& line, RunTexts& texts) {
                "Join even if the swarm serves only other models so "
                "far");
   command.option("--listen", "HOST:PORT",
-                 "Address for TCP and UDP; port 0 picks a free one. Name a port if a firewall must "
-                 "let it through",
+                 "Address for TCP and UDP; without HOST all of this machine, IPv4 and IPv6. Port 0 "
+                 "picks a free one; name one if a firewall must let it through",
                  cli::name(line.listen));
   command.option("--threads", "N", "CPU threads (default: one per core)",
                  cli::whole(line.threads, 1, 1024));
@@ -129,23 +131,25 @@ absl::Status check(CommandLine& line, const RunTexts& texts) {
                                proto::kMaxNameBytes));
     }
   }
-  std::vector<std::string> addresses = line.join;
-  addresses.push_back(line.listen);
-  if (!line.announce.empty()) addresses.push_back(line.announce);
-  if (!line.metrics.empty()) addresses.push_back(line.metrics);
-  for (const std::string& address : addresses) {
-    const auto parsed = proto::parse_host_port(address);
-    if (!parsed.ok()) {
-      return wrong(std::string(parsed.status().message().data(), parsed.status().message().size()));
-    }
-  }
   if (!line.metrics.empty() && line.metrics == line.listen && !line.metrics.ends_with(":0")) {
     return wrong(
         fmt::format("--listen and --metrics are both {}: give them different ports", line.listen));
   }
-  for (const std::string& address : line.join) {
-    if (proto::parse_host_port(address)->port == 0) {
-      return wrong(fmt::format("--join {}: name the port of a running node", address));
+  std::vector<std::string> metrics;
+  if (!line.metrics.empty()) metrics.push_back(line.metrics);
+  const std::tuple<const char*, std::vector<std::string>, proto::AddressUse> options[] = {
+      {"--join", line.join, proto::AddressUse::kDial},
+      {"--listen", {line.listen}, proto::AddressUse::kListen},
+      {"--announce", line.announce, proto::AddressUse::kAnnounce},
+      {"--metrics", metrics, proto::AddressUse::kListen},
+  };
+  for (const auto& [option, addresses, use] : options) {
+    for (const std::string& address : addresses) {
+      const absl::Status status = proto::check_address(address, use);
+      if (!status.ok()) {
+        return wrong(fmt::format("{}: {}", option,
+                                 std::string(status.message().data(), status.message().size())));
+      }
     }
   }
   return absl::OkStatus();
@@ -165,8 +169,10 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
       "bootstrap", "Be an address to join by: a member of the swarm's directory without blocks");
   std::string bootstrap_listen;
   bootstrap
-      .option("--listen", "HOST:PORT", "UDP address; port 0 picks a free one",
-              cli::name(bootstrap_listen))
+      .option(
+          "--listen", "HOST:PORT",
+          "UDP address; without HOST all of this machine, IPv4 and IPv6. Port 0 picks a free one",
+          cli::name(bootstrap_listen))
       .required();
   add_common(bootstrap, line);
   for (const char* word : {"generate", "score", "status", "swarm"}) {

@@ -26,8 +26,8 @@ struct CommandLine {
   bool new_swarm = false;
   bool add_model = false;
   std::vector<std::string> join;
-  std::string listen = "0.0.0.0:0";
-  std::string announce;
+  std::string listen = ":0";
+  std::vector<std::string> announce;
   std::string swarm_key;
   std::string identity;
   int threads = 0;

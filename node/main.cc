@@ -14,6 +14,7 @@
 
 #include "cli/standard_streams.h"
 #include "cli/usage.h"
+#include "dht/record_limits.h"
 #include "model/file_guard.h"
 #include "net/identity_tls.h"
 #include "net/process_start.h"
@@ -52,23 +53,28 @@ void start_logging(const std::string& level) {
   spdlog::set_default_logger(std::move(logger));
 }
 
-absl::StatusOr<proto::Endpoint> resolve_one(const std::string& address) {
-  auto endpoints = net::resolve(address);
+absl::StatusOr<proto::Endpoint> resolve_one(const std::string& address, proto::AddressUse use) {
+  auto endpoints = net::resolve(address, use);
   if (!endpoints.ok()) return endpoints.status();
   return endpoints->front();
 }
 
 absl::Status resolve_addresses(const CommandLine& line, NodeOptions& options) {
-  const auto listen = resolve_one(line.listen);
+  const auto listen = resolve_one(line.listen, proto::AddressUse::kListen);
   if (!listen.ok()) return listen.status();
   options.listen = *listen;
-  if (!line.announce.empty()) {
-    const auto announce = resolve_one(line.announce);
+  for (const std::string& address : line.announce) {
+    const auto announce = net::resolve(address, proto::AddressUse::kAnnounce);
     if (!announce.ok()) return announce.status();
-    options.announce = *announce;
+    options.announce.insert(options.announce.end(), announce->begin(), announce->end());
+  }
+  if (options.announce.size() > dht::kMaxRecordAddresses) {
+    return absl::InvalidArgumentError(
+        fmt::format("--announce: {} addresses are too many: name at most {}",
+                    options.announce.size(), dht::kMaxRecordAddresses));
   }
   if (!line.metrics.empty()) {
-    const auto metrics = resolve_one(line.metrics);
+    const auto metrics = resolve_one(line.metrics, proto::AddressUse::kListen);
     if (!metrics.ok()) return metrics.status();
     options.metrics = *metrics;
   }

@@ -17,9 +17,9 @@
 #include "node/device_thread.h"
 #include "node/join.h"
 #include "node/joiner.h"
-#include "node/listen.h"
 #include "node/loaded_model.h"
 #include "node/metrics.h"
+#include "node/own_addresses.h"
 #include "node/placement.h"
 #include "node/ports.h"
 #include "node/sizing.h"
@@ -101,8 +101,8 @@ class WholeNode final : public Node {
     return announce(proto::NodeState::kOnline);
   }
 
-  proto::Endpoint endpoint() const override { return addresses_.front(); }
-  std::uint16_t port() const override { return addresses_.front().port; }
+  proto::Endpoint endpoint() const override { return addresses_->list().front(); }
+  std::uint16_t port() const override { return swarm_->endpoint().port; }
   const proto::PeerId& peer_id() const override { return options_.identity.peer_id(); }
   proto::Span span() const override { return facts_.span; }
   const std::string& model_name() const override { return facts_.model_name; }
@@ -156,7 +156,12 @@ class WholeNode final : public Node {
     sweeper_.reset();
     if (metrics_end.valid()) metrics_end.wait();
     device_.reset();
-    if (announcer_ != nullptr) io_->run_and_wait([this] { announcer_.reset(); });
+    if (addresses_ != nullptr) {
+      io_->run_and_wait([this] {
+        announcer_.reset();
+        addresses_.reset();
+      });
+    }
     swarm_.reset();
     service_.reset();
     channels_.reset();
@@ -301,11 +306,15 @@ class WholeNode final : public Node {
     if (!joined.ok() || options_.join_names.empty()) return joined;
     // Now it is known by which of our addresses the swarm is reached.
     options_.join = joiner_->endpoints();
-    set_addresses();
+    watch_addresses();
     return joined;
   }
 
   absl::Status open_swarm(grpc::Service* service) {
+    for (const proto::Endpoint& address : options_.announce) {
+      absl::Status usable = proto::check_address(address, proto::AddressUse::kAnnounce);
+      if (!usable.ok()) return usable;
+    }
     io_ = std::make_unique<net::IoThread>();
     dht::UdpServiceOptions dht;
     dht.listen = options_.listen;
@@ -325,33 +334,22 @@ class WholeNode final : public Node {
     if (!ports.ok()) return ports.status();
     server_ = std::move(ports->server);
     swarm_ = std::make_unique<SwarmLink>(*io_, std::move(ports->dht), options_.cancelled);
-    set_addresses();
+    watch_addresses();
     return absl::OkStatus();
   }
 
-  void set_addresses() {
-    proto::Endpoint bound = options_.listen;
-    bound.port = swarm_->endpoint().port;
-    addresses_ = reachable_addresses(bound, options_.join);
-    if (options_.announce) {
-      addresses_ = {*options_.announce};
-      if (addresses_.front().port == 0) addresses_.front().port = bound.port;
+  void watch_addresses() {
+    OwnAddressesOptions own{swarm_->endpoint(), options_.join, options_.announce};
+    for (proto::Endpoint& address : own.announced) {
+      if (address.port == 0) address.port = own.bound.port;
     }
-  }
-
-  // We may have joined by loopback a swarm that reaches beyond this machine.
-  void reconsider_addresses(std::span<const dht::Record> served) {
-    if (!options_.listen.is_unspecified() || options_.announce || !addresses_.front().is_loopback())
-      return;
-    std::vector<proto::Endpoint> others;
-    for (const dht::Record& record : served) {
-      if (record.peer_id() != peer_id())
-        others.insert(others.end(), record.addresses.begin(), record.addresses.end());
-    }
-    if (loopback_swarm(others)) return;
-    proto::Endpoint bound = options_.listen;
-    bound.port = swarm_->endpoint().port;
-    addresses_ = reachable_addresses(bound, {});
+    io_->run_and_wait([&] {
+      addresses_.reset();
+      addresses_ =
+          std::make_unique<OwnAddresses>(io_->context(), swarm_->dht(), std::move(own), [this] {
+            if (announcer_ != nullptr) announcer_->announce_change();
+          });
+    });
   }
 
   // Joins, checks that our model belongs there, and chooses the span.
@@ -363,7 +361,11 @@ class WholeNode final : public Node {
       if (!served.ok()) return served.status();
       last_sequence_ = known_sequence(*served, peer_id());
       look_for_twin(*served);
-      reconsider_addresses(*served);
+      // We may have joined by loopback a swarm that reaches beyond this machine.
+      io_->run_and_wait([&] {
+        addresses_->learn_others(*served);
+        addresses_->look();
+      });
       if (!options_.add_model) {
         const absl::Status fits = check_model(*served, own);
         if (!fits.ok()) return fits;
@@ -441,7 +443,7 @@ class WholeNode final : public Node {
     record.block_count = facts_.block_count;
     record.span = facts_.span;
     record.compute = facts_.compute;
-    record.addresses = addresses_;
+    record.addresses = addresses_->list();
     record.public_name = facts_.public_name;
     record.version_major = proto::kProtocolMajor;
     record.version_minor = proto::kProtocolMinor;
@@ -515,7 +517,6 @@ class WholeNode final : public Node {
   std::unique_ptr<LoadedModel> model_;
   MemoryPlan plan_;
   NodeFacts facts_;
-  std::vector<proto::Endpoint> addresses_;
   std::uint64_t last_sequence_ = 0;
   bool stopped_ = false;
   std::optional<Joiner> joiner_;
@@ -535,6 +536,7 @@ class WholeNode final : public Node {
   std::unique_ptr<SpanService> service_;
   net::RunningServer server_;
   std::unique_ptr<SwarmLink> swarm_;
+  std::unique_ptr<OwnAddresses> addresses_;  // as is announcer_
   std::unique_ptr<Sweeper> sweeper_;
   std::unique_ptr<Announcer> announcer_;  // lives and dies on the net thread
   std::unique_ptr<DeviceThread> device_;

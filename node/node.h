@@ -31,9 +31,9 @@ struct NodeOptions {
   // "HOST:PORT", looked up while joining, again and again. Neither these nor `join`: a new swarm.
   std::vector<std::string> join_names;
   bool add_model = false;  // a second model for a swarm that serves another
-  proto::Endpoint listen = proto::Endpoint::v4({0, 0, 0, 0}, 0);
-  std::optional<proto::Endpoint>
-      announce;  // where others reach us, when that is not what we listen on
+  proto::Endpoint listen;  // [::]:0, both families; a machine without IPv6 uses the other
+  // Where others reach us, when that is not what we listen on; at most four. Port 0: listen's.
+  std::vector<proto::Endpoint> announce;
   dht::Identity identity = dht::Identity::generate();
   std::optional<dht::SwarmKey> swarm_key;
   std::string contacts_file;  // where the DHT's contacts outlive this run; empty: nowhere
@@ -67,7 +67,7 @@ class Node {
   static absl::StatusOr<std::unique_ptr<Node>> start(NodeOptions options);
   virtual ~Node() = default;  // stops at once
 
-  virtual proto::Endpoint endpoint() const = 0;  // as announced
+  virtual proto::Endpoint endpoint() const = 0;  // the best of those announced now
   virtual std::uint16_t port() const = 0;        // of TCP and UDP
   virtual const proto::PeerId& peer_id() const = 0;
   virtual proto::Span span() const = 0;  // empty for a bootstrap node

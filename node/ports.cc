@@ -12,9 +12,9 @@ absl::StatusOr<Ports> open_ports(net::IoThread& io, const dht::Identity& identit
     Ports ports;
     ports.dht = std::move(*udp);
     if (service == nullptr) return ports;
-    proto::Endpoint tcp = options.listen;
-    tcp.port = ports.dht->local_endpoint().port;
-    auto server = net::start_server(tcp, identity, options.swarm_key, {service});
+    // On a machine without IPv6, [::] has become 0.0.0.0.
+    auto server =
+        net::start_server(ports.dht->local_endpoint(), identity, options.swarm_key, {service});
     if (server.ok()) {
       ports.server = std::move(*server);
       return ports;

@@ -73,7 +73,7 @@ TEST(CommandLine, EveryOptionOfRun) {
   EXPECT_EQ(line->kv_positions, 4096);
   EXPECT_EQ(line->max_sessions, 9u);
   EXPECT_EQ(line->max_sessions_per_peer, 4u);
-  EXPECT_EQ(line->announce, "h:9");
+  EXPECT_EQ(line->announce, (std::vector<std::string>{"h:9"}));
   EXPECT_TRUE(line->add_model);
   EXPECT_EQ(line->drain_timeout_s, 2.5);
 }
@@ -81,7 +81,7 @@ TEST(CommandLine, EveryOptionOfRun) {
 TEST(CommandLine, Defaults) {
   const auto line = parse({"run", "--model", "DIR", "--new-swarm"});
   ASSERT_TRUE(line.ok()) << line.status();
-  EXPECT_EQ(line->listen, "0.0.0.0:0");
+  EXPECT_EQ(line->listen, ":0");
   EXPECT_EQ(line->threads, 0);
   EXPECT_FALSE(line->blocks.has_value());
   EXPECT_FALSE(line->kv_positions.has_value());
@@ -128,6 +128,31 @@ TEST(CommandLine, TextsAreTakenAsTheyAreWritten) {
   EXPECT_EQ(several->join, (std::vector<std::string>{"a:1", "b:2", "[::1]:3"}));
 }
 
+TEST(CommandLine, AnAddressThatNobodyCanUseIsRefusedAtEveryOption) {
+  for (const char* address :
+       {"0.0.0.0:7000", "[::]:7000", "0.1.2.3:7000", "224.0.0.1:7000", "255.255.255.255:7000",
+        "240.0.0.1:7000", "[ff02::1]:7000", "[fe80::1]:7000", "[::10.0.0.1]:7000"}) {
+    const bool any = std::string_view(address) == "0.0.0.0:7000" ||
+                     std::string_view(address) == "[::]:7000";  // to listen on, it means all
+    for (const char* option : {"--join", "--announce", "--listen", "--metrics"}) {
+      const bool listens =
+          std::string_view(option) == "--listen" || std::string_view(option) == "--metrics";
+      std::vector<const char*> run = {"run", "--model", "D", option, address};
+      if (std::string_view(option) != "--join") run.push_back("--new-swarm");
+      std::vector<const char*> bootstrap = {"bootstrap", option, address};
+      if (std::string_view(option) != "--listen")
+        bootstrap.insert(bootstrap.end(), {"--listen", "127.0.0.1:0"});
+      for (const auto& arguments : {run, bootstrap}) {
+        const auto line = parse(arguments);
+        EXPECT_EQ(line.ok(), any && listens) << testing::PrintToString(arguments);
+        if (line.ok()) continue;
+        const std::string text(line.status().message());
+        EXPECT_EQ(text.rfind(std::string(option) + ": " + address, 0), 0u) << text;
+      }
+    }
+  }
+}
+
 struct Mistake {
   std::vector<const char*> arguments;
   const char* says;
@@ -145,7 +170,7 @@ TEST(CommandLine, EveryMistakeIsOneLineThatNamesIt) {
       {{"run", "--model", "D", "--new-swarm", "--blocks", "-1:4"}, "--blocks"},
       {{"run", "--model", "D", "--new-swarm", "--listen", "7000"}, "HOST:PORT"},
       {{"run", "--model", "D", "--new-swarm", "--listen", "h:99999"}, "h:99999"},
-      {{"run", "--model", "D", "--join", "h:0"}, "--join h:0"},
+      {{"run", "--model", "D", "--join", "h:0"}, "--join: h:0"},
       {{"run", "--model", "D", "--join", "nowhere"}, "nowhere"},
       {{"run", "--model", "D", "--new-swarm", "--threads", "0"}, "--threads"},
       {{"run", "--model", "D", "--new-swarm", "--threads", "many"}, "--threads"},

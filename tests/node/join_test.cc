@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include "node/announcer.h"
-#include "node/listen.h"
 #include "node/twin.h"
 
 namespace shoal::node {
@@ -88,35 +87,6 @@ TEST(Announcing, AnIdleNodeTellsThatItsPagesAreFree) {
   now.free_kv_positions = 10'032;
   EXPECT_TRUE(load_changed(known, {now, true}));
   EXPECT_FALSE(load_changed(known, {now, false}));
-}
-
-TEST(Listening, ANamedAddressIsAnnouncedAsItIs) {
-  const auto bound = *proto::parse_endpoint("192.0.2.1:7000");
-  EXPECT_EQ(reachable_addresses(bound, {}), std::vector<proto::Endpoint>{bound});
-}
-
-TEST(Listening, InASwarmOnLoopbackAnyAddressMeansLoopback) {
-  const std::vector<proto::Endpoint> join = {*proto::parse_endpoint("127.0.0.1:7000"),
-                                             *proto::parse_endpoint("127.0.0.1:7001")};
-  EXPECT_EQ(reachable_addresses(*proto::parse_endpoint("0.0.0.0:7002"), join),
-            std::vector<proto::Endpoint>{*proto::parse_endpoint("127.0.0.1:7002")});
-}
-
-TEST(Listening, OnlyASwarmThatIsAllOnThisMachineIsALoopbackSwarm) {
-  const auto here = *proto::parse_endpoint("127.0.0.1:7000");
-  const auto elsewhere = *proto::parse_endpoint("192.0.2.1:7000");
-  EXPECT_TRUE(loopback_swarm(std::vector{here, here}));
-  EXPECT_FALSE(loopback_swarm(std::vector{here, elsewhere}));
-  EXPECT_FALSE(loopback_swarm({}));
-}
-
-TEST(Listening, AloneAnyAddressMeansOneThatOthersCanUse) {
-  const auto addresses = reachable_addresses(*proto::parse_endpoint("0.0.0.0:7002"), {});
-  ASSERT_FALSE(addresses.empty());
-  for (const proto::Endpoint& address : addresses) {
-    EXPECT_FALSE(address.is_unspecified());
-    EXPECT_EQ(address.port, 7002);
-  }
 }
 
 TEST(Twin, ARecordIsOursWhenItIsNotNewerThanWhatWeAnnounced) {

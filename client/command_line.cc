@@ -15,6 +15,7 @@ namespace shoal::client {
 namespace {
 
 constexpr int kMaxThreads = 1024;
+constexpr double kMaxWaitS = 86'400;  // a day
 constexpr std::int64_t kMaxTokens = 1'000'000;
 constexpr std::int64_t kMaxTopK = 1'000'000'000;  // no vocabulary has more
 
@@ -30,7 +31,12 @@ void add_swarm(cli::Command& command, SwarmFlags& swarm, bool with_local) {
   command
       .option("--join", "HOST:PORT", "Address of any member of the swarm", cli::names(swarm.join))
       .more = is_address;
-  if (with_local) command.flag("--local", swarm.local, "Run the whole model in this process");
+  if (with_local) {
+    command.flag("--local", swarm.local, "Run the whole model in this process");
+    command.option("--wait", "S",
+                   "Seconds to wait for blocks or a network that are away (default: 60)",
+                   cli::real(swarm.wait_s, {0, kMaxWaitS, false, "(0 does not wait)"}));
+  }
   command.option("--swarm-key", "FILE", "Key file of a private swarm",
                  cli::name(swarm.swarm_key_file));
   command.option("--identity", "FILE",

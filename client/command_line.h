@@ -2,6 +2,7 @@
 // The command line of `shoal` as plain values. Parsing has no effect but its result.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -18,7 +19,12 @@ struct SwarmFlags {
   bool local = false;
   std::string swarm_key_file;
   std::string identity_file;  // empty: a new identity for this run
+  double wait_s = 60;         // for what is lost; generate and score
 };
+
+inline std::chrono::milliseconds wait_of(const SwarmFlags& flags) {
+  return std::chrono::milliseconds(static_cast<std::int64_t>(flags.wait_s * 1e3));
+}
 
 struct GenerateFlags {
   std::string model;

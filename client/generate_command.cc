@@ -10,9 +10,7 @@
 #include "client/commands.h"
 #include "client/generate.h"
 #include "client/input.h"
-#include "client/local_pipeline.h"
 #include "client/report.h"
-#include "client/swarm_pipeline.h"
 
 namespace shoal::client {
 namespace {
@@ -53,28 +51,21 @@ SamplingOptions sampling_of(const GenerateFlags& flags, const model::GenerationC
   return options;
 }
 
-absl::StatusOr<std::unique_ptr<Pipeline>> open_pipeline(const GenerateFlags& flags,
-                                                        const UserModel& user_model,
-                                                        std::int64_t positions,
-                                                        const Interrupt& interrupt,
-                                                        std::unique_ptr<SwarmConnection>& swarm) {
-  if (flags.swarm.local) {
-    auto pipeline = LocalPipeline::create(user_model, positions, interrupt);
-    if (!pipeline.ok()) return pipeline.status();
-    return std::unique_ptr<Pipeline>(*std::move(pipeline));
+// Why the text ends where it does, when it is not the model that ended it; empty when there is
+// nothing to say. Whoever set a limit knows it; at a terminal it is said all the same.
+std::string why_it_stopped(const GenerateFlags& flags, const GenerateRequest& request,
+                           const GenerateResult& result, std::int64_t context, bool on_terminal) {
+  if (result.finish_reason != "length" || (flags.json && !on_terminal)) return "";
+  if (static_cast<std::int64_t>(result.ids.size()) < request.max_tokens) {
+    return fmt::format("stopped after {} tokens: the model's context of {} is full",
+                       result.ids.size(), context);
   }
-  auto joined = join_swarm(flags.swarm, interrupt);
-  if (!joined.ok()) return joined.status();
-  swarm = *std::move(joined);
-  SwarmPipelineOptions options;
-  options.positions = static_cast<std::uint32_t>(positions);
-  options.full_timings = flags.trace;
-  if (flags.trace) {
-    options.on_event = [](const std::string& text) { fmt::print(stderr, "{}\n", text); };
+  if (flags.max_tokens) {
+    return on_terminal ? fmt::format("stopped after {} tokens (--max-tokens)", result.ids.size())
+                       : "";
   }
-  auto pipeline = SwarmPipeline::create(user_model, *swarm, options, interrupt);
-  if (!pipeline.ok()) return pipeline.status();
-  return std::unique_ptr<Pipeline>(*std::move(pipeline));
+  return fmt::format("stopped after {} tokens, the default: give --max-tokens N for more",
+                     result.ids.size());
 }
 
 }  // namespace
@@ -106,29 +97,41 @@ absl::Status run_generate(const GenerateFlags& flags, const Interrupt& interrupt
 
   const std::int64_t positions =
       positions_needed(request.prompt_ids.size(), request.max_tokens, config.max_positions);
-  std::unique_ptr<SwarmConnection> swarm;  // outlives the pipeline
-  auto pipeline = open_pipeline(flags, **user_model, positions, interrupt, swarm);
-  if (!pipeline.ok()) return pipeline.status();
+  ProgressLine line;
+  auto opened = open_pipeline(flags.swarm, **user_model, positions, flags.trace, interrupt, line);
+  if (!opened.ok()) return opened.status();
+  std::unique_ptr<Pipeline>& pipeline = opened->pipeline;
 
   GenerateObserver observer;
   observer.wanted = [] { return std::ferror(stdout) == 0; };  // a full disk, a reader that left
   TraceSummary summary;
+  const std::size_t prompt_tokens = request.prompt_ids.size();
+  pipeline->on_rows([&](std::size_t done, std::size_t all) {
+    if (all == 1) return;  // a token: the text shows that
+    const bool rebuilds = static_cast<std::size_t>(pipeline->position()) > prompt_tokens;
+    line.show(rebuilds ? "rebuilds" : "reads the prompt", done, all);
+  });
+  const bool shows_text = !flags.json && isatty(STDOUT_FILENO) == 1;
   if (!flags.json) {
-    observer.on_text = [](const std::string& text) {
+    observer.on_text = [&line](const std::string& text) {
+      line.before_text(text);
       std::fwrite(text.data(), 1, text.size(), stdout);
       std::fflush(stdout);
     };
   }
-  if (flags.trace) {
-    observer.on_step = [&](std::size_t token, const StepTiming& timing, double client_us) {
-      fmt::print(stderr, "{}\n", trace_line(token, timing, client_us));
+  observer.on_step = [&](std::size_t token, const StepTiming& timing, double client_us) {
+    if (flags.trace) {
+      line.note(trace_line(token, timing, client_us));
       if (token > 0) summary.add(timing, client_us);
-    };
-  }
-  auto result = generate(**pipeline, **user_model, request, interrupt, observer);
-  const Route route = (*pipeline)->route();
-  const int reroutes = (*pipeline)->reroutes();
-  pipeline->reset();  // closes the session before anything waits for the reader of our output
+    } else if (!shows_text) {
+      line.show("writes", token + 1, static_cast<std::size_t>(request.max_tokens));
+    }
+  };
+  auto result = generate(*pipeline, **user_model, request, interrupt, observer);
+  line.clear();
+  const Route route = pipeline->route();
+  const int reroutes = pipeline->reroutes();
+  pipeline.reset();  // closes the session before anything waits for the reader of our output
   if (flags.json && result.ok()) {
     std::puts(generate_json(request, *result, route, reroutes).c_str());
   } else if (!flags.json && isatty(STDOUT_FILENO)) {
@@ -136,6 +139,12 @@ absl::Status run_generate(const GenerateFlags& flags, const Interrupt& interrupt
   }
   if (flags.trace && !summary.text().empty()) fmt::print(stderr, "{}\n", summary.text());
   if (!result.ok()) return result.status();
+  if (const std::string why =
+          why_it_stopped(flags, request, *result, config.max_positions, line.on_terminal());
+      !why.empty()) {
+    std::fflush(stdout);
+    fmt::print(stderr, "shoal: {}\n", why);
+  }
   return interrupt.status();
 }
 

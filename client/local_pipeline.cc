@@ -10,8 +10,11 @@
 namespace shoal::client {
 namespace {
 
-// Bounds the scratch memory of a prefill, and the time until Ctrl-C is heeded.
+// Bounds the scratch memory of a prefill.
 constexpr std::size_t kChunkRows = 256;
+// The time until Ctrl-C is heeded and progress is seen: a slow machine takes smaller chunks.
+constexpr std::size_t kFirstChunkRows = 64, kLeastChunkRows = 16;
+constexpr double kChunkSeconds = 0.5;
 
 }  // namespace
 
@@ -19,6 +22,7 @@ absl::StatusOr<std::unique_ptr<LocalPipeline>> LocalPipeline::create(const UserM
                                                                      std::int64_t positions,
                                                                      const Interrupt& interrupt) {
   std::unique_ptr<LocalPipeline> pipeline(new LocalPipeline(user_model, interrupt));
+  pipeline->chunk_rows_ = kFirstChunkRows;
   auto runner = model::SpanRunner::load(user_model.config, *user_model.checkpoint, 0,
                                         user_model.config.block_count, *user_model.executor);
   if (!runner.ok()) return runner.status();
@@ -36,9 +40,11 @@ absl::StatusOr<std::vector<float>> LocalPipeline::append(std::span<const std::in
   CHECK(!ids.empty());
   const auto started = std::chrono::steady_clock::now();
   std::vector<float> wanted;
-  for (std::size_t begin = 0; begin < ids.size(); begin += kChunkRows) {
+  for (std::size_t begin = 0, count = 0; begin < ids.size(); begin += count) {
     if (interrupt_.triggered()) return interrupt_.status();
-    const std::size_t count = std::min(kChunkRows, ids.size() - begin);
+    if (on_rows_) on_rows_(begin, ids.size());
+    const auto chunk_started = std::chrono::steady_clock::now();
+    count = std::min(chunk_rows_, ids.size() - begin);
     auto x = user_model_.ends->embed(ids.subspan(begin, count));
     if (!x.ok()) return x.status();
     const auto step_rows = static_cast<std::int64_t>(count);
@@ -52,7 +58,14 @@ absl::StatusOr<std::vector<float>> LocalPipeline::append(std::span<const std::in
     } else if (rows == RowsWanted::kLast && begin + count == ids.size()) {
       wanted.assign(x->end() - static_cast<std::ptrdiff_t>(user_model_.hidden()), x->end());
     }
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - chunk_started;
+    if (took.count() > kChunkSeconds) {
+      chunk_rows_ = std::max(kLeastChunkRows, count / 2);
+    } else if (count == chunk_rows_ && took.count() < kChunkSeconds / 3) {
+      chunk_rows_ = std::min(kChunkRows, chunk_rows_ * 2);
+    }
   }
+  if (on_rows_) on_rows_(ids.size(), ids.size());
   timing_.total_us =
       std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - started).count();
   timing_.return_us = 0;

@@ -37,6 +37,7 @@ class LocalPipeline : public Pipeline {
   std::unique_ptr<model::KvPool> pool_;
   model::KvLease lease_;
   std::int64_t position_ = 0;
+  std::size_t chunk_rows_ = 1;  // of a prefill, as this machine bears
   StepTiming timing_;
 };
 

@@ -4,7 +4,9 @@
 // or over the swarm (SwarmPipeline), with bitwise equal results. One caller at a time.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -34,6 +36,11 @@ class Pipeline {
  public:
   virtual ~Pipeline() = default;
 
+  // For people who wait: rows of the append() under way that are done, of those to do; often. After
+  // a loss it begins anew, with what has to be rebuilt.
+  using RowsObserver = std::function<void(std::size_t done, std::size_t all)>;
+  void on_rows(RowsObserver observer) { on_rows_ = std::move(observer); }
+
   // Runs `ids` (at least one) at the current position and moves it behind them. Returns nothing,
   // the last one's row [1, hidden], or all rows [ids, hidden], before the final norm. After an
   // error the pipeline is of no more use.
@@ -46,6 +53,9 @@ class Pipeline {
   virtual Route route() const = 0;               // empty: in this process
   virtual int reroutes() const = 0;              // how often a hop had to be replaced
   virtual const StepTiming& timing() const = 0;  // of the last append()
+
+ protected:
+  RowsObserver on_rows_;
 };
 
 }  // namespace shoal::client

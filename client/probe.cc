@@ -56,10 +56,10 @@ struct Call : std::enable_shared_from_this<Call> {
 
   void answered(int round, const grpc::Status& status) {
     const double rtt_us = std::chrono::duration<double, std::micro>(Clock::now() - sent).count();
-    std::string refusal = status.ok() ? check() : failure_text(status);
-    if (refusal.empty() && round == 0) return ask(1);
+    absl::Status refusal = status.ok() ? check() : net::to_absl(status, name());
+    if (refusal.ok() && round == 0) return ask(1);
     const std::lock_guard lock(board->mutex);
-    if (refusal.empty()) {
+    if (refusal.ok()) {
       board->result.candidates.push_back(candidate(rtt_us));
     } else {
       board->result.lost[node.peer] = std::move(refusal);
@@ -68,35 +68,31 @@ struct Call : std::enable_shared_from_this<Call> {
     board->changed.notify_all();
   }
 
-  std::string failure_text(const grpc::Status& status) const {
-    const absl::Status failure =
-        net::to_absl(status, fmt::format("node {} at {}", proto::short_name(node.peer),
-                                         proto::to_string(node.addresses.front())));
-    return std::string(failure.message());
+  std::string name() const {
+    return fmt::format("node {} at {}", proto::short_name(node.peer),
+                       proto::to_string(node.addresses.front()));
   }
 
-  // Why this node is of no use to us; empty when it is.
-  std::string check() const {
-    const std::string wrong = fault();
-    return wrong.empty() ? wrong
-                         : fmt::format("node {} at {}: {}", proto::short_name(node.peer),
-                                       proto::to_string(node.addresses.front()), wrong);
-  }
-  std::string fault() const {
+  // Why this node is of no use to us; OK when it is.
+  absl::Status check() const {
+    const auto no = [&](absl::StatusCode code, const std::string& why) {
+      return absl::Status(code, fmt::format("{}: {}", name(), why));
+    };
     if (reply.version().major() != proto::kProtocolMajor) {
-      return fmt::format("it speaks protocol version {}, this program {}", reply.version().major(),
-                         proto::kProtocolMajor);
+      return no(absl::StatusCode::kFailedPrecondition,
+                fmt::format("it speaks protocol version {}, this program {}",
+                            reply.version().major(), proto::kProtocolMajor));
     }
     if (reply.model_digest() != model.to_bytes() || reply.block_count() != block_count) {
-      return "it serves another model than its record says";
+      return no(absl::StatusCode::kUnavailable, "it serves another model than its record says");
     }
     if (reply.state() != static_cast<std::uint32_t>(proto::NodeState::kOnline)) {
-      return "it takes no new sessions";
+      return no(absl::StatusCode::kUnavailable, "it takes no new sessions");
     }
     if (reply.span().begin() >= reply.span().end() || reply.span().end() > block_count) {
-      return "it names an impossible span of blocks";
+      return no(absl::StatusCode::kUnavailable, "it names an impossible span of blocks");
     }
-    return "";
+    return absl::OkStatus();
   }
 
   Candidate candidate(double rtt_us) const {

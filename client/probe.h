@@ -6,7 +6,6 @@
 #include <chrono>
 #include <map>
 #include <set>
-#include <string>
 #include <vector>
 
 #include "client/interrupt.h"
@@ -24,8 +23,8 @@ inline constexpr std::chrono::milliseconds kProbeTimeout{4'000};
 inline constexpr int kProbesPerBlock = 6;
 
 struct ProbeResult {
-  std::vector<Candidate> candidates;          // by peer
-  std::map<proto::PeerId, std::string> lost;  // why a node is not among them; a sentence
+  std::vector<Candidate> candidates;           // by peer
+  std::map<proto::PeerId, absl::Status> lost;  // why a node is not among them; a sentence
 };
 
 // The nodes worth asking: online, at most about kProbesPerBlock for each block, quick ones first.

@@ -19,14 +19,9 @@ using std::chrono::milliseconds;
 
 // TCP, TLS and the answer to Open; the channel is usually up already.
 constexpr milliseconds kOpenTimeout{proto::kConnectTimeoutMs};
-// A ring that is silent for so long while it has work is asked for signs of life, again and again.
-constexpr milliseconds kProbeInterval{500};
-// A hop that has answered heartbeats before, and now none for so long, is dead.
-constexpr milliseconds kSilenceLimit{2'500};
-// Least time for a step before its hop is given up although it lives, and how much slower than
-// usual it may be.
-constexpr milliseconds kLeastStallLimit{10'000};
-constexpr double kStallFactor = 30;
+// Between two looks at the clock, however many messages pour in.
+constexpr milliseconds kCheckInterval{50};
+constexpr int kMostAtOnce = 256;
 // Acknowledgements that come after the result, when they are wanted.
 constexpr milliseconds kLateAckTime{200};
 constexpr milliseconds kCloseTime{500}, kCancelTime{2'000};
@@ -62,7 +57,10 @@ RingSession::RingSession(Route route, const RingOptions& options, net::ChannelPo
       channels_(channels),
       io_(io),
       interrupt_(interrupt),
-      hops_(route_.size()) {
+      hops_(route_.size()),
+      pace_(options_.promised_us.empty() ? std::vector<double>(route_.size())
+                                         : options_.promised_us) {
+  CHECK(options_.promised_us.empty() || options_.promised_us.size() == route_.size());
   CHECK(!route_.empty() && options_.hidden > 0 && options_.positions > 0);
 }
 
@@ -101,7 +99,7 @@ absl::Status RingSession::open() {
   while (waiting() != hops_.end()) {
     const auto event = inbox_->take(deadline, interrupt_);
     if (interrupt_.triggered()) return fail(interrupt_.status(), std::nullopt);
-    if (!event) {
+    if (!event || Clock::now() > deadline) {
       const auto hop = static_cast<std::size_t>(waiting() - hops_.begin());
       return fail(absl::DeadlineExceededError("it does not answer"), hop);
     }
@@ -146,7 +144,7 @@ void RingSession::open_hop(std::size_t hop, const std::string& session_id,
     next.set_hop_token(tokens[hop + 1]);
   }
   HopState& state = hops_[hop];
-  state.last_heard = Clock::now();
+  state.idle_since = Clock::now();
   state.stream = HopStream::open(channels_.get(route_[hop].peer, route_[hop].addresses), hop,
                                  name(hop), inbox_);
   state.stream->send(std::move(frame));
@@ -155,9 +153,9 @@ void RingSession::open_hop(std::size_t hop, const std::string& session_id,
   state.stream->send(std::move(heartbeat));
 }
 
-absl::StatusOr<std::vector<float>> RingSession::run(std::span<const float> rows,
-                                                    std::uint32_t start_position,
-                                                    RowsWanted wanted) {
+absl::StatusOr<std::vector<float>> RingSession::run(
+    std::span<const float> rows, std::uint32_t start_position, RowsWanted wanted,
+    const std::function<void(std::size_t)>& on_rows) {
   const std::size_t hidden = options_.hidden;
   const std::size_t count = rows.size() / hidden;
   CHECK(failure_.status.ok() && flights_.empty());
@@ -187,13 +185,11 @@ absl::StatusOr<std::vector<float>> RingSession::run(std::span<const float> rows,
     }
     if (auto status = turn(&wanted_rows); !status.ok()) return status;
     while (!flights_.empty() && finished(flights_.front())) {
-      const auto now = Clock::now();
-      record_timing(flights_.front(), started, now);
-      const double us_per_row =
-          us_between(flights_.front().sent, now) / static_cast<double>(flights_.front().rows);
-      us_per_row_ = std::max(us_per_row, us_per_row_ * 0.98);
+      record_timing(flights_.front(), started, Clock::now());
+      pace_.finished(flights_.front().step_id);
       flights_.pop_front();
     }
+    if (on_rows) on_rows(flights_.empty() ? sent : flights_.front().begin);
   }
   return wanted_rows;
 }
@@ -211,7 +207,7 @@ absl::Status RingSession::send_step(std::span<const float> rows, Flight flight) 
   *step.mutable_activation() = *std::move(activation);
   flight.acks.resize(hops_.size());
   flight.sent = Clock::now();
-  if (flights_.empty()) last_progress_ = last_probe_ = flight.sent;
+  pace_.sent(flight.step_id, flight.rows, flight.wanted != RowsWanted::kNone, flight.sent);
   flights_.push_back(std::move(flight));
   hops_.front().stream->send(std::move(frame));
   return absl::OkStatus();
@@ -227,29 +223,27 @@ bool RingSession::finished(const Flight& flight) const {
 }
 
 absl::Status RingSession::turn(std::vector<float>* wanted_rows) {
-  const auto event = inbox_->take(Clock::now() + kLateAckTime, interrupt_);
+  auto event = inbox_->take(Clock::now() + kCheckInterval, interrupt_);
   if (interrupt_.triggered()) return fail(interrupt_.status(), std::nullopt);
-  if (event) return on_frame(event->hop, *event, wanted_rows);
-  return check_liveness(Clock::now());
+  // What has come already is heard before anybody is judged, but a flood of it is no excuse.
+  for (int heard = 0; event && heard < kMostAtOnce; ++heard) {
+    if (auto status = on_frame(event->hop, *event, wanted_rows); !status.ok()) return status;
+    event = inbox_->take(Clock::time_point::min(), interrupt_);
+  }
+  const auto now = Clock::now();
+  if (now < next_check_) return absl::OkStatus();
+  next_check_ = now + kCheckInterval;
+  return check_pace(now);
 }
 
-absl::Status RingSession::check_liveness(Clock::time_point now) {
-  for (std::size_t hop = 0; hop < hops_.size(); ++hop) {
-    const HopState& state = hops_[hop];
-    const auto since = std::max(state.last_heard, last_progress_);
-    if (state.answers_heartbeats && last_probe_ > since && now - since > kSilenceLimit) {
-      return fail(absl::UnavailableError(fmt::format("it went silent {:.1f} s ago",
-                                                     us_between(state.last_heard, now) / 1e6)),
-                  hop);
+absl::Status RingSession::check_pace(Clock::time_point now) {
+  if (const auto trouble = pace_.check(now)) {
+    if (trouble->certain() || (options_.leave && options_.leave(*trouble))) {
+      return fail_by_pace(*trouble);
     }
   }
-  if (now - last_progress_ > stall_limit()) {
-    return fail(absl::DeadlineExceededError(
-                    fmt::format("no progress for {:.1f} s", us_between(last_progress_, now) / 1e6)),
-                slowest_hop());
-  }
-  if (now - std::max(last_progress_, last_probe_) >= kProbeInterval) {
-    last_probe_ = now;
+  if (pace_.wants_probe(now)) {
+    pace_.probed(now);
     probe_hops();
   }
   return absl::OkStatus();
@@ -259,23 +253,6 @@ void RingSession::probe_hops() {
   wire::ClientFrame frame;
   frame.mutable_heartbeat()->set_nonce(next_nonce_++);
   for (HopState& hop : hops_) hop.stream->send(frame);
-}
-
-RingSession::Clock::duration RingSession::stall_limit() const {
-  const double per_row_us = std::max(us_per_row_, options_.expected_step_us);
-  double rows = 0;
-  for (const Flight& flight : flights_) rows += static_cast<double>(flight.rows);
-  const auto limit = std::chrono::duration<double, std::micro>(kStallFactor * per_row_us * rows);
-  return std::max<Clock::duration>(kLeastStallLimit,
-                                   std::chrono::duration_cast<Clock::duration>(limit));
-}
-
-std::size_t RingSession::slowest_hop() const {
-  const std::uint64_t oldest = flights_.empty() ? next_step_ : flights_.front().step_id;
-  for (std::size_t hop = 0; hop < hops_.size(); ++hop) {
-    if (hops_[hop].acked_step < oldest) return hop;
-  }
-  return hops_.size() - 1;
 }
 
 void RingSession::record_timing(const Flight& flight, Clock::time_point started,

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // One session through one route: rows go to the first hop, each hop pushes to the next, the last
 // returns to us. Fails as a whole, and then says which hop's fault it was; replacing hops is
-// SwarmPipeline's work. One caller at a time. The wire: proto/span_service.proto and
-// docs/protocol.md.
+// SwarmPipeline's work, and so is the decision to leave a route that is only slow. One caller at a
+// time. The wire: proto/span_service.proto and docs/protocol.md.
 #pragma once
 
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -18,6 +19,7 @@
 #include "client/interrupt.h"
 #include "client/pipeline.h"
 #include "client/route.h"
+#include "client/session_pace.h"
 
 namespace shoal::net {
 class ChannelPool;
@@ -31,14 +33,20 @@ struct RingOptions {
   std::uint32_t hidden = 0;
   std::uint32_t positions = 0;  // KV to lease
   std::uint64_t epoch = 1;
-  double expected_step_us = 0;  // what routing thinks that one decode step takes
+  std::vector<double> promised_us{};  // [hops], of one decode step; empty: nothing is promised
   bool full_timings =
       false;  // wait for every hop's acknowledgement of a step, not only for its result
+  // Asked again and again while a living route is in trouble: whether to give it up now.
+  std::function<bool(const PaceTrouble&)> leave{};
 };
 
 struct RingFailure {
   absl::Status status;
   std::optional<proto::PeerId> culprit;
+  std::optional<proto::PeerId>
+      before;                       // the peer that does not get through to the culprit, it seems
+  std::optional<proto::Span> lost;  // what the culprit ran
+  std::optional<PaceTrouble> trouble;  // when the hop lives
   std::chrono::milliseconds retry_after{0};
 };
 
@@ -55,14 +63,17 @@ class RingSession {
   // rows [n, hidden] at positions start_position, ...; a start below the session's position
   // truncates it. The rows go out in chunks, several of them in flight. After an error failure()
   // says more, and the session is of no more use.
+  // on_rows gets the rows that are done, often.
   absl::StatusOr<std::vector<float>> run(std::span<const float> rows, std::uint32_t start_position,
-                                         RowsWanted wanted);
+                                         RowsWanted wanted,
+                                         const std::function<void(std::size_t)>& on_rows = {});
 
   const Route& route() const { return route_; }
   const RingFailure& failure() const { return failure_; }
   const StepTiming& timing() const {
     return timing_;
   }  // of the last run(), its hops of the last chunk
+  const SessionPace& pace() const { return pace_; }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -71,9 +82,8 @@ class RingSession {
     std::shared_ptr<HopStream> stream;
     wire::Welcome welcome;
     bool welcomed = false;
-    std::uint64_t acked_step = 0;
-    Clock::time_point last_heard;
-    bool answers_heartbeats = false;
+    Clock::time_point idle_since;  // of the allowance for messages without a purpose
+    double idle_frames = 0;
     std::optional<wire::Failure> refused;
     std::optional<absl::Status> closed;
   };
@@ -100,13 +110,14 @@ class RingSession {
   absl::Status turn(std::vector<float>* wanted_rows);
   absl::Status on_frame(std::size_t hop, const HopEvent& event, std::vector<float>* wanted_rows);
   absl::Status on_result(std::size_t hop, const HopEvent& event, std::vector<float>* wanted_rows);
-  absl::Status check_liveness(Clock::time_point now);
+  absl::Status check_pace(Clock::time_point now);
   void probe_hops();
   absl::Status fail(const absl::Status& status, std::optional<std::size_t> culprit);
   absl::Status fail_by_events();
-  std::size_t slowest_hop() const;
+  absl::Status fail_by_pace(const PaceTrouble& trouble);
+  // A message that means nothing to us; fails when a hop does nothing but keep us busy.
+  absl::Status on_idle_frame(std::size_t hop, Clock::time_point at);
   std::string name(std::size_t hop) const;
-  Clock::duration stall_limit() const;
   void record_timing(const Flight& flight, Clock::time_point started, Clock::time_point now);
 
   const Route route_;
@@ -119,10 +130,8 @@ class RingSession {
   std::deque<Flight> flights_;
   std::uint64_t next_step_ = 1;
   std::size_t max_rows_ = 1;  // of one chunk
-  double us_per_row_ = 0;     // slowest seen lately, through the whole ring
-  Clock::time_point
-      last_progress_;  // something was sent into an idle ring, acknowledged or returned
-  Clock::time_point last_probe_;
+  SessionPace pace_;
+  Clock::time_point next_check_;
   std::uint64_t next_nonce_ = 1;
   RingFailure failure_;
   StepTiming timing_;

@@ -49,8 +49,11 @@ struct Cost {
 // Shortest path over the layered graph (block, node that runs it). Layers are visited in order, so
 // each edge is relaxed once, and no queue is needed. `nodes` are sorted by peer; the first of
 // equals wins.
-std::optional<Route> shortest_path(std::uint32_t block_count, const std::vector<Candidate>& nodes) {
+std::optional<Route> shortest_path(const RouteRequest& request,
+                                   const std::vector<Candidate>& nodes) {
+  const std::uint32_t block_count = request.block_count;
   const int count = static_cast<int>(nodes.size());
+  const bool cuts = !request.cuts_us.empty();
   std::vector<std::vector<Cost>> best(block_count, std::vector<Cost>(count));
   std::vector<std::vector<int>> from(block_count, std::vector<int>(count, kNone));
   for (proto::BlockIndex b = 0; b < block_count; ++b) {
@@ -58,14 +61,20 @@ std::optional<Route> shortest_path(std::uint32_t block_count, const std::vector<
       if (!nodes[n].span.contains(b)) continue;
       Cost& cost = best[b][n];
       if (b == 0) {
-        cost = {rtt_us(nodes[n]) / 2 + kHopOverheadUs + block_cost_us(nodes[n]), 1};
+        cost = {
+            rtt_us(nodes[n]) / 2 + kHopOverheadUs + block_cost_us(nodes[n]) + nodes[n].penalty_us,
+            1};
         continue;
       }
       for (int p = 0; p < count; ++p) {
         Cost next = best[b - 1][p];
         if (!next.reached()) continue;
         if (p != n) {
-          next.us += between_us(nodes[p], nodes[n]) + kHopOverheadUs;
+          next.us += between_us(nodes[p], nodes[n]) + kHopOverheadUs + nodes[n].penalty_us;
+          if (cuts) {
+            const auto cut = request.cuts_us.find({nodes[p].peer, nodes[n].peer});
+            if (cut != request.cuts_us.end()) next.us += cut->second;
+          }
           ++next.hops;
         }
         next.us += block_cost_us(nodes[n]);
@@ -113,6 +122,15 @@ void close_returns(Route& route) {
   }
 }
 
+const Candidate& candidate_of(const Hop& hop, const std::vector<Candidate>& candidates) {
+  const auto node =
+      std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& candidate) {
+        return candidate.peer == hop.peer && candidate.span.contains(hop.span);
+      });
+  CHECK(node != candidates.end()) << "a hop that no candidate can be";
+  return *node;
+}
+
 template <typename Keep>
 std::vector<proto::Span> uncovered(std::uint32_t block_count, const std::vector<Candidate>& nodes,
                                    Keep keep) {
@@ -134,16 +152,25 @@ double route_cost_us(const Route& route, const std::vector<Candidate>& candidate
   double total = 0;
   const Candidate* previous = nullptr;
   for (const Hop& hop : route) {
-    const auto node =
-        std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& candidate) {
-          return candidate.peer == hop.peer && candidate.span.contains(hop.span);
-        });
-    CHECK(node != candidates.end()) << "a hop that no candidate can be";
-    total += previous ? between_us(*previous, *node) : rtt_us(*node) / 2;
-    total += kHopOverheadUs + hop.span.size() * block_cost_us(*node);
-    previous = &*node;
+    const Candidate& node = candidate_of(hop, candidates);
+    total += previous ? between_us(*previous, node) : rtt_us(node) / 2;
+    total += kHopOverheadUs + hop.span.size() * block_cost_us(node);
+    previous = &node;
   }
   return previous ? total + rtt_us(*previous) / 2 : 0;
+}
+
+std::vector<StageCost> stage_costs(const Route& route, const std::vector<Candidate>& candidates) {
+  std::vector<StageCost> costs;
+  const Candidate* previous = nullptr;
+  for (const Hop& hop : route) {
+    const Candidate& node = candidate_of(hop, candidates);
+    // The news of this hop travels back to us, as those of the one before did.
+    const double network = previous ? std::max(rtt_us(*previous), rtt_us(node)) : rtt_us(node);
+    costs.push_back({network + kHopOverheadUs + hop.span.size() * block_cost_us(node), network});
+    previous = &node;
+  }
+  return costs;
 }
 
 absl::StatusOr<Route> find_route(const RouteRequest& request,
@@ -188,7 +215,7 @@ absl::StatusOr<Route> find_route(const RouteRequest& request,
   nodes.erase(std::unique(nodes.begin(), nodes.end(),
                           [](const Candidate& a, const Candidate& b) { return a.peer == b.peer; }),
               nodes.end());
-  std::optional<Route> route = shortest_path(request.block_count, nodes);
+  std::optional<Route> route = shortest_path(request, nodes);
   CHECK(route.has_value()) << "every block is covered";
   close_returns(*route);
   return *std::move(route);

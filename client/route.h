@@ -5,7 +5,9 @@
 // trips between hops estimated from the client's own.
 #pragma once
 
+#include <map>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -24,6 +26,7 @@ struct Candidate {
   std::uint32_t queue_depth = 0;
   std::uint32_t free_kv_positions = 0;
   std::uint32_t max_positions = 0;  // that one session may ever have here
+  double penalty_us = 0;            // for what it did a moment ago: part of no promise
 };
 
 struct Hop {
@@ -37,7 +40,9 @@ using Route = std::vector<Hop>;
 struct RouteRequest {
   std::uint32_t block_count = 0;
   std::uint32_t positions = 0;         // KV that each hop must have free
-  std::set<proto::PeerId> excluded{};  // failed a moment ago
+  std::set<proto::PeerId> excluded{};  // not to be used at all
+  // What it costs to go from the first peer straight to the second, who did not get through.
+  std::map<std::pair<proto::PeerId, proto::PeerId>, double> cuts_us{};
 };
 
 // Microseconds that every hop costs besides its blocks and the network: parsing, a thread's
@@ -46,8 +51,17 @@ inline constexpr double kHopOverheadUs = 300;
 // For a node that has not measured itself.
 inline constexpr double kUnknownBlockStepUs = 1000;
 
-// Microseconds that one decode step takes through `route`; the sum that find_route makes least.
+// Microseconds that one decode step takes through `route`; with penalties the sum that find_route
+// makes least.
 double route_cost_us(const Route& route, const std::vector<Candidate>& candidates);
+
+// [hops]: what may pass from the news of the hop before (or our sending) until the news of this
+// one, for one decode step, and how much of it is the way.
+struct StageCost {
+  double us = 0;
+  double network_us = 0;
+};
+std::vector<StageCost> stage_costs(const Route& route, const std::vector<Candidate>& candidates);
 
 // UNAVAILABLE names the blocks that nobody serves; RESOURCE_EXHAUSTED those that only nodes without
 // enough free KV serve. Never uses a peer for two hops.

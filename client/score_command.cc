@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // shoal score
 #include <fmt/format.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -13,10 +13,8 @@
 #include "cli/usage.h"
 #include "client/commands.h"
 #include "client/input.h"
-#include "client/local_pipeline.h"
 #include "client/report.h"
 #include "client/score.h"
-#include "client/swarm_pipeline.h"
 
 namespace shoal::client {
 namespace {
@@ -36,14 +34,6 @@ absl::StatusOr<std::string> read_text(const std::string& path, const Interrupt& 
   std::string text(std::istreambuf_iterator<char>(file), {});
   if (file.bad()) return unreadable("reading failed");
   return text;
-}
-
-void draw_progress(std::size_t done, std::size_t all) {
-  constexpr std::size_t kWidth = 40;
-  const std::size_t filled = done * kWidth / all;
-  fmt::print(stderr, "\r[{}{}] {:3} %{}", std::string(filled, '#'),
-             std::string(kWidth - filled, ' '), done * 100 / all, done == all ? "\n" : "");
-  std::fflush(stderr);
 }
 
 }  // namespace
@@ -75,27 +65,26 @@ absl::Status run_score(const ScoreFlags& flags, const Interrupt& interrupt) {
   const std::int64_t positions =
       std::min<std::int64_t>(flags.window, static_cast<std::int64_t>(ids->size()) - 1);
 
-  std::unique_ptr<SwarmConnection> swarm;  // outlives the pipeline
-  std::unique_ptr<Pipeline> pipeline;
-  if (flags.swarm.local) {
-    auto local = LocalPipeline::create(**user_model, positions, interrupt);
-    if (!local.ok()) return local.status();
-    pipeline = *std::move(local);
-  } else {
-    auto joined = join_swarm(flags.swarm, interrupt);
-    if (!joined.ok()) return joined.status();
-    swarm = *std::move(joined);
-    SwarmPipelineOptions options;
-    options.positions = static_cast<std::uint32_t>(positions);
-    auto ring = SwarmPipeline::create(**user_model, *swarm, options, interrupt);
-    if (!ring.ok()) return ring.status();
-    pipeline = *std::move(ring);
-  }
-  std::function<void(std::size_t, std::size_t)> progress;
-  if (isatty(STDERR_FILENO)) progress = draw_progress;
-  auto result = score(*pipeline, **user_model, *ids, flags.window, interrupt, progress);
+  ProgressLine line;
+  auto opened = open_pipeline(flags.swarm, **user_model, positions, false, interrupt, line);
+  if (!opened.ok()) return opened.status();
+  Pipeline& pipeline = *opened->pipeline;
+  // Each token goes through the blocks and then through the head: half of the way each.
+  std::size_t before = 0;
+  const std::size_t inputs = ids->size() - 1;
+  pipeline.on_rows(
+      [&](std::size_t done, std::size_t) { line.show("scores", before + done / 2, inputs); });
+  auto result = score(pipeline, **user_model, *ids, flags.window, interrupt,
+                      [&](std::size_t done, std::size_t all) {
+                        const auto window = static_cast<std::size_t>(flags.window);
+                        before = (done - 1) / window * window;
+                        const std::size_t in_window = std::min(window, inputs - before);
+                        line.show("scores", before + (in_window + done - before) / 2, all);
+                        if (done - before == in_window) before = done;
+                      });
+  line.clear();
   if (!result.ok()) return result.status();
-  std::fputs((flags.json ? score_json(*result, flags.window, pipeline->route()) + "\n"
+  std::fputs((flags.json ? score_json(*result, flags.window, pipeline.route()) + "\n"
                          : score_text(*result))
                  .c_str(),
              stdout);

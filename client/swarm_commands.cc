@@ -75,8 +75,9 @@ std::uint64_t unix_microseconds() {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<SwarmConnection>> join_swarm(const SwarmFlags& flags,
-                                                            const Interrupt& interrupt) {
+absl::StatusOr<std::unique_ptr<SwarmConnection>> join_swarm(
+    const SwarmFlags& flags, const Interrupt& interrupt,
+    const std::function<void(const std::string&)>& on_event) {
   JoinOptions options;
   options.peers = flags.join;
   if (!flags.swarm_key_file.empty()) {
@@ -89,6 +90,8 @@ absl::StatusOr<std::unique_ptr<SwarmConnection>> join_swarm(const SwarmFlags& fl
     if (!identity.ok()) return identity.status();
     options.identity = *std::move(identity);
   }
+  options.on_event = on_event;
+  if (on_event) options.wait = wait_of(flags);
   return SwarmConnection::join(std::move(options), interrupt);
 }
 

@@ -6,7 +6,9 @@
 
 #include <chrono>
 #include <mutex>
+#include <utility>
 
+#include "client/network_check.h"
 #include "client/wait.h"
 #include "dht/udp_service.h"
 #include "net/channel_pool.h"
@@ -18,10 +20,15 @@ namespace {
 
 constexpr std::uint32_t kBootstrapTimeoutMs = 5'000;
 constexpr std::chrono::seconds kFindTimeout{8};
+// When nobody answers a lookup, the addresses that we joined by are asked whether anybody lives.
+constexpr std::uint32_t kRejoinTimeoutMs = 1'500;
+constexpr std::chrono::milliseconds kNetworkPoll{500};
 
 }  // namespace
 
 class SwarmConnection::Impl {
+  using Clock = std::chrono::steady_clock;
+
  public:
   explicit Impl(JoinOptions options)
       : options_(std::move(options)), channels_(options_.identity, options_.swarm_key) {}
@@ -31,6 +38,23 @@ class SwarmConnection::Impl {
   }
 
   absl::Status join(const Interrupt& interrupt) {
+    const auto until = Clock::now() + options_.wait;
+    for (bool told = false;;) {
+      network_down_ = false;
+      absl::Status status = try_join(interrupt);
+      if (status.ok() || !network_down_ || interrupt.triggered() || Clock::now() >= until) {
+        return status;
+      }
+      if (!std::exchange(told, true) && options_.on_event) {
+        options_.on_event(fmt::format("waits up to {:.0f} s (--wait): {}",
+                                      std::chrono::duration<double>(options_.wait).count(),
+                                      std::string(status.message())));
+      }
+      sleep_for(kNetworkPoll, interrupt);
+    }
+  }
+
+  absl::Status try_join(const Interrupt& interrupt) {
     std::vector<proto::Endpoint> peers;
     absl::Status unresolved;
     for (const std::string& peer : options_.peers) {
@@ -42,6 +66,11 @@ class SwarmConnection::Impl {
       peers.insert(peers.end(), endpoints->begin(), endpoints->end());
     }
     if (peers.empty()) return unresolved;
+    if (!has_way_to_any(peers)) {
+      network_down_ = true;
+      return absl::UnavailableError(fmt::format("this machine has no way to {}: is its network up?",
+                                                fmt::join(options_.peers, ", ")));
+    }
 
     dht::UdpServiceOptions service;
     service.client_mode = true;
@@ -50,6 +79,7 @@ class SwarmConnection::Impl {
     auto opened = dht::UdpService::open(io_.context(), options_.identity, service);
     if (!opened.ok()) return opened.status();
     dht_ = *std::move(opened);
+    join_peers_ = peers;
 
     Awaited<absl::Status> joined;
     io_.post([this, peers, done = joined.setter()] {
@@ -69,7 +99,19 @@ class SwarmConnection::Impl {
   }
 
   absl::StatusOr<std::vector<dht::Record>> find(const dht::Key& key, const Interrupt& interrupt) {
-    return await(begin(key), interrupt);
+    for (bool rejoined = false;;) {
+      bool answered = false;
+      auto records = await(begin(key), interrupt, &answered);
+      if (!records.ok() || answered || !records->empty()) return records;
+      if (rejoined || !rejoin(interrupt)) break;
+      rejoined = true;
+    }
+    if (interrupt.triggered()) return interrupt.status();
+    if (!has_way_to_any(join_peers_)) {
+      return absl::UnavailableError("this machine's network is down: it has no way to the swarm");
+    }
+    return absl::UnavailableError(
+        "nobody in the swarm answers any more: is this machine's network up?");
   }
 
   absl::StatusOr<std::size_t> find_any(const std::vector<dht::Key>& keys,
@@ -79,7 +121,7 @@ class SwarmConnection::Impl {
     for (const dht::Key& key : keys) findings.push_back(begin(key));
     std::size_t found = 0;
     for (Finding& finding : findings) {
-      const auto records = await(std::move(finding), interrupt);
+      const auto records = await(std::move(finding), interrupt, nullptr);
       if (interrupt.triggered()) return records.status();
       found += records.ok() && !records->empty() ? 1 : 0;
     }
@@ -107,9 +149,8 @@ class SwarmConnection::Impl {
   net::IoThread& io() { return io_; }
 
  private:
-  using Clock = std::chrono::steady_clock;
   struct Answer {
-    std::vector<dht::Record> records;
+    dht::UdpService::Found found;
     Clock::time_point at;
   };
   struct Finding {
@@ -120,14 +161,25 @@ class SwarmConnection::Impl {
   Finding begin(const dht::Key& key) {
     Finding finding{{}, Clock::now()};
     io_.post([this, key, done = finding.answer.setter()] {
-      dht_->find(key, [done](std::vector<dht::Record> records) {
-        done({std::move(records), Clock::now()});
+      dht_->look_up(key, [done](dht::UdpService::Found found) {
+        done({std::move(found), Clock::now()});
       });
     });
     return finding;
   }
 
-  absl::StatusOr<std::vector<dht::Record>> await(Finding finding, const Interrupt& interrupt) {
+  // Whether any of the addresses that we joined by answers.
+  bool rejoin(const Interrupt& interrupt) {
+    Awaited<absl::Status> joined;
+    io_.post(
+        [this, done = joined.setter()] { dht_->bootstrap(join_peers_, kRejoinTimeoutMs, done); });
+    const auto status =
+        joined.wait(Clock::now() + std::chrono::milliseconds(kRejoinTimeoutMs + 500), interrupt);
+    return status && status->ok();
+  }
+
+  absl::StatusOr<std::vector<dht::Record>> await(Finding finding, const Interrupt& interrupt,
+                                                 bool* answered) {
     auto answer = finding.answer.wait(finding.begun + kFindTimeout, interrupt);
     if (interrupt.triggered()) return interrupt.status();
     const auto end = answer ? answer->at : Clock::now();
@@ -135,18 +187,21 @@ class SwarmConnection::Impl {
       const std::lock_guard lock(mutex_);
       health_.lookup_ms.push_back(
           std::chrono::duration<double, std::milli>(end - finding.begun).count());
-      if (answer && !answer->records.empty()) ++health_.lookups_found;
+      if (answer && !answer->found.records.empty()) ++health_.lookups_found;
     }
     if (!answer) {
       return absl::DeadlineExceededError(
           "the swarm took too long to say who serves the model: try again");
     }
-    return std::move(answer->records);
+    if (answered != nullptr) *answered = answer->found.answered > 0;
+    return std::move(answer->found.records);
   }
 
   JoinOptions options_;
   net::ChannelPool channels_;
   net::IoThread io_;
+  std::vector<proto::Endpoint> join_peers_;  // set before anything else asks
+  bool network_down_ = false;
   std::unique_ptr<dht::UdpService> dht_;  // used and destroyed on the net thread
   std::mutex mutex_;
   DhtHealth health_;  // the lookups of it, guarded by mutex_

@@ -4,6 +4,8 @@
 // their deadlines.
 #pragma once
 
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,6 +30,9 @@ struct JoinOptions {
   std::vector<std::string> peers;  // HOST:PORT, at least one
   dht::Identity identity = dht::Identity::generate();
   std::optional<dht::SwarmKey> swarm_key;
+  // How long to wait for this machine's own network, when it is down; on_event is told so.
+  std::chrono::milliseconds wait{0};
+  std::function<void(const std::string&)> on_event{};
 };
 
 class SwarmConnection {
@@ -38,6 +43,8 @@ class SwarmConnection {
   ~SwarmConnection();
 
   dht::SwarmId swarm_id() const { return swarm_id_; }
+  // An empty answer is one: UNAVAILABLE when nobody answered at all, the addresses of join()
+  // neither.
   absl::StatusOr<std::vector<dht::Record>> find(const dht::Key& key, const Interrupt& interrupt);
   // All at once; how many of them found a record, which health() counts too.
   absl::StatusOr<std::size_t> find_any(const std::vector<dht::Key>& keys,

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "client/probe.h"
+#include "client/random.h"
 #include "client/wait.h"
 #include "kernels/check.h"
 #include "net/channel_pool.h"
@@ -15,22 +15,15 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Failures in a row before we give up, with the waits between them: about eight seconds in all.
-constexpr std::array<milliseconds, 6> kBackoff{milliseconds(0),     milliseconds(250),
-                                               milliseconds(500),   milliseconds(1'000),
-                                               milliseconds(2'000), milliseconds(4'000)};
-constexpr milliseconds kPatience{10'000};  // for all of them
-// A swarm that serves the model, but has no room now, is waited for.
-constexpr milliseconds kCrowdedPatience{30'000};
-constexpr milliseconds kCrowdedRetry{500};
-// A failed peer is avoided for so long, twice as long for each time in a row.
-constexpr milliseconds kBlameTime{15'000};
-constexpr int kMaxBlameDoublings = 6;
 // A swarm that has just been started may need a moment until its records can be found.
-constexpr int kViewTries = 3;
-constexpr milliseconds kViewRetry{700};
+constexpr milliseconds kStartTime{1'500};
+// Failures that can be answered by going elsewhere at once end after this or the wait.
+constexpr milliseconds kLeastTrying{10'000};
+constexpr milliseconds kWaitTick{100};
 
 std::string text(const absl::Status& status) { return std::string(status.message()); }
+
+double seconds(milliseconds time) { return static_cast<double>(time.count()) / 1e3; }
 
 std::string describe(const Route& route) {
   std::string result;
@@ -41,11 +34,23 @@ std::string describe(const Route& route) {
   return result;
 }
 
+// What no other try will change, if nobody else serves the blocks.
+bool is_final(absl::StatusCode code) {
+  return code == absl::StatusCode::kInvalidArgument || code == absl::StatusCode::kOutOfRange ||
+         code == absl::StatusCode::kFailedPrecondition || code == absl::StatusCode::kUnimplemented;
+}
+
 }  // namespace
 
 SwarmPipeline::SwarmPipeline(const UserModel& user_model, SwarmConnection& swarm,
                              SwarmPipelineOptions options, const Interrupt& interrupt)
-    : user_model_(user_model), swarm_(swarm), options_(std::move(options)), interrupt_(interrupt) {}
+    : user_model_(user_model),
+      swarm_(swarm),
+      options_(std::move(options)),
+      interrupt_(interrupt),
+      scout_({user_model.digest, user_model.block_count(), user_model.directory}, swarm),
+      memory_(random_seed()),
+      patience_(options_.wait) {}
 
 absl::StatusOr<std::unique_ptr<SwarmPipeline>> SwarmPipeline::create(const UserModel& user_model,
                                                                      SwarmConnection& swarm,
@@ -53,100 +58,141 @@ absl::StatusOr<std::unique_ptr<SwarmPipeline>> SwarmPipeline::create(const UserM
                                                                      const Interrupt& interrupt) {
   std::unique_ptr<SwarmPipeline> pipeline(
       new SwarmPipeline(user_model, swarm, std::move(options), interrupt));
-  // Whether the swarm serves the model at all is clear at once; only what was there and is lost is
-  // worth a wait.
-  absl::StatusOr<SwarmView> view = absl::UnknownError("");
-  for (int attempt = 0; attempt < kViewTries; ++attempt) {
-    if (attempt > 0 && !sleep_for(kViewRetry, interrupt)) return interrupt.status();
-    view = pipeline->find_view();
-    if (view.ok() && view->missing().empty()) break;
-  }
-  if (!view.ok()) return view.status();
-  if (const auto missing = view->missing(); !missing.empty()) {
-    return absl::UnavailableError(fmt::format(
-        "no node serves {} of the model's {} blocks (digest {}): start one with shoal-node run "
-        "--model "
-        "{} --blocks {}",
-        describe_blocks(missing), user_model.block_count(), proto::short_name(user_model.digest),
-        user_model.directory, proto::to_string(missing.front())));
-  }
+  pipeline->lost_at_ = Clock::now();
   if (auto status = pipeline->connect_patiently(); !status.ok()) return status;
+  if (pipeline->told_waiting_) {
+    pipeline->tell(fmt::format("goes on through {}", describe(pipeline->plan_.route)));
+  }
   return pipeline;
 }
 
-absl::StatusOr<SwarmView> SwarmPipeline::find_view() {
-  auto records = swarm_.find(dht::model_key(swarm_.swarm_id(), user_model_.digest), interrupt_);
-  if (!records.ok()) return records.status();
-  SwarmView view = view_of(*records, user_model_.digest, user_model_.block_count());
-  if (!view.nodes.empty()) return view;
-  auto all = swarm_.find(dht::models_key(swarm_.swarm_id()), interrupt_);
-  if (!all.ok()) return all.status();
-  view = view_of(*all, user_model_.digest, user_model_.block_count());
-  if (!view.nodes.empty()) return view;  // the records have only just been spread
-  return model_not_served(views_of(*all), user_model_.digest, user_model_.directory);
+absl::Status SwarmPipeline::connect_patiently() {
+  for (;;) {
+    absl::StatusOr<Plan> chosen = absl::UnknownError("");
+    if (other_) {
+      chosen = *std::exchange(other_, std::nullopt);
+    } else {
+      const auto sighting = scout_.look(memory_.avoided(Clock::now()), interrupt_);
+      chosen = sighting.ok() ? plan(*sighting) : sighting.status();
+      if (!sighting.ok()) drop_channels();
+    }
+    if (interrupt_.triggered()) return interrupt_.status();
+    absl::Status status = chosen.status();
+    milliseconds asked{0};
+    if (chosen.ok()) {
+      status = open(*chosen);
+      if (status.ok() || interrupt_.triggered()) return status;
+      asked = session_->failure().retry_after;
+      blame(session_->failure());
+      session_.reset();
+      const auto most = std::max(kLeastTrying, options_.wait);
+      if (has_elsewhere(*chosen) && Clock::now() - lost_at_ < most) continue;
+    }
+    if (is_permanent(status)) return status;
+    if (auto last_word = give_way(status, asked); !last_word.ok()) return last_word;
+  }
 }
 
-absl::StatusOr<Route> SwarmPipeline::choose_route(double* cost_us) {
-  auto view = find_view();
-  if (!view.ok()) return view.status();
+bool SwarmPipeline::is_permanent(const absl::Status& status) const {
+  if (!is_final(status.code())) return false;
+  // Once served, a model may be so again; and the records of a new swarm take a moment.
+  if (status.code() == absl::StatusCode::kFailedPrecondition) {
+    return !opened_ && Clock::now() - began_ > kStartTime;
+  }
+  return true;
+}
+
+absl::StatusOr<SwarmPipeline::Plan> SwarmPipeline::plan(const Sighting& sighting,
+                                                        const PaceTrouble* trouble) const {
+  const std::uint32_t blocks = user_model_.block_count();
+  if (const auto missing = sighting.view.missing(); !missing.empty()) {
+    return absl::UnavailableError(fmt::format(
+        "no node serves {} of the model's {} blocks (digest {}): start one with shoal-node run "
+        "--model {} --blocks {}",
+        describe_blocks(missing), blocks, proto::short_name(user_model_.digest),
+        user_model_.directory, proto::to_string(missing.front())));
+  }
+  auto chosen = replan(sighting.answers.candidates, trouble);
+  if (chosen.ok()) return chosen;
+  std::string lost;
+  bool hopeless = !sighting.answers.lost.empty();
+  for (const auto& [peer, why] : sighting.answers.lost) {
+    lost += "; " + text(why);
+    hopeless = hopeless && is_final(why.code());
+  }
+  const bool away = chosen.status().code() == absl::StatusCode::kUnavailable;
+  return absl::Status(
+      hopeless && away ? absl::StatusCode::kFailedPrecondition : chosen.status().code(),
+      text(chosen.status()) + lost);
+}
+
+absl::StatusOr<SwarmPipeline::Plan> SwarmPipeline::replan(std::vector<Candidate> candidates,
+                                                          const PaceTrouble* trouble) const {
+  const auto now = Clock::now();
+  Plan result;
+  result.candidates = candidates;
   RouteRequest request;
   request.block_count = user_model_.block_count();
   request.positions = options_.positions;
-  request.excluded = excluded();
-  ProbeResult answers = probe(*view, request.excluded, swarm_.channels(), interrupt_);
-  if (interrupt_.triggered()) return interrupt_.status();
-  auto route = find_route(request, answers.candidates);
-  if (!route.ok() && !request.excluded.empty()) {
-    // Better one that failed a moment ago than none at all: it may be back.
-    request.excluded.clear();
-    answers = probe(*view, {}, swarm_.channels(), interrupt_);
-    if (interrupt_.triggered()) return interrupt_.status();
-    route = find_route(request, answers.candidates);
+  memory_.judge(candidates, request, now);
+  if (trouble != nullptr) {
+    const Hop& bad = plan_.route[trouble->hop];
+    if (trouble->kind == PaceTrouble::Kind::kCut) {
+      const Route pair{plan_.route[trouble->hop - 1], bad};
+      request.cuts_us[{pair[0].peer, pair[1].peer}] = 1e9;
+    } else if (trouble->kind == PaceTrouble::Kind::kStuck) {
+      request.excluded.insert(bad.peer);
+    }
+    // What we lease ourselves would be free for us.
+    for (Candidate& candidate : candidates) {
+      for (const Hop& hop : plan_.route) {
+        if (candidate.peer == hop.peer) {
+          candidate.free_kv_positions = std::max(candidate.free_kv_positions, options_.positions);
+        }
+      }
+    }
   }
-  for (const NodeView& node : view->nodes) {
-    if (answers.lost.contains(node.peer)) swarm_.channels().drop(node.peer);
+  auto route = find_route(request, candidates);
+  if (!route.ok()) return route.status();
+  result.clean = memory_.is_clean(*route, now);
+  for (std::size_t hop = 1; hop < route->size(); ++hop) {
+    result.clean =
+        result.clean && !request.cuts_us.contains({(*route)[hop - 1].peer, (*route)[hop].peer});
   }
-  if (!route.ok()) {
-    std::string lost;
-    for (const auto& [peer, reason] : answers.lost) lost += "; " + reason;
-    return absl::Status(route.status().code(), text(route.status()) + lost);
-  }
-  *cost_us = route_cost_us(*route, answers.candidates);
-  return route;
+  result.stages = stage_costs(*route, candidates);
+  result.route = *std::move(route);
+  return result;
 }
 
-absl::Status SwarmPipeline::connect() {
-  double cost_us = 0;
-  auto route = choose_route(&cost_us);
-  if (!route.ok()) return route.status();
+double SwarmPipeline::Plan::step_us() const {
+  double sum = 0;
+  for (const StageCost& stage : stages) sum += stage.us;
+  return sum;
+}
+
+bool SwarmPipeline::has_elsewhere(const Plan& failed) const {
+  const auto other = replan(failed.candidates, nullptr);
+  return other.ok() && other->clean;
+}
+
+absl::Status SwarmPipeline::open(Plan chosen) {
   RingOptions options;
   options.model = user_model_.digest;
   options.hidden = static_cast<std::uint32_t>(user_model_.hidden());
   options.positions = options_.positions;
   options.epoch = ++epoch_;
-  options.expected_step_us = cost_us;
   options.full_timings = options_.full_timings;
-  route_ = *route;
+  for (const StageCost& stage : chosen.stages) options.promised_us.push_back(stage.us);
+  options.leave = [this](const PaceTrouble& trouble) { return should_leave(trouble); };
+  plan_ = std::move(chosen);
   session_position_ = 0;
-  session_ = std::make_unique<RingSession>(*std::move(route), options, swarm_.channels(),
-                                           swarm_.io(), interrupt_);
-  return session_->open();
-}
-
-absl::Status SwarmPipeline::connect_patiently() {
-  for (;;) {
-    absl::Status status = connect();
-    if (status.ok()) return status;
-    // What no node could ever hold is not worth a wait.
-    if (!session_ && status.code() == absl::StatusCode::kOutOfRange) return status;
-    milliseconds retry_after{0};
-    if (session_) {
-      retry_after = session_->failure().retry_after;
-      blame_culprit();
-      session_.reset();
-    }
-    if (auto last_word = give_way(status, retry_after); !last_word.ok()) return last_word;
-  }
+  look_pause_ = milliseconds(0);
+  next_look_ = {};
+  session_ = std::make_unique<RingSession>(plan_.route, options, swarm_.channels(), swarm_.io(),
+                                           interrupt_);
+  auto status = session_->open();
+  opened_ = opened_ || status.ok();
+  return status;
 }
 
 absl::StatusOr<std::vector<float>> SwarmPipeline::append(std::span<const std::int32_t> ids,
@@ -161,20 +207,24 @@ absl::StatusOr<std::vector<float>> SwarmPipeline::append(std::span<const std::in
     }
     if (result.ok()) result = run(begin, ids_.size(), rows);
     if (result.ok()) {
-      failures_ = 0;
-      crowded_since_.reset();
+      patience_.worked();
+      told_waiting_ = false;
+      note_speed();
       return result;
     }
     if (interrupt_.triggered()) return interrupt_.status();
     if (session_->failure().status.ok()) return result.status();  // ours, not the swarm's
-    const milliseconds retry_after = session_->failure().retry_after;
-    tell(fmt::format("lost a hop: {}", text(result.status())));
-    blame_culprit();
-    session_.reset();
-    if (auto last_word = give_way(result.status(), retry_after); !last_word.ok()) return last_word;
+    const milliseconds asked = session_->failure().retry_after;
+    const bool leaving = leaving_;
+    lose(result.status());
+    if (!leaving) {
+      if (auto last_word = give_way(result.status(), asked); !last_word.ok()) return last_word;
+    }
     if (auto status = connect_patiently(); !status.ok()) return status;
     ++reroutes_;
-    tell(fmt::format("goes on through {} from position {}", describe(route_), begin));
+    tell(fmt::format("goes on through {} from position {}, after {:.1f} s", describe(plan_.route),
+                     begin,
+                     seconds(std::chrono::duration_cast<milliseconds>(Clock::now() - lost_at_))));
   }
 }
 
@@ -183,8 +233,19 @@ absl::StatusOr<std::vector<float>> SwarmPipeline::run(std::size_t from, std::siz
   auto embedded =
       user_model_.ends->embed(std::span<const std::int32_t>(ids_).subspan(from, to - from));
   if (!embedded.ok()) return embedded.status();
-  auto result = session_->run(*embedded, static_cast<std::uint32_t>(from), rows);
+  const auto begun = Clock::now();
+  std::function<void(std::size_t)> on_rows;
+  if (on_rows_) {
+    on_rows = [&, all = ids_.size() - session_position_, before = from - session_position_](
+                  std::size_t done) { on_rows_(before + done, all); };
+  }
+  auto result = session_->run(*embedded, static_cast<std::uint32_t>(from), rows, on_rows);
   if (!result.ok()) return result.status();
+  constexpr std::size_t kManyRows = 16;
+  if (to - from >= kManyRows) {
+    prefill_row_us_ = std::chrono::duration<double, std::micro>(Clock::now() - begun).count() /
+                      static_cast<double>(to - from);
+  }
   session_position_ = to;
   timing_ = session_->timing();
   return result;
@@ -196,48 +257,70 @@ void SwarmPipeline::truncate(std::int64_t position) {
   session_position_ = std::min(session_position_, ids_.size());
 }
 
-void SwarmPipeline::blame_culprit() {
+void SwarmPipeline::lose(const absl::Status& status) {
+  lost_at_ = Clock::now();
   const RingFailure& failure = session_->failure();
-  if (!failure.culprit || failure.status.code() == absl::StatusCode::kResourceExhausted) return;
-  Blame& blame = blames_[*failure.culprit];
-  blame.until = Clock::now() + kBlameTime * (1 << std::min(blame.times, kMaxBlameDoublings));
-  ++blame.times;
+  const std::string what = failure.lost ? describe_blocks({*failure.lost}) : "the session";
+  tell(fmt::format("{} {}: {}", leaving_ ? "moves" : "lost", what, text(status)));
+  blame(failure);
+  session_.reset();
+  scout_.stop();
+  if (!leaving_) other_.reset();
+  leaving_ = false;
+}
+
+// Connections that have not noticed that the network was away.
+void SwarmPipeline::drop_channels() {
+  for (const Hop& hop : plan_.route) swarm_.channels().drop(hop.peer);
+}
+
+void SwarmPipeline::blame(const RingFailure& failure) {
+  if (!failure.culprit) return;
+  const auto now = Clock::now();
+  if (failure.status.code() == absl::StatusCode::kResourceExhausted) {
+    return memory_.refused(*failure.culprit, failure.retry_after, now);
+  }
+  if (failure.trouble) {
+    const PaceTrouble& trouble = *failure.trouble;
+    if (trouble.waited_us > 0) {
+      memory_.measured(*failure.culprit, block_us(trouble.hop, trouble.waited_us), now);
+    }
+  }
+  if (failure.before) return memory_.cut(*failure.before, *failure.culprit, now);
+  if (failure.trouble && failure.trouble->kind == PaceTrouble::Kind::kSlow) return;
+  memory_.failed(*failure.culprit, now);
   swarm_.channels().drop(*failure.culprit);
 }
 
-std::set<proto::PeerId> SwarmPipeline::excluded() const {
-  std::set<proto::PeerId> peers;
-  for (const auto& [peer, blame] : blames_) {
-    if (Clock::now() < blame.until) peers.insert(peer);
-  }
-  return peers;
-}
-
-absl::Status SwarmPipeline::give_way(const absl::Status& failure, milliseconds retry_after) {
+absl::Status SwarmPipeline::give_way(const absl::Status& failure, milliseconds asked) {
   if (interrupt_.triggered()) return interrupt_.status();
   const auto now = Clock::now();
-  milliseconds pause = retry_after;
-  if (failure.code() == absl::StatusCode::kResourceExhausted) {
-    if (!crowded_since_) {
-      crowded_since_ = now;
-      tell(fmt::format("waits: {}", text(failure)));
-    }
-    if (now - *crowded_since_ > kCrowdedPatience) {
-      return absl::ResourceExhaustedError(fmt::format(
-          "{} (waited {} s)", text(failure),
-          std::chrono::duration_cast<std::chrono::seconds>(now - *crowded_since_).count()));
-    }
-    pause = std::max(pause, kCrowdedRetry);
-  } else {
-    if (failures_ == 0) failing_since_ = now;
-    if (failures_ + 1 >= static_cast<int>(kBackoff.size()) || now - failing_since_ > kPatience) {
-      return absl::Status(failure.code(),
-                          fmt::format("gave up after {} failures in a row; the last: {}",
-                                      failures_ + 1, text(failure)));
-    }
-    pause = std::max(pause, kBackoff[failures_++]);
+  auto pause = patience_.failed(now, asked);
+  if (!pause && !opened_ && now - began_ < kStartTime) pause = Patience::kFirstPause;
+  if (!pause) {
+    const double waited = seconds(patience_.waited(now));
+    return absl::Status(
+        failure.code(),
+        waited < 1 ? text(failure) : fmt::format("{} (waited {:.0f} s)", text(failure), waited));
   }
-  return sleep_for(pause, interrupt_) ? absl::OkStatus() : interrupt_.status();
+  if (*pause > milliseconds(0) && options_.wait > milliseconds(0) && !told_waiting_ &&
+      !is_final(failure.code())) {
+    told_waiting_ = true;
+    tell(fmt::format("waits up to {:.0f} s (--wait): {}",
+                     seconds(options_.wait - patience_.waited(now)), text(failure)));
+  }
+  return sleep(*pause) ? absl::OkStatus() : interrupt_.status();
+}
+
+bool SwarmPipeline::sleep(milliseconds time) {
+  const auto until = Clock::now() + time;
+  for (;;) {
+    const auto now = Clock::now();
+    if (told_waiting_ && options_.on_wait) options_.on_wait(patience_.waited(now), options_.wait);
+    if (now >= until) return !interrupt_.triggered();
+    const auto left = std::chrono::ceil<milliseconds>(until - now);
+    if (!sleep_for(std::min(left, kWaitTick), interrupt_)) return false;
+  }
 }
 
 void SwarmPipeline::tell(const std::string& text) const {

@@ -105,7 +105,7 @@ class Shell : public std::enable_shared_from_this<Shell> {
     bootstraps_[id] = {std::move(done), std::move(names), timeout_ms};
     flush();
   }
-  void find(const Key& key, std::function<void(std::vector<Record>)> done) {
+  void look_up(const Key& key, std::function<void(UdpService::Found)> done) {
     finds_[core_.find(key, steady_now())] = std::move(done);
     flush();
   }
@@ -202,7 +202,8 @@ class Shell : public std::enable_shared_from_this<Shell> {
         return call_bootstrap(event);
       case Event::Kind::kFindDone: {
         auto node = finds_.extract(event.id);
-        if (!node.empty() && node.mapped()) node.mapped()(std::move(event.records));
+        if (!node.empty() && node.mapped())
+          node.mapped()({std::move(event.records), event.answered});
         return;
       }
       case Event::Kind::kPublishDone: {
@@ -266,7 +267,7 @@ class Shell : public std::enable_shared_from_this<Shell> {
   ReplyPaths paths_;
   MeetingPoints met_;
   std::map<OperationId, BootstrapWait> bootstraps_;
-  std::map<OperationId, std::function<void(std::vector<Record>)>> finds_;
+  std::map<OperationId, std::function<void(UdpService::Found)>> finds_;
   std::map<OperationId, std::function<void(int)>> publishes_;
 };
 
@@ -287,8 +288,8 @@ class UdpServiceImpl final : public UdpService {
                  std::function<void(absl::Status)> done) override {
     shell_->bootstrap(std::move(peers), timeout_ms, std::move(done));
   }
-  void find(const Key& key, std::function<void(std::vector<Record>)> done) override {
-    shell_->find(key, std::move(done));
+  void look_up(const Key& key, std::function<void(Found)> done) override {
+    shell_->look_up(key, std::move(done));
   }
   void publish(const wire::SignedRecord& record, std::vector<Key> keys,
                std::function<void(int)> done) override {

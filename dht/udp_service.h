@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -61,8 +62,16 @@ class UdpService {
                          std::function<void(absl::Status)> done) = 0;
 
   // All live records under `key`, verified, at most one per peer, newest first seen wins; includes
-  // our own. Withdrawn records (state offline) are not returned. Empty when there are none.
-  virtual void find(const Key& key, std::function<void(std::vector<Record>)> done) = 0;
+  // our own. Withdrawn records (state offline) are not returned. Empty when there are none, and
+  // when nobody answered: `answered` says how many peers did.
+  struct Found {
+    std::vector<Record> records;
+    std::size_t answered = 0;
+  };
+  virtual void look_up(const Key& key, std::function<void(Found)> done) = 0;
+  void find(const Key& key, std::function<void(std::vector<Record>)> done) {
+    look_up(key, [done = std::move(done)](Found found) { done(std::move(found.records)); });
+  }
 
   // Stores `record` at the closest peers of every key (and here, when we are among them). `done`
   // gets the number of peers that accepted the least-replicated key; 0 is normal for the only

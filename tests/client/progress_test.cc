@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/progress.h"
+
+#include <gtest/gtest.h>
+
+namespace shoal::client {
+namespace {
+
+TEST(ProgressText, SaysHowFarHowFastAndHowLong) {
+  EXPECT_EQ(progress_text("prefill", 256, 512, 4, 80),
+            "prefill [###############...............] 256/512 tokens  64/s  4 s left");
+  EXPECT_EQ(progress_text("prefill", 0, 512, 4, 80),
+            "prefill [..............................] 0/512 tokens");
+  EXPECT_EQ(progress_text("prefill", 512, 512, 4, 80),
+            "prefill [##############################] 512/512 tokens  128/s");
+  EXPECT_EQ(progress_text("x", 1, 1000, 1, 80).substr(35), "1/1000 tokens  1.0/s  17 min left");
+}
+
+TEST(ProgressText, FitsIntoANarrowTerminal) {
+  for (std::size_t width = 0; width < 100; ++width) {
+    EXPECT_LE(progress_text("prefill", 256, 512, 4, width).size(), width);
+    EXPECT_LE(waiting_text(3, 60, width).size(), width);
+  }
+  EXPECT_EQ(progress_text("prefill", 256, 512, 4, 43), "prefill 256/512 tokens  64/s  4 s left");
+}
+
+TEST(ProgressText, OfAWait) {
+  EXPECT_EQ(waiting_text(30.7, 60, 80), "waits [###############...............] 30 of 60 s");
+  EXPECT_EQ(waiting_text(99, 60, 80).find('.'), std::string::npos);
+}
+
+TEST(ProgressLine, DrawsNothingElsewhereThanOnATerminal) {
+  testing::internal::CaptureStderr();
+  {
+    ProgressLine line(false, false);
+    for (int i = 0; i < 5; ++i) line.show("prefill", 1, 2);
+    line.show_waiting(std::chrono::milliseconds(5), std::chrono::milliseconds(50));
+    line.note("shoal: lost something");
+    line.clear();
+  }
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "shoal: lost something\n");
+}
+
+TEST(ProgressLine, IsWipedBeforeAnythingElseIsPrinted) {
+  testing::internal::CaptureStderr();
+  {
+    ProgressLine line(true, true);
+    line.before_text("Once upon");
+    line.show_waiting(std::chrono::milliseconds(5'000), std::chrono::milliseconds(50'000));
+    line.note("shoal: goes on");
+    line.before_text(" a time\n");
+    line.note("shoal: lost it");
+  }
+  const std::string out = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(out.substr(0, 7), "\n\rwaits") << out;  // the text's own line stays as it is
+  EXPECT_NE(out.find("\r\x1b[Kshoal: goes on\nshoal: lost it\n"), std::string::npos) << out;
+}
+
+}  // namespace
+}  // namespace shoal::client

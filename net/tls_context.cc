@@ -89,9 +89,9 @@ absl::Status unexpected(const proto::PeerId& peer, const proto::PeerId& expected
       ": the node was restarted with another identity, or its address is out of date"));
 }
 
-constexpr char kStrange[] =
+constexpr char kNoTls[] =
     "something listens there that is no node of this protocol. Check the port";
-constexpr char kClosed[] =
+constexpr char kHungUp[] =
     "it closed the connection. The node stopped, or it refuses us: check that it runs, and that "
     "both sides have the same --swarm-key file";
 
@@ -236,20 +236,20 @@ TlsStream::Io TlsStream::outcome(int result, const char* doing) {
   const unsigned long code = ERR_peek_error();
   const int reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
   if (is_done_ && reason != 0 && reason >= SSL_AD_REASON_OFFSET) {
-    fail(kClosed);  // an alert of the other end, which refuses us
+    fail(kHungUp);  // an alert of the other end, which refuses us
   } else if (is_done_ && (socket_ended_ || socket_error_ != 0)) {
     // The end of a connection without a farewell is none of TLS's business here: HTTP/2 has its
     // own, and knows where a message ends.
-    fail(kClosed);
+    fail(kHungUp);
     ERR_clear_error();
     return Io::kClosed;
   } else if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST ||
              reason == SSL_R_UNSUPPORTED_PROTOCOL || reason == SSL_R_UNEXPECTED_MESSAGE) {
-    fail(kStrange);
+    fail(kNoTls);
   } else if (socket_error_ != 0 && socket_error_ != ECONNRESET && socket_error_ != EPIPE) {
     fail(absl::StrCat("the connection broke: ", std::strerror(socket_error_)));
   } else if (socket_ended_ || socket_error_ != 0) {
-    fail(kClosed);
+    fail(kHungUp);
   } else {
     const char* words = ERR_reason_error_string(code);
     fail(absl::StrCat("no secure connection came up (", doing, ": ",
@@ -270,7 +270,7 @@ TlsStream::Io TlsStream::handshake() {
   unsigned int size = 0;
   SSL_get0_alpn_selected(ssl_, &protocol, &size);
   if (size != 2 || std::memcmp(protocol, "h2", 2) != 0) {
-    fail(kStrange);
+    fail(kNoTls);
     return Io::kFailed;
   }
   is_done_ = true;

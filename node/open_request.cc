@@ -10,12 +10,12 @@
 namespace shoal::node {
 namespace {
 
-Refusal refuse(absl::StatusCode code, std::string reason) {
+Refusal refused(absl::StatusCode code, std::string reason) {
   return {.code = code, .reason = std::move(reason)};
 }
 
 Refusal malformed(std::string what) {
-  return refuse(absl::StatusCode::kInvalidArgument, fmt::format("open: {}", what));
+  return refused(absl::StatusCode::kInvalidArgument, fmt::format("open: {}", what));
 }
 
 }  // namespace
@@ -28,7 +28,7 @@ std::uint32_t rows_per_step(std::uint32_t hidden) {
 
 std::optional<Refusal> check_version(const wire::Version& version) {
   if (version.major() == proto::kProtocolMajor) return std::nullopt;
-  return refuse(
+  return refused(
       absl::StatusCode::kFailedPrecondition,
       fmt::format("you speak protocol {}.{}, this node speaks {}.{}: use the same major version",
                   version.major(), version.minor(), proto::kProtocolMajor, proto::kProtocolMinor));
@@ -45,7 +45,7 @@ std::variant<OpenRequest, Refusal> parse_open(const NodeFacts& facts, const wire
   const auto digest = proto::Digest::from_bytes(open.model_digest());
   if (!digest) return malformed("model_digest is not 32 bytes");
   if (*digest != facts.model_digest) {
-    return refuse(
+    return refused(
         absl::StatusCode::kFailedPrecondition,
         fmt::format(
             "the models differ: you have {}, this node serves {} ({}); use the same model files",
@@ -54,14 +54,14 @@ std::variant<OpenRequest, Refusal> parse_open(const NodeFacts& facts, const wire
 
   request.span = {open.span().begin(), open.span().end()};
   if (request.span.empty() || !facts.span.contains(request.span)) {
-    return refuse(absl::StatusCode::kOutOfRange,
+    return refused(absl::StatusCode::kOutOfRange,
                   fmt::format("blocks {} were asked for, this node serves {}",
                               proto::to_string(request.span), proto::to_string(facts.span)));
   }
 
   request.max_positions = open.max_positions();
   if (request.max_positions == 0 || request.max_positions > facts.max_positions) {
-    return refuse(absl::StatusCode::kOutOfRange,
+    return refused(absl::StatusCode::kOutOfRange,
                   fmt::format("{} positions were asked for, a session here may have 1 to {}",
                               request.max_positions, facts.max_positions));
   }

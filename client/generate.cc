@@ -111,7 +111,11 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
     if (request.top_logits > 0) {
       result.top_logits.push_back(top_logits(logits, request.top_logits));
     }
-    const std::int32_t id = sampler.next(logits, context);
+    const std::int32_t id = sampler.next_in(
+        logits, {.ids = context,
+                 .prompt_length = request.prompt_ids.size(),
+                 .last_length = request.prompt_ids.size() + static_cast<std::size_t>(limit),
+                 .eos_ids = user_model.eos_ids});
     context.push_back(id);
     next = std::span<const std::int32_t>(context).last(1);
     result.ids.push_back(id);

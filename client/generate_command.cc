@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "cli/shown.h"
@@ -40,15 +41,30 @@ absl::StatusOr<std::string> prompt_of(const GenerateFlags& flags, const Interrup
 
 // What is not given comes from the model; a wish for randomness turns a greedy model's sampling on.
 SamplingOptions sampling_of(const GenerateFlags& flags, const model::GenerationConfig& config) {
-  SamplingOptions options;
-  options.temperature = flags.temperature.value_or(config.temperature);
-  options.top_k = flags.top_k.value_or(config.top_k);
-  options.top_p = flags.top_p.value_or(config.top_p);
-  options.min_p = flags.min_p.value_or(config.min_p);
-  options.repetition_penalty = flags.repetition_penalty.value_or(config.repetition_penalty);
+  SamplingOptions options = sampling_defaults(config);
+  options.temperature = flags.temperature.value_or(options.temperature);
+  options.top_k = flags.top_k.value_or(options.top_k);
+  options.top_p = flags.top_p.value_or(options.top_p);
+  options.min_p = flags.min_p.value_or(options.min_p);
+  options.repetition_penalty = flags.repetition_penalty.value_or(options.repetition_penalty);
   const bool asked = flags.temperature || flags.top_k || flags.top_p || flags.min_p;
   options.greedy = flags.greedy || !(asked || config.do_sample);
   return options;
+}
+
+// The model's max_length counts the prompt; it bounds our default, it does not raise it.
+absl::StatusOr<std::int64_t> max_tokens_of(const GenerateFlags& flags,
+                                           const model::GenerationConfig& config,
+                                           std::size_t prompt_tokens) {
+  if (flags.max_tokens) return *flags.max_tokens;
+  if (config.max_new_tokens) return *config.max_new_tokens;
+  if (!config.max_length) return kDefaultMaxTokens;
+  const std::int64_t room = *config.max_length - static_cast<std::int64_t>(prompt_tokens);
+  if (room > 0) return std::min(room, kDefaultMaxTokens);
+  return cli::usage_error(fmt::format(
+      "the prompt has {} tokens, but max_length of the model's generation_config.json is {}: give "
+      "--max-tokens, or a shorter prompt",
+      prompt_tokens, *config.max_length));
 }
 
 // Why the text ends where it does, when it is not the model that ended it; empty when there is
@@ -64,8 +80,11 @@ std::string why_it_stopped(const GenerateFlags& flags, const GenerateRequest& re
     return on_terminal ? fmt::format("stopped after {} tokens (--max-tokens)", result.ids.size())
                        : "";
   }
-  return fmt::format("stopped after {} tokens, the default: give --max-tokens N for more",
-                     result.ids.size());
+  return fmt::format("stopped after {} tokens, the {}: give --max-tokens N for more",
+                     result.ids.size(),
+                     request.max_tokens == kDefaultMaxTokens
+                         ? "default"
+                         : "limit of the model's generation_config.json");
 }
 
 }  // namespace
@@ -75,6 +94,7 @@ absl::Status run_generate(const GenerateFlags& flags, const Interrupt& interrupt
   if (!prompt.ok()) return prompt.status();
   auto user_model = load_user_model(flags.model, flags.threads);
   if (!user_model.ok()) return user_model.status();
+  print_warnings(**user_model);
   const model::ModelConfig& config = (*user_model)->config;
   const model::GenerationConfig& generation = (*user_model)->generation;
 
@@ -86,12 +106,15 @@ absl::Status run_generate(const GenerateFlags& flags, const Interrupt& interrupt
       !status.ok()) {
     return cli::as_usage_error(status);
   }
-  request.max_tokens =
-      flags.max_tokens.value_or(generation.max_new_tokens.value_or(kDefaultMaxTokens));
+  auto max_tokens = max_tokens_of(flags, generation, request.prompt_ids.size());
+  if (!max_tokens.ok()) return max_tokens.status();
+  request.max_tokens = *max_tokens;
   request.sampling = sampling_of(flags, generation);
   if (auto status = validate(request.sampling); !status.ok()) return status;
   request.seed = flags.seed.value_or(random_seed());
   request.stops = flags.stops;
+  request.stops.insert(request.stops.end(), generation.stop_strings.begin(),
+                       generation.stop_strings.end());
   request.ignore_eos = flags.ignore_eos;
   request.top_logits = flags.logits ? kTopLogits : 0;
 

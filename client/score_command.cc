@@ -48,6 +48,7 @@ absl::Status run_score(const ScoreFlags& flags, const Interrupt& interrupt) {
   }
   auto user_model = load_user_model(flags.model, flags.threads);
   if (!user_model.ok()) return user_model.status();
+  print_warnings(**user_model);
   const std::int64_t context = (*user_model)->config.max_positions;
   if (flags.window > context) {
     return cli::usage_error(fmt::format(

@@ -2,30 +2,15 @@
 #include "client/user_model.h"
 
 #include <algorithm>
-#include <fstream>
-#include <nlohmann/json.hpp>
+#include <cstdio>
 #include <utility>
 
+#include "cli/shown.h"
 #include "model/model_digest.h"
+#include "model/weight_check.h"
 
 namespace shoal::client {
 namespace {
-
-using Json = nlohmann::json;
-
-// tokenizer_config.json's eos_token: a text, or an object with the text as "content". The file is
-// optional, and it only ever adds a way to stop, so anything unexpected in it counts as nothing.
-std::vector<std::int32_t> tokenizer_eos(const std::string& directory,
-                                        const model::Tokenizer& tokenizer) {
-  std::ifstream file(directory + "/tokenizer_config.json");
-  const Json config = Json::parse(file, nullptr, /*allow_exceptions=*/false);
-  if (!config.is_object() || !config.contains("eos_token")) return {};
-  const Json& token = config["eos_token"];
-  const Json& text = token.is_object() && token.contains("content") ? token["content"] : token;
-  if (!text.is_string()) return {};
-  const auto id = tokenizer.id_of(text.get<std::string>());
-  return id ? std::vector<std::int32_t>{*id} : std::vector<std::int32_t>{};
-}
 
 absl::StatusOr<proto::Digest> digest_of(const model::ModelConfig& config,
                                         const model::Checkpoint& checkpoint) {
@@ -59,6 +44,8 @@ absl::StatusOr<std::unique_ptr<UserModel>> load_user_model(const std::string& di
   if (!checkpoint.ok()) return checkpoint.status();
   result->checkpoint = std::make_unique<model::Checkpoint>(*std::move(checkpoint));
 
+  const auto weights = model::check_weights(result->config, *result->checkpoint);
+  if (!weights.ok()) return weights.status();
   auto digest = digest_of(result->config, *result->checkpoint);
   if (!digest.ok()) return digest.status();
   result->digest = *digest;
@@ -73,11 +60,26 @@ absl::StatusOr<std::unique_ptr<UserModel>> load_user_model(const std::string& di
   std::vector<std::int32_t>& eos = result->eos_ids;
   eos = result->config.eos_ids;
   eos.insert(eos.end(), result->generation.eos_ids.begin(), result->generation.eos_ids.end());
-  const auto from_tokenizer = tokenizer_eos(directory, *result->tokenizer);
-  eos.insert(eos.end(), from_tokenizer.begin(), from_tokenizer.end());
+  if (const auto id = result->tokenizer->named_id("eos_token")) eos.push_back(*id);
   std::sort(eos.begin(), eos.end());
   eos.erase(std::unique(eos.begin(), eos.end()), eos.end());
+
+  const auto add = [&](const std::vector<std::string>& warnings) {
+    result->warnings.insert(result->warnings.end(), warnings.begin(), warnings.end());
+  };
+  add(result->config.warnings);
+  add(result->generation.warnings);
+  add(result->tokenizer->warnings());
+  add(result->checkpoint->warnings());
+  add(*weights);
+  add(result->ends->warnings());
   return result;
+}
+
+void print_warnings(const UserModel& user_model) {
+  for (const std::string& warning : user_model.warnings) {
+    std::fprintf(stderr, "shoal: warning: %s\n", cli::printable(warning).c_str());
+  }
 }
 
 absl::StatusOr<ModelName> name_model(const std::string& directory) {

@@ -28,6 +28,8 @@ struct UserModel {
   std::unique_ptr<model::ModelEnds> ends;
   proto::Digest digest;
   std::vector<std::int32_t> eos_ids;  // of config, generation config and tokenizer; sorted
+  // One line each: where the folder's files disagree, or ask for what is not done.
+  std::vector<std::string> warnings;
 
   UserModel() = default;
   UserModel(const UserModel&) = delete;  // the ends point into it
@@ -41,6 +43,9 @@ struct UserModel {
 // threads: 0 means one per core.
 absl::StatusOr<std::unique_ptr<UserModel>> load_user_model(const std::string& directory,
                                                            int threads);
+
+// To stderr, a line each.
+void print_warnings(const UserModel& user_model);
 
 // Configuration and digest alone, for naming a model.
 struct ModelName {

@@ -3,9 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -21,9 +19,6 @@ namespace {
 using kernels::MatrixView;
 using kernels::WeightView;
 
-// Older exports keep the rotary frequencies as a tensor; we compute them from config.json.
-constexpr std::string_view kHarmlessTensor = "self_attn.rotary_emb.inv_freq";
-
 // Reads the tensors of one block; keeps the first error.
 class Reader {
  public:
@@ -31,40 +26,25 @@ class Reader {
       : checkpoint_(checkpoint), prefix_(absl::StrCat("model.layers.", block, ".")) {}
 
   WeightView vector(const std::string& name, std::int64_t size) {
-    return take(name, checkpoint_.vector(absl::StrCat(prefix_, name), size));
+    return take(checkpoint_.vector(absl::StrCat(prefix_, name), size));
   }
   // NAME.weight [rows, cols] and, if the model has it, NAME.bias [rows].
   void linear(const std::string& name, std::int64_t rows, std::int64_t cols, bool biased,
               WeightView& weight, WeightView& bias) {
     const std::string weight_name = name + ".weight";
-    weight = take(weight_name, checkpoint_.weight(absl::StrCat(prefix_, weight_name), rows, cols));
+    weight = take(checkpoint_.weight(absl::StrCat(prefix_, weight_name), rows, cols));
     if (biased) bias = vector(name + ".bias", rows);
   }
-  // A tensor of the block that nobody asked for (a bias, a norm, an expert, a scale) means that
-  // the model is not what its config.json says.
-  absl::Status finish() {
-    const auto& tensors = checkpoint_.tensors();
-    for (auto it = tensors.lower_bound(prefix_);
-         status_.ok() && it != tensors.end() && it->first.rfind(prefix_, 0) == 0; ++it) {
-      const std::string name = it->first.substr(prefix_.size());
-      if (used_.count(name) > 0 || name == kHarmlessTensor) continue;
-      status_ = absl::InvalidArgumentError(absl::StrCat(
-          "tensor ", it->first, " has no place in a model of this config.json; quantized, ",
-          "extended or mixture-of-experts models are not supported"));
-    }
-    return status_;
-  }
+  const absl::Status& status() const { return status_; }
 
  private:
-  WeightView take(const std::string& name, const absl::StatusOr<WeightView>& view) {
-    used_.insert(name);
+  WeightView take(const absl::StatusOr<WeightView>& view) {
     status_.Update(view.status());
     return view.ok() ? *view : WeightView{};
   }
 
   const Checkpoint& checkpoint_;
   const std::string prefix_;
-  std::set<std::string> used_;
   absl::Status status_;
 };
 
@@ -100,8 +80,7 @@ absl::StatusOr<BlockWeights> BlockWeights::load(const ModelConfig& config,
   reader.linear("mlp.down_proj", config.hidden, config.intermediate, config.mlp_bias, w.down,
                 w.down_bias);
   w.window = config.sliding_window[static_cast<std::size_t>(block)];
-  const absl::Status status = reader.finish();
-  if (!status.ok()) return status;
+  if (!reader.status().ok()) return reader.status();
   return w;
 }
 

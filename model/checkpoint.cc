@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/checkpoint.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
@@ -14,9 +16,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "model/file_kind.h"
 #include "model/json_fields.h"
+#include "model/json_text.h"
 #include "model/mapped_file.h"
 #include "model/safetensors.h"
+#include "model/weight_names.h"
 
 namespace shoal::model {
 namespace {
@@ -44,11 +49,16 @@ bool is_plain_file_name(const std::string& name) {
 class Checkpoint::Impl {
  public:
   std::map<std::string, TensorInfo> tensors;
+  std::string where;
+  std::vector<std::string> warnings;
 
-  absl::Status add_single(const std::string& path) { return add_file(path, nullptr); }
+  absl::Status add_single(const std::string& path) {
+    where = path;
+    return add_file(path);
+  }
 
   absl::Status add_sharded(const std::string& directory, const std::string& text) {
-    const std::string where = absl::StrCat(directory, "/", kIndexName);
+    where = absl::StrCat(directory, "/", kIndexName);
     const absl::StatusOr<nlohmann::json> index = parse_json_object(text, where);
     if (!index.ok()) return index.status();
     const auto map = index->find("weight_map");
@@ -56,20 +66,24 @@ class Checkpoint::Impl {
       return absl::InvalidArgumentError(absl::StrCat(
           where, ": weight_map must be an object that names the file of every tensor"));
     }
-    std::map<std::string, std::set<std::string>> names_of_shard;
+    std::set<std::string> shards;
     for (const auto& [name, shard] : map->items()) {
       if (!shard.is_string() || !is_plain_file_name(shard.get_ref<const std::string&>())) {
         return absl::InvalidArgumentError(
             absl::StrCat(where, ": the file of tensor ", json_excerpt(name), " is ",
                          json_excerpt(shard), "; a file name in the same folder is expected"));
       }
-      names_of_shard[shard.get<std::string>()].insert(name);
+      shards.insert(shard.get<std::string>());
     }
-    if (names_of_shard.size() > kMaxShards) {
+    if (shards.size() > kMaxShards) {
       return absl::InvalidArgumentError(absl::StrCat(where, ": more than ", kMaxShards, " files"));
     }
-    for (const auto& [shard, names] : names_of_shard) {
-      absl::Status added = add_file(absl::StrCat(directory, "/", shard), &names);
+    for (const std::string& shard : shards) {
+      absl::Status added = add_file(absl::StrCat(directory, "/", shard));
+      if (absl::IsNotFound(added)) {
+        return absl::NotFoundError(
+            absl::StrCat(added.message(), ", though ", kIndexName, " names it; fetch it"));
+      }
       if (!added.ok()) return added;
     }
     return absl::OkStatus();
@@ -79,7 +93,8 @@ class Checkpoint::Impl {
                                            const std::vector<std::int64_t>& shape) {
     const auto found = tensors.find(name);
     if (found == tensors.end()) {
-      return absl::NotFoundError(absl::StrCat(first_path(), ": tensor ", name, " is missing"));
+      return absl::NotFoundError(
+          absl::StrCat(where, ": tensor ", name, " is missing", hint_of(name)));
     }
     const TensorInfo& info = found->second;
     const auto refuse = [&](auto... parts) {
@@ -92,6 +107,11 @@ class Checkpoint::Impl {
     }
     const std::optional<kernels::DType> dtype = compute_type(info.dtype);
     if (!dtype) {
+      const std::string quantization = quantization_of(name, info.dtype);
+      if (!quantization.empty()) {
+        return refuse("type ", info.dtype, " (", quantization,
+                      "): quantized weights are not supported (supported: BF16, F16, F32)");
+      }
       return refuse("type ", info.dtype, " is not supported (supported: BF16, F16, F32)");
     }
     if (const std::size_t file = file_of(info); file < files_.size()) used_[file] = true;
@@ -118,32 +138,43 @@ class Checkpoint::Impl {
   }
 
  private:
-  // All tensors of a file, or those of `names`, each of which must be there.
-  absl::Status add_file(const std::string& path, const std::set<std::string>* names) {
+  absl::Status add_file(const std::string& path) {
     absl::StatusOr<MappedFile> file = MappedFile::open(path);
     if (!file.ok()) return file.status();
     const std::byte* const data = file->data();
     absl::StatusOr<std::map<std::string, SafetensorsEntry>> entries =
         parse_safetensors({data, file->size()}, path);
-    if (!entries.ok()) return entries.status();
-    if (names != nullptr) {
-      for (const std::string& name : *names) {
-        if (entries->count(name) == 0) {
-          return absl::InvalidArgumentError(absl::StrCat(
-              path, ": tensor ", name, " is missing, which ", kIndexName, " says is here"));
-        }
-      }
+    if (!entries.ok()) {
+      const std::string kind = foreign_kind(
+          {reinterpret_cast<const char*>(data), std::min(file->size(), std::size_t{512})});
+      if (kind.empty()) return entries.status();
+      return absl::InvalidArgumentError(absl::StrCat(path, ": is ", kind));
     }
     for (auto& [name, entry] : *entries) {
-      if (names != nullptr && names->count(name) == 0) continue;
-      tensors.emplace(name, TensorInfo{.dtype = std::move(entry.dtype),
-                                       .shape = std::move(entry.shape),
-                                       .data = data + entry.begin,
-                                       .bytes = entry.end - entry.begin});
+      tensors.insert_or_assign(canonical_tensor_name(name),
+                               TensorInfo{.dtype = std::move(entry.dtype),
+                                          .shape = std::move(entry.shape),
+                                          .data = data + entry.begin,
+                                          .bytes = entry.end - entry.begin});
     }
     files_.push_back(*std::move(file));
     used_.emplace_back(false);
     return absl::OkStatus();
+  }
+
+  // A tensor that may be meant, under a name of another making.
+  std::string hint_of(const std::string& name) const {
+    if (name == "lm_head.weight" && tensors.count("model.embed_tokens.weight") > 0) {
+      return ", and config.json says tie_word_embeddings false";
+    }
+    const std::string_view tail = std::string_view(name).substr(name.find('.'));
+    for (const auto& [other, info] : tensors) {
+      if (std::string_view(other).ends_with(tail) && other != name &&
+          other.size() <= name.size() + 64) {
+        return absl::StrCat("; there is ", other, ", a name of another kind of model or file");
+      }
+    }
+    return "";
   }
 
   std::size_t file_of(const TensorInfo& info) const {
@@ -192,18 +223,27 @@ absl::StatusOr<Checkpoint> Checkpoint::open(const std::string& directory) {
     const absl::StatusOr<std::string> index =
         read_text_file(absl::StrCat(directory, "/", kIndexName), kMaxIndexBytes);
     if (absl::IsNotFound(index.status())) {
+      const std::string hint = folder_hint(directory);
       return absl::NotFoundError(
           absl::StrCat("model folder ", directory, " has neither ", kSingleName, " nor ",
-                       kIndexName, "; weights in other formats must be converted to safetensors"));
+                       kIndexName, hint.empty() ? "; weights are expected as safetensors" : hint));
     }
     if (!index.ok()) return index.status();
     status = impl->add_sharded(directory, *index);
+  } else if (status.ok() && ::access(absl::StrCat(directory, "/", kIndexName).c_str(), F_OK) == 0) {
+    impl->warnings.push_back(absl::StrCat(directory, " has both ", kSingleName, " and ", kIndexName,
+                                          ": the weights are read from ", kSingleName,
+                                          ", as in the reference"));
   }
   if (!status.ok()) return status;
   return Checkpoint(std::move(impl));
 }
 
 const std::map<std::string, TensorInfo>& Checkpoint::tensors() const { return impl_->tensors; }
+
+const std::string& Checkpoint::where() const { return impl_->where; }
+
+const std::vector<std::string>& Checkpoint::warnings() const { return impl_->warnings; }
 
 bool Checkpoint::contains(const std::string& name) const { return impl_->tensors.count(name) > 0; }
 

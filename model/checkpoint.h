@@ -2,7 +2,9 @@
 // The tensors of a model folder: safetensors, single (model.safetensors) or sharded
 // (model.safetensors.index.json), by mmap; only the headers are read until a tensor is used.
 // Immutable after open(), may be shared between threads. Format: github.com/huggingface/safetensors
-// README; validation as strict as its Rust reader.
+// README; validation as strict as its Rust reader. As in the reference: model.safetensors wins over
+// an index; an index only names the files, whose own headers say what is in them, and of a tensor
+// that two files hold the later file's is taken.
 #pragma once
 
 #include <map>
@@ -29,7 +31,7 @@ class Checkpoint {
   Checkpoint& operator=(Checkpoint&&) noexcept;
   ~Checkpoint();
 
-  // Names in sorted order.
+  // Names in sorted order, as canonical_tensor_name() gives them.
   const std::map<std::string, TensorInfo>& tensors() const;
   // A weight of exactly this shape (rows 1 for a vector) in a type that we compute with; NOT_FOUND
   // or INVALID_ARGUMENT name the tensor, its file and what is wrong. The view is valid while this
@@ -38,6 +40,10 @@ class Checkpoint {
                                              std::int64_t cols) const;
   absl::StatusOr<kernels::WeightView> vector(const std::string& name, std::int64_t size) const;
   bool contains(const std::string& name) const;
+  // The file, or the index of the files, for error messages.
+  const std::string& where() const;
+  // One line each: what of the folder is taken otherwise than somebody may think.
+  const std::vector<std::string>& warnings() const;
 
   // Whether all files whose tensors were asked for are still as they were opened: ask after
   // reading weights, before the result is used. FAILED_PRECONDITION names the file and what became

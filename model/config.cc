@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -12,7 +13,9 @@
 #include "absl/strings/str_cat.h"
 #include "model/config_features.h"
 #include "model/config_rope.h"
+#include "model/file_kind.h"
 #include "model/json_fields.h"
+#include "model/json_text.h"
 
 namespace shoal::model {
 namespace {
@@ -34,17 +37,24 @@ constexpr std::size_t kMaxConfigBytes = 16u << 20;
 struct Family {
   std::string_view architecture;
   std::string_view model_type;
+  std::string_view base;  // the architecture without a head, as its own class saves it
   std::int64_t kv_heads, head_dim, max_positions;
   std::int32_t bos_id, eos_id;  // -1: none
 };
 constexpr std::array<Family, 4> kFamilies = {{
-    {"LlamaForCausalLM", "llama", 0, 0, 2048, 1, 2},
-    {"MistralForCausalLM", "mistral", 8, 0, 131'072, 1, 2},
-    {"Qwen2ForCausalLM", "qwen2", 32, 0, 32'768, -1, -1},
-    {"Qwen3ForCausalLM", "qwen3", 32, 128, 32'768, -1, -1},
+    {"LlamaForCausalLM", "llama", "LlamaModel", 0, 0, 2048, 1, 2},
+    {"MistralForCausalLM", "mistral", "MistralModel", 8, 0, 131'072, 1, 2},
+    {"Qwen2ForCausalLM", "qwen2", "Qwen2Model", 32, 0, 32'768, -1, -1},
+    {"Qwen3ForCausalLM", "qwen3", "Qwen3Model", 32, 128, 32'768, -1, -1},
 }};
 constexpr const char* kSupported =
     "supported: LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM";
+
+// A name from the file without quotation marks, bounded.
+std::string excerpt_of(const std::string& name) {
+  const std::string text = json_excerpt(name);
+  return text.substr(1, text.size() - (text.back() == '"' ? 2 : 1));
+}
 
 absl::StatusOr<Family> find_family(JsonFields& fields) {
   const std::string model_type = fields.text("model_type", "");
@@ -70,12 +80,13 @@ absl::StatusOr<Family> find_family(JsonFields& fields) {
                                                      architecture, " and model_type \"", model_type,
                                                      "\" contradict"));
     }
-    if (named || (typed && architecture.empty())) return family;
+    if (named || (typed && (architecture.empty() || architecture == family.base))) return family;
   }
-  return absl::UnimplementedError(absl::StrCat(
-      fields.where(), ": architecture ",
-      architecture.empty() ? absl::StrCat("of model_type \"", model_type, "\"") : architecture,
-      " is not supported (", kSupported, ")"));
+  return absl::UnimplementedError(
+      absl::StrCat(fields.where(), ": architecture ",
+                   architecture.empty() ? absl::StrCat("of model_type ", json_excerpt(model_type))
+                                        : excerpt_of(architecture),
+                   " is not supported (", kSupported, ")"));
 }
 
 void read_sizes(JsonFields& fields, const Family& family, ModelConfig& config) {
@@ -114,8 +125,8 @@ void read_sizes(JsonFields& fields, const Family& family, ModelConfig& config) {
   }
 }
 
-// [block_count] windows. Mistral slides everywhere; Qwen by layer_types or from max_window_layers
-// on.
+// [block_count] windows. Mistral slides everywhere, Qwen from max_window_layers on; layer_types is
+// stronger than both.
 void read_windows(JsonFields& fields, const Family& family, ModelConfig& config) {
   config.sliding_window.assign(static_cast<std::size_t>(config.block_count), 0);
   const bool qwen = family.model_type == "qwen2" || family.model_type == "qwen3";
@@ -126,9 +137,10 @@ void read_windows(JsonFields& fields, const Family& family, ModelConfig& config)
     window = fields.integer("sliding_window", 1, kMaxPositions, absent ? 4096 : 0);
   }
   const std::int64_t first_sliding =
-      qwen ? fields.integer("max_window_layers", 0, std::numeric_limits<std::int32_t>::max(), 28)
+      qwen ? fields.integer("max_window_layers", std::numeric_limits<std::int32_t>::min(),
+                            std::numeric_limits<std::int32_t>::max(), 28)
            : 0;
-  for (std::int64_t i = first_sliding; i < config.block_count; ++i) {
+  for (std::int64_t i = std::max<std::int64_t>(first_sliding, 0); i < config.block_count; ++i) {
     config.sliding_window[static_cast<std::size_t>(i)] = window;
   }
 
@@ -140,11 +152,13 @@ void read_windows(JsonFields& fields, const Family& family, ModelConfig& config)
                      " names, one for each of num_hidden_layers")));
     return;
   }
+  std::int64_t first_full = -1;
   for (std::size_t i = 0; i < types->size(); ++i) {
     const json& type = (*types)[i];
-    const bool full = type == "full_attention";
+    const bool full = type == "full_attention" || type == "attention";  // the older name
     const bool sliding = type == "sliding_attention";
-    if (full && (qwen || window == 0)) {
+    if (full) {
+      if (mistral && window > 0 && first_full < 0) first_full = static_cast<std::int64_t>(i);
       config.sliding_window[i] = 0;
     } else if (sliding && window > 0) {
       config.sliding_window[i] = window;
@@ -155,6 +169,12 @@ void read_windows(JsonFields& fields, const Family& family, ModelConfig& config)
                   : absl::StrCat(" is not supported for ", std::string(family.architecture)))));
       return;
     }
+  }
+  if (first_full >= 0) {
+    config.warnings.push_back(absl::StrCat(
+        fields.where(), ": layer_types says \"full_attention\" for layer ", first_full, ", where ",
+        std::string(family.architecture), " slides by itself (sliding_window ", window,
+        "): layer_types is followed, as in the reference"));
   }
 }
 
@@ -190,8 +210,9 @@ void read_special_ids(JsonFields& fields, const Family& family, ModelConfig& con
   if (!fields.contains("bos_token_id")) {
     if (family.bos_id >= 0) config.bos_id = family.bos_id;
   } else if (fields.find("bos_token_id") != nullptr) {
-    config.bos_id = static_cast<std::int32_t>(
-        fields.integer("bos_token_id", 0, std::numeric_limits<std::int32_t>::max()));
+    const std::int64_t id = fields.integer("bos_token_id", std::numeric_limits<std::int32_t>::min(),
+                                           std::numeric_limits<std::int32_t>::max());
+    if (id >= 0) config.bos_id = static_cast<std::int32_t>(id);  // below 0: none
   }
 }
 
@@ -233,13 +254,16 @@ absl::StatusOr<ModelConfig> load_config(const std::string& directory) {
         absl::StrCat("model folder ", directory, " cannot be found", kExpected));
   }
   if (!S_ISDIR(info.st_mode)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("model ", directory, " is not a folder", kExpected));
+    const std::string kind = foreign_file(directory);
+    return absl::InvalidArgumentError(absl::StrCat("model ", directory, " is not a folder",
+                                                   kind.empty() ? kExpected : ", but " + kind));
   }
   const std::string path = directory + "/config.json";
   const absl::StatusOr<std::string> text = read_text_file(path, kMaxConfigBytes);
   if (!text.ok()) {
-    return absl::Status(text.status().code(), absl::StrCat(text.status().message(), kExpected));
+    const std::string hint = absl::IsNotFound(text.status()) ? folder_hint(directory) : "";
+    return absl::Status(text.status().code(),
+                        absl::StrCat(text.status().message(), hint.empty() ? kExpected : hint));
   }
   return parse(*text, path);
 }

@@ -45,6 +45,7 @@ struct ModelConfig {
   std::vector<std::int64_t> sliding_window;  // [block_count], 0: full attention
   std::vector<std::int32_t> eos_ids;
   std::optional<std::int32_t> bos_id;
+  std::vector<std::string> warnings;  // one line each: what of the file is taken otherwise
 };
 
 absl::StatusOr<ModelConfig> parse_config(const std::string& json_text);

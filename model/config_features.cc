@@ -16,10 +16,12 @@ struct Feature {
   const char* what;
 };
 
+constexpr const char* kQuantized = "quantized weights";
+
 // Neutral when absent, null, false, 0, or empty.
 constexpr std::array kOff = {
-    Feature{"quantization_config", "quantized weights"},
-    Feature{"compression_config", "quantized weights"},
+    Feature{"quantization_config", kQuantized},
+    Feature{"compression_config", kQuantized},
     Feature{"num_local_experts", "mixture of experts"},
     Feature{"num_experts", "mixture of experts"},
     Feature{"n_routed_experts", "mixture of experts"},
@@ -74,12 +76,24 @@ absl::Status refusal(const JsonFields& fields, const Feature& feature, const jso
                                                ") is not supported"));
 }
 
+absl::Status quantized(const JsonFields& fields, const char* key, const json& value) {
+  const auto method = value.find("quant_method");
+  return absl::UnimplementedError(
+      absl::StrCat(fields.where(), ": ", key, " says that the weights are quantized",
+                   method == value.end() ? "" : absl::StrCat(" (", json_excerpt(*method), ")"),
+                   "; quantized weights are not supported: take the model in bf16, f16 or f32"));
+}
+
 }  // namespace
 
 absl::Status refuse_unsupported_features(const JsonFields& fields, bool has_qk_norm) {
   for (const Feature& feature : kOff) {
     const json* value = fields.find(feature.key);
-    if (value != nullptr && !is_off(*value)) return refusal(fields, feature, *value);
+    if (value == nullptr || is_off(*value)) continue;
+    if (std::string_view(feature.what) == kQuantized && value->is_object()) {
+      return quantized(fields, feature.key, *value);
+    }
+    return refusal(fields, feature, *value);
   }
   for (const Feature& feature : kOne) {
     const json* value = fields.find(feature.key);

@@ -35,6 +35,16 @@ constexpr std::array<std::string_view, 15> kKnownKeys = {"rope_type",
                                                          "partial_rotary_factor",
                                                          "finetuned"};
 
+constexpr const char* kSupportedTypes = " (supported: default, linear, llama3, yarn)";
+
+std::string type_name(const json& object) {
+  for (const char* key : {"rope_type", "type"}) {
+    const auto found = object.find(key);
+    if (found != object.end() && found->is_string()) return json_excerpt(*found);
+  }
+  return "\"default\"";
+}
+
 absl::StatusOr<RopeConfig::Type> parse_type(JsonFields& fields) {
   const std::string new_name = fields.text("rope_type", "");
   const std::string old_name = fields.text("type", "");
@@ -48,9 +58,9 @@ absl::StatusOr<RopeConfig::Type> parse_type(JsonFields& fields) {
   if (name == "linear") return RopeConfig::Type::kLinear;
   if (name == "llama3") return RopeConfig::Type::kLlama3;
   if (name == "yarn") return RopeConfig::Type::kYarn;
-  return absl::UnimplementedError(
-      absl::StrCat(fields.where(), ": RoPE scaling \"", name,
-                   "\" is not supported (supported: default, linear, llama3, yarn)"));
+  return absl::UnimplementedError(absl::StrCat(
+      fields.where(), ": ", name == "mrope" ? "multimodal " : "", "RoPE scaling ",
+      json_excerpt(name), name == "su" ? " (longrope)" : "", " is not supported", kSupportedTypes));
 }
 
 // Zero means "not given" in the reference for these.
@@ -62,13 +72,19 @@ double number_or(JsonFields& fields, const char* key, double fallback) {
 absl::StatusOr<RopeConfig> parse_scaling(const json& object, const std::string& where, double theta,
                                          std::int64_t original_max_positions,
                                          std::int64_t max_positions) {
-  for (const auto& [key, value] : object.items()) {
-    if (value.is_null() || std::count(kKnownKeys.begin(), kKnownKeys.end(), key) > 0) continue;
-    return absl::UnimplementedError(absl::StrCat(where, ": key \"", key, "\" is not supported"));
-  }
   JsonFields fields(object, where);
   const absl::StatusOr<RopeConfig::Type> type = parse_type(fields);
   if (!type.ok()) return type.status();
+  if (fields.find("mrope_section") != nullptr) {
+    return absl::UnimplementedError(
+        absl::StrCat(where, ": multimodal RoPE (mrope_section) is not supported", kSupportedTypes));
+  }
+  for (const auto& [key, value] : object.items()) {
+    if (value.is_null() || std::count(kKnownKeys.begin(), kKnownKeys.end(), key) > 0) continue;
+    return absl::UnimplementedError(absl::StrCat(where, ": key ", json_excerpt(key),
+                                                 " is not supported in RoPE of type ",
+                                                 type_name(object)));
+  }
 
   RopeConfig rope;
   rope.type = *type;

@@ -17,7 +17,6 @@ namespace shoal::model {
 namespace {
 
 constexpr std::size_t kMaxTokenIds = 1024;  // eos lists have a handful
-constexpr int kMaxDepth = 64;  // real files have 5; copying and printing values is recursive
 
 }  // namespace
 
@@ -33,7 +32,8 @@ absl::StatusOr<std::string> read_text_file(const std::string& path, std::size_t 
   absl::Status status;
   std::string text;
   if (::fstat(file, &info) != 0 || !S_ISREG(info.st_mode)) {
-    status = absl::FailedPreconditionError(absl::StrCat(path, ": not a regular file"));
+    status = absl::FailedPreconditionError(absl::StrCat(
+        path, S_ISDIR(info.st_mode) ? ": a folder, not a regular file" : ": not a regular file"));
   } else if (static_cast<std::uint64_t>(info.st_size) > max_bytes) {
     status = absl::InvalidArgumentError(
         absl::StrCat(path, ": ", info.st_size, " bytes; at most ", max_bytes, " are allowed"));
@@ -89,23 +89,12 @@ bool has_bounded_shape(std::string_view json_text, int max_depth, std::size_t ma
   return true;
 }
 
-absl::StatusOr<nlohmann::json> parse_json_object(const std::string& text,
-                                                 const std::string& where) {
-  if (!has_bounded_shape(text, kMaxDepth, std::numeric_limits<std::size_t>::max())) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(where, ": JSON nested more than ", kMaxDepth, " deep"));
-  }
-  nlohmann::json value = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (value.is_discarded()) return absl::InvalidArgumentError(absl::StrCat(where, ": not JSON"));
-  if (!value.is_object()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(where, ": a JSON object is expected, not ", json_excerpt(value)));
-  }
-  return value;
-}
-
 std::string json_excerpt(const nlohmann::json& value) {
   constexpr std::size_t kMaxBytes = 60;
+  if (value.is_number_float() && !std::isfinite(value.get<double>())) {
+    const double number = value.get<double>();
+    return std::isnan(number) ? "NaN" : number > 0 ? "Infinity" : "-Infinity";
+  }
   if (value.is_structured() && value.size() > 16) return value.is_array() ? "[...]" : "{...}";
   std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
   if (text.size() > kMaxBytes) text = text.substr(0, kMaxBytes) + "...";
@@ -205,8 +194,10 @@ std::optional<std::vector<std::int32_t>> JsonFields::token_ids(const char* key) 
   std::vector<std::int32_t> ids;
   const auto add = [&](const nlohmann::json& item) {
     const std::optional<std::int64_t> id = as_integer(item);
-    const bool fits = id && *id >= 0 && *id <= std::numeric_limits<std::int32_t>::max();
-    if (fits) ids.push_back(static_cast<std::int32_t>(*id));
+    const bool fits = id && *id >= std::numeric_limits<std::int32_t>::min() &&
+                      *id <= std::numeric_limits<std::int32_t>::max();
+    // A negative id is a habit of writing "none", which the reference lets stand.
+    if (fits && *id >= 0) ids.push_back(static_cast<std::int32_t>(*id));
     return fits;
   };
   bool good = true;

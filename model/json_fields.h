@@ -22,9 +22,6 @@ absl::StatusOr<std::string> read_text_file(const std::string& path, std::size_t 
 // parser would allocate. Malformed text is left to the parser.
 bool has_bounded_shape(std::string_view json_text, int max_depth, std::size_t max_values);
 
-// The text as one JSON object; `where` begins the error message.
-absl::StatusOr<nlohmann::json> parse_json_object(const std::string& text, const std::string& where);
-
 class JsonFields {
  public:
   // `object` must be a JSON object and outlive this. `where` begins every error message.
@@ -47,7 +44,8 @@ class JsonFields {
   std::optional<double> optional_number(const char* key, double low, double high);
   bool boolean(const char* key, bool fallback);
   std::string text(const char* key, const std::string& fallback);
-  // One token id or a list of them; nullopt if absent or null.
+  // One token id or a list of them, without the negative ones, which mean none; nullopt if absent
+  // or null.
   std::optional<std::vector<std::int32_t>> token_ids(const char* key);
 
  private:

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/model_ends.h"
 
+#include <cstring>
+
 #include "absl/strings/str_cat.h"
 #include "kernels/check.h"
 #include "kernels/elementwise.h"
@@ -8,6 +10,25 @@
 #include "kernels/rms_norm.h"
 
 namespace shoal::model {
+namespace {
+
+constexpr const char* kEmbedding = "model.embed_tokens.weight";
+constexpr const char* kHead = "lm_head.weight";
+
+bool same_values(kernels::Executor& executor, const kernels::WeightView& a,
+                 const kernels::WeightView& b) {
+  if (a.dtype == b.dtype) return std::memcmp(a.data, b.data, a.bytes()) == 0;
+  // Of two types: row by row, in f32.
+  std::vector<float> left(static_cast<std::size_t>(a.cols)), right(left.size());
+  for (std::int32_t row = 0; row < a.rows; ++row) {
+    kernels::embedding(executor, a, {&row, 1}, {left.data(), 1, a.cols, a.cols});
+    kernels::embedding(executor, b, {&row, 1}, {right.data(), 1, b.cols, b.cols});
+    if (left != right) return false;
+  }
+  return true;
+}
+
+}  // namespace
 
 absl::StatusOr<ModelEnds> ModelEnds::load(const ModelConfig& config, const Checkpoint& checkpoint,
                                           kernels::Executor& executor) {
@@ -16,22 +37,32 @@ absl::StatusOr<ModelEnds> ModelEnds::load(const ModelConfig& config, const Check
   ends.hidden_ = config.hidden;
   ends.vocabulary_ = config.vocabulary;
   ends.eps_ = config.rms_norm_eps;
-  const absl::StatusOr<kernels::WeightView> embedding =
-      checkpoint.weight("model.embed_tokens.weight", config.vocabulary, config.hidden);
-  if (!embedding.ok()) return embedding.status();
   const absl::StatusOr<kernels::WeightView> norm =
       checkpoint.vector("model.norm.weight", config.hidden);
   if (!norm.ok()) return norm.status();
-  // Tied: the reference takes the embedding even if the files hold a head.
-  const absl::StatusOr<kernels::WeightView> head =
-      config.tied_embeddings
-          ? embedding
-          : checkpoint.weight("lm_head.weight", config.vocabulary, config.hidden);
-  if (!head.ok()) return head.status();
-  for (const char* name : {"lm_head.bias", "model.norm.bias"}) {
-    if (checkpoint.contains(name)) {
-      return absl::UnimplementedError(
-          absl::StrCat("tensor ", name, " has no place in the supported models"));
+  // Tied: either end may be the one that is stored. Two that differ are not tied, as in the
+  // reference, whatever config.json says.
+  const bool has_embedding = checkpoint.contains(kEmbedding);
+  const bool has_head = checkpoint.contains(kHead);
+  const auto stored = [&](const char* name) {
+    return checkpoint.weight(name, config.vocabulary, config.hidden);
+  };
+  const bool head_for_both = config.tied_embeddings && has_head && !has_embedding;
+  const absl::StatusOr<kernels::WeightView> embedding = stored(head_for_both ? kHead : kEmbedding);
+  if (!embedding.ok()) return embedding.status();
+  absl::StatusOr<kernels::WeightView> head = embedding;
+  if (!config.tied_embeddings || (has_head && has_embedding)) {
+    head = stored(kHead);
+    if (!head.ok()) return head.status();
+  }
+  if (config.tied_embeddings && has_head && has_embedding) {
+    if (same_values(executor, *embedding, *head)) {
+      head = embedding;
+    } else {
+      ends.warnings_.push_back(absl::StrCat(
+          checkpoint.where(), ": lm_head.weight differs from model.embed_tokens.weight, though ",
+          "config.json says tie_word_embeddings true; it is used as it is stored, as in the ",
+          "reference"));
     }
   }
   ends.embedding_ = *embedding;
@@ -44,7 +75,8 @@ absl::StatusOr<std::vector<float>> ModelEnds::embed(std::span<const std::int32_t
   for (const std::int32_t id : ids) {
     if (id < 0 || id >= vocabulary_) {
       return absl::InvalidArgumentError(
-          absl::StrCat("token id ", id, " is outside of the model's vocabulary of ", vocabulary_));
+          absl::StrCat("token id ", id, " is outside of the model's vocabulary of ", vocabulary_,
+                       ": its tokenizer files name tokens that its weights do not have"));
     }
   }
   std::vector<float> rows(ids.size() * static_cast<std::size_t>(hidden_));

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -18,6 +19,8 @@ class ModelEnds {
  public:
   static absl::StatusOr<ModelEnds> load(const ModelConfig& config, const Checkpoint& checkpoint,
                                         kernels::Executor& executor);
+  // One line each: where config.json and the files disagree.
+  const std::vector<std::string>& warnings() const { return warnings_; }
 
   // ids [rows] -> [rows, hidden]; INVALID_ARGUMENT for an id outside the vocabulary.
   absl::StatusOr<std::vector<float>> embed(std::span<const std::int32_t> ids) const;
@@ -28,6 +31,7 @@ class ModelEnds {
   kernels::Executor* executor_ = nullptr;
   std::int64_t hidden_ = 0, vocabulary_ = 0;
   float eps_ = 0.0f;
+  std::vector<std::string> warnings_;
   kernels::WeightView embedding_, norm_, head_;  // views into the checkpoint
 };
 

@@ -217,6 +217,7 @@ absl::StatusOr<std::map<std::string, SafetensorsEntry>> parse_safetensors(
   const auto refuse = [&](const std::string& why) {
     return absl::InvalidArgumentError(absl::StrCat(where, ": ", why));
   };
+  if (file.empty()) return refuse("is empty; fetch it again (too short for a safetensors file)");
   if (file.size() < kLengthBytes) return refuse("too short for a safetensors file");
   std::uint64_t length = 0;
   for (std::size_t i = 0; i < kLengthBytes; ++i) {

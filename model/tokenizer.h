@@ -18,7 +18,8 @@ namespace shoal::model {
 
 class Tokenizer {
  public:
-  static absl::StatusOr<Tokenizer> load(const std::string& directory);  // DIR/tokenizer.json
+  // DIR/tokenizer.json, and the tokens of the files beside it (side_files.h).
+  static absl::StatusOr<Tokenizer> load(const std::string& directory);
   static absl::StatusOr<Tokenizer> parse(const std::string& json_text);
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
@@ -32,6 +33,8 @@ class Tokenizer {
   // INVALID_ARGUMENT for text that is not UTF-8. Time n log n in the length.
   absl::StatusOr<std::vector<std::int32_t>> encode(std::string_view text,
                                                    EncodeOptions options) const;
+  // As the reference's plain call: with special tokens, and those inside the text parsed, unless
+  // tokenizer_config.json says split_special_tokens.
   absl::StatusOr<std::vector<std::int32_t>> encode(std::string_view text) const;
   // As in the reference, an id that no token has is passed over (a model's head may be padded
   // beyond the vocabulary, which may have gaps), and invalid UTF-8 becomes U+FFFD. INVALID_ARGUMENT
@@ -42,6 +45,10 @@ class Tokenizer {
   std::int64_t size() const;  // largest id + 1
   std::optional<std::int32_t> id_of(std::string_view token) const;
   bool is_special(std::int32_t id) const;
+  // Of a token that a file names, for example "eos_token"; nullopt when none does.
+  std::optional<std::int32_t> named_id(std::string_view name) const;
+  // One line each: where the files disagree, or say what is not followed.
+  const std::vector<std::string>& warnings() const;
 
  private:
   friend class TextStream;

@@ -10,6 +10,7 @@
 
 #include "dht/record_limits.h"
 #include "model/model_digest.h"
+#include "model/weight_check.h"
 #include "proto/limits.h"
 
 namespace shoal::node {
@@ -37,6 +38,12 @@ absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std:
     return absl::UnimplementedError(fmt::format(
         "{} has {} blocks of width {}; a swarm serves models of at most {} blocks of width {}",
         directory, config->block_count, config->hidden, dht::kMaxModelBlocks, proto::kMaxHidden));
+  }
+  const auto weights = model::check_weights(*config, *checkpoint);
+  if (!weights.ok()) return weights.status();
+  std::vector<std::string> warnings = config->warnings;
+  for (const auto& more : {checkpoint->warnings(), *weights}) {
+    warnings.insert(warnings.end(), more.begin(), more.end());
   }
   const auto digest = model::model_digest(*config, *checkpoint);
   if (!digest.ok()) return digest.status();
@@ -69,6 +76,7 @@ absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std:
                      .checkpoint = std::move(*checkpoint),
                      .digest = proto::Digest{*digest},
                      .needs = needs,
+                     .warnings = std::move(warnings),
                      .compute = fmt::format("f32/{}", dtype)};
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "model/checkpoint.h"
@@ -19,7 +20,8 @@ struct LoadedModel {
   model::Checkpoint checkpoint;
   proto::Digest digest;
   MemoryNeeds needs;
-  std::string compute;  // arithmetic / stored weights, for example "f32/bf16"
+  std::vector<std::string> warnings;  // one line each: where the folder's files disagree
+  std::string compute;                // arithmetic / stored weights, for example "f32/bf16"
 
   // `name` may be empty: then the folder's. Reads headers and samples of the weights only.
   static absl::StatusOr<LoadedModel> open(const std::string& directory, std::string name);

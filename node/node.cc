@@ -81,6 +81,7 @@ class WholeNode final : public Node {
     auto loaded = LoadedModel::open(options_.model_directory, options_.model_name);
     if (!loaded.ok()) return loaded.status();
     model_ = std::make_unique<LoadedModel>(std::move(*loaded));
+    for (const std::string& warning : model_->warnings) spdlog::warn("{}", warning);
     if (options_.blocks) {
       absl::Status inside = check_blocks(*options_.blocks, own_model());
       if (!inside.ok()) return inside;

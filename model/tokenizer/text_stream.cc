@@ -23,9 +23,10 @@ absl::StatusOr<std::string> TextStream::push(std::int32_t id) {
     return absl::InvalidArgumentError(
         absl::StrCat("the id ", id, " is in no vocabulary: ids go from 0 to ", kMaxTokenId - 1));
   }
-  const std::string* token = tokenizer_->impl_->token(id);
+  const std::string* token = tokenizer_->impl_->decoded_token(id);
   std::string text;
-  if (token == nullptr || (skip_special_tokens_ && tokenizer_->is_special(id))) return text;
+  if (token == nullptr || (skip_special_tokens_ && tokenizer_->impl_->is_special(*token)))
+    return text;
   state_->push(*token, &text);
   return text;
 }

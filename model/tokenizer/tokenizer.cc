@@ -25,17 +25,23 @@ absl::StatusOr<Tokenizer> Tokenizer::load(const std::string& directory) {
         text.status().code(),
         absl::StrCat(text.status().message(), "; a model folder needs a tokenizer.json"));
   }
-  absl::StatusOr<Tokenizer> tokenizer = parse(*text);
-  if (!tokenizer.ok()) {  // the message begins with the file's name
-    return absl::Status(tokenizer.status().code(),
-                        absl::StrCat(directory, "/", tokenizer.status().message()));
-  }
-  return tokenizer;
+  const auto placed = [&](const absl::Status& status) {  // the message begins with the file's name
+    return absl::Status(status.code(), absl::StrCat(directory, "/", status.message()));
+  };
+  absl::StatusOr<std::unique_ptr<Impl>> impl = Impl::parse(*text);
+  if (!impl.ok()) return placed(impl.status());
+  absl::StatusOr<SideFiles> side =
+      read_side_files(directory, {(*impl)->added_tokens(), (*impl)->padding_token()});
+  if (!side.ok()) return side.status();
+  (*impl)->add(*std::move(side));
+  if (absl::Status status = (*impl)->finish(); !status.ok()) return placed(status);
+  return Tokenizer(*std::move(impl));
 }
 
 absl::StatusOr<Tokenizer> Tokenizer::parse(const std::string& json_text) {
   absl::StatusOr<std::unique_ptr<Impl>> impl = Impl::parse(json_text);
   if (!impl.ok()) return impl.status();
+  if (absl::Status status = (*impl)->finish(); !status.ok()) return status;
   return Tokenizer(*std::move(impl));
 }
 
@@ -45,7 +51,7 @@ absl::StatusOr<std::vector<std::int32_t>> Tokenizer::encode(std::string_view tex
 }
 
 absl::StatusOr<std::vector<std::int32_t>> Tokenizer::encode(std::string_view text) const {
-  return impl_->encode(text, EncodeOptions());
+  return impl_->encode(text, {.parse_special_tokens = !impl_->splits_special()});
 }
 
 absl::StatusOr<std::string> Tokenizer::decode(std::span<const std::int32_t> ids,
@@ -65,6 +71,12 @@ std::int64_t Tokenizer::size() const { return impl_->size(); }
 std::optional<std::int32_t> Tokenizer::id_of(std::string_view token) const {
   return impl_->id_of(token);
 }
+
+std::optional<std::int32_t> Tokenizer::named_id(std::string_view name) const {
+  return impl_->named_id(name);
+}
+
+const std::vector<std::string>& Tokenizer::warnings() const { return impl_->warnings(); }
 
 bool Tokenizer::is_special(std::int32_t id) const {
   const AddedToken* token = impl_->added(id);

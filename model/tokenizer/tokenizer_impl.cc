@@ -16,6 +16,16 @@ const std::string* Tokenizer::Impl::token(std::int32_t id) const {
   return token != nullptr ? &token->content : bpe_.token(id);
 }
 
+const std::string* Tokenizer::Impl::decoded_token(std::int32_t id) const {
+  const auto found = normalized_.find(id);
+  return found != normalized_.end() ? &found->second : token(id);
+}
+
+bool Tokenizer::Impl::is_special(std::string_view content) const {
+  const auto found = added_by_content_.find(as_absl(content));
+  return found != added_by_content_.end() && added_[found->second].special;
+}
+
 std::optional<std::int32_t> Tokenizer::Impl::id_of(std::string_view token) const {
   const auto found = added_by_content_.find(as_absl(token));
   return found != added_by_content_.end() ? added_[found->second].id : bpe_.id_of(token);

@@ -191,7 +191,8 @@ TEST(SamplingOptions, ErrorsNameOptionValueAndRange) {
   EXPECT_THAT(message([](auto& o) { o.temperature = -1; }), HasSubstr("temperature is -1"));
   EXPECT_THAT(message([](auto& o) { o.temperature = NAN; }), HasSubstr("temperature is nan"));
   EXPECT_THAT(message([](auto& o) { o.top_k = -5; }), HasSubstr("top-k is -5"));
-  EXPECT_THAT(message([](auto& o) { o.top_p = 0; }), HasSubstr("top-p is 0, but must be above 0"));
+  EXPECT_THAT(message([](auto& o) { o.top_p = -0.1; }),
+              HasSubstr("top-p is -0.1, but must be above 0"));
   EXPECT_THAT(message([](auto& o) { o.top_p = 1.5; }), HasSubstr("top-p is 1.5"));
   EXPECT_THAT(message([](auto& o) { o.min_p = 2; }), HasSubstr("min-p is 2"));
   EXPECT_THAT(message([](auto& o) { o.repetition_penalty = 0; }),

@@ -116,7 +116,6 @@ TEST(Checkpoint, BrokenIndexesAreRefused) {
     return R"({"weight_map": {")" + tensor + R"(": )" + file + "}}";
   };
   EXPECT_THAT(refusal(mapping("a", R"("m-9.safetensors")")), HasSubstr("m-9.safetensors"));
-  EXPECT_THAT(refusal(mapping("b", R"("m-1.safetensors")")), HasSubstr("tensor b is missing"));
   for (const char* file : {R"("../m-1.safetensors")", R"("/etc/passwd")", R"("x/m-1.safetensors")",
                            R"("")", R"("..")", R"("m-1\u0000")", R"("a\\b")", "5", "null"}) {
     EXPECT_THAT(refusal(mapping("a", file)), HasSubstr("same folder")) << file;

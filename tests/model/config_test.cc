@@ -153,7 +153,9 @@ TEST(Config, SpecialIdsAreAnIdAListOrNone) {
   EXPECT_THAT(good(with(llama(), "eos_token_id", nullptr)).eos_ids, ElementsAre());
   EXPECT_EQ(good(with(llama(), "bos_token_id", nullptr)).bos_id, std::nullopt);
   EXPECT_THAT(good(qwen2()).eos_ids, ElementsAre());
-  expect_refused(with(llama(), "eos_token_id", -1), "eos_token_id");
+  EXPECT_THAT(good(with(llama(), "eos_token_id", -1)).eos_ids, ElementsAre());
+  EXPECT_THAT(good(with(llama(), "eos_token_id", {-1, 5})).eos_ids, ElementsAre(5));
+  EXPECT_EQ(good(with(llama(), "bos_token_id", -1)).bos_id, std::nullopt);
   expect_refused(with(llama(), "eos_token_id", "</s>"), "eos_token_id");
 }
 
@@ -309,10 +311,10 @@ TEST(Config, EveryNumberIsBounded) {
 }
 
 TEST(Config, RefusesWhatIsNotAJsonObject) {
-  expect_text_refused("", "JSON");
+  expect_text_refused("", "empty");
   expect_text_refused("{", "JSON");
   expect_text_refused("[1, 2]", "JSON object");
-  expect_text_refused("{\"hidden_size\": NaN}", "JSON");
+  expect_text_refused("{\"model_type\": \"llama\", \"hidden_size\": NaN}", "not NaN");
   expect_text_refused(std::string(100'000, '['), "JSON");
   const std::string deep = std::string(1'000'000, '[') + std::string(1'000'000, ']');
   for (const char* key : {"rope_scaling", "eos_token_id", "hidden_act", "anything"}) {

@@ -56,6 +56,45 @@ TEST(GenerationConfig, ReadsAllFields) {
   EXPECT_THAT(config->eos_ids, ElementsAre(5, 6));
 }
 
+TEST(GenerationConfig, WhatIsNotDoneIsNamedOnce) {
+  const TempDir directory;
+  const auto warnings = [&](const std::string& text) {
+    write_file(directory.file("generation_config.json"), text);
+    const absl::StatusOr<GenerationConfig> config = load_generation_config(directory.path());
+    EXPECT_TRUE(config.ok()) << config.status();
+    return config.ok() ? config->warnings : std::vector<std::string>{};
+  };
+  EXPECT_THAT(warnings(R"({"num_beams": 4, "num_beam_groups": 2, "num_return_sequences": 3,
+      "penalty_alpha": 0.6, "guidance_scale": 1.5, "watermarking_config": {"bias": 2.0},
+      "dola_layers": "high", "constraints": [1], "force_words_ids": [[1]], "token_healing": true,
+      "forced_decoder_ids": [[1, 2]], "max_time": 3.5, "length_penalty": 2.0})"),
+              ElementsAre(HasSubstr(
+                  "ignores num_beams, num_beam_groups, num_return_sequences, penalty_alpha, "
+                  "guidance_scale, watermarking_config, dola_layers, constraints, force_words_ids, "
+                  "forced_decoder_ids, token_healing, max_time of ")));
+  EXPECT_THAT(warnings(R"({"num_beams": 1, "num_return_sequences": 1, "guidance_scale": 1.0,
+      "penalty_alpha": null, "token_healing": false, "constraints": null, "max_time": null,
+      "early_stopping": false, "length_penalty": 1.0, "use_cache": true, "diversity_penalty": 0.0,
+      "renormalize_logits": true, "remove_invalid_values": true, "pad_token_id": -1,
+      "transformers_version": "5.24.0", "cache_implementation": "hybrid"})"),
+              IsEmpty());
+}
+
+TEST(GenerationConfig, TopPZeroTopKBelowZeroAndIdsBelowZeroAreTaken) {
+  const TempDir directory;
+  write_file(directory.file("generation_config.json"),
+             R"({"top_p": 0, "top_k": -1, "eos_token_id": -1, "suppress_tokens": [-1, 3],
+                 "stop_strings": "###", "max_length": 20, "temperature": 0})");
+  const absl::StatusOr<GenerationConfig> config = load_generation_config(directory.path());
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->top_p, 0.0);
+  EXPECT_EQ(config->top_k, 0);
+  EXPECT_THAT(config->eos_ids, IsEmpty());
+  EXPECT_THAT(config->rules.suppressed, ElementsAre(3));
+  EXPECT_THAT(config->stop_strings, ElementsAre("###"));
+  EXPECT_EQ(config->max_length, 20);
+}
+
 TEST(GenerationConfig, ErrorsNameTheFileAndTheKey) {
   const TempDir directory;
   for (const auto& [text, named] : {std::pair{R"({"top_p": 2})", "top_p"},
@@ -64,6 +103,20 @@ TEST(GenerationConfig, ErrorsNameTheFileAndTheKey) {
                                     {R"({"do_sample": 1})", "do_sample"},
                                     {R"({"max_new_tokens": 0})", "max_new_tokens"},
                                     {R"({"eos_token_id": [1, "x"]})", "eos_token_id"},
+                                    {R"({"top_p": "0.9"})", "top_p"},
+                                    {R"({"top_p": NaN})", "not NaN"},
+                                    {R"({"temperature": Infinity})", "not Infinity"},
+                                    {R"({"top_k": -2})", "top_k"},
+                                    {R"({"repetition_penalty": 0})", "repetition_penalty"},
+                                    {R"({"suppress_tokens": "x"})", "suppress_tokens"},
+                                    {R"({"suppress_tokens": [1.5]})", "suppress_tokens"},
+                                    {R"({"bad_words_ids": [1]})", "bad_words_ids"},
+                                    {R"({"sequence_bias": [[1, 2]]})", "sequence_bias"},
+                                    {R"({"sequence_bias": [[[], 2.0]]})", "sequence_bias"},
+                                    {R"({"forced_bos_token_id": [1, 2]})", "forced_bos_token_id"},
+                                    {R"({"exponential_decay_length_penalty": [5]})", "[tokens"},
+                                    {R"({"stop_strings": [5]})", "stop_strings"},
+                                    {R"({"no_repeat_ngram_size": -1})", "no_repeat_ngram_size"},
                                     {"{", "not JSON"},
                                     {"[]", "JSON object"}}) {
     write_file(directory.file("generation_config.json"), text);

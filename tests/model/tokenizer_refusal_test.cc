@@ -45,8 +45,6 @@ TEST(TokenizerRefusal, UnknownParts) {
 }
 
 TEST(TokenizerRefusal, SettingsThatWouldChangeTheResult) {
-  expect_refused(with("/truncation", {{"max_length", 5}}), {"tokenizer.json: sets truncation"});
-  expect_refused(with("/padding", {{"pad_id", 0}}), {"padding"});
   expect_refused(with("/model/dropout", 0.1), {"dropout"});
   expect_refused(with("/model/continuing_subword_prefix", "##"), {"continuing_subword_prefix"});
   expect_refused(with("/model/end_of_word_suffix", "</w>"), {"end_of_word_suffix"});

@@ -24,6 +24,8 @@ constexpr double kNewShare = 0.3;
 // No machine runs a block in less: the start of one GPU kernel takes longer.
 constexpr double kLeastBlockUs = 2;
 constexpr double kJitter = 0.1;
+// A claim that is missed by more than this says nothing.
+constexpr double kBornOut = 4;
 // More than any path costs: avoided peers are used where nobody else is, the one that is soonest
 // forgiven first.
 constexpr double kAvoidedUs = 1e9;
@@ -64,6 +66,7 @@ PeerMemory::Peer& PeerMemory::touch(const proto::PeerId& peer, Time now) {
 }
 
 void PeerMemory::measured(const proto::PeerId& peer, double block_us, Time now) {
+  const std::lock_guard lock(mutex_);
   if (!std::isfinite(block_us)) return;
   Peer& entry = touch(peer, now);
   block_us = std::max(block_us, kLeastBlockUs);
@@ -73,16 +76,19 @@ void PeerMemory::measured(const proto::PeerId& peer, double block_us, Time now) 
 }
 
 void PeerMemory::failed(const proto::PeerId& peer, Time now) {
+  const std::lock_guard lock(mutex_);
   add(touch(peer, now).failures, kFailureTime, now);
 }
 
 void PeerMemory::refused(const proto::PeerId& peer, milliseconds patience, Time now) {
+  const std::lock_guard lock(mutex_);
   Trouble& refusals = touch(peer, now).refusals;
   add(refusals, kRefusalTime, now);
   refusals.until = std::max(refusals.until, now + std::min(patience, kMostPatience));
 }
 
 void PeerMemory::cut(const proto::PeerId& from, const proto::PeerId& to, Time now) {
+  const std::lock_guard lock(mutex_);
   add(cuts_[{from, to}], kCutTime, now);
   bound(cuts_, kMaxCuts, [](const Trouble& trouble) { return trouble.until; });
   for (const auto& [peer, other] : {std::pair(from, to), std::pair(to, from)}) {
@@ -90,11 +96,12 @@ void PeerMemory::cut(const proto::PeerId& from, const proto::PeerId& to, Time no
     std::erase_if(cuts, [&](const auto& cut) { return now - cut.second > kForgiven; });
     cuts[other] = now;
     bound(cuts, 16, [](Time time) { return time; });
-    if (cuts.size() > 1) failed(peer, now);
+    if (cuts.size() > 1) add(touch(peer, now).failures, kFailureTime, now);
   }
 }
 
 void PeerMemory::worked(const proto::PeerId& peer, Time now) {
+  const std::lock_guard lock(mutex_);
   const auto it = peers_.find(peer);
   if (it == peers_.end()) return;
   it->second.touched = now;
@@ -102,27 +109,34 @@ void PeerMemory::worked(const proto::PeerId& peer, Time now) {
 }
 
 bool PeerMemory::avoids(const proto::PeerId& peer, Time now) const {
+  const std::lock_guard lock(mutex_);
+  return is_avoided(peer, now);
+}
+
+bool PeerMemory::is_avoided(const proto::PeerId& peer, Time now) const {
   const auto it = peers_.find(peer);
   return it != peers_.end() && now < std::max(it->second.failures.until, it->second.refusals.until);
 }
 
-bool PeerMemory::avoids(const proto::PeerId& from, const proto::PeerId& to, Time now) const {
+bool PeerMemory::is_cut(const proto::PeerId& from, const proto::PeerId& to, Time now) const {
   const auto it = cuts_.find({from, to});
   return it != cuts_.end() && now < it->second.until;
 }
 
 std::set<proto::PeerId> PeerMemory::avoided(Time now) const {
+  const std::lock_guard lock(mutex_);
   std::set<proto::PeerId> result;
   for (const auto& [peer, entry] : peers_) {
-    if (avoids(peer, now)) result.insert(peer);
+    if (is_avoided(peer, now)) result.insert(peer);
   }
   return result;
 }
 
 bool PeerMemory::is_clean(const Route& route, Time now) const {
+  const std::lock_guard lock(mutex_);
   for (std::size_t hop = 0; hop < route.size(); ++hop) {
-    if (avoids(route[hop].peer, now)) return false;
-    if (hop > 0 && avoids(route[hop - 1].peer, route[hop].peer, now)) return false;
+    if (is_avoided(route[hop].peer, now)) return false;
+    if (hop > 0 && is_cut(route[hop - 1].peer, route[hop].peer, now)) return false;
   }
   return true;
 }
@@ -138,15 +152,18 @@ double PeerMemory::jitter(const proto::PeerId& peer) const {
 }
 
 void PeerMemory::judge(std::vector<Candidate>& candidates, RouteRequest& request, Time now) const {
-  // What is usual: of those measured, else of what all claim; the slower one of two.
+  const std::lock_guard lock(mutex_);
+  // What is usual: of those that bore out their claims, else of all claims; the slower of two.
   std::vector<double> known, claimed;
   const auto measured_of = [&](const Candidate& candidate) -> const Peer* {
     const auto it = peers_.find(candidate.peer);
     return it != peers_.end() && it->second.block_us > 0 ? &it->second : nullptr;
   };
   for (const Candidate& candidate : candidates) {
+    // Whoever is far slower than it says is no measure for others.
     if (const Peer* peer = measured_of(candidate);
-        peer && seconds_between(peer->measured_at, now) < kHalfLifeS) {
+        peer && seconds_between(peer->measured_at, now) < kHalfLifeS &&
+        peer->block_us < kBornOut * claim_us(candidate) * (1.0 + candidate.queue_depth)) {
       known.push_back(peer->block_us);
     }
     claimed.push_back(claim_us(candidate));

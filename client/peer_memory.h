@@ -2,12 +2,14 @@
 // What this process has learned of peers: how fast they were, who refused, failed or could not
 // reach whom. Feeds the route's costs, so that a claim counts only as far as measurements bear it
 // out, and whoever cost us time is chosen again only where nobody else serves, or when it is
-// forgiven. Pure: time comes in by argument. Bounded. One thread.
+// forgiven. Pure: time comes in by argument. Bounded. Thread-safe: all sessions of a process share
+// it.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <mutex>
 #include <set>
 #include <utility>
 #include <vector>
@@ -35,7 +37,6 @@ class PeerMemory {
   void worked(const proto::PeerId& peer, Time now);  // ran a step: refusals are forgotten
 
   bool avoids(const proto::PeerId& peer, Time now) const;
-  bool avoids(const proto::PeerId& from, const proto::PeerId& to, Time now) const;
   std::set<proto::PeerId> avoided(Time now) const;
   // Whether `route` uses nothing that is avoided.
   bool is_clean(const Route& route, Time now) const;
@@ -55,10 +56,14 @@ class PeerMemory {
     std::map<proto::PeerId, Time> cuts;  // with whom, lately
     Time touched{};
   };
+  // With mutex_ held:
+  bool is_avoided(const proto::PeerId& peer, Time now) const;
+  bool is_cut(const proto::PeerId& from, const proto::PeerId& to, Time now) const;
   Peer& touch(const proto::PeerId& peer, Time now);
   double jitter(const proto::PeerId& peer) const;
 
   const std::uint64_t salt_;
+  mutable std::mutex mutex_;
   std::map<proto::PeerId, Peer> peers_;
   std::map<std::pair<proto::PeerId, proto::PeerId>, Trouble> cuts_;
 };

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "client/ring_session.h"
+#include "net/bare_status.h"
 #include "proto/activation.h"
 #include "proto/limits.h"
 #include "proto/printable.h"
@@ -189,7 +190,10 @@ absl::Status RingSession::fail_by_events() {
       failure_.retry_after = std::min(milliseconds(refused->retry_after_ms()), kMostRetryAfter);
       auto code = static_cast<absl::StatusCode>(refused->code());
       if (refused->code() == 0 || refused->code() > 16) code = absl::StatusCode::kUnknown;
-      return fail(absl::Status(code, proto::printable(refused->reason(), proto::kMaxReasonBytes)),
+      const std::string_view bare = net::sentence_for_bare(code, refused->reason());
+      return fail(absl::Status(code, bare.empty() ? proto::printable(refused->reason(),
+                                                                     proto::kMaxReasonBytes)
+                                                  : std::string(bare)),
                   culprit);
     }
   }

@@ -14,6 +14,8 @@
 #include "absl/status/statusor.h"
 #include "client/dht_health.h"
 #include "client/interrupt.h"
+#include "client/peer_memory.h"
+#include "client/random.h"
 #include "dht/identity.h"
 #include "dht/key.h"
 #include "dht/record.h"
@@ -52,6 +54,7 @@ class SwarmConnection {
   // Of the table now, and of all finds so far.
   DhtHealth health(const Interrupt& interrupt);
 
+  PeerMemory& peers() { return peers_; }  // of all sessions over this connection
   net::ChannelPool& channels();
   net::IoThread& io();
 
@@ -60,6 +63,7 @@ class SwarmConnection {
   SwarmConnection();
   std::unique_ptr<Impl> impl_;
   dht::SwarmId swarm_id_;
+  PeerMemory peers_{random_seed()};
 };
 
 }  // namespace shoal::client

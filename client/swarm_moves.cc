@@ -82,7 +82,8 @@ bool SwarmPipeline::is_better(const Plan& other, const PaceTrouble& trouble) con
   if (inflation == std::numeric_limits<double>::infinity()) inflation = 1;
   Move move;
   move.waited_us = trouble.waited_us;
-  move.step_us = pace.step_us();
+  // A promise is as loose as the other's; what is better than promised does not count against it.
+  move.step_us = std::max(pace.step_us(), plan_.step_us());
   move.other_step_us = other.step_us() * std::max(1.0, inflation);
   const double row_us =
       prefill_row_us_ > 0 ? std::min(prefill_row_us_, move.other_step_us) : move.other_step_us / 2;

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "client/random.h"
 #include "client/wait.h"
 #include "kernels/check.h"
 #include "net/channel_pool.h"
@@ -49,7 +48,7 @@ SwarmPipeline::SwarmPipeline(const UserModel& user_model, SwarmConnection& swarm
       options_(std::move(options)),
       interrupt_(interrupt),
       scout_({user_model.digest, user_model.block_count(), user_model.directory}, swarm),
-      memory_(random_seed()),
+      memory_(swarm.peers()),
       patience_(options_.wait) {}
 
 absl::StatusOr<std::unique_ptr<SwarmPipeline>> SwarmPipeline::create(const UserModel& user_model,
@@ -142,6 +141,11 @@ absl::StatusOr<SwarmPipeline::Plan> SwarmPipeline::replan(std::vector<Candidate>
       request.cuts_us[{pair[0].peer, pair[1].peer}] = 1e9;
     } else if (trouble->kind == PaceTrouble::Kind::kStuck) {
       request.excluded.insert(bad.peer);
+    }
+    for (Candidate& candidate : candidates) {
+      if (candidate.peer != bad.peer) continue;
+      candidate.block_step_us =
+          std::max(candidate.block_step_us, block_us(trouble->hop, trouble->waited_us));
     }
     // What we lease ourselves would be free for us.
     for (Candidate& candidate : candidates) {

@@ -90,7 +90,7 @@ class SwarmPipeline : public Pipeline {
   const SwarmPipelineOptions options_;
   const Interrupt& interrupt_;
   SwarmScout scout_;
-  PeerMemory memory_;
+  PeerMemory& memory_;
   Patience patience_;
   bool told_waiting_ = false;
   Clock::time_point lost_at_;

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 
+#include "net/bare_status.h"
 #include "proto/limits.h"
 #include "proto/printable.h"
 
@@ -116,8 +117,8 @@ absl::Status to_absl(const grpc::Status& status, std::string_view context) {
   const auto number = static_cast<int>(status.error_code());
   const auto code = number >= 1 && number <= 16 ? static_cast<absl::StatusCode>(number)
                                                 : absl::StatusCode::kUnknown;
-  const std::string text = clean(message);
-  return sentence(code, context, text.empty() ? "failed without a reason" : text);
+  const std::string_view bare = sentence_for_bare(code, message);
+  return sentence(code, context, bare.empty() ? clean(message) : std::string(bare));
 }
 
 grpc::Status to_grpc(const absl::Status& status) {

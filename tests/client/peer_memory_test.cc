@@ -66,7 +66,16 @@ TEST_F(PeerMemoryTest, WhatWasMeasuredCountsWhateverIsClaimed) {
   // And a machine that is as fast as it says is used.
   memory_.measured(peer(3), 10, now_);
   EXPECT_EQ(first({node(1, 100), node(3, 10)}, memory_), 3);
-  EXPECT_EQ(first({node(1, 100), node(2, 0.01)}, PeerMemory(memory_)), 1);
+  EXPECT_EQ(first({node(1, 100), node(2, 0.01)}, memory_), 1);
+}
+
+TEST_F(PeerMemoryTest, ASlowOneIsNoMeasureForOthers) {
+  memory_.measured(peer(1), 50'000, now_);
+  EXPECT_EQ(first({node(1, 100), node(2, 300)}, memory_), 2);
+  std::vector<Candidate> nodes{node(1, 100), node(2, 300)};
+  RouteRequest request;
+  memory_.judge(nodes, request, now_);
+  EXPECT_LT(nodes[1].block_step_us, 335);
 }
 
 TEST_F(PeerMemoryTest, WhoeverSaysThatItIsSlowerIsBelieved) {

@@ -334,6 +334,77 @@ TEST_F(Ring, ASilentHopIsGivenUpAfterItsHeartbeatsStop) {
   EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(6));
 }
 
+TEST_F(Ring, AHopThatFloodsTheClientIsGivenUp) {
+  const auto flood = [](Stream& stream, const wire::HopFrame& frame) {
+    while (stream.Write(frame)) {
+    }
+    return false;
+  };
+  wire::HopFrame heartbeat, unknown, old;
+  heartbeat.mutable_heartbeat()->set_nonce(1);
+  old.mutable_ack()->set_epoch(3);
+  FakeHop mute([&](const wire::ClientFrame&, Stream& stream) { return flood(stream, heartbeat); });
+  EXPECT_THAT(error_of(mute), HasSubstr("floods"));
+  for (const wire::HopFrame& frame : {heartbeat, unknown, old}) {
+    FakeHop hop(honest([&](const wire::Step&, Stream& stream) { return flood(stream, frame); }));
+    EXPECT_THAT(error_of(hop), HasSubstr("floods"));
+  }
+}
+
+TEST_F(Ring, MessagesThatMeanNothingAreNoProgress) {
+  std::atomic<bool> over{false};
+  FakeHop hop(honest([&](const wire::Step& step, Stream& stream) {
+    wire::HopFrame heartbeat;
+    heartbeat.mutable_heartbeat()->set_nonce(1);
+    wire::HopFrame old = ack(step);
+    old.mutable_ack()->set_step_id(0);
+    // The acknowledgement of the step itself is news once; its result never comes.
+    while (!over && stream.Write(heartbeat) && stream.Write(old) && stream.Write(ack(step))) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return false;
+  }));
+  RingOptions options;
+  options.hidden = kHidden;
+  options.positions = 16;
+  options.leave = [](const PaceTrouble&) { return true; };
+  auto ring =
+      std::make_unique<RingSession>(Route{hop.hop({0, 8})}, options, channels_, io_, interrupt_);
+  const auto started = std::chrono::steady_clock::now();
+  EXPECT_THAT(error_of(hop, std::move(ring)), HasSubstr("has not done its step"));
+  EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(5));
+  over = true;
+}
+
+TEST_F(Ring, AStepThatDoesNotGetToTheNextHopIsACutBetweenTheTwo) {
+  FakeHop first(
+      honest([](const wire::Step& step, Stream& stream) { return stream.Write(ack(step)); }));
+  FakeHop second(honest());
+  RingOptions options;
+  options.hidden = kHidden;
+  options.positions = 16;
+  options.leave = [](const PaceTrouble& trouble) {
+    return trouble.kind == PaceTrouble::Kind::kCut;
+  };
+  RingSession ring({first.hop({0, 4}), second.hop({4, 8})}, options, channels_, io_, interrupt_);
+  ASSERT_TRUE(ring.open().ok());
+  const auto status = ring.run(std::vector<float>(kHidden), 0, RowsWanted::kLast).status();
+  EXPECT_THAT(std::string(status.message()), HasSubstr("does not get through"));
+  EXPECT_EQ(ring.failure().culprit, second.hop({}).peer);
+  EXPECT_EQ(ring.failure().before, first.hop({}).peer);
+}
+
+TEST_F(Ring, ARefusalWithoutWordsBecomesASentence) {
+  FakeHop hop([](const wire::ClientFrame&, Stream& stream) {
+    wire::HopFrame frame;
+    frame.mutable_failure()->set_code(static_cast<std::uint32_t>(absl::StatusCode::kCancelled));
+    frame.mutable_failure()->set_reason("CANCELLED");
+    stream.Write(frame);
+    return false;
+  });
+  EXPECT_THAT(error_of(hop), HasSubstr("it ended the call without a reason"));
+}
+
 TEST_F(Ring, AnInterruptEndsTheWait) {
   FakeHop hop(honest([](const wire::Step&, Stream&) { return true; }));
   auto ring = session(hop);

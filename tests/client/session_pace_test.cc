@@ -38,20 +38,25 @@ class SessionPaceTest : public ::testing::Test {
     }
     return std::nullopt;
   }
-  // A step that takes `ms` at each hop; the trouble that came of it.
+  // A step that takes `ms` at each hop; the first trouble that came of it.
   std::optional<PaceTrouble> step(std::vector<int> ms, std::size_t rows = 1) {
+    std::optional<PaceTrouble> first;
+    const auto look = [&] {
+      const auto trouble = pace_.check(now_);
+      if (!first) first = trouble;
+    };
     const auto id = send(rows);
     for (std::size_t hop = 0; hop < hops_; ++hop) {
       for (int left = ms[hop]; left > 0; left -= 50) {
         pass(std::min(left, 50));
-        if (const auto trouble = pace_.check(now_)) return trouble;
+        look();
       }
       pace_.acked(hop, id, now_);
     }
     pace_.returned(id, now_);
-    const auto trouble = pace_.check(now_);
+    look();
     pace_.finished(id);
-    return trouble;
+    return first;
   }
 
   SessionPace pace_;

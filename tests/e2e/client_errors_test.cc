@@ -38,7 +38,8 @@ class ClientErrors : public ::testing::Test {
   }
   std::vector<std::string> generate(const std::string& address,
                                     std::vector<std::string> more = {}) {
-    std::vector<std::string> arguments{"generate", "--model", model_, "--join", address};
+    std::vector<std::string> arguments{"generate", "--model", model_, "--join",
+                                       address,    "--wait",  "0"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     arguments.push_back("Once upon a time");
     return arguments;

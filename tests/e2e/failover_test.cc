@@ -63,6 +63,7 @@ TEST_F(Failover, SpansOfAnotherShapeTakeOver) {
   EXPECT_TRUE(client::same_logits(*run.result, user.generate_locally(request())));
 }
 
+// However often it has to look: for as long as --wait says.
 TEST_F(Failover, WaitsForAReplacementThatIsOnItsWay) {
   LocalSwarm swarm({{0, 5}, {5, 8}});
   TestClient user(swarm.address());
@@ -71,7 +72,7 @@ TEST_F(Failover, WaitsForAReplacementThatIsOnItsWay) {
     if (tokens != 7) return;
     swarm.stop(1);
     replacement = std::thread([&] {
-      std::this_thread::sleep_for(std::chrono::milliseconds(500));
+      std::this_thread::sleep_for(std::chrono::milliseconds(6'000));
       swarm.add({5, 8});
     });
   });
@@ -129,15 +130,35 @@ TEST_P(BrutalFailover, ANodeThatIsKilledOrFrozenIsReplaced) {
 
 INSTANTIATE_TEST_SUITE_P(Signals, BrutalFailover, ::testing::Values(SIGKILL, SIGSTOP));
 
-TEST_F(Failover, GivesUpWithAReasonWhenNobodyCanTakeOver) {
+TEST_F(Failover, WaitsForABlockThatNobodyServesAtTheStart) {
+  LocalSwarm swarm({{0, 5}});
+  TestClient user(swarm.address());
+  std::thread late([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(3'000));
+    swarm.add({5, 8});
+  });
+  client::GenerateRequest short_one = request();
+  short_one.max_tokens = 4;
+  const auto run = user.generate(short_one);
+  late.join();
+  ASSERT_TRUE(run.result.ok()) << run.result.status();
+  EXPECT_NE(user.told.find("no node serves blocks 5..7"), std::string::npos) << user.told;
+  EXPECT_NE(user.told.find("goes on through "), std::string::npos) << user.told;
+}
+
+TEST_F(Failover, GivesUpWithAReasonWhenNobodyTakesOverInTime) {
   LocalSwarm swarm({{0, 5}, {5, 8}});
   TestClient user(swarm.address());
+  user.wait = std::chrono::milliseconds(3'000);
   const auto started = std::chrono::steady_clock::now();
   const auto run = run_losing(swarm, user, 7, 1);
   EXPECT_FALSE(run.result.ok());
   const std::string message(run.result.status().message());
   EXPECT_NE(message.find("no node serves blocks 5..7"), std::string::npos) << message;
+  EXPECT_GT(std::chrono::steady_clock::now() - started, std::chrono::seconds(3));
   EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(15));
+  EXPECT_NE(user.told.find("lost blocks 5..7: node "), std::string::npos) << user.told;
+  EXPECT_NE(user.told.find("waits up to 3 s (--wait): "), std::string::npos) << user.told;
   EXPECT_TRUE(swarm.idle_within(3'000)) << swarm.describe();
 }
 

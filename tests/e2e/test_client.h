@@ -31,6 +31,8 @@ class TestClient {
   absl::StatusOr<std::unique_ptr<client::SwarmPipeline>> open(std::uint32_t positions) {
     client::SwarmPipelineOptions options;
     options.positions = positions;
+    options.wait = wait;
+    options.on_event = [this](const std::string& text) { told += text + "\n"; };
     return client::SwarmPipeline::create(*model_, *swarm_, options, interrupt_);
   }
 
@@ -63,6 +65,9 @@ class TestClient {
     CHECK(result.ok()) << result.status();
     return *std::move(result);
   }
+
+  std::chrono::milliseconds wait{60'000};  // for what is lost
+  std::string told;                        // to people, a line each
 
   client::UserModel& model() { return *model_; }
   client::Interrupt& interrupt() { return interrupt_; }

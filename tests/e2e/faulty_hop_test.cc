@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// Hops that live and do not do their work: the generation goes on elsewhere, with the same tokens.
+#include <gtest/gtest.h>
+
+#include <chrono>
+
+#include "net/identity_tls.h"
+#include "tests/e2e/faulty_node.h"
+#include "tests/e2e/local_swarm.h"
+#include "tests/e2e/test_client.h"
+
+namespace shoal::tests {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+class FaultyHop : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { net::init_transport(); }
+
+  client::GenerateRequest request() {
+    client::GenerateRequest result = client::golden_request(client::read_golden()["prompts"][0]);
+    result.max_tokens = 32;
+    return result;
+  }
+
+  // Generates over the faulty last hop; after some tokens it falls ill and an honest node comes.
+  // The seconds from there to the end.
+  double run(const std::function<void(FaultyNode&)>& fall_ill) {
+    LocalSwarm swarm({{0, 4}});
+    FaultyNode faulty(swarm.address(), {4, 8}, 100);
+    TestClient user(swarm.address());
+    Clock::time_point ill;
+    const auto run = user.generate(request(), [&](client::Pipeline& pipeline, std::size_t tokens) {
+      if (tokens != 6) return;
+      EXPECT_EQ(pipeline.route().back().peer, faulty.peer());
+      swarm.add({4, 8});
+      fall_ill(faulty);
+      ill = Clock::now();
+    });
+    const double seconds = std::chrono::duration<double>(Clock::now() - ill).count();
+    EXPECT_TRUE(run.result.ok()) << run.result.status();
+    if (!run.result.ok()) return seconds;
+    EXPECT_EQ(run.reroutes, 1) << user.told;
+    EXPECT_TRUE(client::same_logits(*run.result, user.generate_locally(request())));
+    EXPECT_TRUE(swarm.idle_within(3'000)) << swarm.describe();
+    RecordProperty("seconds", std::to_string(seconds));
+    return seconds;
+  }
+};
+
+TEST_F(FaultyHop, AHopThatTakesASecondForEachStepIsLeft) {
+  EXPECT_LT(run([](FaultyNode& node) { node.delay_ms = 1'000; }), 12);  // all of it: 26
+}
+
+TEST_F(FaultyHop, AHopThatTakesNineSecondsForEachStepIsLeftInTheMiddleOfOne) {
+  EXPECT_LT(run([](FaultyNode& node) { node.delay_ms = 9'000; }), 8.5);
+}
+
+TEST_F(FaultyHop, AHopThatTalksAndDoesNothingIsLeft) {
+  EXPECT_LT(run([](FaultyNode& node) {
+              node.chatters = true;
+              node.delay_ms = 60'000;
+            }),
+            8.5);
+}
+
+TEST_F(FaultyHop, ACutBetweenTwoHopsIsGoneAround) {
+  EXPECT_LT(run([](FaultyNode& node) { node.swallows = true; }), 8.5);
+}
+
+TEST_F(FaultyHop, OneThatRefusesIsNotAskedAgainAndAgain) {
+  LocalSwarm swarm({{0, 8}});
+  FaultyNode faulty(swarm.address(), {0, 8}, 0.01f);
+  faulty.refuses = true;
+  TestClient user(swarm.address());
+  auto short_one = request();
+  short_one.max_tokens = 2;
+  const auto begun = Clock::now();
+  for (int i = 0; i < 6; ++i) {
+    const auto run = user.generate(short_one);
+    ASSERT_TRUE(run.result.ok()) << run.result.status();
+  }
+  EXPECT_LE(faulty.asked, 2);
+  EXPECT_LT(Clock::now() - begun, std::chrono::seconds(10));
+}
+
+}  // namespace
+}  // namespace shoal::tests

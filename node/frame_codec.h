@@ -6,23 +6,30 @@
 
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/proto_buffer_reader.h>
-#include <grpcpp/support/proto_buffer_writer.h>
+#include <grpcpp/support/slice.h>
+
+#include <google/protobuf/message_lite.h>
+
+#include <cstdint>
 
 namespace shoal::node {
 
-template <typename Message>
-grpc::ByteBuffer to_bytes(const Message& message) {
-  grpc::ByteBuffer bytes;
-  bool own = false;
-  grpc::GenericSerialize<grpc::ProtoBufferWriter, Message>(message, &bytes, &own);
-  return bytes;
+inline grpc::ByteBuffer to_bytes(const google::protobuf::MessageLite& message) {
+  const std::size_t size = message.ByteSizeLong();
+  grpc::Slice slice(size);
+  message.SerializeWithCachedSizesToArray(const_cast<std::uint8_t*>(slice.begin()));
+  return grpc::ByteBuffer(&slice, 1);
 }
 
-// False when the bytes are no such message.
-template <typename Message>
-bool from_bytes(grpc::ByteBuffer& bytes, Message& message) {
-  message.Clear();
-  return grpc::GenericDeserialize<grpc::ProtoBufferReader, Message>(&bytes, &message).ok();
+// False when the bytes are no such message. Takes the bytes away.
+inline bool from_bytes(grpc::ByteBuffer& bytes, google::protobuf::MessageLite& message) {
+  bool parsed = false;
+  {
+    grpc::ProtoBufferReader reader(&bytes);
+    parsed = reader.status().ok() && message.ParseFromZeroCopyStream(&reader);
+  }
+  bytes.Clear();
+  return parsed;
 }
 
 }  // namespace shoal::node

@@ -15,11 +15,11 @@ constexpr double kDecodeTimes = 3;
 constexpr double kRowTimes = 2;
 // Slower than thought: believed at once. Quicker: with time, it may have been a short batch.
 constexpr double kSlowerShare = 0.7;
-constexpr double kQuickerShare = 0.3;
+constexpr double kQuickerShare = 0.5;
 // One measurement moves the estimate by no more: a machine that slept is no slow machine.
 constexpr double kMostChange = 4;
 // Below this share of its budget a batch says little: what it costs is mostly the weights' reading.
-constexpr double kFullShare = 0.5;
+constexpr double kFullShare = 0.6;
 // Attention reads the cache and does little with each byte, so it costs more time than work.
 constexpr double kAttentionTimes = 2;
 
@@ -35,15 +35,19 @@ PrefillBudget PrefillPace::budget(double decode_us, bool decoding) const {
   double us = limit_us_;
   if (decoding) us = std::min(us, kDecodeTimes * decode_us);
   us = std::max(us, kRowTimes * row_us_);
-  return {.weight = us / weight_us_, .row_weight = 1, .position_weight = position_weight_};
+  return {.weight = us / weight_us_,
+          .row_weight = 1,
+          .position_weight = position_weight_,
+          .us = us};
 }
 
+// Compares the time that a whole budget took with what it should have: an estimate of time by weight
+// would stay at one row for ever where a second one costs little more.
 void PrefillPace::measured(double weight, double us, const PrefillBudget& budget) {
-  if (weight <= 0 || us <= 0) return;
-  const bool overrun = us > budget.weight * weight_us_;
-  if (!overrun && weight < kFullShare * budget.weight) return;
-  const double now = std::clamp(us / weight, weight_us_ / kMostChange, weight_us_ * kMostChange);
-  weight_us_ += (now > weight_us_ ? kSlowerShare : kQuickerShare) * (now - weight_us_);
+  if (weight <= 0 || us <= 0 || budget.us <= 0) return;
+  if (us <= budget.us && weight < kFullShare * budget.weight && weight + 1.5 < budget.weight) return;
+  const double change = std::clamp(us / budget.us, 1 / kMostChange, kMostChange);
+  weight_us_ *= 1 + (change > 1 ? kSlowerShare : kQuickerShare) * (change - 1);
 }
 
 }  // namespace shoal::node

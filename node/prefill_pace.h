@@ -14,9 +14,10 @@ namespace shoal::node {
 
 // What a prefill batch may cost, in the unit of weigh(): one row at position 0 through the whole span.
 struct PrefillBudget {
-  double weight = 256;           // at least one row is taken, whatever it weighs
-  double row_weight = 1;         // of a row at position 0
-  double position_weight = 0;    // more for each position before it
+  double weight = 256;         // at least one row is taken, whatever it weighs
+  double row_weight = 1;       // of a row at position 0
+  double position_weight = 0;  // more for each position before it
+  double us = 0;               // what it should take
 
   double weigh(std::int64_t position) const {
     return row_weight + position_weight * static_cast<double>(position);

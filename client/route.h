@@ -24,6 +24,7 @@ struct Candidate {
   std::uint32_t queue_depth = 0;
   std::uint32_t free_kv_positions = 0;
   std::uint32_t max_positions = 0;  // that one session may ever have here
+  bool sessions_full = false;       // all its sessions are taken
 };
 
 struct Hop {
@@ -49,8 +50,8 @@ inline constexpr double kUnknownBlockStepUs = 1000;
 // Microseconds that one decode step takes through `route`; the sum that find_route makes least.
 double route_cost_us(const Route& route, const std::vector<Candidate>& candidates);
 
-// UNAVAILABLE names the blocks that nobody serves; RESOURCE_EXHAUSTED those that only nodes without
-// enough free KV serve. Never uses a peer for two hops.
+// UNAVAILABLE names the blocks that nobody serves. Nodes without room are used where no others
+// serve: they say what is full, and others give way to who asks. Never uses a peer for two hops.
 absl::StatusOr<Route> find_route(const RouteRequest& request,
                                  const std::vector<Candidate>& candidates);
 

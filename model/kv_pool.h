@@ -37,7 +37,7 @@ class KvLease {
   ~KvLease();
 
   std::int64_t max_positions() const { return max_positions_; }
-  std::int64_t promised_positions() const;  // of whole pages
+  std::int64_t promised_positions() const;             // of whole pages
   std::int64_t position() const { return position_; }  // positions filled
   // Makes room for [position, position + rows) after truncating to `start`; CHECKs start <=
   // position() and the lease.

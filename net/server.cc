@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "net/flow_control.h"
 #include "proto/limits.h"
 
 namespace shoal::net {
@@ -80,6 +81,7 @@ void set_limits(grpc::ServerBuilder& builder) {
   const auto set = [&](const char* name, std::uint64_t value) {
     builder.AddChannelArgument(name, static_cast<int>(value));
   };
+  limit_flow_control(set);
   set(GRPC_ARG_ALLOW_REUSEPORT, 0);  // else two servers share a port in silence
   set(GRPC_ARG_MAX_CONCURRENT_STREAMS, proto::kMaxStreamsPerConnection);
   set(GRPC_ARG_MAX_METADATA_SIZE, proto::kMaxMetadataBytes);

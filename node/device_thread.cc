@@ -39,7 +39,8 @@ bool all_finite(std::span<const float> values) {
 // At which position attention has as many multiplications as all the rest of a row.
 double attention_positions(const model::ModelConfig& config) {
   const std::int64_t attention = config.heads * config.head_dim;
-  const std::int64_t linear = 2 * attention + 2 * config.kv_heads * config.head_dim + 3 * config.intermediate;
+  const std::int64_t linear =
+      2 * attention + 2 * config.kv_heads * config.head_dim + 3 * config.intermediate;
   return static_cast<double>(config.hidden) * linear / (2.0 * static_cast<double>(attention));
 }
 
@@ -127,12 +128,13 @@ class CpuDeviceThread final : public DeviceThread {
       }
       CHECK(input.x.size() == static_cast<std::size_t>(input.rows) * hidden_);
       if (!covered(*found->second, std::int64_t{input.start_position} + input.rows)) {
-        return Refusal{.code = absl::StatusCode::kResourceExhausted,
-                       .reason = fmt::format(
-                           "your session was idle while others waited, who got its KV memory: {} of "
-                           "{} positions are free now, too few to go on; use another node",
-                           pool_->free_positions(), pool_->total_positions()),
-                       .retry_after_ms = kKvRetryMs};
+        return Refusal{
+            .code = absl::StatusCode::kResourceExhausted,
+            .reason = fmt::format(
+                "your session was idle while others waited, who got its KV memory: {} of "
+                "{} positions are free now, too few to go on; use another node",
+                pool_->free_positions(), pool_->total_positions()),
+            .retry_after_ms = kKvRetryMs};
       }
       const Admission admission = scheduler_.push(key, input.rows, input.start_position);
       if (admission != Admission::kAccepted) return queue_full(admission);
@@ -286,8 +288,8 @@ class CpuDeviceThread final : public DeviceThread {
   std::vector<Work> prepare_batch() {
     std::vector<Work> batch;
     const auto now = Clock::now();
-    budget_ = pace_->budget(block_step_us_ * options_.span.size(),
-                            now - decoded_at_ < kDecodingLately);
+    budget_ =
+        pace_->budget(block_step_us_ * options_.span.size(), now - decoded_at_ < kDecodingLately);
     const Batch chosen = scheduler_.next_batch(budget_);
     decode_ = chosen.decode;
     weight_ = chosen.weight;

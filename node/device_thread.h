@@ -47,9 +47,9 @@ using StepDone = std::function<void(StepOutput)>;
 
 // What a session has of the KV pool.
 struct LeaseUse {
-  std::int64_t leased = 0;   // positions promised
-  std::int64_t filled = 0;   // positions of the pages in use
-  bool working = false;      // steps wait or are being computed
+  std::int64_t leased = 0;  // positions promised
+  std::int64_t filled = 0;  // positions of the pages in use
+  bool working = false;     // steps wait or are being computed
 };
 
 struct DeviceStats {
@@ -61,7 +61,7 @@ struct DeviceStats {
   std::uint64_t batches = 0;
   std::uint64_t batched_rows = 0;
   std::uint64_t prefill_batches = 0;  // of `batches`
-  float block_step_us = 0;  // one decode row through one block, moving average
+  float block_step_us = 0;            // one decode row through one block, moving average
 };
 
 class DeviceThread {
@@ -78,8 +78,8 @@ class DeviceThread {
   // retry time when KV is short.
   virtual std::optional<Refusal> open(SessionKey key, const proto::PeerId& peer, proto::Span span,
                                       std::uint32_t max_positions) = 0;
-  // Queues a step; refused when a queue is full, or when the lease was shrunk and there is no room to
-  // grow again. The caller has checked positions, rows and values.
+  // Queues a step; refused when a queue is full, or when the lease was shrunk and there is no room
+  // to grow again. The caller has checked positions, rows and values.
   virtual std::optional<Refusal> submit(SessionKey key, StepInput input, StepDone done) = 0;
   // Frees the session's pages: now, or when the batch that is being computed ends. Its completions
   // may still run once.

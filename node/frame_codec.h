@@ -4,11 +4,10 @@
 // waits to be sent is counted in the bytes that it takes. Pure.
 #pragma once
 
+#include <google/protobuf/message_lite.h>
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/proto_buffer_reader.h>
 #include <grpcpp/support/slice.h>
-
-#include <google/protobuf/message_lite.h>
 
 #include <cstdint>
 

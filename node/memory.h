@@ -13,7 +13,8 @@ namespace shoal::node {
 // Few arenas, a fixed threshold for buffers with pages of their own.
 void settle_allocator();
 
-// Decides when giving back is worth its time (some ms, with the allocator's locks held). Value class.
+// Decides when giving back is worth its time (some ms, with the allocator's locks held). Value
+// class.
 class TrimDecision {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;

@@ -54,7 +54,8 @@ DialReach dial_reach(std::span<const proto::Endpoint> announced, bool keyed_swar
     }
   }
   // Who announces loopback alone is reached from this machine alone.
-  return {.loopback = loopback && !far, .private_networks = keyed_swarm || (!far && (near || loopback))};
+  return {.loopback = loopback && !far,
+          .private_networks = keyed_swarm || (!far && (near || loopback))};
 }
 
 bool may_dial(const DialReach& reach, const proto::Endpoint& address) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a node knows of hops that it may push to, and whom it dials for whom: only what a live signed
-// record of that very peer announces, only addresses of a reach that this node itself has, and only
-// so often. A client that names a next hop must learn nothing of our network by it (docs/protocol.md,
-// section 5). Value class, bounded; time comes in by argument. Not thread-safe.
+// What a node knows of hops that it may push to, and whom it dials for whom: only what a live
+// signed record of that very peer announces, only addresses of a reach that this node itself has,
+// and only so often. A client that names a next hop must learn nothing of our network by it
+// (docs/protocol.md, section 5). Value class, bounded; time comes in by argument. Not thread-safe.
 #pragma once
 
 #include <chrono>

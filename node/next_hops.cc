@@ -32,13 +32,13 @@ class NextHops::Impl : public std::enable_shared_from_this<Impl> {
     waiting.emplace_back(question, std::move(answer));
     if (waiting.size() > 1) return;
     if (!book_.may_look_up(now)) return answer_all(question.block);
-    find_(question.block, [self = weak_from_this(), block = question.block](
-                              std::vector<dht::Record> records) {
-      const auto impl = self.lock();
-      if (impl == nullptr) return;
-      impl->book_.learned(block, std::move(records), dht_now());
-      impl->answer_all(block);
-    });
+    find_(question.block,
+          [self = weak_from_this(), block = question.block](std::vector<dht::Record> records) {
+            const auto impl = self.lock();
+            if (impl == nullptr) return;
+            impl->book_.learned(block, std::move(records), dht_now());
+            impl->answer_all(block);
+          });
   }
 
   void at(Clock::time_point time, std::function<void()> then) {
@@ -73,8 +73,7 @@ class NextHops::Impl : public std::enable_shared_from_this<Impl> {
 };
 
 NextHops::NextHops(net::IoThread& io, Find find, Reach reach)
-    : io_(io),
-      impl_(std::make_shared<Impl>(io.context(), std::move(find), std::move(reach))) {}
+    : io_(io), impl_(std::make_shared<Impl>(io.context(), std::move(find), std::move(reach))) {}
 
 NextHops::~NextHops() {
   io_.run_and_wait([this] { impl_.reset(); });

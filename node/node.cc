@@ -279,16 +279,16 @@ class WholeNode final : public Node {
   // Whoever our clients name as the next hop is found in the directory.
   void start_next_hops() {
     const auto find = [this](proto::BlockIndex block, auto done) {
-      swarm_->dht().find(
-          dht::block_key(swarm_->swarm_id(), facts_.model_digest, block),
-          [model = facts_.model_digest, done](std::vector<dht::Record> records) {
-            std::erase_if(records, [&](const auto& record) { return record.model_digest != model; });
-            done(std::move(records));
-          });
+      swarm_->dht().find(dht::block_key(swarm_->swarm_id(), facts_.model_digest, block),
+                         [model = facts_.model_digest, done](std::vector<dht::Record> records) {
+                           std::erase_if(records, [&](const auto& record) {
+                             return record.model_digest != model;
+                           });
+                           done(std::move(records));
+                         });
     };
-    next_hops_ = std::make_unique<NextHops>(*io_, find, [this] {
-      return dial_reach(addresses_, options_.swarm_key.has_value());
-    });
+    next_hops_ = std::make_unique<NextHops>(
+        *io_, find, [this] { return dial_reach(addresses_, options_.swarm_key.has_value()); });
   }
 
   dht::Record record() const {

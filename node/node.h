@@ -55,7 +55,7 @@ struct NodeStats {
   std::uint64_t batches = 0;
   std::uint64_t batched_rows = 0;
   float block_step_us = 0;
-  OutboxStats outbox;               // bytes that wait to be sent
+  OutboxStats outbox;                    // bytes that wait to be sent
   std::uint64_t sessions_given_way = 0;  // ended because they were idle while others waited
 };
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Counts every byte that waits to be sent, in our queues and in a write that gRPC has not finished:
 // per stream, per client whose session it belongs to, and in all. When there is too much it names
-// the stream that must end: of the client that has most waiting, the one that has most. Thread-safe;
-// calls nobody. Whoever adds ends the stream that is named, with no lock of its own held.
+// the stream that must end: of the client that has most waiting, the one that has most.
+// Thread-safe; calls nobody. Whoever adds ends the stream that is named, with no lock of its own
+// held.
 #pragma once
 
 #include <cstddef>

@@ -35,17 +35,16 @@ PrefillBudget PrefillPace::budget(double decode_us, bool decoding) const {
   double us = limit_us_;
   if (decoding) us = std::min(us, kDecodeTimes * decode_us);
   us = std::max(us, kRowTimes * row_us_);
-  return {.weight = us / weight_us_,
-          .row_weight = 1,
-          .position_weight = position_weight_,
-          .us = us};
+  return {
+      .weight = us / weight_us_, .row_weight = 1, .position_weight = position_weight_, .us = us};
 }
 
-// Compares the time that a whole budget took with what it should have: an estimate of time by weight
-// would stay at one row for ever where a second one costs little more.
+// Compares the time that a whole budget took with what it should have: an estimate of time by
+// weight would stay at one row for ever where a second one costs little more.
 void PrefillPace::measured(double weight, double us, const PrefillBudget& budget) {
   if (weight <= 0 || us <= 0 || budget.us <= 0) return;
-  if (us <= budget.us && weight < kFullShare * budget.weight && weight + 1.5 < budget.weight) return;
+  if (us <= budget.us && weight < kFullShare * budget.weight && weight + 1.5 < budget.weight)
+    return;
   const double change = std::clamp(us / budget.us, 1 / kMostChange, kMostChange);
   weight_us_ *= 1 + (change > 1 ? kSlowerShare : kQuickerShare) * (change - 1);
 }

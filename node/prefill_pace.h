@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// How much of a prompt the device may compute in one go, by what it measured: rows cost time, those at
-// later positions more, and a batch of few rows nearly as much as one of many. Keeps the time of a
-// prefill batch near kPrefillMs, and shorter while others decode, whose tokens wait for it. Value
+// How much of a prompt the device may compute in one go, by what it measured: rows cost time, those
+// at later positions more, and a batch of few rows nearly as much as one of many. Keeps the time of
+// a prefill batch near kPrefillMs, and shorter while others decode, whose tokens wait for it. Value
 // class; times come in by argument.
 #pragma once
 
@@ -12,7 +12,8 @@
 
 namespace shoal::node {
 
-// What a prefill batch may cost, in the unit of weigh(): one row at position 0 through the whole span.
+// What a prefill batch may cost, in the unit of weigh(): one row at position 0 through the whole
+// span.
 struct PrefillBudget {
   double weight = 256;         // at least one row is taken, whatever it weighs
   double row_weight = 1;       // of a row at position 0

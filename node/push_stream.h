@@ -84,7 +84,7 @@ class PushStream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::
   bool ended_ = false;  // by us
   bool broken_ = false;
   bool done_ = false;
-  bool held_ = false;  // gRPC waits for more writes of ours
+  bool held_ = false;           // gRPC waits for more writes of ours
   Clock::time_point deadline_;  // for being accepted
   Clock::time_point write_began_;
 };

@@ -149,8 +149,7 @@ Batch Scheduler::prefill_batch(Turns& turns, const PrefillBudget& budget) {
             std::min({step.rows_left - share.rows, limits_.prefill_quantum, rows_left});
         std::int64_t rows = 0;
         while (rows < quantum) {
-          const double weight =
-              session.share * budget.weigh(step.position + share.rows);
+          const double weight = session.share * budget.weigh(step.position + share.rows);
           spent = batch.weight + weight > budget.weight && (!order.empty() || share.rows > 0);
           if (spent) break;
           if (share.rows == 0) order.push_back(key);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Decides whose rows the device computes next. A batch is either decode (steps of one row, all that
 // are ready) or prefill (rows of longer steps, up to a budget of time), and the two take turns: a
-// token waits for one prefill batch at most, and a prompt for one decode batch. Steps of one session
-// are worked in order; peers take turns, and the sessions of a peer take turns. Bounded: what does
-// not fit is refused at once. Pure: no clock, no thread; the caller guards it.
+// token waits for one prefill batch at most, and a prompt for one decode batch. Steps of one
+// session are worked in order; peers take turns, and the sessions of a peer take turns. Bounded:
+// what does not fit is refused at once. Pure: no clock, no thread; the caller guards it.
 #pragma once
 
 #include <cstdint>
@@ -20,11 +20,11 @@ namespace shoal::node {
 using SessionKey = std::uint64_t;
 
 struct SchedulerLimits {
-  std::int64_t decode_rows = 256;  // one batch: more gain nothing, and bound its memory
+  std::int64_t decode_rows = 256;   // one batch: more gain nothing, and bound its memory
   std::int64_t prefill_rows = 256;  // one batch: more gain nothing, and bound its memory
   double prefill_us = 1000.0 * proto::kPrefillMs;  // one batch, as far as it can be known before
-  std::int64_t prefill_quantum = 64;  // rows of one turn; a multiple of a KV page
-  std::int64_t queued_rows = 65'536;  // all peers
+  std::int64_t prefill_quantum = 64;               // rows of one turn; a multiple of a KV page
+  std::int64_t queued_rows = 65'536;               // all peers
   std::int64_t queued_rows_per_peer = 32'768;
   std::int64_t steps_per_session = proto::kMaxStepsInFlight;
 };

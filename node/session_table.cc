@@ -152,8 +152,9 @@ bool SessionTable::make_room(DeviceThread& device, const Newcomer& newcomer, con
   given_way_ += ended.size();
   for (const auto& session : ended) {
     session->fail({.code = absl::StatusCode::kResourceExhausted,
-                   .reason = "your session was idle, or beyond your share, while others waited: this "
-                             "node gave its place to them; go on through another one",
+                   .reason =
+                       "your session was idle, or beyond your share, while others waited: this "
+                       "node gave its place to them; go on through another one",
                    .retry_after_ms = kSessionsRetryMs});
     remove(session);
   }

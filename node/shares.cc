@@ -16,8 +16,8 @@ constexpr milliseconds kStartGrace{5'000};
 // Within a share: a reader between two questions. Beyond it: anything but work.
 constexpr milliseconds kIdle{15'000};
 constexpr milliseconds kIdleBeyondShare{5'000};
-// The longer somebody waits, the less it takes. A generation at work makes several steps a second; a
-// token now and then is no work.
+// The longer somebody waits, the less it takes. A generation at work makes several steps a second;
+// a token now and then is no work.
 constexpr milliseconds kWaitedLong{5'000};
 constexpr milliseconds kPauseBeyondShare{2'000};
 constexpr milliseconds kWaitedTooLong{10'000};
@@ -106,9 +106,8 @@ class Decision {
 
   bool end_one(Counts& counts, std::int64_t amount) {
     const bool for_session = &counts == &sessions_;
-    Holding* const victim = first(counts, amount, [&](const Holding& holding) {
-      return for_session || holding.leased > 0;
-    });
+    Holding* const victim = first(
+        counts, amount, [&](const Holding& holding) { return for_session || holding.leased > 0; });
     if (victim == nullptr) return false;
     result_.end.push_back(victim->key);
     std::erase(result_.shrink, victim->key);
@@ -156,7 +155,8 @@ std::optional<Concession> who_gives_way(std::vector<Holding> holdings, const New
 WaitingLine::Milliseconds WaitingLine::refused(const proto::PeerId& peer, Milliseconds now) {
   auto found = waiting_.find(peer);
   if (found == waiting_.end() && waiting_.size() >= kMaxWaiting) {
-    std::erase_if(waiting_, [&](const auto& entry) { return now - entry.second.last > kForgotten; });
+    std::erase_if(waiting_,
+                  [&](const auto& entry) { return now - entry.second.last > kForgotten; });
     if (waiting_.size() >= kMaxWaiting) return Milliseconds(0);
   }
   if (found == waiting_.end() || now - found->second.last > kForgotten) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who gives way when a node is full and somebody waits. While nobody waits everybody may have all
-// there is; then what does nothing goes first, and peers and networks with more than their share come
-// before others: whoever would still have less than the one he takes from may take (max-min
+// there is; then what does nothing goes first, and peers and networks with more than their share
+// come before others: whoever would still have less than the one he takes from may take (max-min
 // fairness). Pure; docs/protocol.md, section 4, has the rules in words.
 #pragma once
 
@@ -17,8 +17,8 @@
 
 namespace shoal::node {
 
-// The network that shares are counted by: IPv4 /24, IPv6 /48, as an attacker gets them whole. All of
-// a LAN or of one machine are one network: there anybody may have any address.
+// The network that shares are counted by: IPv4 /24, IPv6 /48, as an attacker gets them whole. All
+// of a LAN or of one machine are one network: there anybody may have any address.
 std::uint64_t network_of(const proto::Endpoint& caller);
 
 struct Holding {
@@ -27,9 +27,9 @@ struct Holding {
   std::uint64_t network = 0;
   std::int64_t leased = 0;  // KV positions
   std::int64_t filled = 0;
-  bool working = false;                // steps of it wait, or are being computed
-  bool stepped = false;                // it has made a step
-  std::chrono::milliseconds idle{0};   // since its last step, or since it was opened
+  bool working = false;               // steps of it wait, or are being computed
+  bool stepped = false;               // it has made a step
+  std::chrono::milliseconds idle{0};  // since its last step, or since it was opened
 };
 
 struct Newcomer {

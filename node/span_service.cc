@@ -80,7 +80,8 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* SpanService::Sessio
   const auto caller = net::caller_of(*context);
   if (!caller.ok()) return new Refused<Base>({grpc::StatusCode::UNAUTHENTICATED, "who are you?"});
   auto reactor = std::make_shared<SessionReactor>(*this, *context, *caller);
-  if (!registry_.add(StreamKind::kSession, caller->peer, reactor)) return new Refused<Base>(too_many());
+  if (!registry_.add(StreamKind::kSession, caller->peer, reactor))
+    return new Refused<Base>(too_many());
   reactor->start();
   return reactor.get();
 }
@@ -92,7 +93,8 @@ grpc::ServerReadReactor<grpc::ByteBuffer>* SpanService::Push(grpc::CallbackServe
   const auto caller = net::caller_of(*context);
   if (!caller.ok()) return new Refused<Base>({grpc::StatusCode::UNAUTHENTICATED, "who are you?"});
   auto reactor = std::make_shared<PushReactor>(*this, caller->peer);
-  if (!registry_.add(StreamKind::kPushIn, caller->peer, reactor)) return new Refused<Base>(too_many());
+  if (!registry_.add(StreamKind::kPushIn, caller->peer, reactor))
+    return new Refused<Base>(too_many());
   reactor->start();
   return reactor.get();
 }
@@ -154,8 +156,7 @@ void SpanService::connect_next(const OpenRequest& request, const net::Caller& cl
       channels_.drop(question.next);
       channel = channels_.get(question.next, found.addresses);
     }
-    const auto reached = [this, &hops, channel, peer = question.next,
-                          addresses = found.addresses] {
+    const auto reached = [this, &hops, channel, peer = question.next, addresses = found.addresses] {
       auto address = channels_.connected_address(peer);
       const bool up = address || channel->GetState(false) == GRPC_CHANNEL_READY;
       if (up && !address && addresses.size() == 1) address = addresses.front();

@@ -21,8 +21,8 @@
 namespace shoal::node {
 
 // Session and Push are raw: their reactors parse (node/frame_codec.h).
-using RawSpanService = wire::SpanService::WithRawCallbackMethod_Session<
-    wire::SpanService::WithRawCallbackMethod_Push<
+using RawSpanService =
+    wire::SpanService::WithRawCallbackMethod_Session<wire::SpanService::WithRawCallbackMethod_Push<
         wire::SpanService::WithCallbackMethod_Describe<wire::SpanService::Service>>>;
 
 class SpanService final : public RawSpanService {

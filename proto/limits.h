@@ -44,6 +44,9 @@ inline constexpr std::size_t kMaxOutboxBytesPerPeer = 28u << 20;
 inline constexpr std::size_t kMaxOutboxBytesPerStream = 20u << 20;
 // Nothing of what a stream has to send was taken for so long: 1 MiB at 0.6 Mbit/s.
 inline constexpr std::uint32_t kStuckWriteMs = 15'000;
+// What may come in on one stream before we read it. A message that is being read may be larger: its
+// size is granted besides. 20 Mbit/s over 100 ms.
+inline constexpr std::size_t kStreamWindowBytes = 256u << 10;
 // A batch of prefill takes about so long at most: others' tokens wait for it.
 inline constexpr std::uint32_t kPrefillMs = 50;
 // Activations that wait for the device, decoded, of all sessions of a node; half of it of one peer.

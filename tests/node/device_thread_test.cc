@@ -122,10 +122,11 @@ TEST(DeviceThread, SessionsMayUsePartsOfTheSpan) {
 }
 
 TEST(DeviceThread, APromptInPortionsIsThePromptWhole) {
-  const auto portions = device({.span = {0, 4},
-                                .kv_positions = 1024,
-                                .threads = 1,
-                                .limits = {.prefill_rows = 48, .prefill_us = 1e9, .prefill_quantum = 16}});
+  const auto portions =
+      device({.span = {0, 4},
+              .kv_positions = 1024,
+              .threads = 1,
+              .limits = {.prefill_rows = 48, .prefill_us = 1e9, .prefill_quantum = 16}});
   Inbox inbox;
   open(*portions, 1, 512);
   submit(*portions, 1, 0, rows(3, 200), inbox.slot());

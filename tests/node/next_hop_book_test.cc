@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a node dials when a client names a next hop: what that peer's own record announces, within the
-// reach that this node has itself, and not often.
+// What a node dials when a client names a next hop: what that peer's own record announces, within
+// the reach that this node has itself, and not often.
 #include "node/next_hop_book.h"
 
 #include <gtest/gtest.h>
@@ -72,9 +72,9 @@ TEST(DialReach, NobodyIsAWindowIntoTheNetworkBehindHim) {
   const DialReach members = reach({at("8.8.8.8:7000")}, true);
   EXPECT_TRUE(may_dial(members, at("10.0.0.1:7000")));
   EXPECT_FALSE(may_dial(members, at("127.0.0.1:22")));
-  for (const char* nowhere : {"169.254.1.1:80", "0.0.0.0:80", "0.1.2.3:80", "224.0.0.1:80",
-                              "255.255.255.255:80", "8.8.8.8:0", "[fe80::1]:80", "[ff02::1]:80",
-                              "[::]:80"}) {
+  for (const char* nowhere :
+       {"169.254.1.1:80", "0.0.0.0:80", "0.1.2.3:80", "224.0.0.1:80", "255.255.255.255:80",
+        "8.8.8.8:0", "[fe80::1]:80", "[ff02::1]:80", "[::]:80"}) {
     EXPECT_FALSE(may_dial(kHere, at(nowhere))) << nowhere;
   }
 }

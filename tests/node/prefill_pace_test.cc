@@ -32,11 +32,11 @@ struct Machine {
 };
 
 struct Outcome {
-  double usual_us = 0;         // of a token when nobody else is there
-  double worst_us = 0;         // of a token beside the prompt
-  double longest_us = 0;       // prefill batch after the first ones
+  double usual_us = 0;    // of a token when nobody else is there
+  double worst_us = 0;    // of a token beside the prompt
+  double longest_us = 0;  // prefill batch after the first ones
   double prompt_us = 0;
-  double alone_us = 0;         // the same prompt in batches of 256 rows
+  double alone_us = 0;  // the same prompt in batches of 256 rows
   int batches = 0;
 };
 

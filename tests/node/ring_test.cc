@@ -238,8 +238,9 @@ TEST_F(RingTest, EveryFailureToReachANextHopIsTheSameAnswerAtTheSameTime) {
     EXPECT_EQ(asked.failure->code(), static_cast<std::uint32_t>(absl::StatusCode::kUnavailable));
     EXPECT_EQ(asked.failure->peer_id(), asked.peer) << asked.what;
     const std::string& reason = asked.failure->reason();
-    EXPECT_EQ(reason.substr(reason.find(": ")), ": this node does not reach it at an address that its "
-                                                "record announces")
+    EXPECT_EQ(reason.substr(reason.find(": ")),
+              ": this node does not reach it at an address that its "
+              "record announces")
         << asked.what;
     EXPECT_GE(asked.took, least) << asked.what;
     EXPECT_LT(asked.took, least + std::chrono::seconds(3)) << asked.what;

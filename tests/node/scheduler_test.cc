@@ -90,9 +90,9 @@ TEST(Scheduler, ABudgetOfTimeBoundsABatchWhateverThePositionAndTheSpan) {
     EXPECT_LE(batch.weight, budget.weight);
     return batch.items.at(0).rows;
   };
-  EXPECT_NEAR(rows_at(0, 1), 34, 1);      // 40 / (1 + 0.005 * 34)
-  EXPECT_NEAR(rows_at(900, 1), 3, 1);     // ten times the work
-  EXPECT_NEAR(rows_at(900, 0.25), 15, 1); // of a quarter of the blocks
+  EXPECT_NEAR(rows_at(0, 1), 34, 1);       // 40 / (1 + 0.005 * 34)
+  EXPECT_NEAR(rows_at(900, 1), 3, 1);      // ten times the work
+  EXPECT_NEAR(rows_at(900, 0.25), 15, 1);  // of a quarter of the blocks
   Scheduler slow({});
   slow.add_session(1, peer(1));
   slow.push(1, 10, 100'000);

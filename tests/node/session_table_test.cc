@@ -132,8 +132,7 @@ TEST_F(SessionTableTest, APushMayComeBeforeItsSession) {
 
 TEST_F(SessionTableTest, ASessionIsNotFoundBeforeItsLinksAreComplete) {
   const auto waiter = std::make_shared<Waiter>();
-  auto result = table_.open(facts_, *device_, request(1), peer(1), 0,
-                            std::make_shared<Recorder>());
+  auto result = table_.open(facts_, *device_, request(1), peer(1), 0, std::make_shared<Recorder>());
   const auto session = std::get<std::shared_ptr<Session>>(result);
   EXPECT_EQ(table_.find_or_wait(request(1).session_id, waiter), nullptr);
   EXPECT_EQ(waiter->ready, nullptr);

@@ -398,10 +398,10 @@ TEST_F(SpanServiceTest, WhatIsNoFrameEndsAStreamWithAReason) {
   const std::string good = open.SerializeAsString();
   const std::vector<std::string> broken = {
       std::string("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 11),  // an endless number
-      good.substr(0, good.size() - 3),                                   // cut off
-      std::string("\x0a\x05hi", 4),                                      // longer than the message
-      std::string("\x12\x02\x2a\x7f", 4),                                // a step with a cut activation
-      std::string("\x07", 1)};                                           // a type that does not exist
+      good.substr(0, good.size() - 3),                                  // cut off
+      std::string("\x0a\x05hi", 4),                                     // longer than the message
+      std::string("\x12\x02\x2a\x7f", 4),  // a step with a cut activation
+      std::string("\x07", 1)};             // a type that does not exist
   for (const std::string& bytes : broken) {
     for (const bool opened : {false, true}) {
       *open.mutable_open() = open_for(*node_);

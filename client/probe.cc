@@ -105,7 +105,7 @@ struct Call : std::enable_shared_from_this<Call> {
     result.queue_depth = reply.queue_depth();
     result.free_kv_positions = reply.free_kv_positions();
     result.max_positions = std::min(reply.max_positions(), reply.total_kv_positions());
-    if (reply.sessions() >= reply.max_sessions()) result.free_kv_positions = 0;
+    result.sessions_full = reply.sessions() >= reply.max_sessions();
     return result;
   }
 };

@@ -140,7 +140,6 @@ void RingSession::open_hop(std::size_t hop, const std::string& session_id,
   if (hop + 1 < route_.size()) {
     wire::NextHop& next = *open.mutable_next();
     next.set_peer_id(route_[hop + 1].peer.to_bytes());
-    next.set_address(proto::to_string(route_[hop + 1].addresses.front()));
     next.set_hop_token(tokens[hop + 1]);
   }
   HopState& state = hops_[hop];

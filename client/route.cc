@@ -146,6 +146,18 @@ std::vector<proto::Span> uncovered(std::uint32_t block_count, const std::vector<
   return view.missing();
 }
 
+// From the first to the last block of `span` that lies in `parts`.
+proto::Span part_in(const proto::Span& span, const std::vector<proto::Span>& parts) {
+  proto::Span result{span.end, span.begin};
+  for (const proto::Span& part : parts) {
+    const proto::Span common{std::max(span.begin, part.begin), std::min(span.end, part.end)};
+    if (common.begin >= common.end) continue;
+    result.begin = std::min(result.begin, common.begin);
+    result.end = std::max(result.end, common.end);
+  }
+  return result.begin < result.end ? result : proto::Span{};
+}
+
 }  // namespace
 
 double route_cost_us(const Route& route, const std::vector<Candidate>& candidates) {
@@ -182,7 +194,8 @@ absl::StatusOr<Route> find_route(const RouteRequest& request,
   }
   const auto allowed = [&](const Candidate& node) { return !request.excluded.contains(node.peer); };
   const auto roomy = [&](const Candidate& node) {
-    return std::min(node.free_kv_positions, node.max_positions) >= request.positions;
+    return !node.sessions_full &&
+           std::min(node.free_kv_positions, node.max_positions) >= request.positions;
   };
   if (const auto missing = uncovered(request.block_count, nodes, allowed); !missing.empty()) {
     const bool failed =
@@ -202,13 +215,14 @@ absl::StatusOr<Route> find_route(const RouteRequest& request,
   const auto crowded = uncovered(request.block_count, nodes, [&](const Candidate& node) {
     return allowed(node) && roomy(node);
   });
-  if (!crowded.empty()) {
-    return absl::ResourceExhaustedError(fmt::format(
-        "no node that serves {} has free KV memory for {} positions: try again later, or ask for "
-        "less (--max-tokens)",
-        describe_blocks(crowded), request.positions));
+  std::erase_if(nodes, [&](const Candidate& node) {
+    return !allowed(node) || node.max_positions < request.positions;
+  });
+  // Where everybody is full, the full are asked, and there only.
+  for (Candidate& node : nodes) {
+    if (!roomy(node)) node.span = part_in(node.span, crowded);
   }
-  std::erase_if(nodes, [&](const Candidate& node) { return !allowed(node) || !roomy(node); });
+  std::erase_if(nodes, [](const Candidate& node) { return node.span.empty(); });
   std::sort(nodes.begin(), nodes.end(), [](const Candidate& a, const Candidate& b) {
     return std::tie(a.peer, a.addresses, a.span) < std::tie(b.peer, b.addresses, b.span);
   });

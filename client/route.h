@@ -27,6 +27,7 @@ struct Candidate {
   std::uint32_t free_kv_positions = 0;
   std::uint32_t max_positions = 0;  // that one session may ever have here
   double penalty_us = 0;            // for what it did a moment ago: part of no promise
+  bool sessions_full = false;       // all its sessions are taken
 };
 
 struct Hop {
@@ -63,8 +64,8 @@ struct StageCost {
 };
 std::vector<StageCost> stage_costs(const Route& route, const std::vector<Candidate>& candidates);
 
-// UNAVAILABLE names the blocks that nobody serves; RESOURCE_EXHAUSTED those that only nodes without
-// enough free KV serve. Never uses a peer for two hops.
+// UNAVAILABLE names the blocks that nobody serves. Nodes without room are used where no others
+// serve: they say what is full, and others give way to who asks. Never uses a peer for two hops.
 absl::StatusOr<Route> find_route(const RouteRequest& request,
                                  const std::vector<Candidate>& candidates);
 

@@ -47,6 +47,10 @@ KvLease::~KvLease() {
   pool_->promised_pages_ -= pages_for(max_positions_);
 }
 
+std::int64_t KvLease::promised_positions() const {
+  return pages_for(max_positions_) * kernels::kPagePositions;
+}
+
 void KvLease::prepare(std::int64_t start, std::int64_t rows) {
   CHECK(pool_ != nullptr) << "an empty lease";
   CHECK(start >= 0 && start <= position_) << "start " << start << " at position " << position_;
@@ -67,6 +71,26 @@ void KvLease::advance(std::int64_t rows) {
   CHECK(rows >= 0 && rows <= room && position_ + rows <= max_positions_)
       << "rows " << rows << " at " << position_ << " with room for " << room;
   position_ += rows;
+}
+
+std::int64_t KvLease::shrink() {
+  CHECK(pool_ != nullptr) << "an empty lease";
+  const std::int64_t promised = pages_for(max_positions_);
+  const auto held = static_cast<std::int64_t>(pages_.size());
+  pool_->promised_pages_ -= promised - held;
+  max_positions_ = std::min(max_positions_, held * kernels::kPagePositions);
+  return (promised - held) * kernels::kPagePositions;
+}
+
+bool KvLease::grow(std::int64_t max_positions) {
+  CHECK(pool_ != nullptr) << "an empty lease";
+  if (max_positions <= max_positions_) return true;
+  const std::int64_t more = pages_for(max_positions) - pages_for(max_positions_);
+  if (more * kernels::kPagePositions > pool_->free_positions()) return false;
+  pool_->promised_pages_ += more;
+  max_positions_ = max_positions;
+  pages_.reserve(static_cast<std::size_t>(pages_for(max_positions)));
+  return true;
 }
 
 KvPool::KvPool(KvShape shape, std::int64_t page_count) : shape_(shape), page_count_(page_count) {

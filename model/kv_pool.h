@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // KV pages, shared by all blocks of a span. A lease is the right to hold pages for so many
 // positions: it is admitted only when the pool can keep the promise, so growing within a lease
-// never fails. Not thread-safe: the device thread owns it.
+// never fails. A lease may give back the right to what it has not filled, and ask for it again. Not
+// thread-safe: the device thread owns it.
 #pragma once
 
 #include <cstdint>
@@ -36,11 +37,16 @@ class KvLease {
   ~KvLease();
 
   std::int64_t max_positions() const { return max_positions_; }
+  std::int64_t promised_positions() const;             // of whole pages
   std::int64_t position() const { return position_; }  // positions filled
   // Makes room for [position, position + rows) after truncating to `start`; CHECKs start <=
   // position() and the lease.
   void prepare(std::int64_t start, std::int64_t rows);
   void advance(std::int64_t rows);  // after the step has run
+  // Keeps the pages that are filled and no promise beyond them; the positions given back.
+  std::int64_t shrink();
+  // False when the pool cannot promise so much.
+  bool grow(std::int64_t max_positions);
   std::span<float* const> pages() const { return pages_; }
 
  private:

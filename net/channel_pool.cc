@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/check.h"
+#include "net/flow_control.h"
 #include "proto/limits.h"
 
 namespace shoal::net {
@@ -29,6 +30,7 @@ grpc::ChannelArguments arguments() {
   const auto set = [&](const char* name, std::uint64_t value) {
     result.SetInt(name, static_cast<int>(value));
   };
+  limit_flow_control(set);
   // gRPC shares connections between channels of equal arguments; the expected peer is no argument.
   set(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   set(GRPC_ARG_ENABLE_HTTP_PROXY, 0);

@@ -4,6 +4,7 @@
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/server_builder.h>
 
+#include "net/flow_control.h"
 #include "proto/limits.h"
 
 namespace shoal::net {
@@ -20,6 +21,7 @@ void set_limits(grpc::ServerBuilder& builder) {
   const auto set = [&](const char* name, std::uint64_t value) {
     builder.AddChannelArgument(name, static_cast<int>(value));
   };
+  limit_flow_control(set);
   set(GRPC_ARG_MAX_CONCURRENT_STREAMS, proto::kMaxStreamsPerConnection);
   set(GRPC_ARG_MAX_METADATA_SIZE, proto::kMaxMetadataBytes);
   set(GRPC_ARG_KEEPALIVE_TIME_MS, proto::kKeepaliveTimeMs);

@@ -36,6 +36,14 @@ bool all_finite(std::span<const float> values) {
   return bad == 0;
 }
 
+// At which position attention has as many multiplications as all the rest of a row.
+double attention_positions(const model::ModelConfig& config) {
+  const std::int64_t attention = config.heads * config.head_dim;
+  const std::int64_t linear =
+      2 * attention + 2 * config.kv_heads * config.head_dim + 3 * config.intermediate;
+  return static_cast<double>(config.hidden) * linear / (2.0 * static_cast<double>(attention));
+}
+
 struct Step {
   StepInput input;
   StepDone done;
@@ -47,6 +55,7 @@ struct Step {
 
 struct Lessee {
   proto::Span span;
+  std::int64_t max_positions = 0;  // that it was promised; the lease may have shrunk
   model::KvLease lease;
   std::deque<Step> steps;
   bool closed = false;
@@ -62,7 +71,10 @@ struct Work {
 class CpuDeviceThread final : public DeviceThread {
  public:
   CpuDeviceThread(const model::ModelConfig& config, DeviceOptions options)
-      : hidden_(config.hidden), options_(options), scheduler_(options.limits) {}
+      : hidden_(config.hidden),
+        attention_positions_(attention_positions(config)),
+        options_(options),
+        scheduler_(options.limits) {}
 
   ~CpuDeviceThread() override {
     {
@@ -117,9 +129,10 @@ class CpuDeviceThread final : public DeviceThread {
     }
     auto session = std::make_shared<Lessee>();
     session->span = span;
+    session->max_positions = max_positions;
     session->lease = std::move(*lease);
     CHECK(sessions_.emplace(key, std::move(session)).second) << "session " << key;
-    scheduler_.add_session(key, peer);
+    scheduler_.add_session(key, peer, static_cast<double>(span.size()) / options_.span.size());
     return std::nullopt;
   }
 
@@ -132,7 +145,16 @@ class CpuDeviceThread final : public DeviceThread {
       }
       if (!broken_.ok()) return broken();
       CHECK(input.x.size() == static_cast<std::size_t>(input.rows) * hidden_);
-      const Admission admission = scheduler_.push(key, input.rows);
+      if (!covered(*found->second, std::int64_t{input.start_position} + input.rows)) {
+        return Refusal{
+            .code = absl::StatusCode::kResourceExhausted,
+            .reason = fmt::format(
+                "your session was idle while others waited, who got its KV memory: {} of "
+                "{} positions are free now, too few to go on; use another node",
+                pool_->free_positions(), pool_->total_positions()),
+            .retry_after_ms = kKvRetryMs};
+      }
+      const Admission admission = scheduler_.push(key, input.rows, input.start_position);
       if (admission != Admission::kAccepted) return queue_full(admission);
       Step step;
       step.input = std::move(input);
@@ -169,6 +191,29 @@ class CpuDeviceThread final : public DeviceThread {
     return broken_;
   }
 
+  bool crowded(SessionKey key, double part) const override {
+    const std::lock_guard lock(mutex_);
+    return scheduler_.crowded(key, part);
+  }
+
+  std::map<SessionKey, LeaseUse> leases() const override {
+    std::map<SessionKey, LeaseUse> result;
+    const std::lock_guard lock(mutex_);
+    for (const auto& [key, session] : sessions_) {
+      const std::int64_t filled =
+          static_cast<std::int64_t>(session->lease.pages().size()) * kernels::kPagePositions;
+      result[key] = {session->lease.promised_positions(), filled, !session->steps.empty()};
+    }
+    return result;
+  }
+
+  std::int64_t shrink(SessionKey key) override {
+    const std::lock_guard lock(mutex_);
+    const auto found = sessions_.find(key);
+    if (found == sessions_.end() || !found->second->steps.empty()) return 0;
+    return found->second->lease.shrink();
+  }
+
   DeviceStats stats() const override {
     const std::lock_guard lock(mutex_);
     // A node that was slow once and is avoided since would never find out that it is quick again.
@@ -180,12 +225,20 @@ class CpuDeviceThread final : public DeviceThread {
             .queued_steps = scheduler_.queued_steps(),
             .batches = batches_,
             .batched_rows = batched_rows_,
+            .prefill_batches = prefill_batches_,
             .block_step_us = stale ? unloaded_step_us_ : block_step_us_};
   }
 
  private:
   static constexpr auto kMeasureLifetime = std::chrono::seconds(30);
-  static constexpr std::uint32_t kKvRetryMs = 2'000;  // a generation of a few dozen tokens
+  static constexpr std::uint32_t kKvRetryMs = 1'000;  // those who are idle give way within seconds
+  // Whoever decodes makes a step at least so often, through any route.
+  static constexpr auto kDecodingLately = std::chrono::seconds(2);
+
+  // A lease that was shrunk grows again, to all that was promised or to what this step needs.
+  static bool covered(Lessee& session, std::int64_t positions) {
+    return session.lease.grow(session.max_positions) || session.lease.grow(positions);
+  }
 
   // Without the file's name: it is nobody's business where we keep it.
   static constexpr const char* kBroken = "this node's model files changed while it served them";
@@ -239,6 +292,7 @@ class CpuDeviceThread final : public DeviceThread {
       best_us = row == 0 ? us : std::min(best_us, us);
     }
     block_step_us_ = unloaded_step_us_ = static_cast<float>(best_us / options_.span.size());
+    pace_.emplace(options_.limits.prefill_us, best_us, attention_positions_);
     return absl::OkStatus();
   }
 
@@ -265,7 +319,13 @@ class CpuDeviceThread final : public DeviceThread {
   std::vector<Work> prepare_batch() {
     std::vector<Work> batch;
     const auto now = Clock::now();
-    for (const BatchItem& item : scheduler_.next_batch()) {
+    budget_ =
+        pace_->budget(block_step_us_ * options_.span.size(), now - decoded_at_ < kDecodingLately);
+    const Batch chosen = scheduler_.next_batch(budget_);
+    decode_ = chosen.decode;
+    weight_ = chosen.weight;
+    if (decode_) decoded_at_ = now;
+    for (const BatchItem& item : chosen.items) {
       Work work{sessions_.at(item.session), item.rows, item.last, true};
       Step& step = work.session->steps.front();
       if (step.rows_done == 0) step.queue_us = microseconds(now - step.arrived);
@@ -315,17 +375,16 @@ class CpuDeviceThread final : public DeviceThread {
     const auto took = Clock::now() - started;
 
     const float* from = x.data();
-    bool decode_only = true;
     for (Work& work : group) {
       const std::span<float> own = rows_of(work);
       if (group.size() > 1) std::memcpy(own.data(), from, own.size_bytes());
       from += own.size();
       work.finite = all_finite(own);
       work.session->steps.front().compute += took;
-      decode_only = decode_only && work.rows == 1;
     }
-    if (decode_only)
-      measured_us_ = std::chrono::duration<float, std::micro>(took).count() / blocks.size();
+    const auto us = std::chrono::duration<float, std::micro>(took).count();
+    batch_us_ += us;
+    if (decode_) measured_us_ = us / blocks.size();
     computed_rows_ += rows;
   }
 
@@ -336,6 +395,11 @@ class CpuDeviceThread final : public DeviceThread {
       measured_at_ = Clock::now();
     }
     measured_us_ = 0;
+    if (!decode_) {
+      ++prefill_batches_;
+      pace_->measured(weight_, batch_us_, budget_);
+    }
+    batch_us_ = 0;
     ++batches_;
     batched_rows_ += computed_rows_;
     computed_rows_ = 0;
@@ -371,6 +435,7 @@ class CpuDeviceThread final : public DeviceThread {
   }
 
   const std::int64_t hidden_;
+  const double attention_positions_;
   const DeviceOptions options_;
   const model::Checkpoint* checkpoint_ = nullptr;
   std::unique_ptr<kernels::Executor> executor_;
@@ -379,8 +444,14 @@ class CpuDeviceThread final : public DeviceThread {
 
   // The device thread's own, between batches.
   std::vector<float> gathered_;
-  float measured_us_ = 0;
+  float measured_us_ = 0;  // of a decode batch, per block
   std::int64_t computed_rows_ = 0;
+  std::optional<PrefillPace> pace_;
+  PrefillBudget budget_;  // of the batch that is being computed
+  bool decode_ = false;
+  double weight_ = 0;
+  double batch_us_ = 0;
+  Clock::time_point decoded_at_{};
 
   mutable std::mutex mutex_;  // guards pool_ and all below; never held while computing
   std::condition_variable wake_;
@@ -393,6 +464,7 @@ class CpuDeviceThread final : public DeviceThread {
   Clock::time_point measured_at_ = Clock::now();
   std::uint64_t batches_ = 0;
   std::uint64_t batched_rows_ = 0;
+  std::uint64_t prefill_batches_ = 0;
   std::thread thread_;
 };
 

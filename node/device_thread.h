@@ -7,6 +7,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,6 +45,13 @@ struct StepOutput {
 };
 using StepDone = std::function<void(StepOutput)>;
 
+// What a session has of the KV pool.
+struct LeaseUse {
+  std::int64_t leased = 0;  // positions promised
+  std::int64_t filled = 0;  // positions of the pages in use
+  bool working = false;     // steps wait or are being computed
+};
+
 struct DeviceStats {
   std::int64_t free_positions = 0;
   std::int64_t total_positions = 0;
@@ -52,7 +60,8 @@ struct DeviceStats {
   std::int64_t queued_steps = 0;
   std::uint64_t batches = 0;
   std::uint64_t batched_rows = 0;
-  float block_step_us = 0;  // one decode row through one block, moving average
+  std::uint64_t prefill_batches = 0;  // of `batches`
+  float block_step_us = 0;            // one decode row through one block, moving average
 };
 
 class DeviceThread {
@@ -69,7 +78,8 @@ class DeviceThread {
   // retry time when KV is short.
   virtual std::optional<Refusal> open(SessionKey key, const proto::PeerId& peer, proto::Span span,
                                       std::uint32_t max_positions) = 0;
-  // Queues a step; refused when a queue is full. The caller has checked positions, rows and values.
+  // Queues a step; refused when a queue is full, or when the lease was shrunk and there is no room
+  // to grow again. The caller has checked positions, rows and values.
   virtual std::optional<Refusal> submit(SessionKey key, StepInput input, StepDone done) = 0;
   // Frees the session's pages: now, or when the batch that is being computed ends. Its completions
   // may still run once.
@@ -78,6 +88,14 @@ class DeviceThread {
   // Whether our part of the model's files is still what it was when we started; an error names the
   // file. From then on every step and session is refused: what would be computed would be wrong.
   virtual absl::Status check_files() = 0;
+
+  // Whether steps of the session wait while more than `part` of the queue is full.
+  virtual bool crowded(SessionKey key, double part) const = 0;
+
+  virtual std::map<SessionKey, LeaseUse> leases() const = 0;
+  // Takes back what the session was promised and has not filled; the positions that became free.
+  // None while steps of it wait: it will need them.
+  virtual std::int64_t shrink(SessionKey key) = 0;
 
   virtual DeviceStats stats() const = 0;
 };

@@ -3,6 +3,7 @@
 // their end.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 
@@ -15,6 +16,8 @@ class ClientLink {
  public:
   virtual ~ClientLink() = default;
   virtual void send(wire::HopFrame frame) = 0;
+  // The session takes steps again.
+  virtual void resume() {}
   // Ends the stream after what was sent before; with a failure frame when there is a reason to
   // tell.
   virtual void end(std::optional<Refusal> refusal) = 0;
@@ -23,14 +26,15 @@ class ClientLink {
 class NextLink {
  public:
   virtual ~NextLink() = default;
-  // False when the next hop does not take what we send: its queue is full.
-  virtual bool send(wire::PushFrame frame) = 0;
+  virtual void send(wire::PushFrame frame) = 0;
+  virtual std::size_t queued_bytes() const = 0;
   virtual void end() = 0;
 };
 
 class PreviousLink {
  public:
   virtual ~PreviousLink() = default;
+  virtual void resume() = 0;
   virtual void end() = 0;
 };
 

@@ -21,6 +21,7 @@
 #include "net/resolve.h"
 #include "node/command_line.h"
 #include "node/identity_file.h"
+#include "node/memory.h"
 #include "node/node.h"
 #include "node/ready_file.h"
 #include "node/signals.h"
@@ -205,6 +206,7 @@ int main(int argc, char** argv) {
 }  // namespace shoal::node
 
 int main(int argc, char** argv) {
+  shoal::node::settle_allocator();
   try {
     return shoal::node::main(argc, argv);
   } catch (const std::bad_alloc&) {

@@ -170,6 +170,14 @@ void add_node(Families& out, const NodeStats& node) {
   gauge("shoal_node_queued_steps", "Steps that wait for the device", node.queued_steps);
   gauge("shoal_node_block_step_seconds", "Time of one row through one block",
         node.block_step_us / 1e6);
+  gauge("shoal_node_outbox_bytes", "Bytes that wait to be sent: clients and next hops do not read",
+        node.outbox.bytes);
+  gauge("shoal_node_outbox_limit_bytes", "What may wait to be sent in all", node.outbox.limit);
+  out.counter("shoal_node_outbox_ended_total",
+              "Streams that were ended because too much waited to be sent", node.outbox.ended);
+  out.counter("shoal_node_sessions_given_way_total",
+              "Sessions that were ended, idle or beyond their share, because others waited",
+              node.sessions_given_way);
   out.counter("shoal_node_batches_total", "Batches computed", node.batches);
   out.counter("shoal_node_batched_rows_total", "Rows computed", node.batched_rows);
 }

@@ -51,8 +51,6 @@ constexpr double kManyPeers = 200;
 constexpr std::uint64_t kLeapUs = 60'000'000;
 // Prometheus waits ten seconds as a rule; a net thread that is so late has other troubles.
 constexpr auto kSnapshotTimeout = milliseconds(2'000);
-// Queued activations of all peers; one peer may have half of it.
-constexpr std::int64_t kMaxQueuedBytes = 256 << 20;
 
 absl::Status stopped() { return absl::CancelledError("stopped while starting"); }
 
@@ -98,7 +96,8 @@ class WholeNode final : public Node {
     if (absl::Status status = announce(proto::NodeState::kJoining); !status.ok()) return status;
     if (absl::Status status = start_device(); !status.ok()) return status;
     if (options_.cancelled != nullptr && *options_.cancelled) return stopped();
-    service_->serve(facts_, *device_);
+    start_next_hops();
+    service_->serve(facts_, *device_, *next_hops_);
     return announce(proto::NodeState::kOnline);
   }
 
@@ -122,6 +121,8 @@ class WholeNode final : public Node {
     stats.batches = load.batches;
     stats.batched_rows = load.batched_rows;
     stats.block_step_us = load.block_step_us;
+    stats.outbox = service_->outbox().stats();
+    stats.sessions_given_way = service_->sessions().given_way();
     return stats;
   }
 
@@ -154,6 +155,7 @@ class WholeNode final : public Node {
     }
     withdraw();
     stop_serving();
+    next_hops_.reset();
     sweeper_.reset();
     if (metrics_end.valid()) metrics_end.wait();
     device_.reset();
@@ -422,7 +424,7 @@ class WholeNode final : public Node {
     device.threads = options_.threads;
     const std::int64_t row_bytes = static_cast<std::int64_t>(facts_.hidden) * sizeof(float);
     device.limits.queued_rows =
-        std::max<std::int64_t>(kMaxQueuedBytes / row_bytes, 2 * facts_.max_rows_per_step);
+        std::max<std::int64_t>(proto::kMaxInboxBytes / row_bytes, 2 * facts_.max_rows_per_step);
     device.limits.queued_rows_per_peer = device.limits.queued_rows / 2;
     auto started = DeviceThread::start(model_->config, model_->checkpoint, device);
     if (!started.ok()) return started.status();
@@ -433,6 +435,21 @@ class WholeNode final : public Node {
                  proto::to_string(facts_.span), facts_.model_name, device_->stats().block_step_us,
                  plan_.kv_positions);
     return absl::OkStatus();
+  }
+
+  // Whoever our clients name as the next hop is found in the directory.
+  void start_next_hops() {
+    const auto find = [this](proto::BlockIndex block, auto done) {
+      swarm_->dht().find(dht::block_key(swarm_->swarm_id(), facts_.model_digest, block),
+                         [model = facts_.model_digest, done](std::vector<dht::Record> records) {
+                           std::erase_if(records, [&](const auto& record) {
+                             return record.model_digest != model;
+                           });
+                           done(std::move(records));
+                         });
+    };
+    next_hops_ = std::make_unique<NextHops>(
+        *io_, find, [this] { return dial_reach(addresses_, options_.swarm_key.has_value()); });
   }
 
   dht::Record record() const {
@@ -538,6 +555,7 @@ class WholeNode final : public Node {
   net::RunningServer server_;
   std::unique_ptr<SwarmLink> swarm_;
   std::unique_ptr<OwnAddresses> addresses_;  // as is announcer_
+  std::unique_ptr<NextHops> next_hops_;
   std::unique_ptr<Sweeper> sweeper_;
   std::unique_ptr<Announcer> announcer_;  // lives and dies on the net thread
   std::unique_ptr<DeviceThread> device_;

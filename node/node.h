@@ -17,6 +17,7 @@
 #include "dht/identity.h"
 #include "dht/swarm_key.h"
 #include "node/memory_size.h"
+#include "node/outbox_budget.h"
 #include "proto/endpoint.h"
 #include "proto/limits.h"
 #include "proto/types.h"
@@ -58,6 +59,8 @@ struct NodeStats {
   std::uint64_t batches = 0;
   std::uint64_t batched_rows = 0;
   float block_step_us = 0;
+  OutboxStats outbox;                    // bytes that wait to be sent
+  std::uint64_t sessions_given_way = 0;  // ended because they were idle while others waited
 };
 
 class Node {

@@ -81,14 +81,13 @@ std::variant<OpenRequest, Refusal> parse_open(const NodeFacts& facts, const wire
   if (open.has_next()) {
     const auto peer = proto::PeerId::from_bytes(open.next().peer_id());
     const auto token = proto::HopToken::from_bytes(open.next().hop_token());
-    const auto address = proto::parse_endpoint(open.next().address());
     if (!peer) return malformed("next.peer_id is not 32 bytes");
     if (!token) return malformed("next.hop_token is not 16 bytes");
-    if (!address.ok() || !address->is_usable()) {
-      return malformed("next.address is not HOST:PORT of a node");
-    }
     if (*peer == facts.peer_id) return malformed("next is this node itself");
-    request.next = NextHop{*peer, *address, *token};
+    if (request.span.end >= facts.block_count) {
+      return malformed("there is no block after the last one: it has no next hop");
+    }
+    request.next = NextHop{*peer, *token};
   }
 
   request.codec = open.codec();

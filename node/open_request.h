@@ -8,7 +8,6 @@
 
 #include "node/node_facts.h"
 #include "node/refusal.h"
-#include "proto/endpoint.h"
 #include "proto/span_service.pb.h"
 #include "proto/types.h"
 
@@ -16,7 +15,6 @@ namespace shoal::node {
 
 struct NextHop {
   proto::PeerId peer;
-  proto::Endpoint address;
   proto::HopToken token;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/push_reactor.h"
 
+#include "node/frame_codec.h"
 #include "node/span_service.h"
 
 namespace shoal::node {
@@ -19,7 +20,6 @@ void PushReactor::read_next() {
 }
 
 void PushReactor::OnReadDone(bool ok) {
-  if (!ok) return finish(grpc::Status::OK);
   std::shared_ptr<Session> session;
   bool opened = false;
   {
@@ -27,16 +27,46 @@ void PushReactor::OnReadDone(bool ok) {
     session = session_;
     opened = std::exchange(opened_, true);
   }
+  if (!ok) {
+    return finish(opened ? grpc::Status::OK
+                         : grpc::Status(grpc::StatusCode::INVALID_ARGUMENT,
+                                        "the stream ended before an open frame"));
+  }
+  wire::PushFrame frame;
+  if (!from_bytes(in_, frame)) {
+    const std::string reason = "a frame of this push cannot be read";
+    finish({grpc::StatusCode::INVALID_ARGUMENT, reason});
+    if (session != nullptr) session->previous_failed(reason);
+    return;
+  }
   if (!opened) {
-    if (!in_.has_open()) {
+    if (!frame.has_open()) {
       return finish({grpc::StatusCode::INVALID_ARGUMENT, "the first frame must be open"});
     }
-    return open(in_.open());
+    return open(frame.open());
   }
   if (session == nullptr) return;  // finished meanwhile
-  if (in_.has_open()) return finish({grpc::StatusCode::INVALID_ARGUMENT, "a push opens once"});
-  if (in_.has_step()) session->step(in_.step());
-  read_next();
+  if (frame.has_open()) return finish({grpc::StatusCode::INVALID_ARGUMENT, "a push opens once"});
+  if (frame.has_step()) session->step(frame.step());
+  frame.Clear();
+  {
+    const std::lock_guard lock(mutex_);
+    paused_ = true;
+  }
+  resume();
+}
+
+void PushReactor::resume() {
+  std::shared_ptr<Session> session;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!paused_ || finished_) return;
+    session = session_;
+  }
+  if (session == nullptr || !session->wants_more_of_previous()) return;
+  const std::lock_guard lock(mutex_);
+  if (finished_ || !std::exchange(paused_, false)) return;
+  StartRead(&in_);
 }
 
 void PushReactor::open(const wire::PushOpen& message) {
@@ -80,6 +110,7 @@ void PushReactor::finish(grpc::Status status) {
 }
 
 void PushReactor::sweep(std::chrono::steady_clock::time_point now) {
+  resume();
   {
     const std::lock_guard lock(mutex_);
     if (opened_ || now < deadline_) return;

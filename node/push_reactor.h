@@ -18,7 +18,7 @@ namespace shoal::node {
 
 class SpanService;
 
-class PushReactor final : public grpc::ServerReadReactor<wire::PushFrame>,
+class PushReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer>,
                           public PreviousLink,
                           public PushWaiter,
                           public Stream,
@@ -30,6 +30,7 @@ class PushReactor final : public grpc::ServerReadReactor<wire::PushFrame>,
   void finish(grpc::Status status);
 
   // PreviousLink
+  void resume() override;
   void end() override;
   // PushWaiter
   void session_ready(std::shared_ptr<Session> session) override;
@@ -47,12 +48,13 @@ class PushReactor final : public grpc::ServerReadReactor<wire::PushFrame>,
 
   SpanService& service_;
   const proto::PeerId caller_;
-  wire::PushFrame in_;
+  grpc::ByteBuffer in_;
   std::string token_;
 
   std::mutex mutex_;
   std::shared_ptr<Session> session_;
   bool opened_ = false;
+  bool paused_ = false;  // nothing is being read
   bool finished_ = false;
   const std::chrono::steady_clock::time_point deadline_;  // for the first frame
 };

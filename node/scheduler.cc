@@ -17,8 +17,8 @@ struct Scheduler::Turns {
   std::vector<Line> lines;
 };
 
-void Scheduler::add_session(SessionKey session, const proto::PeerId& peer) {
-  const bool inserted = sessions_.emplace(session, Session{peer, {}, 0}).second;
+void Scheduler::add_session(SessionKey session, const proto::PeerId& peer, double share) {
+  const bool inserted = sessions_.emplace(session, Session{peer, share, {}, 0}).second;
   CHECK(inserted) << "session " << session << " is scheduled already";
   ++peers_[peer].sessions;
 }
@@ -27,16 +27,16 @@ void Scheduler::remove_session(SessionKey session) {
   const auto found = sessions_.find(session);
   if (found == sessions_.end()) return;
   Peer& peer = peers_.at(found->second.peer);
-  for (const std::int64_t rows : found->second.steps) {
-    queued_rows_ -= rows;
-    peer.queued_rows -= rows;
+  for (const Step& step : found->second.steps) {
+    queued_rows_ -= step.rows_left;
+    peer.queued_rows -= step.rows_left;
     --queued_steps_;
   }
   if (--peer.sessions == 0) peers_.erase(found->second.peer);
   sessions_.erase(found);
 }
 
-Admission Scheduler::push(SessionKey key, std::int64_t rows) {
+Admission Scheduler::push(SessionKey key, std::int64_t rows, std::int64_t start_position) {
   CHECK(rows >= 1) << "a step of " << rows << " rows";
   Session& session = sessions_.at(key);
   Peer& peer = peers_.at(session.peer);
@@ -45,7 +45,7 @@ Admission Scheduler::push(SessionKey key, std::int64_t rows) {
   }
   if (queued_rows_ + rows > limits_.queued_rows) return Admission::kQueueFull;
   if (peer.queued_rows + rows > limits_.queued_rows_per_peer) return Admission::kPeerFull;
-  session.steps.push_back(rows);
+  session.steps.push_back({rows, start_position, rows == 1});
   queued_rows_ += rows;
   peer.queued_rows += rows;
   ++queued_steps_;
@@ -55,7 +55,7 @@ Admission Scheduler::push(SessionKey key, std::int64_t rows) {
 Scheduler::Turns Scheduler::turns_of(bool decode) {
   std::map<proto::PeerId, Turns::Line> by_peer;
   for (const auto& [key, session] : sessions_) {
-    if (session.steps.empty() || (session.steps.front() == 1) != decode) continue;
+    if (session.steps.empty() || session.steps.front().decode != decode) continue;
     by_peer[session.peer].sessions.push_back(key);
   }
   Turns turns;
@@ -72,59 +72,101 @@ Scheduler::Turns Scheduler::turns_of(bool decode) {
   return turns;
 }
 
-void Scheduler::take(SessionKey key, std::int64_t rows, std::vector<BatchItem>& batch) {
+bool Scheduler::crowded(SessionKey key, double part) const {
+  const auto session = sessions_.find(key);
+  if (session == sessions_.end() || session->second.steps.size() < 2) return false;
+  const std::int64_t of_peer = peers_.at(session->second.peer).queued_rows;
+  return static_cast<double>(queued_rows_) > part * static_cast<double>(limits_.queued_rows) ||
+         static_cast<double>(of_peer) > part * static_cast<double>(limits_.queued_rows_per_peer);
+}
+
+std::int64_t Scheduler::waiting_steps(SessionKey key) const {
+  const auto session = sessions_.find(key);
+  return session == sessions_.end() ? 0 : static_cast<std::int64_t>(session->second.steps.size());
+}
+
+void Scheduler::take(SessionKey key, std::int64_t rows, Batch& batch) {
   Session& session = sessions_.at(key);
   Peer& peer = peers_.at(session.peer);
   session.last_turn = peer.last_turn = ++turn_;
-  session.steps.front() -= rows;
+  Step& step = session.steps.front();
+  step.rows_left -= rows;
+  step.position += rows;
   queued_rows_ -= rows;
   peer.queued_rows -= rows;
-  const bool last = session.steps.front() == 0;
+  const bool last = step.rows_left == 0;
   if (last) {
     session.steps.pop_front();
     --queued_steps_;
   }
-  batch.push_back({key, rows, last});
+  batch.items.push_back({key, rows, last});
 }
 
-std::vector<BatchItem> Scheduler::next_batch() {
-  std::vector<BatchItem> batch;
-
+Batch Scheduler::next_batch(const PrefillBudget& budget) {
   Turns decode = turns_of(true);
-  Turns prefill = turns_of(false);  // before decode rows are taken: one item per session
-  std::int64_t budget = limits_.decode_rows;
-  for (bool any = true; any && budget > 0;) {
+  Turns prefill = turns_of(false);
+  const bool decode_now = !decode.lines.empty() && (prefill.lines.empty() || !decode_had_turn_);
+  decode_had_turn_ = decode_now;
+  return decode_now ? decode_batch(decode) : prefill_batch(prefill, budget);
+}
+
+Batch Scheduler::decode_batch(Turns& turns) {
+  Batch batch;
+  batch.decode = true;
+  std::int64_t rows = limits_.decode_rows;
+  for (bool any = true; any && rows > 0;) {
     any = false;
-    for (Turns::Line& line : decode.lines) {
-      if (budget == 0 || line.next == line.sessions.size()) continue;
+    for (Turns::Line& line : turns.lines) {
+      if (rows == 0 || line.next == line.sessions.size()) continue;
       take(line.sessions[line.next++], 1, batch);
-      --budget;
+      --rows;
       any = true;
     }
   }
+  return batch;
+}
 
+Batch Scheduler::prefill_batch(Turns& turns, const PrefillBudget& budget) {
   // Deal out the budget in quanta first, so that a session with several turns still is one item.
-  budget = limits_.prefill_rows;
-  std::map<SessionKey, std::int64_t> share;
+  struct Share {
+    std::int64_t rows = 0;
+    double weight = 0;
+  };
+  Batch batch;
+  std::map<SessionKey, Share> shares;
   std::vector<SessionKey> order;
-  for (bool any = true; any && budget > 0;) {
+  std::int64_t rows_left = limits_.prefill_rows;
+  bool spent = false;
+  for (bool any = true; any && !spent;) {
     any = false;
-    for (Turns::Line& line : prefill.lines) {
-      if (budget == 0) break;
-      for (std::size_t tried = 0; tried < line.sessions.size(); ++tried) {
+    for (Turns::Line& line : turns.lines) {
+      for (std::size_t tried = 0; tried < line.sessions.size() && !spent; ++tried) {
         const SessionKey key = line.sessions[line.next++ % line.sessions.size()];
-        const std::int64_t left = sessions_.at(key).steps.front() - share[key];
-        if (left == 0) continue;
-        const std::int64_t rows = std::min({left, limits_.prefill_quantum, budget});
-        if (share[key] == 0) order.push_back(key);
-        share[key] += rows;
-        budget -= rows;
+        const Session& session = sessions_.at(key);
+        const Step& step = session.steps.front();
+        Share& share = shares[key];
+        const std::int64_t quantum =
+            std::min({step.rows_left - share.rows, limits_.prefill_quantum, rows_left});
+        std::int64_t rows = 0;
+        while (rows < quantum) {
+          const double weight = session.share * budget.weigh(step.position + share.rows);
+          spent = batch.weight + weight > budget.weight && (!order.empty() || share.rows > 0);
+          if (spent) break;
+          if (share.rows == 0) order.push_back(key);
+          ++share.rows;
+          ++rows;
+          batch.weight += weight;
+        }
+        rows_left -= rows;
+        spent = spent || rows_left == 0;
+        if (rows == 0) continue;
         any = true;
         break;
       }
+      if (spent) break;
     }
   }
-  for (const SessionKey key : order) take(key, share[key], batch);
+  for (const SessionKey key : order) take(key, shares[key].rows, batch);
   return batch;
 }
 

@@ -13,6 +13,13 @@ Refusal refuse(absl::StatusCode code, std::string reason) {
   return {.code = code, .reason = std::move(reason)};
 }
 
+// A client's stream also carries its heartbeats: it waits only when the next step would be refused.
+constexpr double kClientShare = 0.875;
+// The previous hop's does not: it waits early, and so does whoever sends to that hop.
+constexpr double kPreviousShare = 0.5;
+// Computed steps that the next hop has not taken, before we take no more from the hop before.
+constexpr std::size_t kMostUntaken = 4 * proto::kMaxChunkBytes;
+
 std::string text(const absl::Status& status) {
   return std::string(status.message().data(), status.message().size());
 }
@@ -107,6 +114,7 @@ std::optional<Refusal> Session::accept(const wire::Step& step) {
   if (refusal) return refusal;
   epoch_ = ticket.epoch;
   last_step_id_ = ticket.step_id;
+  last_step_ = last_activity_;
   next_position_ = ticket.start_position + ticket.rows;
   return std::nullopt;
 }
@@ -140,6 +148,29 @@ void Session::step_done(const Ticket& ticket, const StepOutput& output) {
   ack.set_queue_us(output.queue_us);
   ack.set_compute_us(output.compute_us);
   client->send(std::move(frame));
+  resume_streams();
+}
+
+bool Session::wants_more_of_client() const { return !device_.crowded(key_, kClientShare); }
+
+bool Session::wants_more_of_previous() const {
+  if (device_.crowded(key_, kPreviousShare)) return false;
+  const std::lock_guard lock(mutex_);
+  return next_ == nullptr || next_->queued_bytes() < kMostUntaken;
+}
+
+void Session::next_took() { resume_streams(); }
+
+void Session::resume_streams() {
+  std::shared_ptr<ClientLink> client;
+  std::shared_ptr<PreviousLink> previous;
+  {
+    const std::lock_guard lock(mutex_);
+    client = client_link_;
+    previous = previous_;
+  }
+  if (client) client->resume();
+  if (previous) previous->resume();
 }
 
 std::optional<wire::Activation> Session::encoded(const Ticket& ticket, std::span<const float> x) {
@@ -178,9 +209,7 @@ void Session::push(const Ticket& ticket, const StepOutput& output, NextLink& nex
   step.set_start_position(ticket.start_position);
   step.set_return_rows(ticket.return_rows);
   *step.mutable_activation() = std::move(*activation);
-  if (!next.send(std::move(frame))) {
-    next_failed(absl::StatusCode::kUnavailable, "takes steps more slowly than they are made");
-  }
+  next.send(std::move(frame));
 }
 
 void Session::heartbeat(std::uint64_t nonce) {
@@ -215,9 +244,15 @@ void Session::set_previous(std::shared_ptr<PreviousLink> previous) {
 void Session::next_failed(absl::StatusCode code, const std::string& reason) {
   if (!open_.next) return;
   fail({.code = code,
-        .reason = fmt::format("the next hop {} at {}: {}", short_name(open_.next->peer),
-                              proto::to_string(open_.next->address), reason),
+        .reason = fmt::format("the next hop {}: {}", short_name(open_.next->peer), reason),
         .at_fault = open_.next->peer});
+}
+
+void Session::previous_failed(const std::string& reason) {
+  if (!open_.previous) return;
+  fail({.code = absl::StatusCode::kInvalidArgument,
+        .reason = fmt::format("the hop before, {}: {}", short_name(open_.previous->peer), reason),
+        .at_fault = open_.previous->peer});
 }
 
 void Session::fail(Refusal refusal) { shut(std::move(refusal)); }
@@ -245,6 +280,11 @@ bool Session::shut(std::optional<Refusal> refusal) {
 bool Session::closed() const {
   const std::lock_guard lock(mutex_);
   return closed_;
+}
+
+std::optional<Session::Clock::time_point> Session::last_step() const {
+  const std::lock_guard lock(mutex_);
+  return last_step_;
 }
 
 Session::Clock::time_point Session::last_activity() const {

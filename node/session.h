@@ -36,6 +36,12 @@ class Session : public std::enable_shared_from_this<Session> {
   // the reason.
   void step(const wire::Step& step);
   void heartbeat(std::uint64_t nonce);
+  // Whether the stream should be read on: not while the device's queue is nearly full and holds
+  // steps of ours, nor (the previous hop's) while the next hop does not take what we have. The
+  // session resumes the streams when it changes.
+  bool wants_more_of_client() const;
+  bool wants_more_of_previous() const;
+  void next_took();  // the next hop took something
 
   // May `caller` push with this token? Compares in constant time.
   bool admits(const proto::PeerId& caller, const std::string& token) const;
@@ -46,10 +52,15 @@ class Session : public std::enable_shared_from_this<Session> {
   void next_failed(absl::StatusCode code, const std::string& reason);
   // Tells the client and closes.
   void fail(Refusal refusal);
+  // The hop before us sent what cannot be understood.
+  void previous_failed(const std::string& reason);
   // Frees every page, ends the links. Idempotent. Does not write to the client.
   void close();
   bool closed() const;
   Clock::time_point last_activity() const;
+  SessionKey key() const { return key_; }
+  Clock::time_point opened() const { return opened_; }
+  std::optional<Clock::time_point> last_step() const;  // nullopt: none yet
 
  private:
   struct Ticket;  // what of a step is needed when it has run
@@ -59,6 +70,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void answer(const Ticket& ticket, const StepOutput& output, ClientLink& client);
   void push(const Ticket& ticket, const StepOutput& output, NextLink& next);
   std::optional<wire::Activation> encoded(const Ticket& ticket, std::span<const float> x);
+  void resume_streams();
   bool shut(std::optional<Refusal> refusal);
 
   const NodeFacts& facts_;
@@ -66,6 +78,7 @@ class Session : public std::enable_shared_from_this<Session> {
   const proto::PeerId client_;
   const SessionKey key_;
   DeviceThread& device_;
+  const Clock::time_point opened_ = Clock::now();
 
   mutable std::mutex mutex_;
   bool closed_ = false;
@@ -73,6 +86,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::optional<std::uint64_t> last_step_id_;
   std::uint32_t next_position_ = 0;  // after all accepted steps
   Clock::time_point last_activity_;
+  std::optional<Clock::time_point> last_step_;
   std::shared_ptr<ClientLink> client_link_;
   std::shared_ptr<NextLink> next_;
   std::shared_ptr<PreviousLink> previous_;

@@ -12,7 +12,9 @@
 #include <mutex>
 #include <optional>
 
+#include "net/caller.h"
 #include "node/links.h"
+#include "node/outbox_budget.h"
 #include "node/session.h"
 #include "node/stream_registry.h"
 
@@ -20,19 +22,22 @@ namespace shoal::node {
 
 class SpanService;
 
-class SessionReactor final : public grpc::ServerBidiReactor<wire::ClientFrame, wire::HopFrame>,
+class SessionReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
                              public ClientLink,
+                             public Outlet,
                              public Stream,
                              public std::enable_shared_from_this<SessionReactor> {
  public:
-  SessionReactor(SpanService& service, grpc::CallbackServerContext& context, proto::PeerId client);
+  SessionReactor(SpanService& service, grpc::CallbackServerContext& context, net::Caller client);
 
-  void start();                  // after the registry has it
-  void refuse(Refusal refusal);  // instead of start()
+  void start();  // after the registry has it
 
   // ClientLink
   void send(wire::HopFrame frame) override;
+  void resume() override;
   void end(std::optional<Refusal> refusal) override;
+  // Outlet
+  void overflow(const std::string& reason) override;
   // Stream
   void sweep(std::chrono::steady_clock::time_point now) override;
   // gRPC
@@ -45,25 +50,30 @@ class SessionReactor final : public grpc::ServerBidiReactor<wire::ClientFrame, w
   using Clock = std::chrono::steady_clock;
 
   void open(const wire::Open& open);
-  void on_frame();
-  void pump();  // mutex_ held
+  void on_frame(const wire::ClientFrame& frame);
+  void fail(absl::StatusCode code, const std::string& reason);
+  void pump();        // mutex_ held
+  void drop_queue();  // mutex_ held
   std::shared_ptr<Session> session() const;
 
   SpanService& service_;
   grpc::CallbackServerContext& context_;
-  const proto::PeerId client_;
-  wire::ClientFrame in_;
+  const net::Caller client_;
+  grpc::ByteBuffer in_;
 
   mutable std::mutex mutex_;
   std::shared_ptr<Session> session_;
-  std::deque<wire::HopFrame> queue_;
-  std::size_t queued_bytes_ = 0;
-  wire::HopFrame out_;  // being written
+  OutboxBudget::Account account_;
+  std::deque<grpc::ByteBuffer> queue_;
+  grpc::ByteBuffer out_;  // being written
+  std::size_t out_bytes_ = 0;
   bool writing_ = false;
+  bool paused_ = false;  // nothing is being read
   bool ending_ = false;
   bool finished_ = false;
   grpc::Status status_;
   Clock::time_point deadline_;  // for the first frame; later for the end of the stream
+  Clock::time_point write_began_;
 };
 
 }  // namespace shoal::node

@@ -3,13 +3,22 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace shoal::node {
 namespace {
 
-constexpr std::uint32_t kSessionsRetryMs = 2'000;
+constexpr std::uint32_t kSessionsRetryMs = 1'000;  // those who are idle give way within seconds
 // A client opens all hops of a route at about the same time; a connection takes at most
 // kConnectTimeoutMs.
 constexpr auto kPushWait = std::chrono::milliseconds(proto::kConnectTimeoutMs);
+
+using std::chrono::milliseconds;
+
+std::int64_t missing_positions(const DeviceThread& device, std::int64_t wanted) {
+  const std::int64_t free = device.stats().free_positions;
+  return std::max<std::int64_t>(wanted - free, 0);
+}
 
 }  // namespace
 
@@ -17,12 +26,6 @@ std::optional<Refusal> SessionTable::admit(const NodeFacts& facts,
                                            const proto::PeerId& client) const {
   if (!refusing_.empty())
     return Refusal{.code = absl::StatusCode::kUnavailable, .reason = refusing_};
-  if (sessions_.size() >= facts.max_sessions) {
-    return Refusal{
-        .code = absl::StatusCode::kResourceExhausted,
-        .reason = fmt::format("all {} sessions of this node are taken", facts.max_sessions),
-        .retry_after_ms = kSessionsRetryMs};
-  }
   const auto own = per_peer_.find(client);
   if (own != per_peer_.end() && own->second >= facts.max_sessions_per_peer) {
     return Refusal{
@@ -31,12 +34,18 @@ std::optional<Refusal> SessionTable::admit(const NodeFacts& facts,
                               own->second),
         .retry_after_ms = kSessionsRetryMs};
   }
+  if (sessions_.size() >= facts.max_sessions) {
+    return Refusal{
+        .code = absl::StatusCode::kResourceExhausted,
+        .reason = fmt::format("all {} sessions of this node are taken", facts.max_sessions),
+        .retry_after_ms = kSessionsRetryMs};
+  }
   return std::nullopt;
 }
 
 std::variant<std::shared_ptr<Session>, Refusal> SessionTable::open(
     const NodeFacts& facts, DeviceThread& device, const OpenRequest& request,
-    const proto::PeerId& client, std::shared_ptr<ClientLink> link) {
+    const proto::PeerId& client, std::uint64_t network, std::shared_ptr<ClientLink> link) {
   std::shared_ptr<Session> replaced;
   {
     const std::lock_guard lock(mutex_);
@@ -52,19 +61,104 @@ std::variant<std::shared_ptr<Session>, Refusal> SessionTable::open(
   }
   if (replaced) replaced->close();
 
+  Need need;
+  Newcomer newcomer{client, network, {}};
+  {
+    const std::lock_guard lock(mutex_);
+    Opened opened = open_locked(facts, device, request, client, network, link, need);
+    const bool full = need.sessions > 0 || need.positions > 0;
+    if (!full) return opened;
+    newcomer.waited = waiting_line_.refused(
+        client, std::chrono::duration_cast<milliseconds>(Clock::now().time_since_epoch()));
+    if (!std::holds_alternative<Refusal>(opened)) return opened;
+  }
+  make_room(device, newcomer, need);
+  need = {};
   const std::lock_guard lock(mutex_);
-  if (auto refusal = admit(facts, client)) return *refusal;
+  return open_locked(facts, device, request, client, network, link, need);
+}
+
+SessionTable::Opened SessionTable::open_locked(const NodeFacts& facts, DeviceThread& device,
+                                               const OpenRequest& request,
+                                               const proto::PeerId& client, std::uint64_t network,
+                                               const std::shared_ptr<ClientLink>& link,
+                                               Need& need) {
+  if (auto refusal = admit(facts, client)) {
+    const auto own = per_peer_.find(client);
+    const bool own_limit = own != per_peer_.end() && own->second >= facts.max_sessions_per_peer;
+    if (refusal->code == absl::StatusCode::kResourceExhausted && !own_limit) {
+      need.sessions = 1;
+      need.positions = missing_positions(device, request.max_positions);
+    }
+    return *refusal;
+  }
   const proto::SessionId id = request.session_id;
   if (sessions_.count(id) != 0) {
     return Refusal{.code = absl::StatusCode::kAlreadyExists,
                    .reason = "this session is being opened"};
   }
   const SessionKey key = next_key_++;
-  if (auto refusal = device.open(key, client, request.span, request.max_positions)) return *refusal;
-  auto session = std::make_shared<Session>(facts, request, client, key, device, std::move(link));
-  sessions_.emplace(id, Entry{session, false});
+  if (auto refusal = device.open(key, client, request.span, request.max_positions)) {
+    need.positions = missing_positions(device, request.max_positions);
+    return *refusal;
+  }
+  auto session = std::make_shared<Session>(facts, request, client, key, device, link);
+  sessions_.emplace(id, Entry{session, network, false});
   ++per_peer_[client];
+  waiting_line_.served(client);
   return session;
+}
+
+std::vector<Holding> SessionTable::holdings(DeviceThread& device) const {
+  const auto leases = device.leases();
+  const auto now = Clock::now();
+  std::vector<Holding> result;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [id, entry] : sessions_) {
+    const Session& session = *entry.session;
+    const auto lease = leases.find(session.key());
+    Holding holding;
+    holding.key = session.key();
+    holding.peer = session.client();
+    holding.network = entry.network;
+    if (lease != leases.end()) {
+      holding.leased = lease->second.leased;
+      holding.filled = lease->second.filled;
+      holding.working = lease->second.working;
+    }
+    const auto last_step = session.last_step();
+    holding.stepped = last_step.has_value();
+    holding.idle =
+        std::chrono::duration_cast<milliseconds>(now - last_step.value_or(session.opened()));
+    result.push_back(holding);
+  }
+  return result;
+}
+
+bool SessionTable::make_room(DeviceThread& device, const Newcomer& newcomer, const Need& need) {
+  const auto concession = who_gives_way(holdings(device), newcomer, need);
+  if (!concession) return false;
+  for (const SessionKey key : concession->shrink) device.shrink(key);
+  std::vector<std::shared_ptr<Session>> ended;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, entry] : sessions_) {
+      const auto& end = concession->end;
+      if (std::find(end.begin(), end.end(), entry.session->key()) != end.end()) {
+        ended.push_back(entry.session);
+      }
+    }
+  }
+  given_way_ += ended.size();
+  for (const auto& session : ended) {
+    session->fail({.code = absl::StatusCode::kResourceExhausted,
+                   .reason =
+                       "your session was idle, or beyond your share, while others waited: this "
+                       "node gave its place to them; go on through another one",
+                   .retry_after_ms = kSessionsRetryMs});
+    remove(session);
+  }
+  return true;
 }
 
 void SessionTable::publish(const std::shared_ptr<Session>& session) {

@@ -3,6 +3,7 @@
 // hop before us may be told of it first). Thread-safe. Owns the sessions until they close; no gRPC.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "node/session.h"
+#include "node/shares.h"
 
 namespace shoal::node {
 
@@ -27,10 +29,12 @@ class SessionTable {
   using Clock = Session::Clock;
 
   // Admits the session and opens it on the device. It can be found only after publish(). A session
-  // of the same id and client is replaced: its stream broke and we have not noticed yet.
+  // of the same id and client is replaced: its stream broke and we have not noticed yet. When the
+  // node is full, others may have to give way (node/shares.h); `network` is the client's.
   std::variant<std::shared_ptr<Session>, Refusal> open(const NodeFacts& facts, DeviceThread& device,
                                                        const OpenRequest& request,
                                                        const proto::PeerId& client,
+                                                       std::uint64_t network,
                                                        std::shared_ptr<ClientLink> link);
   // Lets the previous hop in: the session's links are complete.
   void publish(const std::shared_ptr<Session>& session);
@@ -47,10 +51,13 @@ class SessionTable {
   void refuse_new(std::string reason);
   void fail_all(const Refusal& refusal);
   std::size_t size() const;
+  std::uint64_t given_way() const { return given_way_; }  // sessions ended for others who waited
 
  private:
+  using Opened = std::variant<std::shared_ptr<Session>, Refusal>;
   struct Entry {
     std::shared_ptr<Session> session;
+    std::uint64_t network = 0;
     bool published = false;
   };
   struct Waiting {
@@ -59,12 +66,21 @@ class SessionTable {
   };
 
   std::optional<Refusal> admit(const NodeFacts& facts, const proto::PeerId& client) const;
+  // mutex_ held.
+  Opened open_locked(const NodeFacts& facts, DeviceThread& device, const OpenRequest& request,
+                     const proto::PeerId& client, std::uint64_t network,
+                     const std::shared_ptr<ClientLink>& link, Need& need);
+  std::vector<Holding> holdings(DeviceThread& device) const;
+  // Whether somebody gave way, so that it is worth trying again.
+  bool make_room(DeviceThread& device, const Newcomer& newcomer, const Need& need);
   void forget(std::map<proto::SessionId, Entry>::iterator entry);
 
   mutable std::mutex mutex_;
   std::map<proto::SessionId, Entry> sessions_;
   std::map<proto::PeerId, std::uint32_t> per_peer_;
   std::multimap<proto::SessionId, Waiting> waiting_;
+  WaitingLine waiting_line_;
+  std::atomic<std::uint64_t> given_way_ = 0;
   std::string refusing_;
   SessionKey next_key_ = 1;
 };

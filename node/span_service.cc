@@ -2,6 +2,7 @@
 #include "node/span_service.h"
 
 #include "net/caller.h"
+#include "node/frame_codec.h"
 #include "node/push_reactor.h"
 #include "node/push_stream.h"
 #include "node/session_reactor.h"
@@ -30,8 +31,8 @@ wire::Version our_version() {
 
 }  // namespace
 
-void SpanService::serve(const NodeFacts& facts, DeviceThread& device) {
-  serving_.emplace(Serving{facts, device});
+void SpanService::serve(const NodeFacts& facts, DeviceThread& device, NextHops& next_hops) {
+  serving_.emplace(Serving{facts, device, next_hops});
   serving_ready_ = true;
 }
 
@@ -82,21 +83,22 @@ grpc::ServerUnaryReactor* SpanService::Describe(grpc::CallbackServerContext* con
   return reactor;
 }
 
-grpc::ServerBidiReactor<wire::ClientFrame, wire::HopFrame>* SpanService::Session(
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* SpanService::Session(
     grpc::CallbackServerContext* context) {
-  using Base = grpc::ServerBidiReactor<wire::ClientFrame, wire::HopFrame>;
+  using Base = grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>;
   const auto caller = net::caller_of(*context);
   if (!caller.ok()) return new Refused<Base>({grpc::StatusCode::UNAUTHENTICATED, "who are you?"});
-  auto reactor = std::make_shared<SessionReactor>(*this, *context, caller->peer);
+  auto reactor = std::make_shared<SessionReactor>(*this, *context, *caller);
   if (!registry_.add(StreamKind::kSession, caller->peer, reactor))
     return new Refused<Base>(too_many());
   reactor->start();
   return reactor.get();
 }
 
-grpc::ServerReadReactor<wire::PushFrame>* SpanService::Push(grpc::CallbackServerContext* context,
-                                                            wire::PushReply* /*reply*/) {
-  using Base = grpc::ServerReadReactor<wire::PushFrame>;
+grpc::ServerReadReactor<grpc::ByteBuffer>* SpanService::Push(grpc::CallbackServerContext* context,
+                                                             grpc::ByteBuffer* reply) {
+  using Base = grpc::ServerReadReactor<grpc::ByteBuffer>;
+  *reply = to_bytes(wire::PushReply());
   const auto caller = net::caller_of(*context);
   if (!caller.ok()) return new Refused<Base>({grpc::StatusCode::UNAUTHENTICATED, "who are you?"});
   auto reactor = std::make_shared<PushReactor>(*this, caller->peer);
@@ -107,7 +109,7 @@ grpc::ServerReadReactor<wire::PushFrame>* SpanService::Push(grpc::CallbackServer
 }
 
 std::variant<std::shared_ptr<node::Session>, Refusal> SpanService::open_session(
-    const wire::Open& open, const proto::PeerId& client, const std::shared_ptr<ClientLink>& link) {
+    const wire::Open& open, const net::Caller& client, const std::shared_ptr<ClientLink>& link) {
   const Serving* serving = this->serving();
   if (serving == nullptr) {
     if (const auto refusal = check_version(open.version())) return *refusal;
@@ -118,9 +120,10 @@ std::variant<std::shared_ptr<node::Session>, Refusal> SpanService::open_session(
   auto parsed = parse_open(serving->facts, open);
   if (auto* refusal = std::get_if<Refusal>(&parsed)) return std::move(*refusal);
   const OpenRequest& request = std::get<OpenRequest>(parsed);
-  auto opened = sessions_.open(serving->facts, serving->device, request, client, link);
+  auto opened = sessions_.open(serving->facts, serving->device, request, client.peer,
+                               network_of(client.address), link);
   if (auto* session = std::get_if<std::shared_ptr<node::Session>>(&opened)) {
-    connect_next(request, *session);
+    connect_next(request, client, *session);
     wire::HopFrame frame;
     wire::Welcome& welcome = *frame.mutable_welcome();
     *welcome.mutable_version() = our_version();
@@ -134,27 +137,47 @@ std::variant<std::shared_ptr<node::Session>, Refusal> SpanService::open_session(
   return opened;
 }
 
-void SpanService::connect_next(const OpenRequest& request,
+void SpanService::connect_next(const OpenRequest& request, const net::Caller& client,
                                const std::shared_ptr<node::Session>& session) {
   if (!request.next) return;
-  const NextHop& next = *request.next;
-  std::shared_ptr<grpc::Channel> channel = channels_.get(next.peer, {next.address});
-  if (channel->GetState(false) == GRPC_CHANNEL_TRANSIENT_FAILURE) {
-    // It would fail at once while gRPC backs off; the node may have come back since.
-    channels_.drop(next.peer);
-    channel = channels_.get(next.peer, {next.address});
-  }
-  auto stream = std::make_shared<PushStream>(registry_, channel, session);
-  session->set_next(stream);
-  if (!registry_.add(StreamKind::kPushOut, next.peer, stream)) {
+  const proto::PeerId peer = request.next->peer;
+  auto stream = PushStream::create(registry_, outbox_, session);
+  if (!registry_.add(StreamKind::kPushOut, peer, stream)) {
     return session->next_failed(absl::StatusCode::kUnavailable,
                                 "has too many streams from this node");
   }
+  session->set_next(stream);
   wire::PushOpen open;
   *open.mutable_version() = our_version();
   open.set_session_id(request.session_id.to_bytes());
-  open.set_hop_token(next.token.to_bytes());
-  stream->start(std::move(open));
+  open.set_hop_token(request.next->token.to_bytes());
+
+  NextHops& hops = serving()->next_hops;
+  const NextHopBook::Question question{client.peer, client.address, peer, request.span.end};
+  const auto asked = std::chrono::steady_clock::now();
+  const std::weak_ptr<PushStream> waiting = stream;
+  hops.ask(question, [this, &hops, waiting, question, open](const NextHops::Found& found) {
+    const auto stream = waiting.lock();
+    if (stream == nullptr || found.addresses.empty()) return;
+    auto channel = channels_.get(question.next, found.addresses);
+    if (channel->GetState(false) == GRPC_CHANNEL_TRANSIENT_FAILURE) {
+      // It would fail at once while gRPC backs off; the node may have come back since.
+      channels_.drop(question.next);
+      channel = channels_.get(question.next, found.addresses);
+    }
+    const auto reached = [this, &hops, channel, peer = question.next, addresses = found.addresses] {
+      auto address = channels_.connected_address(peer);
+      const bool up = address || channel->GetState(false) == GRPC_CHANNEL_READY;
+      if (up && !address && addresses.size() == 1) address = addresses.front();
+      if (address) hops.worked(peer, *address);
+      return up;
+    };
+    stream->start(channel, open, found.proven, reached);
+  });
+  hops.at(asked + std::chrono::milliseconds(proto::kNextHopAnswerMs), [&hops, waiting, question] {
+    const auto stream = waiting.lock();
+    if (stream != nullptr && stream->judge()) hops.failed(question);
+  });
 }
 
 void SpanService::sweep(std::chrono::steady_clock::time_point now) {

@@ -11,37 +11,45 @@
 #include <utility>
 #include <variant>
 
+#include "net/caller.h"
 #include "net/channel_pool.h"
 #include "node/device_thread.h"
+#include "node/next_hops.h"
 #include "node/node_facts.h"
+#include "node/outbox_budget.h"
 #include "node/session_table.h"
 #include "node/stream_registry.h"
 #include "proto/span_service.grpc.pb.h"
 
 namespace shoal::node {
 
-class SpanService final : public wire::SpanService::CallbackService {
+// Session and Push are raw: their reactors parse (node/frame_codec.h).
+using RawSpanService =
+    wire::SpanService::WithRawCallbackMethod_Session<wire::SpanService::WithRawCallbackMethod_Push<
+        wire::SpanService::WithCallbackMethod_Describe<wire::SpanService::Service>>>;
+
+class SpanService final : public RawSpanService {
  public:
   // `run` tells this run of our identity from another (node/twin.h); 0: does not tell.
   SpanService(proto::PeerId self, net::ChannelPool& channels, std::uint64_t run = 0)
       : self_(self), run_(run), channels_(channels) {}
 
-  // Once; both must outlive the service.
-  void serve(const NodeFacts& facts, DeviceThread& device);
+  // Once; all must outlive the service's last stream.
+  void serve(const NodeFacts& facts, DeviceThread& device, NextHops& next_hops);
   void set_state(proto::NodeState state) { state_ = state; }
   proto::NodeState state() const { return state_; }
 
   grpc::ServerUnaryReactor* Describe(grpc::CallbackServerContext* context,
                                      const wire::DescribeRequest* request,
                                      wire::DescribeReply* reply) override;
-  grpc::ServerBidiReactor<wire::ClientFrame, wire::HopFrame>* Session(
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Session(
       grpc::CallbackServerContext* context) override;
-  grpc::ServerReadReactor<wire::PushFrame>* Push(grpc::CallbackServerContext* context,
-                                                 wire::PushReply* reply) override;
+  grpc::ServerReadReactor<grpc::ByteBuffer>* Push(grpc::CallbackServerContext* context,
+                                                  grpc::ByteBuffer* reply) override;
 
   // For the reactors.
   std::variant<std::shared_ptr<node::Session>, Refusal> open_session(
-      const wire::Open& open, const proto::PeerId& client, const std::shared_ptr<ClientLink>& link);
+      const wire::Open& open, const net::Caller& client, const std::shared_ptr<ClientLink>& link);
   void publish_session(const std::shared_ptr<node::Session>& session) {
     sessions_.publish(session);
   }
@@ -55,6 +63,7 @@ class SpanService final : public wire::SpanService::CallbackService {
 
   SessionTable& sessions() { return sessions_; }
   StreamRegistry& registry() { return registry_; }
+  OutboxBudget& outbox() { return outbox_; }
   // Once a second.
   void sweep(std::chrono::steady_clock::time_point now);
 
@@ -62,9 +71,11 @@ class SpanService final : public wire::SpanService::CallbackService {
   struct Serving {
     const NodeFacts& facts;
     DeviceThread& device;
+    NextHops& next_hops;
   };
   const Serving* serving() const { return serving_ready_.load() ? &*serving_ : nullptr; }
-  void connect_next(const OpenRequest& request, const std::shared_ptr<node::Session>& session);
+  void connect_next(const OpenRequest& request, const net::Caller& client,
+                    const std::shared_ptr<node::Session>& session);
 
   const proto::PeerId self_;
   const std::uint64_t run_;
@@ -74,6 +85,7 @@ class SpanService final : public wire::SpanService::CallbackService {
   std::atomic<proto::NodeState> state_ = proto::NodeState::kJoining;
   std::optional<Serving> serving_;
   std::atomic<bool> serving_ready_ = false;
+  OutboxBudget outbox_;
   SessionTable sessions_;
   StreamRegistry registry_;
 };

@@ -4,6 +4,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "net/io_thread.h"
+#include "node/memory.h"
 #include "node/span_service.h"
 
 namespace shoal::node {
@@ -20,12 +21,15 @@ class Sweeper::Impl {
     timer_.async_wait(
         [this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
           if (error || alive.expired()) return;
-          service_.sweep(std::chrono::steady_clock::now());
+          const auto now = std::chrono::steady_clock::now();
+          service_.sweep(now);
+          memory_.sweep(now);
           wait();
         });
   }
 
   SpanService& service_;
+  MemoryKeeper memory_;
   boost::asio::steady_timer timer_;
   const std::shared_ptr<int> alive_ = std::make_shared<int>();
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The timer that ends what overstays: idle sessions, streams that never open. Runs on the net
-// thread, once a second. Create and destroy on any thread but the net thread.
+// The timer that ends what overstays: idle sessions, streams that never open, memory that nobody
+// needs any more. Runs on the net thread, once a second. Create and destroy on any thread but the net thread.
 #pragma once
 
 #include <memory>

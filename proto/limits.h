@@ -34,6 +34,24 @@ inline constexpr std::uint32_t kMaxStreamsPerConnection = kMaxSessions + 256;
 // Steps of one session waiting in a hop: a pipelined prefill needs a few; the rest is a queue in
 // the wrong place.
 inline constexpr std::uint32_t kMaxStepsInFlight = 64;
+// Bytes that wait to be sent, of all sessions of a node: answers that clients do not read, steps that
+// next hops do not take. Two dozen streams over slow links at once; what is beyond belongs to peers
+// that do not read, and the largest such stream is ended.
+inline constexpr std::size_t kMaxOutboxBytes = 40u << 20;
+// The same of all sessions of one client ...
+inline constexpr std::size_t kMaxOutboxBytesPerPeer = 28u << 20;
+// ... and of one stream: the steps that a client keeps under way through nine hops.
+inline constexpr std::size_t kMaxOutboxBytesPerStream = 20u << 20;
+// Nothing of what a stream has to send was taken for so long: 1 MiB at 0.6 Mbit/s.
+inline constexpr std::uint32_t kStuckWriteMs = 15'000;
+// What may come in on one stream before we read it. A message that is being read may be larger: its
+// size is granted besides. 20 Mbit/s over 100 ms.
+inline constexpr std::size_t kStreamWindowBytes = 256u << 10;
+// A batch of prefill takes about so long at most: others' tokens wait for it.
+inline constexpr std::uint32_t kPrefillMs = 50;
+// Activations that wait for the device, decoded, of all sessions of a node; half of it of one peer.
+// 48 chunks: more is a queue of seconds, in the wrong place.
+inline constexpr std::size_t kMaxInboxBytes = 48u << 20;
 // A session without any frame for this long is closed and its KV pages freed.
 inline constexpr std::uint32_t kSessionIdleTimeoutMs = 30'000;
 // Clients send a heartbeat this often: two lost ones are noticed long before the session is idle.
@@ -44,6 +62,13 @@ inline constexpr std::size_t kMaxNameBytes = 64;
 inline constexpr std::size_t kMaxReasonBytes = 512;
 // Opening a connection: TCP, TLS and the first answer.
 inline constexpr std::uint32_t kConnectTimeoutMs = 5'000;
+// A hop finds its next hop in the DHT and dials it. A peer that it never reached before must have
+// proven its identity after so long; every failure up to then is told at this moment and in the same
+// words, so that nobody can use a node to find out what listens in its network. A look-up takes 1 s
+// at worst, a handshake over a satellite 2 s.
+inline constexpr std::uint32_t kNextHopAnswerMs = 4'000;
+// Addresses that a record announced are taken for true so long: sessions are opened in bursts.
+inline constexpr std::uint32_t kNextHopCacheMs = 10'000;
 // After a failed attempt the next one waits 100 ms, then 1.6 times longer each, up to a second: a
 // node that restarts is found again at once, and a dead one costs little.
 inline constexpr std::uint32_t kReconnectMinMs = 100;

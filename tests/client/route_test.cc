@@ -123,12 +123,19 @@ TEST(Route, NamesTheBlocksThatNobodyServes) {
   EXPECT_THAT(show(find_route(avoid, {node(1, {0, 8})})), HasSubstr("have failed"));
 }
 
-TEST(Route, NodesWithoutRoomAreNotAsked) {
+TEST(Route, NodesWithoutRoomAreAskedOnlyWhereNoOtherServes) {
   EXPECT_EQ(show(find_route(request(4, 500), {node(1, {0, 4}, 10, 10, 0, 499), node(2, {0, 4})})),
             "2[0:4)");
-  const auto full = find_route(request(4, 500), {node(1, {0, 4}, 10, 10, 0, 499)});
-  EXPECT_EQ(full.status().code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_THAT(show(full), HasSubstr("blocks 0..3 has free KV memory for 500 positions"));
+  EXPECT_EQ(show(find_route(request(4, 500), {node(1, {0, 4}, 10, 10, 0, 499)})), "1[0:4)")
+      << "it says itself what is full, and others give way";
+  EXPECT_EQ(show(find_route(request(8, 500), {node(1, {0, 6}, 1, 1, 0, 0), node(2, {0, 4}, 9, 99),
+                                              node(3, {6, 8})})),
+            "2[0:4) 1[4:6) 3[6:8)")
+      << "not for blocks that others serve";
+  Candidate taken = node(1, {0, 4});
+  taken.sessions_full = true;
+  EXPECT_EQ(show(find_route(request(4, 500), {taken, node(2, {0, 4}, 900, 900)})), "2[0:4)");
+  EXPECT_EQ(show(find_route(request(4, 500), {taken})), "1[0:4)");
 }
 
 TEST(Route, WhatNoNodeCouldEverHoldIsAnotherError) {

@@ -106,8 +106,9 @@ TEST(IncludeGraph, HeavyLibrariesStayInTheirRooms) {
 
 TEST(IncludeGraph, DecisionCodeTakesTimeAndRandomnessByArgument) {
   const std::vector<std::string> pure = {"dht/",        "node/placement", "node/scheduler",
-                                         "node/sizing", "client/sampler", "client/route",
-                                         "client/peer_memory", "client/patience",
+                                         "node/sizing", "node/next_hop_book", "node/outbox_budget",
+                                         "node/prefill_pace", "node/shares", "client/sampler",
+                                         "client/route", "client/peer_memory", "client/patience",
                                          "client/session_pace", "model/", "kernels/"};
   const std::vector<std::string> banned = {"_clock::now(", "std::random_device", "std::mt19937",
                                            "rand()"};

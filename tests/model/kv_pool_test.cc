@@ -26,6 +26,30 @@ TEST(KvShape, BlocksLieBesideEachOtherInAPage) {
   }
 }
 
+TEST(KvPool, ALeaseShrinksToWhatItFilledAndGrowsWhileThereIsRoom) {
+  KvPool pool(kShape, 8);
+  std::optional<KvLease> lease = pool.lease(6 * kPage);
+  ASSERT_TRUE(lease);
+  lease->prepare(0, kPage + 1);
+  lease->advance(kPage + 1);
+  EXPECT_EQ(lease->shrink(), 4 * kPage);
+  EXPECT_EQ(lease->promised_positions(), 2 * kPage);
+  EXPECT_EQ(lease->shrink(), 0);
+  EXPECT_EQ(pool.free_positions(), 6 * kPage);
+  EXPECT_EQ(pool.pages_in_use(), 2);
+  EXPECT_TRUE(lease->grow(3 * kPage));
+  lease->prepare(kPage + 1, kPage);
+  std::optional<KvLease> other = pool.lease(5 * kPage);
+  ASSERT_TRUE(other);
+  EXPECT_FALSE(lease->grow(3 * kPage + 1));
+  EXPECT_TRUE(lease->grow(kPage)) << "no more than it has";
+  EXPECT_EQ(lease->max_positions(), 3 * kPage);
+  other.reset();
+  EXPECT_TRUE(lease->grow(6 * kPage));
+  lease.reset();
+  EXPECT_EQ(pool.free_positions(), pool.total_positions());
+}
+
 TEST(KvPool, AdmitsOnlyWhatItCanKeep) {
   KvPool pool(kShape, 4);
   EXPECT_EQ(pool.total_positions(), 4 * kPage);

@@ -122,15 +122,36 @@ TEST(DeviceThread, SessionsMayUsePartsOfTheSpan) {
 }
 
 TEST(DeviceThread, APromptInPortionsIsThePromptWhole) {
-  const auto portions = device({.span = {0, 4},
-                                .kv_positions = 1024,
-                                .threads = 1,
-                                .limits = {.prefill_rows = 48, .prefill_quantum = 16}});
+  const auto portions =
+      device({.span = {0, 4},
+              .kv_positions = 1024,
+              .threads = 1,
+              .limits = {.prefill_rows = 48, .prefill_us = 1e9, .prefill_quantum = 16}});
   Inbox inbox;
   open(*portions, 1, 512);
   submit(*portions, 1, 0, rows(3, 200), inbox.slot());
   EXPECT_TRUE(bitwise(inbox.wait(1)[0].x, alone({0, 4}, rows(3, 200))));
   EXPECT_EQ(portions->stats().batches, 5u);
+}
+
+// A budget that no machine can meet: as few rows as there may be, and tokens in batches between them.
+TEST(DeviceThread, APromptIsComputedInBatchesOfMeasuredTime) {
+  const auto own = device({.span = {0, 4},
+                           .kv_positions = 1024,
+                           .threads = 1,
+                           .limits = {.prefill_us = 1}});
+  Inbox prompt;
+  Inbox token;
+  open(*own, 1, 512);
+  open(*own, 2, 512);
+  submit(*own, 1, 0, rows(3, 250), prompt.slot());
+  submit(*own, 2, 0, rows(4, 1), token.slot());
+  token.wait(1);
+  EXPECT_EQ(prompt.size(), 0u) << "a token does not wait for a whole prompt";
+  EXPECT_TRUE(bitwise(prompt.wait(1)[0].x, alone({0, 4}, rows(3, 250))));
+  const DeviceStats stats = own->stats();
+  EXPECT_GE(stats.prefill_batches, 8u) << "by rows alone it would be one";
+  EXPECT_EQ(stats.batches, stats.prefill_batches + 1) << "the token had a batch of its own";
 }
 
 TEST(DeviceThread, AStepBelowThePositionTruncates) {

@@ -80,7 +80,6 @@ wire::Open open_for(const Node& node, std::uint32_t positions) {
 
 void set_next(wire::Open& open, const Node& next, const std::string& token) {
   open.mutable_next()->set_peer_id(next.peer_id().to_bytes());
-  open.mutable_next()->set_address(proto::to_string(next.endpoint()));
   open.mutable_next()->set_hop_token(token);
 }
 

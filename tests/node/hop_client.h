@@ -50,6 +50,9 @@ class HopClient {
   std::shared_ptr<grpc::Channel> channel(const Node& node) {
     return pool_.get(node.peer_id(), {node.endpoint()});
   }
+  std::shared_ptr<grpc::Channel> channel(const proto::PeerId& peer, const proto::Endpoint& at) {
+    return pool_.get(peer, {at});
+  }
   std::unique_ptr<HopStream> stream(const Node& node) {
     return std::make_unique<HopStream>(channel(node));
   }

@@ -35,7 +35,6 @@ wire::Open good() {
   open.set_hop_token(std::string(16, 't'));
   open.set_previous_peer_id(std::string(32, 'p'));
   open.mutable_next()->set_peer_id(std::string(32, 'n'));
-  open.mutable_next()->set_address("127.0.0.1:7000");
   open.mutable_next()->set_hop_token(std::string(16, 'u'));
   open.set_codec(wire::CODEC_BF16);
   return open;
@@ -51,7 +50,6 @@ TEST(OpenRequest, TakesAllFields) {
   EXPECT_EQ(request.epoch, 7u);
   EXPECT_EQ(request.previous->peer.to_bytes(), std::string(32, 'p'));
   EXPECT_EQ(request.next->token.to_bytes(), std::string(16, 'u'));
-  EXPECT_EQ(proto::to_string(request.next->address), "127.0.0.1:7000");
   EXPECT_EQ(request.codec, wire::CODEC_BF16);
 }
 
@@ -124,12 +122,6 @@ INSTANTIATE_TEST_SUITE_P(
              kInvalidArgument, "next.peer_id"},
         Case{"next_token", [](wire::Open& o) { o.mutable_next()->clear_hop_token(); },
              kInvalidArgument, "next.hop_token"},
-        Case{"next_name", [](wire::Open& o) { o.mutable_next()->set_address("host:7"); },
-             kInvalidArgument, "next.address"},
-        Case{"next_port", [](wire::Open& o) { o.mutable_next()->set_address("127.0.0.1:0"); },
-             kInvalidArgument, "next.address"},
-        Case{"next_any", [](wire::Open& o) { o.mutable_next()->set_address("0.0.0.0:7"); },
-             kInvalidArgument, "next.address"},
         Case{"next_self",
              [](wire::Open& o) { o.mutable_next()->set_peer_id(facts().peer_id.to_bytes()); },
              kInvalidArgument, "itself"},

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hops that push to each other: the ring computes what one span computes; only the named peer with
 // the token may push; a hop that dies is named; a node that leaves finishes what it has begun.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <future>
 #include <thread>
 
+#include "dht/udp_service.h"
 #include "net/identity_tls.h"
+#include "net/io_thread.h"
 #include "tests/node/demo_model.h"
 #include "tests/node/hop_client.h"
 #include "tests/support/own_process.h"
@@ -127,52 +131,158 @@ TEST_F(RingTest, APipelinedPromptArrivesInOrder) {
       bitwise_equal(values(result->result().activation()), {expected.end() - 256, expected.end()}));
 }
 
-TEST_F(RingTest, ANextHopThatIsNotThereIsNamedAtOnce) {
-  auto [open_first, open_second] = ring();
-  const std::string nobody(32, 'n');
-  open_first.mutable_next()->set_peer_id(nobody);
-  open_first.mutable_next()->set_address("127.0.0.1:9");
-  const auto started = Clock::now();
-  const auto first = client_.stream(*first_);
-  ASSERT_TRUE(first->open(open_first));
-  const auto failure = first->failure();
-  ASSERT_TRUE(failure.has_value());
-  EXPECT_EQ(failure->code(), static_cast<std::uint32_t>(absl::StatusCode::kUnavailable));
-  EXPECT_EQ(failure->peer_id(), nobody);
-  EXPECT_NE(failure->reason().find("127.0.0.1:9: nothing listens there"), std::string::npos)
-      << failure->reason();
-  EXPECT_LT(Clock::now() - started, std::chrono::seconds(3));
+// A peer that announces blocks 4 to 8 at an address of its choice.
+class Announcement {
+ public:
+  Announcement(const Node& swarm, proto::Endpoint at) : identity_(dht::Identity::generate()) {
+    dht::UdpServiceOptions options;
+    options.listen = *proto::parse_endpoint("127.0.0.1:0");
+    options.client_mode = true;
+    auto opened = dht::UdpService::open(io_.context(), identity_, options);
+    EXPECT_TRUE(opened.ok()) << opened.status();
+    dht_ = std::move(*opened);
+    dht::Record record;
+    record.sequence = 1;
+    record.ttl_ms = proto::kMaxRecordTtlMs;
+    record.state = proto::NodeState::kOnline;
+    record.model_digest = swarm.model_digest();
+    record.model_name = swarm.model_name();
+    record.block_count = 8;
+    record.span = {4, 8};
+    record.compute = "f32/bf16";
+    record.addresses = {at};
+    record.version_major = proto::kProtocolMajor;
+    std::promise<int> stored;
+    io_.post([&] {
+      dht_->bootstrap({swarm.endpoint()}, 5'000, [&, record](const absl::Status&) {
+        dht_->publish(dht::sign_record(identity_, record), dht::keys_of(dht_->swarm_id(), record),
+                      [&](int replicas) { stored.set_value(replicas); });
+      });
+    });
+    EXPECT_GT(stored.get_future().get(), 0);
+  }
+  ~Announcement() {
+    io_.run_and_wait([this] { dht_.reset(); });
+  }
+  std::string peer_id() const { return identity_.peer_id().to_bytes(); }
+
+ private:
+  net::IoThread io_;
+  dht::Identity identity_;
+  std::unique_ptr<dht::UdpService> dht_;
+};
+
+// A TCP port of this machine, listening or not.
+class Port {
+ public:
+  explicit Port(bool listens) : socket_(socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address);
+    EXPECT_EQ(bind(socket_, reinterpret_cast<sockaddr*>(&address), size), 0);
+    if (listens) EXPECT_EQ(listen(socket_, 64), 0);
+    getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size);
+    endpoint_ = proto::Endpoint::v4({127, 0, 0, 1}, ntohs(address.sin_port));
+  }
+  ~Port() { close(socket_); }
+  const proto::Endpoint& endpoint() const { return endpoint_; }
+  bool was_dialled() const {
+    const int flags = fcntl(socket_, F_GETFL);
+    fcntl(socket_, F_SETFL, flags | O_NONBLOCK);
+    const int accepted = accept(socket_, nullptr, nullptr);
+    if (accepted >= 0) close(accepted);
+    return accepted >= 0;
+  }
+
+ private:
+  int socket_;
+  proto::Endpoint endpoint_;
+};
+
+// Whatever a client has a node dial, it learns nothing of what is there: one answer, in the same
+// words, at the same time.
+TEST_F(RingTest, EveryFailureToReachANextHopIsTheSameAnswerAtTheSameTime) {
+  const Port closed(false);
+  const Port mute(true);
+  const Announcement refused(*first_, closed.endpoint());
+  const Announcement silent(*first_, mute.endpoint());
+  const Announcement somebody_else(*first_, second_->endpoint());
+  struct Asked {
+    const char* what;
+    std::string peer;
+    std::unique_ptr<HopStream> stream = {};
+    std::optional<wire::Failure> failure = {};
+    Clock::duration took = {};
+  };
+  std::vector<Asked> all(4);
+  all[0] = {"no record", std::string(32, 'n')};
+  all[1] = {"closed port", refused.peer_id()};
+  all[2] = {"says nothing", silent.peer_id()};
+  all[3] = {"another peer", somebody_else.peer_id()};
+  std::vector<std::thread> waiting;
+  for (Asked& asked : all) {
+    auto [open_first, open_second] = ring();
+    open_first.mutable_next()->set_peer_id(asked.peer);
+    asked.stream = client_.stream(*first_);
+    ASSERT_TRUE(asked.stream->open(open_first));
+    waiting.emplace_back([&asked, started = Clock::now()] {
+      asked.failure = asked.stream->failure();
+      asked.took = Clock::now() - started;
+    });
+  }
+  for (std::thread& thread : waiting) thread.join();
+  const auto least = std::chrono::milliseconds(proto::kNextHopAnswerMs);
+  for (const Asked& asked : all) {
+    ASSERT_TRUE(asked.failure.has_value()) << asked.what;
+    EXPECT_EQ(asked.failure->code(), static_cast<std::uint32_t>(absl::StatusCode::kUnavailable));
+    EXPECT_EQ(asked.failure->peer_id(), asked.peer) << asked.what;
+    const std::string& reason = asked.failure->reason();
+    EXPECT_EQ(reason.substr(reason.find(": ")),
+              ": this node does not reach it at an address that its "
+              "record announces")
+        << asked.what;
+    EXPECT_GE(asked.took, least) << asked.what;
+    EXPECT_LT(asked.took, least + std::chrono::seconds(3)) << asked.what;
+  }
+  EXPECT_TRUE(mute.was_dialled()) << "a live record is dialled";
 }
 
-TEST_F(RingTest, ANextHopWithAnotherIdentityIsRefused) {
+TEST_F(RingTest, ANodeDialsNothingThatNoRecordOfThatPeerAnnounces) {
+  const Port port(true);
+  const Announcement announced(*first_, port.endpoint());
   auto [open_first, open_second] = ring();
+  // The record is there, but the client names another peer; an old client may name an address too.
   open_first.mutable_next()->set_peer_id(std::string(32, 'n'));
+  const std::string address = proto::to_string(port.endpoint());
+  std::string with_address = open_first.next().SerializeAsString();
+  with_address += std::string("\x12") + static_cast<char>(address.size()) + address;
+  ASSERT_TRUE(open_first.mutable_next()->ParseFromString(with_address));
   const auto first = client_.stream(*first_);
   ASSERT_TRUE(first->open(open_first));
-  const auto failure = first->failure();
-  ASSERT_TRUE(failure.has_value());
-  EXPECT_EQ(failure->peer_id(), std::string(32, 'n'));
+  ASSERT_TRUE(first->failure().has_value());
+  EXPECT_FALSE(port.was_dialled());
 }
 
-TEST_F(RingTest, ANextHopThatTakesTheConnectionAndSaysNothingIsGivenUp) {
-  const int silent = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  ASSERT_EQ(bind(silent, reinterpret_cast<sockaddr*>(&address), size), 0);
-  ASSERT_EQ(listen(silent, 8), 0);
-  getsockname(silent, reinterpret_cast<sockaddr*>(&address), &size);
-  auto [open_first, open_second] = ring();
-  open_first.mutable_next()->set_address("127.0.0.1:" + std::to_string(ntohs(address.sin_port)));
-  const auto started = Clock::now();
-  const auto first = client_.stream(*first_);
-  ASSERT_TRUE(first->open(open_first));
-  const auto failure = first->failure();
-  ASSERT_TRUE(failure.has_value());
-  EXPECT_EQ(failure->peer_id(), second_->peer_id().to_bytes());
-  EXPECT_LT(Clock::now() - started, std::chrono::seconds(13));
-  close(silent);
+TEST_F(RingTest, ANextHopThatWasReachedOnceAndIsGoneIsNamedAtOnce) {
+  auto gone = start({4, 8}, first_.get());
+  wire::Open open = open_for(*first_);
+  set_next(open, *gone, kToken);
+  {
+    wire::Open open_second = open_for(*gone);
+    open_second.set_session_id(open.session_id());
+    set_previous(open_second, first_->peer_id(), kToken);
+    const auto second = opened(*gone, open_second);
+    const auto first = opened(*first_, open);
+    ASSERT_TRUE(first->step(step_of(1, 0, random_rows(1, 5), wire::RETURN_LAST)));
+    ASSERT_TRUE(second->read(true)->has_result());
+    gone.reset();
+    const auto started = Clock::now();
+    const auto failure = first->failure();
+    ASSERT_TRUE(failure.has_value());
+    EXPECT_FALSE(failure->peer_id().empty());
+    EXPECT_LT(Clock::now() - started, std::chrono::seconds(3));
+  }
 }
 
 TEST_F(RingTest, ANextHopWhoseSessionEndedIsNamedByTheNextStep) {

@@ -32,29 +32,100 @@ TEST(Scheduler, AllReadyDecodeRowsGoInOneBatch) {
     scheduler.add_session(key, peer(key % 5));
     ASSERT_EQ(scheduler.push(key, 1), Admission::kAccepted);
   }
-  EXPECT_EQ(rows_of(scheduler.next_batch()).size(), 32u);
+  EXPECT_EQ(rows_of(scheduler.next_batch({}).items).size(), 32u);
   EXPECT_TRUE(scheduler.idle());
-  EXPECT_TRUE(scheduler.next_batch().empty());
+  EXPECT_TRUE(scheduler.next_batch({}).items.empty());
 }
 
-TEST(Scheduler, APromptIsCutIntoPortionsAndNeverDelaysADecodeRow) {
+TEST(Scheduler, DecodeAndPrefillTakeTurnsAndNeverShareABatch) {
   Scheduler scheduler({.prefill_rows = 256, .prefill_quantum = 64});
   scheduler.add_session(1, peer(1));
   scheduler.add_session(2, peer(2));
   scheduler.push(1, 1000);
   std::int64_t prompt = 0;
-  for (int batch = 0; batch < 4; ++batch) {
+  for (int turn = 0; turn < 4; ++turn) {
     scheduler.push(2, 1);
-    const auto items = scheduler.next_batch();
-    const auto rows = rows_of(items);
-    EXPECT_EQ(rows.at(2), 1);
-    EXPECT_EQ(items.front().session, 2u) << "decode rows come first";
-    EXPECT_LE(rows.at(1), 256);
-    prompt += rows.at(1);
-    EXPECT_EQ(items.back().last, prompt == 1000);
+    const Batch decode = scheduler.next_batch({});
+    EXPECT_TRUE(decode.decode);
+    ASSERT_EQ(decode.items.size(), 1u) << "a decode row rides alone";
+    EXPECT_EQ(decode.items[0].session, 2u);
+    scheduler.push(2, 1);  // the next token is ready at once, and still waits for one batch only
+    const Batch prefill = scheduler.next_batch({});
+    EXPECT_FALSE(prefill.decode);
+    ASSERT_EQ(prefill.items.size(), 1u);
+    EXPECT_EQ(prefill.items[0].session, 1u);
+    EXPECT_LE(prefill.items[0].rows, 256);
+    prompt += prefill.items[0].rows;
+    EXPECT_EQ(prefill.items[0].last, prompt == 1000);
+    EXPECT_TRUE(scheduler.next_batch({}).decode);
+    if (turn < 3) {
+      const Batch more = scheduler.next_batch({.weight = 1});
+      ASSERT_EQ(more.items.size(), 1u);
+      EXPECT_EQ(more.items[0].rows, 1) << "the smallest batch there is";
+      prompt += 1;
+    }
   }
-  EXPECT_EQ(prompt, 1000);
-  EXPECT_TRUE(scheduler.idle());
+}
+
+TEST(Scheduler, TheLastRowOfAPromptIsNoToken) {
+  Scheduler scheduler({.prefill_rows = 64, .prefill_quantum = 64});
+  scheduler.add_session(1, peer(1));
+  scheduler.add_session(2, peer(2));
+  scheduler.push(1, 65);
+  scheduler.next_batch({});
+  scheduler.push(2, 1);
+  const Batch first = scheduler.next_batch({});
+  ASSERT_EQ(first.items.size(), 1u);
+  EXPECT_TRUE(first.decode);
+  EXPECT_EQ(first.items[0].session, 2u);
+}
+
+TEST(Scheduler, ABudgetOfTimeBoundsABatchWhateverThePositionAndTheSpan) {
+  const PrefillBudget budget{.weight = 40, .row_weight = 1, .position_weight = 0.01};
+  const auto rows_at = [&](std::int64_t position, double share) {
+    Scheduler scheduler({});
+    scheduler.add_session(1, peer(1), share);
+    scheduler.push(1, 1000, position);
+    const Batch batch = scheduler.next_batch(budget);
+    EXPECT_LE(batch.weight, budget.weight);
+    return batch.items.at(0).rows;
+  };
+  EXPECT_NEAR(rows_at(0, 1), 34, 1);       // 40 / (1 + 0.005 * 34)
+  EXPECT_NEAR(rows_at(900, 1), 3, 1);      // ten times the work
+  EXPECT_NEAR(rows_at(900, 0.25), 15, 1);  // of a quarter of the blocks
+  Scheduler slow({});
+  slow.add_session(1, peer(1));
+  slow.push(1, 10, 100'000);
+  EXPECT_EQ(slow.next_batch(budget).items.at(0).rows, 1) << "something always moves";
+}
+
+TEST(Scheduler, SmallBudgetsGoRoundThePeers) {
+  Scheduler scheduler({});
+  for (SessionKey key = 1; key <= 3; ++key) {
+    scheduler.add_session(key, peer(key));
+    scheduler.push(key, 1000);
+  }
+  std::map<SessionKey, std::int64_t> rows;
+  for (int batch = 0; batch < 30; ++batch) {
+    for (const BatchItem& item : scheduler.next_batch({.weight = 5}).items) {
+      rows[item.session] += item.rows;
+    }
+  }
+  EXPECT_EQ(rows[1], rows[2]);
+  EXPECT_EQ(rows[2], rows[3]);
+}
+
+TEST(Scheduler, ACrowdedQueueIsToldToThoseWhoHaveStepsInIt) {
+  Scheduler scheduler({.queued_rows = 100, .queued_rows_per_peer = 60});
+  scheduler.add_session(1, peer(1));
+  scheduler.add_session(2, peer(2));
+  scheduler.push(1, 20);
+  scheduler.push(1, 20);
+  scheduler.push(2, 10);
+  EXPECT_TRUE(scheduler.crowded(1, 0.5));
+  EXPECT_FALSE(scheduler.crowded(2, 0.4)) << "one step may always wait";
+  EXPECT_FALSE(scheduler.crowded(1, 0.9));
+  EXPECT_FALSE(scheduler.crowded(9, 0.1));
 }
 
 TEST(Scheduler, StepsOfASessionStayInOrder) {
@@ -63,7 +134,7 @@ TEST(Scheduler, StepsOfASessionStayInOrder) {
   for (const std::int64_t rows : {100, 1, 1, 30}) scheduler.push(1, rows);
   std::vector<std::pair<std::int64_t, bool>> seen;
   while (!scheduler.idle()) {
-    const auto batch = scheduler.next_batch();
+    const auto batch = scheduler.next_batch({}).items;
     ASSERT_EQ(batch.size(), 1u);
     seen.emplace_back(batch[0].rows, batch[0].last);
   }
@@ -83,7 +154,7 @@ TEST(Scheduler, PeersShareThePrefillBudgetHoweverManySessionsTheyHave) {
   std::int64_t first = 0;
   std::int64_t second = 0;
   for (int batch = 0; batch < 5; ++batch) {
-    for (const auto& [key, rows] : rows_of(scheduler.next_batch()))
+    for (const auto& [key, rows] : rows_of(scheduler.next_batch({}).items))
       (key == 11 ? second : first) += rows;
   }
   EXPECT_EQ(first, second);
@@ -97,7 +168,7 @@ TEST(Scheduler, MoreDecodeSessionsThanRowsTakeTurns) {
     for (SessionKey key = 1; key <= 9; ++key) {
       if (scheduler.push(key, 1) != Admission::kAccepted) continue;
     }
-    for (const auto& [key, rows] : rows_of(scheduler.next_batch())) served[key] += rows;
+    for (const auto& [key, rows] : rows_of(scheduler.next_batch({}).items)) served[key] += rows;
   }
   EXPECT_EQ(served[9], 80) << "the peer with one session is served each time";
   for (SessionKey key = 1; key <= 8; ++key) EXPECT_EQ(served[key], 30) << key;
@@ -124,7 +195,7 @@ TEST(Scheduler, ARemovedSessionTakesItsStepsAlong) {
   scheduler.push(1, 500);
   scheduler.push(1, 1);
   scheduler.push(2, 1);
-  scheduler.next_batch();
+  scheduler.next_batch({}).items;
   scheduler.remove_session(1);
   EXPECT_TRUE(scheduler.idle());
   EXPECT_EQ(scheduler.queued_steps(), 0);
@@ -163,22 +234,25 @@ TEST(Scheduler, RandomTrafficKeepsTheLaws) {
         std::int64_t decode = 0;
         std::int64_t total = 0;
         const bool idle = scheduler.idle();
-        const auto batch = scheduler.next_batch();
+        const auto [decode_now, weight, batch] =
+            scheduler.next_batch({.weight = 1.0 + random() % 60, .position_weight = 0.001});
         ASSERT_EQ(batch.empty(), idle);
         std::set<SessionKey> seen;
         for (const BatchItem& item : batch) {
           ASSERT_TRUE(seen.insert(item.session).second);
           auto& steps = model.at(item.session);
           ASSERT_FALSE(steps.empty());
-          if (steps.front() == 1) ++decode;
-          total += item.rows;
+          (decode_now ? decode : total) += item.rows;
+          if (decode_now) {
+            ASSERT_EQ(item.rows, 1);
+          }
           steps.front() -= item.rows;
           ASSERT_GE(steps.front(), 0);
           ASSERT_EQ(item.last, steps.front() == 0);
           if (item.last) steps.pop_front();
         }
         ASSERT_LE(decode, limits.decode_rows);
-        ASSERT_LE(total - decode, limits.prefill_rows);
+        ASSERT_LE(total, limits.prefill_rows);
       }
       std::int64_t rows = 0;
       std::int64_t steps = 0;

@@ -66,7 +66,7 @@ class SessionTableTest : public testing::Test {
   }
   std::shared_ptr<Session> opened(std::uint8_t id, std::uint8_t client,
                                   std::shared_ptr<Recorder> link) {
-    auto result = table_.open(facts_, *device_, request(id), peer(client), link);
+    auto result = table_.open(facts_, *device_, request(id), peer(client), 0, link);
     if (auto* refusal = std::get_if<Refusal>(&result)) {
       refusal_ = *refusal;
       return nullptr;
@@ -132,7 +132,7 @@ TEST_F(SessionTableTest, APushMayComeBeforeItsSession) {
 
 TEST_F(SessionTableTest, ASessionIsNotFoundBeforeItsLinksAreComplete) {
   const auto waiter = std::make_shared<Waiter>();
-  auto result = table_.open(facts_, *device_, request(1), peer(1), std::make_shared<Recorder>());
+  auto result = table_.open(facts_, *device_, request(1), peer(1), 0, std::make_shared<Recorder>());
   const auto session = std::get<std::shared_ptr<Session>>(result);
   EXPECT_EQ(table_.find_or_wait(request(1).session_id, waiter), nullptr);
   EXPECT_EQ(waiter->ready, nullptr);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // One hop as its client sees it, over real mutual TLS: steps, truncation, epochs, and an answer to
 // everything malformed.
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/support/proto_buffer_reader.h>
 #include <gtest/gtest.h>
 
 #include <bit>
@@ -332,6 +334,120 @@ TEST_F(SpanServiceTest, AMessageBeyondTheLimitEndsTheStream) {
   while (stream->read()) {
   }
   EXPECT_EQ(stream->finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+}
+
+// Bytes that are no frame, on either stream, at any moment: an answer with a reason, never OK.
+class RawStream {
+ public:
+  RawStream(const std::shared_ptr<grpc::Channel>& channel, const std::string& method,
+            const std::vector<std::string>& messages)
+      : stub_(channel) {
+    context_.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+    call_ = stub_.PrepareCall(&context_, "/shoal.wire.SpanService/" + method, &queue_);
+    call_->StartCall(tag());
+    bool good = wait();
+    for (const std::string& message : messages) {
+      grpc::Slice slice(message);
+      grpc::ByteBuffer bytes(&slice, 1);
+      if (!good) break;
+      call_->Write(bytes, tag());
+      good = wait();
+    }
+    while (true) {
+      grpc::ByteBuffer bytes;
+      call_->Read(&bytes, tag());
+      if (!wait()) break;
+      grpc::ProtoBufferReader reader(&bytes);
+      wire::HopFrame frame;
+      if (method == "Session" && frame.ParseFromZeroCopyStream(&reader) && frame.has_failure()) {
+        failure_ = frame.failure();
+      }
+    }
+    call_->Finish(&status_, tag());
+    wait();
+  }
+  ~RawStream() {
+    queue_.Shutdown();
+    void* got = nullptr;
+    bool ok = false;
+    while (queue_.Next(&got, &ok)) {
+    }
+  }
+  const grpc::Status& status() const { return status_; }
+  const std::optional<wire::Failure>& failure() const { return failure_; }
+
+ private:
+  void* tag() { return this; }
+  bool wait() {
+    void* got = nullptr;
+    bool ok = false;
+    return queue_.Next(&got, &ok) && ok;
+  }
+
+  grpc::CompletionQueue queue_;
+  grpc::GenericStub stub_;
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call_;
+  grpc::Status status_;
+  std::optional<wire::Failure> failure_;
+};
+
+TEST_F(SpanServiceTest, WhatIsNoFrameEndsAStreamWithAReason) {
+  wire::ClientFrame open;
+  *open.mutable_open() = open_for(*node_);
+  const std::string good = open.SerializeAsString();
+  const std::vector<std::string> broken = {
+      std::string("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 11),  // an endless number
+      good.substr(0, good.size() - 3),                                  // cut off
+      std::string("\x0a\x05hi", 4),                                     // longer than the message
+      std::string("\x12\x02\x2a\x7f", 4),  // a step with a cut activation
+      std::string("\x07", 1)};             // a type that does not exist
+  for (const std::string& bytes : broken) {
+    for (const bool opened : {false, true}) {
+      *open.mutable_open() = open_for(*node_);
+      std::vector<std::string> messages;
+      if (opened) messages.push_back(open.SerializeAsString());
+      messages.push_back(bytes);
+      const RawStream session(client_.channel(*node_), "Session", messages);
+      EXPECT_EQ(session.status().error_code(), grpc::StatusCode::INVALID_ARGUMENT)
+          << session.status().error_message();
+      ASSERT_TRUE(session.failure().has_value());
+      EXPECT_EQ(session.failure()->code(),
+                static_cast<std::uint32_t>(absl::StatusCode::kInvalidArgument));
+      EXPECT_FALSE(session.failure()->reason().empty());
+    }
+    const RawStream push(client_.channel(*node_), "Push", {bytes});
+    EXPECT_EQ(push.status().error_code(), grpc::StatusCode::INVALID_ARGUMENT)
+        << push.status().error_message();
+  }
+}
+
+TEST_F(SpanServiceTest, AStreamThatEndsBeforeItOpensWasNoSession) {
+  const auto stream = client_.stream(*node_);
+  stream->close();
+  const auto failure = stream->failure();
+  ASSERT_TRUE(failure.has_value());
+  EXPECT_EQ(stream->finish().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+// The hop before may be broken or hostile: the session ends, and its client is told who it was.
+TEST_F(SpanServiceTest, APushThatIsNoFrameEndsItsSessionAndNamesTheHopBefore) {
+  HopClient previous;
+  wire::Open open = open_for(*node_);
+  const std::string token(16, 't');
+  set_previous(open, previous.peer_id(), token);
+  const auto session = opened(open);
+  wire::PushFrame first;
+  first.mutable_open()->mutable_version()->set_major(proto::kProtocolMajor);
+  first.mutable_open()->set_session_id(open.session_id());
+  first.mutable_open()->set_hop_token(token);
+  const RawStream push(previous.channel(*node_), "Push",
+                       {first.SerializeAsString(), std::string("\x12\x7f", 2)});
+  EXPECT_EQ(push.status().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  const auto failure = session->failure();
+  ASSERT_TRUE(failure.has_value());
+  EXPECT_EQ(failure->code(), static_cast<std::uint32_t>(absl::StatusCode::kInvalidArgument));
+  EXPECT_EQ(failure->peer_id(), previous.peer_id().to_bytes());
 }
 
 TEST_F(SpanServiceTest, OpeningTwiceEndsTheSession) {

@@ -40,7 +40,7 @@ std::string_view other_model(std::string_view name) {
   return {};
 }
 
-std::string shown(const std::string& name) {
+std::string shortened(const std::string& name) {
   constexpr std::size_t kMaxBytes = 100;
   return absl::CHexEscape(name.size() > kMaxBytes ? name.substr(0, kMaxBytes) + "..." : name);
 }
@@ -81,7 +81,7 @@ absl::StatusOr<std::vector<std::string>> check_weights(const ModelConfig& config
   std::vector<std::string> strangers;
   for (const auto& [name, info] : checkpoint.tensors()) {
     if (const std::string_view other = other_model(name); !other.empty()) {
-      return absl::UnimplementedError(absl::StrCat(checkpoint.where(), ": tensor ", shown(name),
+      return absl::UnimplementedError(absl::StrCat(checkpoint.where(), ": tensor ", shortened(name),
                                                    " belongs to ", std::string(other),
                                                    "; that is not supported"));
     }
@@ -93,7 +93,7 @@ absl::StatusOr<std::vector<std::string>> check_weights(const ModelConfig& config
     }
     const auto block = block_of(name);
     if (block && block->first < config.block_count && of_block.count(block->second) > 0) continue;
-    strangers.push_back(shown(name));
+    strangers.push_back(shortened(name));
   }
   if (strangers.empty()) return std::vector<std::string>{};
   std::string list;

@@ -449,7 +449,7 @@ class WholeNode final : public Node {
                          });
     };
     next_hops_ = std::make_unique<NextHops>(
-        *io_, find, [this] { return dial_reach(addresses_, options_.swarm_key.has_value()); });
+        *io_, find, [this] { return dial_reach(addresses_->list(), options_.swarm_key.has_value()); });
   }
 
   dht::Record record() const {

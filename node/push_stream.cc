@@ -10,7 +10,6 @@ namespace {
 constexpr const char* kPushMethod = "/shoal.wire.SpanService/Push";
 // The connection, and then the client's open at the next hop: kConnectTimeoutMs each.
 constexpr auto kAcceptTimeout = std::chrono::milliseconds(2 * proto::kConnectTimeoutMs);
-constexpr auto kStuck = std::chrono::milliseconds(proto::kStuckWriteMs);
 constexpr const char* kTooSlow = "takes steps more slowly than they are made";
 // One answer, whatever happened: no record, nothing there, no answer, somebody else.
 constexpr const char* kUnreached =
@@ -159,7 +158,7 @@ void PushStream::sweep(Clock::time_point now) {
   {
     const std::lock_guard lock(mutex_);
     if (!started_ || ended_ || broken_) return;
-    stuck = accepted_ && writing_ && now - write_began_ >= kStuck;
+    stuck = accepted_ && writing_ && now - write_began_ >= std::chrono::milliseconds(proto::kStuckWriteMs);
     if (!stuck) {
       if (accepted_ || now < deadline_) return;
       late_ = true;

@@ -8,7 +8,6 @@ namespace shoal::node {
 namespace {
 
 constexpr auto kPeerTimeout = std::chrono::milliseconds(proto::kConnectTimeoutMs);
-constexpr auto kStuck = std::chrono::milliseconds(proto::kStuckWriteMs);
 constexpr const char* kUnread = "you do not read what this node answers";
 
 }  // namespace
@@ -185,7 +184,7 @@ void SessionReactor::sweep(Clock::time_point now) {
   bool stuck = false;
   {
     const std::lock_guard lock(mutex_);
-    stuck = !ending_ && writing_ && now - write_began_ >= kStuck;
+    stuck = !ending_ && writing_ && now - write_began_ >= std::chrono::milliseconds(proto::kStuckWriteMs);
     if (!stuck) {
       if (now < deadline_ || (session_ != nullptr && !ending_)) return;
       if (ending_) {

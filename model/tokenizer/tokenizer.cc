@@ -8,7 +8,7 @@
 namespace shoal::model {
 namespace {
 
-constexpr std::size_t kMaxFileBytes = std::size_t{256} << 20;
+constexpr std::size_t kMaxTokenizerBytes = std::size_t{256} << 20;
 
 }  // namespace
 
@@ -19,7 +19,7 @@ Tokenizer::~Tokenizer() = default;
 
 absl::StatusOr<Tokenizer> Tokenizer::load(const std::string& directory) {
   const std::string path = directory + "/tokenizer.json";
-  const absl::StatusOr<std::string> text = read_text_file(path, kMaxFileBytes);
+  const absl::StatusOr<std::string> text = read_text_file(path, kMaxTokenizerBytes);
   if (!text.ok()) {
     return absl::Status(
         text.status().code(),

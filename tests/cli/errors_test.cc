@@ -236,16 +236,16 @@ TEST(ClientErrors, MissingAndBrokenModels) {
 
 TEST(ClientErrors, AddressThatDoesNotAnswer) {
   TakenPort silent(SOCK_DGRAM);
-  expect_one_clear_line(
-      run(shoal_command({"generate", "--model", kDemoModel, "--join", silent.address(), "Once"}),
-          kTimeoutMs),
-      HasSubstr(silent.address()));
-  expect_one_clear_line(run(shoal_command({"status", "--join", silent.address()}), kTimeoutMs),
-                        HasSubstr(silent.address()));
-  expect_one_clear_line(
-      run(shoal_command({"generate", "--model", kDemoModel, "--join", "no colon", "Once"}),
-          kTimeoutMs),
-      HasSubstr("no colon"));
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
+      {{"generate", "--model", kDemoModel, "--join", silent.address(), "Once"}, silent.address()},
+      {{"status", "--join", silent.address()}, silent.address()},
+      {{"generate", "--model", kDemoModel, "--join", "no colon", "Once"}, "no colon"}};
+  std::vector<std::vector<std::string>> commands;
+  for (const auto& one : cases) commands.push_back(shoal_command(one.first));
+  const auto outcomes = run_together(commands, kTimeoutMs);
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    expect_one_clear_line(outcomes[i], HasSubstr(cases[i].second));
+  }
 }
 
 TEST(ClientErrors, NeitherJoinNorLocal) {

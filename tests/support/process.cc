@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <future>
 #include <thread>
 
 #include "kernels/check.h"
@@ -131,6 +132,18 @@ Outcome run(std::vector<std::string> command, int timeout_ms, const std::string&
   outcome.err += read_file(folder.file("err"));
   outcome.seconds = std::chrono::duration<double>(Clock::now() - started).count();
   return outcome;
+}
+
+std::vector<Outcome> run_together(const std::vector<std::vector<std::string>>& commands,
+                                  int timeout_ms) {
+  std::vector<std::future<Outcome>> running;
+  for (const auto& command : commands) {
+    running.push_back(
+        std::async(std::launch::async, [&, timeout_ms] { return run(command, timeout_ms); }));
+  }
+  std::vector<Outcome> outcomes;
+  for (auto& one : running) outcomes.push_back(one.get());
+  return outcomes;
 }
 
 bool wait_for_file(const std::string& path, Process& process, int timeout_ms) {

@@ -45,6 +45,10 @@ struct Outcome {
 };
 Outcome run(std::vector<std::string> command, int timeout_ms, const std::string& input = "");
 
+// All at once, each as run() does it: for programs that mostly wait.
+std::vector<Outcome> run_together(const std::vector<std::vector<std::string>>& commands,
+                                  int timeout_ms);
+
 // Polls until `path` has content; false after timeout_ms, or when `process` ends first.
 bool wait_for_file(const std::string& path, Process& process, int timeout_ms);
 

@@ -31,7 +31,7 @@ const std::string kLlama = SHOAL_SOURCE_DIR "/tests/fixtures/models/llama_mha";
 constexpr const char* kPointer =
     "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935\nsize 4976698672\n";
 
-std::string message(const absl::Status& status) {
+std::string refusal_text(const absl::Status& status) {
   EXPECT_FALSE(status.ok());
   const std::string text(status.message());
   EXPECT_EQ(text.find('\n'), std::string::npos) << text;
@@ -40,7 +40,7 @@ std::string message(const absl::Status& status) {
 
 std::string config_text() { return tests::read_file(kLlama + "/config.json"); }
 
-std::string refusal(const std::string& text) { return message(parse_config(text).status()); }
+std::string refusal(const std::string& text) { return refusal_text(parse_config(text).status()); }
 
 std::string refusal(const char* key, const json& value) {
   json config = json::parse(config_text());
@@ -122,12 +122,12 @@ TEST(FolderRefusal, TextThatIsNoJsonSaysWhereAndWhy) {
 TEST(FolderRefusal, FilesThatCannotBeRead) {
   const TempDir folder;
   std::filesystem::create_directory(folder.file("config.json"));
-  EXPECT_THAT(message(load_config(folder.path()).status()), HasSubstr("config.json: a folder"));
+  EXPECT_THAT(refusal_text(load_config(folder.path()).status()), HasSubstr("config.json: a folder"));
   const TempDir closed;
   write_file(closed.file("config.json"), config_text());
   ASSERT_EQ(::chmod(closed.file("config.json").c_str(), 0), 0);
   if (::geteuid() != 0) {  // root may read everything
-    EXPECT_THAT(message(load_config(closed.path()).status()), HasSubstr("Permission denied"));
+    EXPECT_THAT(refusal_text(load_config(closed.path()).status()), HasSubstr("Permission denied"));
   }
 }
 
@@ -143,11 +143,11 @@ TEST(FolderRefusal, WeightsOfOtherFormatsAreNamed) {
     const TempDir folder;
     write_file(folder.file(name), "x");
     write_file(folder.file("readme.md"), "x");
-    EXPECT_THAT(message(load_config(folder.path()).status()),
+    EXPECT_THAT(refusal_text(load_config(folder.path()).status()),
                 AllOf(HasSubstr("config.json"), HasSubstr(name), HasSubstr(what)));
     write_file(folder.file("config.json"), config_text());
     EXPECT_THAT(
-        message(Checkpoint::open(folder.path()).status()),
+        refusal_text(Checkpoint::open(folder.path()).status()),
         AllOf(HasSubstr("has neither model.safetensors nor"), HasSubstr(name), HasSubstr(what)));
   }
 }
@@ -155,7 +155,7 @@ TEST(FolderRefusal, WeightsOfOtherFormatsAreNamed) {
 TEST(FolderRefusal, AModelThatIsAFileIsNamed) {
   const TempDir folder;
   write_file(folder.file("m.gguf"), "GGUF\x03" + std::string(100, 'x'));
-  EXPECT_THAT(message(load_config(folder.file("m.gguf")).status()),
+  EXPECT_THAT(refusal_text(load_config(folder.file("m.gguf")).status()),
               AllOf(HasSubstr("not a folder"), HasSubstr("a GGUF file")));
 }
 
@@ -170,13 +170,13 @@ TEST(FolderRefusal, FilesThatAreNotWhatTheirNameSays) {
         {"", "is empty"}}) {
     const TempDir folder;
     write_file(folder.file("model.safetensors"), bytes);
-    EXPECT_THAT(message(Checkpoint::open(folder.path()).status()),
+    EXPECT_THAT(refusal_text(Checkpoint::open(folder.path()).status()),
                 AllOf(HasSubstr("model.safetensors"), HasSubstr(what)));
     const TempDir sharded;
     write_file(sharded.file("m-1.safetensors"), bytes);
     write_file(sharded.file("model.safetensors.index.json"),
                R"({"weight_map": {"a": "m-1.safetensors"}})");
-    EXPECT_THAT(message(Checkpoint::open(sharded.path()).status()),
+    EXPECT_THAT(refusal_text(Checkpoint::open(sharded.path()).status()),
                 AllOf(HasSubstr("m-1.safetensors"), HasSubstr(what)));
   }
 }
@@ -190,7 +190,7 @@ TEST(FolderRefusal, PointersInPlaceOfTheOtherFiles) {
   for (const absl::Status& status :
        {Tokenizer::load(folder.path()).status(), load_generation_config(folder.path()).status(),
         load_config(folder.path()).status(), Checkpoint::open(folder.path()).status()}) {
-    EXPECT_THAT(message(status), HasSubstr("run \"git lfs pull\""));
+    EXPECT_THAT(refusal_text(status), HasSubstr("run \"git lfs pull\""));
   }
 }
 

@@ -25,8 +25,8 @@ using testing::IsEmpty;
 using tests::TempDir;
 using tests::write_file;
 
-const std::string kFixtures = SHOAL_SOURCE_DIR "/tests/fixtures/models/";
-constexpr double kBound = 5e-5;  // as in family_test.cc
+const std::string kVariantFixtures = SHOAL_SOURCE_DIR "/tests/fixtures/models/";
+constexpr double kVariantBound = 5e-5;  // as in family_test.cc
 
 struct Tensor {
   std::string dtype;
@@ -97,7 +97,7 @@ void expect_logits(const std::string& directory, const Ids& ids, const std::vect
   double largest = 0;
   for (const double value : golden) largest = std::max(largest, std::abs(value));
   for (std::size_t i = 0; i < golden.size(); ++i) {
-    EXPECT_NEAR(logits[i], golden[i], kBound * largest) << name << ", id " << i;
+    EXPECT_NEAR(logits[i], golden[i], kVariantBound * largest) << name << ", id " << i;
   }
 }
 
@@ -106,7 +106,7 @@ TEST(ModelVariant, ComputesWhatTheReferenceComputes) {
       json::parse(tests::read_file(SHOAL_SOURCE_DIR "/tests/fixtures/model_variants.json"));
   ASSERT_GT(variants.size(), 10u);
   for (const json& variant : variants) {
-    const std::string base = kFixtures + variant["base"].get<std::string>();
+    const std::string base = kVariantFixtures + variant["base"].get<std::string>();
     const TempDir folder;
     json config = json::parse(tests::read_file(base + "/config.json"));
     config.update(variant["config"]);
@@ -145,7 +145,7 @@ class Shards : public testing::Test {
   }
   void expect_right(const char* name) { expect_logits(folder_.path(), ids_, golden_, name); }
 
-  const std::string kBase = kFixtures + "llama_mha";
+  const std::string kBase = kVariantFixtures + "llama_mha";
   const TempDir folder_;
   Ids ids_;
   std::vector<double> golden_;
@@ -207,9 +207,9 @@ std::vector<std::string> warnings_of(const std::string& directory) {
 
 TEST(ModelVariant, FilesThatDisagreeAreSaidInOneLine) {
   for (const char* name : {"llama_mha", "mistral_window", "qwen2_window", "llama_sharded"}) {
-    EXPECT_THAT(warnings_of(kFixtures + name), IsEmpty()) << name;
+    EXPECT_THAT(warnings_of(kVariantFixtures + name), IsEmpty()) << name;
   }
-  const std::string base = kFixtures + "llama_mha";
+  const std::string base = kVariantFixtures + "llama_mha";
   const TempDir folder;
   json config = json::parse(tests::read_file(base + "/config.json"));
   config["tie_word_embeddings"] = true;
@@ -219,14 +219,14 @@ TEST(ModelVariant, FilesThatDisagreeAreSaidInOneLine) {
               ElementsAre(HasSubstr("4 tensors have no place in a model of this config.json and "
                                     "are ignored, as in the reference: foo.bar, model.layers.0"),
                           HasSubstr("lm_head.weight differs from model.embed_tokens.weight")));
-  json mistral = json::parse(tests::read_file(kFixtures + "mistral_window/config.json"));
+  json mistral = json::parse(tests::read_file(kVariantFixtures + "mistral_window/config.json"));
   mistral["layer_types"] = {"sliding_attention", "full_attention"};
   EXPECT_THAT(parse_config(mistral.dump())->warnings,
               ElementsAre(testing::AllOf(HasSubstr("layer_types"), HasSubstr("layer 1"))));
 }
 
 TEST(ModelVariant, NamesOfOtherMakingAreNamed) {
-  const std::string base = kFixtures + "llama_mha";
+  const std::string base = kVariantFixtures + "llama_mha";
   const TempDir folder;
   write_file(folder.file("config.json"), tests::read_file(base + "/config.json"));
   Tensors renamed;
@@ -242,7 +242,7 @@ TEST(ModelVariant, NamesOfOtherMakingAreNamed) {
 }
 
 TEST(ModelVariant, OtherKindsOfModelAreRefusedByTheirTensors) {
-  const std::string base = kFixtures + "llama_mha";
+  const std::string base = kVariantFixtures + "llama_mha";
   const ModelConfig config = load_config(base).value();
   const auto refusal = [&](const std::string& name, const char* dtype, std::int64_t bytes) {
     const TempDir folder;

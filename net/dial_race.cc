@@ -2,16 +2,15 @@
 #include "net/dial_race.h"
 
 #include <algorithm>
+#include <cerrno>
 
 #include "absl/strings/str_cat.h"
 #include "kernels/check.h"
+#include "net/status.h"
 #include "proto/limits.h"
 
 namespace shoal::net {
 namespace {
-
-constexpr std::string_view kNoAnswer =
-    "it did not answer in time. Check the address, and that a firewall lets TCP through";
 
 // Families alternate, beginning with that of the first; within one the order stays.
 std::vector<proto::Endpoint> alternated(std::vector<proto::Endpoint> addresses) {
@@ -26,8 +25,6 @@ std::vector<proto::Endpoint> alternated(std::vector<proto::Endpoint> addresses) 
   }
   return result;
 }
-
-std::string text(const absl::Status& status) { return std::string(status.message()); }
 
 }  // namespace
 
@@ -51,9 +48,10 @@ void DialRace::add(const std::vector<proto::Endpoint>& addresses) {
       continue;
     }
     entrants_.push_back({.address = address});
-    if (absl::Status usable = check_usable(address); !usable.ok()) {
+    if (!address.is_usable()) {
       entrants_.back().started = true;
-      entrants_.back().failure = std::move(usable);
+      entrants_.back().failure =
+          absl::UnavailableError("nobody can be reached at such an address");
     }
   }
 }
@@ -100,9 +98,9 @@ absl::Status DialRace::verdict() const {
   std::vector<std::string> reasons;  // of each address
   bool stranger_everywhere = true;
   for (const Entrant& entrant : entrants_) {
-    const absl::Status why = entrant.failure.value_or(absl::UnavailableError(kNoAnswer));
+    const absl::Status why = entrant.failure.value_or(connect_failure(ETIMEDOUT));
     stranger_everywhere = stranger_everywhere && absl::IsUnauthenticated(why);
-    reasons.push_back(text(why));
+    reasons.emplace_back(why.message());
   }
   std::string words = reasons.front();
   if (std::any_of(reasons.begin(), reasons.end(),

@@ -33,6 +33,7 @@ class DialRace {
   bool lost(Time now) const;
   // When due() or lost() may say something new.
   Time next() const;
+  Time deadline() const { return deadline_; }
   // After lost(): what a person should read. UNAUTHENTICATED when every address was answered, but
   // by somebody else or by another swarm (trying again will not help); else UNAVAILABLE.
   absl::Status verdict() const;

@@ -129,12 +129,7 @@ void SpanService::connect_next(const OpenRequest& request,
                                const std::shared_ptr<node::Session>& session) {
   if (!request.next) return;
   const NextHop& next = *request.next;
-  std::shared_ptr<grpc::Channel> channel = channels_.get(next.peer, {next.address});
-  if (channel->GetState(false) == GRPC_CHANNEL_TRANSIENT_FAILURE) {
-    // It would fail at once while gRPC backs off; the node may have come back since.
-    channels_.drop(next.peer);
-    channel = channels_.get(next.peer, {next.address});
-  }
+  const std::shared_ptr<grpc::Channel> channel = channels_.get(next.peer, {next.address});
   auto stream = std::make_shared<PushStream>(registry_, channel, session);
   session->set_next(stream);
   if (!registry_.add(StreamKind::kPushOut, next.peer, stream)) {

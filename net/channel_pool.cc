@@ -11,6 +11,7 @@
 #include <map>
 #include <mutex>
 
+#include "absl/strings/str_cat.h"
 #include "kernels/check.h"
 #include "net/dialer.h"
 #include "net/identity_tls.h"
@@ -24,6 +25,14 @@ using std::chrono::milliseconds;
 
 // A failed connection that nobody holds is kept for the wait before the next try, and a little.
 constexpr std::chrono::seconds kFailureKept{10};
+
+// A peer that we hung up on is not dialled for so long.
+constexpr std::chrono::seconds kFaultRemembered{60};
+
+absl::Status refusal(Fault fault) {
+  return absl::UnavailableError(absl::StrCat("we hung up on it a moment ago (", words_of(fault),
+                                             "), and call it again in a minute"));
+}
 
 // The threads that run reactors live as long as a channel or server of the process uses them. A
 // stream that ends may be the last to hold its channel, and that one the last of the process: such
@@ -90,9 +99,9 @@ class ChannelPool::Impl {
     entry.used = now;
     entry.failures = failures;
     entry.tried = addresses;
-    const auto worked = worked_.find(peer);
-    entry.dialled = dialer_.dial(
-        peer, addresses, worked == worked_.end() ? std::nullopt : std::optional(worked->second));
+    const Past past = past_of(peer);
+    entry.dialled = now < past.refused_until ? dialer_.refuse(peer, refusal(past.fault))
+                                             : dialer_.dial(peer, addresses, past.worked);
     return entry.dialled.channel;
   }
 
@@ -124,6 +133,12 @@ class ChannelPool::Impl {
     std::list<proto::PeerId>::iterator place;
   };
   using Entries = std::map<proto::PeerId, Entry>;
+
+  struct Past {
+    std::optional<proto::Endpoint> worked;  // tried first the next time
+    Fault fault = Fault::kNone;
+    Clock::time_point refused_until;
+  };
 
   // Whether the entry's channel is the one to use; else it is to be made anew.
   bool stays(Entry& entry, const std::vector<proto::Endpoint>& addresses, Clock::time_point now) {
@@ -162,13 +177,21 @@ class ChannelPool::Impl {
     return channel;
   }
 
-  // Where it answered is where it is tried first the next time.
+  Past past_of(const proto::PeerId& peer) const {
+    const auto found = past_.find(peer);
+    return found == past_.end() ? Past() : found->second;
+  }
+
   void remember(const Entries::value_type& entry) {
     if (entry.second.dialled.connection == nullptr) return;
     const Outgoing::State state = entry.second.dialled.connection->state();
     if (!state.came_up || !state.address) return;
-    if (worked_.size() >= 4 * proto::kMaxChannels) worked_.clear();
-    worked_[entry.first] = *state.address;
+    if (past_.size() >= 4 * proto::kMaxChannels) past_.clear();
+    Past& past = past_[entry.first];
+    past.worked = state.address;
+    if (state.fault == Fault::kNone) return;
+    past.fault = state.fault;
+    past.refused_until = state.ended_at + kFaultRemembered;
   }
 
   // The longest unused that nobody holds, else the longest unused: whoever holds that one keeps it
@@ -196,17 +219,16 @@ class ChannelPool::Impl {
           dialled.connection ? std::optional(dialled.connection->state()) : std::nullopt;
       const bool dead = !state || (state->phase == Outgoing::Phase::kEnded &&
                                    now > state->ended_at + kFailureKept);
-      const bool idle =
-          state && now > std::max(here->second.used, state->last_moved) + kIdle;
+      const bool idle = state && now > std::max(here->second.used, state->last_moved) + kIdle;
       if (dead || idle) dropped.push_back(remove(here));
     }
   }
 
   mutable std::mutex mutex_;
   Entries entries_;
-  std::list<proto::PeerId> order_;                     // latest use first
-  std::map<proto::PeerId, proto::Endpoint> worked_;  // also of peers that are no entry now
-  Dialer dialer_;                                      // last: its thread calls sweep()
+  std::list<proto::PeerId> order_;      // latest use first
+  std::map<proto::PeerId, Past> past_;  // also of peers that are no entry now
+  Dialer dialer_;                       // last: its thread calls sweep()
 };
 
 ChannelPool::ChannelPool(const dht::Identity& identity,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One gRPC channel per peer, whatever addresses it has, made on first use with our limits and
-// keep-alive, dropped when unused. Thread-safe. Owns the connections: channels that outlive the pool
-// are of no more use.
+// keep-alive, dropped when unused. Thread-safe. Owns the connections: channels that outlive the
+// pool are of no more use.
 #pragma once
 
 #include <grpcpp/channel.h>

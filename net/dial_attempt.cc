@@ -50,15 +50,14 @@ DialAttempt::DialAttempt(boost::asio::io_context& io, const TlsContext& tls,
 void DialAttempt::start(std::function<void(const absl::Status&)> done) {
   done_ = std::move(done);
   if (const int error = connect(); error != 0) {
-    boost::asio::post(io_, [self = shared_from_this(), error] {
-      self->finish(connect_failure(error));
-    });
+    boost::asio::post(io_,
+                      [self = shared_from_this(), error] { self->finish(connect_failure(error)); });
   }
 }
 
 int DialAttempt::connect() {
-  const int fd = socket(address_.is_v4() ? AF_INET : AF_INET6,
-                        SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  const int fd =
+      socket(address_.is_v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return errno;
   connection_.socket = std::make_unique<Descriptor>(io_, fd);
   set_options(fd);

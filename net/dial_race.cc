@@ -50,8 +50,7 @@ void DialRace::add(const std::vector<proto::Endpoint>& addresses) {
     entrants_.push_back({.address = address});
     if (!address.is_usable()) {
       entrants_.back().started = true;
-      entrants_.back().failure =
-          absl::UnavailableError("nobody can be reached at such an address");
+      entrants_.back().failure = absl::UnavailableError("nobody can be reached at such an address");
     }
   }
 }

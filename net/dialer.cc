@@ -51,8 +51,9 @@ class Dialer::Impl {
     });
   }
 
-  Dialled dial(const proto::PeerId& peer, const std::vector<proto::Endpoint>& addresses,
-               const std::optional<proto::Endpoint>& worked_last) {
+  // `begin` is called on the thread.
+  template <typename Begin>
+  Dialled open(const proto::PeerId& peer, Begin begin) {
     std::array<int, 2> ends{};
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) != 0) {
       // A name that nothing can be behind: gRPC fails each call, and says that there is no such
@@ -64,11 +65,11 @@ class Dialer::Impl {
     auto connection = std::make_shared<Outgoing>(io_.context(), tls_, peer, ends[0]);
     auto channel = grpc::CreateCustomInsecureChannelFromFd(proto::short_name(peer), ends[1],
                                                            channel_arguments());
-    io_.post([this, connection, addresses, worked_last] {
+    io_.post([this, connection, begin] {
       if (ending_) return connection->close();
       connections_.insert(connection);
-      connection->dial(addresses, worked_last,
-                       [this, raw = connection.get()] { connections_.erase(raw->shared_from_this()); });
+      begin(*connection,
+            [this, raw = connection.get()] { connections_.erase(raw->shared_from_this()); });
     });
     return {std::move(channel), std::move(connection)};
   }
@@ -104,7 +105,14 @@ Dialer::~Dialer() = default;
 Dialer::Dialled Dialer::dial(const proto::PeerId& peer,
                              const std::vector<proto::Endpoint>& addresses,
                              const std::optional<proto::Endpoint>& worked_last) {
-  return impl_->dial(peer, addresses, worked_last);
+  return impl_->open(peer, [=](Outgoing& connection, std::function<void()> on_closed) {
+    connection.dial(addresses, worked_last, std::move(on_closed));
+  });
+}
+Dialer::Dialled Dialer::refuse(const proto::PeerId& peer, const absl::Status& why) {
+  return impl_->open(peer, [=](Outgoing& connection, std::function<void()> on_closed) {
+    connection.refuse(why, std::move(on_closed));
+  });
 }
 void Dialer::add(const std::shared_ptr<Outgoing>& connection,
                  const std::vector<proto::Endpoint>& addresses) {

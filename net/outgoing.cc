@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/outgoing.h"
 
+#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -24,6 +25,7 @@ constexpr int kTurns = 16;
 constexpr std::size_t kMaxUnanswered = 256u << 10;
 // A peer whose connection came up late in the race has at least so long for its first byte.
 constexpr std::chrono::seconds kLeastTimeToAnswer{2};
+constexpr std::chrono::milliseconds kTick{500};
 
 }  // namespace
 
@@ -43,6 +45,11 @@ void Outgoing::dial(const std::vector<proto::Endpoint>& addresses,
   on_closed_ = std::move(on_closed);
   race_.emplace(addresses, worked_last, Clock::now());
   race();
+}
+
+void Outgoing::refuse(const absl::Status& why, std::function<void()> on_closed) {
+  on_closed_ = std::move(on_closed);
+  fail(why);
 }
 
 void Outgoing::add(const std::vector<proto::Endpoint>& addresses) {
@@ -94,24 +101,42 @@ void Outgoing::won(DialAttempt& winner) {
   }
   for (const auto& attempt : attempts_) attempt->cancel();
   attempts_.clear();
-  const auto deadline = std::max(race_->deadline(), Clock::now() + kLeastTimeToAnswer);
+  const auto now = Clock::now();
+  answer_due_ = std::max(race_->deadline(), now + kLeastTimeToAnswer);
   race_.reset();
-  set_timer(deadline, &Outgoing::mute);
+  watch_.emplace(Stranger::kServer, now);
+  wrapping_.emplace(Rate{proto::kWrappingBytesBurst, proto::kWrappingBytesPerSecond}, now);
+  set_timer(now + kTick, &Outgoing::tick);
   pump();
 }
 
-void Outgoing::mute() {
-  if (!came_up_) peer_ended(mute_failure());
+void Outgoing::tick() {
+  const auto now = Clock::now();
+  if (!came_up_ && now >= answer_due_) return peer_ended(mute_failure());
+  if (came_up_) {
+    if (const Fault fault = watch_->check(now); fault != Fault::kNone) return cut(fault);
+  }
+  set_timer(now + kTick, &Outgoing::tick);
+}
+
+// It asks for more than honest peers do: nothing more of it reaches gRPC.
+void Outgoing::cut(Fault fault) {
+  spdlog::warn("hung up on {} at {}: {}", proto::short_name(peer_),
+               proto::to_string(state().address.value_or(proto::Endpoint())), words_of(fault));
+  {
+    const std::lock_guard lock(mutex_);
+    state_.fault = fault;
+  }
+  close();
 }
 
 void Outgoing::set_timer(Clock::time_point when, void (Outgoing::*then)()) {
   timer_.expires_at(when);
-  timer_.async_wait(
-      [self = shared_from_this(), then](const boost::system::error_code& error) {
-        if (!error && self->local_ != nullptr && (self->race_ || self->remote_.socket)) {
-          ((*self).*then)();
-        }
-      });
+  timer_.async_wait([self = shared_from_this(), then](const boost::system::error_code& error) {
+    if (!error && self->local_ != nullptr && (self->race_ || self->remote_.socket)) {
+      ((*self).*then)();
+    }
+  });
 }
 
 // From here on every call hears `why`, until gRPC lets go.
@@ -189,6 +214,16 @@ void Outgoing::pump() {
   wait_for_all();
 }
 
+// At what came just now.
+Fault Outgoing::look(std::uint64_t raw_before) {
+  const auto now = Clock::now();
+  const auto raw = static_cast<double>(remote_.tls->raw_bytes_read() - raw_before);
+  const std::string_view bytes(down_.bytes.data(), down_.end);
+  wrapping_->grant(2.0 * static_cast<double>(bytes.size()));
+  if (raw > 0 && !wrapping_->take(now, raw)) return Fault::kWrapping;
+  return bytes.empty() ? Fault::kNone : watch_->inbound(bytes, now);
+}
+
 bool Outgoing::move_down() {
   bool moved = false;
   if (down_.empty() && !peer_ended_) {
@@ -197,10 +232,11 @@ bool Outgoing::move_down() {
     down_.begin = down_.end = 0;
     remote_.tls->allow_raw_bytes(2 * kPipeBytes);
     // Whole buffers wake gRPC less often than single records.
+    const std::uint64_t raw = remote_.tls->raw_bytes_read();
     while (down_.end < down_.bytes.size()) {
       std::size_t got = 0;
-      const auto outcome = remote_.tls->read(down_.bytes.data() + down_.end,
-                                             down_.bytes.size() - down_.end, got);
+      const auto outcome =
+          remote_.tls->read(down_.bytes.data() + down_.end, down_.bytes.size() - down_.end, got);
       down_.end += got;
       if (outcome == TlsStream::Io::kDone) continue;
       if (outcome == TlsStream::Io::kWantRead) {
@@ -213,6 +249,10 @@ bool Outgoing::move_down() {
         ended = remote_.tls->error();
       }
       break;
+    }
+    if (const Fault fault = look(raw); fault != Fault::kNone) {
+      cut(fault);
+      return false;
     }
     if (!down_.empty()) {
       came_up_ = moved = true;
@@ -260,6 +300,11 @@ bool Outgoing::move_up() {
     up_.end = static_cast<std::size_t>(got);
     moved = true;
     note_moved();
+    const Fault fault = watch_->outbound({up_.bytes.data(), up_.end}, Clock::now());
+    if (fault != Fault::kNone) {
+      cut(fault);
+      return false;
+    }
     if (!came_up_) {
       too_much_unanswered_ = too_much_unanswered_ || unanswered_.size() + up_.end > kMaxUnanswered;
       if (!too_much_unanswered_) unanswered_.append(up_.bytes.data(), up_.end);

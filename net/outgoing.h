@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One connection to one peer: dialled in a race over its addresses, then a bridge between the TLS
-// stream and the end of a socket pair whose other end is gRPC's. What the peer sends is walked frame
-// by frame before gRPC sees it. A connection that never comes up answers each call with the reason.
-// Lives on one io_context's thread, but for what is said to be for any thread. Lives until gRPC lets
-// go of its end, or close().
+// stream and the end of a socket pair whose other end is gRPC's. What the peer sends is walked
+// frame by frame before gRPC sees it. A connection that never comes up answers each call with the
+// reason. Lives on one io_context's thread, but for what is said to be for any thread. Lives until
+// gRPC lets go of its end, or close().
 #pragma once
 
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -18,7 +18,9 @@
 #include "net/dead_end.h"
 #include "net/dial_attempt.h"
 #include "net/dial_race.h"
+#include "net/frame_watch.h"
 #include "net/tls_context.h"
+#include "net/token_bucket.h"
 
 namespace shoal::net {
 
@@ -30,17 +32,21 @@ class Outgoing : public std::enable_shared_from_this<Outgoing> {
     Phase phase = Phase::kDialling;
     std::optional<proto::Endpoint> address;  // where the peer answered
     bool came_up = false;                    // it did answer, whatever happened then
-    absl::Status why;                        // it never did, or was cut off by us
+    absl::Status why;                        // why it never did
+    Fault fault = Fault::kNone;              // for which we hung up on it
     Clock::time_point ended_at;
     Clock::time_point last_moved;  // bytes, in either direction
   };
 
   // `local` is our end of the socket pair. `tls` must outlive it.
-  Outgoing(boost::asio::io_context& io, const TlsContext& tls, const proto::PeerId& peer, int local);
+  Outgoing(boost::asio::io_context& io, const TlsContext& tls, const proto::PeerId& peer,
+           int local);
 
   // Once. `on_closed`: gRPC has let go, or close() was called.
   void dial(const std::vector<proto::Endpoint>& addresses,
             const std::optional<proto::Endpoint>& worked_last, std::function<void()> on_closed);
+  // The same without a peer: every call hears `why`.
+  void refuse(const absl::Status& why, std::function<void()> on_closed);
   // More addresses, as long as it is being dialled.
   void add(const std::vector<proto::Endpoint>& addresses);
   void close();
@@ -60,9 +66,11 @@ class Outgoing : public std::enable_shared_from_this<Outgoing> {
   void won(DialAttempt& attempt);
   void set_timer(Clock::time_point when, void (Outgoing::*then)());
   void fail(const absl::Status& why);
-  void mute();
+  void tick();
+  void cut(Fault fault);
 
   void pump();
+  Fault look(std::uint64_t raw_before);
   bool move_down();  // from the peer to gRPC; whether anything moved
   bool move_up();
   void peer_ended(const absl::Status& why);
@@ -83,6 +91,9 @@ class Outgoing : public std::enable_shared_from_this<Outgoing> {
   std::vector<std::shared_ptr<DialAttempt>> attempts_;
   std::unique_ptr<Descriptor> local_;
   DialAttempt::Connection remote_;
+  std::optional<FrameWatch> watch_;
+  std::optional<TokenBucket> wrapping_;
+  Clock::time_point answer_due_;
   std::optional<DeadEnd> dead_end_;
   std::string dead_end_says_;
   Pipe down_, up_;

@@ -33,13 +33,13 @@ constexpr std::string_view kRefused =
 constexpr std::string_view kNoRoute = "no route to that host. Check the address and the network";
 constexpr std::string_view kNoNetwork =
     "that network cannot be reached from here. Check the address";
-constexpr std::string_view kNoFamily =
-    "this machine does not speak that kind of address (IPv6?)";
+constexpr std::string_view kNoFamily = "this machine does not speak that kind of address (IPv6?)";
 constexpr std::string_view kNoDescriptors =
     "this program has too many files and connections open. Raise its limit (ulimit -n)";
 constexpr std::string_view kLeaving = "the node is shutting down";
 
-// What gRPC 1.51 says when a connection broke, and when there was no descriptor for one (dialer.cc).
+// What gRPC 1.51 says when a connection broke, and when there was no descriptor for one
+// (dialer.cc).
 constexpr Translation kGrpcSays[] = {
     {"failed to connect to all addresses", kNoDescriptors},
     {"Transport closed", kHungUp},

@@ -110,8 +110,8 @@ absl::Status check_swarm(const SwarmFlags& swarm, const char* command) {
         std::string(command) == "status" ? "" : ", or --local to run the model in this process"));
   }
   for (const std::string& peer : swarm.join) {
-    if (auto parsed = proto::parse_host_port(peer); !parsed.ok()) {
-      return cli::usage_error(fmt::format("--join: {}", std::string(parsed.status().message())));
+    if (auto status = proto::check_address(peer, proto::AddressUse::kDial); !status.ok()) {
+      return cli::usage_error(fmt::format("--join: {}", std::string(status.message())));
     }
   }
   return absl::OkStatus();

@@ -34,7 +34,7 @@ class SwarmConnection::Impl {
     std::vector<proto::Endpoint> peers;
     absl::Status unresolved;
     for (const std::string& peer : options_.peers) {
-      auto endpoints = net::resolve(peer);
+      auto endpoints = net::resolve(peer, proto::AddressUse::kDial);
       if (!endpoints.ok()) {
         unresolved = endpoints.status();
         continue;

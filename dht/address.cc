@@ -1,15 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dht/address.h"
 
-#include <algorithm>
-
 namespace shoal::dht {
-
-bool is_usable(const proto::Endpoint& endpoint) {
-  if (endpoint.port == 0 || endpoint.is_unspecified()) return false;
-  // 224.0.0.0 and above: multicast, reserved, broadcast.
-  return endpoint.is_v4() ? endpoint.address[12] < 224 : endpoint.address[0] != 0xff;
-}
 
 std::string encode_address(const proto::Endpoint& endpoint) {
   const auto begin = endpoint.address.begin() + (endpoint.is_v4() ? 12 : 0);
@@ -32,7 +24,7 @@ std::optional<proto::Endpoint> decode_address(std::string_view bytes) {
     endpoint.port = port;
     if (endpoint.is_v4()) return std::nullopt;  // one spelling per address
   }
-  if (!is_usable(endpoint)) return std::nullopt;
+  if (!endpoint.is_usable()) return std::nullopt;
   return endpoint;
 }
 

@@ -13,11 +13,9 @@
 namespace shoal::dht {
 
 std::string encode_address(const proto::Endpoint& endpoint);
-// nullopt for other sizes, port 0, unspecified or multicast addresses, and IPv4 written as IPv6.
+// nullopt for other sizes, addresses that nobody can use (Endpoint::is_usable), and IPv4 written as
+// IPv6.
 std::optional<proto::Endpoint> decode_address(std::string_view bytes);
-
-// Whether one can send to it: what decode_address() accepts.
-bool is_usable(const proto::Endpoint& endpoint);
 
 // For hash tables whose order nothing depends on.
 struct EndpointHash {

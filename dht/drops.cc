@@ -5,6 +5,8 @@ namespace shoal::dht {
 
 std::string_view to_string(Drop reason) {
   switch (reason) {
+    case Drop::kSource:
+      return "source";
     case Drop::kSize:
       return "size";
     case Drop::kSeal:

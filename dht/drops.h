@@ -11,6 +11,7 @@
 namespace shoal::dht {
 
 enum class Drop : std::uint8_t {
+  kSource,         // from an address that nobody can be answered at
   kSize,           // empty, or longer than a datagram may be
   kSeal,           // not made with the key of this swarm, or damaged
   kPacket,         // no packet of this version has such a type and length

@@ -70,6 +70,7 @@ std::size_t Kademlia::type_of(const wire::DhtMessage& message) {
 void Kademlia::handle_datagram(std::string_view bytes, const proto::Endpoint& from, TimePoint now) {
   ++datagrams_in_;
   bytes_in_ += bytes.size();
+  if (!from.is_usable()) return drops_.add(Drop::kSource);  // port 0, link-local without a zone
   if (bans_.has(from, now)) return drops_.add(Drop::kBanned);
   if (const auto delivery = sessions_.receive(bytes, from, now)) deliver(*delivery, now);
   settle(now);

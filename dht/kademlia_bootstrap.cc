@@ -21,7 +21,7 @@ OperationId Kademlia::bootstrap(std::vector<proto::Endpoint> peers, Duration tim
                                 TimePoint now) {
   Bootstrap bootstrap;
   bootstrap.id = next_operation_++;
-  std::erase_if(peers, [](const proto::Endpoint& peer) { return !is_usable(peer); });
+  std::erase_if(peers, [](const proto::Endpoint& peer) { return !peer.is_usable(); });
   if (peers.size() > config_.max_bootstraps) peers.resize(config_.max_bootstraps);
   for (const proto::Endpoint& peer : peers) {
     if (bootstrap_endpoints_.size() < kMaxAddresses) bootstrap_endpoints_.insert(peer);
@@ -39,7 +39,7 @@ OperationId Kademlia::bootstrap(std::vector<proto::Endpoint> peers, Duration tim
 
 void Kademlia::restore(const std::vector<Contact>& contacts, bool verified, TimePoint now) {
   for (const Contact& contact : contacts) {
-    if (!is_usable(contact.endpoint)) continue;
+    if (!contact.endpoint.is_usable()) continue;
     if (verified) {
       table_.heard(contact, true, now);
     } else {

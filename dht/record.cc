@@ -57,7 +57,7 @@ absl::Status check_fields(const Record& record) {
     return bad("its step time is not a time");
   if (record.addresses.size() > kMaxRecordAddresses) return bad("it has too many addresses");
   for (const proto::Endpoint& address : record.addresses) {
-    if (!is_usable(address)) return bad("it has an address nobody can reach");
+    if (!address.is_usable()) return bad("it has an address nobody can reach");
   }
   const auto text_ok = [](std::string_view text, std::size_t limit) {
     return text.size() <= limit && is_clean_name(text);

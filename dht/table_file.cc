@@ -81,7 +81,7 @@ std::string encode_table(const SavedTable& table) {
   for (const SavedContact& saved : table.contacts) {
     const Contact& contact = saved.contact;
     if (count == kMaxTableContacts) break;
-    if (contact.key == PublicKey{} || !is_usable(contact.endpoint)) continue;
+    if (contact.key == PublicKey{} || !contact.endpoint.is_usable()) continue;
     ++count;
     contacts += contact.key.to_bytes();
     contacts.append(contact.endpoint.address.begin(), contact.endpoint.address.end());
@@ -124,7 +124,7 @@ absl::StatusOr<SavedTable> parse_table_file(std::string_view bytes) {
     std::copy(address.begin(), address.end(), saved.contact.endpoint.address.begin());
     saved.contact.endpoint.port = static_cast<std::uint16_t>(reader.number(2));
     saved.seen_s = reader.number(8);
-    if (saved.contact.key == PublicKey{} || !is_usable(saved.contact.endpoint))
+    if (saved.contact.key == PublicKey{} || !saved.contact.endpoint.is_usable())
       return damaged("a contact in it cannot be reached");
     table.contacts.push_back(saved);
   }

@@ -65,7 +65,9 @@ Answer ask_system(const proto::HostPort& asked) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<proto::Endpoint>> resolve(std::string_view host_port) {
+absl::StatusOr<std::vector<proto::Endpoint>> resolve(std::string_view host_port,
+                                                     proto::AddressUse use) {
+  if (absl::Status status = proto::check_address(host_port, use); !status.ok()) return status;
   if (auto numeric = proto::parse_endpoint(host_port); numeric.ok()) return std::vector{*numeric};
   const auto asked = proto::parse_host_port(host_port);
   if (!asked.ok()) return asked.status();
@@ -87,6 +89,18 @@ absl::StatusOr<std::vector<proto::Endpoint>> resolve(std::string_view host_port)
     const char* why = answer.error != 0 ? gai_strerror(answer.error) : "it has no IP address";
     return absl::NotFoundError(absl::StrCat("cannot find the host \"", asked->host, "\" (", why,
                                             "): check its spelling, or give a numeric address"));
+  }
+  absl::Status unusable;
+  std::erase_if(answer.endpoints, [&](const proto::Endpoint& endpoint) {
+    absl::Status status = proto::check_address(endpoint, use);
+    if (status.ok()) return false;
+    unusable = std::move(status);
+    return true;
+  });
+  if (answer.endpoints.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the host \"", asked->host,
+                     "\" has no other address than this: ", std::string(unusable.message())));
   }
   return std::move(answer.endpoints);
 }

@@ -9,7 +9,9 @@
 
 namespace shoal::net {
 
-// "HOST:PORT" to at least one endpoint; the error names the host and what to check.
-absl::StatusOr<std::vector<proto::Endpoint>> resolve(std::string_view host_port);
+// "HOST:PORT" to at least one endpoint that can serve `use`; the error names the host and what to
+// check.
+absl::StatusOr<std::vector<proto::Endpoint>> resolve(std::string_view host_port,
+                                                     proto::AddressUse use);
 
 }  // namespace shoal::net

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "cli/command.h"
 #include "cli/usage.h"
@@ -86,6 +87,13 @@ void add_run(cli::Command& command, CommandLine& line, std::string& blocks, std:
 
 absl::Status wrong(const std::string& text) { return cli::usage_error(text); }
 
+absl::Status check_option(const char* option, const std::string& address, proto::AddressUse use) {
+  const absl::Status status = proto::check_address(address, use);
+  if (status.ok()) return status;
+  return wrong(
+      fmt::format("{}: {}", option, std::string(status.message().data(), status.message().size())));
+}
+
 absl::Status check(CommandLine& line, const std::string& blocks) {
   if (!blocks.empty()) {
     const auto span = proto::parse_span(blocks);
@@ -108,20 +116,19 @@ absl::Status check(CommandLine& line, const std::string& blocks) {
                                proto::kMaxNameBytes));
     }
   }
-  std::vector<std::string> addresses = line.join;
-  addresses.push_back(line.listen);
-  if (!line.announce.empty()) addresses.push_back(line.announce);
-  if (!line.metrics.empty()) addresses.push_back(line.metrics);
-  for (const std::string& address : addresses) {
-    const auto parsed = proto::parse_host_port(address);
-    if (!parsed.ok()) {
-      return wrong(std::string(parsed.status().message().data(), parsed.status().message().size()));
-    }
-  }
   for (const std::string& address : line.join) {
-    if (proto::parse_host_port(address)->port == 0) {
-      return wrong(fmt::format("--join {}: name the port of a running node", address));
-    }
+    if (absl::Status status = check_option("--join", address, proto::AddressUse::kDial);
+        !status.ok())
+      return status;
+  }
+  const std::tuple<const char*, const std::string&, proto::AddressUse> others[] = {
+      {"--listen", line.listen, proto::AddressUse::kListen},
+      {"--announce", line.announce, proto::AddressUse::kAnnounce},
+      {"--metrics", line.metrics, proto::AddressUse::kListen},
+  };
+  for (const auto& [option, address, use] : others) {
+    if (address.empty()) continue;
+    if (absl::Status status = check_option(option, address, use); !status.ok()) return status;
   }
   return absl::OkStatus();
 }

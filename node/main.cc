@@ -35,28 +35,28 @@ void start_logging(const std::string& level) {
   spdlog::set_default_logger(std::move(logger));
 }
 
-absl::StatusOr<proto::Endpoint> resolve_one(const std::string& address) {
-  auto endpoints = net::resolve(address);
+absl::StatusOr<proto::Endpoint> resolve_one(const std::string& address, proto::AddressUse use) {
+  auto endpoints = net::resolve(address, use);
   if (!endpoints.ok()) return endpoints.status();
   return endpoints->front();
 }
 
 absl::Status resolve_addresses(const CommandLine& line, NodeOptions& options) {
-  const auto listen = resolve_one(line.listen);
+  const auto listen = resolve_one(line.listen, proto::AddressUse::kListen);
   if (!listen.ok()) return listen.status();
   options.listen = *listen;
   if (!line.announce.empty()) {
-    const auto announce = resolve_one(line.announce);
+    const auto announce = resolve_one(line.announce, proto::AddressUse::kAnnounce);
     if (!announce.ok()) return announce.status();
     options.announce = *announce;
   }
   if (!line.metrics.empty()) {
-    const auto metrics = resolve_one(line.metrics);
+    const auto metrics = resolve_one(line.metrics, proto::AddressUse::kListen);
     if (!metrics.ok()) return metrics.status();
     options.metrics = *metrics;
   }
   for (const std::string& address : line.join) {
-    const auto endpoints = net::resolve(address);
+    const auto endpoints = net::resolve(address, proto::AddressUse::kDial);
     if (!endpoints.ok()) return endpoints.status();
     options.join.insert(options.join.end(), endpoints->begin(), endpoints->end());
   }

@@ -154,6 +154,10 @@ class WholeNode final : public Node {
   }
 
   absl::Status open_swarm(grpc::Service* service) {
+    if (options_.announce) {
+      absl::Status usable = proto::check_address(*options_.announce, proto::AddressUse::kAnnounce);
+      if (!usable.ok()) return usable;
+    }
     io_ = std::make_unique<net::IoThread>();
     dht::UdpServiceOptions dht;
     dht.listen = options_.listen;

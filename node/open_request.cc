@@ -84,7 +84,7 @@ std::variant<OpenRequest, Refusal> parse_open(const NodeFacts& facts, const wire
     const auto address = proto::parse_endpoint(open.next().address());
     if (!peer) return malformed("next.peer_id is not 32 bytes");
     if (!token) return malformed("next.hop_token is not 16 bytes");
-    if (!address.ok() || address->port == 0 || address->is_unspecified()) {
+    if (!address.ok() || !address->is_usable()) {
       return malformed("next.address is not HOST:PORT of a node");
     }
     if (*peer == facts.peer_id) return malformed("next is this node itself");

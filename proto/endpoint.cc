@@ -36,7 +36,94 @@ bool is_host_character(char c) {
          c == '-' || c == '_' || c == ':';
 }
 
+// Whose 16 bytes begin with these.
+template <std::size_t N>
+bool begins(const Endpoint& endpoint, const std::array<std::uint8_t, N>& prefix) {
+  return std::equal(prefix.begin(), prefix.end(), endpoint.address.begin());
+}
+
+// IPv4 addresses in other clothes, and where in the 16 bytes they stand: 0 when it is none.
+std::size_t embedded_v4_at(const Endpoint& endpoint) {
+  constexpr std::array<std::uint8_t, 2> kSixToFour = {0x20, 0x02};
+  // RFC 6052; DNS64 makes such addresses, and hosts without IPv4 reach others by them.
+  constexpr std::array<std::uint8_t, 12> kNat64 = {0, 0x64, 0xff, 0x9b};
+  if (begins(endpoint, kSixToFour)) return 2;
+  return begins(endpoint, kNat64) ? 12 : 0;
+}
+
+// What is wrong with the address itself; nullptr when nothing is.
+const char* fault_of_v4(const Endpoint& endpoint) {
+  const std::uint8_t first = endpoint.address[12];
+  if (first == 0) return "addresses that begin with 0 belong to no machine";
+  if (first < 224) return nullptr;
+  if (first < 240) return "it is a multicast address, which names no single machine";
+  const bool broadcast = std::all_of(endpoint.address.begin() + 12, endpoint.address.end(),
+                                     [](std::uint8_t byte) { return byte == 0xff; });
+  return broadcast ? "it is the broadcast address, which names no single machine"
+                   : "addresses from 240.0.0.0 on are reserved and belong to no machine";
+}
+
+const char* fault_of_v6(const Endpoint& endpoint) {
+  const auto& a = endpoint.address;
+  if (a[0] == 0xff) return "it is a multicast address, which names no single machine";
+  if (a[0] == 0xfe && (a[1] & 0xc0) == 0x80)
+    return "it is a link-local address, which means nothing without its network interface";
+  constexpr std::array<std::uint8_t, 12> kCompatible = {};
+  constexpr std::array<std::uint8_t, 12> kTranslated = {0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  constexpr std::array<std::uint8_t, 8> kDiscard = {0x01};
+  if ((begins(endpoint, kCompatible) && !endpoint.is_loopback()) || begins(endpoint, kTranslated))
+    return "it is an IPv4 address written as an IPv6 one, which nothing routes";
+  if (begins(endpoint, kDiscard)) return "its network (100::/64) exists to discard packets";
+  if (const std::size_t at = embedded_v4_at(endpoint)) {
+    const Endpoint inner = Endpoint::v4({a[at], a[at + 1], a[at + 2], a[at + 3]}, 1);
+    if (inner.is_private() || fault_of_v4(inner) != nullptr)
+      return "the IPv4 address inside it cannot be reached over the Internet";
+  }
+  return nullptr;
+}
+
+const char* fault_of(const Endpoint& endpoint) {
+  return endpoint.is_v4() ? fault_of_v4(endpoint) : fault_of_v6(endpoint);
+}
+
+// Two sentences' worth: what is wrong, and what to do instead.
+absl::Status unusable(const Endpoint& endpoint, std::string_view why, AddressUse use) {
+  const char* way_out = use == AddressUse::kListen
+                            ? "listen on an address of this machine, or on 0.0.0.0 or [::] for all"
+                        : use == AddressUse::kAnnounce
+                            ? "give the one address at which others reach this node"
+                            : "give an address at which a node listens";
+  return absl::InvalidArgumentError(
+      absl::StrCat(to_string(endpoint), " cannot be used: ", std::string(why), "; ", way_out));
+}
+
 }  // namespace
+
+bool Endpoint::is_usable() const { return port != 0 && fault_of(*this) == nullptr; }
+
+absl::Status check_address(const Endpoint& endpoint, AddressUse use) {
+  if (endpoint.is_unspecified()) {
+    if (use == AddressUse::kListen) return absl::OkStatus();
+    return unusable(endpoint, "it means every address of a machine and names none", use);
+  }
+  if (const char* fault = fault_of(endpoint)) return unusable(endpoint, fault, use);
+  if (use == AddressUse::kDial && endpoint.port == 0)
+    return unusable(endpoint, "nothing listens on port 0", use);
+  return absl::OkStatus();
+}
+
+absl::Status check_address(std::string_view text, AddressUse use) {
+  if (const auto numeric = parse_endpoint(text); numeric.ok()) return check_address(*numeric, use);
+  const auto host_port = parse_host_port(text);
+  if (!host_port.ok()) return host_port.status();
+  if (use == AddressUse::kDial && host_port->port == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(host_port->host,
+                     ":0 cannot be used: nothing listens on port 0; name the port "
+                     "of a running node"));
+  }
+  return absl::OkStatus();
+}
 
 bool Endpoint::is_unspecified() const {
   const auto from = is_v4() ? address.begin() + 12 : address.begin();
@@ -80,6 +167,12 @@ absl::StatusOr<HostPort> parse_host_port(std::string_view text) {
     if (host.find(':') == std::string_view::npos) return bad_address(text);
   } else if (host.find(':') != std::string_view::npos) {
     return bad_address(text);  // an IPv6 address without brackets is ambiguous
+  }
+  if (host.find('%') != std::string_view::npos && host.find(':') != std::string_view::npos) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", shown(text),
+                     "\" is an address with a zone, which only this machine understands: give a "
+                     "global, unique local or IPv4 address of that machine"));
   }
   if (!std::all_of(host.begin(), host.end(), is_host_character)) return bad_address(text);
   HostPort result;

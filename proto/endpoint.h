@@ -27,6 +27,10 @@ struct Endpoint {
   bool is_loopback() const;
   // RFC 1918, loopback, link-local, unique local: address-diversity limits do not apply there.
   bool is_private() const;
+  // Whether a peer can be there and be sent to: false for port 0, for addresses that name no single
+  // machine, for link-local ones of IPv6 (which mean nothing without their interface), and for IPv4
+  // addresses dressed up as IPv6.
+  bool is_usable() const;
   static Endpoint v4(std::array<std::uint8_t, 4> address, std::uint16_t port);
 
   friend auto operator<=>(const Endpoint&, const Endpoint&) = default;
@@ -42,5 +46,16 @@ struct HostPort {
   std::uint16_t port = 0;
 };
 absl::StatusOr<HostPort> parse_host_port(std::string_view text);
+
+// What an address is wanted for: a peer's, our own as others see it (port 0: the one we listen on),
+// or one to listen on (unspecified: all of this machine; port 0: a free one).
+enum class AddressUse { kDial, kAnnounce, kListen };
+
+// Whether it can serve that use: INVALID_ARGUMENT says what is wrong with it, and the way out.
+// Every address that comes from people goes through here; those that come from peers need
+// is_usable().
+absl::Status check_address(const Endpoint& endpoint, AddressUse use);
+// The same for what people write. A name can only be judged when it is resolved.
+absl::Status check_address(std::string_view text, AddressUse use);
 
 }  // namespace shoal::proto

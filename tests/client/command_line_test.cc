@@ -133,6 +133,10 @@ TEST(CommandLine, ErrorsSayWhatToDo) {
               HasSubstr("exclude"));
   EXPECT_THAT(error({"generate", "--local", "text"}), HasSubstr("--model"));
   EXPECT_THAT(error({"generate", "--model", "m", "--local"}), HasSubstr("prompt"));
+  EXPECT_THAT(error({"status", "--join", "0.0.0.0:7000"}),
+              AllOf(HasSubstr("--join: 0.0.0.0:7000"), HasSubstr("every address")));
+  EXPECT_THAT(error({"status", "--join", "[fe80::1]:7000"}), HasSubstr("link-local"));
+  EXPECT_THAT(error({"generate", "--model", "m", "--join", "a:0", "text"}), HasSubstr("port 0"));
   EXPECT_THAT(error({"generate", "--model", "m", "--join", "nonsense", "text"}),
               HasSubstr("nonsense"));
   EXPECT_THAT(error({"generate", "--model", "m", "--local", "--max-tokens", "0", "x"}),

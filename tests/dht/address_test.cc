@@ -19,10 +19,11 @@ TEST(AddressTest, TravelsAsSixOrEighteenBytes) {
 
 TEST(AddressTest, RefusesWhatNobodyCanSendTo) {
   for (const char* text :
-       {"0.0.0.0:1", "127.0.0.1:0", "224.0.0.1:5", "255.255.255.255:5", "[::]:7", "[ff02::1]:7"}) {
+       {"0.0.0.0:1", "0.1.2.3:5", "127.0.0.1:0", "224.0.0.1:5", "240.0.0.1:5", "255.255.255.255:5",
+        "[::]:7", "[ff02::1]:7", "[fe80::1]:7", "[::1.2.3.4]:7", "[2001:db8::1]:0"}) {
     const auto endpoint = proto::parse_endpoint(text);
     ASSERT_TRUE(endpoint.ok()) << text;
-    EXPECT_FALSE(is_usable(*endpoint)) << text;
+    EXPECT_FALSE(endpoint->is_usable()) << text;
     EXPECT_FALSE(decode_address(encode_address(*endpoint))) << text;
   }
   EXPECT_FALSE(decode_address(

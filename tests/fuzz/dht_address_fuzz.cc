@@ -11,7 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   const auto endpoint = dht::decode_address(bytes);
   if (!endpoint) return 0;
-  CHECK(dht::is_usable(*endpoint) && endpoint->port != 0);
+  CHECK(endpoint->is_usable() && endpoint->port != 0);
   CHECK(dht::encode_address(*endpoint) == bytes);
   CHECK(size == (endpoint->is_v4() ? 6u : 18u));
   const auto again = proto::parse_endpoint(proto::to_string(*endpoint));

@@ -126,7 +126,7 @@ class World {
       bool busy = false;
       while (const auto datagram = core_.poll_transmit()) {
         CHECK(datagram->bytes.size() <= 1200);
-        CHECK(is_usable(datagram->to));
+        CHECK(datagram->to.is_usable());
         if (datagram->to != kPeerAt) continue;
         busy = true;
         auto got = peer_.receive(datagram->bytes, kVictimAt, now_);

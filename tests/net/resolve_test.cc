@@ -10,17 +10,17 @@ namespace shoal::net {
 namespace {
 
 TEST(Resolve, NumbersNeedNoNameServer) {
-  const auto v4 = resolve("192.0.2.7:7000");
+  const auto v4 = resolve("192.0.2.7:7000", proto::AddressUse::kDial);
   ASSERT_TRUE(v4.ok());
   ASSERT_EQ(v4->size(), 1u);
   EXPECT_EQ(v4->front(), proto::Endpoint::v4({192, 0, 2, 7}, 7000));
-  const auto v6 = resolve("[2001:db8::1]:7000");
+  const auto v6 = resolve("[2001:db8::1]:7000", proto::AddressUse::kDial);
   ASSERT_TRUE(v6.ok());
   EXPECT_EQ(proto::to_string(v6->front()), "[2001:db8::1]:7000");
 }
 
 TEST(Resolve, LocalhostIsLoopbackAndEachAddressComesOnce) {
-  auto found = resolve("localhost:7000");
+  auto found = resolve("localhost:7000", proto::AddressUse::kDial);
   ASSERT_TRUE(found.ok()) << found.status();
   for (const proto::Endpoint& endpoint : *found) {
     EXPECT_TRUE(endpoint.is_loopback());
@@ -31,7 +31,7 @@ TEST(Resolve, LocalhostIsLoopbackAndEachAddressComesOnce) {
 }
 
 TEST(Resolve, AnUnknownHostIsNamed) {
-  const auto found = resolve("no-such-host.invalid:7000");
+  const auto found = resolve("no-such-host.invalid:7000", proto::AddressUse::kDial);
   ASSERT_FALSE(found.ok());
   EXPECT_NE(std::string(found.status().message()).find("no-such-host.invalid"), std::string::npos)
       << found.status();
@@ -39,12 +39,28 @@ TEST(Resolve, AnUnknownHostIsNamed) {
 
 TEST(Resolve, WhatIsNoAddressIsRefusedWithTheForm) {
   for (const std::string_view text :
-       {"", "localhost", "localhost:", ":7000", "a b:1", "localhost:99999", "[::1%lo]:7"}) {
-    const auto found = resolve(text);
+       {"", "localhost", "localhost:", ":7000", "a b:1", "localhost:99999"}) {
+    const auto found = resolve(text, proto::AddressUse::kDial);
     ASSERT_FALSE(found.ok()) << text;
     EXPECT_EQ(found.status().code(), absl::StatusCode::kInvalidArgument) << text;
     EXPECT_NE(std::string(found.status().message()).find("HOST:PORT"), std::string::npos);
   }
+}
+
+TEST(Resolve, AnAddressThatCannotServeItsUseIsRefusedHoweverItIsWritten) {
+  // "0" and "0x7f.1" are read by the system's resolver, as ping and browsers do.
+  for (const char* text : {"0.0.0.0:7000", "[::]:7000", "0:7000", "224.0.0.1:7000",
+                           "[fe80::1]:7000", "[fe80::1%lo]:7000", "127.0.0.1:0", "localhost:0"}) {
+    for (const auto use : {proto::AddressUse::kDial, proto::AddressUse::kAnnounce}) {
+      const std::string_view view(text);
+      if (use == proto::AddressUse::kAnnounce && view.ends_with(":0")) continue;
+      const auto found = resolve(text, use);
+      EXPECT_EQ(found.status().code(), absl::StatusCode::kInvalidArgument) << text;
+    }
+  }
+  EXPECT_TRUE(resolve("0x7f.1:7000", proto::AddressUse::kDial).ok());
+  EXPECT_TRUE(resolve("[::]:0", proto::AddressUse::kListen).ok());
+  EXPECT_TRUE(resolve("localhost:0", proto::AddressUse::kListen).ok());
 }
 
 }  // namespace

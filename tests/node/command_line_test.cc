@@ -108,6 +108,31 @@ TEST(CommandLine, HelpAndVersionArePrinted) {
   EXPECT_NE(parse({"--help"})->print.find("bootstrap"), std::string::npos);
 }
 
+TEST(CommandLine, AnAddressThatNobodyCanUseIsRefusedAtEveryOption) {
+  for (const char* address :
+       {"0.0.0.0:7000", "[::]:7000", "0.1.2.3:7000", "224.0.0.1:7000", "255.255.255.255:7000",
+        "240.0.0.1:7000", "[ff02::1]:7000", "[fe80::1]:7000", "[::10.0.0.1]:7000"}) {
+    const bool any = std::string_view(address) == "0.0.0.0:7000" ||
+                     std::string_view(address) == "[::]:7000";  // to listen on, it means all
+    for (const char* option : {"--join", "--announce", "--listen", "--metrics"}) {
+      const bool listens =
+          std::string_view(option) == "--listen" || std::string_view(option) == "--metrics";
+      std::vector<const char*> run = {"run", "--model", "D", option, address};
+      if (std::string_view(option) != "--join") run.push_back("--new-swarm");
+      std::vector<const char*> bootstrap = {"bootstrap", option, address};
+      if (std::string_view(option) != "--listen")
+        bootstrap.insert(bootstrap.end(), {"--listen", "127.0.0.1:0"});
+      for (const auto& arguments : {run, bootstrap}) {
+        const auto line = parse(arguments);
+        EXPECT_EQ(line.ok(), any && listens) << testing::PrintToString(arguments);
+        if (line.ok()) continue;
+        const std::string text(line.status().message());
+        EXPECT_EQ(text.rfind(std::string(option) + ": " + address, 0), 0u) << text;
+      }
+    }
+  }
+}
+
 struct Mistake {
   std::vector<const char*> arguments;
   const char* says;
@@ -125,7 +150,7 @@ TEST(CommandLine, EveryMistakeIsOneLineThatNamesIt) {
       {{"run", "--model", "D", "--new-swarm", "--blocks", "-1:4"}, "--blocks"},
       {{"run", "--model", "D", "--new-swarm", "--listen", "7000"}, "HOST:PORT"},
       {{"run", "--model", "D", "--new-swarm", "--listen", "h:99999"}, "h:99999"},
-      {{"run", "--model", "D", "--join", "h:0"}, "--join h:0"},
+      {{"run", "--model", "D", "--join", "h:0"}, "--join: h:0"},
       {{"run", "--model", "D", "--join", "nowhere"}, "nowhere"},
       {{"run", "--model", "D", "--new-swarm", "--threads", "0"}, "--threads"},
       {{"run", "--model", "D", "--new-swarm", "--threads", "many"}, "--threads"},

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <utility>
+#include <vector>
 
 namespace shoal::proto {
 namespace {
@@ -58,7 +60,6 @@ TEST(Endpoint, RefusesWhatIsNoNumericAddress) {
                                       "[127.0.0.1]:7",
                                       "[localhost]:7",
                                       "localhost:7000",
-                                      "[::1%lo]:7",
                                       "[1::2::3]:7"}) {
     const auto endpoint = parse_endpoint(text);
     ASSERT_FALSE(endpoint.ok()) << text;
@@ -135,6 +136,81 @@ TEST(Endpoint, KnowsPrivateRangesAtTheirEdges) {
                            "192.167.0.1:1", "192.169.0.1:1", "169.253.0.1:1", "8.8.8.8:1",
                            "[fbff::1]:1", "[fe00::1]:1", "[fec0::1]:1", "[2001:db8::1]:1"}) {
     EXPECT_FALSE(at(text).is_private()) << text;
+  }
+}
+
+// Addresses that no peer can be reached at, and why: every kind at its edges.
+const std::vector<std::pair<const char*, const char*>> kUnusable = {
+    {"0.0.0.0:7", "every address"},
+    {"[::]:7", "every address"},
+    {"[::ffff:0.0.0.0]:7", "every address"},
+    {"0.0.0.1:7", "begin with 0"},
+    {"0.255.255.255:7", "begin with 0"},
+    {"224.0.0.0:7", "multicast"},
+    {"239.255.255.255:7", "multicast"},
+    {"[::ffff:224.0.0.1]:7", "multicast"},
+    {"240.0.0.0:7", "reserved"},
+    {"255.255.255.254:7", "reserved"},
+    {"255.255.255.255:7", "broadcast"},
+    {"[ff00::]:7", "multicast"},
+    {"[ff02::1]:7", "multicast"},
+    {"[ffff::1]:7", "multicast"},
+    {"[fe80::1]:7", "link-local"},
+    {"[febf:ffff::1]:7", "link-local"},
+    {"[::2]:7", "written as an IPv6"},
+    {"[::10.1.2.3]:7", "written as an IPv6"},
+    {"[::ffff:0:10.1.2.3]:7", "written as an IPv6"},
+    {"[100::1]:7", "discard"},
+    {"[2002:a00:1::1]:7", "inside it"},       // 6to4 of 10.0.0.1
+    {"[2002:7f00:1::1]:7", "inside it"},      // of 127.0.0.1
+    {"[2002:e000:1::1]:7", "inside it"},      // of 224.0.0.1
+    {"[64:ff9b::127.0.0.1]:7", "inside it"},  // NAT64
+    {"[64:ff9b::192.168.1.1]:7", "inside it"},
+    {"[64:ff9b::0.0.0.0]:7", "inside it"},
+};
+
+TEST(Usable, WhatNobodyCanReachIsRefusedForPeersWithTheReason) {
+  for (const auto& [text, why] : kUnusable) {
+    EXPECT_FALSE(at(text).is_usable()) << text;
+    for (const AddressUse use : {AddressUse::kDial, AddressUse::kAnnounce}) {
+      const absl::Status status = check_address(text, use);
+      ASSERT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
+      EXPECT_NE(std::string(status.message()).find(why), std::string::npos) << status;
+      EXPECT_NE(std::string(status.message()).find(to_string(at(text))), std::string::npos);
+      EXPECT_EQ(check_address(at(text), use), status);
+    }
+    EXPECT_EQ(check_address(text, AddressUse::kListen).ok(), at(text).is_unspecified()) << text;
+  }
+}
+
+TEST(Usable, WhatSomebodyCanReachIsTaken) {
+  for (const char* text :
+       {"1.0.0.0:1", "127.0.0.1:7", "10.0.0.1:7", "169.254.1.1:7", "100.64.0.1:7", "192.0.2.1:7",
+        "223.255.255.255:65535", "[::1]:7", "[::ffff:1.2.3.4]:7", "[2001:db8::1]:7", "[fc00::1]:7",
+        "[fdff::1]:7", "[fec0::1]:7", "[64:ff9b::8.8.8.8]:7", "[2002:808:808::1]:7", "[101::1]:7",
+        "[2a02::7]:7"}) {
+    EXPECT_TRUE(at(text).is_usable()) << text;
+    for (const AddressUse use : {AddressUse::kDial, AddressUse::kAnnounce, AddressUse::kListen})
+      EXPECT_TRUE(check_address(text, use).ok()) << text;
+  }
+}
+
+TEST(Usable, PortZeroIsForOnesOwnAddressesOnly) {
+  for (const char* text : {"127.0.0.1:0", "[2001:db8::1]:0", "host:0"}) {
+    const absl::Status status = check_address(text, AddressUse::kDial);
+    EXPECT_NE(std::string(status.message()).find("port"), std::string::npos) << text;
+    EXPECT_TRUE(check_address(text, AddressUse::kAnnounce).ok()) << text;
+    EXPECT_TRUE(check_address(text, AddressUse::kListen).ok()) << text;
+  }
+  EXPECT_FALSE(at("127.0.0.1:0").is_usable());
+}
+
+TEST(Usable, AZoneIsNotTaken) {
+  for (const char* text : {"[::1%lo]:7", "[fe80::1%eth0]:7", "[fe80::1%2]:7"}) {
+    const auto refused = parse_endpoint(text);
+    ASSERT_FALSE(refused.ok()) << text;
+    EXPECT_NE(std::string(refused.status().message()).find("zone"), std::string::npos);
+    EXPECT_EQ(check_address(text, AddressUse::kListen), refused.status());
   }
 }
 

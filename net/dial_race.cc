@@ -48,10 +48,10 @@ void DialRace::add(const std::vector<proto::Endpoint>& addresses) {
       continue;
     }
     entrants_.push_back({.address = address});
-    if (!address.is_usable()) {
-      entrants_.back().started = true;
-      entrants_.back().failure = absl::UnavailableError("nobody can be reached at such an address");
-    }
+    const absl::Status usable = proto::check_address(address, proto::AddressUse::kDial);
+    if (usable.ok()) continue;
+    entrants_.back().started = true;
+    entrants_.back().failure = absl::UnavailableError(usable.message());
   }
 }
 

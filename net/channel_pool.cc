@@ -185,11 +185,12 @@ class ChannelPool::Impl {
   void remember(const Entries::value_type& entry) {
     if (entry.second.dialled.connection == nullptr) return;
     const Outgoing::State state = entry.second.dialled.connection->state();
-    if (!state.came_up || !state.address) return;
+    const bool did_harm = state.fault != Fault::kNone;
+    if (!did_harm && (!state.came_up || !state.address)) return;
     if (past_.size() >= 4 * proto::kMaxChannels) past_.clear();
     Past& past = past_[entry.first];
-    past.worked = state.address;
-    if (state.fault == Fault::kNone) return;
+    if (state.came_up) past.worked = state.address;
+    if (!did_harm) return;
     past.fault = state.fault;
     past.refused_until = state.ended_at + kFaultRemembered;
   }

@@ -47,7 +47,7 @@ void DialRace::add(const std::vector<proto::Endpoint>& addresses) {
                     [&](const Entrant& known) { return known.address == address; })) {
       continue;
     }
-    entrants_.push_back({.address = address});
+    entrants_.push_back({.address = address, .failure = std::nullopt});
     const absl::Status usable = proto::check_address(address, proto::AddressUse::kDial);
     if (usable.ok()) continue;
     entrants_.back().started = true;

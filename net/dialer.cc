@@ -93,7 +93,7 @@ class Dialer::Impl {
   const std::function<void()> every_second_;
   bool ending_ = false;                              // on the thread, as the rest
   std::set<std::shared_ptr<Outgoing>> connections_;  // those that gRPC may still use
-  IoThread io_;
+  IoThread io_{"dial"};
   boost::asio::steady_timer timer_;
 };
 

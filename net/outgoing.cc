@@ -9,7 +9,7 @@
 #include <boost/asio/post.hpp>
 #include <cerrno>
 
-#include "kernels/check.h"
+#include "absl/strings/str_cat.h"
 #include "net/status.h"
 #include "proto/limits.h"
 
@@ -113,9 +113,7 @@ void Outgoing::won(DialAttempt& winner) {
 void Outgoing::tick() {
   const auto now = Clock::now();
   if (!came_up_ && now >= answer_due_) return peer_ended(mute_failure());
-  if (came_up_) {
-    if (const Fault fault = watch_->check(now); fault != Fault::kNone) return cut(fault);
-  }
+  if (const Fault fault = watch_->check(now); came_up_ && fault != Fault::kNone) return cut(fault);
   set_timer(now + kTick, &Outgoing::tick);
 }
 
@@ -127,7 +125,8 @@ void Outgoing::cut(Fault fault) {
     const std::lock_guard lock(mutex_);
     state_.fault = fault;
   }
-  close();
+  if (came_up_) return close();
+  peer_ended(absl::UnavailableError(absl::StrCat("we hung up on it: ", words_of(fault))));
 }
 
 void Outgoing::set_timer(Clock::time_point when, void (Outgoing::*then)()) {
@@ -145,7 +144,6 @@ void Outgoing::fail(const absl::Status& why) {
     const std::lock_guard lock(mutex_);
     state_.phase = Phase::kEnded;
     state_.address.reset();
-    state_.why = why;
     state_.ended_at = Clock::now();
   }
   timer_.cancel();

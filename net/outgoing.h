@@ -32,7 +32,6 @@ class Outgoing : public std::enable_shared_from_this<Outgoing> {
     Phase phase = Phase::kDialling;
     std::optional<proto::Endpoint> address;  // where the peer answered
     bool came_up = false;                    // it did answer, whatever happened then
-    absl::Status why;                        // why it never did
     Fault fault = Fault::kNone;              // for which we hung up on it
     Clock::time_point ended_at;
     Clock::time_point last_moved;  // bytes, in either direction

@@ -61,6 +61,10 @@ absl::Status sentence(absl::StatusCode code, std::string_view context, std::stri
                       context.empty() ? std::string(what) : fmt::format("{}: {}", context, what));
 }
 
+absl::Status unavailable(std::string_view words) {
+  return absl::UnavailableError(std::string(words));
+}
+
 }  // namespace
 
 absl::Status to_absl(const grpc::Status& status, std::string_view context) {
@@ -97,30 +101,30 @@ grpc::Status to_grpc(const absl::Status& status) {
 absl::Status connect_failure(int error) {
   switch (error) {
     case ECONNREFUSED:
-      return absl::UnavailableError(kRefused);
+      return unavailable(kRefused);
     case EHOSTUNREACH:
     case EHOSTDOWN:
-      return absl::UnavailableError(kNoRoute);
+      return unavailable(kNoRoute);
     case ENETUNREACH:
     case ENETDOWN:
     case EADDRNOTAVAIL:
-      return absl::UnavailableError(kNoNetwork);
+      return unavailable(kNoNetwork);
     case EAFNOSUPPORT:
-      return absl::UnavailableError(kNoFamily);
+      return unavailable(kNoFamily);
     case ETIMEDOUT:
-      return absl::UnavailableError(kNoAnswer);
+      return unavailable(kNoAnswer);
     case ECONNRESET:
     case EPIPE:
-      return absl::UnavailableError(kHungUp);
+      return unavailable(kHungUp);
     case EMFILE:
     case ENFILE:
-      return absl::UnavailableError(kNoDescriptors);
+      return unavailable(kNoDescriptors);
     default:
       return absl::UnavailableError(
           fmt::format("cannot connect: {}. Check the address", std::strerror(error)));
   }
 }
 
-absl::Status mute_failure() { return absl::UnavailableError(kMute); }
+absl::Status mute_failure() { return unavailable(kMute); }
 
 }  // namespace shoal::net

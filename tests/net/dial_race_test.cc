@@ -83,10 +83,13 @@ TEST(DialRace, MoreAddressesMayJoinAndTheNumberIsBounded) {
 }
 
 TEST(DialRace, AddressesOfNobodyAreNeverTried) {
-  const proto::Endpoint nobody[] = {
-      proto::Endpoint::v4({0, 0, 0, 0}, 7000), proto::Endpoint::v4({224, 0, 0, 1}, 7000),
-      proto::Endpoint::v4({255, 255, 255, 255}, 7000), proto::Endpoint::v4({10, 0, 0, 1}, 0),
-      proto::Endpoint{{0xff, 2}, 7000}, proto::Endpoint{{0xfe, 0x80}, 7000}, proto::Endpoint{{}, 7000}};
+  const proto::Endpoint nobody[] = {proto::Endpoint::v4({0, 0, 0, 0}, 7000),
+                                    proto::Endpoint::v4({224, 0, 0, 1}, 7000),
+                                    proto::Endpoint::v4({255, 255, 255, 255}, 7000),
+                                    proto::Endpoint::v4({10, 0, 0, 1}, 0),
+                                    proto::Endpoint{{0xff, 2}, 7000},
+                                    proto::Endpoint{{0xfe, 0x80}, 7000},
+                                    proto::Endpoint{{}, 7000}};
   for (const proto::Endpoint& address : nobody) {
     DialRace race({address}, {}, kStart);
     EXPECT_THAT(race.due(kStart), IsEmpty()) << proto::to_string(address);

@@ -17,7 +17,8 @@ namespace shoal::net {
 // A listening socket that nobody accepts from, with room for so many connections.
 class Listener {
  public:
-  explicit Listener(int backlog, const proto::Endpoint& at = proto::Endpoint::v4({127, 0, 0, 1}, 0));
+  explicit Listener(int backlog,
+                    const proto::Endpoint& at = proto::Endpoint::v4({127, 0, 0, 1}, 0));
   ~Listener();
   proto::Endpoint endpoint() const;
   int connect_to() const;  // non-blocking

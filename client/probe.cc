@@ -40,6 +40,7 @@ struct Call : std::enable_shared_from_this<Call> {
   proto::Digest model;
   std::uint32_t block_count = 0;
   std::shared_ptr<Board> board;
+  net::ChannelPool* channels = nullptr;
   std::unique_ptr<wire::SpanService::Stub> stub;
   std::array<grpc::ClientContext, 2> contexts;
   wire::DescribeRequest request;
@@ -99,6 +100,11 @@ struct Call : std::enable_shared_from_this<Call> {
     Candidate result;
     result.peer = node.peer;
     result.addresses = node.addresses;
+    // The one that answered stands for the node in what people read.
+    if (const auto answered = channels->connected_address(node.peer)) {
+      std::erase(result.addresses, *answered);
+      result.addresses.insert(result.addresses.begin(), *answered);
+    }
     result.span = {reply.span().begin(), reply.span().end()};
     result.rtt_us = rtt_us;
     result.block_step_us = reply.block_step_us();
@@ -157,6 +163,7 @@ ProbeResult probe(const SwarmView& view, const std::set<proto::PeerId>& excluded
     call->model = view.model_digest;
     call->block_count = view.block_count;
     call->board = board;
+    call->channels = &channels;
     call->stub = wire::SpanService::NewStub(channels.get(node.peer, node.addresses));
     call->request.mutable_version()->set_major(proto::kProtocolMajor);
     call->request.mutable_version()->set_minor(proto::kProtocolMinor);

@@ -1,52 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/channel_pool.h"
 
-#include <grpc/compression.h>
-#include <grpcpp/create_channel.h>
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
-#include <grpcpp/support/channel_arguments.h>
 
+#include <algorithm>
+#include <chrono>
 #include <list>
 #include <map>
 #include <mutex>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "kernels/check.h"
-#include "net/flow_control.h"
+#include "net/dialer.h"
+#include "net/identity_tls.h"
 #include "proto/limits.h"
 
 namespace shoal::net {
 namespace {
 
-grpc::ChannelArguments arguments() {
-  grpc::ChannelArguments result;
-  result.SetMaxReceiveMessageSize(static_cast<int>(proto::kMaxMessageBytes));
-  result.SetMaxSendMessageSize(static_cast<int>(proto::kMaxMessageBytes));
-  result.SetSslTargetNameOverride(
-      kTlsName);  // in every certificate; who it is, the verifier decides
-  const auto set = [&](const char* name, std::uint64_t value) {
-    result.SetInt(name, static_cast<int>(value));
-  };
-  limit_flow_control(set);
-  // gRPC shares connections between channels of equal arguments; the expected peer is no argument.
-  set(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  set(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  set(GRPC_ARG_ENABLE_RETRIES, 0);  // steps are retried by who knows what they mean
-  set(GRPC_ARG_MAX_METADATA_SIZE, proto::kMaxMetadataBytes);
-  set(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1u << GRPC_COMPRESS_NONE);
-  set(GRPC_ARG_KEEPALIVE_TIME_MS, proto::kKeepaliveTimeMs);
-  set(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, proto::kKeepaliveTimeoutMs);
-  set(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // a session waiting for its user is still watched
-  // The so-called minimum backoff is gRPC's time limit for one connection attempt.
-  set(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, proto::kConnectTimeoutMs);
-  set(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, proto::kReconnectMinMs);
-  set(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, proto::kReconnectMaxMs);
-  // Before the server does, so that no call meets a closing connection.
-  set(GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, proto::kMaxConnectionIdleMs / 2);
-  return result;
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+// A failed connection that nobody holds is kept for the wait before the next try, and a little.
+constexpr std::chrono::seconds kFailureKept{10};
+
+// A peer that we hung up on is not dialled for so long.
+constexpr std::chrono::seconds kFaultRemembered{60};
+
+absl::Status refusal(Fault fault) {
+  return absl::UnavailableError(absl::StrCat("we hung up on it a moment ago (", words_of(fault),
+                                             "), and call it again in a minute"));
 }
 
 // The threads that run reactors live as long as a channel or server of the process uses them. A
@@ -63,93 +48,192 @@ void keep_reactor_threads() {
   CHECK(server != nullptr);
 }
 
-// gRPC tries them in this order; those of the other family than the first do not fit into one name.
-std::string target(const std::vector<proto::Endpoint>& addresses) {
-  std::string result = addresses.front().is_v4() ? "ipv4:" : "ipv6:";
-  const char* separator = "";
-  for (const proto::Endpoint& address : addresses) {
-    if (address.is_v4() != addresses.front().is_v4()) continue;
-    absl::StrAppend(&result, separator, proto::to_string(address));
-    separator = ",";
-  }
-  return result;
+Certificate certificate_of(const dht::Identity& identity,
+                           const std::optional<dht::SwarmKey>& swarm_key) {
+  init_transport();
+  keep_reactor_threads();
+  return make_certificate(identity, swarm_key);
+}
+
+// After so many failures in a row.
+milliseconds pause_after(int failures) {
+  double pause = proto::kReconnectMinMs;
+  for (int i = 1; i < failures && pause < proto::kReconnectMaxMs; ++i) pause *= 1.6;
+  return milliseconds(static_cast<int>(std::min<double>(pause, proto::kReconnectMaxMs)));
 }
 
 }  // namespace
 
 class ChannelPool::Impl {
  public:
-  Impl(const dht::Identity& identity, std::optional<dht::SwarmKey> swarm_key)
-      : swarm_key_(swarm_key),
-        certificate_((init_transport(), make_certificate(identity, swarm_key))) {
-    keep_reactor_threads();
+  Impl(const dht::Identity& identity, const std::optional<dht::SwarmKey>& swarm_key)
+      : dialer_(certificate_of(identity, swarm_key), swarm_key, [this] { sweep(); }) {}
+
+  ~Impl() {  // the connections' timers live on the dialler's context
+    Entries dropped;
+    const std::lock_guard lock(mutex_);
+    dropped.swap(entries_);
+    order_.clear();
   }
 
   std::shared_ptr<grpc::Channel> get(const proto::PeerId& peer,
                                      const std::vector<proto::Endpoint>& addresses) {
     CHECK(!addresses.empty());
-    std::shared_ptr<grpc::Channel> evicted;  // dies after the lock
+    std::shared_ptr<grpc::Channel> dropped;  // dies after the lock
     const std::lock_guard lock(mutex_);
-    if (const auto found = channels_.find(peer); found != channels_.end()) {
-      if (found->second.addresses == addresses ||
-          found->second.channel->GetState(false) != GRPC_CHANNEL_TRANSIENT_FAILURE) {
-        order_.splice(order_.begin(), order_, found->second.place);
-        return found->second.channel;
-      }
-      evicted = remove(found);
+    const auto now = Clock::now();
+    int failures = 0;
+    if (const auto found = entries_.find(peer); found != entries_.end()) {
+      Entry& entry = found->second;
+      order_.splice(order_.begin(), order_, entry.place);
+      entry.used = now;
+      if (stays(entry, addresses, now)) return entry.dialled.channel;
+      failures = entry.failures;
+      dropped = remove(found);
+    } else if (entries_.size() >= proto::kMaxChannels) {
+      dropped = evict();
     }
-    if (channels_.size() >= proto::kMaxChannels) evicted = evict();
-    std::shared_ptr<grpc::Channel> channel = grpc::CreateCustomChannel(
-        target(addresses), channel_credentials(certificate_, swarm_key_, peer), arguments());
     order_.push_front(peer);
-    channels_.emplace(peer, Entry{channel, addresses, order_.begin()});
-    return channel;
+    Entry& entry = entries_[peer];
+    entry.place = order_.begin();
+    entry.used = now;
+    entry.failures = failures;
+    entry.tried = addresses;
+    const Past past = past_of(peer);
+    entry.dialled = now < past.refused_until ? dialer_.refuse(peer, refusal(past.fault))
+                                             : dialer_.dial(peer, addresses, past.worked);
+    return entry.dialled.channel;
   }
 
   void drop(const proto::PeerId& peer) {
     std::shared_ptr<grpc::Channel> dropped;
     const std::lock_guard lock(mutex_);
-    if (const auto found = channels_.find(peer); found != channels_.end()) dropped = remove(found);
+    if (const auto found = entries_.find(peer); found != entries_.end()) dropped = remove(found);
+  }
+
+  std::optional<proto::Endpoint> connected_address(const proto::PeerId& peer) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = entries_.find(peer);
+    if (found == entries_.end() || found->second.dialled.connection == nullptr) return std::nullopt;
+    const Outgoing::State state = found->second.dialled.connection->state();
+    return state.phase == Outgoing::Phase::kUp ? state.address : std::nullopt;
   }
 
   std::size_t size() const {
     const std::lock_guard lock(mutex_);
-    return channels_.size();
+    return entries_.size();
   }
 
  private:
   struct Entry {
-    std::shared_ptr<grpc::Channel> channel;
-    std::vector<proto::Endpoint> addresses;
+    Dialer::Dialled dialled;
+    std::vector<proto::Endpoint> tried;
+    int failures = 0;  // in a row, before this connection
+    Clock::time_point used;
     std::list<proto::PeerId>::iterator place;
   };
-  using Channels = std::map<proto::PeerId, Entry>;
+  using Entries = std::map<proto::PeerId, Entry>;
 
-  std::shared_ptr<grpc::Channel> remove(Channels::iterator entry) {
-    std::shared_ptr<grpc::Channel> channel = std::move(entry->second.channel);
+  struct Past {
+    std::optional<proto::Endpoint> worked;  // tried first the next time
+    Fault fault = Fault::kNone;
+    Clock::time_point refused_until;
+  };
+
+  // Whether the entry's channel is the one to use; else it is to be made anew.
+  bool stays(Entry& entry, const std::vector<proto::Endpoint>& addresses, Clock::time_point now) {
+    if (entry.dialled.connection == nullptr) return false;
+    const Outgoing::State state = entry.dialled.connection->state();
+    const bool names_others =
+        std::any_of(addresses.begin(), addresses.end(), [&](const proto::Endpoint& address) {
+          return std::find(entry.tried.begin(), entry.tried.end(), address) == entry.tried.end();
+        });
+    switch (state.phase) {
+      case Outgoing::Phase::kDialling:
+        if (names_others) {
+          entry.tried.insert(entry.tried.end(), addresses.begin(), addresses.end());
+          dialer_.add(entry.dialled.connection, addresses);
+        }
+        return true;
+      case Outgoing::Phase::kUp:
+        return true;
+      case Outgoing::Phase::kEnded:
+        break;
+    }
+    if (state.came_up) {
+      entry.failures = 0;
+      return false;
+    }
+    if (!names_others && now < state.ended_at + pause_after(entry.failures + 1)) return true;
+    ++entry.failures;
+    return false;
+  }
+
+  std::shared_ptr<grpc::Channel> remove(Entries::iterator entry) {
+    remember(*entry);
+    std::shared_ptr<grpc::Channel> channel = std::move(entry->second.dialled.channel);
     order_.erase(entry->second.place);
-    channels_.erase(entry);
+    entries_.erase(entry);
     return channel;
+  }
+
+  Past past_of(const proto::PeerId& peer) const {
+    const auto found = past_.find(peer);
+    return found == past_.end() ? Past() : found->second;
+  }
+
+  void remember(const Entries::value_type& entry) {
+    if (entry.second.dialled.connection == nullptr) return;
+    const Outgoing::State state = entry.second.dialled.connection->state();
+    const bool did_harm = state.fault != Fault::kNone;
+    if (!did_harm && (!state.came_up || !state.address)) return;
+    if (past_.size() >= 4 * proto::kMaxChannels) past_.clear();
+    Past& past = past_[entry.first];
+    if (state.came_up) past.worked = state.address;
+    if (!did_harm) return;
+    past.fault = state.fault;
+    past.refused_until = state.ended_at + kFaultRemembered;
   }
 
   // The longest unused that nobody holds, else the longest unused: whoever holds that one keeps it
   // working.
   std::shared_ptr<grpc::Channel> evict() {
     for (auto peer = order_.rbegin(); peer != order_.rend(); ++peer) {
-      const auto entry = channels_.find(*peer);
-      if (entry->second.channel.use_count() == 1) return remove(entry);
+      const auto entry = entries_.find(*peer);
+      if (entry->second.dialled.channel.use_count() == 1) return remove(entry);
     }
-    return remove(channels_.find(order_.back()));
+    return remove(entries_.find(order_.back()));
   }
 
-  const std::optional<dht::SwarmKey> swarm_key_;
-  const Certificate certificate_;
+  // Forgets what nobody holds and is dead, or idle for long: before the server closes it, so that
+  // no call meets a closing connection.
+  void sweep() {
+    constexpr milliseconds kIdle{proto::kMaxConnectionIdleMs / 2};
+    std::vector<std::shared_ptr<grpc::Channel>> dropped;
+    const std::lock_guard lock(mutex_);
+    const auto now = Clock::now();
+    for (auto entry = entries_.begin(); entry != entries_.end();) {
+      const auto here = entry++;
+      const Dialer::Dialled& dialled = here->second.dialled;
+      if (dialled.channel.use_count() > 1) continue;
+      const std::optional<Outgoing::State> state =
+          dialled.connection ? std::optional(dialled.connection->state()) : std::nullopt;
+      const bool dead = !state || (state->phase == Outgoing::Phase::kEnded &&
+                                   now > state->ended_at + kFailureKept);
+      const bool idle = state && now > std::max(here->second.used, state->last_moved) + kIdle;
+      if (dead || idle) dropped.push_back(remove(here));
+    }
+  }
+
   mutable std::mutex mutex_;
-  Channels channels_;
-  std::list<proto::PeerId> order_;  // latest use first
+  Entries entries_;
+  std::list<proto::PeerId> order_;      // latest use first
+  std::map<proto::PeerId, Past> past_;  // also of peers that are no entry now
+  Dialer dialer_;                       // last: its thread calls sweep()
 };
 
-ChannelPool::ChannelPool(dht::Identity identity, std::optional<dht::SwarmKey> swarm_key)
+ChannelPool::ChannelPool(const dht::Identity& identity,
+                         const std::optional<dht::SwarmKey>& swarm_key)
     : impl_(std::make_unique<Impl>(identity, swarm_key)) {}
 ChannelPool::~ChannelPool() = default;
 
@@ -158,8 +242,8 @@ std::shared_ptr<grpc::Channel> ChannelPool::get(const proto::PeerId& peer,
   return impl_->get(peer, addresses);
 }
 void ChannelPool::drop(const proto::PeerId& peer) { impl_->drop(peer); }
-std::optional<proto::Endpoint> ChannelPool::connected_address(const proto::PeerId&) const {
-  return std::nullopt;  // gRPC does not tell
+std::optional<proto::Endpoint> ChannelPool::connected_address(const proto::PeerId& peer) const {
+  return impl_->connected_address(peer);
 }
 std::size_t ChannelPool::size() const { return impl_->size(); }
 

@@ -11,9 +11,9 @@
 
 namespace shoal::net {
 
-IoThread::IoThread()
-    : context_(1), guard_(boost::asio::make_work_guard(context_)), thread_([this] {
-        pthread_setname_np(pthread_self(), "net");
+IoThread::IoThread(const char* name)
+    : context_(1), guard_(boost::asio::make_work_guard(context_)), thread_([this, name] {
+        pthread_setname_np(pthread_self(), name);
         context_.run();
       }) {}
 

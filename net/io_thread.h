@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The `net` thread: one io_context and the thread that runs it, until destruction. Owns both.
+// One io_context and the thread that runs it, until destruction, as the `net` thread does. Owns
+// both.
 #pragma once
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -11,7 +12,7 @@ namespace shoal::net {
 
 class IoThread {
  public:
-  IoThread();
+  explicit IoThread(const char* name = "net");
   ~IoThread();  // stops the context and joins
   IoThread(const IoThread&) = delete;
   IoThread& operator=(const IoThread&) = delete;

@@ -19,4 +19,9 @@ absl::Status to_absl(const grpc::Status& status, std::string_view context);
 
 grpc::Status to_grpc(const absl::Status& status);
 
+// UNAVAILABLE, in words that say what to check: a connection that failed with `error` (errno), and
+// one that came up and said nothing.
+absl::Status connect_failure(int error);
+absl::Status mute_failure();
+
 }  // namespace shoal::net

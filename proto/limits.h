@@ -73,6 +73,12 @@ inline constexpr std::uint32_t kNextHopCacheMs = 10'000;
 // node that restarts is found again at once, and a dead one costs little.
 inline constexpr std::uint32_t kReconnectMinMs = 100;
 inline constexpr std::uint32_t kReconnectMaxMs = 1'000;
+// Addresses of one peer that are tried for one connection: more than a record names; the least
+// likely are left out.
+inline constexpr std::size_t kMaxDialledAddresses = 8;
+// The next address is tried when the one before has not answered for so long (RFC 8305 recommends
+// 250 ms; most peers are nearer).
+inline constexpr std::uint32_t kDialStaggerMs = 200;
 // HTTP/2 pings on connections with calls: the second line behind heartbeats, for machines that
 // vanish without a word.
 inline constexpr std::uint32_t kKeepaliveTimeMs = 10'000;

@@ -4,8 +4,6 @@
 #include "net/channel_pool.h"
 
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -14,6 +12,7 @@
 #include "net/status.h"
 #include "proto/limits.h"
 #include "tests/net/echo_node.h"
+#include "tests/net/strange_server.h"
 
 namespace shoal::net {
 namespace {
@@ -113,28 +112,6 @@ TEST(ChannelPool, ADeadAddressFailsAtOnceAndSaysWhatToCheck) {
       "port");
 }
 
-// A listening socket that nobody accepts from, with room for so many connections.
-struct Listener {
-  explicit Listener(int backlog) : fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(address);
-    EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), size), 0);
-    EXPECT_EQ(listen(fd, backlog), 0);
-    getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
-  }
-  ~Listener() { close(fd); }
-  int connect_to() const {
-    const int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    [[maybe_unused]] const int in_progress =
-        connect(client, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
-    return client;
-  }
-
-  const int fd;
-  sockaddr_in address{};
-};
-
 TEST(ChannelPool, SilenceFailsWithinTheConnectTimeoutWhereverItBegins) {
   const Listener mute(8);  // the kernel accepts, nobody ever answers
   const Listener full(0);  // drops what goes beyond its backlog, as a firewall would
@@ -146,9 +123,8 @@ TEST(ChannelPool, SilenceFailsWithinTheConnectTimeoutWhereverItBegins) {
        {std::pair(&mute, "takes the connection"), std::pair(&full, "firewall")}) {
     threads.emplace_back([&pool, listener = listener, words = words, number = threads.size()] {
       const auto start = std::chrono::steady_clock::now();
-      const auto status = to_absl(
-          describe(pool.get(peer(number), {loopback(ntohs(listener->address.sin_port))})).status,
-          "node a at b");
+      const auto status =
+          to_absl(describe(pool.get(peer(number), {listener->endpoint()})).status, "node a at b");
       EXPECT_LT(seconds_since(start), 8.0);
       EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
       EXPECT_NE(std::string(status.message()).find(words), std::string::npos) << status;

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/dial_attempt.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <cerrno>
+#include <cstring>
+
+#include "net/status.h"
+#include "proto/limits.h"
+
+namespace shoal::net {
+namespace {
+
+socklen_t to_sockaddr(const proto::Endpoint& endpoint, sockaddr_storage& storage) {
+  storage = {};
+  if (endpoint.is_v4()) {
+    auto* v4 = reinterpret_cast<sockaddr_in*>(&storage);
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(endpoint.port);
+    std::memcpy(&v4->sin_addr, endpoint.address.data() + 12, 4);
+    return sizeof(*v4);
+  }
+  auto* v6 = reinterpret_cast<sockaddr_in6*>(&storage);
+  v6->sin6_family = AF_INET6;
+  v6->sin6_port = htons(endpoint.port);
+  std::memcpy(&v6->sin6_addr, endpoint.address.data(), 16);
+  return sizeof(*v6);
+}
+
+void set_options(int fd) {
+  const auto set = [fd](int level, int name, int value) {
+    setsockopt(fd, level, name, &value, sizeof(value));
+  };
+  set(IPPROTO_TCP, TCP_NODELAY, 1);
+  // Bytes that nobody acknowledges: as for pings that nobody answers.
+  set(IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(proto::kKeepaliveTimeoutMs));
+}
+
+}  // namespace
+
+DialAttempt::DialAttempt(boost::asio::io_context& io, const TlsContext& tls,
+                         const proto::PeerId& expected, const proto::Endpoint& address)
+    : io_(io), tls_(tls), expected_(expected), address_(address) {}
+
+void DialAttempt::start(std::function<void(const absl::Status&)> done) {
+  done_ = std::move(done);
+  if (const int error = connect(); error != 0) {
+    boost::asio::post(io_,
+                      [self = shared_from_this(), error] { self->finish(connect_failure(error)); });
+  }
+}
+
+int DialAttempt::connect() {
+  const int fd =
+      socket(address_.is_v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return errno;
+  connection_.socket = std::make_unique<Descriptor>(io_, fd);
+  set_options(fd);
+  sockaddr_storage storage;
+  const socklen_t size = to_sockaddr(address_, storage);
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&storage), size) != 0 &&
+      errno != EINPROGRESS) {
+    return errno;
+  }
+  wait(Descriptor::wait_write, &DialAttempt::connected);
+  return 0;
+}
+
+void DialAttempt::connected() {
+  const int fd = connection_.socket->native_handle();
+  int error = 0;
+  socklen_t size = sizeof(error);
+  if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+  if (error != 0) return finish(connect_failure(error));
+  connection_.tls = tls_.dial(fd, expected_);
+  handshake();
+}
+
+void DialAttempt::handshake() {
+  switch (connection_.tls->handshake()) {
+    case TlsStream::Io::kDone:
+      return finish(absl::OkStatus());
+    case TlsStream::Io::kWantRead:
+      return wait(Descriptor::wait_read, &DialAttempt::handshake);
+    case TlsStream::Io::kWantWrite:
+      return wait(Descriptor::wait_write, &DialAttempt::handshake);
+    case TlsStream::Io::kClosed:
+    case TlsStream::Io::kFailed:
+      break;
+  }
+  const absl::Status& error = connection_.tls->error();
+  finish(error.ok() ? connect_failure(ECONNRESET) : error);
+}
+
+void DialAttempt::wait(Descriptor::wait_type what, void (DialAttempt::*then)()) {
+  connection_.socket->async_wait(
+      what, [self = shared_from_this(), then](const boost::system::error_code& error) {
+        if (self->done_ && !error) ((*self).*then)();
+      });
+}
+
+void DialAttempt::finish(const absl::Status& outcome) {
+  if (!done_) return;
+  const auto done = std::move(done_);
+  done_ = nullptr;
+  if (!outcome.ok()) connection_ = {};
+  done(outcome);
+}
+
+void DialAttempt::cancel() {
+  done_ = nullptr;
+  connection_.tls.reset();
+  connection_.socket.reset();
+}
+
+absl::Status DialAttempt::silence() const {
+  return connection_.tls == nullptr ? connect_failure(ETIMEDOUT) : mute_failure();
+}
+
+}  // namespace shoal::net

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// One attempt of a race: TCP and TLS to one address, up to the proof that the expected peer is
+// there. Lives on one io_context's thread; owns its socket until that is taken.
+#pragma once
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <functional>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "net/tls_context.h"
+#include "proto/endpoint.h"
+
+namespace shoal::net {
+
+class DialAttempt : public std::enable_shared_from_this<DialAttempt> {
+ public:
+  using Descriptor = boost::asio::posix::stream_descriptor;
+
+  // `tls` must outlive it and the stream that it makes.
+  DialAttempt(boost::asio::io_context& io, const TlsContext& tls, const proto::PeerId& expected,
+              const proto::Endpoint& address);
+
+  // `done` is called once, later, on the context's thread; never after cancel().
+  void start(std::function<void(const absl::Status&)> done);
+  void cancel();
+
+  const proto::Endpoint& address() const { return address_; }
+  // What to say when time is up.
+  absl::Status silence() const;
+
+  struct Connection {
+    std::unique_ptr<Descriptor> socket;
+    std::unique_ptr<TlsStream> tls;  // borrows the socket: goes first
+  };
+  Connection take() { return std::move(connection_); }  // after success
+
+ private:
+  int connect();  // 0, or errno
+  void connected();
+  void handshake();
+  void wait(Descriptor::wait_type what, void (DialAttempt::*then)());
+  void finish(const absl::Status& outcome);
+
+  boost::asio::io_context& io_;
+  const TlsContext& tls_;
+  const proto::PeerId expected_;
+  const proto::Endpoint address_;
+  std::function<void(const absl::Status&)> done_;
+  Connection connection_;
+};
+
+}  // namespace shoal::net

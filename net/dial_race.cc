@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/dial_race.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/check.h"
+#include "net/status.h"
+#include "proto/limits.h"
+
+namespace shoal::net {
+namespace {
+
+// Families alternate, beginning with that of the first; within one the order stays.
+std::vector<proto::Endpoint> alternated(std::vector<proto::Endpoint> addresses) {
+  std::vector<proto::Endpoint> result;
+  while (!addresses.empty()) {
+    auto next = std::find_if(addresses.begin(), addresses.end(), [&](const proto::Endpoint& a) {
+      return result.empty() || a.is_v4() != result.back().is_v4();
+    });
+    if (next == addresses.end()) next = addresses.begin();
+    result.push_back(*next);
+    addresses.erase(next);
+  }
+  return result;
+}
+
+}  // namespace
+
+DialRace::DialRace(const std::vector<proto::Endpoint>& addresses,
+                   const std::optional<proto::Endpoint>& worked_last, Time now)
+    : next_start_(now), deadline_(now + std::chrono::milliseconds(proto::kConnectTimeoutMs)) {
+  CHECK(!addresses.empty());
+  std::vector<proto::Endpoint> order = addresses;
+  if (worked_last) {
+    const auto found = std::find(order.begin(), order.end(), *worked_last);
+    if (found != order.end()) std::rotate(order.begin(), found, found + 1);
+  }
+  add(alternated(std::move(order)));
+}
+
+void DialRace::add(const std::vector<proto::Endpoint>& addresses) {
+  for (const proto::Endpoint& address : addresses) {
+    if (entrants_.size() >= proto::kMaxDialledAddresses) return;
+    if (std::any_of(entrants_.begin(), entrants_.end(),
+                    [&](const Entrant& known) { return known.address == address; })) {
+      continue;
+    }
+    entrants_.push_back({.address = address, .failure = std::nullopt});
+    const absl::Status usable = proto::check_address(address, proto::AddressUse::kDial);
+    if (usable.ok()) continue;
+    entrants_.back().started = true;
+    entrants_.back().failure = absl::UnavailableError(usable.message());
+  }
+}
+
+std::vector<proto::Endpoint> DialRace::due(Time now) {
+  std::vector<proto::Endpoint> result;
+  if (now >= deadline_) return result;
+  for (Entrant& entrant : entrants_) {
+    if (entrant.started) continue;
+    const bool running = std::any_of(entrants_.begin(), entrants_.end(), [](const Entrant& other) {
+      return other.started && !other.failure;
+    });
+    if (running && now < next_start_) break;
+    entrant.started = true;
+    result.push_back(entrant.address);
+    next_start_ = now + std::chrono::milliseconds(proto::kDialStaggerMs);
+  }
+  return result;
+}
+
+void DialRace::failed(const proto::Endpoint& address, absl::Status why) {
+  CHECK(!why.ok());
+  for (Entrant& entrant : entrants_) {
+    if (entrant.address != address || !entrant.started || entrant.failure) continue;
+    entrant.failure = std::move(why);
+    next_start_ = Time::min();
+    return;
+  }
+}
+
+bool DialRace::lost(Time now) const {
+  return now >= deadline_ ||
+         std::all_of(entrants_.begin(), entrants_.end(),
+                     [](const Entrant& entrant) { return entrant.failure.has_value(); });
+}
+
+DialRace::Time DialRace::next() const {
+  const bool more = std::any_of(entrants_.begin(), entrants_.end(),
+                                [](const Entrant& entrant) { return !entrant.started; });
+  return more ? std::min(next_start_, deadline_) : deadline_;
+}
+
+absl::Status DialRace::verdict() const {
+  std::vector<std::string> reasons;  // of each address
+  bool stranger_everywhere = true;
+  for (const Entrant& entrant : entrants_) {
+    const absl::Status why = entrant.failure.value_or(connect_failure(ETIMEDOUT));
+    stranger_everywhere = stranger_everywhere && absl::IsUnauthenticated(why);
+    reasons.emplace_back(why.message());
+  }
+  std::string words = reasons.front();
+  if (std::any_of(reasons.begin(), reasons.end(),
+                  [&](const std::string& reason) { return reason != words; })) {
+    words = absl::StrCat("none of its ", reasons.size(), " addresses will do");
+    for (std::size_t i = 0; i < reasons.size(); ++i) {
+      absl::StrAppend(&words, i == 0 ? ": " : "; ", proto::to_string(entrants_[i].address), ": ",
+                      reasons[i]);
+    }
+  }
+  return stranger_everywhere ? absl::UnauthenticatedError(words) : absl::UnavailableError(words);
+}
+
+}  // namespace shoal::net

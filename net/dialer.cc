@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/dialer.h"
+
+#include <grpc/compression.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/create_channel_posix.h>
+#include <grpcpp/support/channel_arguments.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <set>
+
+#include "net/io_thread.h"
+#include "net/tls_context.h"
+#include "net/flow_control.h"
+#include "proto/limits.h"
+
+namespace shoal::net {
+namespace {
+
+grpc::ChannelArguments channel_arguments() {
+  grpc::ChannelArguments result;
+  result.SetMaxReceiveMessageSize(static_cast<int>(proto::kMaxMessageBytes));
+  result.SetMaxSendMessageSize(static_cast<int>(proto::kMaxMessageBytes));
+  const auto set = [&](const char* name, std::uint64_t value) {
+    result.SetInt(name, static_cast<int>(value));
+  };
+  limit_flow_control(set);
+  set(GRPC_ARG_ENABLE_RETRIES, 0);  // steps are retried by who knows what they mean
+  set(GRPC_ARG_MAX_METADATA_SIZE, proto::kMaxMetadataBytes);
+  set(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1u << GRPC_COMPRESS_NONE);
+  set(GRPC_ARG_KEEPALIVE_TIME_MS, proto::kKeepaliveTimeMs);
+  set(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, proto::kKeepaliveTimeoutMs);
+  set(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // a session waiting for its user is still watched
+  return result;
+}
+
+}  // namespace
+
+class Dialer::Impl {
+ public:
+  Impl(const Certificate& own, const std::optional<dht::SwarmKey>& swarm_key,
+       std::function<void()> every_second)
+      : tls_(own, swarm_key), every_second_(std::move(every_second)), timer_(io_.context()) {
+    io_.post([this] { tick(); });
+  }
+
+  ~Impl() {
+    io_.run_and_wait([this] {
+      ending_ = true;
+      timer_.cancel();
+      for (const auto& connection : std::set(connections_)) connection->close();
+    });
+  }
+
+  // `begin` is called on the thread.
+  template <typename Begin>
+  Dialled open(const proto::PeerId& peer, Begin begin) {
+    std::array<int, 2> ends{};
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+      // A name that nothing can be behind: gRPC fails each call, and says that there is no such
+      // file.
+      return {grpc::CreateCustomChannel("unix:/dev/null/no-descriptor-left",
+                                        grpc::InsecureChannelCredentials(), channel_arguments()),
+              nullptr};
+    }
+    auto connection = std::make_shared<Outgoing>(io_.context(), tls_, peer, ends[0]);
+    auto channel = grpc::CreateCustomInsecureChannelFromFd(proto::short_name(peer), ends[1],
+                                                           channel_arguments());
+    io_.post([this, connection, begin] {
+      if (ending_) return connection->close();
+      connections_.insert(connection);
+      begin(*connection,
+            [this, raw = connection.get()] { connections_.erase(raw->shared_from_this()); });
+    });
+    return {std::move(channel), std::move(connection)};
+  }
+
+  void add(const std::shared_ptr<Outgoing>& connection,
+           const std::vector<proto::Endpoint>& addresses) {
+    io_.post([connection, addresses] { connection->add(addresses); });
+  }
+
+ private:
+  void tick() {
+    if (ending_) return;
+    every_second_();
+    timer_.expires_after(std::chrono::seconds(1));
+    timer_.async_wait([this](const boost::system::error_code& error) {
+      if (!error) tick();
+    });
+  }
+
+  const TlsContext tls_;
+  const std::function<void()> every_second_;
+  bool ending_ = false;                              // on the thread, as the rest
+  std::set<std::shared_ptr<Outgoing>> connections_;  // those that gRPC may still use
+  IoThread io_{"dial"};
+  boost::asio::steady_timer timer_;
+};
+
+Dialer::Dialer(const Certificate& own, const std::optional<dht::SwarmKey>& swarm_key,
+               std::function<void()> every_second)
+    : impl_(std::make_unique<Impl>(own, swarm_key, std::move(every_second))) {}
+Dialer::~Dialer() = default;
+
+Dialer::Dialled Dialer::dial(const proto::PeerId& peer,
+                             const std::vector<proto::Endpoint>& addresses,
+                             const std::optional<proto::Endpoint>& worked_last) {
+  return impl_->open(peer, [=](Outgoing& connection, std::function<void()> on_closed) {
+    connection.dial(addresses, worked_last, std::move(on_closed));
+  });
+}
+Dialer::Dialled Dialer::refuse(const proto::PeerId& peer, const absl::Status& why) {
+  return impl_->open(peer, [=](Outgoing& connection, std::function<void()> on_closed) {
+    connection.refuse(why, std::move(on_closed));
+  });
+}
+void Dialer::add(const std::shared_ptr<Outgoing>& connection,
+                 const std::vector<proto::Endpoint>& addresses) {
+  impl_->add(connection, addresses);
+}
+
+}  // namespace shoal::net

@@ -80,11 +80,10 @@ std::string why_it_stopped(const GenerateFlags& flags, const GenerateRequest& re
     return on_terminal ? fmt::format("stopped after {} tokens (--max-tokens)", result.ids.size())
                        : "";
   }
-  return fmt::format("stopped after {} tokens, the {}: give --max-tokens N for more",
-                     result.ids.size(),
-                     request.max_tokens == kDefaultMaxTokens
-                         ? "default"
-                         : "limit of the model's generation_config.json");
+  return fmt::format(
+      "stopped after {} tokens, the {}: give --max-tokens N for more", result.ids.size(),
+      request.max_tokens == kDefaultMaxTokens ? "default"
+                                              : "limit of the model's generation_config.json");
 }
 
 }  // namespace

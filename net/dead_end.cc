@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kernels/check.h"
+#include "net/frame_walker.h"
 #include "net/status.h"
 #include "proto/limits.h"
 
@@ -12,9 +13,6 @@ namespace {
 
 // RFC 9113, 3.4, 4.1, 6; RFC 7541, 5 and 6; gRPC over HTTP/2: "Trailers-Only".
 constexpr std::size_t kPrefaceBytes = 24;
-constexpr std::size_t kFrameHeaderBytes = 9;
-constexpr std::uint8_t kHeaders = 1, kReset = 3, kSettings = 4, kPing = 6;
-constexpr std::uint8_t kAck = 1, kEndStream = 1, kEndHeaders = 4;
 constexpr std::size_t kPingBytes = 8;
 
 std::string frame(std::uint8_t type, std::uint8_t flags, std::uint32_t stream,
@@ -106,13 +104,15 @@ std::string DeadEnd::consume(std::string_view bytes) {
     if (type == kPing && size == kPingBytes) {  // the only payload that is answered
       frame_ += take(kFrameHeaderBytes + kPingBytes - frame_.size());
       if (frame_.size() < kFrameHeaderBytes + kPingBytes) break;
-      if ((flags & kAck) == 0) answer += frame(kPing, kAck, 0, frame_.substr(kFrameHeaderBytes));
+      if ((flags & kFlagAck) == 0)
+        answer += frame(kPing, kFlagAck, 0, frame_.substr(kFrameHeaderBytes));
     } else {
-      if (type == kSettings && (flags & kAck) == 0) answer += frame(kSettings, kAck, 0, "");
+      if (type == kSettings && (flags & kFlagAck) == 0) answer += frame(kSettings, kFlagAck, 0, "");
       if (type == kHeaders) {
-        answer += frame(kHeaders, kEndStream | kEndHeaders, stream, trailers_);
+        answer += frame(kHeaders, kFlagEndStream | kFlagEndHeaders, stream, trailers_);
         // What the call still wants to send is of no use any more.
-        if ((flags & kEndStream) == 0) answer += frame(kReset, 0, stream, std::string(4, '\0'));
+        if ((flags & kFlagEndStream) == 0)
+          answer += frame(kRstStream, 0, stream, std::string(4, '\0'));
       }
       payload_left_ = size;
     }

@@ -10,9 +10,9 @@
 #include <array>
 #include <set>
 
+#include "net/flow_control.h"
 #include "net/io_thread.h"
 #include "net/tls_context.h"
-#include "net/flow_control.h"
 #include "proto/limits.h"
 
 namespace shoal::net {

@@ -91,7 +91,7 @@ absl::Status unexpected(const proto::PeerId& peer, const proto::PeerId& expected
 
 constexpr char kNoTls[] =
     "something listens there that is no node of this protocol. Check the port";
-constexpr char kHungUp[] =
+constexpr char kEndedByPeer[] =
     "it closed the connection. The node stopped, or it refuses us: check that it runs, and that "
     "both sides have the same --swarm-key file";
 
@@ -236,11 +236,11 @@ TlsStream::Io TlsStream::outcome(int result, const char* doing) {
   const unsigned long code = ERR_peek_error();
   const int reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
   if (is_done_ && reason != 0 && reason >= SSL_AD_REASON_OFFSET) {
-    fail(kHungUp);  // an alert of the other end, which refuses us
+    fail(kEndedByPeer);  // an alert of the other end, which refuses us
   } else if (is_done_ && (socket_ended_ || socket_error_ != 0)) {
     // The end of a connection without a farewell is none of TLS's business here: HTTP/2 has its
     // own, and knows where a message ends.
-    fail(kHungUp);
+    fail(kEndedByPeer);
     ERR_clear_error();
     return Io::kClosed;
   } else if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST ||
@@ -249,7 +249,7 @@ TlsStream::Io TlsStream::outcome(int result, const char* doing) {
   } else if (socket_error_ != 0 && socket_error_ != ECONNRESET && socket_error_ != EPIPE) {
     fail(absl::StrCat("the connection broke: ", std::strerror(socket_error_)));
   } else if (socket_ended_ || socket_error_ != 0) {
-    fail(kHungUp);
+    fail(kEndedByPeer);
   } else {
     const char* words = ERR_reason_error_string(code);
     fail(absl::StrCat("no secure connection came up (", doing, ": ",

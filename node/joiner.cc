@@ -74,7 +74,9 @@ void Joiner::look_up() {
       if (found.ok()) name.endpoints = *std::move(found);
     };
     try {
-      std::thread([settle, address] { settle(net::resolve(address, proto::AddressUse::kDial)); }).detach();
+      std::thread([settle, address] {
+        settle(net::resolve(address, proto::AddressUse::kDial));
+      }).detach();
     } catch (const std::system_error& error) {
       settle(absl::ResourceExhaustedError(
           fmt::format("cannot look up {}: no thread to do it ({})", address, error.what())));

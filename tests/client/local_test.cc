@@ -55,7 +55,7 @@ TEST_F(Local, GoldenPromptsGiveTheGoldenIdsTextAndLogits) {
               prompt["prompt_ids"].get<std::vector<std::int32_t>>());
     std::string streamed;
     const GenerateResult result =
-        run(golden_request(prompt), {[&](const std::string& piece) { streamed += piece; }, {}});
+        run(golden_request(prompt), {[&](const std::string& piece) { streamed += piece; }, {}, {}});
     EXPECT_EQ(result.ids, prompt["greedy_ids"].get<std::vector<std::int32_t>>()) << text;
     EXPECT_EQ(text + result.text, prompt["text"]);
     EXPECT_EQ(streamed, result.text);

@@ -15,7 +15,7 @@ TEST(BareStatus, ACodeAloneBecomesASentence) {
     const auto code = static_cast<absl::StatusCode>(number);
     const std::string name = absl::StatusCodeToString(code);
     for (const std::string& message :
-         {std::string(), std::string(" "), name, name + ":", "Cancelled", "CANCELLED", "k" + name,
+         std::initializer_list<std::string>{"", " ", name, name + ":", "Cancelled", "CANCELLED", "k" + name,
           "Received RST_STREAM with error code 8", "Stream removed", "Socket closed"}) {
       const std::string text(
           to_absl(grpc::Status(static_cast<grpc::StatusCode>(number), message), "node x")

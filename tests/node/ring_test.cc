@@ -181,7 +181,9 @@ class Port {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof(address);
     EXPECT_EQ(bind(socket_, reinterpret_cast<sockaddr*>(&address), size), 0);
-    if (listens) EXPECT_EQ(listen(socket_, 64), 0);
+    if (listens) {
+      EXPECT_EQ(listen(socket_, 64), 0);
+    }
     getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size);
     endpoint_ = proto::Endpoint::v4({127, 0, 0, 1}, ntohs(address.sin_port));
   }

@@ -65,12 +65,18 @@ bool may_dial(const DialReach& reach, const proto::Endpoint& address) {
   return true;
 }
 
+bool NextHopBook::knows(const Question& question, TimePoint now) const {
+  const auto found = blocks_.find(question.block);
+  return found != blocks_.end() && found->second.peers.contains(question.next) &&
+         now - found->second.read_at <= dht::Duration(milliseconds(proto::kNextHopCacheMs));
+}
+
 bool NextHopBook::must_look_up(const Question& question, TimePoint now) {
   const auto found = blocks_.find(question.block);
   if (found == blocks_.end()) return true;
   const auto age = now - found->second.read_at;
   return age > (found->second.peers.contains(question.next)
-                    ? dht::Duration(milliseconds(proto::kNextHopCacheMs))
+                    ? dht::Duration(milliseconds(proto::kNextHopRefreshMs))
                     : dht::Duration(kMissAge));
 }
 

@@ -43,7 +43,9 @@ class NextHopBook {
     proto::BlockIndex block = 0;  // the first one after our span
   };
 
-  // Whether the records of this block should be read (again) before `next` is answered.
+  // Whether the peer's record was read not long ago: then nobody waits for a look-up.
+  bool knows(const Question& question, TimePoint now) const;
+  // Whether the records of this block should be read (again).
   bool must_look_up(const Question& question, TimePoint now);
   // Bounds look-ups in all; false: answer with what is known.
   bool may_look_up(TimePoint now);

@@ -27,10 +27,18 @@ class NextHops::Impl : public std::enable_shared_from_this<Impl> {
 
   void ask(const Question& question, Answer answer) {
     const auto now = dht_now();
-    if (!book_.must_look_up(question, now)) return tell(question, answer);
+    if (book_.knows(question, now)) {
+      tell(question, answer);
+      answer = nullptr;  // a look-up is for those who come later
+    }
+    if (!book_.must_look_up(question, now)) {
+      if (answer) tell(question, answer);
+      return;
+    }
+    const bool asking = waiting_.contains(question.block);
     auto& waiting = waiting_[question.block];
-    waiting.emplace_back(question, std::move(answer));
-    if (waiting.size() > 1) return;
+    if (answer) waiting.emplace_back(question, std::move(answer));
+    if (asking) return;
     if (!book_.may_look_up(now)) return answer_all(question.block);
     find_(question.block,
           [self = weak_from_this(), block = question.block](std::vector<dht::Record> records) {

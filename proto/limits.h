@@ -67,8 +67,10 @@ inline constexpr std::uint32_t kConnectTimeoutMs = 5'000;
 // words, so that nobody can use a node to find out what listens in its network. A look-up takes 1 s
 // at worst, a handshake over a satellite 2 s.
 inline constexpr std::uint32_t kNextHopAnswerMs = 4'000;
-// Addresses that a record announced are taken for true so long: sessions are opened in bursts.
-inline constexpr std::uint32_t kNextHopCacheMs = 10'000;
+// Addresses that a record announced are taken for true so long, a third of what a record lives ...
+inline constexpr std::uint32_t kNextHopCacheMs = 60'000;
+// ... and are read anew, while sessions go on with what is known, after so long.
+inline constexpr std::uint32_t kNextHopRefreshMs = 10'000;
 // After a failed attempt the next one waits 100 ms, then 1.6 times longer each, up to a second: a
 // node that restarts is found again at once, and a dead one costs little.
 inline constexpr std::uint32_t kReconnectMinMs = 100;

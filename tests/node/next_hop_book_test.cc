@@ -100,6 +100,8 @@ TEST(NextHopBook, RecordsAreReadAgainAfterAWhileAndAfterAFailure) {
   book.learned(kBlock, {record(1, {at("8.8.1.1:7000")})}, time(100));
   EXPECT_FALSE(book.must_look_up(question(1), time(105)));
   EXPECT_TRUE(book.must_look_up(question(1), time(111)));
+  EXPECT_TRUE(book.knows(question(1), time(111))) << "nobody waits for that";
+  EXPECT_FALSE(book.knows(question(1), time(161)));
   EXPECT_FALSE(book.must_look_up(question(2), time(100))) << "who is not there is not there yet";
   EXPECT_TRUE(book.must_look_up(question(2), time(102)));
   book.failed(question(1));

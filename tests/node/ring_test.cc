@@ -7,12 +7,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <future>
 #include <thread>
 
-#include "dht/udp_service.h"
 #include "net/identity_tls.h"
-#include "net/io_thread.h"
+#include "tests/node/announcement.h"
 #include "tests/node/demo_model.h"
 #include "tests/node/hop_client.h"
 #include "tests/support/own_process.h"
@@ -132,44 +130,13 @@ TEST_F(RingTest, APipelinedPromptArrivesInOrder) {
 }
 
 // A peer that announces blocks 4 to 8 at an address of its choice.
-class Announcement {
- public:
-  Announcement(const Node& swarm, proto::Endpoint at) : identity_(dht::Identity::generate()) {
-    dht::UdpServiceOptions options;
-    options.listen = *proto::parse_endpoint("127.0.0.1:0");
-    options.client_mode = true;
-    auto opened = dht::UdpService::open(io_.context(), identity_, options);
-    EXPECT_TRUE(opened.ok()) << opened.status();
-    dht_ = std::move(*opened);
-    dht::Record record;
-    record.sequence = 1;
-    record.ttl_ms = proto::kMaxRecordTtlMs;
-    record.state = proto::NodeState::kOnline;
-    record.model_digest = swarm.model_digest();
-    record.model_name = swarm.model_name();
-    record.block_count = 8;
-    record.span = {4, 8};
-    record.compute = "f32/bf16";
-    record.addresses = {at};
-    record.version_major = proto::kProtocolMajor;
-    std::promise<int> stored;
-    io_.post([&] {
-      dht_->bootstrap({swarm.endpoint()}, 5'000, [&, record](const absl::Status&) {
-        dht_->publish(dht::sign_record(identity_, record), dht::keys_of(dht_->swarm_id(), record),
-                      [&](int replicas) { stored.set_value(replicas); });
-      });
-    });
-    EXPECT_GT(stored.get_future().get(), 0);
-  }
-  ~Announcement() {
-    io_.run_and_wait([this] { dht_.reset(); });
-  }
-  std::string peer_id() const { return identity_.peer_id().to_bytes(); }
-
- private:
-  net::IoThread io_;
-  dht::Identity identity_;
-  std::unique_ptr<dht::UdpService> dht_;
+struct Elsewhere {
+  Elsewhere(const Node& swarm, const proto::Endpoint& at)
+      : identity(dht::Identity::generate()),
+        announcement(identity, demo(), {4, 8}, swarm.endpoint(), at) {}
+  std::string peer_id() const { return identity.peer_id().to_bytes(); }
+  dht::Identity identity;
+  Announcement announcement;
 };
 
 // A TCP port of this machine, listening or not.
@@ -207,9 +174,9 @@ class Port {
 TEST_F(RingTest, EveryFailureToReachANextHopIsTheSameAnswerAtTheSameTime) {
   const Port closed(false);
   const Port mute(true);
-  const Announcement refused(*first_, closed.endpoint());
-  const Announcement silent(*first_, mute.endpoint());
-  const Announcement somebody_else(*first_, second_->endpoint());
+  const Elsewhere refused(*first_, closed.endpoint());
+  const Elsewhere silent(*first_, mute.endpoint());
+  const Elsewhere somebody_else(*first_, second_->endpoint());
   struct Asked {
     const char* what;
     std::string peer;
@@ -252,7 +219,7 @@ TEST_F(RingTest, EveryFailureToReachANextHopIsTheSameAnswerAtTheSameTime) {
 
 TEST_F(RingTest, ANodeDialsNothingThatNoRecordOfThatPeerAnnounces) {
   const Port port(true);
-  const Announcement announced(*first_, port.endpoint());
+  const Elsewhere announced(*first_, port.endpoint());
   auto [open_first, open_second] = ring();
   // The record is there, but the client names another peer; an old client may name an address too.
   open_first.mutable_next()->set_peer_id(std::string(32, 'n'));

@@ -7,10 +7,13 @@
 
 #include <atomic>
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "net/identity_tls.h"
+#include "net/server.h"
+#include "tests/node/announcement.h"
 #include "tests/node/demo_model.h"
 #include "tests/node/hop_client.h"
 #include "tests/support/process.h"
@@ -45,11 +48,11 @@ class UnreadTest : public testing::Test {
     endpoint_ = *proto::parse_endpoint(json["address"].get<std::string>());
   }
   wire::Open open(std::uint32_t positions) {
-    static std::uint32_t number = 0;
+    static std::atomic<std::uint32_t> numbers = 0;
+    const std::uint32_t number = ++numbers;
     wire::Open open;
     open.mutable_version()->set_major(proto::kProtocolMajor);
     std::string id(16, 'i');
-    ++number;
     id.replace(0, 4, reinterpret_cast<const char*>(&number), 4);
     open.set_session_id(id);
     open.set_model_digest(demo().digest.to_bytes());
@@ -60,15 +63,8 @@ class UnreadTest : public testing::Test {
     return open;
   }
 
-  tests::TempDir folder_;
-  std::optional<tests::Process> node_;
-  proto::PeerId peer_;
-  proto::Endpoint endpoint_;
-};
-
-TEST_F(UnreadTest, FortySessionsWhoseClientNeverReadsCostLittleAndComeBack) {
-  // A first client, so that what gRPC and the pages of the model take once is in the start.
-  {
+  // What the node takes for its first session is no growth.
+  void warm_up() {
     HopClient client;
     HopStream stream(client.channel(peer_, endpoint_));
     ASSERT_TRUE(stream.open(open(1024)));
@@ -78,51 +74,121 @@ TEST_F(UnreadTest, FortySessionsWhoseClientNeverReadsCostLittleAndComeBack) {
       ASSERT_TRUE(stream.read(true)->has_result());
     }
   }
-  const std::int64_t start = resident(node_->pid());
-  std::int64_t most = start;
-  std::vector<std::thread> clients;
-  std::atomic<bool> over = false;
-  for (int c = 0; c < 4; ++c) {
-    clients.emplace_back([&] {
-      HopClient client;
-      std::vector<std::unique_ptr<HopStream>> streams;
-      for (int s = 0; s < 12; ++s) {
-        streams.push_back(std::make_unique<HopStream>(client.channel(peer_, endpoint_), 60));
-        streams.back()->open(open(1024));
-      }
-      const wire::Step chunk = step_of(1, 0, random_rows(1, 1024), wire::RETURN_ALL);
-      std::vector<std::thread> writers;
-      for (auto& stream : streams) {
-        writers.emplace_back([&] {
-          wire::Step step = chunk;
-          for (std::uint64_t id = 1; id < 60 && !over; ++id) {
-            step.set_step_id(id);
-            if (!stream->step(step)) break;  // it is told that it ends
-          }
-          while (!over) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+
+  // Runs `attack` on four threads while it looks at the node's memory; checks that, and what is
+  // left of it afterwards.
+  void grows_little_and_gives_back(
+      std::chrono::seconds time, const std::function<void(const std::atomic<bool>& over)>& attack) {
+    warm_up();
+    const std::int64_t start = resident(node_->pid());
+    std::int64_t most = start;
+    std::atomic<bool> over = false;
+    std::vector<std::thread> attackers;
+    for (int i = 0; i < 4; ++i) attackers.emplace_back([&] { attack(over); });
+    const auto end = Clock::now() + time;
+    while (Clock::now() < end) {
+      most = std::max(most, resident(node_->pid()));
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    over = true;
+    for (std::thread& attacker : attackers) attacker.join();
+    EXPECT_LT(most - start, 128 * kMiB);
+    std::int64_t now = most;
+    const auto back = Clock::now() + std::chrono::seconds(45);
+    while (Clock::now() < back && (now = resident(node_->pid())) - start > 64 * kMiB) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    }
+    EXPECT_LT(now - start, 64 * kMiB);
+    std::printf("resident: %lld MiB at the start, %lld at most, %lld afterwards\n",
+                static_cast<long long>(start / kMiB), static_cast<long long>(most / kMiB),
+                static_cast<long long>(now / kMiB));
+    EXPECT_TRUE(node_->running());
+  }
+
+  tests::TempDir folder_;
+  std::optional<tests::Process> node_;
+  proto::PeerId peer_;
+  proto::Endpoint endpoint_;
+};
+
+// A next hop that accepts every push, and reads none of it.
+class Sink final : public wire::SpanService::CallbackService {
+ public:
+  grpc::ServerReadReactor<wire::PushFrame>* Push(grpc::CallbackServerContext*,
+                                                 wire::PushReply*) override {
+    class Reactor final : public grpc::ServerReadReactor<wire::PushFrame> {
+     public:
+      Reactor() { StartSendInitialMetadata(); }
+      void OnCancel() override { Finish(grpc::Status::CANCELLED); }
+      void OnDone() override { delete this; }
+    };
+    return new Reactor;
+  }
+};
+
+// Twelve sessions of one client; each sends chunks until its stream ends, or it is over.
+void send_chunks(HopClient& client, const std::shared_ptr<grpc::Channel>& channel,
+                 const std::vector<wire::Open>& opens, wire::ReturnRows return_rows, bool reads,
+                 std::atomic<int>& told, const std::atomic<bool>& over) {
+  const wire::Step chunk = step_of(1, 0, random_rows(1, 1024), return_rows);
+  std::vector<std::thread> sessions;
+  for (const wire::Open& open : opens) {
+    sessions.emplace_back([&, open] {
+      HopStream stream(channel, 60);
+      stream.open(open);
+      std::thread reader;
+      if (reads) {
+        reader = std::thread([&] {
+          if (const auto failure = stream.failure(); failure && !failure->peer_id().empty()) ++told;
         });
       }
-      for (auto& writer : writers) writer.join();
+      wire::Step step = chunk;
+      for (std::uint64_t id = 1; id < 200 && !over; ++id) {
+        step.set_step_id(id);
+        if (!stream.step(step)) break;
+        // As fast as it is computed, about: what is refused for a full queue proves nothing here.
+        std::this_thread::sleep_for(std::chrono::milliseconds(reads ? 100 : 10));
+      }
+      while (!over) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      stream.cancel();
+      if (reader.joinable()) reader.join();
     });
   }
-  const auto end = Clock::now() + std::chrono::seconds(15);
-  while (Clock::now() < end) {
-    most = std::max(most, resident(node_->pid()));
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
-  over = true;
-  for (auto& client : clients) client.join();
-  EXPECT_LT(most - start, 128 * kMiB);
-  std::int64_t now = most;
-  const auto back = Clock::now() + std::chrono::seconds(45);
-  while (Clock::now() < back && (now = resident(node_->pid())) - start > 64 * kMiB) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(200));
-  }
-  EXPECT_LT(now - start, 64 * kMiB);
-  std::printf("resident: %lld MiB at the start, %lld at most, %lld afterwards\n",
-              static_cast<long long>(start / kMiB), static_cast<long long>(most / kMiB),
-              static_cast<long long>(now / kMiB));
-  EXPECT_TRUE(node_->running());
+  for (std::thread& session : sessions) session.join();
+}
+
+TEST_F(UnreadTest, FortyEightSessionsWhoseClientNeverReads) {
+  std::atomic<int> told = 0;
+  grows_little_and_gives_back(std::chrono::seconds(12), [&](const std::atomic<bool>& over) {
+    HopClient client;
+    std::vector<wire::Open> opens;
+    for (int i = 0; i < 12; ++i) opens.push_back(open(1024));
+    send_chunks(client, client.channel(peer_, endpoint_), opens, wire::RETURN_ALL, false, told,
+                over);
+  });
+}
+
+TEST_F(UnreadTest, FortyEightSessionsWhoseNextHopNeverReads) {
+  Sink sink;
+  const dht::Identity identity = dht::Identity::generate();
+  auto server =
+      net::start_server(*proto::parse_endpoint("127.0.0.1:0"), identity, std::nullopt, {&sink});
+  ASSERT_TRUE(server.ok()) << server.status();
+  const Announcement announced(identity, demo(), {2, 8}, endpoint_, server->endpoint);
+  std::atomic<int> told = 0;
+  grows_little_and_gives_back(std::chrono::seconds(20), [&](const std::atomic<bool>& over) {
+    HopClient client;
+    std::vector<wire::Open> opens;
+    for (int i = 0; i < 12; ++i) {
+      opens.push_back(open(1024));
+      opens.back().mutable_next()->set_peer_id(identity.peer_id().to_bytes());
+      opens.back().mutable_next()->set_hop_token(std::string(16, 't'));
+    }
+    send_chunks(client, client.channel(peer_, endpoint_), opens, wire::RETURN_NONE, true, told,
+                over);
+  });
+  EXPECT_GT(told, 0) << "the hop that does not read is named";
+  server->server->Shutdown(std::chrono::system_clock::now());
 }
 
 }  // namespace

@@ -195,6 +195,8 @@ class Merger {
     if (extra->is_object() && !is_typed(*extra)) {
       has_extra_ = false;
       read_table(*extra, kConfig);
+      if (additional != nullptr)
+        read_list(*additional, kConfig, "additional_special_tokens", extra_);
     } else {
       read_list(*extra, kConfig, "extra_special_tokens", extra_);
     }

@@ -132,9 +132,9 @@ absl::Status run_once(const CommandLine& line, const NodeOptions& options, Ready
 }
 
 int serve(const CommandLine& line) {
-  if (absl::Status status = check_limits(line); !status.ok()) return fail(status);
   ReadyFile ready(line.ready_file);
   Signals signals([&ready] { ready.remove(); });
+  if (absl::Status status = check_limits(line); !status.ok()) return fail(status);
   model::guard_mapped_files("shoal-node", model::LostFile::kGoOn);
   start_logging(line.log_level);
   net::init_transport();

@@ -88,15 +88,7 @@ void judge(const Question& question) {
 // Why it is no use to ask this node; empty when it is.
 std::string out_of_reach(const NodeView& node) {
   if (node.addresses.empty()) return "has no address";
-  if (has_way_to_any(node.addresses)) return "";
-  const auto is_v4 = [](const proto::Endpoint& address) { return address.is_v4(); };
-  if (std::none_of(node.addresses.begin(), node.addresses.end(), is_v4)) {
-    return "has only IPv6 addresses, and this machine has no way to them";
-  }
-  if (std::all_of(node.addresses.begin(), node.addresses.end(), is_v4)) {
-    return "has only IPv4 addresses, and this machine has no way to them";
-  }
-  return "has no address that this machine has a way to";
+  return why_out_of_reach(node.addresses);
 }
 
 }  // namespace

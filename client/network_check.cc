@@ -44,4 +44,14 @@ bool has_way_to_any(const std::vector<proto::Endpoint>& endpoints) {
   return std::any_of(endpoints.begin(), endpoints.end(), has_way_to);
 }
 
+std::string why_out_of_reach(const std::vector<proto::Endpoint>& endpoints) {
+  if (has_way_to_any(endpoints)) return "";
+  const auto is_v4 = [](const proto::Endpoint& address) { return address.is_v4(); };
+  const auto v4 = std::count_if(endpoints.begin(), endpoints.end(), is_v4);
+  if (v4 == 0) return "has only IPv6 addresses, and this machine has no way to them";
+  if (v4 == std::ssize(endpoints))
+    return "has only IPv4 addresses, and this machine has no way to them";
+  return "has no address that this machine has a way to";
+}
+
 }  // namespace shoal::client

@@ -2,6 +2,7 @@
 // Whether this machine has any way to an address, by asking its routing table. Sends nothing.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "proto/endpoint.h"
@@ -10,5 +11,8 @@ namespace shoal::client {
 
 // False when the system knows of no way to any of them: then the network of this machine is down.
 bool has_way_to_any(const std::vector<proto::Endpoint>& endpoints);
+
+// Of the addresses of one node: "" when there is a way, else "has only IPv6 addresses, ...".
+std::string why_out_of_reach(const std::vector<proto::Endpoint>& endpoints);
 
 }  // namespace shoal::client

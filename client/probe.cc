@@ -11,6 +11,7 @@
 #include <mutex>
 #include <optional>
 
+#include "client/network_check.h"
 #include "net/channel_pool.h"
 #include "net/status.h"
 #include "proto/limits.h"
@@ -158,6 +159,11 @@ ProbeResult probe(const SwarmView& view, const std::set<proto::PeerId>& excluded
   const auto deadline = started + kProbeTimeout;
   std::vector<std::shared_ptr<Call>> calls;
   for (const NodeView& node : worth_asking(view, excluded)) {
+    if (const std::string why = why_out_of_reach(node.addresses); !why.empty()) {
+      board->result.lost[node.peer] = fmt::format("node {} at {} {}", proto::short_name(node.peer),
+                                                  proto::to_string(node.addresses.front()), why);
+      continue;
+    }
     auto call = std::make_shared<Call>();
     call->node = node;
     call->model = view.model_digest;

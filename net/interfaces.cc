@@ -79,8 +79,10 @@ bool begins(const std::string& text, std::string_view with) { return text.rfind(
 }  // namespace
 
 bool is_virtual_interface(const std::string& kind, const std::string& name, bool point_to_point) {
-  // Kinds that stand for a wire to others: hardware has none; a VLAN or bond is a part of it.
-  constexpr std::array kReal = {"", "vlan", "bond", "team", "macvlan", "ipvlan", "dummy", "wwan"};
+  // Kinds that stand for a wire to others: hardware has none; a VLAN or bond is a part of it, and
+  // the end of a virtual cable that has an address is a container's only one.
+  constexpr std::array kReal = {"",       "vlan", "bond",  "team", "macvlan",
+                                "ipvlan", "veth", "dummy", "wwan"};
   if (std::find(kReal.begin(), kReal.end(), kind) == kReal.end()) return true;
   if (point_to_point) return true;
   // Drivers that state no kind, and what containers and hypervisors call theirs.

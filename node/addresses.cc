@@ -102,7 +102,8 @@ class Choice {
     });
   }
 
-  int rank_of(const net::InterfaceAddress& own) const {
+  // What speaks for this very address; kVirtual: nothing.
+  int vouched(const net::InterfaceAddress& own) const {
     const Endpoint& address = own.address;
     const bool exempt = dht::is_exempt(address);
     const auto source = [](const net::Route& route) { return route.source; };
@@ -113,10 +114,22 @@ class Choice {
       return exempt ? kDefaultPrivate : kDefaultPublic;
     if (among(address, facts_.join_routes, source)) return kJoin;
     if (among(address, facts_.met, [](const Endpoint& met) { return met; })) return kMet;
-    if (own.is_virtual) return own.running ? kVirtual : kIdleVirtual;
+    return kVirtual;
+  }
+
+  int rank_of(const net::InterfaceAddress& own) const {
+    if (const int rank = vouched(own); rank != kVirtual) return rank;
+    // Where somebody came through by one address, the others of that interface are good, too.
+    const bool leads_nowhere =
+        own.is_virtual && std::none_of(facts_.interfaces.begin(), facts_.interfaces.end(),
+                                       [&](const net::InterfaceAddress& other) {
+                                         return other.index == own.index &&
+                                                vouched(other) != kVirtual;
+                                       });
+    if (leads_nowhere) return own.running ? kVirtual : kIdleVirtual;
     if (!own.running) return kIdle;
     if (own.deprecated) return kDeprecated;
-    return is_link_local_v4(address) ? kLinkLocal : kOther;
+    return is_link_local_v4(own.address) ? kLinkLocal : kOther;
   }
 
   void add_own() {

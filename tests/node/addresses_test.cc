@@ -91,6 +91,10 @@ const Machine kMachines[] = {
      .default_sources = {"192.168.1.5"},
      .met = {"172.17.0.1"},
      .announced = {"192.168.1.5:7000", "172.17.0.1:7000"}},
+    {.name = "a tunnel that somebody came through has two families",
+     .interfaces = {kLo, {"wg0", "10.9.0.2", "virtual"}, {"wg0", "fd00:9::2", "virtual"}},
+     .met = {"10.9.0.2"},
+     .announced = {"10.9.0.2:7000", "[fd00:9::2]:7000"}},
     {.name = "a tunnel by which we joined",
      .interfaces = {kLo, {"wg0", "10.9.0.2", "virtual"}, {"eth0", "192.168.1.5"}},
      .default_sources = {"192.168.1.5"},
@@ -239,7 +243,8 @@ TEST(Interfaces, KindNameAndFlagsTellWhatIsNoWay) {
                                                         {"bond", "bond0"},
                                                         {"vlan", "eth0.7"},
                                                         {"dummy", "d0"},
-                                                        {"macvlan", "eth0"}}) {
+                                                        {"macvlan", "eth0"},
+                                                        {"veth", "eth0"}}) {
     EXPECT_FALSE(net::is_virtual_interface(kind, name, false)) << kind << " " << name;
   }
   EXPECT_TRUE(net::is_virtual_interface("", "x0", true));

@@ -66,6 +66,12 @@ void NetworkNamespace::connect(const std::string& name, NetworkNamespace& other,
   other.ip("link set " + other_name + " up");
 }
 
+void NetworkNamespace::set(const std::string& name, const std::string& value) {
+  const Outcome outcome =
+      run(inside({"/bin/sh", "-c", "echo " + value + " > /proc/sys/net/" + name}), kTimeoutMs);
+  if (outcome.status != 0) throw std::runtime_error(name + ": " + outcome.err);
+}
+
 std::vector<std::string> NetworkNamespace::inside(std::vector<std::string> command) const {
   command.insert(command.begin(), {ip_program(), "netns", "exec", name_});
   return command;

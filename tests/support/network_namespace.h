@@ -23,6 +23,8 @@ class NetworkNamespace {
   void ip(const std::string& arguments);
   // A cable: `name` here, `other_name` there; both ends up, IPv6 without waiting for its checks.
   void connect(const std::string& name, NetworkNamespace& other, const std::string& other_name);
+  // A setting of its network: set("ipv4/ip_forward", "1").
+  void set(const std::string& name, const std::string& value);
   // The command, to be run in it.
   std::vector<std::string> inside(std::vector<std::string> command) const;
 

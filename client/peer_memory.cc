@@ -50,13 +50,13 @@ void bound(Map& map, std::size_t most, Age age) {
   }));
 }
 
-double claim_us(const Candidate& candidate) {
+}  // namespace
+
+double claimed_us(const Candidate& candidate) {
   const double claim = candidate.block_step_us;
   if (!std::isfinite(claim) || claim <= 0) return kUnknownBlockStepUs;
   return std::max(claim, kLeastBlockUs);
 }
-
-}  // namespace
 
 PeerMemory::Peer& PeerMemory::touch(const proto::PeerId& peer, Time now) {
   Peer& entry = peers_[peer];
@@ -123,6 +123,14 @@ bool PeerMemory::is_cut(const proto::PeerId& from, const proto::PeerId& to, Time
   return it != cuts_.end() && now < it->second.until;
 }
 
+bool PeerMemory::knows(const proto::PeerId& peer, Time now) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = peers_.find(peer);
+  if (it == peers_.end()) return false;
+  return is_avoided(peer, now) ||
+         (it->second.block_us > 0 && seconds_between(it->second.measured_at, now) < kHalfLifeS);
+}
+
 std::set<proto::PeerId> PeerMemory::avoided(Time now) const {
   const std::lock_guard lock(mutex_);
   std::set<proto::PeerId> result;
@@ -163,10 +171,10 @@ void PeerMemory::judge(std::vector<Candidate>& candidates, RouteRequest& request
     // Whoever is far slower than it says is no measure for others.
     if (const Peer* peer = measured_of(candidate);
         peer && seconds_between(peer->measured_at, now) < kHalfLifeS &&
-        peer->block_us < kBornOut * claim_us(candidate) * (1.0 + candidate.queue_depth)) {
+        peer->block_us < kBornOut * claimed_us(candidate) * (1.0 + candidate.queue_depth)) {
       known.push_back(peer->block_us);
     }
-    claimed.push_back(claim_us(candidate));
+    claimed.push_back(claimed_us(candidate));
   }
   std::vector<double>& usual = known.empty() ? claimed : known;
   if (usual.empty()) return;
@@ -175,7 +183,7 @@ void PeerMemory::judge(std::vector<Candidate>& candidates, RouteRequest& request
   const double usual_us = *middle;
   for (Candidate& candidate : candidates) {
     // Nobody says of himself that he is slower than he is.
-    const double own = claim_us(candidate) * (1.0 + candidate.queue_depth);
+    const double own = claimed_us(candidate) * (1.0 + candidate.queue_depth);
     double believed = std::max(own, usual_us) * jitter(candidate.peer);
     if (const Peer* peer = measured_of(candidate)) {
       const double share =

@@ -19,6 +19,9 @@
 
 namespace shoal::client {
 
+// What a node claims for one row through one block, as far as that can be.
+double claimed_us(const Candidate& candidate);
+
 class PeerMemory {
  public:
   using Time = std::chrono::steady_clock::time_point;
@@ -37,6 +40,7 @@ class PeerMemory {
   void worked(const proto::PeerId& peer, Time now);  // ran a step: refusals are forgotten
 
   bool avoids(const proto::PeerId& peer, Time now) const;
+  bool knows(const proto::PeerId& peer, Time now) const;  // avoids it, or has measured it lately
   std::set<proto::PeerId> avoided(Time now) const;
   // Whether `route` uses nothing that is avoided.
   bool is_clean(const Route& route, Time now) const;

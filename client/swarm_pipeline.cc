@@ -47,7 +47,9 @@ SwarmPipeline::SwarmPipeline(const UserModel& user_model, SwarmConnection& swarm
       swarm_(swarm),
       options_(std::move(options)),
       interrupt_(interrupt),
-      scout_({user_model.digest, user_model.block_count(), user_model.directory}, swarm),
+      scout_({user_model.digest, user_model.block_count(),
+              static_cast<std::uint32_t>(user_model.hidden()), user_model.directory},
+             swarm),
       memory_(swarm.peers()),
       patience_(options_.wait) {}
 

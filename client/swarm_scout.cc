@@ -4,6 +4,7 @@
 #include <csignal>
 #include <exception>
 
+#include "client/audition.h"
 #include "net/channel_pool.h"
 
 namespace shoal::client {
@@ -38,7 +39,26 @@ absl::StatusOr<Sighting> SwarmScout::look(const std::set<proto::PeerId>& avoided
   if (interrupt.triggered()) return interrupt.status();
   // A dead channel would fail at once while gRPC backs off; the node may be back.
   for (const auto& [peer, why] : sighting.answers.lost) swarm_.channels().drop(peer);
+  hear(sighting.answers.candidates, interrupt);
   return sighting;
+}
+
+void SwarmScout::hear(const std::vector<Candidate>& candidates, const Interrupt& interrupt) const {
+  PeerMemory& memory = swarm_.peers();
+  const auto bold = worth_hearing(candidates, memory, std::chrono::steady_clock::now());
+  if (bold.empty()) return;
+  const auto verdicts = audition(bold, model_.digest, model_.hidden, swarm_.channels(), interrupt);
+  const auto now = std::chrono::steady_clock::now();
+  if (interrupt.triggered()) return;
+  for (const auto& [peer, verdict] : verdicts) {
+    if (verdict.ok()) {
+      memory.measured(peer, *verdict, now);
+    } else if (verdict.status().code() == absl::StatusCode::kResourceExhausted) {
+      memory.refused(peer, std::chrono::milliseconds(0), now);
+    } else {
+      memory.failed(peer, now);
+    }
+  }
 }
 
 void SwarmScout::start(std::set<proto::PeerId> avoided) {

@@ -28,6 +28,7 @@ class SwarmScout {
   struct Model {
     proto::Digest digest;
     std::uint32_t block_count = 0;
+    std::uint32_t hidden = 0;
     std::string directory;  // for people
   };
 
@@ -35,6 +36,8 @@ class SwarmScout {
   ~SwarmScout();
   SwarmScout(const SwarmScout&) = delete;
 
+  // Measures claims that are out of the ordinary.
+  void hear(const std::vector<Candidate>& candidates, const Interrupt& interrupt) const;
   absl::StatusOr<SwarmView> find_view(const Interrupt& interrupt) const;
   // `avoided` are asked only when the others do not cover all blocks.
   absl::StatusOr<Sighting> look(const std::set<proto::PeerId>& avoided,

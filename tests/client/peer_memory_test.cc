@@ -5,6 +5,7 @@
 
 #include <map>
 
+#include "client/audition.h"
 #include "client/patience.h"
 
 namespace shoal::client {
@@ -166,6 +167,17 @@ TEST_F(PeerMemoryTest, IsBounded) {
     memory_.failed(id, now_ + milliseconds(i));
   }
   EXPECT_LE(memory_.avoided(now_).size(), 4096u);
+}
+
+TEST_F(PeerMemoryTest, OnlyClaimsOutOfTheOrdinaryArePutToTheTest) {
+  const std::vector<Candidate> nodes{node(1, 100), node(2, 0.01), node(3, 60), node(4, 40)};
+  auto heard = worth_hearing(nodes, memory_, now_);
+  ASSERT_EQ(heard.size(), 1u);  // the middle is 60
+  EXPECT_EQ(heard[0].peer, peer(2));
+  memory_.measured(peer(2), 90, now_);
+  EXPECT_TRUE(worth_hearing(nodes, memory_, now_).empty());
+  EXPECT_EQ(worth_hearing(nodes, memory_, now_ + seconds(600)).size(), 1u);
+  EXPECT_TRUE(worth_hearing({}, memory_, now_).empty());
 }
 
 TEST(Patience, IsMeasuredInTimeAndNotInTries) {

@@ -69,6 +69,21 @@ TEST_F(FaultyHop, ACutBetweenTwoHopsIsGoneAround) {
   EXPECT_LT(run([](FaultyNode& node) { node.swallows = true; }), 8.5);
 }
 
+TEST_F(FaultyHop, AClaimIsPutToTheTestBeforeItIsBelieved) {
+  LocalSwarm swarm({{0, 8}});
+  FaultyNode faulty(swarm.address(), {0, 8}, 0.01f);
+  faulty.delay_ms = 100;
+  auto short_one = request();
+  short_one.max_tokens = 2;
+  for (int i = 0; i < 4; ++i) {
+    TestClient user(swarm.address());  // who knows nobody yet
+    const auto run = user.generate(short_one);
+    ASSERT_TRUE(run.result.ok()) << run.result.status();
+    EXPECT_NE(run.route.front().peer, faulty.peer());
+  }
+  EXPECT_TRUE(swarm.idle_within(3'000)) << swarm.describe();
+}
+
 TEST_F(FaultyHop, OneThatRefusesIsNotAskedAgainAndAgain) {
   LocalSwarm swarm({{0, 8}});
   FaultyNode faulty(swarm.address(), {0, 8}, 0.01f);

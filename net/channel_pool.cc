@@ -29,7 +29,7 @@ constexpr std::chrono::seconds kFailureKept{10};
 // A peer that we hung up on is not dialled for so long.
 constexpr std::chrono::seconds kFaultRemembered{60};
 
-absl::Status refusal(Fault fault) {
+absl::Status why_refused(Fault fault) {
   return absl::UnavailableError(absl::StrCat("we hung up on it a moment ago (", words_of(fault),
                                              "), and call it again in a minute"));
 }
@@ -100,7 +100,7 @@ class ChannelPool::Impl {
     entry.failures = failures;
     entry.tried = addresses;
     const Past past = past_of(peer);
-    entry.dialled = now < past.refused_until ? dialer_.refuse(peer, refusal(past.fault))
+    entry.dialled = now < past.refused_until ? dialer_.refuse(peer, why_refused(past.fault))
                                              : dialer_.dial(peer, addresses, past.worked);
     return entry.dialled.channel;
   }

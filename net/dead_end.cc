@@ -4,19 +4,18 @@
 #include <algorithm>
 
 #include "kernels/check.h"
-#include "net/frame_walker.h"
 #include "net/status.h"
 #include "proto/limits.h"
 
 namespace shoal::net {
 namespace {
 
-// RFC 9113, 3.4, 4.1, 6; RFC 7541, 5 and 6; gRPC over HTTP/2: "Trailers-Only".
-constexpr std::size_t kPrefaceBytes = 24;
+constexpr std::size_t kPrefaceBytes = 24;  // RFC 9113, section 3.4
 constexpr std::size_t kPingBytes = 8;
 
-std::string frame(std::uint8_t type, std::uint8_t flags, std::uint32_t stream,
-                  std::string_view payload) {
+// RFC 9113, section 4.1.
+std::string make_frame(std::uint8_t type, std::uint8_t flags, std::uint32_t stream,
+                       std::string_view payload) {
   std::string result;
   for (const int shift : {16, 8, 0}) result += static_cast<char>(payload.size() >> shift);
   result += static_cast<char>(type);
@@ -26,7 +25,8 @@ std::string frame(std::uint8_t type, std::uint8_t flags, std::uint32_t stream,
   return result;
 }
 
-// A string literal without Huffman: its length with a prefix of 7 bits, then its bytes.
+// RFC 7541, section 5.2: a string literal without Huffman: its length with a prefix of 7 bits, then
+// its bytes.
 void append_literal(std::string& block, std::string_view text) {
   std::size_t length = text.size();
   if (length < 127) {
@@ -81,44 +81,45 @@ std::string DeadEnd::consume(std::string_view bytes) {
   std::string answer;
   if (!greeted_) {
     greeted_ = true;
-    answer += frame(kSettings, 0, 0, "");
+    answer += make_frame(kSettings, 0, 0, "");
   }
-  const auto take = [&](std::size_t most) {
-    const std::string_view taken = bytes.substr(0, most);
-    bytes.remove_prefix(taken.size());
-    return taken;
-  };
-  preface_left_ -= take(preface_left_).size();
-  while (!bytes.empty()) {
-    if (payload_left_ > 0) {
-      payload_left_ -= take(payload_left_).size();
-      continue;
+  const std::size_t preface = std::min(preface_left_, bytes.size());
+  preface_left_ -= preface;
+  bytes.remove_prefix(preface);
+  for (;;) {
+    switch (walker_.next(bytes)) {
+      case FrameWalker::Part::kMore:
+        return answer;
+      case FrameWalker::Part::kHeader:
+        ping_.clear();
+        break;
+      case FrameWalker::Part::kPayload:
+        if (walker_.header().type == kPing) ping_ += walker_.payload().substr(0, kPingBytes);
+        break;
+      case FrameWalker::Part::kEnd:
+        answer += answer_to(walker_.header());
+        break;
     }
-    frame_ += take(kFrameHeaderBytes - std::min(frame_.size(), kFrameHeaderBytes));
-    if (frame_.size() < kFrameHeaderBytes) break;
-    const auto byte = [&](std::size_t at) { return static_cast<std::uint8_t>(frame_[at]); };
-    const std::size_t size = std::size_t{byte(0)} << 16 | byte(1) << 8 | byte(2);
-    const std::uint8_t type = byte(3), flags = byte(4);
-    const std::uint32_t stream =
-        (std::uint32_t{byte(5)} << 24 | byte(6) << 16 | byte(7) << 8 | byte(8)) & 0x7fff'ffff;
-    if (type == kPing && size == kPingBytes) {  // the only payload that is answered
-      frame_ += take(kFrameHeaderBytes + kPingBytes - frame_.size());
-      if (frame_.size() < kFrameHeaderBytes + kPingBytes) break;
-      if ((flags & kFlagAck) == 0)
-        answer += frame(kPing, kFlagAck, 0, frame_.substr(kFrameHeaderBytes));
-    } else {
-      if (type == kSettings && (flags & kFlagAck) == 0) answer += frame(kSettings, kFlagAck, 0, "");
-      if (type == kHeaders) {
-        answer += frame(kHeaders, kFlagEndStream | kFlagEndHeaders, stream, trailers_);
-        // What the call still wants to send is of no use any more.
-        if ((flags & kFlagEndStream) == 0)
-          answer += frame(kRstStream, 0, stream, std::string(4, '\0'));
-      }
-      payload_left_ = size;
-    }
-    frame_.clear();
   }
-  return answer;
+}
+
+std::string DeadEnd::answer_to(const FrameHeader& frame) const {
+  switch (frame.type) {
+    case kSettings:
+      return frame.has(kFlagAck) ? "" : make_frame(kSettings, kFlagAck, 0, "");
+    case kPing:
+      return frame.has(kFlagAck) ? "" : make_frame(kPing, kFlagAck, 0, ping_);
+    case kHeaders: {
+      std::string end =
+          make_frame(kHeaders, kFlagEndStream | kFlagEndHeaders, frame.stream, trailers_);
+      // What the call still wants to send is of no use any more.
+      if (!frame.has(kFlagEndStream))
+        end += make_frame(kRstStream, 0, frame.stream, {"\0\0\0\0", 4});
+      return end;
+    }
+    default:
+      return "";
+  }
 }
 
 }  // namespace shoal::net

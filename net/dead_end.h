@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "net/frame_walker.h"
 
 namespace shoal::net {
 
@@ -21,11 +22,13 @@ class DeadEnd {
   std::string consume(std::string_view bytes);
 
  private:
-  const std::string trailers_;    // the header block that ends a call
-  std::string frame_;             // begun: its header, and of a ping the payload
-  std::size_t preface_left_;      // of the client's connection preface
-  std::size_t payload_left_ = 0;  // to skip
+  std::string answer_to(const FrameHeader& frame) const;
+
+  const std::string trailers_;  // the header block that ends a call
+  std::size_t preface_left_;    // of the client's connection preface
   bool greeted_ = false;
+  FrameWalker walker_;
+  std::string ping_;  // the payload of the one under way
 };
 
 }  // namespace shoal::net

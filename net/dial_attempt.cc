@@ -16,7 +16,7 @@
 namespace shoal::net {
 namespace {
 
-socklen_t to_sockaddr(const proto::Endpoint& endpoint, sockaddr_storage& storage) {
+socklen_t sockaddr_of(const proto::Endpoint& endpoint, sockaddr_storage& storage) {
   storage = {};
   if (endpoint.is_v4()) {
     auto* v4 = reinterpret_cast<sockaddr_in*>(&storage);
@@ -32,7 +32,7 @@ socklen_t to_sockaddr(const proto::Endpoint& endpoint, sockaddr_storage& storage
   return sizeof(*v6);
 }
 
-void set_options(int fd) {
+void set_dial_options(int fd) {
   const auto set = [fd](int level, int name, int value) {
     setsockopt(fd, level, name, &value, sizeof(value));
   };
@@ -60,9 +60,9 @@ int DialAttempt::connect() {
       socket(address_.is_v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return errno;
   connection_.socket = std::make_unique<Descriptor>(io_, fd);
-  set_options(fd);
+  set_dial_options(fd);
   sockaddr_storage storage;
-  const socklen_t size = to_sockaddr(address_, storage);
+  const socklen_t size = sockaddr_of(address_, storage);
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&storage), size) != 0 &&
       errno != EINPROGRESS) {
     return errno;

@@ -81,6 +81,10 @@ void DialRace::failed(const proto::Endpoint& address, absl::Status why) {
   }
 }
 
+void DialRace::slept(std::chrono::nanoseconds time) {
+  deadline_ += std::chrono::duration_cast<Time::duration>(time);
+}
+
 bool DialRace::lost(Time now) const {
   return now >= deadline_ ||
          std::all_of(entrants_.begin(), entrants_.end(),

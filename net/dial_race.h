@@ -29,6 +29,9 @@ class DialRace {
   std::vector<proto::Endpoint> due(Time now);
   // An attempt came to nothing: the next one need not wait.
   void failed(const proto::Endpoint& address, absl::Status why);
+  // This process was not running for so long (it was stopped, or its machine stood still): that is
+  // nobody's failure.
+  void slept(std::chrono::nanoseconds time);
   // Nothing runs and nothing is left, or the time for all of it is up.
   bool lost(Time now) const;
   // When due() or lost() may say something new.
@@ -47,7 +50,7 @@ class DialRace {
 
   std::vector<Entrant> entrants_;
   Time next_start_;
-  const Time deadline_;
+  Time deadline_;
 };
 
 }  // namespace shoal::net

@@ -275,7 +275,8 @@ Fault FrameWatch::frame_out(const FrameHeader& frame) {
   out_entry_bytes_ = 0;
   switch (frame.type) {
     case kData:
-      windows_.grant(static_cast<double>(frame.length) / proto::kDataBytesPerWindowUpdate);
+      windows_.grant(proto::kWindowUpdatesPerDataFrame +
+                     static_cast<double>(frame.length) / proto::kDataBytesPerWindowUpdate);
       break;
     case kHeaders:
       if (stranger_ == Stranger::kServer && frame.stream > last_stream_) {

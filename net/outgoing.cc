@@ -25,7 +25,9 @@ constexpr int kTurns = 16;
 constexpr std::size_t kMaxUnanswered = 256u << 10;
 // A peer whose connection came up late in the race has at least so long for its first byte.
 constexpr std::chrono::seconds kLeastTimeToAnswer{2};
-constexpr std::chrono::milliseconds kTick{500};
+constexpr std::chrono::milliseconds kCheckEvery{500};
+// A timer that is so late tells that the process, or the machine, stood still.
+constexpr std::chrono::milliseconds kStandstill{250};
 
 }  // namespace
 
@@ -106,7 +108,7 @@ void Outgoing::won(DialAttempt& winner) {
   race_.reset();
   watch_.emplace(Stranger::kServer, now);
   wrapping_.emplace(Rate{proto::kWrappingBytesBurst, proto::kWrappingBytesPerSecond}, now);
-  set_timer(now + kTick, &Outgoing::tick);
+  set_timer(now + kCheckEvery, &Outgoing::tick);
   pump();
 }
 
@@ -114,7 +116,7 @@ void Outgoing::tick() {
   const auto now = Clock::now();
   if (!came_up_ && now >= answer_due_) return peer_ended(mute_failure());
   if (const Fault fault = watch_->check(now); came_up_ && fault != Fault::kNone) return cut(fault);
-  set_timer(now + kTick, &Outgoing::tick);
+  set_timer(now + kCheckEvery, &Outgoing::tick);
 }
 
 // It asks for more than honest peers do: nothing more of it reaches gRPC.
@@ -132,10 +134,17 @@ void Outgoing::cut(Fault fault) {
 void Outgoing::set_timer(Clock::time_point when, void (Outgoing::*then)()) {
   timer_.expires_at(when);
   timer_.async_wait([self = shared_from_this(), then](const boost::system::error_code& error) {
-    if (!error && self->local_ != nullptr && (self->race_ || self->remote_.socket)) {
-      ((*self).*then)();
-    }
+    if (error || self->local_ == nullptr || (!self->race_ && !self->remote_.socket)) return;
+    const auto late = Clock::now() - self->timer_.expiry();
+    if (late > kStandstill) self->slept(late);
+    ((*self).*then)();
   });
+}
+
+// What happened meanwhile is seen only after this: no time limit may be over before.
+void Outgoing::slept(Clock::duration time) {
+  if (race_) race_->slept(time);
+  answer_due_ += time;
 }
 
 // From here on every call hears `why`, until gRPC lets go.

@@ -64,6 +64,7 @@ class Outgoing : public std::enable_shared_from_this<Outgoing> {
   void attempted(const std::shared_ptr<DialAttempt>& attempt, const absl::Status& outcome);
   void won(DialAttempt& attempt);
   void set_timer(Clock::time_point when, void (Outgoing::*then)());
+  void slept(Clock::duration time);
   void fail(const absl::Status& why);
   void tick();
   void cut(Fault fault);

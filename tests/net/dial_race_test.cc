@@ -99,6 +99,14 @@ TEST(DialRace, AddressesOfNobodyAreNeverTried) {
   }
 }
 
+TEST(DialRace, TimeInWhichWeStoodStillDoesNotCount) {
+  DialRace race({v4(1)}, {}, kStart);
+  race.due(kStart);
+  race.slept(std::chrono::seconds(60));
+  EXPECT_FALSE(race.lost(kStart + std::chrono::seconds(60) + kDeadline - milliseconds(1)));
+  EXPECT_TRUE(race.lost(kStart + std::chrono::seconds(60) + kDeadline));
+}
+
 TEST(DialRace, TheVerdictSaysWhatIsWrongWithEachAddress) {
   DialRace one({v4(1)}, {}, kStart);
   one.due(kStart);

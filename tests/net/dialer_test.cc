@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "net/channel_pool.h"
+#include "net/frame_watch.h"
 #include "net/status.h"
 #include "proto/limits.h"
 #include "tests/net/echo_node.h"
@@ -197,6 +198,22 @@ std::size_t resident_bytes() {
   return pages * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
 }
 
+// A decode step is a small message, and gRPC opens both windows again for each.
+TEST(Dialer, AServerThatReadsManySmallMessagesIsNotHostile) {
+  const auto now = std::chrono::steady_clock::now();
+  FrameWatch watch(Stranger::kServer, now);
+  EXPECT_EQ(watch.inbound(http2_frame(4, 0, 0, ""), now), Fault::kNone);
+  EXPECT_EQ(watch.outbound("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + http2_frame(1, 4, 1, "\x83"), now),
+            Fault::kNone);
+  const std::string step = http2_frame(0, 0, 1, std::string(64, 's'));
+  const std::string open(std::string("\0\0\0\x40", 4));
+  const std::string opened = http2_frame(8, 0, 0, open) + http2_frame(8, 0, 1, open);
+  for (int i = 0; i < 20'000; ++i) {
+    ASSERT_EQ(watch.outbound(step, now), Fault::kNone) << i;
+    ASSERT_EQ(watch.inbound(opened, now), Fault::kNone) << i;
+  }
+}
+
 struct Attack {
   const char* name;
   std::string greeting, flood;
@@ -272,11 +289,12 @@ TEST(Dialer, AddressesInABlackHoleAreRacedPast) {
 // Run by the test above, in a process of its own.
 TEST(Dialer, DISABLED_InABlackHole) {
   ASSERT_EQ(unshare(CLONE_NEWNET), 0);
-  // A wire whose other end is nobody's: neighbours are never found, and set by hand they take all.
-  ASSERT_EQ(
-      std::system("ip link set lo up && ip link add hole type dummy && ip link set hole up && "
-                  "ip address add 10.9.9.1/24 dev hole"),
-      0);
+  // A wire whose other end has no ears: whoever is known to be there swallows all.
+  ASSERT_EQ(std::system("ip link set lo up && ip link add hole type veth peer name nowhere && "
+                        "ip link set hole up && ip link set nowhere up && "
+                        "ip address add 10.9.9.1/24 dev hole && for i in 2 3 4; do "
+                        "ip neighbour add 10.9.9.$i lladdr 02:00:00:00:00:02 dev hole; done"),
+            0);
   EchoNode node(kServer);
   ChannelPool pool(kCaller, {});
   std::vector<proto::Endpoint> addresses;
@@ -290,6 +308,7 @@ TEST(Dialer, DISABLED_InABlackHole) {
   const absl::Status nobody = ask(pool, {addresses.front()}, kOther.peer_id());
   EXPECT_LT(seconds_since(start), 12.0);
   EXPECT_EQ(nobody.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(nobody.message()), HasSubstr("firewall"));
 }
 
 }  // namespace

@@ -193,6 +193,7 @@ bool BridgeConnection::carry_out(Time now) {
     return true;
   }
   const std::string_view bytes(scratch_, static_cast<std::size_t>(got));
+  has_written_ = true;
   const Fault fault = watch_.outbound(bytes, now);
   std::size_t sent = 0;
   if (!send_out(bytes, now, sent)) return false;
@@ -263,6 +264,7 @@ void BridgeConnection::hang_up(Fault fault, Time now) {
   if (state_ == State::kLeaving || state_ == State::kOver) return;
   end_.fault = fault;
   end_.status = absl::UnavailableError(words_of(fault));
+  if (!has_written_) out_rest_.append(kFrameHeaderBytes, '\0')[3] = kSettings;  // must come first
   if (watch_.outbound_at_boundary()) out_rest_.append(goaway(fault));
   leave(now);
 }

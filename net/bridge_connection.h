@@ -60,7 +60,7 @@ class BridgeConnection {
   std::string in_rest_;   // not yet taken by gRPC
   std::string out_rest_;  // not yet taken by the socket
   bool socket_ended_ = false, local_ended_ = false, told_local_ = false, told_socket_ = false;
-  bool is_hurried_ = false;
+  bool is_hurried_ = false, has_written_ = false;
   Time deadline_;   // of the handshake, later of leaving
   Time out_moved_;  // when the socket last took something
   Time in_moved_;   // when something last came

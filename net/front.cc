@@ -91,7 +91,9 @@ class Front::Impl {
 
   void stop() {
     stop_accepting();
-    bridges_.reset();
+    std::unique_ptr<Bridges> bridges;  // ends after the lock, which its threads take
+    const std::lock_guard lock(mutex_);
+    bridges.swap(bridges_);
   }
 
   void add(int socket, const proto::Endpoint& from);
@@ -220,16 +222,15 @@ class Front::Impl::Guest final : public BridgeOwner {
 };
 
 void Front::Impl::add(int socket, const proto::Endpoint& from) {
-  {
-    const std::lock_guard lock(mutex_);
-    const Refusal refusal =
-        stopped_ ? Refusal::kFull : gate_.arrive(Network::of(from), Clock::now());
-    if (refusal != Refusal::kNone) {
-      ++stats_.refused[static_cast<std::size_t>(refusal)];
-      return close_at_once(socket);
-    }
-    ++stats_.accepted;
+  const std::lock_guard lock(mutex_);
+  const Refusal refusal = stopped_ || bridges_ == nullptr
+                              ? Refusal::kFull
+                              : gate_.arrive(Network::of(from), Clock::now());
+  if (refusal != Refusal::kNone) {
+    ++stats_.refused[static_cast<std::size_t>(refusal)];
+    return close_at_once(socket);
   }
+  ++stats_.accepted;
   BridgePlan plan;
   plan.socket = socket;
   plan.tls = &tls_;
@@ -275,6 +276,7 @@ const proto::Endpoint& Front::endpoint() const { return impl_->endpoint(); }
 void Front::serve(grpc::Server& server) { impl_->serve(server); }
 void Front::add(int socket, const proto::Endpoint& from) { impl_->add(socket, from); }
 void Front::stop_accepting() { impl_->stop_accepting(); }
+void Front::stop() { impl_->stop(); }
 FrontStats Front::stats() const { return impl_->stats(); }
 
 }  // namespace shoal::net

@@ -6,8 +6,6 @@
 
 #include <grpcpp/server.h>
 
-#include <array>
-#include <cstdint>
 #include <memory>
 #include <optional>
 
@@ -15,6 +13,7 @@
 #include "dht/identity.h"
 #include "dht/swarm_key.h"
 #include "net/frame_watch.h"
+#include "net/front_stats.h"
 #include "net/gatekeeper.h"
 #include "proto/endpoint.h"
 
@@ -24,16 +23,6 @@ struct FrontOptions {
   GateLimits gate;
   FrameLimits frames;
   int threads = 2;  // for TLS; connections are spread over them
-};
-
-struct FrontStats {
-  std::uint64_t accepted = 0;     // connections, ever
-  std::uint64_t connections = 0;  // now
-  std::array<std::uint64_t, kRefusals> refused{};
-  std::array<std::uint64_t, kFaults> hung_up{};
-  std::uint64_t bans = 0;
-  std::uint64_t half_message_bytes = 0;  // now
-  std::uint64_t silent_streams = 0;      // now
 };
 
 class Front {
@@ -54,6 +43,8 @@ class Front {
   void add(int socket, const proto::Endpoint& from);
   // New connections are refused from now on; those that are there go on.
   void stop_accepting();
+  // Ends all; what gRPC wrote before is still sent. Only stats() remain.
+  void stop();
   FrontStats stats() const;
 
  private:

@@ -36,7 +36,7 @@ void set_limits(grpc::ServerBuilder& builder) {
 void RunningServer::shut_down(std::chrono::milliseconds grace) {
   if (front != nullptr) front->stop_accepting();
   if (server != nullptr) server->Shutdown(std::chrono::system_clock::now() + grace);
-  front.reset();
+  if (front != nullptr) front->stop();
   server.reset();
 }
 

@@ -19,7 +19,8 @@ struct RunningServer {
   proto::Endpoint endpoint;      // with the chosen port
   std::unique_ptr<Front> front;  // goes before the server
 
-  // Takes nothing new, gives calls so long to end, and is empty then.
+  // Takes nothing new, gives calls so long to end, and has no server any more; the front keeps its
+  // counts.
   void shut_down(std::chrono::milliseconds grace);
 };
 

@@ -182,6 +182,24 @@ void add_node(Families& out, const NodeStats& node) {
   out.counter("shoal_node_batched_rows_total", "Rows computed", node.batched_rows);
 }
 
+void add_front(Families& out, const net::FrontStats& front) {
+  out.gauge("shoal_front_connections", "Connections of the TCP port, with handshakes under way",
+            static_cast<double>(front.connections));
+  out.counter("shoal_front_accepted_total", "Connections let in as far as TLS", front.accepted);
+  out.begin("shoal_front_refused_total", "Connections closed at once, by reason",
+            MetricType::Counter);
+  for (std::size_t i = 1; i < net::kRefusals; ++i)
+    out.counter({{"reason", net::name_of(static_cast<net::Refusal>(i))}}, front.refused[i]);
+  out.begin("shoal_front_hung_up_total", "Connections hung up on, by reason", MetricType::Counter);
+  for (std::size_t i = 1; i < net::kFaults; ++i)
+    out.counter({{"reason", net::name_of(static_cast<net::Fault>(i))}}, front.hung_up[i]);
+  out.counter("shoal_front_bans_total", "Peers refused for a minute", front.bans);
+  out.gauge("shoal_front_half_message_bytes", "Bytes of messages that are not complete yet",
+            static_cast<double>(front.half_message_bytes));
+  out.gauge("shoal_front_silent_streams", "Streams on which no message came yet",
+            static_cast<double>(front.silent_streams));
+}
+
 }  // namespace
 
 std::vector<MetricFamily> metric_families(const MetricsSnapshot& snapshot) {
@@ -190,6 +208,7 @@ std::vector<MetricFamily> metric_families(const MetricsSnapshot& snapshot) {
   add_lookups(out, snapshot.dht.measurements);
   add_traffic(out, snapshot.dht);
   if (snapshot.node) add_node(out, *snapshot.node);
+  if (snapshot.front) add_front(out, *snapshot.front);
   return out.take();
 }
 

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "dht/stats.h"
+#include "net/front_stats.h"
 #include "node/node.h"
 #include "proto/endpoint.h"
 
@@ -17,7 +18,8 @@ namespace shoal::node {
 
 struct MetricsSnapshot {
   dht::KademliaStats dht;
-  std::optional<NodeStats> node;  // absent: a bootstrap node
+  std::optional<NodeStats> node;         // absent: a bootstrap node
+  std::optional<net::FrontStats> front;  // absent without a TCP port
 };
 
 class MetricsServer {

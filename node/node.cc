@@ -288,8 +288,9 @@ class WholeNode final : public Node {
   std::optional<MetricsSnapshot> snapshot() const {
     const auto taken = directory();
     if (!taken) return std::nullopt;
-    MetricsSnapshot snapshot{*taken, std::nullopt};
+    MetricsSnapshot snapshot{*taken, std::nullopt, std::nullopt};
     if (device_ != nullptr) snapshot.node = stats();
+    if (server_.front != nullptr) snapshot.front = server_.front->stats();
     return snapshot;
   }
 

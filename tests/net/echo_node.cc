@@ -31,9 +31,7 @@ EchoNode::EchoNode(const dht::Identity& who, const std::optional<dht::SwarmKey>&
   running = std::move(*started);
 }
 
-EchoNode::~EchoNode() {
-  running.shut_down(std::chrono::seconds(1));
-}
+EchoNode::~EchoNode() { running.shut_down(std::chrono::seconds(1)); }
 
 proto::Endpoint loopback(std::uint16_t port) { return proto::Endpoint::v4({127, 0, 0, 1}, port); }
 

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// The front with honest and hostile peers at once: bans and their end, neighbours behind one
+// address, and how far honest traffic stays from every limit.
+#include "net/front.h"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "net/channel_pool.h"
+#include "net/listening_socket.h"
+#include "tests/attack/http2_bytes.h"
+#include "tests/attack/raw_client.h"
+#include "tests/net/echo_node.h"
+
+namespace shoal::net {
+namespace {
+
+using attack::RawClient;
+using std::chrono::milliseconds;
+
+const dht::Identity kNode = identity_of(1);
+const dht::Identity kHonest = identity_of(2);
+const dht::Identity kBad = identity_of(3);
+
+const std::string kHello = attack::preface() + attack::settings();
+const std::string kPush = attack::frame(kPushPromise, kFlagEndHeaders, 1, "12345678");
+
+// Answers each frame by one of the same size, in an unknown field.
+class EchoSessions final : public wire::SpanService::Service {
+  grpc::Status Session(
+      grpc::ServerContext* /*context*/,
+      grpc::ServerReaderWriter<wire::HopFrame, wire::ClientFrame>* stream) override {
+    wire::ClientFrame in;
+    while (stream->Read(&in)) {
+      wire::HopFrame out;
+      out.GetReflection()->MutableUnknownFields(&out)->MergeFrom(
+          in.GetReflection()->GetUnknownFields(in));
+      if (!stream->Write(out)) break;
+    }
+    return grpc::Status::OK;
+  }
+};
+
+RunningServer start(grpc::Service& service, const FrontOptions& options) {
+  auto started = start_server(loopback(), kNode, {}, {&service}, options);
+  CHECK(started.ok()) << started.status().ToString();
+  return std::move(*started);
+}
+
+bool is_welcome(const proto::Endpoint& node, const dht::Identity& who, int from = 1) {
+  RawClient client(proto::Endpoint::v4({127, 0, 0, static_cast<std::uint8_t>(from)}, 0), node);
+  return client.handshake(who) && client.send(kHello) && !client.closed_within(300);
+}
+
+// False when it was not hung up on.
+bool misbehave(const proto::Endpoint& node, const dht::Identity& who, int from = 1) {
+  RawClient client(proto::Endpoint::v4({127, 0, 0, static_cast<std::uint8_t>(from)}, 0), node);
+  return client.handshake(who) && client.send(kHello + kPush) && client.closed_within(3'000);
+}
+
+std::uint64_t count_of(const FrontStats& stats, Fault fault) {
+  return stats.hung_up[static_cast<std::size_t>(fault)];
+}
+
+TEST(Front, WhoeverIsHungUpOnIsToldWhyAndStaysOutForAWhile) {
+  EchoService service;
+  FrontOptions options;
+  options.gate.ban = milliseconds(1'500);
+  RunningServer node = start(service, options);
+  EXPECT_TRUE(is_welcome(node.endpoint, kBad));
+  {
+    RawClient client(loopback(), node.endpoint);
+    ASSERT_TRUE(client.handshake(kBad) && client.send(kHello + kPush));
+    EXPECT_TRUE(client.closed_within(3'000));
+    EXPECT_NE(client.received().find("not HTTP/2 by its rules"), std::string::npos);
+  }
+  EXPECT_FALSE(is_welcome(node.endpoint, kBad));
+  EXPECT_FALSE(is_welcome(node.endpoint, identity_of(4))) << "another identity, same address";
+  EXPECT_FALSE(is_welcome(node.endpoint, kBad, 2)) << "the same identity, another address";
+  EXPECT_TRUE(is_welcome(node.endpoint, identity_of(5), 2));
+  std::this_thread::sleep_for(milliseconds(1'600));
+  EXPECT_TRUE(is_welcome(node.endpoint, kBad));
+  const FrontStats stats = node.front->stats();
+  EXPECT_EQ(stats.bans, 1u);
+  EXPECT_EQ(count_of(stats, Fault::kFrame), 1u);
+  EXPECT_GE(stats.refused[static_cast<std::size_t>(Refusal::kAddressBanned)], 2u);
+}
+
+TEST(Front, ANeighbourThatWorkedWithUsGoesOnAndComesBack) {
+  EchoService service;
+  RunningServer node = start(service, {});
+  ChannelPool honest(kHonest, {});
+  const auto call = [&] { return describe(honest.get(kNode.peer_id(), {node.endpoint})).status; };
+  ASSERT_TRUE(call().ok());
+  std::this_thread::sleep_for(milliseconds(3'200));  // its probation
+  ASSERT_TRUE(misbehave(node.endpoint, kBad));
+  EXPECT_FALSE(is_welcome(node.endpoint, kBad));
+  EXPECT_TRUE(call().ok());
+  honest.drop(kNode.peer_id());
+  const grpc::Status again = call();
+  EXPECT_TRUE(again.ok()) << again.error_message();
+  EXPECT_FALSE(is_welcome(node.endpoint, identity_of(4)));
+}
+
+TEST(Front, APeerIsHungUpOnOnAllItsConnections) {
+  EchoService service;
+  RunningServer node = start(service, {});
+  RawClient other(loopback(), node.endpoint);
+  ASSERT_TRUE(other.handshake(kBad) && other.send(kHello));
+  ASSERT_TRUE(misbehave(node.endpoint, kBad));
+  EXPECT_TRUE(other.closed_within(3'000));
+}
+
+TEST(Front, AConnectedStreamFromElsewhereIsServedAsFromItsAddress) {
+  EchoService service;
+  RunningServer node = start(service, {});
+  const proto::Endpoint far = proto::Endpoint::v4({127, 0, 0, 99}, 1234);
+  const auto relay = listen_on(loopback());  // hands over whom it accepts
+  ASSERT_TRUE(relay.ok()) << relay.status();
+  std::thread relaying([&] {
+    pollfd wait{relay->fd, POLLIN, 0};
+    if (poll(&wait, 1, 5'000) == 1) {
+      node.front->add(accept4(relay->fd, nullptr, nullptr, SOCK_CLOEXEC), far);
+    }
+  });
+  ChannelPool pool(kHonest, {});
+  const Answer answer = describe(pool.get(kNode.peer_id(), {relay->endpoint}));
+  relaying.join();
+  close(relay->fd);
+  EXPECT_TRUE(answer.status.ok()) << answer.status.error_message();
+  EXPECT_EQ(answer.address, proto::to_string(far));
+  EXPECT_EQ(answer.peer_id, kHonest.peer_id().to_bytes());
+}
+
+// 64 sessions of small steps, and large messages beside them, with a fifth of every allowance.
+TEST(Front, HonestTrafficStaysFarFromTheLimits) {
+  FrontOptions options;
+  FrameLimits& limits = options.frames;
+  for (Rate* rate : {&limits.streams, &limits.resets, &limits.settings, &limits.pings,
+                     &limits.useless, &limits.window_updates, &limits.crumbs}) {
+    rate->burst /= 5;
+    rate->per_second /= 5;
+  }
+  limits.silent_streams /= 2;
+  EchoSessions service;
+  RunningServer node = start(service, options);
+  ChannelPool pool(kHonest, {});
+  const auto stub = wire::SpanService::NewStub(pool.get(kNode.peer_id(), {node.endpoint}));
+  std::atomic<int> echoed = 0;
+  const auto converse = [&](std::size_t bytes, int rounds) {
+    grpc::ClientContext context;
+    const auto stream = stub->Session(&context);
+    wire::ClientFrame out;
+    out.GetReflection()->MutableUnknownFields(&out)->AddLengthDelimited(100,
+                                                                        std::string(bytes, 'b'));
+    wire::HopFrame in;
+    for (int i = 0; i < rounds && stream->Write(out) && stream->Read(&in); ++i) ++echoed;
+    stream->WritesDone();
+    EXPECT_TRUE(stream->Finish().ok());
+  };
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 60; ++i) threads.emplace_back(converse, 256 << i % 5, 150);
+  for (int i = 0; i < 4; ++i) threads.emplace_back(converse, 1 << 20, 30);
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(echoed, 60 * 150 + 4 * 30);
+  const FrontStats stats = node.front->stats();
+  EXPECT_EQ(stats.bans, 0u);
+  for (std::size_t i = 0; i < kFaults; ++i) {
+    EXPECT_EQ(stats.hung_up[i], 0u) << words_of(static_cast<Fault>(i));
+  }
+}
+
+TEST(Front, ManyConnectionsOfOneAddressAreRefusedBeforeTls) {
+  EchoService service;
+  FrontOptions options;
+  options.gate.connections_per_address = 5;
+  RunningServer node = start(service, options);
+  std::vector<std::unique_ptr<RawClient>> clients;
+  int refused = 0;
+  for (int i = 0; i < 10; ++i) {
+    clients.push_back(std::make_unique<RawClient>(loopback(), node.endpoint));
+  }
+  for (const auto& client : clients) refused += client->closed_within(100) ? 1 : 0;
+  EXPECT_EQ(refused, 5);
+  EXPECT_TRUE(is_welcome(node.endpoint, kHonest, 2));
+}
+
+}  // namespace
+}  // namespace shoal::net

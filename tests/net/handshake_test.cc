@@ -61,6 +61,7 @@ void expect_hung_up(const std::shared_ptr<grpc::Channel>& channel) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE) << status.error_message();
   const std::string& words = status.error_message();
   EXPECT_TRUE(words.find("ocket closed") != words.npos ||
+              words.find("Endpoint read failed") != words.npos ||
               words.find("reset by peer") != words.npos ||
               words.find("Broken pipe") != words.npos || words.find("closing") != words.npos)
       << words;

@@ -46,7 +46,7 @@ pid_t spawn(const std::vector<std::string>& command, const std::string& folder,
     redirect(input, O_RDONLY, STDIN_FILENO);
     redirect(folder + "/out", O_WRONLY | O_CREAT | O_TRUNC, STDOUT_FILENO);
     redirect(folder + "/err", O_WRONLY | O_CREAT | O_TRUNC, STDERR_FILENO);
-    execv(arguments[0], arguments.data());
+    execvp(arguments[0], arguments.data());
     _exit(127);
   }
   return pid;

@@ -10,6 +10,7 @@
 
 #include <thread>
 
+#include "kernels/check.h"
 #include "net/channel_pool.h"
 #include "net/listening_socket.h"
 #include "tests/attack/http2_bytes.h"

@@ -18,11 +18,13 @@ void ObservedAddresses::add(const proto::PeerId& voter, const proto::Endpoint& v
                             const proto::Endpoint& us, TimePoint now) {
   // Whoever sees us by loopback is ourselves, as far as others are concerned.
   if (!us.is_usable() || us.is_loopback() || voter_at.is_loopback()) return;
+  std::uint64_t id = 0;
+  for (std::size_t i = 0; i < sizeof(id); ++i) id = id << 8 | voter.bytes[i];
   std::erase_if(votes_, [&](const Vote& vote) {
-    return now - vote.at > kAge || (vote.voter == voter && kind(vote.us) == kind(us));
+    return now - vote.at > kAge || (vote.voter == id && kind(vote.us) == kind(us));
   });
   if (votes_.size() >= kMaxVotes) votes_.erase(votes_.begin());
-  votes_.push_back({voter, voter_at, us, now});
+  votes_.push_back({id, wide_network(voter_at), us, now});
 }
 
 std::vector<ObservedAddress> ObservedAddresses::seen(TimePoint now) const {
@@ -40,7 +42,7 @@ std::vector<ObservedAddress> ObservedAddresses::seen(TimePoint now) const {
         it = said.insert(said.end(), {vote.us, {}});
         counts.push_back(0);
       }
-      it->second.insert(wide_network(vote.voter_at));
+      it->second.insert(vote.network);
       ++counts[static_cast<std::size_t>(it - said.begin())];
     }
     for (std::size_t i = 0; i < said.size(); ++i) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "dht/time.h"
@@ -31,11 +32,12 @@ class ObservedAddresses {
 
  private:
   struct Vote {
-    proto::PeerId voter;
-    proto::Endpoint voter_at, us;
+    std::uint64_t voter = 0;    // the beginning of its id
+    std::uint64_t network = 0;  // where it lives
+    proto::Endpoint us;
     TimePoint at;
   };
-  static constexpr std::size_t kMaxVotes = 64;
+  static constexpr std::size_t kMaxVotes = 24;
   // A table checks each contact within some minutes.
   static constexpr Duration kAge = minutes(15);
   std::vector<Vote> votes_;  // oldest first

@@ -80,7 +80,7 @@ class Machine {
   }
   Outcome generate(const std::string& join) const {
     return shoal({"generate", "--model", kDemoModel, "--join", join, "--greedy", "--max-tokens",
-                  "4", "Once upon a time"});
+                  "4", "--wait", "5", "Once upon a time"});
   }
 
  private:

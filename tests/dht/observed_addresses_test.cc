@@ -68,7 +68,7 @@ TEST(ObservedAddresses, ForgetWhatIsOldAndWhatIsOfNoUse) {
   EXPECT_TRUE(observed.seen(kBegin + minutes(16)).empty());
   for (int i = 0; i < 1000; ++i)
     observed.add(peer(i), stranger(i), at("203.0.113.9:7000"), kBegin + minutes(16));
-  EXPECT_LE(observed.seen(kBegin + minutes(16))[0].peers, 64u);
+  EXPECT_LE(observed.seen(kBegin + minutes(16))[0].peers, 24u);
   observed.clear();
   EXPECT_TRUE(observed.seen(kBegin + minutes(16)).empty());
 }

@@ -28,7 +28,7 @@ class FaultyHop : public ::testing::Test {
   // The seconds from there to the end.
   double run(const std::function<void(FaultyNode&)>& fall_ill) {
     LocalSwarm swarm({{0, 4}});
-    FaultyNode faulty(swarm.address(), {4, 8}, 100);
+    FaultyNode faulty(swarm.address(), {4, 8}, 300);
     TestClient user(swarm.address());
     Clock::time_point ill;
     const auto run = user.generate(request(), [&](client::Pipeline& pipeline, std::size_t tokens) {

@@ -99,7 +99,7 @@ TEST_F(TerminalTest, ShowsTheWaitThePrefillAndWhyItStopped) {
   EXPECT_TRUE(terminal.shows("waits up to 60 s (--wait): no node serves blocks 4..7", 10'000))
       << terminal.shown();
   EXPECT_TRUE(terminal.shows("waits [", 5'000)) << terminal.shown();
-  FaultyNode slow(swarm.address(), {4, 8}, 100);
+  FaultyNode slow(swarm.address(), {4, 8}, 300);
   slow.delay_ms = 600;
   EXPECT_TRUE(terminal.shows("goes on through ", 10'000)) << terminal.shown();
   EXPECT_TRUE(terminal.shows("reads the prompt [", 10'000)) << terminal.shown();

@@ -14,6 +14,7 @@
 #include "kernels/check.h"
 #include "net/channel_pool.h"
 #include "proto/span_service.grpc.pb.h"
+#include "proto/limits.h"
 #include "tests/attack/attacks.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_dir.h"

@@ -31,11 +31,13 @@ std::uint16_t free_port() {
 }
 
 TEST(ChannelPool, GivesOneChannelPerPeerWhateverItsAddresses) {
+  EchoNode node(kServer);
   ChannelPool pool(kCaller, {});
-  const auto first = pool.get(kServer.peer_id(), {loopback(1)});
-  EXPECT_EQ(pool.get(kServer.peer_id(), {loopback(1)}), first);
-  EXPECT_EQ(pool.get(kServer.peer_id(), {loopback(2), loopback(1)}), first);
-  EXPECT_NE(pool.get(kCaller.peer_id(), {loopback(1)}), first);
+  const auto first = pool.get(kServer.peer_id(), {node.running.endpoint});
+  ASSERT_TRUE(describe(first).status.ok());
+  EXPECT_EQ(pool.get(kServer.peer_id(), {node.running.endpoint}), first);
+  EXPECT_EQ(pool.get(kServer.peer_id(), {loopback(2), node.running.endpoint}), first);
+  EXPECT_NE(pool.get(kCaller.peer_id(), {node.running.endpoint}), first);
   EXPECT_EQ(pool.size(), 2u);
 }
 
@@ -58,16 +60,16 @@ proto::PeerId peer(std::size_t number) {
 }
 
 TEST(ChannelPool, IsBoundedAndForgetsTheLongestUnusedThatNobodyHolds) {
+  EchoNode node(kServer);
   ChannelPool pool(kCaller, {});
-  const auto held = pool.get(peer(1), {loopback(1)});
-  const grpc::Channel* idle = pool.get(peer(2), {loopback(1)}).get();
-  for (std::size_t i = 0; i < proto::kMaxChannels; ++i) {
+  const auto held = pool.get(kServer.peer_id(), {node.running.endpoint});
+  ASSERT_TRUE(describe(held).status.ok());
+  for (std::size_t i = 0; i < proto::kMaxChannels + 1; ++i) {
     pool.get(peer(1000 + i), {loopback(1)});
     ASSERT_LE(pool.size(), proto::kMaxChannels);
   }
   EXPECT_EQ(pool.size(), proto::kMaxChannels);
-  EXPECT_EQ(pool.get(peer(1), {loopback(1)}), held);
-  EXPECT_NE(idle, nullptr);
+  EXPECT_EQ(pool.get(kServer.peer_id(), {node.running.endpoint}), held);
 }
 
 TEST(ChannelPool, IsBoundedAlsoWhenEveryChannelIsHeld) {

@@ -78,9 +78,9 @@ class Machine {
     }
     return result;
   }
-  Outcome generate(const std::string& join) const {
+  Outcome generate(const std::string& join, const std::string& wait_s = "5") const {
     return shoal({"generate", "--model", kDemoModel, "--join", join, "--greedy", "--max-tokens",
-                  "4", "--wait", "5", "Once upon a time"});
+                  "4", "--wait", wait_s, "Once upon a time"});
   }
 
  private:
@@ -207,7 +207,7 @@ TEST_F(Addresses, WhoHasOneFamilyIsToldWhichNodesHaveTheOther) {
   const Outcome status = user.shoal({"status", "--check", "--join", seed});
   EXPECT_EQ(status.status, 1) << status.out;
   EXPECT_THAT(status.err, HasSubstr("has only IPv6 addresses"));
-  const Outcome text = user.generate(seed);
+  const Outcome text = user.generate(seed, "0");
   EXPECT_NE(text.status, 0);
   EXPECT_THAT(text.err, HasSubstr("has only IPv6 addresses"));
 }

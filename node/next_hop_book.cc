@@ -80,6 +80,11 @@ bool NextHopBook::must_look_up(const Question& question, TimePoint now) {
                     : dht::Duration(kMissAge));
 }
 
+bool NextHopBook::read_since(proto::BlockIndex block, TimePoint time) const {
+  const auto found = blocks_.find(block);
+  return found != blocks_.end() && found->second.read_at >= time;
+}
+
 bool NextHopBook::may_look_up(TimePoint now) {
   static const dht::Rate rate(kAllLookups);
   return rate.take(lookups_full_at_, 1, 0, now);

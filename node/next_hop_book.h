@@ -47,6 +47,8 @@ class NextHopBook {
   bool knows(const Question& question, TimePoint now) const;
   // Whether the records of this block should be read (again).
   bool must_look_up(const Question& question, TimePoint now);
+  // Whether its records have been read at that time or later.
+  bool read_since(proto::BlockIndex block, TimePoint time) const;
   // Bounds look-ups in all; false: answer with what is known.
   bool may_look_up(TimePoint now);
   // The records of one block of our model.

@@ -10,6 +10,8 @@
 namespace shoal::node {
 namespace {
 
+constexpr std::chrono::milliseconds kAgain{250};
+
 dht::TimePoint dht_now() {
   return dht::TimePoint(std::chrono::steady_clock::now().time_since_epoch());
 }
@@ -25,15 +27,19 @@ class NextHops::Impl : public std::enable_shared_from_this<Impl> {
   Impl(boost::asio::io_context& io, Find find, Reach reach)
       : io_(io), find_(std::move(find)), reach_(std::move(reach)) {}
 
-  void ask(const Question& question, Answer answer) {
+  void ask(const Question& question, Answer answer, dht::TimePoint asked) {
     const auto now = dht_now();
     if (book_.knows(question, now)) {
       tell(question, answer);
       answer = nullptr;  // a look-up is for those who come later
     }
     if (!book_.must_look_up(question, now)) {
-      if (answer) tell(question, answer);
-      return;
+      if (answer == nullptr) return;
+      if (book_.read_since(question.block, asked)) return tell(question, answer);
+      // Its record may have come since the last look-up.
+      return at(Clock::now() + kAgain, [self = weak_from_this(), question, answer, asked] {
+        if (const auto impl = self.lock()) impl->ask(question, answer, asked);
+      });
     }
     const bool asking = waiting_.contains(question.block);
     auto& waiting = waiting_[question.block];
@@ -89,7 +95,7 @@ NextHops::~NextHops() {
 
 void NextHops::ask(const NextHopBook::Question& question, std::function<void(Found)> answer) {
   io_.post([impl = std::weak_ptr(impl_), question, answer = std::move(answer)]() mutable {
-    if (const auto alive = impl.lock()) alive->ask(question, std::move(answer));
+    if (const auto alive = impl.lock()) alive->ask(question, std::move(answer), dht_now());
   });
 }
 

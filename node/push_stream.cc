@@ -32,7 +32,7 @@ std::shared_ptr<PushStream> PushStream::create(StreamRegistry& registry, OutboxB
 }
 
 void PushStream::start(const std::shared_ptr<grpc::Channel>& channel, const wire::PushOpen& open,
-                       bool proven, Reached reached) {
+                       bool proven, Reached reached, Later later) {
   wire::PushFrame frame;
   *frame.mutable_open() = open;
   grpc::ByteBuffer bytes = to_bytes(frame);
@@ -40,6 +40,7 @@ void PushStream::start(const std::shared_ptr<grpc::Channel>& channel, const wire
   if (ended_ || broken_ || done_) return;
   proven_ = proven;
   reached_ = std::move(reached);
+  later_ = std::move(later);
   stub_.emplace(channel);
   stub_->PrepareBidiStreamingCall(&context_, kPushMethod, {}, this);
   AddHold();
@@ -136,6 +137,13 @@ void PushStream::OnReadInitialMetadataDone(bool ok) {
   break_off();
 }
 
+// The answer to a push is its end: it is noticed when it comes, not with the next step.
+void PushStream::OnReadDone(bool /*ok*/) {
+  const std::lock_guard lock(mutex_);
+  broken_ = true;
+  break_off();
+}
+
 void PushStream::OnWriteDone(bool ok) {
   std::shared_ptr<Session> session;
   {
@@ -158,7 +166,8 @@ void PushStream::sweep(Clock::time_point now) {
   {
     const std::lock_guard lock(mutex_);
     if (!started_ || ended_ || broken_) return;
-    stuck = accepted_ && writing_ && now - write_began_ >= std::chrono::milliseconds(proto::kStuckWriteMs);
+    stuck = accepted_ && writing_ &&
+            now - write_began_ >= std::chrono::milliseconds(proto::kStuckWriteMs);
     if (!stuck) {
       if (accepted_ || now < deadline_) return;
       late_ = true;
@@ -180,10 +189,19 @@ void PushStream::OnDone(const grpc::Status& status) {
     if (!ended_ && (accepted_ || proven_ || late_ || reached_())) session = std::move(session_);
   }
   if (session != nullptr) {
-    session->next_failed(absl::StatusCode::kUnavailable,
-                         late_         ? "does not accept our push within 10 s"
+    std::string reason = late_         ? "does not accept our push within 10 s"
                          : status.ok() ? "has ended the stream"
-                                       : std::string(net::to_absl(status, "").message()));
+                                       : std::string(net::to_absl(status, "").message());
+    const auto tell = [weak = std::weak_ptr(session), reason = std::move(reason)] {
+      if (const auto alive = weak.lock())
+        alive->next_failed(absl::StatusCode::kUnavailable, reason);
+    };
+    // Its session has ended: it tells the client why, and we only if the client goes on with us.
+    if (status.error_code() == grpc::StatusCode::ABORTED) {
+      later_(tell);
+    } else {
+      tell();
+    }
   }
   session.reset();
   registry_.remove(this);  // may destroy this

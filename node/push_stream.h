@@ -31,6 +31,8 @@ class PushStream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::
  public:
   // Whether the next hop has proven its identity on the connection that this stream uses.
   using Reached = std::function<bool()>;
+  // Runs what it is given a moment later, on another thread.
+  using Later = std::function<void(std::function<void()>)>;
 
   static std::shared_ptr<PushStream> create(StreamRegistry& registry, OutboxBudget& budget,
                                             std::shared_ptr<Session> session);
@@ -38,7 +40,7 @@ class PushStream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::
   // After the registry has it; the caller holds a reference. `proven`: the peer was reached before
   // at each address, so that a failure may be told at once.
   void start(const std::shared_ptr<grpc::Channel>& channel, const wire::PushOpen& open, bool proven,
-             Reached reached);
+             Reached reached, Later later);
   // kNextHopAnswerMs after the session was opened: fails it unless the next hop has been reached.
   // True when it had not.
   bool judge();
@@ -53,6 +55,7 @@ class PushStream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::
   void sweep(std::chrono::steady_clock::time_point now) override;
   // gRPC
   void OnReadInitialMetadataDone(bool ok) override;
+  void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
   void OnDone(const grpc::Status& status) override;
 
@@ -69,6 +72,7 @@ class PushStream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::
   grpc::ClientContext context_;
   grpc::ByteBuffer reply_;
   Reached reached_;
+  Later later_;
 
   mutable std::mutex mutex_;
   OutboxBudget::Account account_;

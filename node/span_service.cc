@@ -10,6 +10,10 @@
 namespace shoal::node {
 namespace {
 
+// The next hop's session has ended, and its client hears of it there; longer than a client waits
+// for all that its hops say.
+constexpr std::chrono::milliseconds kEndedPatience{500};
+
 grpc::Status too_many() {
   return {grpc::StatusCode::RESOURCE_EXHAUSTED, "you have too many streams to this node"};
 }
@@ -159,20 +163,16 @@ void SpanService::connect_next(const OpenRequest& request, const net::Caller& cl
   hops.ask(question, [this, &hops, waiting, question, open](const NextHops::Found& found) {
     const auto stream = waiting.lock();
     if (stream == nullptr || found.addresses.empty()) return;
-    auto channel = channels_.get(question.next, found.addresses);
-    if (channel->GetState(false) == GRPC_CHANNEL_TRANSIENT_FAILURE) {
-      // It would fail at once while gRPC backs off; the node may have come back since.
-      channels_.drop(question.next);
-      channel = channels_.get(question.next, found.addresses);
-    }
-    const auto reached = [this, &hops, channel, peer = question.next, addresses = found.addresses] {
-      auto address = channels_.connected_address(peer);
-      const bool up = address || channel->GetState(false) == GRPC_CHANNEL_READY;
-      if (up && !address && addresses.size() == 1) address = addresses.front();
+    const auto reached = [this, &hops, peer = question.next] {
+      const auto address = channels_.connected_address(peer);
       if (address) hops.worked(peer, *address);
-      return up;
+      return address.has_value();
     };
-    stream->start(channel, open, found.proven, reached);
+    const auto later = [&hops](std::function<void()> tell) {
+      hops.at(std::chrono::steady_clock::now() + kEndedPatience, std::move(tell));
+    };
+    stream->start(channels_.get(question.next, found.addresses), open, found.proven, reached,
+                  later);
   });
   hops.at(asked + std::chrono::milliseconds(proto::kNextHopAnswerMs), [&hops, waiting, question] {
     const auto stream = waiting.lock();

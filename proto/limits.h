@@ -37,11 +37,11 @@ inline constexpr std::uint32_t kMaxStepsInFlight = 64;
 // Bytes that wait to be sent, of all sessions of a node: answers that clients do not read, steps that
 // next hops do not take. Two dozen streams over slow links at once; what is beyond belongs to peers
 // that do not read, and the largest such stream is ended.
-inline constexpr std::size_t kMaxOutboxBytes = 40u << 20;
+inline constexpr std::size_t kMaxOutboxBytes = 32u << 20;
 // The same of all sessions of one client ...
-inline constexpr std::size_t kMaxOutboxBytesPerPeer = 28u << 20;
-// ... and of one stream: the steps that a client keeps under way through nine hops.
-inline constexpr std::size_t kMaxOutboxBytesPerStream = 20u << 20;
+inline constexpr std::size_t kMaxOutboxBytesPerPeer = 24u << 20;
+// ... and of one stream: the steps that a client keeps under way through eight hops.
+inline constexpr std::size_t kMaxOutboxBytesPerStream = 18u << 20;
 // Nothing of what a stream has to send was taken for so long: 1 MiB at 0.6 Mbit/s.
 inline constexpr std::uint32_t kStuckWriteMs = 15'000;
 // What may come in on one stream before we read it. A message that is being read may be larger: its
@@ -50,8 +50,8 @@ inline constexpr std::size_t kStreamWindowBytes = 256u << 10;
 // A batch of prefill takes about so long at most: others' tokens wait for it.
 inline constexpr std::uint32_t kPrefillMs = 50;
 // Activations that wait for the device, decoded, of all sessions of a node; half of it of one peer.
-// 48 chunks: more is a queue of seconds, in the wrong place.
-inline constexpr std::size_t kMaxInboxBytes = 48u << 20;
+// 32 chunks: more is a queue of seconds, in the wrong place.
+inline constexpr std::size_t kMaxInboxBytes = 32u << 20;
 // A session without any frame for this long is closed and its KV pages freed.
 inline constexpr std::uint32_t kSessionIdleTimeoutMs = 30'000;
 // Clients send a heartbeat this often: two lost ones are noticed long before the session is idle.

@@ -104,6 +104,9 @@ TEST(NextHopBook, RecordsAreReadAgainAfterAWhileAndAfterAFailure) {
   EXPECT_FALSE(book.knows(question(1), time(161)));
   EXPECT_FALSE(book.must_look_up(question(2), time(100))) << "who is not there is not there yet";
   EXPECT_TRUE(book.must_look_up(question(2), time(102)));
+  EXPECT_TRUE(book.read_since(kBlock, time(100)));
+  EXPECT_FALSE(book.read_since(kBlock, time(101)));
+  EXPECT_FALSE(book.read_since(kBlock + 1, time(0)));
   book.failed(question(1));
   EXPECT_TRUE(book.must_look_up(question(1), time(105)));
 }

@@ -133,7 +133,7 @@ void send_chunks(HopClient& client, const std::shared_ptr<grpc::Channel>& channe
   const wire::Step chunk = step_of(1, 0, random_rows(1, 1024), return_rows);
   std::vector<std::thread> sessions;
   for (const wire::Open& open : opens) {
-    sessions.emplace_back([&, open] {
+    sessions.emplace_back([&, open, number = sessions.size()] {
       HopStream stream(channel, 60);
       stream.open(open);
       std::thread reader;
@@ -143,11 +143,14 @@ void send_chunks(HopClient& client, const std::shared_ptr<grpc::Channel>& channe
         });
       }
       wire::Step step = chunk;
+      if (reads)
+        std::this_thread::sleep_for(std::chrono::milliseconds(4'000 * number / opens.size()));
       for (std::uint64_t id = 1; id < 200 && !over; ++id) {
         step.set_step_id(id);
         if (!stream.step(step)) break;
-        // As fast as it is computed, about: what is refused for a full queue proves nothing here.
-        std::this_thread::sleep_for(std::chrono::milliseconds(reads ? 100 : 10));
+        // Where somebody reads what the node says: about as fast as it computes, for what is
+        // refused because its queue is full proves nothing there.
+        std::this_thread::sleep_for(std::chrono::milliseconds(reads ? 4'000 : 10));
       }
       while (!over) std::this_thread::sleep_for(std::chrono::milliseconds(50));
       stream.cancel();
@@ -159,7 +162,7 @@ void send_chunks(HopClient& client, const std::shared_ptr<grpc::Channel>& channe
 
 TEST_F(UnreadTest, FortyEightSessionsWhoseClientNeverReads) {
   std::atomic<int> told = 0;
-  grows_little_and_gives_back(std::chrono::seconds(12), [&](const std::atomic<bool>& over) {
+  grows_little_and_gives_back(std::chrono::seconds(6), [&](const std::atomic<bool>& over) {
     HopClient client;
     std::vector<wire::Open> opens;
     for (int i = 0; i < 12; ++i) opens.push_back(open(1024));
@@ -176,7 +179,7 @@ TEST_F(UnreadTest, FortyEightSessionsWhoseNextHopNeverReads) {
   ASSERT_TRUE(server.ok()) << server.status();
   const Announcement announced(identity, demo(), {2, 8}, endpoint_, server->endpoint);
   std::atomic<int> told = 0;
-  grows_little_and_gives_back(std::chrono::seconds(20), [&](const std::atomic<bool>& over) {
+  grows_little_and_gives_back(std::chrono::seconds(10), [&](const std::atomic<bool>& over) {
     HopClient client;
     std::vector<wire::Open> opens;
     for (int i = 0; i < 12; ++i) {

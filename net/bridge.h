@@ -22,6 +22,7 @@ namespace shoal::net {
 struct BridgeEnd {
   bool was_secured = false;  // else TLS never came up, and `status` says why
   bool spoke = false;        // at least one whole message came from the other end
+  bool was_cut = false;      // by our gRPC, right after something came, and without a goodbye
   Fault fault = Fault::kNone;
   absl::Status status;  // of who dialled; OK when either side just closed
 };

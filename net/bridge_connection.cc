@@ -20,6 +20,8 @@ using std::chrono::milliseconds;
 // Of one connection before others have their turn.
 constexpr int kChunksPerTurn = 16;
 constexpr std::size_t kRawBytesPerTurn = 8 * kBridgeChunkBytes;
+// gRPC ends a connection that breaks its rules as soon as it sees it; else it waits for something.
+constexpr auto kCutWithin = milliseconds(500);
 // A peer gets so long to take our last words and to close its end; else it might lose them.
 constexpr auto kLeaveTimeout = milliseconds(2'000);
 constexpr std::size_t kMaxDiscardedBytes = 256 << 10;
@@ -52,6 +54,7 @@ BridgeConnection::BridgeConnection(BridgePlan plan, char* scratch, Time now)
       owner_(std::move(plan.owner)),
       watch_(plan.expected ? Stranger::kServer : Stranger::kClient, now, plan.limits),
       wrapping_({proto::kWrappingBytesBurst, proto::kWrappingBytesPerSecond}, now),
+      never_reads_(plan.limits.never_reads),
       deadline_(now + plan.handshake_timeout),
       out_moved_(now),
       in_moved_(now) {
@@ -189,6 +192,7 @@ bool BridgeConnection::carry_out(Time now) {
   const ssize_t got = recv(local_, scratch_, kBridgeChunkBytes, MSG_DONTWAIT);
   if (got < 0 && would_block()) return false;
   if (got <= 0) {  // gRPC is done with it
+    end_.was_cut = !watch_.said_goodbye() && !socket_ended_ && now - in_moved_ < kCutWithin;
     leave(now);
     return true;
   }
@@ -308,12 +312,11 @@ void BridgeConnection::tick(Time now) {
       }
       return;
     case State::kOpen: {
-      const auto timeout = milliseconds(proto::kNeverReadsTimeoutMs);
       Fault fault = watch_.check(now);
       if (fault == Fault::kNone) fault = owner_->on_tick();
-      if (fault == Fault::kNone && !out_rest_.empty() && now - out_moved_ > timeout) {
+      if (fault == Fault::kNone && !out_rest_.empty() && now - out_moved_ > never_reads_) {
         // Whoever still talks is there, and does not want to read.
-        fault = now - in_moved_ < timeout / 2 ? Fault::kNeverReads : Fault::kStalled;
+        fault = now - in_moved_ < never_reads_ / 2 ? Fault::kNeverReads : Fault::kStalled;
       }
       if (fault != Fault::kNone) hang_up(fault, now);
       return;

@@ -61,6 +61,7 @@ class BridgeConnection {
   std::string out_rest_;  // not yet taken by the socket
   bool socket_ended_ = false, local_ended_ = false, told_local_ = false, told_socket_ = false;
   bool is_hurried_ = false, has_written_ = false;
+  const std::chrono::milliseconds never_reads_;
   Time deadline_;   // of the handshake, later of leaving
   Time out_moved_;  // when the socket last took something
   Time in_moved_;   // when something last came

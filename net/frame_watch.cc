@@ -51,6 +51,7 @@ FrameWatch::FrameWatch(Stranger stranger, Time now, FrameLimits limits)
       out_preface_(stranger == Stranger::kServer ? 0 : kPreface.size()),
       began_(now),
       max_frame_bytes_(proto::kMinMaxFrameBytes),
+      header_bytes_in_(limits.header_bytes, now),
       opens_(limits.streams, now),
       resets_(limits.resets, now),
       settings_(limits.settings, now),
@@ -171,8 +172,14 @@ Fault FrameWatch::headers_in(const FrameHeader& frame) {
     return Fault::kHeaderBlock;
   }
   if (frame.length == 0 && !empties_.take(now_)) return Fault::kEmptyFrames;
+  const std::uint32_t usual = proto::kUsualHeaderBlockBytes;
+  const std::uint32_t extra_before = std::max(header_bytes_, usual);
   header_bytes_ += frame.length;
-  return header_bytes_ > limits_.header_block_bytes ? Fault::kHeaderBlock : Fault::kNone;
+  const std::uint32_t extra = std::max(header_bytes_, usual) - extra_before;
+  if (header_bytes_ > limits_.header_block_bytes || !header_bytes_in_.take(now_, extra)) {
+    return Fault::kHeaderBlock;
+  }
+  return Fault::kNone;
 }
 
 Fault FrameWatch::data_in(const FrameHeader& frame) {
@@ -284,6 +291,9 @@ Fault FrameWatch::frame_out(const FrameHeader& frame) {
         headers_due_ += 2;
         open(frame.stream);
       }
+      break;
+    case kGoaway:
+      said_goodbye_ = true;
       break;
     case kRstStream:
       close(frame.stream);

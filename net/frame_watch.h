@@ -27,6 +27,7 @@ struct FrameLimits {
   std::uint32_t continuations = proto::kMaxContinuations;
   std::uint32_t open_streams = proto::kMaxStreamsPerConnection + proto::kMaxSilentStreams;
   std::uint32_t silent_streams = proto::kMaxSilentStreams;
+  Rate header_bytes{proto::kHeaderBytesBurst, proto::kHeaderBytesPerSecond};
   Rate streams{proto::kStreamsBurst, proto::kStreamsPerSecond};
   Rate resets{proto::kResetsBurst, proto::kResetsPerSecond};
   Rate settings{proto::kControlFramesBurst, proto::kControlFramesPerSecond};
@@ -37,6 +38,7 @@ struct FrameLimits {
   std::chrono::milliseconds begin{proto::kConnectTimeoutMs};
   std::chrono::milliseconds silence{proto::kSilentStreamTimeoutMs};
   std::chrono::milliseconds half_message{proto::kHalfMessageTimeoutMs};
+  std::chrono::milliseconds never_reads{proto::kNeverReadsTimeoutMs};  // the bridge sees to it
 };
 
 // What a connection holds and did, for limits over several connections.
@@ -64,6 +66,8 @@ class FrameWatch {
   bool spoke() const { return spoke_; }  // at least one whole message came
   // Whether a frame of ours may be put in after what went out last.
   bool outbound_at_boundary() const { return out_.at_boundary(); }
+  // Our side has said that it will close.
+  bool said_goodbye() const { return said_goodbye_; }
 
  private:
   // Where the messages of a stream begin: five bytes of gRPC, then so many.
@@ -114,9 +118,11 @@ class FrameWatch {
   std::uint64_t acks_due_ = 0;     // our PING and SETTINGS frames on their way
   std::uint64_t headers_due_ = 0;  // from a server, for the streams that we opened
 
-  TokenBucket opens_, resets_, settings_, pings_, priorities_, empties_, odds_, windows_, crumbs_;
+  TokenBucket header_bytes_in_, opens_, resets_, settings_, pings_, priorities_, empties_, odds_,
+      windows_, crumbs_;
   Traffic traffic_;
   bool spoke_ = false;
+  bool said_goodbye_ = false;
 };
 
 }  // namespace shoal::net

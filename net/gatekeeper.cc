@@ -121,9 +121,13 @@ Refusal Gatekeeper::identify(const Network& network, const proto::PeerId& id, Ti
 }
 
 void Gatekeeper::fail(const Network& network, Time now) {
-  Place& place = this->place(network, now);
   --handshakes_;
-  --place.handshakes;
+  --place(network, now).handshakes;
+  strike(network, now);
+}
+
+void Gatekeeper::strike(const Network& network, Time now) {
+  Place& place = this->place(network, now);
   if (!place.failures.take(now)) place.banned_until = now + limits_.ban;
 }
 

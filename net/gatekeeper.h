@@ -73,6 +73,8 @@ class Gatekeeper {
   Refusal identify(const Network& network, const proto::PeerId& peer, Time now);
   // TLS did not come up: garbage, silence, or no peer of ours.
   void fail(const Network& network, Time now);
+  // gRPC has ended a connection of the peer's for what it sent: as bad as none.
+  void strike(const Network& network, Time now);
   void depart(const Network& network, const std::optional<proto::PeerId>& peer);
 
   // Streams of the peer, over all its connections and those of its neighbours.

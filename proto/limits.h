@@ -34,9 +34,9 @@ inline constexpr std::uint32_t kMaxStreamsPerConnection = kMaxSessions + 256;
 // Steps of one session waiting in a hop: a pipelined prefill needs a few; the rest is a queue in
 // the wrong place.
 inline constexpr std::uint32_t kMaxStepsInFlight = 64;
-// Bytes that wait to be sent, of all sessions of a node: answers that clients do not read, steps that
-// next hops do not take. Two dozen streams over slow links at once; what is beyond belongs to peers
-// that do not read, and the largest such stream is ended.
+// Bytes that wait to be sent, of all sessions of a node: answers that clients do not read, steps
+// that next hops do not take. Two dozen streams over slow links at once; what is beyond belongs to
+// peers that do not read, and the largest such stream is ended.
 inline constexpr std::size_t kMaxOutboxBytes = 32u << 20;
 // The same of all sessions of one client ...
 inline constexpr std::size_t kMaxOutboxBytesPerPeer = 24u << 20;
@@ -63,9 +63,9 @@ inline constexpr std::size_t kMaxReasonBytes = 512;
 // Opening a connection: TCP, TLS and the first answer.
 inline constexpr std::uint32_t kConnectTimeoutMs = 5'000;
 // A hop finds its next hop in the DHT and dials it. A peer that it never reached before must have
-// proven its identity after so long; every failure up to then is told at this moment and in the same
-// words, so that nobody can use a node to find out what listens in its network. A look-up takes 1 s
-// at worst, a handshake over a satellite 2 s.
+// proven its identity after so long; every failure up to then is told at this moment and in the
+// same words, so that nobody can use a node to find out what listens in its network. A look-up
+// takes 1 s at worst, a handshake over a satellite 2 s.
 inline constexpr std::uint32_t kNextHopAnswerMs = 4'000;
 // Addresses that a record announced are taken for true so long, a third of what a record lives ...
 inline constexpr std::uint32_t kNextHopCacheMs = 60'000;
@@ -104,8 +104,9 @@ inline constexpr std::uint32_t kMaxHandshakesPerAddress = 64;
 // a millisecond.
 inline constexpr double kArrivalsBurst = 192;
 inline constexpr double kArrivalsPerSecond = 16;
-// Those of them that never become a peer of ours. Beyond, the address is banned.
-inline constexpr double kFailuresBurst = 64;
+// Those of them that never become a peer of ours, or that gRPC ends for what they sent. Beyond, the
+// address is banned.
+inline constexpr double kFailuresBurst = 32;
 inline constexpr double kFailuresPerSecond = 1;
 // Whoever is hung up on stays out so long.
 inline constexpr std::uint32_t kBanMs = 60'000;
@@ -122,6 +123,11 @@ inline constexpr std::uint32_t kMinMaxFrameBytes = 16'384;
 // kMaxMetadataBytes and keeps the connection. gRPC sends it in pieces of a frame.
 inline constexpr std::uint32_t kMaxHeaderBlockBytes = 4 * kMaxMetadataBytes;
 inline constexpr std::uint32_t kMaxContinuations = 8;
+// Bytes of header blocks beyond this much each: at once, and per second. A block of many empty
+// headers costs gRPC ten times its size.
+inline constexpr std::uint32_t kUsualHeaderBlockBytes = 512;
+inline constexpr double kHeaderBytesBurst = 128 << 10;
+inline constexpr double kHeaderBytesPerSecond = 16 << 10;
 // Streams opened and reset: all that may be open at once end when a neighbour dies.
 inline constexpr double kStreamsBurst = 2.0 * kMaxStreamsPerConnection;
 inline constexpr double kStreamsPerSecond = 200;
@@ -138,7 +144,7 @@ inline constexpr double kUselessFramesBurst = 100;
 inline constexpr double kUselessFramesPerSecond = 1;
 // WINDOW_UPDATE: one for each so many bytes of data the other way, and this. A window opened byte
 // by byte earns nothing.
-inline constexpr double kWindowUpdatesBurst = 4'000;
+inline constexpr double kWindowUpdatesBurst = 2'000;
 inline constexpr double kWindowUpdatesPerSecond = 200;
 inline constexpr double kDataBytesPerWindowUpdate = 1'024;
 // gRPC opens both windows again for each message that is read, however small.

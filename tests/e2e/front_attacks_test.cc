@@ -13,8 +13,8 @@
 #include "dht/identity.h"
 #include "kernels/check.h"
 #include "net/channel_pool.h"
-#include "proto/span_service.grpc.pb.h"
 #include "proto/limits.h"
+#include "proto/span_service.grpc.pb.h"
 #include "tests/attack/attacks.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_dir.h"
@@ -95,12 +95,15 @@ TEST(FrontAttacks, NoneGetsMoreThanAMoment) {
     ++number;
     const bool waits = attack.name.rfind("idle", 0) == 0 || attack.name.rfind("slow", 0) == 0 ||
                        attack.name == "silent-streams";
-    const bool never_reads = attack.name == "never-reads";
+    // Within their limits for so short a time; front_test has less patience.
+    const bool lasts = attack.name == "never-reads" || attack.name == "half-messages";
     const int good = honest.good;
     const Outcome run_ =
         run({program("shoal-attack"), attack.name, "127.0.1." + std::to_string(number),
              proto::to_string(victim.endpoint), std::to_string(1'000 * number),
-             waits ? "8000" : "2000"},
+             waits   ? "8000"
+             : lasts ? "2000"
+                     : "5000"},
             20'000);
     ASSERT_EQ(run_.status, 0) << run_.err;
     std::istringstream line(run_.out);
@@ -112,8 +115,8 @@ TEST(FrontAttacks, NoneGetsMoreThanAMoment) {
     std::printf("%-26s hung up %d after %5.0f ms, %9llu bytes, refused %d %d, RSS %+6.1f MB\n",
                 attack.name.c_str(), hung_up, after_ms, sent, refused_same, refused_other,
                 now - before);
-    EXPECT_TRUE(hung_up || never_reads);
-    EXPECT_TRUE(never_reads || (refused_same && refused_other));
+    EXPECT_TRUE(hung_up || lasts);
+    EXPECT_TRUE(lasts || (refused_same && refused_other));
     EXPECT_GT(honest.good, good);
     EXPECT_EQ(honest.bad, 0);
   }

@@ -14,9 +14,9 @@ TEST(BareStatus, ACodeAloneBecomesASentence) {
   for (int number = 1; number <= 16; ++number) {
     const auto code = static_cast<absl::StatusCode>(number);
     const std::string name = absl::StatusCodeToString(code);
-    for (const std::string& message :
-         std::initializer_list<std::string>{"", " ", name, name + ":", "Cancelled", "CANCELLED", "k" + name,
-          "Received RST_STREAM with error code 8", "Stream removed", "Socket closed"}) {
+    for (const std::string& message : std::initializer_list<std::string>{
+             "", " ", name, name + ":", "Cancelled", "CANCELLED", "k" + name,
+             "Received RST_STREAM with error code 8", "Stream removed", "Socket closed"}) {
       const std::string text(
           to_absl(grpc::Status(static_cast<grpc::StatusCode>(number), message), "node x")
               .message());

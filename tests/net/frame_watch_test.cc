@@ -116,6 +116,18 @@ TEST(FrameWatch, HeaderBlocksAreShort) {
             Fault::kHeaderBlock);
 }
 
+TEST(FrameWatch, LongHeaderBlocksAreRare) {
+  const auto calls = [](int count, int bytes) {
+    return kHello + times(count, [&](std::uint32_t s) {
+             return headers(s, std::string(static_cast<std::size_t>(bytes), '\x82')) +
+                    data(s, message_prefix(0));
+           });
+  };
+  EXPECT_EQ(fault_of(calls(1'000, 500)), Fault::kNone);
+  EXPECT_EQ(fault_of(calls(10, 12'000)), Fault::kNone);
+  EXPECT_EQ(fault_of(calls(12, 12'000)), Fault::kHeaderBlock);
+}
+
 TEST(FrameWatch, FloodsOfEveryKind) {
   const std::string session = headers(1, call_headers(kSession));
   const struct {
@@ -134,7 +146,7 @@ TEST(FrameWatch, FloodsOfEveryKind) {
       {"empty data", data(1, ""), 100, Fault::kEmptyFrames},
       {"padding", frame(kData, kFlagPadded, 1, std::string("\1\0", 2)), 100, Fault::kOddFrames},
       {"trailers", headers(1, kCall), 100, Fault::kOddFrames},
-      {"windows", window_update(1, 1), 4'000, Fault::kWindowUpdates},
+      {"windows", window_update(1, 1), 2'000, Fault::kWindowUpdates},
       {"resets", rst_stream(1), 1'280, Fault::kResets},
   };
   for (const auto& flood : floods) {

@@ -175,6 +175,34 @@ TEST(Front, HonestTrafficStaysFarFromTheLimits) {
   }
 }
 
+// Answers are asked for and not read: what waits is bounded, and so is the patience.
+TEST(Front, WhoeverSendsButNeverReadsIsHungUpOn) {
+  EchoService service;
+  FrontOptions options;
+  options.frames.never_reads = milliseconds(1'000);
+  RunningServer node = start(service, options);
+  RawClient client(loopback(), node.endpoint);
+  const int small = 4'096;
+  setsockopt(client.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+  ASSERT_TRUE(client.handshake(kBad));
+  ASSERT_TRUE(client.send(attack::preface() + attack::settings(attack::setting(4, 0x7fffffff)) +
+                          attack::window_update(0, 0x70000000)));
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  std::uint32_t stream = 1;
+  while (std::chrono::steady_clock::now() < end && node.front->stats().bans == 0) {
+    if (!client.send(attack::headers(stream, attack::call_headers(attack::kDescribe)) +
+                     attack::data(stream, attack::message_prefix(0), kFlagEndStream))) {
+      break;
+    }
+    stream += 2;
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+  for (int i = 0; i < 200 && node.front->stats().bans == 0; ++i) {
+    std::this_thread::sleep_for(milliseconds(20));
+  }
+  EXPECT_EQ(node.front->stats().bans, 1u);
+}
+
 TEST(Front, ManyConnectionsOfOneAddressAreRefusedBeforeTls) {
   EchoService service;
   FrontOptions options;

@@ -132,6 +132,8 @@ TEST(Gatekeeper, AddressesThatOnlyFailAreBanned) {
   EXPECT_EQ(fail(), Refusal::kAddressBanned);
   EXPECT_EQ(enter(gate, home(2), peer(1), kStart), Refusal::kNone);
   EXPECT_EQ(gate.connections(), 1u);
+  for (int i = 0; i < 4; ++i) gate.strike(home(2), kStart);  // peers that gRPC hangs up on
+  EXPECT_EQ(gate.arrive(home(2), kStart), Refusal::kAddressBanned);
 }
 
 TEST(Gatekeeper, StreamsAreCountedOverAllConnectionsOfAPeerAndOfItsNeighbours) {

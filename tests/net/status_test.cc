@@ -31,7 +31,8 @@ TEST(Status, TheContextComesFirstAndTheReasonIsKept) {
   EXPECT_EQ(translated(grpc::StatusCode::RESOURCE_EXHAUSTED, "no KV pages left").message(),
             "node 1a2b3c4d at 192.0.2.1:7000: no KV pages left");
   EXPECT_EQ(translated(grpc::StatusCode::INTERNAL, "").message(),
-            "node 1a2b3c4d at 192.0.2.1:7000: it failed without a reason: look into the log of that node");
+            "node 1a2b3c4d at 192.0.2.1:7000: it failed without a reason: look into the log of "
+            "that node");
   EXPECT_EQ(to_absl(grpc::Status(grpc::StatusCode::INTERNAL, "broken"), "").message(), "broken");
 }
 

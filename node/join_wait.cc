@@ -9,6 +9,8 @@ namespace {
 
 // The directory asks again every 400 ms within one try, so a try is long and a pause may be short.
 constexpr std::uint32_t kTryMs = 8'000;
+// Somebody may be looking at the terminal: what is wrong is said soon.
+constexpr std::uint32_t kFirstTryMs = 3'000;
 constexpr std::uint32_t kFirstPauseMs = 500;
 // Nobody should wait much longer for a swarm that is there again.
 constexpr std::uint32_t kMaxPauseMs = 10'000;
@@ -22,7 +24,10 @@ std::uint64_t JoinWait::left_ms(std::uint64_t elapsed_ms) const {
 }
 
 std::uint32_t JoinWait::try_ms(std::uint64_t elapsed_ms) const {
-  return static_cast<std::uint32_t>(std::min<std::uint64_t>(kTryMs, left_ms(elapsed_ms)));
+  // A limit that allows for one try only gets one whole one.
+  const bool first = failures_ == 0 && (!limit_ms_ || *limit_ms_ > kTryMs);
+  return static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(first ? kFirstTryMs : kTryMs, left_ms(elapsed_ms)));
 }
 
 std::optional<std::uint32_t> JoinWait::pause_ms(std::uint64_t elapsed_ms, double unit) {

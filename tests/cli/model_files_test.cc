@@ -84,7 +84,7 @@ TEST_F(ModelFiles, TruncatedInTheMiddleOfAGenerationNoTokenIsWrong) {
   Process process(node("a", {"--new-swarm"}));
   const std::string address = ready("a", process)["address"];
   Process client({program("shoal"), "generate", "--model", kDemoModel, "--join", address,
-                  "--greedy", "--max-tokens", "900", "--ignore-eos", "Once"});
+                  "--greedy", "--max-tokens", "400", "--ignore-eos", "Once"});
   ASSERT_TRUE(eventually(20'000, [&] { return client.out().size() > 40; })) << client.err();
   std::filesystem::resize_file(weights_, 100'000);
   EXPECT_EQ(process.wait(10'000), 1) << process.err();
@@ -92,7 +92,7 @@ TEST_F(ModelFiles, TruncatedInTheMiddleOfAGenerationNoTokenIsWrong) {
   client.signal(SIGINT);
   client.wait(20'000);
   const std::string whole = run({program("shoal"), "generate", "--local", "--model", kDemoModel,
-                                 "--greedy", "--max-tokens", "900", "--ignore-eos", "Once"},
+                                 "--greedy", "--max-tokens", "400", "--ignore-eos", "Once"},
                                 60'000)
                                 .out;
   EXPECT_EQ(whole.compare(0, client.out().size(), client.out()), 0)

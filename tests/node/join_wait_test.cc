@@ -12,7 +12,7 @@ TEST(JoinWait, TriesForEverWithPausesThatGrowToTenSeconds) {
   std::uint32_t last = 0;
   std::uint64_t elapsed = 0;
   for (int i = 0; i < 100; ++i) {
-    EXPECT_EQ(wait.try_ms(elapsed), 8'000u);
+    EXPECT_EQ(wait.try_ms(elapsed), i == 0 ? 3'000u : 8'000u);  // the first is told of soon
     const auto pause = wait.pause_ms(elapsed, 0.999999);
     ASSERT_TRUE(pause.has_value());
     EXPECT_GE(*pause, last);
@@ -27,6 +27,12 @@ TEST(JoinWait, MachinesThatStartTogetherDrawApart) {
   JoinWait one(std::nullopt);
   JoinWait other(std::nullopt);
   EXPECT_LT(*one.pause_ms(0, 0.0), *other.pause_ms(0, 0.9));
+}
+
+TEST(JoinWait, AShortLimitIsOneTry) {
+  JoinWait wait(5'000);
+  EXPECT_EQ(wait.try_ms(0), 5'000u);
+  EXPECT_FALSE(wait.pause_ms(5'000, 0.5).has_value());
 }
 
 TEST(JoinWait, ALimitEndsIt) {

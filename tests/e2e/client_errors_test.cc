@@ -88,7 +88,10 @@ TEST_F(ClientErrors, TheModelDiffers) {
   const std::string error = error_of(generate(swarm.address()));
   EXPECT_THAT(error, HasSubstr(served));
   EXPECT_THAT(error, HasSubstr("has digest"));
-  EXPECT_THAT(error_of({"status", "--model", other, "--join", swarm.address()}), HasSubstr(served));
+  const Outcome status =
+      run({program("shoal"), "status", "--model", other, "--join", swarm.address()}, 15'000);
+  EXPECT_THAT(status.out, HasSubstr(served));
+  EXPECT_THAT(status.out, HasSubstr("no node of this swarm serves it"));
 }
 
 TEST_F(ClientErrors, TooLongForTheNodesMemory) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // This machine's own network goes away and comes back: what is said is true, and the generation
-// goes on. In a network namespace of the test's own, whose loopback is the network.
+// goes on. In network namespaces of the test's own.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -21,57 +21,77 @@ namespace {
 
 using ::testing::HasSubstr;
 
-class Namespace {
+// Two machines and the cable between them.
+class Cable {
  public:
-  Namespace() : name_(fmt::format("shoal-test-{}", getpid())) {
-    ip({"netns", "add", name_});
-    set_link(true);
+  Cable()
+      : node_(fmt::format("shoal-node-{}", getpid())),
+        user_(fmt::format("shoal-user-{}", getpid())) {
+    ip({"netns", "add", node_});
+    ip({"netns", "add", user_});
+    ip({"-n", node_, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns",
+        user_});
+    ip({"-n", node_, "address", "add", "10.77.0.1/24", "dev", "eth0"});
+    ip({"-n", user_, "address", "add", "10.77.0.2/24", "dev", "eth0"});
+    for (const std::string& name : {node_, user_}) {
+      ip({"-n", name, "link", "set", "lo", "up"});
+      ip({"-n", name, "link", "set", "eth0", "up"});
+    }
   }
-  ~Namespace() { run({"ip", "netns", "del", name_}, 5'000); }
-  void set_link(bool up) { ip({"-n", name_, "link", "set", "lo", up ? "up" : "down"}); }
-  std::vector<std::string> inside(std::vector<std::string> command) const {
-    command.insert(command.begin(), {"ip", "netns", "exec", name_});
-    return command;
+  ~Cable() {
+    for (const std::string& name : {node_, user_}) run({"ip", "netns", "del", name}, 5'000);
+  }
+  void set_users_link(bool up) { ip({"-n", user_, "link", "set", "eth0", up ? "up" : "down"}); }
+  std::vector<std::string> at_node(std::vector<std::string> command) const {
+    return inside(node_, std::move(command));
+  }
+  std::vector<std::string> at_user(std::vector<std::string> command) const {
+    return inside(user_, std::move(command));
   }
 
  private:
+  static std::vector<std::string> inside(const std::string& name,
+                                         std::vector<std::string> command) {
+    command.insert(command.begin(), {"ip", "netns", "exec", name});
+    return command;
+  }
   static void ip(std::vector<std::string> command) {
     command.insert(command.begin(), "ip");
     const Outcome outcome = run(command, 5'000);
     CHECK(outcome.status == 0) << outcome.err;
   }
-  const std::string name_;
+  const std::string node_, user_;
 };
 
 class OwnNetwork : public ::testing::Test {
  protected:
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "needs root for a network namespace";
-    space_ = std::make_unique<Namespace>();
-    node_ = std::make_unique<Process>(space_->inside(
+    cable_ = std::make_unique<Cable>();
+    node_ = std::make_unique<Process>(cable_->at_node(
         {program("shoal-node"), "run", "--model", client::demo_folder(), "--blocks", "0:8",
-         "--new-swarm", "--listen", "127.0.0.1:7000", "--threads", "1", "--identity",
+         "--new-swarm", "--listen", "10.77.0.1:7000", "--threads", "1", "--identity",
          folder_.file("identity"), "--ready-file", folder_.file("ready")}));
     ASSERT_TRUE(wait_for_file(folder_.file("ready"), *node_, 20'000)) << node_->err();
   }
   std::vector<std::string> generate(const std::string& tokens) const {
-    return space_->inside({program("shoal"), "generate", "--model", client::demo_folder(), "--join",
-                           "127.0.0.1:7000", "--greedy", "--ignore-eos", "--max-tokens", tokens,
-                           "Once upon a time"});
+    return cable_->at_user({program("shoal"), "generate", "--model", client::demo_folder(),
+                            "--join", "10.77.0.1:7000", "--greedy", "--ignore-eos", "--max-tokens",
+                            tokens, "Once upon a time"});
   }
 
   TempDir folder_;
-  std::unique_ptr<Namespace> space_;
+  std::unique_ptr<Cable> cable_;
   std::unique_ptr<Process> node_;
 };
 
 TEST_F(OwnNetwork, ThatIsDownAtTheStartIsNamedAndWaitedFor) {
-  space_->set_link(false);
+  cable_->set_users_link(false);
   Process user(generate("8"));
   std::this_thread::sleep_for(std::chrono::milliseconds(1'500));
   EXPECT_TRUE(user.running());
   EXPECT_THAT(user.err(), HasSubstr("is its network up?"));
-  space_->set_link(true);
+  cable_->set_users_link(true);
   EXPECT_EQ(user.wait(20'000), 0) << user.err();
   EXPECT_THAT(user.err(), Not(HasSubstr("no node")));
 }
@@ -84,11 +104,11 @@ TEST_F(OwnNetwork, ThatGoesAwayInTheMiddleIsNamedAndTheTextGoesOn) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   user.signal(SIGSTOP);
-  space_->set_link(false);
+  cable_->set_users_link(false);
   user.signal(SIGCONT);
   std::this_thread::sleep_for(std::chrono::milliseconds(7'000));
   EXPECT_TRUE(user.running()) << user.err();
-  space_->set_link(true);
+  cable_->set_users_link(true);
   EXPECT_EQ(user.wait(30'000), 0) << user.err();
   EXPECT_EQ(user.out(), whole.out);
   EXPECT_THAT(user.err(), HasSubstr("network is down"));

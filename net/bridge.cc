@@ -84,7 +84,7 @@ class Bridges::Thread {
     }
   }
 
-  // Whoever is over goes; the descriptors are closed, so that no event of theirs comes any more.
+  // Whoever is over goes, at the end of the round.
   void turn(BridgeConnection* connection, Clock::time_point now) {
     const bool had_local = connection->local() >= 0;
     bool more = connection->turn(now);
@@ -147,7 +147,9 @@ class Bridges::Thread {
       turns.swap(ready_);
       for (int i = 0; i < count; ++i) {
         if (events[i].data.ptr != nullptr) {
-          turns.insert(static_cast<BridgeConnection*>(events[i].data.ptr));
+          // A closed descriptor still has events while a forked child holds its other copy.
+          auto* const connection = static_cast<BridgeConnection*>(events[i].data.ptr);
+          if (connections_.contains(connection)) turns.insert(connection);
           continue;
         }
         std::uint64_t drained = 0;

@@ -106,13 +106,16 @@ Fault FrameWatch::frame_in(const FrameHeader& frame) {
     case kPriority:
       return unless(priorities_.take(now_), Fault::kPriorities);
     case kRstStream:
-      ++traffic_.resets;
-      // A server can only reset what we opened; anything else is of no use.
-      if (stranger_ == Stranger::kServer && !streams_.contains(frame.stream)) {
-        return unless(odds_.take(now_), Fault::kOddFrames);
+      if (stranger_ == Stranger::kServer) {
+        // It can reset each stream that we opened, once; anything else is of no use.
+        close(frame.stream);
+        if (resets_due_ == 0) return unless(odds_.take(now_), Fault::kOddFrames);
+        --resets_due_;
+        return Fault::kNone;
       }
-      close(frame.stream);
-      if (stranger_ == Stranger::kServer) return Fault::kNone;
+      // A session that ends is a reset too; what is cheap for a peer is to reset at once.
+      if (close(frame.stream)) return Fault::kNone;
+      ++traffic_.resets;
       return unless(resets_.take(now_), Fault::kResets);
     case kSettings:
     case kPing:
@@ -138,12 +141,14 @@ void FrameWatch::open(std::uint32_t stream) {
   windows_.grant(4);  // a stream's window may be set when it is opened, and when it is read
 }
 
-void FrameWatch::close(std::uint32_t stream) {
+bool FrameWatch::close(std::uint32_t stream) {
   const auto found = streams_.find(stream);
-  if (found == streams_.end()) return;
-  if (!found->second.spoke) --traffic_.silent;
+  if (found == streams_.end()) return false;
+  const bool spoke = found->second.spoke;
+  if (!spoke) --traffic_.silent;
   traffic_.half -= found->second.came;
   streams_.erase(found);
+  return spoke;
 }
 
 Fault FrameWatch::headers_in(const FrameHeader& frame) {
@@ -282,26 +287,32 @@ Fault FrameWatch::frame_out(const FrameHeader& frame) {
   out_entry_bytes_ = 0;
   switch (frame.type) {
     case kData:
-      windows_.grant(proto::kWindowUpdatesPerDataFrame +
-                     static_cast<double>(frame.length) / proto::kDataBytesPerWindowUpdate);
+      windows_.grant(static_cast<double>(frame.length) / proto::kDataBytesPerWindowUpdate);
+      if (frame.length >= proto::kMessageFrameBytes) {
+        windows_.grant(proto::kWindowUpdatesPerDataFrame);
+      }
       break;
     case kHeaders:
       if (stranger_ == Stranger::kServer && frame.stream > last_stream_) {
         last_stream_ = frame.stream;
         headers_due_ += 2;
+        ++resets_due_;
         open(frame.stream);
       }
       break;
     case kGoaway:
       said_goodbye_ = true;
       break;
-    case kRstStream:
-      close(frame.stream);
+    case kRstStream: {
+      bool spoke = close(frame.stream);
       if (stranger_ == Stranger::kServer) break;  // we cancelled
+      if (frame.stream == ended_stream_) spoke = ended_spoke_;
+      if (spoke) break;
       // We had to: what a peer makes us reset costs the same as what it resets.
       ++traffic_.resets;
       if (!resets_.take(now_)) return Fault::kResets;
       break;
+    }
     case kSettings:
     case kPing:
       if (!frame.has(kFlagAck)) ++acks_due_;
@@ -310,7 +321,10 @@ Fault FrameWatch::frame_out(const FrameHeader& frame) {
       break;
   }
   const bool ends = frame.type == kData || frame.type == kHeaders;
-  if (ends && frame.has(kFlagEndStream) && stranger_ == Stranger::kClient) close(frame.stream);
+  if (ends && frame.has(kFlagEndStream) && stranger_ == Stranger::kClient) {
+    ended_stream_ = frame.stream;
+    ended_spoke_ = close(frame.stream);
+  }
   return Fault::kNone;
 }
 

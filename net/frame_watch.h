@@ -90,7 +90,7 @@ class FrameWatch {
   void payload_out(std::string_view payload);
   bool end_message(Message& message);
   void open(std::uint32_t stream);
-  void close(std::uint32_t stream);
+  bool close(std::uint32_t stream);  // whether a whole message had come on it
 
   const Stranger stranger_;
   const FrameLimits limits_;
@@ -116,7 +116,11 @@ class FrameWatch {
   std::size_t out_entry_bytes_ = 0;
   std::uint32_t max_frame_bytes_;
   std::uint64_t acks_due_ = 0;     // our PING and SETTINGS frames on their way
-  std::uint64_t headers_due_ = 0;  // from a server, for the streams that we opened
+  // From a server, for the streams that we opened: what it sent before it saw that we ended one.
+  std::uint64_t headers_due_ = 0, resets_due_ = 0;
+  // The stream that our side ended last, which it may reset next to tell a client to stop.
+  std::uint32_t ended_stream_ = 0;
+  bool ended_spoke_ = false;
 
   TokenBucket header_bytes_in_, opens_, resets_, settings_, pings_, priorities_, empties_, odds_,
       windows_, crumbs_;

@@ -147,8 +147,10 @@ inline constexpr double kUselessFramesPerSecond = 1;
 inline constexpr double kWindowUpdatesBurst = 2'000;
 inline constexpr double kWindowUpdatesPerSecond = 200;
 inline constexpr double kDataBytesPerWindowUpdate = 1'024;
-// gRPC opens both windows again for each message that is read, however small.
+// gRPC opens both windows again for each message that is read. The smallest that are frequent,
+// acknowledgements, have more bytes than this; data drawn byte by byte has fewer.
 inline constexpr double kWindowUpdatesPerDataFrame = 2;
+inline constexpr std::uint32_t kMessageFrameBytes = 16;
 // Frames smaller than this that do not end a message: gRPC sends one when a window is used up. Each
 // costs 32 bytes of memory until the message is complete.
 inline constexpr std::uint32_t kCrumbBytes = 1'024;

@@ -268,7 +268,7 @@ TEST(ClientErrors, NoServerForBlockFive) {
   LocalSwarm swarm;
   swarm.start_node("0:5");
   swarm.start_node("6:8");
-  expect_one_clear_line(swarm.shoal("generate", {"Once"}), HasSubstr("block 5"));
+  expect_one_clear_line(swarm.shoal("generate", {"Once", "--wait", "0"}), HasSubstr("block 5"));
 }
 
 TEST(ClientErrors, PromptLongerThanTheContext) {

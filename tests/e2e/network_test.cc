@@ -111,7 +111,7 @@ TEST_F(OwnNetwork, ThatGoesAwayInTheMiddleIsNamedAndTheTextGoesOn) {
   cable_->set_users_link(true);
   EXPECT_EQ(user.wait(30'000), 0) << user.err();
   EXPECT_EQ(user.out(), whole.out);
-  EXPECT_THAT(user.err(), HasSubstr("network is down"));
+  EXPECT_THAT(user.err(), HasSubstr("is this machine's network up?"));
   EXPECT_THAT(user.err(), HasSubstr("waits up to "));
   EXPECT_THAT(user.err(), HasSubstr("goes on through "));
   EXPECT_THAT(user.err(), Not(HasSubstr("no node that serves")));

@@ -197,6 +197,41 @@ TEST(FrameWatch, StreamsOpenedAndEndedInOrderAreBoundedByRateAlone) {
   EXPECT_EQ(fault, Fault::kStreams);
 }
 
+TEST(FrameWatch, SessionsThatComeAndGoAreNoFlood) {
+  const std::string message = message_prefix(1) + "m";
+  FrameWatch watch(Stranger::kClient, kStart);
+  FrameWatch::Time now = kStart;
+  EXPECT_EQ(watch.inbound(kHello, now), Fault::kNone);
+  for (std::uint32_t i = 0; i < 20'000; ++i) {
+    const std::uint32_t stream = 2 * i + 1;
+    now += std::chrono::milliseconds(10);
+    ASSERT_EQ(watch.inbound(headers(stream, kCall) + data(stream, message), now), Fault::kNone);
+    if (i % 2 == 0) {  // the client cancels
+      ASSERT_EQ(watch.inbound(rst_stream(stream), now), Fault::kNone) << i;
+    } else {  // we end it, and tell the client to stop
+      ASSERT_EQ(watch.outbound(headers(stream, "x", kFlagEndHeaders | kFlagEndStream) +
+                                   rst_stream(stream),
+                               now),
+                Fault::kNone)
+          << i;
+    }
+  }
+  EXPECT_EQ(watch.traffic().resets, 0u);
+
+  // Those that we cancel, while the server ends them.
+  FrameWatch dialled(Stranger::kServer, kStart);
+  EXPECT_EQ(dialled.inbound(settings(), kStart), Fault::kNone);
+  for (std::uint32_t i = 0; i < 2'000; ++i) {
+    const std::uint32_t stream = 2 * i + 1;
+    ASSERT_EQ(dialled.outbound(headers(stream, kCall) + rst_stream(stream), kStart), Fault::kNone);
+    ASSERT_EQ(dialled.inbound(headers(stream, "x", kFlagEndHeaders | kFlagEndStream) +
+                                  rst_stream(stream),
+                              kStart),
+              Fault::kNone)
+        << i;
+  }
+}
+
 TEST(FrameWatch, WhatWeAskedForIsNoFlood) {
   FrameWatch watch(Stranger::kClient, kStart);
   EXPECT_EQ(watch.inbound(kHello, kStart), Fault::kNone);

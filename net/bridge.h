@@ -22,7 +22,7 @@ namespace shoal::net {
 struct BridgeEnd {
   bool was_secured = false;  // else TLS never came up, and `status` says why
   bool spoke = false;        // at least one whole message came from the other end
-  bool was_cut = false;      // by our gRPC, right after something came, and without a goodbye
+  bool was_cut = false;      // by our gRPC, right after something came, and nobody said goodbye
   Fault fault = Fault::kNone;
   absl::Status status;  // of who dialled; OK when either side just closed
 };
@@ -38,6 +38,8 @@ class BridgeOwner {
   virtual Fault on_traffic(const Traffic& before, const Traffic& after) { return Fault::kNone; }
   // About once a second.
   virtual Fault on_tick() { return Fault::kNone; }
+  // We hang up on it now; the connection may take a moment to end.
+  virtual void on_hung_up(Fault fault) {}
   // Once, last.
   virtual void on_ended(const BridgeEnd& end) {}
 };

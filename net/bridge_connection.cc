@@ -268,6 +268,7 @@ void BridgeConnection::hang_up(Fault fault, Time now) {
   if (state_ == State::kLeaving || state_ == State::kOver) return;
   end_.fault = fault;
   end_.status = absl::UnavailableError(words_of(fault));
+  owner_->on_hung_up(fault);
   if (!has_written_) out_rest_.append(kFrameHeaderBytes, '\0')[3] = kSettings;  // must come first
   if (watch_.outbound_at_boundary()) out_rest_.append(goaway(fault));
   leave(now);

@@ -113,8 +113,7 @@ Fault FrameWatch::frame_in(const FrameHeader& frame) {
         --resets_due_;
         return Fault::kNone;
       }
-      // A session that ends is a reset too; what is cheap for a peer is to reset at once.
-      if (close(frame.stream)) return Fault::kNone;
+      if (is_usual_reset(frame.stream, late_resets_in_)) return Fault::kNone;
       ++traffic_.resets;
       return unless(resets_.take(now_), Fault::kResets);
     case kSettings:
@@ -127,6 +126,9 @@ Fault FrameWatch::frame_in(const FrameHeader& frame) {
       return unless(settings_.take(now_), Fault::kSettings);
     case kWindowUpdate:
       return unless(windows_.take(now_), Fault::kWindowUpdates);
+    case kGoaway:
+      said_goodbye_ = true;
+      return unless(odds_.take(now_), Fault::kOddFrames);
     default:
       return unless(odds_.take(now_), Fault::kOddFrames);
   }
@@ -141,14 +143,26 @@ void FrameWatch::open(std::uint32_t stream) {
   windows_.grant(4);  // a stream's window may be set when it is opened, and when it is read
 }
 
-bool FrameWatch::close(std::uint32_t stream) {
+void FrameWatch::close(std::uint32_t stream) {
   const auto found = streams_.find(stream);
-  if (found == streams_.end()) return false;
-  const bool spoke = found->second.spoke;
-  if (!spoke) --traffic_.silent;
+  if (found == streams_.end()) return;
+  if (found->second.spoke) {
+    ++late_resets_in_;
+    ++late_resets_out_;
+  } else {
+    --traffic_.silent;
+  }
   traffic_.half -= found->second.came;
   streams_.erase(found);
-  return spoke;
+}
+
+// A session that ends is a reset too; what is cheap for a peer is to open streams and reset them
+// at once. What is opened has a limit of its own.
+bool FrameWatch::is_usual_reset(std::uint32_t stream, std::uint64_t& late) {
+  close(stream);
+  if (late == 0) return false;
+  --late;
+  return true;
 }
 
 Fault FrameWatch::headers_in(const FrameHeader& frame) {
@@ -303,16 +317,16 @@ Fault FrameWatch::frame_out(const FrameHeader& frame) {
     case kGoaway:
       said_goodbye_ = true;
       break;
-    case kRstStream: {
-      bool spoke = close(frame.stream);
-      if (stranger_ == Stranger::kServer) break;  // we cancelled
-      if (frame.stream == ended_stream_) spoke = ended_spoke_;
-      if (spoke) break;
+    case kRstStream:
+      if (stranger_ == Stranger::kServer) {  // we cancelled
+        close(frame.stream);
+        break;
+      }
+      if (is_usual_reset(frame.stream, late_resets_out_)) break;
       // We had to: what a peer makes us reset costs the same as what it resets.
       ++traffic_.resets;
       if (!resets_.take(now_)) return Fault::kResets;
       break;
-    }
     case kSettings:
     case kPing:
       if (!frame.has(kFlagAck)) ++acks_due_;
@@ -321,10 +335,7 @@ Fault FrameWatch::frame_out(const FrameHeader& frame) {
       break;
   }
   const bool ends = frame.type == kData || frame.type == kHeaders;
-  if (ends && frame.has(kFlagEndStream) && stranger_ == Stranger::kClient) {
-    ended_stream_ = frame.stream;
-    ended_spoke_ = close(frame.stream);
-  }
+  if (ends && frame.has(kFlagEndStream) && stranger_ == Stranger::kClient) close(frame.stream);
   return Fault::kNone;
 }
 

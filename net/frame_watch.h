@@ -66,7 +66,7 @@ class FrameWatch {
   bool spoke() const { return spoke_; }  // at least one whole message came
   // Whether a frame of ours may be put in after what went out last.
   bool outbound_at_boundary() const { return out_.at_boundary(); }
-  // Our side has said that it will close.
+  // Either side has said that it will close.
   bool said_goodbye() const { return said_goodbye_; }
 
  private:
@@ -90,7 +90,9 @@ class FrameWatch {
   void payload_out(std::string_view payload);
   bool end_message(Message& message);
   void open(std::uint32_t stream);
-  bool close(std::uint32_t stream);  // whether a whole message had come on it
+  void close(std::uint32_t stream);
+  // Whether the reset is one that honest peers make.
+  bool is_usual_reset(std::uint32_t stream, std::uint64_t& late);
 
   const Stranger stranger_;
   const FrameLimits limits_;
@@ -118,9 +120,9 @@ class FrameWatch {
   std::uint64_t acks_due_ = 0;     // our PING and SETTINGS frames on their way
   // From a server, for the streams that we opened: what it sent before it saw that we ended one.
   std::uint64_t headers_due_ = 0, resets_due_ = 0;
-  // The stream that our side ended last, which it may reset next to tell a client to stop.
-  std::uint32_t ended_stream_ = 0;
-  bool ended_spoke_ = false;
+  // Of a client's streams that were used and are over: each end may still reset them once, not
+  // having seen that they are.
+  std::uint64_t late_resets_in_ = 0, late_resets_out_ = 0;
 
   TokenBucket header_bytes_in_, opens_, resets_, settings_, pings_, priorities_, empties_, odds_,
       windows_, crumbs_;

@@ -187,11 +187,17 @@ class Front::Impl::Guest final : public BridgeOwner {
     return Fault::kNone;
   }
 
+  // At once: what it still gets of us takes a moment to leave.
+  void on_hung_up(Fault fault) override {
+    const std::lock_guard lock(front_.mutex_);
+    if (is_abuse(fault)) ban(words_of(fault), Clock::now());
+  }
+
   void on_ended(const BridgeEnd& end) override {
     const auto now = Clock::now();
     const std::lock_guard lock(front_.mutex_);
     if (!identified_) front_.gate_.fail(network_, now);
-    if (end.was_cut && !front_.stopped_) front_.gate_.strike(network_, now);
+    if (end.was_cut && !front_.stopped_) ban("gRPC refused what it sent", now);
     if (end.fault != Fault::kNone) {
       ++front_.stats_.hung_up[static_cast<std::size_t>(end.fault)];
       spdlog::debug("connection from {} ended: {}", proto::to_string(address_),
@@ -200,19 +206,21 @@ class Front::Impl::Guest final : public BridgeOwner {
       spdlog::debug("connection from {} refused: {}", proto::to_string(address_),
                     std::string(end.status.message()));
     }
-    if (peer_ && is_abuse(end.fault)) {
-      ++front_.stats_.bans;
-      front_.gate_.abuse(network_, peer_, now);
-      if (now >= front_.next_log_) {
-        front_.next_log_ = now + kLogPause;
-        spdlog::warn("hung up on peer {} at {}, and refused for a minute: {}",
-                     proto::short_name(*peer_), proto::to_string(address_), words_of(end.fault));
-      }
-    }
     front_.gate_.depart(network_, peer_);
   }
 
  private:
+  // With the front's lock.
+  void ban(const char* why, Clock::time_point now) {
+    if (!peer_) return;
+    ++front_.stats_.bans;
+    front_.gate_.abuse(network_, peer_, now);
+    if (now < front_.next_log_) return;
+    front_.next_log_ = now + kLogPause;
+    spdlog::warn("hung up on peer {} at {}, and refused for a minute: {}",
+                 proto::short_name(*peer_), proto::to_string(address_), why);
+  }
+
   Impl& front_;
   const proto::Endpoint address_;
   const Network network_;

@@ -214,12 +214,14 @@ TEST(FrameWatch, SessionsThatComeAndGoAreNoFlood) {
                                now),
                 Fault::kNone)
           << i;
+      ASSERT_EQ(watch.inbound(rst_stream(stream), now), Fault::kNone) << "it crossed ours";
     }
   }
   EXPECT_EQ(watch.traffic().resets, 0u);
 
   // Those that we cancel, while the server ends them.
   FrameWatch dialled(Stranger::kServer, kStart);
+  EXPECT_EQ(dialled.outbound(kHello, kStart), Fault::kNone);
   EXPECT_EQ(dialled.inbound(settings(), kStart), Fault::kNone);
   for (std::uint32_t i = 0; i < 2'000; ++i) {
     const std::uint32_t stream = 2 * i + 1;

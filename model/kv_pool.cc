@@ -2,8 +2,10 @@
 #include "model/kv_pool.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 
 #include "kernels/check.h"
@@ -136,12 +138,31 @@ float* KvPool::take() {
   CHECK(!free_.empty()) << "a promise of the pool was broken";
   float* page = free_.back();
   free_.pop_back();
+  if (written_ > 0) --written_;
   return page;
 }
 
 void KvPool::give_back(float* page) {
   CHECK(static_cast<std::int64_t>(free_.size()) < page_count_) << "a page given back twice";
   free_.push_back(page);
+  ++written_;
+}
+
+std::size_t KvPool::trim(std::size_t kept_bytes, std::size_t max_bytes) {
+  const std::size_t page_bytes = shape_.page_bytes();
+  const std::size_t kept = kept_bytes / page_bytes;
+  if (written_ <= kept) return 0;
+  const std::size_t count = std::min(written_ - kept, max_bytes / page_bytes);
+  const std::size_t first = free_.size() - written_;
+  const auto unit = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  for (std::size_t i = first; i < first + count; ++i) {
+    // Only what the page has for itself: its neighbours may be in use.
+    const auto begin = (reinterpret_cast<std::uintptr_t>(free_[i]) + unit - 1) / unit * unit;
+    const auto end = (reinterpret_cast<std::uintptr_t>(free_[i]) + page_bytes) / unit * unit;
+    if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  }
+  written_ -= count;
+  return count * page_bytes;
 }
 
 }  // namespace shoal::model

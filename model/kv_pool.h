@@ -70,6 +70,9 @@ class KvPool {
   std::int64_t pages_in_use() const;    // held by leases now
   // nullopt when the pool could not keep the promise.
   std::optional<KvLease> lease(std::int64_t max_positions);
+  // Gives memory of free pages that were written once back to the kernel, at most so many bytes of
+  // it, and leaves `kept_bytes` for the next sessions; the bytes given back.
+  std::size_t trim(std::size_t kept_bytes, std::size_t max_bytes);
 
  private:
   friend class KvLease;
@@ -79,7 +82,8 @@ class KvPool {
   KvShape shape_;
   std::int64_t page_count_ = 0;
   std::int64_t promised_pages_ = 0;
-  std::vector<float*> free_;
+  std::vector<float*> free_;   // the written ones last: they are taken first
+  std::size_t written_ = 0;    // of free_
   void* memory_ = nullptr;
   std::size_t memory_bytes_ = 0;
 };

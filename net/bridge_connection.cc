@@ -193,6 +193,7 @@ bool BridgeConnection::carry_out(Time now) {
   if (got < 0 && would_block()) return false;
   if (got <= 0) {  // gRPC is done with it
     end_.was_cut = !watch_.said_goodbye() && !socket_ended_ && now - in_moved_ < kCutWithin;
+    end_.sent_large_metadata = watch_.saw_large_metadata();
     leave(now);
     return true;
   }

@@ -194,6 +194,7 @@ Fault FrameWatch::headers_in(const FrameHeader& frame) {
   const std::uint32_t usual = proto::kUsualHeaderBlockBytes;
   const std::uint32_t extra_before = std::max(header_bytes_, usual);
   header_bytes_ += frame.length;
+  if (header_bytes_ > proto::kMaxMetadataBytes) saw_large_metadata_ = true;
   const std::uint32_t extra = std::max(header_bytes_, usual) - extra_before;
   if (header_bytes_ > limits_.header_block_bytes || !header_bytes_in_.take(now_, extra)) {
     return Fault::kHeaderBlock;

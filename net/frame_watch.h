@@ -68,6 +68,8 @@ class FrameWatch {
   bool outbound_at_boundary() const { return out_.at_boundary(); }
   // Either side has said that it will close.
   bool said_goodbye() const { return said_goodbye_; }
+  // A header block came that is larger than the metadata that gRPC takes.
+  bool saw_large_metadata() const { return saw_large_metadata_; }
 
  private:
   // Where the messages of a stream begin: five bytes of gRPC, then so many.
@@ -129,6 +131,7 @@ class FrameWatch {
   Traffic traffic_;
   bool spoke_ = false;
   bool said_goodbye_ = false;
+  bool saw_large_metadata_ = false;
 };
 
 }  // namespace shoal::net

@@ -197,7 +197,14 @@ class Front::Impl::Guest final : public BridgeOwner {
     const auto now = Clock::now();
     const std::lock_guard lock(front_.mutex_);
     if (!identified_) front_.gate_.fail(network_, now);
-    if (end.was_cut && !front_.stopped_) ban("gRPC refused what it sent", now);
+    if (end.was_cut && !front_.stopped_) {
+      // Too much metadata may be a mistake: it costs, and is no attack by itself.
+      if (end.sent_large_metadata) {
+        front_.gate_.strike(network_, now);
+      } else {
+        ban("gRPC refused what it sent", now);
+      }
+    }
     if (end.fault != Fault::kNone) {
       ++front_.stats_.hung_up[static_cast<std::size_t>(end.fault)];
       spdlog::debug("connection from {} ended: {}", proto::to_string(address_),

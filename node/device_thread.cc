@@ -22,6 +22,12 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// KV memory that was written and is free: so much stays with us for the next sessions; of the rest
+// at most so much goes back per call, in pieces of a millisecond.
+constexpr std::size_t kKeptKvBytes = 16u << 20;
+constexpr std::size_t kReturnedAtOnce = 512u << 20;
+constexpr std::size_t kReturnedPiece = 8u << 20;
+
 std::uint32_t microseconds(Clock::duration duration) {
   const auto us = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(us, 0, 0xffffffff));
@@ -212,6 +218,16 @@ class CpuDeviceThread final : public DeviceThread {
     const auto found = sessions_.find(key);
     if (found == sessions_.end() || !found->second->steps.empty()) return 0;
     return found->second->lease.shrink();
+  }
+
+  void return_memory() override {
+    // In pieces: whoever waits for the lock waits for one.
+    for (std::size_t given = 0; given < kReturnedAtOnce;) {
+      const std::lock_guard lock(mutex_);
+      const std::size_t bytes = pool_->trim(kKeptKvBytes, kReturnedPiece);
+      if (bytes == 0) return;
+      given += bytes;
+    }
   }
 
   DeviceStats stats() const override {

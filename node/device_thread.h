@@ -97,6 +97,9 @@ class DeviceThread {
   // None while steps of it wait: it will need them.
   virtual std::int64_t shrink(SessionKey key) = 0;
 
+  // Gives KV memory that nobody needs any more back to the system, a part of it per call.
+  virtual void return_memory() = 0;
+
   virtual DeviceStats stats() const = 0;
 };
 

@@ -183,6 +183,7 @@ void SpanService::connect_next(const OpenRequest& request, const net::Caller& cl
 void SpanService::sweep(std::chrono::steady_clock::time_point now) {
   registry_.sweep(now);
   sessions_.sweep(now);
+  if (const Serving* serving = this->serving()) serving->device.return_memory();
 }
 
 }  // namespace shoal::node

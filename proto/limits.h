@@ -50,8 +50,8 @@ inline constexpr std::size_t kStreamWindowBytes = 256u << 10;
 // A batch of prefill takes about so long at most: others' tokens wait for it.
 inline constexpr std::uint32_t kPrefillMs = 50;
 // Activations that wait for the device, decoded, of all sessions of a node; half of it of one peer.
-// 32 chunks: more is a queue of seconds, in the wrong place.
-inline constexpr std::size_t kMaxInboxBytes = 32u << 20;
+// 20 chunks: more is a queue of seconds, in the wrong place; a stream is not read while it is full.
+inline constexpr std::size_t kMaxInboxBytes = 20u << 20;
 // A session without any frame for this long is closed and its KV pages freed.
 inline constexpr std::uint32_t kSessionIdleTimeoutMs = 30'000;
 // Clients send a heartbeat this often: two lost ones are noticed long before the session is idle.
@@ -120,7 +120,7 @@ inline constexpr std::size_t kMaxRemembered = 8'192;
 // HTTP/2's smallest bound of a frame, until our gRPC has allowed more.
 inline constexpr std::uint32_t kMinMaxFrameBytes = 16'384;
 // A header block as it travels: ours have 300 bytes; up to here gRPC refuses the call by
-// kMaxMetadataBytes and keeps the connection. gRPC sends it in pieces of a frame.
+// kMaxMetadataBytes, at times with the connection. gRPC sends it in pieces of a frame.
 inline constexpr std::uint32_t kMaxHeaderBlockBytes = 4 * kMaxMetadataBytes;
 inline constexpr std::uint32_t kMaxContinuations = 8;
 // Bytes of header blocks beyond this much each: at once, and per second. A block of many empty

@@ -3,7 +3,11 @@
 #include "model/kv_pool.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <set>
 #include <utility>
 #include <vector>
@@ -12,6 +16,7 @@ namespace shoal::model {
 namespace {
 
 constexpr KvShape kShape{.blocks = 3, .kv_heads = 2, .head_dim = 8};
+constexpr KvShape kLarge{.blocks = 3, .kv_heads = 2, .head_dim = 64};
 constexpr std::int64_t kPage = kernels::kPagePositions;
 
 TEST(KvShape, BlocksLieBesideEachOtherInAPage) {
@@ -86,6 +91,43 @@ TEST(KvPool, PagesAreDistinctWritableAndReused) {
   }
   EXPECT_EQ(seen.size(), 5u);
   EXPECT_EQ(pool.pages_in_use(), 0);
+}
+
+// Of the kernel's view: how many of a page's own memory pages are there.
+int resident(const float* page) {
+  const auto unit = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = (reinterpret_cast<std::uintptr_t>(page) + unit - 1) / unit * unit;
+  const auto end = (reinterpret_cast<std::uintptr_t>(page) + kLarge.page_bytes()) / unit * unit;
+  std::vector<unsigned char> there((end - begin) / unit);
+  EXPECT_EQ(mincore(reinterpret_cast<void*>(begin), end - begin, there.data()), 0);
+  return static_cast<int>(std::ranges::count_if(there, [](unsigned char c) { return c & 1; }));
+}
+
+TEST(KvPool, GivesWrittenPagesBackToTheKernelAndKeepsThoseInUse) {
+  KvPool pool(kLarge, 8);
+  std::optional<KvLease> kept = pool.lease(2 * kPage);
+  std::vector<float*> free;
+  {
+    std::optional<KvLease> ended = pool.lease(5 * kPage);
+    kept->prepare(0, 2 * kPage);
+    ended->prepare(0, 5 * kPage);
+    free.assign(ended->pages().begin(), ended->pages().end());
+    for (float* page : free) std::fill_n(page, kLarge.page_floats(), 1.0f);
+    for (float* page : kept->pages()) std::fill_n(page, kLarge.page_floats(), 2.0f);
+  }
+  for (const float* page : free) EXPECT_GT(resident(page), 0);
+  EXPECT_EQ(pool.trim(kLarge.page_bytes(), 2 * kLarge.page_bytes()), 2 * kLarge.page_bytes());
+  EXPECT_EQ(pool.trim(kLarge.page_bytes(), 1u << 30), 2 * kLarge.page_bytes());
+  EXPECT_EQ(pool.trim(kLarge.page_bytes(), 1u << 30), 0u);  // the one that stays
+  EXPECT_EQ(std::ranges::count_if(free, [](const float* page) { return resident(page) > 0; }), 1);
+  for (const float* page : kept->pages()) {
+    EXPECT_TRUE(std::all_of(page, page + kLarge.page_floats(), [](float x) { return x == 2; }));
+  }
+  std::optional<KvLease> next = pool.lease(6 * kPage);  // takes them all again
+  next->prepare(0, 6 * kPage);
+  for (float* page : next->pages()) std::fill_n(page, kLarge.page_floats(), 3.0f);
+  next.reset();
+  EXPECT_EQ(pool.trim(0, 1u << 30), 6 * kLarge.page_bytes());
 }
 
 TEST(KvLease, GrowsPageByPage) {

@@ -115,11 +115,11 @@ TlsContext::~TlsContext() {
 }
 
 std::unique_ptr<TlsStream> TlsContext::accept(int fd) const {
-  return std::unique_ptr<TlsStream>(new TlsStream(*this, server_, fd, std::nullopt));
+  return std::unique_ptr<TlsStream>(new TlsStream(server_, fd, std::nullopt));
 }
 
 std::unique_ptr<TlsStream> TlsContext::dial(int fd, const proto::PeerId& expected) const {
-  return std::unique_ptr<TlsStream>(new TlsStream(*this, client_, fd, expected));
+  return std::unique_ptr<TlsStream>(new TlsStream(client_, fd, expected));
 }
 
 // Before the peer has proven that it holds the certificate's key: TLS does that next, and the
@@ -140,9 +140,9 @@ int TlsContext::verify(X509_STORE_CTX* store, void* self) {
   return 0;
 }
 
-TlsStream::TlsStream(const TlsContext& context, ssl_ctx_st* ssl_context, int fd,
+TlsStream::TlsStream(ssl_ctx_st* ssl_context, int fd,
                      std::optional<proto::PeerId> expected)
-    : context_(context), expected_(expected), fd_(fd), ssl_(SSL_new(ssl_context)) {
+    : expected_(expected), fd_(fd), ssl_(SSL_new(ssl_context)) {
   CHECK(ssl_ != nullptr && SSL_set_ex_data(ssl_, stream_index(), this) == 1);
   BIO* bio = BIO_new(TlsStreamBio::method());
   CHECK(bio != nullptr);

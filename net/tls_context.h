@@ -83,7 +83,7 @@ class TlsStream {
 
  private:
   friend class TlsContext;
-  TlsStream(const TlsContext& context, ssl_ctx_st* ssl_context, int fd,
+  TlsStream(ssl_ctx_st* ssl_context, int fd,
             std::optional<proto::PeerId> expected);
   Io outcome(int result, const char* doing);
   void fail(const std::string& what);
@@ -93,7 +93,6 @@ class TlsStream {
   static long bio_control(bio_st* bio, int command, long number, void* pointer);
   friend struct TlsStreamBio;
 
-  const TlsContext& context_;
   const std::optional<proto::PeerId> expected_;
   const int fd_;
   ssl_st* ssl_ = nullptr;

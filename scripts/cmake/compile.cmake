@@ -15,6 +15,8 @@ if(SHOAL_MOLD)
   add_link_options(-fuse-ld=mold)
 endif()
 
+add_compile_options(-pthread)  # of all, as gRPC's users have it: one precompiled header serves them
+
 add_library(shoal_options INTERFACE)
 target_include_directories(shoal_options INTERFACE "${CMAKE_SOURCE_DIR}" "${CMAKE_BINARY_DIR}")
 target_compile_options(shoal_options INTERFACE -Wall -Wextra -Werror -Wno-unused-parameter
@@ -27,6 +29,7 @@ endif()
 if(SHOAL_SANITIZE)
   add_compile_options(-fsanitize=${SHOAL_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${SHOAL_SANITIZE})
+  target_compile_definitions(shoal_options INTERFACE SHOAL_SANITIZED)  # long tests run a part of themselves
   if(SHOAL_SANITIZE MATCHES "undefined")
     add_compile_options(-fno-sanitize-recover=undefined)
   endif()

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-# shoal_library(NAME SRCS ... [DEPS ...] [PRIVATE_DEPS ...])   one target per room
+# shoal_library(NAME SRCS ... [DEPS ...] [PRIVATE_DEPS ...] [HOT])   one target per room
 # shoal_program(NAME SRCS ... [DEPS ...])                      a binary in build/PRESET/bin/
-# shoal_test(NAME SRCS ... [DEPS ...] [LABEL unit] [TIMEOUT 60] [ARGS ...] [ONE_THREAD])
+# shoal_test(NAME SRCS ... [DEPS ...] [LABEL unit] [TIMEOUT 60] [ARGS ...] [ONE_THREAD] [HOT])
 #   one ctest entry with GoogleTest's main. LABEL: unit (default), sim, e2e (many processes, release only),
 #   sanitize (end to end, and run under the address sanitizer too). TIMEOUT in seconds. ONE_THREAD: long, and
 #   nothing for the thread sanitizer to see.
+# HOT: computes enough that compiling it with optimization pays: the other tests are compiled without, and so are the
+#   other rooms for the sanitizers, where code takes longer to compile than to run.
 # shoal_protobuf(NAME PROTOS ... [GRPC])                       generated messages (and services)
 
 function(shoal_library name)
-  cmake_parse_arguments(A "" "" "SRCS;DEPS;PRIVATE_DEPS" ${ARGN})
+  cmake_parse_arguments(A "HOT" "" "SRCS;DEPS;PRIVATE_DEPS" ${ARGN})
   add_library(${name} STATIC ${A_SRCS})
+  if(NOT A_HOT AND (SHOAL_SANITIZE OR CMAKE_CURRENT_SOURCE_DIR MATCHES "/tests/"))
+    target_compile_options(${name} PRIVATE -O0)
+  endif()
   target_link_libraries(${name} PUBLIC shoal_options ${A_DEPS} PRIVATE ${A_PRIVATE_DEPS})
 endfunction()
 
@@ -24,8 +29,28 @@ add_custom_target(dht_tests)       # ctest label "directory": tests of dht/ in t
 add_custom_target(thread_tests)    # rooms without gRPC: ctest label "threads", for the thread sanitizer
 add_custom_target(sanitize_tests)  # ctest labels unit, sim, sanitize: for the address sanitizer
 
+# Half of the time in which a small test compiles is its headers: tests of one kind share them, compiled once.
+# Not in `dev`, where each file must say what it includes.
+function(shoal_test_headers name)
+  cmake_parse_arguments(A "" "" "HEADERS;DEPS" ${ARGN})
+  file(WRITE "${CMAKE_BINARY_DIR}/${name}.cc" "")
+  add_library(${name} OBJECT "${CMAKE_BINARY_DIR}/${name}.cc")
+  target_link_libraries(${name} PRIVATE shoal_options GTest::gtest GTest::gmock ${A_DEPS})
+  target_compile_definitions(${name} PRIVATE SHOAL_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+    SHOAL_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  target_compile_options(${name} PRIVATE -O0)
+  target_precompile_headers(${name} PRIVATE ${A_HEADERS})
+endfunction()
+if(CMAKE_UNITY_BUILD AND BUILD_TESTING)
+  set(common <gtest/gtest.h> <gmock/gmock.h> <algorithm> <atomic> <chrono> <filesystem> <fstream> <functional> <map>
+    <memory> <mutex> <optional> <random> <set> <string> <thread> <vector> <absl/status/statusor.h>)
+  shoal_test_headers(shoal_test_headers HEADERS ${common} DEPS absl::statusor)
+  shoal_test_headers(shoal_grpc_test_headers HEADERS ${common} <grpcpp/grpcpp.h> <google/protobuf/message.h>
+    DEPS absl::statusor gRPC::grpc++ protobuf::libprotobuf)
+endif()
+
 function(shoal_test name)
-  cmake_parse_arguments(A "ONE_THREAD" "LABEL;TIMEOUT" "SRCS;DEPS;ARGS" ${ARGN})
+  cmake_parse_arguments(A "ONE_THREAD;HOT" "LABEL;TIMEOUT" "SRCS;DEPS;ARGS" ${ARGN})
   if(NOT A_LABEL)
     set(A_LABEL unit)
   endif()
@@ -42,6 +67,16 @@ function(shoal_test name)
   add_test(NAME ${name} COMMAND ${name} ${A_ARGS})
   set(labels ${A_LABEL})
   get_filename_component(room "${CMAKE_CURRENT_SOURCE_DIR}" NAME)
+  if(NOT A_HOT)
+    target_compile_options(${name} PRIVATE -O0)
+  endif()
+  if(CMAKE_UNITY_BUILD AND NOT A_HOT)
+    if(room MATCHES "^(net|node|client|e2e)$")
+      target_precompile_headers(${name} REUSE_FROM shoal_grpc_test_headers)
+    else()
+      target_precompile_headers(${name} REUSE_FROM shoal_test_headers)
+    endif()
+  endif()
   if(room MATCHES "^(kernels|model|proto|dht|sim)$" AND NOT A_ONE_THREAD)
     list(APPEND labels threads)
     add_dependencies(thread_tests ${name})
@@ -55,7 +90,8 @@ function(shoal_test name)
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${A_TIMEOUT})
   if(A_LABEL STREQUAL e2e)
-    set_tests_properties(${name} PROPERTIES RUN_SERIAL TRUE)  # whole swarms of processes with deadlines
+    # Whole swarms of processes with deadlines: one at a time, beside tests of one process, and first.
+    set_tests_properties(${name} PROPERTIES RESOURCE_LOCK swarm COST 100)
   endif()
 endfunction()
 

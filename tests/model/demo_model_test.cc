@@ -73,7 +73,7 @@ double nll_sum(const Rows& logits, const Ids& targets) {
   return sum;
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef SHOAL_SANITIZED
 constexpr std::size_t kWindowsRun = 2;  // instrumented code takes tens of seconds for all
 #else
 constexpr std::size_t kWindowsRun = 8;

@@ -195,7 +195,7 @@ TEST(Scheduler, ARemovedSessionTakesItsStepsAlong) {
   scheduler.push(1, 500);
   scheduler.push(1, 1);
   scheduler.push(2, 1);
-  scheduler.next_batch({}).items;
+  EXPECT_EQ(scheduler.next_batch({}).items.size(), 1u);
   scheduler.remove_session(1);
   EXPECT_TRUE(scheduler.idle());
   EXPECT_EQ(scheduler.queued_steps(), 0);

@@ -42,7 +42,7 @@ void expect_found(FaultRun& run, const std::string& what) {
 }
 
 // A sanitizer takes about ten times as long.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef SHOAL_SANITIZED
 constexpr std::uint64_t kSeeds = 60;
 #else
 constexpr std::uint64_t kSeeds = 1000;

@@ -34,7 +34,7 @@ void add_swarm(cli::Command& command, SwarmFlags& swarm, bool with_local) {
   if (with_local) {
     command.flag("--local", swarm.local, "Run the whole model in this process");
     command.option("--wait", "S",
-                   "Seconds to wait for blocks or a network that are away (default: 60)",
+                   "Seconds to wait for blocks or a network that are away",
                    cli::real(swarm.wait_s, {0, kMaxWaitS, false, "(0 does not wait)"}));
   }
   command.option("--swarm-key", "FILE", "Key file of a private swarm",

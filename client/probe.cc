@@ -160,9 +160,9 @@ ProbeResult probe(const SwarmView& view, const std::set<proto::PeerId>& excluded
   std::vector<std::shared_ptr<Call>> calls;
   for (const NodeView& node : worth_asking(view, excluded)) {
     if (const std::string why = why_out_of_reach(node.addresses); !why.empty()) {
-      board->result.lost[node.peer] = absl::UnavailableError(
-          fmt::format("node {} at {} {}", proto::short_name(node.peer),
-                      proto::to_string(node.addresses.front()), why));
+      board->result.lost[node.peer] =
+          absl::UnavailableError(fmt::format("node {} at {} {}", proto::short_name(node.peer),
+                                             proto::to_string(node.addresses.front()), why));
       continue;
     }
     auto call = std::make_shared<Call>();

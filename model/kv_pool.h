@@ -82,8 +82,8 @@ class KvPool {
   KvShape shape_;
   std::int64_t page_count_ = 0;
   std::int64_t promised_pages_ = 0;
-  std::vector<float*> free_;   // the written ones last: they are taken first
-  std::size_t written_ = 0;    // of free_
+  std::vector<float*> free_;  // the written ones last: they are taken first
+  std::size_t written_ = 0;   // of free_
   void* memory_ = nullptr;
   std::size_t memory_bytes_ = 0;
 };

@@ -119,7 +119,7 @@ class FrameWatch {
   std::array<std::uint8_t, 6> out_entry_{};  // of our SETTINGS under way
   std::size_t out_entry_bytes_ = 0;
   std::uint32_t max_frame_bytes_;
-  std::uint64_t acks_due_ = 0;     // our PING and SETTINGS frames on their way
+  std::uint64_t acks_due_ = 0;  // our PING and SETTINGS frames on their way
   // From a server, for the streams that we opened: what it sent before it saw that we ended one.
   std::uint64_t headers_due_ = 0, resets_due_ = 0;
   // Of a client's streams that were used and are over: each end may still reset them once, not

@@ -140,8 +140,7 @@ int TlsContext::verify(X509_STORE_CTX* store, void* self) {
   return 0;
 }
 
-TlsStream::TlsStream(ssl_ctx_st* ssl_context, int fd,
-                     std::optional<proto::PeerId> expected)
+TlsStream::TlsStream(ssl_ctx_st* ssl_context, int fd, std::optional<proto::PeerId> expected)
     : expected_(expected), fd_(fd), ssl_(SSL_new(ssl_context)) {
   CHECK(ssl_ != nullptr && SSL_set_ex_data(ssl_, stream_index(), this) == 1);
   BIO* bio = BIO_new(TlsStreamBio::method());

@@ -83,8 +83,7 @@ class TlsStream {
 
  private:
   friend class TlsContext;
-  TlsStream(ssl_ctx_st* ssl_context, int fd,
-            std::optional<proto::PeerId> expected);
+  TlsStream(ssl_ctx_st* ssl_context, int fd, std::optional<proto::PeerId> expected);
   Io outcome(int result, const char* doing);
   void fail(const std::string& what);
 

@@ -70,9 +70,8 @@ absl::Status resolve_addresses(const CommandLine& line, NodeOptions& options) {
     options.announce.insert(options.announce.end(), announce->begin(), announce->end());
   }
   if (options.announce.size() > dht::kMaxRecordAddresses) {
-    return absl::InvalidArgumentError(
-        fmt::format("--announce: {} addresses are too many: name at most {}",
-                    options.announce.size(), dht::kMaxRecordAddresses));
+    return cli::usage_error(fmt::format("--announce: {} addresses are too many: name at most {}",
+                                        options.announce.size(), dht::kMaxRecordAddresses));
   }
   if (!line.metrics.empty()) {
     const auto metrics = resolve_one(line.metrics, proto::AddressUse::kListen);

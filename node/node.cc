@@ -449,8 +449,9 @@ class WholeNode final : public Node {
                            done(std::move(records));
                          });
     };
-    next_hops_ = std::make_unique<NextHops>(
-        *io_, find, [this] { return dial_reach(addresses_->list(), options_.swarm_key.has_value()); });
+    next_hops_ = std::make_unique<NextHops>(*io_, find, [this] {
+      return dial_reach(addresses_->list(), options_.swarm_key.has_value());
+    });
   }
 
   dht::Record record() const {

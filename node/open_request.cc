@@ -55,15 +55,15 @@ std::variant<OpenRequest, Refusal> parse_open(const NodeFacts& facts, const wire
   request.span = {open.span().begin(), open.span().end()};
   if (request.span.empty() || !facts.span.contains(request.span)) {
     return refused(absl::StatusCode::kOutOfRange,
-                  fmt::format("blocks {} were asked for, this node serves {}",
-                              proto::to_string(request.span), proto::to_string(facts.span)));
+                   fmt::format("blocks {} were asked for, this node serves {}",
+                               proto::to_string(request.span), proto::to_string(facts.span)));
   }
 
   request.max_positions = open.max_positions();
   if (request.max_positions == 0 || request.max_positions > facts.max_positions) {
     return refused(absl::StatusCode::kOutOfRange,
-                  fmt::format("{} positions were asked for, a session here may have 1 to {}",
-                              request.max_positions, facts.max_positions));
+                   fmt::format("{} positions were asked for, a session here may have 1 to {}",
+                               request.max_positions, facts.max_positions));
   }
   request.epoch = open.epoch();
 

@@ -184,7 +184,8 @@ void SessionReactor::sweep(Clock::time_point now) {
   bool stuck = false;
   {
     const std::lock_guard lock(mutex_);
-    stuck = !ending_ && writing_ && now - write_began_ >= std::chrono::milliseconds(proto::kStuckWriteMs);
+    stuck = !ending_ && writing_ &&
+            now - write_began_ >= std::chrono::milliseconds(proto::kStuckWriteMs);
     if (!stuck) {
       if (now < deadline_ || (session_ != nullptr && !ending_)) return;
       if (ending_) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The timer that ends what overstays: idle sessions, streams that never open, memory that nobody
-// needs any more. Runs on the net thread, once a second. Create and destroy on any thread but the net thread.
+// needs any more. Runs on the net thread, once a second. Create and destroy on any thread but the
+// net thread.
 #pragma once
 
 #include <memory>

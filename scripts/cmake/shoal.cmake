@@ -9,11 +9,45 @@
 #   other rooms for the sanitizers, where code takes longer to compile than to run.
 # shoal_protobuf(NAME PROTOS ... [GRPC])                       generated messages (and services)
 
+# Half of the time in which a small file compiles is its headers: files of one kind share them, compiled once.
+# Not in `dev`, where each file must say what it includes.
+function(shoal_headers name)
+  cmake_parse_arguments(A "" "" "HEADERS;DEPS" ${ARGN})
+  file(WRITE "${CMAKE_BINARY_DIR}/${name}.cc" "")
+  add_library(${name} OBJECT "${CMAKE_BINARY_DIR}/${name}.cc")
+  target_link_libraries(${name} PRIVATE shoal_options absl::statusor ${A_DEPS})
+  target_precompile_headers(${name} PRIVATE <algorithm> <atomic> <chrono> <condition_variable> <filesystem> <fstream>
+    <functional> <map> <memory> <mutex> <optional> <random> <set> <string> <thread> <vector> <absl/status/statusor.h>
+    ${A_HEADERS})
+endfunction()
+if(CMAKE_UNITY_BUILD)
+  set(grpc_headers <grpcpp/grpcpp.h> <google/protobuf/message.h> "${CMAKE_BINARY_DIR}/proto/span_service.grpc.pb.h")
+  shoal_headers(shoal_room_headers DEPS shoal_wire_grpc fmt::fmt
+    HEADERS ${grpc_headers} <boost/asio/io_context.hpp> <boost/asio/steady_timer.hpp> <fmt/format.h>)
+  if(SHOAL_SANITIZE)
+    target_compile_options(shoal_room_headers PRIVATE -O0)
+  endif()
+  if(BUILD_TESTING)
+    set(test_headers <gtest/gtest.h> <gmock/gmock.h> <nlohmann/json.hpp>)
+    shoal_headers(shoal_test_headers HEADERS ${test_headers} DEPS GTest::gtest GTest::gmock nlohmann_json::nlohmann_json)
+    shoal_headers(shoal_grpc_test_headers HEADERS ${test_headers} ${grpc_headers}
+      DEPS GTest::gtest GTest::gmock nlohmann_json::nlohmann_json shoal_wire_grpc)
+    foreach(name shoal_test_headers shoal_grpc_test_headers)
+      target_compile_options(${name} PRIVATE -O0)
+      target_compile_definitions(${name} PRIVATE SHOAL_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+        SHOAL_BINARY_DIR="${CMAKE_BINARY_DIR}")
+    endforeach()
+  endif()
+endif()
+
 function(shoal_library name)
   cmake_parse_arguments(A "HOT" "" "SRCS;DEPS;PRIVATE_DEPS" ${ARGN})
   add_library(${name} STATIC ${A_SRCS})
   if(NOT A_HOT AND (SHOAL_SANITIZE OR CMAKE_CURRENT_SOURCE_DIR MATCHES "/tests/"))
     target_compile_options(${name} PRIVATE -O0)
+  endif()
+  if(CMAKE_UNITY_BUILD AND CMAKE_CURRENT_SOURCE_DIR MATCHES "^${CMAKE_SOURCE_DIR}/(net|node|client)$")
+    target_precompile_headers(${name} REUSE_FROM shoal_room_headers)
   endif()
   target_link_libraries(${name} PUBLIC shoal_options ${A_DEPS} PRIVATE ${A_PRIVATE_DEPS})
 endfunction()
@@ -22,32 +56,14 @@ function(shoal_program name)
   cmake_parse_arguments(A "" "" "SRCS;DEPS" ${ARGN})
   add_executable(${name} ${A_SRCS})
   target_link_libraries(${name} PRIVATE shoal_options ${A_DEPS})
+  add_dependencies(release_tests ${name})
 endfunction()
 
-# Umbrella targets, so that a sanitizer or coverage build makes only what its tests need.
+# Umbrella targets, so that each build of scripts/test makes only what its tests need.
+add_custom_target(release_tests)   # programs, and ctest label "release": whole swarms, and what optimization may change
 add_custom_target(dht_tests)       # ctest label "directory": tests of dht/ in themselves and in simulation
 add_custom_target(thread_tests)    # rooms without gRPC: ctest label "threads", for the thread sanitizer
 add_custom_target(sanitize_tests)  # ctest labels unit, sim, sanitize: for the address sanitizer
-
-# Half of the time in which a small test compiles is its headers: tests of one kind share them, compiled once.
-# Not in `dev`, where each file must say what it includes.
-function(shoal_test_headers name)
-  cmake_parse_arguments(A "" "" "HEADERS;DEPS" ${ARGN})
-  file(WRITE "${CMAKE_BINARY_DIR}/${name}.cc" "")
-  add_library(${name} OBJECT "${CMAKE_BINARY_DIR}/${name}.cc")
-  target_link_libraries(${name} PRIVATE shoal_options GTest::gtest GTest::gmock ${A_DEPS})
-  target_compile_definitions(${name} PRIVATE SHOAL_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
-    SHOAL_BINARY_DIR="${CMAKE_BINARY_DIR}")
-  target_compile_options(${name} PRIVATE -O0)
-  target_precompile_headers(${name} PRIVATE ${A_HEADERS})
-endfunction()
-if(CMAKE_UNITY_BUILD AND BUILD_TESTING)
-  set(common <gtest/gtest.h> <gmock/gmock.h> <algorithm> <atomic> <chrono> <filesystem> <fstream> <functional> <map>
-    <memory> <mutex> <optional> <random> <set> <string> <thread> <vector> <absl/status/statusor.h>)
-  shoal_test_headers(shoal_test_headers HEADERS ${common} DEPS absl::statusor)
-  shoal_test_headers(shoal_grpc_test_headers HEADERS ${common} <grpcpp/grpcpp.h> <google/protobuf/message.h>
-    DEPS absl::statusor gRPC::grpc++ protobuf::libprotobuf)
-endif()
 
 function(shoal_test name)
   cmake_parse_arguments(A "ONE_THREAD;HOT" "LABEL;TIMEOUT" "SRCS;DEPS;ARGS" ${ARGN})
@@ -84,6 +100,10 @@ function(shoal_test name)
   if(room MATCHES "^(dht|sim)$")
     list(APPEND labels directory)
     add_dependencies(dht_tests ${name})
+  endif()
+  if(NOT A_LABEL STREQUAL unit OR room MATCHES "^(kernels|model)$")
+    list(APPEND labels release)
+    add_dependencies(release_tests ${name})
   endif()
   if(A_LABEL MATCHES "^(unit|sim|sanitize)$")
     add_dependencies(sanitize_tests ${name})

@@ -148,6 +148,16 @@ TEST(NodeErrors, BlocksOutsideTheModel) {
   }
 }
 
+TEST(NodeErrors, MoreAddressesThanARecordHolds) {
+  std::vector<std::string> arguments = {"--new-swarm", "--model", kDemoModel};
+  for (const char* last : {"1", "2", "3", "4", "5"}) {
+    arguments.insert(arguments.end(), {"--announce", std::string("192.0.2.") + last + ":7000"});
+  }
+  const Outcome outcome = run(node_command(arguments), kTimeoutMs);
+  expect_one_clear_line(outcome, HasSubstr("at most 4"));
+  EXPECT_EQ(outcome.status, 2) << outcome.err;
+}
+
 TEST(NodeErrors, AddressThatDoesNotAnswer) {
   TakenPort silent(SOCK_DGRAM);
   expect_one_clear_line(

@@ -105,11 +105,21 @@ TEST(IncludeGraph, HeavyLibrariesStayInTheirRooms) {
 }
 
 TEST(IncludeGraph, DecisionCodeTakesTimeAndRandomnessByArgument) {
-  const std::vector<std::string> pure = {"dht/",        "node/placement", "node/scheduler",
-                                         "node/sizing", "node/next_hop_book", "node/outbox_budget",
-                                         "node/prefill_pace", "node/shares", "client/sampler",
-                                         "client/route", "client/peer_memory", "client/patience",
-                                         "client/session_pace", "model/", "kernels/"};
+  const std::vector<std::string> pure = {"dht/",
+                                         "node/placement",
+                                         "node/scheduler",
+                                         "node/sizing",
+                                         "node/next_hop_book",
+                                         "node/outbox_budget",
+                                         "node/prefill_pace",
+                                         "node/shares",
+                                         "client/sampler",
+                                         "client/route",
+                                         "client/peer_memory",
+                                         "client/patience",
+                                         "client/session_pace",
+                                         "model/",
+                                         "kernels/"};
   const std::vector<std::string> banned = {"_clock::now(", "std::random_device", "std::mt19937",
                                            "rand()"};
   for (const Source& source : sources()) {

@@ -122,7 +122,8 @@ TEST(FolderRefusal, TextThatIsNoJsonSaysWhereAndWhy) {
 TEST(FolderRefusal, FilesThatCannotBeRead) {
   const TempDir folder;
   std::filesystem::create_directory(folder.file("config.json"));
-  EXPECT_THAT(refusal_text(load_config(folder.path()).status()), HasSubstr("config.json: a folder"));
+  EXPECT_THAT(refusal_text(load_config(folder.path()).status()),
+              HasSubstr("config.json: a folder"));
   const TempDir closed;
   write_file(closed.file("config.json"), config_text());
   ASSERT_EQ(::chmod(closed.file("config.json").c_str(), 0), 0);

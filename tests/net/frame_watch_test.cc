@@ -209,10 +209,10 @@ TEST(FrameWatch, SessionsThatComeAndGoAreNoFlood) {
     if (i % 2 == 0) {  // the client cancels
       ASSERT_EQ(watch.inbound(rst_stream(stream), now), Fault::kNone) << i;
     } else {  // we end it, and tell the client to stop
-      ASSERT_EQ(watch.outbound(headers(stream, "x", kFlagEndHeaders | kFlagEndStream) +
-                                   rst_stream(stream),
-                               now),
-                Fault::kNone)
+      ASSERT_EQ(
+          watch.outbound(
+              headers(stream, "x", kFlagEndHeaders | kFlagEndStream) + rst_stream(stream), now),
+          Fault::kNone)
           << i;
       ASSERT_EQ(watch.inbound(rst_stream(stream), now), Fault::kNone) << "it crossed ours";
     }
@@ -226,10 +226,10 @@ TEST(FrameWatch, SessionsThatComeAndGoAreNoFlood) {
   for (std::uint32_t i = 0; i < 2'000; ++i) {
     const std::uint32_t stream = 2 * i + 1;
     ASSERT_EQ(dialled.outbound(headers(stream, kCall) + rst_stream(stream), kStart), Fault::kNone);
-    ASSERT_EQ(dialled.inbound(headers(stream, "x", kFlagEndHeaders | kFlagEndStream) +
-                                  rst_stream(stream),
-                              kStart),
-              Fault::kNone)
+    ASSERT_EQ(
+        dialled.inbound(headers(stream, "x", kFlagEndHeaders | kFlagEndStream) + rst_stream(stream),
+                        kStart),
+        Fault::kNone)
         << i;
   }
 }

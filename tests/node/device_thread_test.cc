@@ -134,12 +134,11 @@ TEST(DeviceThread, APromptInPortionsIsThePromptWhole) {
   EXPECT_EQ(portions->stats().batches, 5u);
 }
 
-// A budget that no machine can meet: as few rows as there may be, and tokens in batches between them.
+// A budget that no machine can meet: as few rows as there may be, and tokens in batches between
+// them.
 TEST(DeviceThread, APromptIsComputedInBatchesOfMeasuredTime) {
-  const auto own = device({.span = {0, 4},
-                           .kv_positions = 1024,
-                           .threads = 1,
-                           .limits = {.prefill_us = 1}});
+  const auto own =
+      device({.span = {0, 4}, .kv_positions = 1024, .threads = 1, .limits = {.prefill_us = 1}});
   Inbox prompt;
   Inbox token;
   open(*own, 1, 512);

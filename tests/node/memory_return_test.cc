@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Memory is given back after a peak, not while it grows, and not for nothing.
-#include "node/memory.h"
-
 #include <gtest/gtest.h>
+
+#include "node/memory.h"
 
 namespace shoal::node {
 namespace {

@@ -179,7 +179,8 @@ TEST_F(UnreadTest, FortyEightSessionsWhoseNextHopNeverReads) {
   ASSERT_TRUE(server.ok()) << server.status();
   const Announcement announced(identity, demo(), {2, 8}, endpoint_, server->endpoint);
   std::atomic<int> told = 0;
-  grows_little_and_gives_back(std::chrono::seconds(10), [&](const std::atomic<bool>& over) {
+  // Longer than the 15 s after which a stream ends of which nothing is taken.
+  grows_little_and_gives_back(std::chrono::seconds(20), [&](const std::atomic<bool>& over) {
     HopClient client;
     std::vector<wire::Open> opens;
     for (int i = 0; i < 12; ++i) {

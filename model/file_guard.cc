@@ -33,7 +33,10 @@ void say(const char* text) {
   if (write(STDERR_FILENO, text, std::strlen(text)) < 0) return;  // nobody listens
 }
 
+// Several threads may read the file at once: one of them speaks.
 [[noreturn]] void exit_because_of(const char* path) {
+  static std::atomic_flag is_speaking;
+  while (is_speaking.test_and_set()) pause();
   say(g_program);
   say(": ");
   say(path);

@@ -96,6 +96,16 @@ class Bridges::Thread {
       over_.insert(connection);
     } else if (more) {
       ready_.insert(connection);
+    } else if (connection->held_until() > now) {
+      held_.insert(connection);
+    }
+  }
+
+  void release(Clock::time_point now) {
+    for (auto held = held_.begin(); held != held_.end();) {
+      const bool waits = (*held)->held_until() > now;
+      if (!waits) ready_.insert(*held);
+      held = waits ? std::next(held) : held_.erase(held);
     }
   }
 
@@ -109,6 +119,7 @@ class Bridges::Thread {
   void bury() {
     for (BridgeConnection* connection : over_) {
       ready_.erase(connection);
+      held_.erase(connection);
       connections_.erase(connection);
       --size_;
     }
@@ -138,11 +149,14 @@ class Bridges::Thread {
       } else if (stopping_) {
         timeout = 10;
       } else if (!connections_.empty()) {
-        const auto left = std::chrono::ceil<milliseconds>(next_tick - Clock::now());
+        auto next = next_tick;
+        for (const auto* connection : held_) next = std::min(next, connection->held_until());
+        const auto left = std::chrono::ceil<milliseconds>(next - Clock::now());
         timeout = static_cast<int>(std::max<std::int64_t>(left.count(), 0));
       }
       const int count = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), timeout);
       const auto now = Clock::now();
+      release(now);
       std::unordered_set<BridgeConnection*> turns;
       turns.swap(ready_);
       for (int i = 0; i < count; ++i) {
@@ -177,7 +191,7 @@ class Bridges::Thread {
   std::deque<BridgePlan> plans_;
   std::vector<char> scratch_ = std::vector<char>(kBridgeChunkBytes);
   std::unordered_map<BridgeConnection*, std::unique_ptr<BridgeConnection>> connections_;
-  std::unordered_set<BridgeConnection*> ready_, over_;
+  std::unordered_set<BridgeConnection*> ready_, held_, over_;
   std::optional<Clock::time_point> farewell_;
   std::thread thread_;
 };

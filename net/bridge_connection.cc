@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -127,7 +128,7 @@ void BridgeConnection::secured(Time now) {
 
 // From the network to gRPC.
 bool BridgeConnection::carry_in(Time now) {
-  if (!flush_in()) return false;
+  if (!flush_in(now)) return false;
   if (socket_ended_) {
     if (!std::exchange(told_local_, true)) shutdown(local_, SHUT_WR);
     return false;
@@ -159,6 +160,10 @@ bool BridgeConnection::carry_in(Time now) {
   }
   account(now);
   if (state_ != State::kOpen) return true;
+  if (now < hold_until_) {
+    in_rest_.assign(bytes);
+    return false;
+  }
   const ssize_t sent = send(local_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   if (sent < 0 && !would_block()) return true;  // gRPC has closed: carry_out will see it
   const std::size_t taken = sent > 0 ? static_cast<std::size_t>(sent) : 0;
@@ -167,8 +172,9 @@ bool BridgeConnection::carry_in(Time now) {
 }
 
 // True when nothing is left.
-bool BridgeConnection::flush_in() {
+bool BridgeConnection::flush_in(Time now) {
   if (in_rest_.empty()) return true;
+  if (now < hold_until_) return false;
   const ssize_t sent = send(local_, in_rest_.data(), in_rest_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   if (sent < 0) {
     if (!would_block()) in_rest_.clear();  // gRPC has closed
@@ -248,9 +254,9 @@ void BridgeConnection::account(Time now) {
     return;
   }
   const Traffic before = std::exchange(counted_, traffic);
-  if (const Fault fault = owner_->on_traffic(before, counted_); fault != Fault::kNone) {
-    hang_up(fault, now);
-  }
+  const Verdict verdict = owner_->on_traffic(before, counted_);
+  hold_until_ = std::max(hold_until_, verdict.hold_until);
+  if (verdict.fault != Fault::kNone) hang_up(verdict.fault, now);
 }
 
 void BridgeConnection::close_local() {

@@ -25,6 +25,8 @@ class BridgeConnection {
   // Does what can be done now. True: there is more to do at once, after others had their turn.
   bool turn(Time now);
   void tick(Time now);
+  // What came waits until then, and needs a turn; before now: nothing waits.
+  Time held_until() const { return in_rest_.empty() ? Time{} : hold_until_; }
   bool is_over() const { return state_ == State::kOver; }
   // The process ends: do not wait for the peer.
   void hurry() { is_hurried_ = true; }
@@ -36,7 +38,7 @@ class BridgeConnection {
   void secured(Time now);
   bool carry_in(Time now);
   bool carry_out(Time now);
-  bool flush_in();
+  bool flush_in(Time now);
   bool flush_out(Time now);
   bool send_out(std::string_view bytes, Time now, std::size_t& sent);
   void account(Time now);
@@ -57,14 +59,15 @@ class BridgeConnection {
   TokenBucket wrapping_;
   Traffic counted_;
   BridgeEnd end_;
-  std::string in_rest_;   // not yet taken by gRPC
+  std::string in_rest_;   // not yet taken by gRPC, or held back
   std::string out_rest_;  // not yet taken by the socket
   bool socket_ended_ = false, local_ended_ = false, told_local_ = false, told_socket_ = false;
   bool is_hurried_ = false, has_written_ = false;
   const std::chrono::milliseconds never_reads_;
-  Time deadline_;   // of the handshake, later of leaving
-  Time out_moved_;  // when the socket last took something
-  Time in_moved_;   // when something last came
+  Time hold_until_{};  // nothing goes to gRPC before
+  Time deadline_;      // of the handshake, later of leaving
+  Time out_moved_;     // when the socket last took something
+  Time in_moved_;      // when something last came
   std::size_t discarded_ = 0;
 };
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Why a connection is hung up on. Plain data.
+// Why a connection is hung up on or slowed. Plain data.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -11,7 +12,7 @@ enum class Fault : std::uint8_t {
   kNone,
   kFrame,          // no HTTP/2, or a frame that breaks its rules
   kHeaderBlock,    // a header block too long, or in too many pieces
-  kStreams,        // streams opened too fast, or too many
+  kStreams,        // too many streams open, or opened too fast for too long
   kResets,         // streams reset too fast, by the peer or by what it made us do
   kSettings,       //
   kPings,          //
@@ -31,6 +32,13 @@ enum class Fault : std::uint8_t {
   kCount,
 };
 inline constexpr std::size_t kFaults = static_cast<std::size_t>(Fault::kCount);
+
+// What becomes of some bytes.
+struct Verdict {
+  Fault fault = Fault::kNone;  // hang up
+  // Until then they wait, and no more is read: too many calls in too short a time.
+  std::chrono::steady_clock::time_point hold_until{};
+};
 
 const char* name_of(Fault fault);   // of a metric's label
 const char* words_of(Fault fault);  // for the log, and the farewell to the peer

@@ -52,7 +52,6 @@ FrameWatch::FrameWatch(Stranger stranger, Time now, FrameLimits limits)
       began_(now),
       max_frame_bytes_(proto::kMinMaxFrameBytes),
       header_bytes_in_(limits.header_bytes, now),
-      opens_(limits.streams, now),
       resets_(limits.resets, now),
       settings_(limits.settings, now),
       pings_(limits.pings, now),
@@ -180,7 +179,6 @@ Fault FrameWatch::headers_in(const FrameHeader& frame) {
     } else if (frame.stream > last_stream_) {
       if (frame.stream % 2 == 0) return Fault::kFrame;
       last_stream_ = frame.stream;
-      if (!opens_.take(now_)) return Fault::kStreams;
       open(frame.stream);
       if (streams_.size() > limits_.open_streams) return Fault::kStreams;
       if (traffic_.silent > limits_.silent_streams) return Fault::kSilentStreams;

@@ -28,7 +28,6 @@ struct FrameLimits {
   std::uint32_t open_streams = proto::kMaxStreamsPerConnection + proto::kMaxSilentStreams;
   std::uint32_t silent_streams = proto::kMaxSilentStreams;
   Rate header_bytes{proto::kHeaderBytesBurst, proto::kHeaderBytesPerSecond};
-  Rate streams{proto::kStreamsBurst, proto::kStreamsPerSecond};
   Rate resets{proto::kResetsBurst, proto::kResetsPerSecond};
   Rate settings{proto::kControlFramesBurst, proto::kControlFramesPerSecond};
   Rate pings{proto::kControlFramesBurst, proto::kControlFramesPerSecond};
@@ -126,8 +125,8 @@ class FrameWatch {
   // having seen that they are.
   std::uint64_t late_resets_in_ = 0, late_resets_out_ = 0;
 
-  TokenBucket header_bytes_in_, opens_, resets_, settings_, pings_, priorities_, empties_, odds_,
-      windows_, crumbs_;
+  TokenBucket header_bytes_in_, resets_, settings_, pings_, priorities_, empties_, odds_, windows_,
+      crumbs_;
   Traffic traffic_;
   bool spoke_ = false;
   bool said_goodbye_ = false;

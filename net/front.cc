@@ -31,6 +31,8 @@ constexpr auto kAcceptPause = milliseconds(100);
 // So long a peer must have worked with us before its standing counts, and between two praises.
 constexpr auto kProbation = milliseconds(2'000);
 constexpr auto kPraisePause = milliseconds(30'000);
+// Four such calls, and the address is banned.
+constexpr double kLargeMetadataWeight = proto::kFailuresBurst / 4;
 // Bans are news, but not one line per attempt.
 constexpr auto kLogPause = milliseconds(10'000);
 
@@ -155,25 +157,28 @@ class Front::Impl::Guest final : public BridgeOwner {
     return Fault::kNone;
   }
 
-  Fault on_traffic(const Traffic& before, const Traffic& after) override {
+  Verdict on_traffic(const Traffic& before, const Traffic& after) override {
     front_.half_ += after.half - before.half;
     front_.silent_ += after.silent - before.silent;
     front_.half_holders_ += (after.half > 0) - (before.half > 0);
     front_.silent_holders_ += (after.silent > 0) - (before.silent > 0);
     if (after.half > before.half &&
         has_too_much(after.half, front_.half_, proto::kMaxHalfMessageBytes, front_.half_holders_)) {
-      return Fault::kHalfMessages;
+      return {Fault::kHalfMessages, {}};
     }
     if (after.silent > before.silent &&
         has_too_much(after.silent, front_.silent_, proto::kMaxSilentStreamsInAll,
                      front_.silent_holders_)) {
-      return Fault::kSilentStreams;
+      return {Fault::kSilentStreams, {}};
     }
     spoke_ = after.opened > after.silent;
-    if (after.opened == before.opened && after.resets == before.resets) return Fault::kNone;
+    if (after.opened == before.opened && after.resets == before.resets) return {};
     const std::lock_guard lock(front_.mutex_);
-    return front_.gate_.count(network_, *peer_, after.opened - before.opened,
-                              after.resets - before.resets, Clock::now());
+    const auto now = Clock::now();
+    const Verdict verdict = front_.gate_.count(network_, *peer_, after.opened - before.opened,
+                                               after.resets - before.resets, now);
+    if (verdict.hold_until > now) ++front_.stats_.slowed;
+    return verdict;
   }
 
   Fault on_tick() override {
@@ -200,7 +205,7 @@ class Front::Impl::Guest final : public BridgeOwner {
     if (end.was_cut && !front_.stopped_) {
       // Too much metadata may be a mistake: it costs, and is no attack by itself.
       if (end.sent_large_metadata) {
-        front_.gate_.strike(network_, now);
+        front_.gate_.strike(network_, now, kLargeMetadataWeight);
       } else {
         ban("gRPC refused what it sent", now);
       }

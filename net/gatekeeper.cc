@@ -34,10 +34,13 @@ Gatekeeper::Place::Place(const GateLimits& limits, Time now)
     : arrivals(limits.arrivals, now),
       failures(limits.failures, now),
       streams(times(limits.streams, kPeersPerAddress), now),
+      newcomer_streams(times(limits.newcomer_streams, kPeersPerAddress), now),
       resets(times(limits.resets, kPeersPerAddress), now) {}
 
 Gatekeeper::Peer::Peer(const GateLimits& limits, Time now)
-    : streams(limits.streams, now), resets(limits.resets, now) {}
+    : streams(limits.streams, now),
+      newcomer_streams(limits.newcomer_streams, now),
+      resets(limits.resets, now) {}
 
 // Entries that say nothing that a new one would not say. Full tables lose what costs least: those
 // without a connection.
@@ -49,12 +52,14 @@ void Gatekeeper::forget(Time now) {
     }
     return place.connections == 0 && place.banned_until <= now && place.good.empty() &&
            place.arrivals.is_full(now) && place.failures.is_full(now) &&
-           place.streams.is_full(now) && place.resets.is_full(now);
+           place.streams.is_full(now) && place.newcomer_streams.is_full(now) &&
+           place.resets.is_full(now);
   });
   for (auto entry = peers_.begin(); entry != peers_.end();) {
     Peer& peer = entry->second;
     const bool blank = peer.connections == 0 && peer.banned_until <= now &&
-                       peer.streams.is_full(now) && peer.resets.is_full(now);
+                       peer.streams.is_full(now) && peer.newcomer_streams.is_full(now) &&
+                       peer.resets.is_full(now);
     entry = blank ? peers_.erase(entry) : std::next(entry);
   }
   const auto surplus_of = [](const auto& table) {
@@ -88,6 +93,11 @@ bool Gatekeeper::vouched(const Place& place, Time now) const {
                      [&](const auto& good) { return now - good.second <= limits_.standing; });
 }
 
+bool Gatekeeper::stands_well(const Place& place, const proto::PeerId& id, Time now) const {
+  const auto good = place.good.find(id);
+  return good != place.good.end() && now - good->second <= limits_.standing;
+}
+
 Refusal Gatekeeper::arrive(const Network& network, Time now) {
   Place& place = this->place(network, now);
   if (place.banned_until > now && !vouched(place, now)) return Refusal::kAddressBanned;
@@ -109,10 +119,8 @@ Refusal Gatekeeper::identify(const Network& network, const proto::PeerId& id, Ti
   --handshakes_;
   --place.handshakes;
   if (is_banned(id, now)) return Refusal::kPeerBanned;
-  if (place.banned_until > now) {
-    const auto good = place.good.find(id);
-    const bool known = good != place.good.end() && now - good->second <= limits_.standing;
-    if (!known || !vouched(place, now)) return Refusal::kAddressBanned;
+  if (place.banned_until > now && (!stands_well(place, id, now) || !vouched(place, now))) {
+    return Refusal::kAddressBanned;
   }
   Peer& peer = this->peer(id, now);
   if (peer.connections >= limits_.connections_per_peer) return Refusal::kPeerFull;
@@ -126,9 +134,9 @@ void Gatekeeper::fail(const Network& network, Time now) {
   strike(network, now);
 }
 
-void Gatekeeper::strike(const Network& network, Time now) {
+void Gatekeeper::strike(const Network& network, Time now, double weight) {
   Place& place = this->place(network, now);
-  if (!place.failures.take(now)) place.banned_until = now + limits_.ban;
+  if (!place.failures.take(now, weight)) place.banned_until = now + limits_.ban;
 }
 
 void Gatekeeper::depart(const Network& network, const std::optional<proto::PeerId>& id) {
@@ -140,17 +148,25 @@ void Gatekeeper::depart(const Network& network, const std::optional<proto::PeerI
   if (const auto peer = peers_.find(*id); peer != peers_.end()) --peer->second.connections;
 }
 
-Fault Gatekeeper::count(const Network& network, const proto::PeerId& id, std::uint64_t opened,
-                        std::uint64_t resets, Time now) {
+Verdict Gatekeeper::count(const Network& network, const proto::PeerId& id, std::uint64_t opened,
+                          std::uint64_t resets, Time now) {
   Place& place = this->place(network, now);
   Peer& peer = this->peer(id, now);
+  if (!peer.resets.take(now, static_cast<double>(resets))) return {Fault::kResets, {}};
+  const bool stands_well = this->stands_well(place, id, now);
+  TokenBucket& own = stands_well ? peer.streams : peer.newcomer_streams;
+  TokenBucket& shared = stands_well ? place.streams : place.newcomer_streams;
+  const bool was_calm = own.has(now, own.rate().burst / 2);
   const auto streams = static_cast<double>(opened);
-  const auto ended = static_cast<double>(resets);
-  if (!peer.streams.take(now, streams) || !place.streams.take(now, streams)) {
-    return Fault::kStreams;
+  const Time paid = own.charge(now, streams);
+  if (was_calm || paid <= now) peer.slowed_since.reset();
+  if (paid > now) {
+    if (!peer.slowed_since) peer.slowed_since = now;
+    if (now - *peer.slowed_since > limits_.patience) return {Fault::kStreams, {}};
   }
-  if (!peer.resets.take(now, ended) || !place.resets.take(now, ended)) return Fault::kResets;
-  return Fault::kNone;
+  // What neighbours do costs time, and no ban.
+  return {Fault::kNone, std::max({paid, shared.charge(now, streams),
+                                  place.resets.charge(now, static_cast<double>(resets))})};
 }
 
 void Gatekeeper::praise(const Network& network, const proto::PeerId& id, Time now) {

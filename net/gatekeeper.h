@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whom the front lets in: connections, handshakes and streams counted per address, per peer and in
-// all, and bans. Decides only; knows no socket, and time comes by argument. One thread at a time.
-// docs/protocol.md, "The front".
+// Whom the front lets in, and how fast they may ask: connections, handshakes and streams counted
+// per address, per peer and in all, and bans. Decides only; knows no socket, and time comes by
+// argument. One thread at a time. docs/protocol.md, "The front".
 #pragma once
 
 #include <array>
@@ -55,10 +55,12 @@ struct GateLimits {
   std::uint32_t handshakes_per_address = proto::kMaxHandshakesPerAddress;
   Rate arrivals{proto::kArrivalsBurst, proto::kArrivalsPerSecond};
   Rate failures{proto::kFailuresBurst, proto::kFailuresPerSecond};
-  Rate streams{proto::kStreamsBurst, proto::kStreamsPerSecond};
+  Rate streams{proto::kStreamsBurst, proto::kStreamsPerSecond};  // of peers in good standing
+  Rate newcomer_streams{proto::kNewcomerStreamsBurst, proto::kNewcomerStreamsPerSecond};
   Rate resets{proto::kResetsBurst, proto::kResetsPerSecond};
   std::chrono::milliseconds ban{proto::kBanMs};
   std::chrono::milliseconds standing{proto::kStandingMs};
+  std::chrono::milliseconds patience{proto::kSlowedTimeoutMs};
 };
 
 class Gatekeeper {
@@ -73,13 +75,15 @@ class Gatekeeper {
   Refusal identify(const Network& network, const proto::PeerId& peer, Time now);
   // TLS did not come up: garbage, silence, or no peer of ours.
   void fail(const Network& network, Time now);
-  // gRPC has ended a connection of the peer's for what it sent: as bad as none.
-  void strike(const Network& network, Time now);
+  // gRPC has ended a connection of the peer's for what may be a mistake: as bad as `weight` that
+  // never came up.
+  void strike(const Network& network, Time now, double weight = 1);
   void depart(const Network& network, const std::optional<proto::PeerId>& peer);
 
-  // Streams of the peer, over all its connections and those of its neighbours.
-  Fault count(const Network& network, const proto::PeerId& peer, std::uint64_t opened,
-              std::uint64_t resets, Time now);
+  // Streams of the peer, over all its connections and those of its neighbours. What is opened too
+  // fast waits; resets are never needed in such numbers.
+  Verdict count(const Network& network, const proto::PeerId& peer, std::uint64_t opened,
+                std::uint64_t resets, Time now);
   // The peer works with us, and not only since a moment: a bad neighbour does not shut it out.
   void praise(const Network& network, const proto::PeerId& peer, Time now);
   // It was hung up on for a fault. Bans the peer; and of its address all who have no good standing.
@@ -94,7 +98,7 @@ class Gatekeeper {
     Place(const GateLimits& limits, Time now);
     std::uint32_t connections = 0;
     std::uint32_t handshakes = 0;
-    TokenBucket arrivals, failures, streams, resets;
+    TokenBucket arrivals, failures, streams, newcomer_streams, resets;
     Time banned_until{};
     // Peers that behaved, and when last; and those that did not since the ban began.
     std::map<proto::PeerId, Time> good;
@@ -103,13 +107,15 @@ class Gatekeeper {
   struct Peer {
     Peer(const GateLimits& limits, Time now);
     std::uint32_t connections = 0;
-    TokenBucket streams, resets;
+    TokenBucket streams, newcomer_streams, resets;
+    std::optional<Time> slowed_since;
     Time banned_until{};
   };
 
   Place& place(const Network& network, Time now);
   Peer& peer(const proto::PeerId& id, Time now);
   bool vouched(const Place& place, Time now) const;
+  bool stands_well(const Place& place, const proto::PeerId& id, Time now) const;
   void forget(Time now);
 
   const GateLimits limits_;

@@ -8,11 +8,13 @@
 #include <openssl/x509_vfy.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "kernels/check.h"
+#include "proto/limits.h"
 
 namespace shoal::net {
 
@@ -32,6 +34,9 @@ struct TlsStreamBio {
 };
 
 namespace {
+
+// Until large records come: what OpenSSL has, it works through before we can judge it.
+constexpr std::size_t kSmallChunk = 4 << 10;
 
 constexpr unsigned char kAlpn[] = {2, 'h', '2'};
 
@@ -104,6 +109,7 @@ TlsContext::TlsContext(const Certificate& own, const std::optional<dht::SwarmKey
   for (SSL_CTX* context : {server_, client_}) {
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
     SSL_CTX_set_cert_verify_callback(context, &TlsContext::verify, this);
+    SSL_CTX_set_msg_callback(context, &TlsStream::on_message);
   }
   SSL_CTX_set_alpn_select_cb(server_, &select_h2, nullptr);
   CHECK(SSL_CTX_set_alpn_protos(client_, kAlpn, sizeof(kAlpn)) == 0);
@@ -141,7 +147,7 @@ int TlsContext::verify(X509_STORE_CTX* store, void* self) {
 }
 
 TlsStream::TlsStream(ssl_ctx_st* ssl_context, int fd, std::optional<proto::PeerId> expected)
-    : expected_(expected), fd_(fd), ssl_(SSL_new(ssl_context)) {
+    : expected_(expected), fd_(fd), ssl_(SSL_new(ssl_context)), raw_chunk_(kSmallChunk) {
   CHECK(ssl_ != nullptr && SSL_set_ex_data(ssl_, stream_index(), this) == 1);
   BIO* bio = BIO_new(TlsStreamBio::method());
   CHECK(bio != nullptr);
@@ -158,11 +164,19 @@ TlsStream::TlsStream(ssl_ctx_st* ssl_context, int fd, std::optional<proto::PeerI
 
 TlsStream::~TlsStream() { SSL_free(ssl_); }
 
+void TlsStream::on_message(int is_write, int /*version*/, int content_type, const void* data,
+                           std::size_t size, SSL* ssl, void* /*unused*/) {
+  if (is_write || content_type != SSL3_RT_HANDSHAKE || size == 0) return;
+  if (*static_cast<const unsigned char*>(data) != SSL3_MT_KEY_UPDATE) return;
+  auto* stream = static_cast<TlsStream*>(SSL_get_ex_data(ssl, stream_index()));
+  stream->raw_read_ += proto::kKeyUpdateBytes;
+}
+
 int TlsStream::bio_read(BIO* bio, char* data, std::size_t size, std::size_t* bytes) {
   auto* stream = static_cast<TlsStream*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
   *bytes = 0;
-  size = std::min(size, stream->raw_allowance_);
+  size = std::min({size, stream->raw_allowance_, stream->raw_chunk_});
   if (size == 0) {
     BIO_set_retry_read(bio);
     return 0;
@@ -281,7 +295,9 @@ TlsStream::Io TlsStream::read(char* buffer, std::size_t size, std::size_t& bytes
   if (!error_.ok()) return Io::kFailed;
   ERR_clear_error();
   const int result = SSL_read_ex(ssl_, buffer, size, &bytes);
-  return result == 1 ? Io::kDone : outcome(0, "read");
+  if (result != 1) return outcome(0, "read");
+  raw_chunk_ = bytes < kSmallChunk ? kSmallChunk : SIZE_MAX;
+  return Io::kDone;
 }
 
 TlsStream::Io TlsStream::write(const char* data, std::size_t size, std::size_t& bytes) {

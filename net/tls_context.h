@@ -74,7 +74,8 @@ class TlsStream {
   // One line for the user who dialled. UNAUTHENTICATED: the peer is not who was expected, or of
   // another swarm; UNAVAILABLE otherwise.
   const absl::Status& error() const { return error_; }
-  // Bytes taken from the socket so far: with what read() gave, says how much was mere wrapping.
+  // Bytes taken from the socket so far, a change of keys counted as kKeyUpdateBytes: with what
+  // read() gave, says how much was mere wrapping.
   std::uint64_t raw_bytes_read() const { return raw_read_; }
   // read() takes at most so many bytes from the socket before it says kWantRead, though more be
   // there: a peer that sends nothing but wrapping must not keep the thread.
@@ -87,6 +88,8 @@ class TlsStream {
   Io outcome(int result, const char* doing);
   void fail(const std::string& what);
 
+  static void on_message(int is_write, int version, int content_type, const void* data,
+                         std::size_t size, ssl_st* ssl, void* unused);
   static int bio_read(bio_st* bio, char* data, std::size_t size, std::size_t* bytes);
   static int bio_write(bio_st* bio, const char* data, std::size_t size, std::size_t* bytes);
   static long bio_control(bio_st* bio, int command, long number, void* pointer);
@@ -102,6 +105,7 @@ class TlsStream {
   bool socket_ended_ = false;
   std::uint64_t raw_read_ = 0;
   std::size_t raw_allowance_ = SIZE_MAX;
+  std::size_t raw_chunk_;  // that OpenSSL gets at once
 };
 
 }  // namespace shoal::net

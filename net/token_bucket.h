@@ -24,12 +24,22 @@ class TokenBucket {
     level_ -= count;
     return true;
   }
+  // Takes in any case; when it has been paid for: `now`, or later.
+  Time charge(Time now, double count) {
+    fill(now);
+    level_ -= count;
+    if (level_ >= 0) return now;
+    return now + std::chrono::ceil<Time::duration>(
+                     std::chrono::duration<double>(-level_ / rate_.per_second));
+  }
   // What somebody has earned besides; never beyond the burst.
   void grant(double count) { level_ = std::min(level_ + count, rate_.burst); }
-  bool is_full(Time now) {
+  bool is_full(Time now) { return has(now, rate_.burst); }
+  bool has(Time now, double count) {
     fill(now);
-    return level_ >= rate_.burst;
+    return level_ >= count;
   }
+  const Rate& rate() const { return rate_; }
 
  private:
   void fill(Time now) {

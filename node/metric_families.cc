@@ -194,6 +194,8 @@ void add_front(Families& out, const net::FrontStats& front) {
   for (std::size_t i = 1; i < net::kFaults; ++i)
     out.counter({{"reason", net::name_of(static_cast<net::Fault>(i))}}, front.hung_up[i]);
   out.counter("shoal_front_bans_total", "Peers refused for a minute", front.bans);
+  out.counter("shoal_front_slowed_total", "Times a peer that calls too fast had to wait",
+              front.slowed);
   out.gauge("shoal_front_half_message_bytes", "Bytes of messages that are not complete yet",
             static_cast<double>(front.half_message_bytes));
   out.gauge("shoal_front_silent_streams", "Streams on which no message came yet",

@@ -128,11 +128,17 @@ inline constexpr std::uint32_t kMaxContinuations = 8;
 inline constexpr std::uint32_t kUsualHeaderBlockBytes = 512;
 inline constexpr double kHeaderBytesBurst = 128 << 10;
 inline constexpr double kHeaderBytesPerSecond = 16 << 10;
-// Streams opened and reset: all that may be open at once end when a neighbour dies.
-inline constexpr double kStreamsBurst = 2.0 * kMaxStreamsPerConnection;
-inline constexpr double kStreamsPerSecond = 200;
-inline constexpr double kResetsBurst = kMaxStreamsPerConnection;
-inline constexpr double kResetsPerSecond = 50;
+// Streams opened: beyond, they wait. A call costs a node 0.1 ms. When a neighbour dies, all that
+// may be open at once are opened again elsewhere, by peers that are known there as a rule.
+inline constexpr double kStreamsBurst = kMaxStreamsPerConnection;
+inline constexpr double kStreamsPerSecond = 400;
+inline constexpr double kNewcomerStreamsBurst = 128;
+inline constexpr double kNewcomerStreamsPerSecond = 100;
+// Whoever opens too many for so long without a pause means harm.
+inline constexpr std::uint32_t kSlowedTimeoutMs = 10'000;
+// Streams reset before their first message came, by the peer or by what it made us do.
+inline constexpr double kResetsBurst = 128;
+inline constexpr double kResetsPerSecond = 10;
 // Every call of ours begins with a message, in the same packet as a rule.
 inline constexpr std::uint32_t kMaxSilentStreams = 256;
 inline constexpr std::uint32_t kSilentStreamTimeoutMs = 10'000;
@@ -166,6 +172,8 @@ inline constexpr std::uint64_t kMaxSilentStreamsInAll = 1'024;
 // TLS records without content: bytes at once and per second, beside twice the content.
 inline constexpr double kWrappingBytesBurst = 256 << 10;
 inline constexpr double kWrappingBytesPerSecond = 64 << 10;
+// A change of keys is 27 bytes of them, and costs as much time as so many.
+inline constexpr std::uint32_t kKeyUpdateBytes = 4'096;
 // A peer that takes nothing of what waits for it.
 inline constexpr std::uint32_t kNeverReadsTimeoutMs = 30'000;
 

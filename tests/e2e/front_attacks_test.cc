@@ -66,7 +66,7 @@ class Honest {
             wire::SpanService::NewStub(channel)->Describe(&context, request, &reply);
         status.ok() ? ++good : ++bad;
         if (!status.ok()) last_error = status.error_message();
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
       }
     });
   }
@@ -97,20 +97,23 @@ TEST(FrontAttacks, NoneGetsMoreThanAMoment) {
                        attack.name == "silent-streams";
     // Within their limits for so short a time; front_test has less patience.
     const bool lasts = attack.name == "never-reads" || attack.name == "half-messages";
+    // What gRPC itself ends may be a mistake: a few times, and the address is refused.
+    const int tries = attack.name == "hpack-bomb" ? 6 : 1;
     const int good = honest.good;
-    const Outcome run_ =
-        run({program("shoal-attack"), attack.name, "127.0.1." + std::to_string(number),
-             proto::to_string(victim.endpoint), std::to_string(1'000 * number),
-             waits   ? "8000"
-             : lasts ? "2000"
-                     : "5000"},
-            20'000);
-    ASSERT_EQ(run_.status, 0) << run_.err;
-    std::istringstream line(run_.out);
     int hung_up = 0, refused_same = 0, refused_other = 0;
     double after_ms = 0;
     unsigned long long sent = 0;
-    line >> hung_up >> after_ms >> sent >> refused_same >> refused_other;
+    for (int i = 0; i < tries && !refused_same; ++i) {
+      const Outcome run_ =
+          run({program("shoal-attack"), attack.name, "127.0.1." + std::to_string(number),
+               proto::to_string(victim.endpoint), std::to_string(1'000 * number),
+               waits   ? "8000"
+               : lasts ? "2000"
+                       : "5000"},
+              20'000);
+      ASSERT_EQ(run_.status, 0) << run_.err;
+      std::istringstream(run_.out) >> hung_up >> after_ms >> sent >> refused_same >> refused_other;
+    }
     const double now = resident_mb(victim.process->pid(), "VmRSS:");
     std::printf("%-26s hung up %d after %5.0f ms, %9llu bytes, refused %d %d, RSS %+6.1f MB\n",
                 attack.name.c_str(), hung_up, after_ms, sent, refused_same, refused_other,

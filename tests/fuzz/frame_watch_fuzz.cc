@@ -13,17 +13,17 @@ namespace {
 using namespace shoal;
 using namespace shoal::net;
 
-struct Verdict {
+struct Outcome {
   Fault fault = Fault::kNone;
   Traffic traffic;
 };
 
-Verdict watch_in_pieces(std::uint8_t flags, std::string_view in, std::string_view out,
+Outcome watch_in_pieces(std::uint8_t flags, std::string_view in, std::string_view out,
                         std::size_t piece) {
   const FrameWatch::Time start{std::chrono::hours(1)};
   FrameWatch watch((flags & 1) != 0 ? Stranger::kServer : Stranger::kClient, start);
   const std::size_t size = in.size();
-  Verdict verdict;
+  Outcome verdict;
   for (std::string_view* bytes : {&out, &in}) {
     while (!bytes->empty() && verdict.fault == Fault::kNone) {
       const std::string_view now = bytes->substr(0, piece);
@@ -45,9 +45,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view bytes(reinterpret_cast<const char*>(data) + 3, size - 3);
   const std::size_t sent = std::min<std::size_t>(data[1], bytes.size());
   const auto in = bytes.substr(sent), out = bytes.substr(0, sent);
-  const Verdict whole = watch_in_pieces(data[0], in, out, bytes.size() + 1);
+  const Outcome whole = watch_in_pieces(data[0], in, out, bytes.size() + 1);
   for (const std::size_t piece : {std::size_t{1}, std::size_t{data[2]} + 1}) {
-    const Verdict cut = watch_in_pieces(data[0], in, out, piece);
+    const Outcome cut = watch_in_pieces(data[0], in, out, piece);
     CHECK(cut.fault == whole.fault) << name_of(cut.fault) << " or " << name_of(whole.fault);
     if (whole.fault != Fault::kNone) continue;
     CHECK(cut.traffic.opened == whole.traffic.opened && cut.traffic.half == whole.traffic.half);

@@ -8,7 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
+#include <thread>
+#include <vector>
 
 #include "model/file_guard.h"
 #include "tests/support/temp_dir.h"
@@ -96,6 +99,30 @@ TEST_F(MappedFiles, AProgramThatCannotGoOnEndsWithTheName) {
     if (data[65'536] == std::byte{'x'}) std::abort();
   };
   EXPECT_EXIT(touch(), testing::ExitedWithCode(1), "prog: .*weights was truncated");
+}
+
+// One line, also when several threads find out at once.
+TEST_F(MappedFiles, AProgramThatCannotGoOnSaysSoOnce) {
+  const auto touch = [&] {
+    guard_mapped_files("prog", LostFile::kExit);
+    const MappedFile file = open();
+    std::filesystem::resize_file(path_, 0);
+    std::atomic<int> ready = 0;
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 8; ++i) {
+      threads.emplace_back([&] {
+        const volatile std::byte* data = file.data();
+        for (++ready; ready < 8;) {
+        }
+        if (data[65'536] == std::byte{'x'}) std::abort();
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+  };
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EXIT(touch(), testing::ExitedWithCode(1), "^prog: [^\n]*weights was [^\n]*\n$");
+    write_file(path_, std::string(3 * 65'536, 'x'));
+  }
 }
 
 }  // namespace

@@ -96,7 +96,11 @@ TEST_P(TokenizerGolden, DecodesRandomIds) {
 TEST_P(TokenizerGolden, EncodesLongTextsWithoutABreak) {
   const auto units = corpus_["long_units"].get<std::vector<std::string>>();
   ASSERT_EQ(golden_["long"].size(), units.size());
+  [[maybe_unused]] int count = 0;
   for (const auto& item : golden_["long"]) {
+#ifdef SHOAL_SANITIZED
+    if (++count % 4 != 0) continue;  // ten times as slow
+#endif
     const std::string unit = units[item[0]];
     const Ids ids = encode(repeated(unit, item[1]), {.add_special_tokens = false});
     EXPECT_EQ(ids.size(), item[2].get<std::size_t>()) << nlohmann::json(unit);

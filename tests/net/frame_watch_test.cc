@@ -147,7 +147,7 @@ TEST(FrameWatch, FloodsOfEveryKind) {
       {"padding", frame(kData, kFlagPadded, 1, std::string("\1\0", 2)), 100, Fault::kOddFrames},
       {"trailers", headers(1, kCall), 100, Fault::kOddFrames},
       {"windows", window_update(1, 1), 2'000, Fault::kWindowUpdates},
-      {"resets", rst_stream(1), 1'280, Fault::kResets},
+      {"resets", rst_stream(1), 128, Fault::kResets},
   };
   for (const auto& flood : floods) {
     SCOPED_TRACE(flood.name);
@@ -160,41 +160,38 @@ TEST(FrameWatch, FloodsOfEveryKind) {
 
 TEST(FrameWatch, RapidResetsAreCountedWhoeverResets) {
   const auto both = [](std::uint32_t s) { return headers(s, kCall) + rst_stream(s); };
-  EXPECT_EQ(fault_of(kHello + times(1'280, both)), Fault::kNone);
-  EXPECT_EQ(fault_of(kHello + times(1'281, both)), Fault::kResets);
+  EXPECT_EQ(fault_of(kHello + times(128, both)), Fault::kNone);
+  EXPECT_EQ(fault_of(kHello + times(129, both)), Fault::kResets);
 
   // MadeYouReset: it is the server that resets.
   FrameWatch watch(Stranger::kClient, kStart);
   EXPECT_EQ(watch.inbound(kHello, kStart), Fault::kNone);
-  for (std::uint32_t i = 0; i < 1'280; ++i) {
+  for (std::uint32_t i = 0; i < 128; ++i) {
     ASSERT_EQ(watch.inbound(headers(2 * i + 1, kCall), kStart), Fault::kNone) << i;
     ASSERT_EQ(watch.outbound(rst_stream(2 * i + 1), kStart), Fault::kNone) << i;
   }
   EXPECT_EQ(watch.outbound(rst_stream(3'000), kStart), Fault::kResets);
 }
 
-TEST(FrameWatch, StreamsOpenedAndEndedInOrderAreBoundedByRateAlone) {
+TEST(FrameWatch, StreamsOpenedAndEndedInOrderAreNoFault) {  // how fast is the gate's business
   FrameWatch watch(Stranger::kClient, kStart);
   EXPECT_EQ(watch.inbound(kHello, kStart), Fault::kNone);
-  FrameWatch::Time now = kStart;
   Fault fault = Fault::kNone;
   std::uint32_t stream = 1;
   const auto call = [&] {
     fault = watch.inbound(headers(stream, kCall) + data(stream, message_prefix(0), kFlagEndStream),
-                          now);
+                          kStart);
     if (fault == Fault::kNone) {
-      fault = watch.outbound(headers(stream, "x", kFlagEndHeaders | kFlagEndStream), now);
+      fault = watch.outbound(headers(stream, "x", kFlagEndHeaders | kFlagEndStream), kStart);
     }
     stream += 2;
   };
   for (int i = 0; i < 20'000 && fault == Fault::kNone; ++i) {
     call();
-    now += milliseconds(6);
   }
   EXPECT_EQ(fault, Fault::kNone);
   EXPECT_EQ(watch.traffic().silent, 0u);
-  for (int i = 0; i < 20'000 && fault == Fault::kNone; ++i) call();
-  EXPECT_EQ(fault, Fault::kStreams);
+  EXPECT_EQ(watch.traffic().opened, 20'000u);
 }
 
 TEST(FrameWatch, SessionsThatComeAndGoAreNoFlood) {

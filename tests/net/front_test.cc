@@ -107,6 +107,23 @@ TEST(Front, ANeighbourThatWorkedWithUsGoesOnAndComesBack) {
   EXPECT_FALSE(is_welcome(node.endpoint, identity_of(4)));
 }
 
+// A change of keys is 27 bytes that take a tenth of a millisecond.
+TEST(Front, WhoeverKeepsChangingKeysIsHungUpOn) {
+  EchoService service;
+  RunningServer node = start(service, {});
+  RawClient client(loopback(), node.endpoint);
+  ASSERT_TRUE(client.handshake(kBad) && client.send(kHello));
+  const auto change_keys = [&](int times) {
+    for (int i = 0; i < times && client.update_keys(); ++i) {
+    }
+  };
+  change_keys(20);
+  EXPECT_FALSE(client.closed_within(500)) << "twenty may have a reason";
+  change_keys(200);
+  EXPECT_TRUE(client.closed_within(3'000));
+  EXPECT_EQ(count_of(node.front->stats(), Fault::kWrapping), 1u);
+}
+
 TEST(Front, APeerIsHungUpOnOnAllItsConnections) {
   EchoService service;
   RunningServer node = start(service, {});
@@ -141,8 +158,8 @@ TEST(Front, AConnectedStreamFromElsewhereIsServedAsFromItsAddress) {
 TEST(Front, HonestTrafficStaysFarFromTheLimits) {
   FrontOptions options;
   FrameLimits& limits = options.frames;
-  for (Rate* rate : {&limits.streams, &limits.resets, &limits.settings, &limits.pings,
-                     &limits.useless, &limits.window_updates, &limits.crumbs}) {
+  for (Rate* rate : {&limits.resets, &limits.settings, &limits.pings, &limits.useless,
+                     &limits.window_updates, &limits.crumbs}) {
     rate->burst /= 5;
     rate->per_second /= 5;
   }
@@ -170,9 +187,47 @@ TEST(Front, HonestTrafficStaysFarFromTheLimits) {
   EXPECT_EQ(echoed, 60 * 150 + 4 * 30);
   const FrontStats stats = node.front->stats();
   EXPECT_EQ(stats.bans, 0u);
+  EXPECT_EQ(stats.slowed, 0u);
   for (std::size_t i = 0; i < kFaults; ++i) {
     EXPECT_EQ(stats.hung_up[i], 0u) << words_of(static_cast<Fault>(i));
   }
+}
+
+// A newcomer that calls too fast waits, and gets all its answers; who worked with us does not wait.
+TEST(Front, NewcomersThatCallTooFastAreSlowedAndServed) {
+  EchoService service;
+  FrontOptions options;
+  options.gate.newcomer_streams = {50, 200};
+  RunningServer node = start(service, options);
+  ChannelPool pool(kHonest, {});
+  const auto channel = pool.get(kNode.peer_id(), {node.endpoint});
+  const auto calls = [&](int count) {
+    const auto stub = wire::SpanService::NewStub(channel);
+    const auto began = std::chrono::steady_clock::now();
+    std::atomic<int> good = 0, ended = 0;
+    std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+    std::vector<wire::DescribeReply> replies(count);
+    const wire::DescribeRequest request;
+    for (int i = 0; i < count; ++i) {
+      contexts.push_back(std::make_unique<grpc::ClientContext>());
+      stub->async()->Describe(contexts.back().get(), &request, &replies[i],
+                              [&](const grpc::Status& status) {
+                                good += status.ok();
+                                ++ended;
+                              });
+    }
+    while (ended < count) std::this_thread::sleep_for(milliseconds(5));
+    EXPECT_EQ(good, count);
+    return std::chrono::steady_clock::now() - began;
+  };
+  const auto before = node.front->stats().slowed;
+  EXPECT_GT(calls(400), milliseconds(500));
+  EXPECT_GT(node.front->stats().slowed, before);
+  EXPECT_EQ(node.front->stats().bans, 0u);
+  std::this_thread::sleep_for(milliseconds(3'200));  // its probation
+  const auto after = node.front->stats().slowed;
+  calls(400);
+  EXPECT_EQ(node.front->stats().slowed, after);
 }
 
 // Answers are asked for and not read: what waits is bounded, and so is the patience.

@@ -134,22 +134,78 @@ TEST(Gatekeeper, AddressesThatOnlyFailAreBanned) {
   EXPECT_EQ(gate.connections(), 1u);
   for (int i = 0; i < 4; ++i) gate.strike(home(2), kStart);  // peers that gRPC hangs up on
   EXPECT_EQ(gate.arrive(home(2), kStart), Refusal::kAddressBanned);
+  gate.strike(home(3), kStart, 2);
+  EXPECT_EQ(enter(gate, home(3), peer(2), kStart), Refusal::kNone);
+  gate.strike(home(3), kStart, 2);
+  EXPECT_EQ(gate.arrive(home(3), kStart), Refusal::kAddressBanned);
 }
 
 TEST(Gatekeeper, StreamsAreCountedOverAllConnectionsOfAPeerAndOfItsNeighbours) {
   GateLimits limits;
-  limits.resets = {10, 1};
-  limits.streams = {100, 1};
+  limits.newcomer_streams = {100, 10};
   Gatekeeper gate(limits);
-  EXPECT_EQ(gate.count(home(), peer(1), 10, 10, kStart), Fault::kNone);
-  EXPECT_EQ(gate.count(home(), peer(1), 1, 1, kStart), Fault::kResets);
-  EXPECT_EQ(gate.count(home(), peer(1), 90, 0, kStart), Fault::kStreams);
+  const auto waits = [&](const Network& network, int who, std::uint64_t opened) {
+    const Verdict verdict = gate.count(network, peer(who), opened, 0, kStart);
+    EXPECT_EQ(verdict.fault, Fault::kNone);
+    return std::max(verdict.hold_until - kStart, Gatekeeper::Time::duration(0));
+  };
+  EXPECT_EQ(waits(home(), 1, 60), seconds(0));
+  EXPECT_EQ(waits(home(), 1, 60), seconds(2)) << "twenty too many";
+  EXPECT_EQ(waits(home(), 1, 10), seconds(3));
   int fresh = 0;  // identities are free
-  while (fresh < 100 && gate.count(home(), peer(10 + fresh), 10, 10, kStart) == Fault::kNone) {
-    ++fresh;
-  }
+  while (fresh < 100 && waits(home(), 10 + fresh, 100) == seconds(0)) ++fresh;
   EXPECT_LE(fresh, 3);
-  EXPECT_EQ(gate.count(home(2), peer(200), 10, 10, kStart), Fault::kNone);
+  EXPECT_EQ(waits(home(2), 200, 100), seconds(0));
+}
+
+TEST(Gatekeeper, WhoeverWorkedWithUsMayOpenManyStreamsAtOnceWhateverItsNeighboursDo) {
+  Gatekeeper gate;
+  gate.praise(home(), peer(1), kStart);
+  for (int i = 2; i < 20; ++i) gate.count(home(), peer(i), 10'000, 0, kStart);
+  const Verdict all = gate.count(home(), peer(1), proto::kMaxStreamsPerConnection, 0, kStart);
+  EXPECT_EQ(all.fault, Fault::kNone);
+  EXPECT_LE(all.hold_until, kStart);
+  EXPECT_GT(gate.count(home(), peer(1), 100, 0, kStart).hold_until, kStart);
+}
+
+TEST(Gatekeeper, WhoeverOpensTooManyStreamsWithoutAPauseIsHungUpOn) {
+  GateLimits limits;
+  limits.newcomer_streams = {100, 10};
+  limits.patience = seconds(10);
+  Gatekeeper gate(limits);
+  // As fast as it is let in.
+  const auto goes_on_for = [&](const proto::PeerId& who, seconds most) {
+    auto now = kStart;
+    while (now < kStart + most) {
+      const Verdict verdict = gate.count(home(), who, 150, 0, now);
+      if (verdict.fault != Fault::kNone) {
+        EXPECT_EQ(verdict.fault, Fault::kStreams);
+        break;
+      }
+      now = std::max(now, verdict.hold_until);
+    }
+    return now - kStart;
+  };
+  const auto lasted = goes_on_for(peer(1), seconds(300));
+  EXPECT_GT(lasted, seconds(10));
+  EXPECT_LT(lasted, seconds(30));
+  // The same number in bursts, with time between them.
+  for (int i = 0; i < 20; ++i) {
+    const auto now = kStart + seconds(1'000) + i * seconds(15);
+    EXPECT_EQ(gate.count(home(2), peer(2), 150, 0, now).fault, Fault::kNone) << i;
+  }
+}
+
+TEST(Gatekeeper, ResetsOfAPeerEndItAndThoseOfItsNeighboursCostItTime) {
+  GateLimits limits;
+  limits.resets = {10, 1};
+  Gatekeeper gate(limits);
+  EXPECT_EQ(gate.count(home(), peer(1), 10, 10, kStart).fault, Fault::kNone);
+  EXPECT_EQ(gate.count(home(), peer(1), 1, 1, kStart).fault, Fault::kResets);
+  for (int i = 2; i < 10; ++i) gate.count(home(), peer(i), 10, 10, kStart);
+  const Verdict verdict = gate.count(home(), peer(20), 1, 1, kStart);
+  EXPECT_EQ(verdict.fault, Fault::kNone);
+  EXPECT_GT(verdict.hold_until, kStart);
 }
 
 TEST(Gatekeeper, RemembersNoMoreThanItMay) {

@@ -127,8 +127,8 @@ TEST_F(StrangersTest, AShrunkSessionGrowsAgainOrIsToldToMove) {
   stranger(2, 512, 512);
   {
     HopClient newcomer;
-    auto stream = newcomer.stream(*node_);
     std::this_thread::sleep_for(std::chrono::milliseconds(5'300));
+    auto stream = newcomer.stream(*node_);
     ASSERT_TRUE(stream->open(open_for(*node_, 512)));
     ASSERT_TRUE(stream->read()->has_welcome()) << "what the idle session never used";
     ASSERT_TRUE(idle->step(step_of(1, 0, random_rows(1, 300), wire::RETURN_NONE)));

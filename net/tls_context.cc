@@ -35,7 +35,7 @@ struct TlsStreamBio {
 
 namespace {
 
-// Until large records come: what OpenSSL has, it works through before we can judge it.
+// Until large records come: what OpenSSL has been given, it works through.
 constexpr std::size_t kSmallChunk = 4 << 10;
 
 constexpr unsigned char kAlpn[] = {2, 'h', '2'};
@@ -170,6 +170,8 @@ void TlsStream::on_message(int is_write, int /*version*/, int content_type, cons
   if (*static_cast<const unsigned char*>(data) != SSL3_MT_KEY_UPDATE) return;
   auto* stream = static_cast<TlsStream*>(SSL_get_ex_data(ssl, stream_index()));
   stream->raw_read_ += proto::kKeyUpdateBytes;
+  // OpenSSL would go on for as long as there is more; first our owner judges.
+  if (stream->raw_allowance_ != SIZE_MAX) stream->raw_allowance_ = 0;
 }
 
 int TlsStream::bio_read(BIO* bio, char* data, std::size_t size, std::size_t* bytes) {

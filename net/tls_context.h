@@ -78,7 +78,8 @@ class TlsStream {
   // read() gave, says how much was mere wrapping.
   std::uint64_t raw_bytes_read() const { return raw_read_; }
   // read() takes at most so many bytes from the socket before it says kWantRead, though more be
-  // there: a peer that sends nothing but wrapping must not keep the thread.
+  // there, or none after a change of keys: a peer that sends mere wrapping must not keep the
+  // thread.
   void allow_raw_bytes(std::size_t bytes) { raw_allowance_ = bytes; }
   bool out_of_allowance() const { return raw_allowance_ == 0; }
 

@@ -286,6 +286,8 @@ void BridgeConnection::leave_turn(Time now) {
   if (!std::exchange(told_socket_, true)) {
     tls_->close_notify();
     shutdown(socket_, SHUT_WR);
+    const int many = kMaxDiscardedBytes / 2;  // wakes us, or the end does; a drizzle does not
+    setsockopt(socket_, SOL_SOCKET, SO_RCVLOWAT, &many, sizeof(many));
   }
   // Closing with bytes unread would reset the connection, and the peer lose our last words.
   while (discarded_ < kMaxDiscardedBytes) {

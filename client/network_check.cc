@@ -1,34 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/network_check.h"
 
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
+
+#include "net/socket_address.h"
 
 namespace shoal::client {
 namespace {
 
 // Connecting a datagram socket only looks up the way.
 bool has_way_to(const proto::Endpoint& endpoint) {
-  sockaddr_storage address{};
-  socklen_t size = 0;
-  if (endpoint.is_v4()) {
-    auto* v4 = reinterpret_cast<sockaddr_in*>(&address);
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons(endpoint.port);
-    std::memcpy(&v4->sin_addr, endpoint.address.data() + 12, 4);
-    size = sizeof(*v4);
-  } else {
-    auto* v6 = reinterpret_cast<sockaddr_in6*>(&address);
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(endpoint.port);
-    std::memcpy(&v6->sin6_addr, endpoint.address.data(), 16);
-    size = sizeof(*v6);
-  }
+  sockaddr_storage address;
+  const socklen_t size = net::to_system(endpoint, address);
   const int fd = socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return true;  // we cannot tell
   const int result = connect(fd, reinterpret_cast<const sockaddr*>(&address), size);

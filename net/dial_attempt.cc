@@ -8,29 +8,13 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <cerrno>
-#include <cstring>
 
+#include "net/socket_address.h"
 #include "net/status.h"
 #include "proto/limits.h"
 
 namespace shoal::net {
 namespace {
-
-socklen_t sockaddr_of(const proto::Endpoint& endpoint, sockaddr_storage& storage) {
-  storage = {};
-  if (endpoint.is_v4()) {
-    auto* v4 = reinterpret_cast<sockaddr_in*>(&storage);
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons(endpoint.port);
-    std::memcpy(&v4->sin_addr, endpoint.address.data() + 12, 4);
-    return sizeof(*v4);
-  }
-  auto* v6 = reinterpret_cast<sockaddr_in6*>(&storage);
-  v6->sin6_family = AF_INET6;
-  v6->sin6_port = htons(endpoint.port);
-  std::memcpy(&v6->sin6_addr, endpoint.address.data(), 16);
-  return sizeof(*v6);
-}
 
 void set_dial_options(int fd) {
   const auto set = [fd](int level, int name, int value) {
@@ -62,7 +46,7 @@ int DialAttempt::connect() {
   connection_.socket = std::make_unique<Descriptor>(io_, fd);
   set_dial_options(fd);
   sockaddr_storage storage;
-  const socklen_t size = sockaddr_of(address_, storage);
+  const socklen_t size = to_system(address_, storage);
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&storage), size) != 0 &&
       errno != EINPROGRESS) {
     return errno;

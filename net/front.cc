@@ -19,6 +19,7 @@
 #include "net/bridge.h"
 #include "net/caller.h"
 #include "net/listening_socket.h"
+#include "net/socket_address.h"
 
 namespace shoal::net {
 namespace {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/listening_socket.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -10,27 +9,12 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "net/socket_address.h"
 
 namespace shoal::net {
 namespace {
 
 constexpr int kBacklog = 256;
-
-socklen_t to_system(const proto::Endpoint& endpoint, sockaddr_storage& storage) {
-  storage = {};
-  if (endpoint.is_v4()) {
-    auto* v4 = reinterpret_cast<sockaddr_in*>(&storage);
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons(endpoint.port);
-    std::memcpy(&v4->sin_addr, endpoint.address.data() + 12, 4);
-    return sizeof(*v4);
-  }
-  auto* v6 = reinterpret_cast<sockaddr_in6*>(&storage);
-  v6->sin6_family = AF_INET6;
-  v6->sin6_port = htons(endpoint.port);
-  std::memcpy(&v6->sin6_addr, endpoint.address.data(), 16);
-  return sizeof(*v6);
-}
 
 absl::Status cannot_listen(const proto::Endpoint& listen, int error) {
   const std::string name = proto::to_string(listen);
@@ -56,22 +40,6 @@ absl::Status cannot_listen(const proto::Endpoint& listen, int error) {
 }
 
 }  // namespace
-
-proto::Endpoint endpoint_of(const sockaddr_storage& address) {
-  proto::Endpoint endpoint;
-  if (address.ss_family == AF_INET) {
-    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
-    std::array<std::uint8_t, 4> bytes;
-    std::memcpy(bytes.data(), &v4.sin_addr, 4);
-    return proto::Endpoint::v4(bytes, ntohs(v4.sin_port));
-  }
-  if (address.ss_family == AF_INET6) {
-    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
-    std::memcpy(endpoint.address.data(), &v6.sin6_addr, 16);
-    endpoint.port = ntohs(v6.sin6_port);
-  }
-  return endpoint;
-}
 
 absl::StatusOr<ListeningSocket> listen_on(const proto::Endpoint& listen) {
   sockaddr_storage address;

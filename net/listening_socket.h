@@ -5,8 +5,6 @@
 #include "absl/status/statusor.h"
 #include "proto/endpoint.h"
 
-struct sockaddr_storage;
-
 namespace shoal::net {
 
 struct ListeningSocket {
@@ -17,7 +15,5 @@ struct ListeningSocket {
 // [::] takes IPv4 too. ALREADY_EXISTS when the port is taken; the message names the address and the
 // way out.
 absl::StatusOr<ListeningSocket> listen_on(const proto::Endpoint& listen);
-
-proto::Endpoint endpoint_of(const sockaddr_storage& address);
 
 }  // namespace shoal::net

@@ -2,18 +2,16 @@
 #include "net/resolve.h"
 
 #include <netdb.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <future>
-#include <optional>
 #include <system_error>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "net/socket_address.h"
 
 namespace shoal::net {
 namespace {
@@ -26,22 +24,6 @@ struct Answer {
   std::vector<proto::Endpoint> endpoints;
 };
 
-std::optional<proto::Endpoint> endpoint_of(const sockaddr* address, std::uint16_t port) {
-  if (address->sa_family == AF_INET) {
-    std::array<std::uint8_t, 4> bytes{};
-    std::memcpy(bytes.data(), &reinterpret_cast<const sockaddr_in*>(address)->sin_addr, 4);
-    return proto::Endpoint::v4(bytes, port);
-  }
-  if (address->sa_family == AF_INET6) {
-    proto::Endpoint endpoint;
-    std::memcpy(endpoint.address.data(), &reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr,
-                16);
-    endpoint.port = port;
-    return endpoint;
-  }
-  return std::nullopt;
-}
-
 Answer ask_system(const proto::HostPort& asked) {
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
@@ -50,10 +32,11 @@ Answer ask_system(const proto::HostPort& asked) {
   Answer answer;
   answer.error = getaddrinfo(asked.host.c_str(), nullptr, &hints, &list);
   for (const addrinfo* item = list; answer.error == 0 && item != nullptr; item = item->ai_next) {
-    const auto endpoint = endpoint_of(item->ai_addr, asked.port);
-    if (endpoint && std::find(answer.endpoints.begin(), answer.endpoints.end(), *endpoint) ==
-                        answer.endpoints.end()) {
-      answer.endpoints.push_back(*endpoint);
+    proto::Endpoint endpoint = endpoint_of(*item->ai_addr);
+    endpoint.port = asked.port;
+    if (std::find(answer.endpoints.begin(), answer.endpoints.end(), endpoint) ==
+        answer.endpoints.end()) {
+      answer.endpoints.push_back(endpoint);
     }
   }
   if (list != nullptr) freeaddrinfo(list);

@@ -189,16 +189,13 @@ void read_flags(JsonFields& fields, const Family& family, ModelConfig& config) {
   config.mlp_bias = llama && mlp_bias;
   config.qk_norm = qwen3;
   config.tied_embeddings = fields.boolean("tie_word_embeddings", false);
-  // The reference silently computes these without a bias; a file that says otherwise is not its.
-  if (family.model_type == "mistral" && attention_bias) {
-    fields.fail(absl::UnimplementedError(absl::StrCat(fields.where(),
-                                                      ": attention_bias is not supported for ",
-                                                      std::string(family.architecture))));
-  }
-  if (!llama && mlp_bias) {
-    fields.fail(absl::UnimplementedError(absl::StrCat(
-        fields.where(), ": mlp_bias is not supported for ", std::string(family.architecture))));
-  }
+  const auto without = [&](const char* flag) {
+    config.warnings.push_back(absl::StrCat(fields.where(), ": ", flag, " has no effect in ",
+                                           std::string(family.architecture),
+                                           ", which has no such bias in the reference"));
+  };
+  if (attention_bias && family.model_type == "mistral") without("attention_bias");
+  if (mlp_bias && !llama) without("mlp_bias");
 }
 
 void read_special_ids(JsonFields& fields, const Family& family, ModelConfig& config) {
@@ -232,7 +229,7 @@ absl::StatusOr<ModelConfig> parse(const std::string& text, const std::string& wh
   read_flags(fields, *family, config);
   read_windows(fields, *family, config);
   read_special_ids(fields, *family, config);
-  absl::StatusOr<RopeConfig> rope = parse_rope(fields, config.max_positions);
+  absl::StatusOr<RopeConfig> rope = parse_rope(fields, config.max_positions, config.warnings);
   if (!rope.ok()) return rope.status();
   config.rope = *std::move(rope);
   if (!fields.status().ok()) return fields.status();

@@ -5,8 +5,11 @@
 #include <array>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace shoal::model {
 namespace {
@@ -15,6 +18,7 @@ using nlohmann::json;
 
 constexpr double kMaxTheta = 1e15;
 constexpr double kMaxFactor = 1e6;
+constexpr double kDefaultTheta = 10000.0;
 constexpr double kTiny = 1e-6;
 constexpr std::int64_t kMaxOriginalPositions = std::int64_t{1} << 40;
 
@@ -35,23 +39,42 @@ constexpr std::array<std::string_view, 15> kKnownKeys = {"rope_type",
                                                          "partial_rotary_factor",
                                                          "finetuned"};
 
+constexpr std::size_t kMostNamed = 5;  // keys, in one line
 constexpr const char* kSupportedTypes = " (supported: default, linear, llama3, yarn)";
 
-std::string type_name(const json& object) {
-  for (const char* key : {"rope_type", "type"}) {
-    const auto found = object.find(key);
-    if (found != object.end() && found->is_string()) return json_excerpt(*found);
-  }
-  return "\"default\"";
-}
+// Lines about what is taken otherwise than it stands, each once.
+class Notes {
+ public:
+  Notes(std::string where, std::vector<std::string>& warnings)
+      : where_(std::move(where)), warnings_(warnings) {}
 
-absl::StatusOr<RopeConfig::Type> parse_type(JsonFields& fields) {
+  const std::string& where() const { return where_; }
+  void add(const std::string& what) {
+    const std::string line = absl::StrCat(where_, ": ", what, ", as in the reference");
+    if (std::find(warnings_.begin(), warnings_.end(), line) == warnings_.end()) {
+      warnings_.push_back(line);
+    }
+  }
+
+ private:
+  const std::string where_;
+  std::vector<std::string>& warnings_;
+};
+
+// What stands beside the object, in config.json itself.
+struct Outer {
+  std::optional<double> theta;
+  std::int64_t original_max_positions = 0;  // 0: not given
+  std::int64_t max_positions = 0;
+};
+
+absl::StatusOr<RopeConfig::Type> parse_type(JsonFields& fields, Notes& notes) {
   const std::string new_name = fields.text("rope_type", "");
   const std::string old_name = fields.text("type", "");
   if (!fields.status().ok()) return fields.status();
   if (!new_name.empty() && !old_name.empty() && new_name != old_name) {
-    return absl::InvalidArgumentError(absl::StrCat(fields.where(), ": rope_type \"", new_name,
-                                                   "\" and type \"", old_name, "\" contradict"));
+    notes.add(absl::StrCat("rope_type ", json_excerpt(new_name), " and type ",
+                           json_excerpt(old_name), " differ: rope_type is followed"));
   }
   const std::string name = !new_name.empty() ? new_name : old_name;
   if (name.empty() || name == "default") return RopeConfig::Type::kDefault;
@@ -69,26 +92,38 @@ double number_or(JsonFields& fields, const char* key, double fallback) {
   return value == 0.0 ? fallback : value;
 }
 
-absl::StatusOr<RopeConfig> parse_scaling(const json& object, const std::string& where, double theta,
-                                         std::int64_t original_max_positions,
-                                         std::int64_t max_positions) {
+// Of the whole model, or `nested`: of one type of layers.
+absl::StatusOr<RopeConfig> parse_scaling(const json& object, const Outer& outer, bool nested,
+                                         Notes& notes) {
+  const std::string& where = notes.where();
   JsonFields fields(object, where);
-  const absl::StatusOr<RopeConfig::Type> type = parse_type(fields);
+  const absl::StatusOr<RopeConfig::Type> type = parse_type(fields, notes);
   if (!type.ok()) return type.status();
   if (fields.find("mrope_section") != nullptr) {
     return absl::UnimplementedError(
         absl::StrCat(where, ": multimodal RoPE (mrope_section) is not supported", kSupportedTypes));
   }
+  std::vector<std::string> unknown;
   for (const auto& [key, value] : object.items()) {
     if (value.is_null() || std::count(kKnownKeys.begin(), kKnownKeys.end(), key) > 0) continue;
-    return absl::UnimplementedError(absl::StrCat(where, ": key ", json_excerpt(key),
-                                                 " is not supported in RoPE of type ",
-                                                 type_name(object)));
+    unknown.push_back(json_excerpt(key));
+  }
+  if (!unknown.empty()) {
+    const std::size_t more = unknown.size() - std::min(unknown.size(), kMostNamed);
+    unknown.resize(unknown.size() - more);
+    notes.add(absl::StrCat(absl::StrJoin(unknown, ", "),
+                           more == 0 ? "" : absl::StrCat(" and ", more, " more"),
+                           " without effect"));
   }
 
   RopeConfig rope;
   rope.type = *type;
-  rope.theta = fields.number("rope_theta", 1.0 + kTiny, kMaxTheta, theta);
+  rope.theta =
+      fields.number("rope_theta", 1.0 + kTiny, kMaxTheta, outer.theta.value_or(kDefaultTheta));
+  if (outer.theta && rope.theta != *outer.theta) {
+    notes.add(absl::StrCat("rope_theta ", rope.theta, " is followed, not ", *outer.theta,
+                           " outside of it"));
+  }
   if (fields.number("partial_rotary_factor", 0.0, 1.0, 1.0) != 1.0) {
     fields.fail(absl::UnimplementedError(
         absl::StrCat(where, ": partial_rotary_factor other than 1 is not supported")));
@@ -105,13 +140,12 @@ absl::StatusOr<RopeConfig> parse_scaling(const json& object, const std::string& 
 
   const std::int64_t inner =
       fields.integer("original_max_position_embeddings", 0, kMaxOriginalPositions, 0);
-  if (inner > 0 && original_max_positions > 0 && inner != original_max_positions) {
-    fields.fail(absl::InvalidArgumentError(
-        absl::StrCat(where, ": original_max_position_embeddings ", inner, " contradicts ",
-                     original_max_positions, " outside of it")));
+  const std::int64_t outside = nested ? 0 : outer.original_max_positions;
+  if (inner > 0 && outside > 0 && inner != outside) {
+    notes.add(absl::StrCat("original_max_position_embeddings ", outside,
+                           " outside of it is followed, not ", inner));
   }
-  rope.original_max_positions =
-      inner > 0 ? inner : (original_max_positions > 0 ? original_max_positions : max_positions);
+  rope.original_max_positions = outside > 0 ? outside : inner > 0 ? inner : outer.max_positions;
 
   if (rope.type == RopeConfig::Type::kLlama3) {
     rope.factor = fields.number("factor", kTiny, kMaxFactor);
@@ -124,7 +158,7 @@ absl::StatusOr<RopeConfig> parse_scaling(const json& object, const std::string& 
   } else {
     // A missing factor is the ratio of the two context lengths (DeepSeek writes it so).
     const double ratio =
-        static_cast<double>(max_positions) / static_cast<double>(rope.original_max_positions);
+        static_cast<double>(outer.max_positions) / static_cast<double>(rope.original_max_positions);
     rope.factor = fields.number("factor", kTiny, kMaxFactor, ratio);
     rope.beta_fast = number_or(fields, "beta_fast", 32.0);
     rope.beta_slow = number_or(fields, "beta_slow", 1.0);
@@ -153,45 +187,47 @@ bool is_per_layer_type(const json& object) {
 
 }  // namespace
 
-absl::StatusOr<RopeConfig> parse_rope(JsonFields& config, std::int64_t max_positions) {
-  const std::optional<double> outer_theta =
-      config.optional_number("rope_theta", 1.0 + kTiny, kMaxTheta);
-  const std::int64_t original =
+absl::StatusOr<RopeConfig> parse_rope(JsonFields& config, std::int64_t max_positions,
+                                      std::vector<std::string>& warnings) {
+  Outer outer;
+  outer.theta = config.optional_number("rope_theta", 1.0 + kTiny, kMaxTheta);
+  outer.original_max_positions =
       config.integer("original_max_position_embeddings", 0, kMaxOriginalPositions, 0);
+  outer.max_positions = max_positions;
   if (!config.status().ok()) return config.status();
-  const double theta = outer_theta.value_or(10000.0);
 
-  std::optional<RopeConfig> result;
-  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+  RopeConfig result;
+  result.theta = outer.theta.value_or(kDefaultTheta);
+  const json* followed = nullptr;
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
     const json* value = config.find(key);
     if (value == nullptr) continue;
-    const std::string where = absl::StrCat(config.where(), ": ", key);
+    Notes notes(absl::StrCat(config.where(), ": ", key), warnings);
     if (!value->is_object()) {
       return absl::InvalidArgumentError(
-          absl::StrCat(where, " must be an object, not ", json_excerpt(*value)));
+          absl::StrCat(notes.where(), " must be an object, not ", json_excerpt(*value)));
     }
+    if (value->empty()) continue;
+    if (followed != nullptr) {
+      if (*value != *followed) notes.add("rope_scaling is followed, which is another");
+      continue;
+    }
+    followed = value;
     const bool nested = is_per_layer_type(*value);
     const json whole = json::array({*value});
+    bool is_first = true;
     for (const json& part : nested ? *value : whole) {
-      const absl::StatusOr<RopeConfig> rope =
-          parse_scaling(part, where, theta, original, max_positions);
+      const absl::StatusOr<RopeConfig> rope = parse_scaling(part, outer, nested, notes);
       if (!rope.ok()) return rope.status();
-      if (outer_theta && rope->theta != *outer_theta) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(where, ": rope_theta contradicts rope_theta outside of it"));
-      }
-      if (result && !same_rope(*result, *rope)) {
-        return absl::UnimplementedError(absl::StrCat(
-            where, ": more than one kind of rotary embedding in one model is not supported"));
+      if (!std::exchange(is_first, false) && !same_rope(result, *rope)) {
+        return absl::UnimplementedError(
+            absl::StrCat(notes.where(),
+                         ": more than one kind of rotary embedding in one model is not supported"));
       }
       result = *rope;
     }
   }
-  if (!result) {
-    result.emplace();
-    result->theta = theta;
-  }
-  return *result;
+  return result;
 }
 
 }  // namespace shoal::model

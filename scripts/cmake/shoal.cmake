@@ -68,7 +68,7 @@ endfunction()
 # Umbrella targets, so that each build of scripts/test makes only what its tests need.
 add_custom_target(release_tests)   # programs, and ctest label "release": whole swarms, and what optimization may change
 add_custom_target(dht_tests)       # ctest label "directory": tests of dht/ in themselves and in simulation
-add_custom_target(thread_tests)    # rooms without gRPC: ctest label "threads", for the thread sanitizer
+add_custom_target(thread_tests)    # rooms without gRPC that have threads: ctest label "threads", for the thread sanitizer
 add_custom_target(sanitize_tests)  # ctest labels unit, sanitize: for the address sanitizer
 
 function(shoal_test name)
@@ -146,6 +146,9 @@ function(shoal_protobuf name)
   endforeach()
   add_library(${name} STATIC ${sources})
   set_target_properties(${name} PROPERTIES UNITY_BUILD OFF)  # protoc repeats its static names in every file
+  if(SHOAL_SANITIZE)
+    target_compile_options(${name} PRIVATE -O0)
+  endif()
   target_include_directories(${name} PUBLIC "${CMAKE_BINARY_DIR}")
   target_link_libraries(${name} PUBLIC protobuf::libprotobuf ${A_DEPS})
   if(A_GRPC)

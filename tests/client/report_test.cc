@@ -12,7 +12,8 @@ namespace {
 using ::testing::HasSubstr;
 using Json = nlohmann::json;
 
-NodeView node(int number, proto::Span span, proto::NodeState state = proto::NodeState::kOnline) {
+NodeView node_view(int number, proto::Span span,
+                   proto::NodeState state = proto::NodeState::kOnline) {
   NodeView view;
   view.peer.bytes.fill(static_cast<std::uint8_t>(number));
   view.span = span;
@@ -44,7 +45,8 @@ TEST(Report, GenerateJsonHasEveryField) {
   result.time_to_first_token_ms = 12.5;
   result.per_token_ms = {3.25};
   result.total_ms = 15.75;
-  const Route route{{node(0xab, {}).peer, {proto::Endpoint::v4({127, 0, 0, 1}, 7001)}, {0, 8}}};
+  const Route route{
+      {node_view(0xab, {}).peer, {proto::Endpoint::v4({127, 0, 0, 1}, 7001)}, {0, 8}}};
   const Json json = Json::parse(generate_json(request, result, route, 2));
   EXPECT_EQ(json["prompt_ids"], Json({0, 5}));
   EXPECT_EQ(json["ids"], Json({7, 8}));
@@ -98,8 +100,8 @@ TEST(Report, HealthWithoutLookupsIsNoSuccessAndTakesNoTime) {
 }
 
 TEST(Report, StatusShowsWhoServesWhatAndWhatNobodyServes) {
-  const auto swarm = view(
-      8, {node(0x11, {0, 4}), node(0x22, {2, 5}), node(0x33, {6, 8}, proto::NodeState::kJoining)});
+  const auto swarm = view(8, {node_view(0x11, {0, 4}), node_view(0x22, {2, 5}),
+                              node_view(0x33, {6, 8}, proto::NodeState::kJoining)});
   const std::string text = status_text({swarm}, {});
   EXPECT_THAT(text, HasSubstr("model tale"));
   EXPECT_THAT(text, HasSubstr("11111111  ####....        0:4  online         123      4096"));
@@ -115,7 +117,7 @@ TEST(Report, StatusShowsWhoServesWhatAndWhatNobodyServes) {
 
 TEST(Report, OnlyNodesThatAnswerServe) {
   constexpr std::uint64_t kNow = 1'700'000'000'000'000;
-  auto swarm = view(8, {node(0x11, {0, 5}), node(0x22, {4, 8}), node(0x33, {6, 8})});
+  auto swarm = view(8, {node_view(0x11, {0, 5}), node_view(0x22, {4, 8}), node_view(0x33, {6, 8})});
   swarm.nodes[0].live = LiveLoad{};
   swarm.nodes[1].silence = "does not answer (nothing listens there)";
   swarm.nodes[1].announced_us = kNow - 41'500'000;
@@ -147,8 +149,8 @@ TEST(Report, OnlyNodesThatAnswerServe) {
 }
 
 TEST(Report, EveryModelIsChecked) {
-  const auto whole = view(2, {node(1, {0, 2})});
-  auto broken = view(4, {node(1, {0, 2})});
+  const auto whole = view(2, {node_view(1, {0, 2})});
+  auto broken = view(4, {node_view(1, {0, 2})});
   broken.model_name = "saga";
   EXPECT_TRUE(check_served({whole}, 0).ok());
   EXPECT_THAT(std::string(check_served({whole, broken}, 0).message()),
@@ -158,7 +160,7 @@ TEST(Report, EveryModelIsChecked) {
 }
 
 TEST(Report, TheAgeOfARecordIsToldWhenTheClocksCanBeRight) {
-  NodeView some = node(1, {0, 1});
+  NodeView some = node_view(1, {0, 1});
   EXPECT_EQ(record_age_s(some, 100), std::nullopt);
   some.announced_us = 5'000'000;
   EXPECT_EQ(record_age_s(some, 5'999'999), 0u);
@@ -168,7 +170,7 @@ TEST(Report, TheAgeOfARecordIsToldWhenTheClocksCanBeRight) {
 }
 
 TEST(Report, WideModelsShareColumns) {
-  const std::string text = status_text({view(130, {node(1, {0, 129})})}, {});
+  const std::string text = status_text({view(130, {node_view(1, {0, 129})})}, {});
   EXPECT_THAT(text, HasSubstr("each column is 3 blocks"));
   EXPECT_THAT(text, HasSubstr("1!  nobody serves block 129"));
 }
@@ -179,7 +181,7 @@ TEST(Report, AnEmptySwarmSaysSo) {
 }
 
 TEST(Report, NamesOfOthersCannotDriveTheTerminal) {
-  NodeView rude = node(1, {0, 1});
+  NodeView rude = node_view(1, {0, 1});
   rude.public_name = "x\x1b[2J\r";
   EXPECT_THAT(status_text({view(1, {rude})}, {}), HasSubstr("x?[2J?"));
 }
@@ -188,8 +190,8 @@ TEST(Report, TraceShowsEachHop) {
   StepTiming timing;
   timing.total_us = 5000;
   timing.return_us = 250;
-  timing.hops = {{node(0xaa, {}).peer, {0, 4}, 10, 2000, 400},
-                 {node(0xbb, {}).peer, {4, 8}, 20, 1500, 300}};
+  timing.hops = {{node_view(0xaa, {}).peer, {0, 4}, 10, 2000, 400},
+                 {node_view(0xbb, {}).peer, {4, 8}, 20, 1500, 300}};
   EXPECT_EQ(trace_line(3, timing, 100),
             "token 3: 5.10 ms = aaaaaaaa [0:4) queue 0.01 compute 2.00 network 0.40 | "
             "bbbbbbbb [4:8) queue 0.02 compute 1.50 network 0.30 | return 0.25 | client 0.10");

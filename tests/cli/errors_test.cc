@@ -22,7 +22,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Matcher;
 
-constexpr int kTimeoutMs = 20'000;  // to tell "too late" from "never"
+constexpr int kErrorTimeoutMs = 20'000;  // to tell "too late" from "never"
 
 void expect_one_clear_line(const Outcome& outcome, const Matcher<std::string>& text) {
   EXPECT_GT(outcome.status, 0) << outcome.err;
@@ -69,15 +69,16 @@ class TakenPort {
 
 TEST(NodeErrors, NeitherJoinNorNewSwarm) {
   TempDir folder;
-  const auto outcome =
-      run(node_command({"--model", kDemoModel, "--ready-file", folder.file("ready")}), kTimeoutMs);
+  const auto outcome = run(
+      node_command({"--model", kDemoModel, "--ready-file", folder.file("ready")}), kErrorTimeoutMs);
   expect_one_clear_line(outcome, AllOf(HasSubstr("--join"), HasSubstr("--new-swarm")));
   EXPECT_FALSE(std::filesystem::exists(folder.file("ready")));
 }
 
 TEST(NodeErrors, MissingModelFolder) {
-  expect_one_clear_line(run(node_command({"--new-swarm", "--model", "/nowhere/model"}), kTimeoutMs),
-                        HasSubstr("/nowhere/model"));
+  expect_one_clear_line(
+      run(node_command({"--new-swarm", "--model", "/nowhere/model"}), kErrorTimeoutMs),
+      HasSubstr("/nowhere/model"));
 }
 
 TEST(NodeErrors, TruncatedWeights) {
@@ -90,7 +91,7 @@ TEST(NodeErrors, TruncatedWeights) {
        {std::size_t{0}, std::size_t{5}, std::size_t{100}, whole.size() / 2, whole.size() - 1}) {
     write_file(weights, whole.substr(0, size));
     expect_one_clear_line(
-        run(node_command({"--new-swarm", "--model", folder.file("model")}), kTimeoutMs),
+        run(node_command({"--new-swarm", "--model", folder.file("model")}), kErrorTimeoutMs),
         HasSubstr("model.safetensors"));
   }
 }
@@ -124,7 +125,7 @@ TEST(NodeErrors, MaliciousWeights) {
   for (const std::string& file : files) {
     write_file(weights, file);
     expect_one_clear_line(
-        run(node_command({"--new-swarm", "--model", folder.file("model")}), kTimeoutMs),
+        run(node_command({"--new-swarm", "--model", folder.file("model")}), kErrorTimeoutMs),
         HasSubstr("model.safetensors"));
   }
 }
@@ -134,7 +135,7 @@ TEST(NodeErrors, PortInUse) {
     TakenPort taken(type);
     const auto outcome = run({program("shoal-node"), "run", "--model", kDemoModel, "--new-swarm",
                               "--listen", taken.address()},
-                             kTimeoutMs);
+                             kErrorTimeoutMs);
     expect_one_clear_line(outcome, AllOf(HasSubstr(taken.address()),
                                          HasSubstr("by another program"), HasSubstr("--listen")));
   }
@@ -143,7 +144,8 @@ TEST(NodeErrors, PortInUse) {
 TEST(NodeErrors, BlocksOutsideTheModel) {
   for (const std::string blocks : {"4:9", "3:3", "x", "5:2"}) {
     expect_one_clear_line(
-        run(node_command({"--new-swarm", "--model", kDemoModel, "--blocks", blocks}), kTimeoutMs),
+        run(node_command({"--new-swarm", "--model", kDemoModel, "--blocks", blocks}),
+            kErrorTimeoutMs),
         HasSubstr(blocks));
   }
 }
@@ -153,7 +155,7 @@ TEST(NodeErrors, MoreAddressesThanARecordHolds) {
   for (const char* last : {"1", "2", "3", "4", "5"}) {
     arguments.insert(arguments.end(), {"--announce", std::string("192.0.2.") + last + ":7000"});
   }
-  const Outcome outcome = run(node_command(arguments), kTimeoutMs);
+  const Outcome outcome = run(node_command(arguments), kErrorTimeoutMs);
   expect_one_clear_line(outcome, HasSubstr("at most 4"));
   EXPECT_EQ(outcome.status, 2) << outcome.err;
 }
@@ -162,7 +164,7 @@ TEST(NodeErrors, AddressThatDoesNotAnswer) {
   TakenPort silent(SOCK_DGRAM);
   expect_one_clear_line(
       run(node_command({"--model", kDemoModel, "--join", silent.address(), "--join-timeout", "4"}),
-          kTimeoutMs),
+          kErrorTimeoutMs),
       HasSubstr(silent.address()));
 }
 
@@ -170,14 +172,14 @@ TEST(NodeErrors, WrongSwarmKey) {
   LocalSwarm swarm({.with_key = true});
   swarm.start_node("0:8");
   const std::string other = swarm.folder().file("other.key");
-  ASSERT_EQ(run({program("shoal"), "swarm", "new", other}, kTimeoutMs).status, 0);
+  ASSERT_EQ(run({program("shoal"), "swarm", "new", other}, kErrorTimeoutMs).status, 0);
   const auto with_other = run(node_command({"--model", kDemoModel, "--join", swarm.address(0),
                                             "--swarm-key", other, "--join-timeout", "4"}),
-                              kTimeoutMs);
+                              kErrorTimeoutMs);
   expect_one_clear_line(with_other, AllOf(HasSubstr(swarm.address(0)), HasSubstr("swarm key")));
   const auto without =
       run(node_command({"--model", kDemoModel, "--join", swarm.address(0), "--join-timeout", "4"}),
-          kTimeoutMs);
+          kErrorTimeoutMs);
   expect_one_clear_line(without, AllOf(HasSubstr(swarm.address(0)), HasSubstr("swarm key")));
 }
 
@@ -185,13 +187,13 @@ TEST(NodeErrors, SwarmKeyFileIsMissingOrNoKey) {
   TempDir folder;
   expect_one_clear_line(
       run(node_command({"--model", kDemoModel, "--new-swarm", "--swarm-key", folder.file("none")}),
-          kTimeoutMs),
+          kErrorTimeoutMs),
       HasSubstr(folder.file("none")));
   write_file(folder.file("bad"), "hello\n");
   std::filesystem::permissions(folder.file("bad"), std::filesystem::perms::owner_read);
   expect_one_clear_line(
       run(node_command({"--model", kDemoModel, "--new-swarm", "--swarm-key", folder.file("bad")}),
-          kTimeoutMs),
+          kErrorTimeoutMs),
       HasSubstr(folder.file("bad")));
 }
 
@@ -205,12 +207,12 @@ TEST(NodeErrors, ModelDiffersFromTheSwarms) {
   changed[changed.size() - 10] ^= 1;
   std::filesystem::remove(weights);
   write_file(weights, changed);
-  const auto outcome =
-      run(node_command({"--model", folder.file("model"), "--join", swarm.address(0)}), kTimeoutMs);
+  const auto outcome = run(
+      node_command({"--model", folder.file("model"), "--join", swarm.address(0)}), kErrorTimeoutMs);
   expect_one_clear_line(outcome, HasSubstr("model"));
   const auto client = run(shoal_command({"generate", "--model", folder.file("model"), "--join",
                                          swarm.address(0), "Once upon a time"}),
-                          kTimeoutMs);
+                          kErrorTimeoutMs);
   expect_one_clear_line(client, HasSubstr("model"));
 }
 
@@ -223,13 +225,14 @@ TEST(ClientErrors, TokenizerWithUnknownParts) {
   write_file(path, tokenizer.dump());
   expect_one_clear_line(
       run(shoal_command({"generate", "--local", "--model", folder.file("model"), "Once"}),
-          kTimeoutMs),
+          kErrorTimeoutMs),
       AllOf(HasSubstr("tokenizer.json"), HasSubstr("Telepathy")));
 }
 
 TEST(ClientErrors, MissingAndBrokenModels) {
   expect_one_clear_line(
-      run(shoal_command({"generate", "--local", "--model", "/nowhere/model", "Once"}), kTimeoutMs),
+      run(shoal_command({"generate", "--local", "--model", "/nowhere/model", "Once"}),
+          kErrorTimeoutMs),
       HasSubstr("/nowhere/model"));
   TempDir folder;
   copy_model(kDemoModel, folder.file("model"));
@@ -240,7 +243,7 @@ TEST(ClientErrors, MissingAndBrokenModels) {
   write_file(path, config.dump());
   expect_one_clear_line(
       run(shoal_command({"generate", "--local", "--model", folder.file("model"), "Once"}),
-          kTimeoutMs),
+          kErrorTimeoutMs),
       HasSubstr("MixtralForCausalLM"));
 }
 
@@ -252,25 +255,26 @@ TEST(ClientErrors, AddressThatDoesNotAnswer) {
       {{"generate", "--model", kDemoModel, "--join", "no colon", "Once"}, "no colon"}};
   std::vector<std::vector<std::string>> commands;
   for (const auto& one : cases) commands.push_back(shoal_command(one.first));
-  const auto outcomes = run_together(commands, kTimeoutMs);
+  const auto outcomes = run_together(commands, kErrorTimeoutMs);
   for (std::size_t i = 0; i < cases.size(); ++i) {
     expect_one_clear_line(outcomes[i], HasSubstr(cases[i].second));
   }
 }
 
 TEST(ClientErrors, NeitherJoinNorLocal) {
-  expect_one_clear_line(run(shoal_command({"generate", "--model", kDemoModel, "Once"}), kTimeoutMs),
-                        AllOf(HasSubstr("--join"), HasSubstr("--local")));
+  expect_one_clear_line(
+      run(shoal_command({"generate", "--model", kDemoModel, "Once"}), kErrorTimeoutMs),
+      AllOf(HasSubstr("--join"), HasSubstr("--local")));
 }
 
 TEST(ClientErrors, WrongSwarmKey) {
   LocalSwarm swarm({.with_key = true});
   swarm.start_node("0:8");
   const std::string other = swarm.folder().file("other.key");
-  ASSERT_EQ(run({program("shoal"), "swarm", "new", other}, kTimeoutMs).status, 0);
+  ASSERT_EQ(run({program("shoal"), "swarm", "new", other}, kErrorTimeoutMs).status, 0);
   expect_one_clear_line(run(shoal_command({"generate", "--model", kDemoModel, "--join",
                                            swarm.address(0), "--swarm-key", other, "Once"}),
-                            kTimeoutMs),
+                            kErrorTimeoutMs),
                         HasSubstr("swarm key"));
 }
 
@@ -284,14 +288,14 @@ TEST(ClientErrors, NoServerForBlockFive) {
 TEST(ClientErrors, PromptLongerThanTheContext) {
   std::string prompt;
   for (int i = 0; i < 2000; ++i) prompt += "once ";
-  expect_one_clear_line(
-      run(shoal_command({"generate", "--local", "--model", kDemoModel, "-"}), kTimeoutMs, prompt),
-      AllOf(HasSubstr("1024"), HasSubstr("prompt")));
+  expect_one_clear_line(run(shoal_command({"generate", "--local", "--model", kDemoModel, "-"}),
+                            kErrorTimeoutMs, prompt),
+                        AllOf(HasSubstr("1024"), HasSubstr("prompt")));
 }
 
 TEST(ClientErrors, PromptThatIsNoText) {
   expect_one_clear_line(run(shoal_command({"generate", "--local", "--model", kDemoModel, "-"}),
-                            kTimeoutMs, "once \xff\xfe upon"),
+                            kErrorTimeoutMs, "once \xff\xfe upon"),
                         HasSubstr("UTF-8"));
 }
 
@@ -306,7 +310,7 @@ TEST(ClientErrors, SamplingOptionsOutOfRange) {
   for (const auto& [option, value] : options) {
     expect_one_clear_line(run(shoal_command({"generate", "--local", "--model", kDemoModel,
                                              option + "=" + value, "Once"}),
-                              kTimeoutMs),
+                              kErrorTimeoutMs),
                           HasSubstr(option.substr(2)));
   }
 }
@@ -315,20 +319,20 @@ TEST(ClientErrors, ScoreOfAMissingOrEmptyFile) {
   TempDir folder;
   expect_one_clear_line(
       run(shoal_command({"score", "--local", "--model", kDemoModel, folder.file("none.txt")}),
-          kTimeoutMs),
+          kErrorTimeoutMs),
       HasSubstr("none.txt"));
   write_file(folder.file("empty.txt"), "");
   expect_one_clear_line(
       run(shoal_command({"score", "--local", "--model", kDemoModel, folder.file("empty.txt")}),
-          kTimeoutMs),
+          kErrorTimeoutMs),
       HasSubstr("empty.txt"));
 }
 
 TEST(ClientErrors, SwarmKeyIsNeverOverwritten) {
   TempDir folder;
-  ASSERT_EQ(run(shoal_command({"swarm", "new", folder.file("key")}), kTimeoutMs).status, 0);
+  ASSERT_EQ(run(shoal_command({"swarm", "new", folder.file("key")}), kErrorTimeoutMs).status, 0);
   const std::string before = read_file(folder.file("key"));
-  expect_one_clear_line(run(shoal_command({"swarm", "new", folder.file("key")}), kTimeoutMs),
+  expect_one_clear_line(run(shoal_command({"swarm", "new", folder.file("key")}), kErrorTimeoutMs),
                         HasSubstr(folder.file("key")));
   EXPECT_EQ(read_file(folder.file("key")), before);
 }

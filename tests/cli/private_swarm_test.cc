@@ -25,7 +25,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-std::uint16_t port_of(const std::string& address) {
+std::uint16_t port_number(const std::string& address) {
   return static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1)));
 }
 
@@ -149,7 +149,7 @@ TEST(PrivateSwarm, StrangersGetNoAnswerAtAll) {
   LocalSwarm swarm({.with_key = true});
   swarm.start_node("0:4");
   swarm.start_node("4:8");
-  const std::uint16_t node_port = port_of(swarm.address(0));
+  const std::uint16_t node_port = port_number(swarm.address(0));
 
   // Real traffic of another kind of stranger: a whole client without the key, and one with another
   // key.

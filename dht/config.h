@@ -6,8 +6,8 @@
 #include <cstddef>
 #include <optional>
 
-#include "dht/swarm_key.h"
 #include "dht/time.h"
+#include "identity/swarm_key.h"
 
 namespace shoal::dht {
 
@@ -187,7 +187,7 @@ struct ReachabilityConfig {
 
 struct KademliaConfig {
   bool client_mode = false;
-  std::optional<SwarmKey> swarm_key;
+  std::optional<identity::SwarmKey> swarm_key;
   LookupConfig lookup;
   SessionConfig sessions;
   RoutingConfig routing;

@@ -6,7 +6,7 @@
 #include <string>
 #include <tuple>
 
-#include "dht/identity.h"
+#include "identity/identity.h"
 #include "proto/endpoint.h"
 #include "proto/types.h"
 
@@ -16,7 +16,7 @@ namespace shoal::dht {
 struct Contact {
   proto::PeerId peer;
   proto::Endpoint endpoint;
-  PublicKey key{};  // all zero while unknown: then only a hello can begin
+  identity::PublicKey key{};  // all zero while unknown: then only a hello can begin
   friend bool operator==(const Contact& a, const Contact& b) {
     return a.peer == b.peer && a.endpoint == b.endpoint;
   }

@@ -28,7 +28,7 @@ std::uint64_t fingerprint(const Cookie& cookie) {
 
 }  // namespace
 
-CookieJar::CookieJar(const SessionConfig& config, Random& random)
+CookieJar::CookieJar(const SessionConfig& config, identity::Random& random)
     : ttl_(config.cookie_ttl),
       random_(random.bytes<32>()),
       secret_(random.bytes<32>()),
@@ -42,7 +42,7 @@ std::array<std::uint8_t, 16> CookieJar::mac(const Cookie& cookie,
   text[24] = static_cast<char>(from.port >> 8);
   text[25] = static_cast<char>(from.port & 0xff);
   std::array<std::uint8_t, 16> result;
-  primitives().mac(secret_, {text.data(), text.size()}, result);
+  identity::primitives().mac(secret_, {text.data(), text.size()}, result);
   return result;
 }
 

@@ -13,7 +13,7 @@ namespace shoal::dht {
 
 class CookieJar {
  public:
-  CookieJar(const SessionConfig& config, Random& random);
+  CookieJar(const SessionConfig& config, identity::Random& random);
   Cookie make(const proto::Endpoint& from, TimePoint now);
   bool valid(const Cookie& cookie, const proto::Endpoint& from, TimePoint now) const;
   void use(const Cookie& cookie);  // it is not valid again
@@ -22,8 +22,8 @@ class CookieJar {
   std::array<std::uint8_t, 16> mac(const Cookie& cookie, const proto::Endpoint& from) const;
 
   const Duration ttl_;
-  Random random_;
-  const Bytes32 secret_;
+  identity::Random random_;
+  const identity::Bytes32 secret_;
   RecentSet used_;
 };
 

@@ -29,9 +29,9 @@ FindResults::Verdict FindResults::merge(const wire::StoredRecord& stored, TimePo
   wire::Record peek;
   if (stored.remaining_ttl_ms() == 0 || !peek.ParseFromString(stored.record().payload()))
     return Verdict::kInvalid;
-  const auto key = PublicKey::from_bytes(peek.public_key());
+  const auto key = identity::PublicKey::from_bytes(peek.public_key());
   if (!key) return Verdict::kInvalid;
-  subject = peer_id_of(*key);
+  subject = identity::peer_id_of(*key);
   sequence = peek.sequence();
   const auto known = found_.find(subject);
   if (known != found_.end()) {

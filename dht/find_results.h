@@ -17,7 +17,7 @@ namespace shoal::dht {
 
 class FindResults {
  public:
-  FindResults(const SwarmId& swarm, const Key& key, std::size_t max_records)
+  FindResults(const identity::SwarmId& swarm, const Key& key, std::size_t max_records)
       : swarm_(swarm), key_(key), max_records_(max_records) {}
 
   // Of our own store: verified when it came in.
@@ -70,7 +70,7 @@ class FindResults {
   Verdict merge(const wire::StoredRecord& stored, TimePoint now, proto::PeerId& subject,
                 std::uint64_t& sequence);
 
-  SwarmId swarm_;
+  identity::SwarmId swarm_;
   Key key_;
   std::size_t max_records_;
   std::map<proto::PeerId, Item> found_;  // by subject

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "dht/message_arena.h"
-#include "kernels/check.h"
 
 namespace shoal::dht {
 namespace {
@@ -36,11 +36,11 @@ KademliaConfig effective(KademliaConfig config) {
 
 }  // namespace
 
-Kademlia::Kademlia(KademliaConfig config, const Identity& self, const Random::Seed& seed,
-                   TimePoint now)
+Kademlia::Kademlia(KademliaConfig config, const identity::Identity& self,
+                   const identity::Random::Seed& seed, TimePoint now)
     : config_(effective(config)),
       self_(self),
-      swarm_(config_.swarm_key ? swarm_id_of(*config_.swarm_key) : SwarmId{}),
+      swarm_(config_.swarm_key ? identity::swarm_id_of(*config_.swarm_key) : identity::SwarmId{}),
       random_(seed),
       sessions_(self_, config_.swarm_key, config_.sessions, config_.client_mode, random_),
       table_(self_.peer_id(), config_.routing, random_),
@@ -155,7 +155,7 @@ bool Kademlia::request(const Contact& to, wire::DhtMessage message, Purpose purp
   request.resends = resends;
   request.patient = purpose.kind != Purpose::Kind::kLookup &&
                     purpose.kind != Purpose::Kind::kPage && purpose.kind != Purpose::Kind::kStore;
-  request.anonymous = to.key != PublicKey{} && may_be_question(message) &&
+  request.anonymous = to.key != identity::PublicKey{} && may_be_question(message) &&
                       purpose.kind != Purpose::Kind::kBootstrap &&
                       purpose.kind != Purpose::Kind::kIntroduction;
   request.answer_bytes = message.has_ping() ? kPongBytes : kMaxReplyBytes;

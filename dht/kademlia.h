@@ -53,7 +53,8 @@ struct Event {
 
 class Kademlia {
  public:
-  Kademlia(KademliaConfig config, const Identity& self, const Random::Seed& seed, TimePoint now);
+  Kademlia(KademliaConfig config, const identity::Identity& self,
+           const identity::Random::Seed& seed, TimePoint now);
   Kademlia(const Kademlia&) = delete;
   Kademlia& operator=(const Kademlia&) = delete;
 
@@ -85,7 +86,7 @@ class Kademlia {
     return observed_.seen(now);
   }
 
-  const SwarmId& swarm_id() const { return swarm_; }
+  const identity::SwarmId& swarm_id() const { return swarm_; }
   const proto::PeerId& peer_id() const { return self_.peer_id(); }
   const RoutingTable& table() const { return table_; }
   const RecordStore& store() const { return store_; }
@@ -255,9 +256,9 @@ class Kademlia {
   void ask_neighbourhood(const Contact& to, Purpose purpose, int resends, TimePoint now);
 
   const KademliaConfig config_;
-  const Identity self_;
-  const SwarmId swarm_;
-  Random random_;
+  const identity::Identity self_;
+  const identity::SwarmId swarm_;
+  identity::Random random_;
   Sessions sessions_;
   RoutingTable table_;
   Requests requests_;

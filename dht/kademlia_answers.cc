@@ -3,10 +3,10 @@
 // reply to a question, which has less room while the asker's address is not proven.
 #include <algorithm>
 
+#include "base/check.h"
 #include "dht/address.h"
 #include "dht/kademlia.h"
 #include "dht/message_arena.h"
-#include "kernels/check.h"
 
 namespace shoal::dht {
 namespace {
@@ -78,7 +78,8 @@ void Kademlia::answer_find(const Sessions::Delivery& asked, const wire::Find& fi
          table_.closest(*target, config_.lookup.k + 1, RoutingTable::Which::kTellable)) {
       if (limit == 0) break;
       // Nobody needs to hear of itself.
-      if (entry->contact.peer == asked.from.peer || entry->contact.key == PublicKey{}) continue;
+      if (entry->contact.peer == asked.from.peer || entry->contact.key == identity::PublicKey{})
+        continue;
       wire::Contact& contact = *found.add_closer();
       contact.set_public_key(entry->contact.key.bytes.data(), entry->contact.key.bytes.size());
       contact.set_address(encode_address(entry->contact.endpoint));

@@ -130,10 +130,10 @@ void Kademlia::on_answer(const Contact& from, const wire::DhtMessage& message, T
 void Kademlia::add_contacts(const Contact& from, Operation& operation, const wire::Found& found) {
   const auto limit = static_cast<int>(config_.lookup.k);
   for (int i = 0; i < std::min(found.closer_size(), limit); ++i) {
-    const auto key = PublicKey::from_bytes(found.closer(i).public_key());
+    const auto key = identity::PublicKey::from_bytes(found.closer(i).public_key());
     const auto endpoint = decode_address(found.closer(i).address());
     if (!key || !endpoint || !may_tell(from.endpoint, *endpoint)) continue;
-    const Contact contact{peer_id_of(*key), *endpoint, *key};
+    const Contact contact{identity::peer_id_of(*key), *endpoint, *key};
     const RoutingTable::Entry* known = table_.find(contact.peer);
     operation.lookup->add(contact, from.peer, known != nullptr && known->suspect);
   }

@@ -2,9 +2,9 @@
 // Publishing our own record: to the whole region of each key, and again to whoever took it before.
 #include <algorithm>
 
+#include "base/check.h"
 #include "dht/diversity.h"
 #include "dht/kademlia.h"
-#include "kernels/check.h"
 #include "proto/limits.h"
 
 namespace shoal::dht {

@@ -91,10 +91,10 @@ void Kademlia::on_dialed(std::uint64_t id, bool accepted, TimePoint now) {
 }
 
 bool Kademlia::answer_dial(const Contact& from, const wire::Dial& dial, TimePoint now) {
-  const auto key = PublicKey::from_bytes(dial.public_key());
+  const auto key = identity::PublicKey::from_bytes(dial.public_key());
   const auto endpoint = decode_address(dial.address());
   if (!key || !endpoint || dial.token() == 0) return false;
-  const Contact target{peer_id_of(*key), *endpoint, *key};
+  const Contact target{identity::peer_id_of(*key), *endpoint, *key};
   // One datagram, no longer than the request for it, and only where strangers may send at all.
   if (is_exempt(*endpoint) || target.peer == self_.peer_id() || target.peer == from.peer ||
       sessions_.has_session(target) || !dial_help_.take(from.endpoint, now)) {

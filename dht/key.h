@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstdint>
 
+#include "identity/swarm_key.h"
 #include "proto/types.h"
 
 namespace shoal::dht {
@@ -15,13 +16,10 @@ using Key = proto::FixedBytes<32, struct KeyTag>;
 // A peer's place in the key space is its PeerId.
 inline Key key_of(const proto::PeerId& peer) { return {peer.bytes}; }
 
-// Scope of a swarm: equal names in different swarms give different keys. All zero for a swarm
-// without a key.
-using SwarmId = proto::FixedBytes<32, struct SwarmIdTag>;
-
-Key models_key(const SwarmId& swarm);                             // who serves anything at all
-Key model_key(const SwarmId& swarm, const proto::Digest& model);  // index: every node of one model
-Key block_key(const SwarmId& swarm, const proto::Digest& model, proto::BlockIndex block);
+Key models_key(const identity::SwarmId& swarm);  // who serves anything at all
+Key model_key(const identity::SwarmId& swarm,
+              const proto::Digest& model);  // index: every node of one model
+Key block_key(const identity::SwarmId& swarm, const proto::Digest& model, proto::BlockIndex block);
 
 // a XOR b, compared as big-endian numbers.
 inline Key distance(const Key& a, const Key& b) {

@@ -38,7 +38,7 @@ bool RateTable::take(std::uint64_t key, TimePoint now) {
   return allowed;
 }
 
-Limiter::Limiter(const LimiterConfig& config, Random& random)
+Limiter::Limiter(const LimiterConfig& config, identity::Random& random)
     : config_(config),
       secret_(random.bytes<16>()),
       sources_(config.source, config.max_sources),

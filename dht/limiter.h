@@ -12,7 +12,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "dht/config.h"
 #include "dht/drops.h"
-#include "dht/random.h"
+#include "identity/random.h"
 #include "proto/endpoint.h"
 
 namespace shoal::dht {
@@ -50,7 +50,7 @@ class RateTable {
 
 class Limiter {
  public:
-  Limiter(const LimiterConfig& config, Random& random);
+  Limiter(const LimiterConfig& config, identity::Random& random);
 
   // A packet whose source may be a lie; one whose cookie proves its source; a handshake, whose
   // cookie does so too. The reason to drop it, or nothing.

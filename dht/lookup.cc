@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <array>
 
+#include "base/check.h"
 #include "dht/diversity.h"
 #include "dht/size_estimate.h"
-#include "kernels/check.h"
 
 namespace shoal::dht {
 namespace {

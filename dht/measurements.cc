@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "kernels/check.h"
+#include "base/check.h"
 
 namespace shoal::dht {
 namespace {

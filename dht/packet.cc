@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "dht/sodium.h"
-#include "kernels/check.h"
+#include "base/check.h"
+#include "identity/sodium.h"
 #include "proto/limits.h"
 
 namespace shoal::dht {
@@ -30,7 +30,7 @@ void put_u64(std::string& out, std::uint64_t value) {
 
 template <std::size_t N>
 void take(std::string_view& in, std::array<std::uint8_t, N>& bytes) {
-  std::copy_n(as_bytes(in), N, bytes.begin());
+  std::copy_n(identity::as_bytes(in), N, bytes.begin());
   in.remove_prefix(N);
 }
 
@@ -93,14 +93,14 @@ void append(std::string& out, const ReplyPacket& packet) {
   put(out, packet.cookie);
 }
 
-void encrypt_tail(std::string& out, std::size_t plain_at, const Bytes32& key,
-                  const AeadNonce& nonce) {
+void encrypt_tail(std::string& out, std::size_t plain_at, const identity::Bytes32& key,
+                  const identity::AeadNonce& nonce) {
   const std::size_t plain_bytes = out.size() - plain_at;
   out.resize(out.size() + kTagBytes);
   const std::string_view all = out;
-  primitives().seal(key, nonce, all.substr(kSealNonceBytes, plain_at - kSealNonceBytes),
-                    all.substr(plain_at, plain_bytes),
-                    reinterpret_cast<std::uint8_t*>(out.data()) + plain_at);
+  identity::primitives().seal(key, nonce, all.substr(kSealNonceBytes, plain_at - kSealNonceBytes),
+                              all.substr(plain_at, plain_bytes),
+                              reinterpret_cast<std::uint8_t*>(out.data()) + plain_at);
 }
 
 PeerMark mark_of(const proto::PeerId& peer) {
@@ -185,25 +185,25 @@ std::optional<Packet> parse_packet(std::string_view plain) {
   }
 }
 
-Seal::Seal(const std::optional<SwarmKey>& swarm_key) {
+Seal::Seal(const std::optional<identity::SwarmKey>& swarm_key) {
   if (swarm_key) root_ = swarm_key->bytes;
   key_ = derive("shoal-dht-seal-v1");
 }
 
-Bytes32 Seal::derive(std::string_view purpose) const {
-  Bytes32 key;
-  primitives().mac(root_, purpose, key);
+identity::Bytes32 Seal::derive(std::string_view purpose) const {
+  identity::Bytes32 key;
+  identity::primitives().mac(root_, purpose, key);
   return key;
 }
 
-void Seal::close(std::string& datagram, Random& random) const {
+void Seal::close(std::string& datagram, identity::Random& random) const {
   const auto nonce = random.bytes<kSealNonceBytes>();
   std::copy(nonce.begin(), nonce.end(), datagram.begin());
   const std::size_t plain_bytes = datagram.size() - kSealNonceBytes;
   datagram.resize(datagram.size() + kTagBytes);
-  primitives().seal(key_, nonce, {},
-                    std::string_view(datagram).substr(kSealNonceBytes, plain_bytes),
-                    reinterpret_cast<std::uint8_t*>(datagram.data()) + kSealNonceBytes);
+  identity::primitives().seal(key_, nonce, {},
+                              std::string_view(datagram).substr(kSealNonceBytes, plain_bytes),
+                              reinterpret_cast<std::uint8_t*>(datagram.data()) + kSealNonceBytes);
 }
 
 std::optional<std::string_view> Seal::open(std::string_view datagram,
@@ -211,10 +211,10 @@ std::optional<std::string_view> Seal::open(std::string_view datagram,
   if (datagram.size() <= kSealBytes || datagram.size() > proto::kMaxDatagramBytes)
     return std::nullopt;
   CHECK(buffer.size() >= datagram.size() - kSealBytes) << buffer.size();
-  AeadNonce nonce;
-  std::copy_n(as_bytes(datagram), nonce.size(), nonce.begin());
-  if (!primitives().open(key_, nonce, {}, datagram.substr(kSealNonceBytes),
-                         reinterpret_cast<std::uint8_t*>(buffer.data()))) {
+  identity::AeadNonce nonce;
+  std::copy_n(identity::as_bytes(datagram), nonce.size(), nonce.begin());
+  if (!identity::primitives().open(key_, nonce, {}, datagram.substr(kSealNonceBytes),
+                                   reinterpret_cast<std::uint8_t*>(buffer.data()))) {
     return std::nullopt;
   }
   return std::string_view(buffer.data(), datagram.size() - kSealBytes);

@@ -11,10 +11,10 @@
 #include <string_view>
 #include <variant>
 
-#include "dht/identity.h"
-#include "dht/primitives.h"
-#include "dht/random.h"
-#include "dht/swarm_key.h"
+#include "identity/identity.h"
+#include "identity/primitives.h"
+#include "identity/random.h"
+#include "identity/swarm_key.h"
 
 namespace shoal::dht {
 
@@ -25,7 +25,7 @@ using PeerMark = std::array<std::uint8_t, 8>;  // the first bytes of a peer id
 PeerMark mark_of(const proto::PeerId& peer);
 
 inline constexpr std::size_t kSealNonceBytes = 24;
-inline constexpr std::size_t kTagBytes = kAeadTagBytes;
+inline constexpr std::size_t kTagBytes = identity::kAeadTagBytes;
 inline constexpr std::size_t kSealBytes = kSealNonceBytes + kTagBytes;
 inline constexpr std::size_t kHandshakeHeaderBytes = 1 + 24 + 32 + 32 + 64;
 inline constexpr std::size_t kMessageHeaderBytes = 1 + 8 + 8 + 8;
@@ -49,13 +49,13 @@ struct HelloPacket {
 struct ChallengePacket {
   Echo echo;
   Cookie cookie;
-  PublicKey key;  // of the challenger, who proves it by answering in the session
+  identity::PublicKey key;  // of the challenger, who proves it by answering in the session
 };
 struct HandshakePacket {
   Cookie cookie;
-  PublicKey key;
-  Bytes32 ephemeral;
-  Signature signature;  // over cookie || ephemeral || destination id
+  identity::PublicKey key;
+  identity::Bytes32 ephemeral;
+  identity::Signature signature;  // over cookie || ephemeral || destination id
   std::string_view ciphertext;
   std::string_view header;  // authenticated with the ciphertext
 };
@@ -69,7 +69,7 @@ struct MessagePacket {
 struct QuestionPacket {
   Echo echo;
   PeerMark destination{};
-  Bytes32 ephemeral;
+  identity::Bytes32 ephemeral;
   Cookie cookie{};  // all zero: none
   std::string_view ciphertext;
   std::string_view header;
@@ -95,8 +95,8 @@ void append(std::string& out, const QuestionPacket& packet);
 void append(std::string& out, const ReplyPacket& packet);
 // Encrypts out[plain_at, end) in its place, with out[kSealNonceBytes, plain_at) authenticated
 // beside it.
-void encrypt_tail(std::string& out, std::size_t plain_at, const Bytes32& key,
-                  const AeadNonce& nonce);
+void encrypt_tail(std::string& out, std::size_t plain_at, const identity::Bytes32& key,
+                  const identity::AeadNonce& nonce);
 
 Echo echo_of(const MessagePacket& packet);  // session || counter
 std::optional<Packet> parse_packet(std::string_view plain);
@@ -105,17 +105,17 @@ std::optional<Packet> parse_packet(std::string_view plain);
 // datagram that was not made with the key does not open, whatever its bytes are.
 class Seal {
  public:
-  explicit Seal(const std::optional<SwarmKey>& swarm_key);
+  explicit Seal(const std::optional<identity::SwarmKey>& swarm_key);
   // Of what begin_datagram() began.
-  void close(std::string& datagram, Random& random) const;
+  void close(std::string& datagram, identity::Random& random) const;
   // Views into `buffer`, which holds at least what the datagram does; nullopt: not of this swarm.
   std::optional<std::string_view> open(std::string_view datagram, std::span<char> buffer) const;
   // A further key of the same swarm, for another purpose.
-  Bytes32 derive(std::string_view purpose) const;
+  identity::Bytes32 derive(std::string_view purpose) const;
 
  private:
-  Bytes32 root_{};
-  Bytes32 key_{};
+  identity::Bytes32 root_{};
+  identity::Bytes32 key_{};
 };
 
 }  // namespace shoal::dht

@@ -27,7 +27,8 @@ std::size_t padded_size(std::size_t message_bytes, std::size_t answer_bytes) {
 
 }  // namespace
 
-Asker::Asker(const SessionConfig& config, const Bytes32& swarm_secret, Random& random)
+Asker::Asker(const SessionConfig& config, const identity::Bytes32& swarm_secret,
+             identity::Random& random)
     : config_(config),
       swarm_secret_(swarm_secret),
       random_(random.bytes<32>()),
@@ -39,7 +40,7 @@ void Asker::renew(TimePoint now) {
   if (renewed_ && now - *renewed_ < config_.ephemeral_ttl) return;
   renewed_ = now;
   random_.fill(secret_);
-  primitives().exchange_pair(secret_, ephemeral_);
+  identity::primitives().exchange_pair(secret_, ephemeral_);
   keys_.clear();
 }
 
@@ -105,7 +106,8 @@ Asker::Open Asker::take(const Open& open) {
   return taken;
 }
 
-Answerer::Answerer(const SessionConfig& config, const Bytes32& swarm_secret, const Identity& self)
+Answerer::Answerer(const SessionConfig& config, const identity::Bytes32& swarm_secret,
+                   const identity::Identity& self)
     : swarm_secret_(swarm_secret),
       self_(self.public_key()),
       exchange_secret_(self.exchange_secret()),

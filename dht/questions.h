@@ -19,7 +19,7 @@
 namespace shoal::dht {
 
 struct PublicKeyHash {
-  std::size_t operator()(const PublicKey& key) const { return absl::HashOf(key.bytes); }
+  std::size_t operator()(const identity::PublicKey& key) const { return absl::HashOf(key.bytes); }
 };
 
 class Asker {
@@ -27,13 +27,14 @@ class Asker {
   struct Open {
     Contact to;
     std::string message;  // to ask again when challenged
-    Bytes32 reply_key;
+    identity::Bytes32 reply_key;
     Echo echo;
     TimePoint asked;
     bool repeated = false;  // after a challenge, which happens once
   };
 
-  Asker(const SessionConfig& config, const Bytes32& swarm_secret, Random& random);
+  Asker(const SessionConfig& config, const identity::Bytes32& swarm_secret,
+        identity::Random& random);
   ~Asker();
   Asker(const Asker&) = delete;
   Asker& operator=(const Asker&) = delete;
@@ -56,42 +57,43 @@ class Asker {
   void expire(TimePoint now);
 
   const SessionConfig& config_;
-  const Bytes32& swarm_secret_;
-  Random random_;
-  Bytes32 secret_{};  // of the exchange key in use
-  Bytes32 ephemeral_{};
+  const identity::Bytes32& swarm_secret_;
+  identity::Random random_;
+  identity::Bytes32 secret_{};  // of the exchange key in use
+  identity::Bytes32 ephemeral_{};
   std::optional<TimePoint> renewed_;
-  RecentMap<PublicKey, QuestionKeys, PublicKeyHash> keys_;
+  RecentMap<identity::PublicKey, QuestionKeys, PublicKeyHash> keys_;
   absl::flat_hash_map<std::uint64_t, Open> open_;  // by the first bytes of the echo
   std::deque<std::uint64_t> order_;                // oldest first
 };
 
 class Answerer {
  public:
-  Answerer(const SessionConfig& config, const Bytes32& swarm_secret, const Identity& self);
+  Answerer(const SessionConfig& config, const identity::Bytes32& swarm_secret,
+           const identity::Identity& self);
   ~Answerer();
   Answerer(const Answerer&) = delete;
   Answerer& operator=(const Answerer&) = delete;
 
   struct Question {
     std::string message;
-    Bytes32 reply_key;
+    identity::Bytes32 reply_key;
   };
   // nullopt: nobody made it for us.
   std::optional<Question> open(const QuestionPacket& packet, TimePoint now);
   // The X25519 form of our identity, also for handshakes.
-  const Bytes32& exchange_secret() const { return exchange_secret_; }
+  const identity::Bytes32& exchange_secret() const { return exchange_secret_; }
   std::size_t key_count() const { return keys_.size(); }
 
  private:
   struct KeyHash {
-    std::size_t operator()(const Bytes32& key) const { return absl::HashOf(key); }
+    std::size_t operator()(const identity::Bytes32& key) const { return absl::HashOf(key); }
   };
 
-  const Bytes32& swarm_secret_;
-  const PublicKey self_;
-  Bytes32 exchange_secret_;
-  RecentMap<Bytes32, QuestionKeys, KeyHash> keys_;
+  const identity::Bytes32& swarm_secret_;
+  const identity::PublicKey self_;
+  identity::Bytes32 exchange_secret_;
+  RecentMap<identity::Bytes32, QuestionKeys, KeyHash> keys_;
 };
 
 }  // namespace shoal::dht

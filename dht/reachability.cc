@@ -51,7 +51,8 @@ bool RecentAddresses::has(const proto::Endpoint& endpoint, TimePoint now) {
   return (word >> at % 64 & 1) != 0;
 }
 
-Reachability::Reachability(const ReachabilityConfig& config, Random& random, TimePoint now)
+Reachability::Reachability(const ReachabilityConfig& config, identity::Random& random,
+                           TimePoint now)
     : config_(config),
       started_(now),
       written_(config.nat_memory, random),
@@ -129,7 +130,8 @@ bool Reachability::may_help(const proto::Endpoint& helper) const {
          std::find(helpers_.begin(), helpers_.end(), wide_network(helper)) == helpers_.end();
 }
 
-std::uint64_t Reachability::asked(const proto::Endpoint& helper, Random& random, TimePoint now) {
+std::uint64_t Reachability::asked(const proto::Endpoint& helper, identity::Random& random,
+                                  TimePoint now) {
   std::uint64_t token = 0;
   while (token == 0 || open_.contains(token)) token = random.next();
   open_[token] = {now + config_.promise, false};

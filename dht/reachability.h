@@ -13,7 +13,7 @@
 
 #include "dht/config.h"
 #include "dht/limiter.h"
-#include "dht/random.h"
+#include "identity/random.h"
 #include "proto/endpoint.h"
 
 namespace shoal::dht {
@@ -23,7 +23,7 @@ namespace shoal::dht {
 // one hash, keyed: nobody can choose addresses that fall together.)
 class RecentAddresses {
  public:
-  RecentAddresses(Duration memory, Random& random)
+  RecentAddresses(Duration memory, identity::Random& random)
       : generation_(memory / (kGenerations - 1)), secret_(random.next()) {}
   void add(const proto::Endpoint& endpoint, TimePoint now);
   bool has(const proto::Endpoint& endpoint, TimePoint now);
@@ -46,7 +46,7 @@ class Reachability {
  public:
   enum class State : std::uint8_t { kUnknown, kReachable, kUnreachable };
 
-  Reachability(const ReachabilityConfig& config, Random& random, TimePoint now);
+  Reachability(const ReachabilityConfig& config, identity::Random& random, TimePoint now);
 
   // We sent something there.
   void sent(const proto::Endpoint& to, TimePoint now) { written_.add(to, now); }
@@ -62,7 +62,7 @@ class Reachability {
   bool wants_more() const;
   bool may_help(const proto::Endpoint& helper) const;
   // One is asked of `helper`; its token. Then what the helper said (a failure: no).
-  std::uint64_t asked(const proto::Endpoint& helper, Random& random, TimePoint now);
+  std::uint64_t asked(const proto::Endpoint& helper, identity::Random& random, TimePoint now);
   void answered(std::uint64_t token, bool promised, TimePoint now);
 
   State state() const { return state_; }
@@ -102,7 +102,7 @@ class Reachability {
 // How much of this we do for others.
 class DialHelp {
  public:
-  DialHelp(const ReachabilityConfig& config, Random& random)
+  DialHelp(const ReachabilityConfig& config, identity::Random& random)
       : secret_(random.next()),
         all_(config.help),
         networks_(config.help_network, config.max_help_sources) {}

@@ -4,10 +4,10 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 #include "dht/address.h"
-#include "dht/name.h"
 #include "dht/record_limits.h"
-#include "kernels/check.h"
+#include "identity/name.h"
 #include "proto/limits.h"
 
 namespace shoal::dht {
@@ -60,7 +60,7 @@ absl::Status check_fields(const Record& record) {
     if (!address.is_usable()) return bad("it has an address nobody can reach");
   }
   const auto text_ok = [](std::string_view text, std::size_t limit) {
-    return text.size() <= limit && is_clean_name(text);
+    return text.size() <= limit && identity::is_clean_name(text);
   };
   if (!text_ok(record.model_name, proto::kMaxNameBytes) ||
       !text_ok(record.public_name, proto::kMaxNameBytes) ||
@@ -72,22 +72,22 @@ absl::Status check_fields(const Record& record) {
 
 }  // namespace
 
-wire::SignedRecord sign_record(const Identity& identity, Record record) {
+wire::SignedRecord sign_record(const identity::Identity& identity, Record record) {
   record.public_key = identity.public_key();
-  record.model_name = clean_name(record.model_name, proto::kMaxNameBytes);
-  record.public_name = clean_name(record.public_name, proto::kMaxNameBytes);
+  record.model_name = identity::clean_name(record.model_name, proto::kMaxNameBytes);
+  record.public_name = identity::clean_name(record.public_name, proto::kMaxNameBytes);
   const absl::Status status = check_fields(record);
   CHECK(status.ok()) << status.ToString();
   wire::SignedRecord result;
   result.set_payload(to_wire(record).SerializeAsString());
-  result.set_signature(std::string(Signature::kSize, '\0'));
+  result.set_signature(std::string(identity::Signature::kSize, '\0'));
   // Four addresses and two full names do not fit together: the names, which are for people only,
   // give way.
   for (std::string* name : {&record.model_name, &record.public_name}) {
     const std::size_t size = result.ByteSizeLong();
     if (size <= proto::kMaxRecordBytes) break;
     const std::size_t surplus = size - proto::kMaxRecordBytes;
-    *name = clean_name(*name, name->size() - std::min(name->size(), surplus));
+    *name = identity::clean_name(*name, name->size() - std::min(name->size(), surplus));
     result.set_payload(to_wire(record).SerializeAsString());
   }
   CHECK(result.ByteSizeLong() <= proto::kMaxRecordBytes) << result.ByteSizeLong() << " bytes";
@@ -100,7 +100,7 @@ absl::StatusOr<Record> decode_record(const wire::SignedRecord& message) {
     return bad("it is too long");
   wire::Record in;
   if (!in.ParseFromString(message.payload())) return bad("it is malformed");
-  const auto public_key = PublicKey::from_bytes(in.public_key());
+  const auto public_key = identity::PublicKey::from_bytes(in.public_key());
   const auto digest = proto::Digest::from_bytes(in.model_digest());
   if (!public_key || !digest) return bad("its key or digest has the wrong size");
   if (in.state() > static_cast<std::uint32_t>(proto::NodeState::kDraining))
@@ -135,15 +135,16 @@ absl::StatusOr<Record> decode_record(const wire::SignedRecord& message) {
 absl::StatusOr<Record> verify_record(const wire::SignedRecord& message) {
   absl::StatusOr<Record> record = decode_record(message);
   if (!record.ok()) return record;
-  const auto signature = Signature::from_bytes(message.signature());
+  const auto signature = identity::Signature::from_bytes(message.signature());
   // Last, because it costs the most.
-  if (!signature || !verify(record->public_key, kRecordDomain, message.payload(), *signature)) {
+  if (!signature ||
+      !identity::verify(record->public_key, kRecordDomain, message.payload(), *signature)) {
     return absl::UnauthenticatedError("not a valid record: its signature does not fit");
   }
   return record;
 }
 
-std::vector<Key> keys_of(const SwarmId& swarm, const Record& record) {
+std::vector<Key> keys_of(const identity::SwarmId& swarm, const Record& record) {
   std::vector<Key> keys = {models_key(swarm), model_key(swarm, record.model_digest)};
   for (proto::BlockIndex block = record.span.begin; block < record.span.end; ++block) {
     keys.push_back(block_key(swarm, record.model_digest, block));

@@ -8,15 +8,15 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "dht/identity.h"
 #include "dht/key.h"
+#include "identity/identity.h"
 #include "proto/endpoint.h"
 #include "proto/record.pb.h"
 
 namespace shoal::dht {
 
 struct Record {
-  PublicKey public_key;
+  identity::PublicKey public_key;
   std::uint64_t sequence = 0;
   std::uint32_t ttl_ms = 0;
   proto::NodeState state = proto::NodeState::kOffline;
@@ -33,10 +33,10 @@ struct Record {
   std::uint32_t version_major = 0;
   std::uint32_t version_minor = 0;
 
-  proto::PeerId peer_id() const { return peer_id_of(public_key); }
+  proto::PeerId peer_id() const { return identity::peer_id_of(public_key); }
 };
 
-wire::SignedRecord sign_record(const Identity& identity,
+wire::SignedRecord sign_record(const identity::Identity& identity,
                                Record record);  // fills public_key; CHECKs its bounds
 
 // Signature, sizes, ranges, finite numbers; INVALID_ARGUMENT says what is wrong. UNAUTHENTICATED:
@@ -48,6 +48,6 @@ absl::StatusOr<Record> decode_record(const wire::SignedRecord& message);
 
 // All keys under which a record may be stored: the model list, the model's index, each block of its
 // span.
-std::vector<Key> keys_of(const SwarmId& swarm, const Record& record);
+std::vector<Key> keys_of(const identity::SwarmId& swarm, const Record& record);
 
 }  // namespace shoal::dht

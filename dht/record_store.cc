@@ -54,7 +54,7 @@ std::string_view to_string(PutResult result) {
   return "unknown";
 }
 
-bool proves(const SwarmId& swarm, const Record& record, const Key& key) {
+bool proves(const identity::SwarmId& swarm, const Record& record, const Key& key) {
   if (key == models_key(swarm) || key == model_key(swarm, record.model_digest)) return true;
   const bool withdrawn = record.state == proto::NodeState::kOffline;
   const proto::BlockIndex begin = withdrawn ? 0 : record.span.begin;
@@ -71,7 +71,7 @@ std::uint32_t RecordStore::Entry::remaining_ttl_ms(TimePoint now) const {
       std::chrono::duration_cast<milliseconds>(expires - now).count());
 }
 
-RecordStore::RecordStore(const SwarmId& swarm, const StoreConfig& config)
+RecordStore::RecordStore(const identity::SwarmId& swarm, const StoreConfig& config)
     : swarm_(swarm), config_(config), models_key_(models_key(swarm)) {}
 
 PutResult RecordStore::put(const wire::SignedRecord& message, const Contact& sender,
@@ -81,9 +81,9 @@ PutResult RecordStore::put(const wire::SignedRecord& message, const Contact& sen
   // The cheap checks come before the signature: a stale or known record costs no curve arithmetic.
   wire::Record peek;
   if (!peek.ParseFromString(message.payload())) return PutResult::kInvalid;
-  const auto public_key = PublicKey::from_bytes(peek.public_key());
+  const auto public_key = identity::PublicKey::from_bytes(peek.public_key());
   if (!public_key) return PutResult::kInvalid;
-  const proto::PeerId subject = peer_id_of(*public_key);
+  const proto::PeerId subject = identity::peer_id_of(*public_key);
   const bool owner = sender.peer == subject;
   const auto it = entries_.find(subject);
   const bool same = it != entries_.end() && it->second.message.payload() == message.payload() &&

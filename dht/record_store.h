@@ -35,7 +35,7 @@ std::string_view to_string(PutResult result);
 
 // Whether `record` may be stored under `key`: one of keys_of(); for a withdrawn record, any block
 // of its model.
-bool proves(const SwarmId& swarm, const Record& record, const Key& key);
+bool proves(const identity::SwarmId& swarm, const Record& record, const Key& key);
 
 class RecordStore {
  public:
@@ -51,7 +51,7 @@ class RecordStore {
     std::uint32_t remaining_ttl_ms(TimePoint now) const;
   };
 
-  RecordStore(const SwarmId& swarm, const StoreConfig& config);
+  RecordStore(const identity::SwarmId& swarm, const StoreConfig& config);
 
   // `sender` is the authenticated peer that asks; ourselves without an endpoint. The owner may
   // refresh, with as much time as it says is left; anybody else hands over a replica, whose
@@ -105,7 +105,7 @@ class RecordStore {
   void count(std::uint64_t source, int change);
   void remember(const Entry& entry, TimePoint now);
 
-  const SwarmId swarm_;
+  const identity::SwarmId swarm_;
   const StoreConfig config_;
   std::uint64_t changes_ = 0;
   const Key models_key_;

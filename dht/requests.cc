@@ -16,7 +16,7 @@ std::uint32_t tag_of(const proto::PeerId& peer) {
 
 }  // namespace
 
-Requests::Requests(const RequestConfig& config, Random& random)
+Requests::Requests(const RequestConfig& config, identity::Random& random)
     : config_(config), random_(random.bytes<32>()), usual_(config.late_unknown) {}
 
 std::uint64_t Requests::new_id() {

@@ -14,7 +14,7 @@
 
 #include "dht/config.h"
 #include "dht/contact.h"
-#include "dht/random.h"
+#include "identity/random.h"
 
 namespace shoal::dht {
 
@@ -61,7 +61,7 @@ class Requests {
     TimePoint sent, hard, next;
   };
 
-  Requests(const RequestConfig& config, Random& random);
+  Requests(const RequestConfig& config, identity::Random& random);
 
   std::uint64_t new_id();
   // False when the table is full.
@@ -100,7 +100,7 @@ class Requests {
   std::size_t place_of(const proto::PeerId& peer) const;
 
   const RequestConfig config_;
-  Random random_;
+  identity::Random random_;
   std::map<std::uint64_t, Request> requests_;
   std::set<std::pair<TimePoint, std::uint64_t>> deadlines_;
   std::array<Duration, 64> round_trips_{};  // the latest, of all peers

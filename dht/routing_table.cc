@@ -21,7 +21,8 @@ bool bit(const Key& key, std::size_t index) {
 
 }  // namespace
 
-RoutingTable::RoutingTable(const proto::PeerId& self, const RoutingConfig& config, Random& random)
+RoutingTable::RoutingTable(const proto::PeerId& self, const RoutingConfig& config,
+                           identity::Random& random)
     : self_(key_of(self)), config_(config), jitter_(random.next()) {}
 
 std::size_t RoutingTable::capacity(std::size_t bucket) const {
@@ -167,7 +168,7 @@ void RoutingTable::heard(const Contact& contact, bool answered, TimePoint now) {
     }
   }
   Entry& entry = *place.entry;
-  if (contact.key != PublicKey{}) entry.contact.key = contact.key;
+  if (contact.key != identity::PublicKey{}) entry.contact.key = contact.key;
   entry.failures = 0;
   entry.suspect = false;
   entry.proven = true;
@@ -184,7 +185,7 @@ void RoutingTable::learned(const Contact& contact, TimePoint now) {
   const Place place = place_of(contact.peer);
   if (place.entry != nullptr) {
     // A key proves itself by its hash; an address is believed from its owner only.
-    if (place.entry->contact.key == PublicKey{}) place.entry->contact.key = contact.key;
+    if (place.entry->contact.key == identity::PublicKey{}) place.entry->contact.key = contact.key;
     return;
   }
   const auto index = static_cast<std::size_t>(common_prefix(self_, key_of(contact.peer)));

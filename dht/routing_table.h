@@ -12,7 +12,7 @@
 #include "dht/config.h"
 #include "dht/contact.h"
 #include "dht/key.h"
-#include "dht/random.h"
+#include "identity/random.h"
 
 namespace shoal::dht {
 
@@ -28,7 +28,7 @@ class RoutingTable {
     std::uint32_t due = 0;      // when it may be checked next, in ticks
   };
 
-  RoutingTable(const proto::PeerId& self, const RoutingConfig& config, Random& random);
+  RoutingTable(const proto::PeerId& self, const RoutingConfig& config, identity::Random& random);
 
   // `contact` spoke to us, by which its key and address are proven; `answered` when it was an
   // answer to what we asked. It enters where there is room, or takes the place of one that fails.

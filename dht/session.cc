@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "dht/sodium.h"
-#include "kernels/check.h"
+#include "base/check.h"
+#include "identity/sodium.h"
 #include "proto/limits.h"
 
 namespace shoal::dht {
@@ -17,8 +17,9 @@ bool is_zero(const proto::PeerId& peer) { return peer == proto::PeerId{}; }
 
 }  // namespace
 
-Sessions::Sessions(const Identity& self, const std::optional<SwarmKey>& swarm_key,
-                   const SessionConfig& config, bool client_mode, Random& random)
+Sessions::Sessions(const identity::Identity& self,
+                   const std::optional<identity::SwarmKey>& swarm_key, const SessionConfig& config,
+                   bool client_mode, identity::Random& random)
     : self_(self),
       config_(config),
       client_mode_(client_mode),
@@ -65,7 +66,7 @@ const Sessions::Proof* Sessions::proof(const Contact& to, TimePoint now) {
   const Proof* found = proofs_.find(to.endpoint, now);
   const bool good = found != nullptr &&
                     now - found->received < config_.cookie_ttl - config_.cookie_slack &&
-                    (is_zero(to.peer) || peer_id_of(found->key) == to.peer);
+                    (is_zero(to.peer) || identity::peer_id_of(found->key) == to.peer);
   return good ? found : nullptr;
 }
 
@@ -185,7 +186,7 @@ void Sessions::remove(Position session) {
 
 bool Sessions::replayed(std::string_view datagram) {
   std::uint64_t nonce = 0;
-  for (std::size_t i = 0; i < 8; ++i) nonce = nonce << 8 | as_bytes(datagram)[i];
+  for (std::size_t i = 0; i < 8; ++i) nonce = nonce << 8 | identity::as_bytes(datagram)[i];
   return !seen_nonces_.insert(nonce);
 }
 
@@ -229,7 +230,7 @@ void Sessions::on_hello(const HelloPacket& packet, std::string_view datagram,
 
 void Sessions::on_challenge(const ChallengePacket& packet, const proto::Endpoint& from,
                             TimePoint now) {
-  const proto::PeerId peer = peer_id_of(packet.key);
+  const proto::PeerId peer = identity::peer_id_of(packet.key);
   if (peer == self_.peer_id()) return drop(Drop::kOtherPeer);  // we greeted ourselves
   const Proof proof{packet.key, packet.cookie, now};
   for (const proto::PeerId& asked : {peer, proto::PeerId{}}) {
@@ -272,7 +273,8 @@ void Sessions::on_challenge(const ChallengePacket& packet, const proto::Endpoint
 void Sessions::begin(const proto::Endpoint& at, const Proof& proof, std::string_view message) {
   const auto handshake = make_handshake(self_, swarm_secret_, proof.key, proof.cookie, random_);
   if (!handshake) return drop(Drop::kSignature);
-  Session& session = add(Contact{peer_id_of(proof.key), at, proof.key}, handshake->keys, true);
+  Session& session =
+      add(Contact{identity::peer_id_of(proof.key), at, proof.key}, handshake->keys, true);
   std::string out = begin_datagram(kHandshakeHeaderBytes + message.size() + kTagBytes);
   append(out, handshake->packet);
   const std::size_t plain_at = out.size();
@@ -284,7 +286,7 @@ void Sessions::begin(const proto::Endpoint& at, const Proof& proof, std::string_
 void Sessions::complete(const proto::Endpoint& at, const Pending& pending, const Proof& proof) {
   if (pending.queue.empty()) return;
   begin(at, proof, pending.queue.front());
-  const Contact remote{peer_id_of(proof.key), at, proof.key};
+  const Contact remote{identity::peer_id_of(proof.key), at, proof.key};
   for (std::size_t i = 1; i < pending.queue.size(); ++i) {
     if (Session* session = newest(remote)) send_on(*session, pending.queue[i]);
   }
@@ -308,7 +310,7 @@ std::optional<Sessions::Delivery> Sessions::on_handshake(const HandshakePacket& 
   if (!message) return refuse(Drop::kCiphertext);
   cookies_.use(packet.cookie);
   Delivery delivery;
-  delivery.from = Contact{peer_id_of(packet.key), from, packet.key};
+  delivery.from = Contact{identity::peer_id_of(packet.key), from, packet.key};
   delivery.message = *std::move(message);
   delivery.new_session = true;
   Session& session = add(delivery.from, *keys, false);

@@ -38,11 +38,11 @@ class Sessions {
     Id session{};                        // that it came in
     std::size_t room = kMaxAnswerBytes;  // bytes that an answer may have
     Echo echo{};                         // of a question, with the key of its reply
-    Bytes32 reply_key{};
+    identity::Bytes32 reply_key{};
   };
 
-  Sessions(const Identity& self, const std::optional<SwarmKey>& swarm_key,
-           const SessionConfig& config, bool client_mode, Random& random);
+  Sessions(const identity::Identity& self, const std::optional<identity::SwarmKey>& swarm_key,
+           const SessionConfig& config, bool client_mode, identity::Random& random);
 
   // Encrypts on the newest session; else begins one: with the handshake at once when a proof of our
   // address is at hand, or with a hello, and the message waits. A zero peer means whoever is at
@@ -80,7 +80,7 @@ class Sessions {
   struct Session {
     Id id = 0;  // in packets we receive
     Contact remote;
-    Bytes32 send_key, receive_key;
+    identity::Bytes32 send_key, receive_key;
     Id send_id = 0;
     std::uint64_t send_counter = 0;
     ReplayWindow window;
@@ -93,7 +93,7 @@ class Sessions {
   using Position = std::list<Session>::iterator;
   // A peer's proof that it sees us at our address, good for a handshake.
   struct Proof {
-    PublicKey key;
+    identity::PublicKey key;
     Cookie cookie;
     TimePoint received;
   };
@@ -137,15 +137,15 @@ class Sessions {
                                       const proto::Endpoint& from, TimePoint now);
   std::optional<Delivery> on_reply(const ReplyPacket& packet, const proto::Endpoint& from,
                                    TimePoint now);
-  void remember(const proto::Endpoint& at, const PublicKey& key, const Cookie& cookie,
+  void remember(const proto::Endpoint& at, const identity::PublicKey& key, const Cookie& cookie,
                 TimePoint now);
 
-  const Identity& self_;
+  const identity::Identity& self_;
   const SessionConfig config_;
   const bool client_mode_;
-  Random random_;
+  identity::Random random_;
   const Seal seal_;
-  const Bytes32 swarm_secret_;
+  const identity::Bytes32 swarm_secret_;
   CookieJar cookies_;
   Limiter limiter_;
   Asker asker_;

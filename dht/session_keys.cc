@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "dht/sodium.h"
+#include "identity/sodium.h"
 
 namespace shoal::dht {
 namespace {
@@ -19,7 +19,7 @@ std::string_view view(const std::array<std::uint8_t, N>& bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), N};
 }
 
-std::string signed_text(const Cookie& cookie, const Bytes32& ephemeral,
+std::string signed_text(const Cookie& cookie, const identity::Bytes32& ephemeral,
                         const proto::PeerId& destination) {
   std::string text(view(cookie));
   text += view(ephemeral);
@@ -27,9 +27,9 @@ std::string signed_text(const Cookie& cookie, const Bytes32& ephemeral,
   return text;
 }
 
-SessionKeys derive(const Bytes32& shared, const Bytes32& swarm_secret, const Cookie& cookie,
-                   const Bytes32& ephemeral, const proto::PeerId& initiator,
-                   const proto::PeerId& responder) {
+SessionKeys derive(const identity::Bytes32& shared, const identity::Bytes32& swarm_secret,
+                   const Cookie& cookie, const identity::Bytes32& ephemeral,
+                   const proto::PeerId& initiator, const proto::PeerId& responder) {
   std::string text(kSessionDomain);
   text += '\0';  // the label
   text += view(shared);
@@ -37,8 +37,8 @@ SessionKeys derive(const Bytes32& shared, const Bytes32& swarm_secret, const Coo
   text += view(initiator.bytes);
   const auto expand = [&](char label) {
     text[kSessionDomain.size()] = label;
-    Bytes64 out;
-    primitives().mac(swarm_secret, text, out);
+    identity::Bytes64 out;
+    identity::primitives().mac(swarm_secret, text, out);
     return out;
   };
   SessionKeys keys;
@@ -56,14 +56,14 @@ SessionKeys derive(const Bytes32& shared, const Bytes32& swarm_secret, const Coo
   return keys;
 }
 
-QuestionKeys derive(const Bytes32& shared, const Bytes32& swarm_secret, const Bytes32& ephemeral,
-                    const PublicKey& answerer) {
+QuestionKeys derive(const identity::Bytes32& shared, const identity::Bytes32& swarm_secret,
+                    const identity::Bytes32& ephemeral, const identity::PublicKey& answerer) {
   std::string text(kQuestionDomain);
   text += view(shared);
   text += view(ephemeral);
   text += view(answerer.bytes);
-  Bytes64 out;
-  primitives().mac(swarm_secret, text, out);
+  identity::Bytes64 out;
+  identity::primitives().mac(swarm_secret, text, out);
   QuestionKeys keys;
   std::copy_n(out.begin(), 32, keys.to_answerer.begin());
   std::copy_n(out.begin() + 32, 32, keys.to_asker.begin());
@@ -72,83 +72,90 @@ QuestionKeys derive(const Bytes32& shared, const Bytes32& swarm_secret, const By
 
 }  // namespace
 
-std::optional<Handshake> make_handshake(const Identity& self, const Bytes32& swarm_secret,
-                                        const PublicKey& responder, const Cookie& cookie,
-                                        Random& random) {
-  Bytes32 remote;
-  if (!primitives().exchange_key_of(responder.bytes, remote)) return std::nullopt;
-  Bytes32 secret = random.bytes<32>();
+std::optional<Handshake> make_handshake(const identity::Identity& self,
+                                        const identity::Bytes32& swarm_secret,
+                                        const identity::PublicKey& responder, const Cookie& cookie,
+                                        identity::Random& random) {
+  identity::Bytes32 remote;
+  if (!identity::primitives().exchange_key_of(responder.bytes, remote)) return std::nullopt;
+  identity::Bytes32 secret = random.bytes<32>();
   Handshake result;
   HandshakePacket& packet = result.packet;
   packet.cookie = cookie;
   packet.key = self.public_key();
-  primitives().exchange_pair(secret, packet.ephemeral);
-  Bytes32 shared;
-  const bool good = primitives().exchange(secret, remote, shared);
+  identity::primitives().exchange_pair(secret, packet.ephemeral);
+  identity::Bytes32 shared;
+  const bool good = identity::primitives().exchange(secret, remote, shared);
   sodium_memzero(secret.data(), secret.size());
   if (!good) return std::nullopt;
-  const proto::PeerId peer = peer_id_of(responder);
+  const proto::PeerId peer = identity::peer_id_of(responder);
   packet.signature =
       self.sign(kHandshakeDomain, signed_text(packet.cookie, packet.ephemeral, peer));
   result.keys = derive(shared, swarm_secret, packet.cookie, packet.ephemeral, self.peer_id(), peer);
   return result;
 }
 
-std::optional<SessionKeys> accept_handshake(const Identity& self, const Bytes32& exchange_secret,
-                                            const Bytes32& swarm_secret,
+std::optional<SessionKeys> accept_handshake(const identity::Identity& self,
+                                            const identity::Bytes32& exchange_secret,
+                                            const identity::Bytes32& swarm_secret,
                                             const HandshakePacket& packet) {
-  if (!verify(packet.key, kHandshakeDomain,
-              signed_text(packet.cookie, packet.ephemeral, self.peer_id()), packet.signature)) {
+  if (!identity::verify(packet.key, kHandshakeDomain,
+                        signed_text(packet.cookie, packet.ephemeral, self.peer_id()),
+                        packet.signature)) {
     return std::nullopt;
   }
-  Bytes32 shared;
-  if (!primitives().exchange(exchange_secret, packet.ephemeral, shared)) return std::nullopt;
-  return derive(shared, swarm_secret, packet.cookie, packet.ephemeral, peer_id_of(packet.key),
-                self.peer_id());
+  identity::Bytes32 shared;
+  if (!identity::primitives().exchange(exchange_secret, packet.ephemeral, shared))
+    return std::nullopt;
+  return derive(shared, swarm_secret, packet.cookie, packet.ephemeral,
+                identity::peer_id_of(packet.key), self.peer_id());
 }
 
-std::optional<QuestionKeys> asker_keys(const Bytes32& swarm_secret, const Bytes32& ephemeral_secret,
-                                       const Bytes32& ephemeral, const PublicKey& answerer) {
-  Bytes32 remote, shared;
-  if (!primitives().exchange_key_of(answerer.bytes, remote) ||
-      !primitives().exchange(ephemeral_secret, remote, shared)) {
+std::optional<QuestionKeys> asker_keys(const identity::Bytes32& swarm_secret,
+                                       const identity::Bytes32& ephemeral_secret,
+                                       const identity::Bytes32& ephemeral,
+                                       const identity::PublicKey& answerer) {
+  identity::Bytes32 remote, shared;
+  if (!identity::primitives().exchange_key_of(answerer.bytes, remote) ||
+      !identity::primitives().exchange(ephemeral_secret, remote, shared)) {
     return std::nullopt;
   }
   return derive(shared, swarm_secret, ephemeral, answerer);
 }
 
-std::optional<QuestionKeys> answerer_keys(const Bytes32& swarm_secret,
-                                          const Bytes32& exchange_secret, const Bytes32& ephemeral,
-                                          const PublicKey& answerer) {
-  Bytes32 shared;
-  if (!primitives().exchange(exchange_secret, ephemeral, shared)) return std::nullopt;
+std::optional<QuestionKeys> answerer_keys(const identity::Bytes32& swarm_secret,
+                                          const identity::Bytes32& exchange_secret,
+                                          const identity::Bytes32& ephemeral,
+                                          const identity::PublicKey& answerer) {
+  identity::Bytes32 shared;
+  if (!identity::primitives().exchange(exchange_secret, ephemeral, shared)) return std::nullopt;
   return derive(shared, swarm_secret, ephemeral, answerer);
 }
 
-AeadNonce message_nonce(std::uint64_t counter) {
-  AeadNonce nonce{};
+identity::AeadNonce message_nonce(std::uint64_t counter) {
+  identity::AeadNonce nonce{};
   for (std::size_t i = 0; i < 8; ++i) nonce[i] = static_cast<std::uint8_t>(counter >> (8 * i));
   return nonce;
 }
 
-AeadNonce question_nonce(const Echo& echo) {
-  AeadNonce nonce{};
+identity::AeadNonce question_nonce(const Echo& echo) {
+  identity::AeadNonce nonce{};
   std::copy(echo.begin(), echo.end(), nonce.begin());
   return nonce;
 }
 
-AeadNonce reply_nonce(const Echo& echo, const Cookie& cookie) {
-  AeadNonce nonce = question_nonce(echo);
+identity::AeadNonce reply_nonce(const Echo& echo, const Cookie& cookie) {
+  identity::AeadNonce nonce = question_nonce(echo);
   std::copy_n(cookie.begin(), 8, nonce.begin() + echo.size());
   return nonce;
 }
 
-std::optional<std::string> decrypt(const Bytes32& key, const AeadNonce& nonce,
+std::optional<std::string> decrypt(const identity::Bytes32& key, const identity::AeadNonce& nonce,
                                    std::string_view header, std::string_view ciphertext) {
   if (ciphertext.size() < kTagBytes) return std::nullopt;
   std::string plain(ciphertext.size() - kTagBytes, '\0');
-  if (!primitives().open(key, nonce, header, ciphertext,
-                         reinterpret_cast<std::uint8_t*>(plain.data()))) {
+  if (!identity::primitives().open(key, nonce, header, ciphertext,
+                                   reinterpret_cast<std::uint8_t*>(plain.data()))) {
     return std::nullopt;
   }
   return plain;

@@ -9,14 +9,14 @@
 #include <string>
 #include <string_view>
 
-#include "dht/identity.h"
 #include "dht/packet.h"
-#include "dht/primitives.h"
+#include "identity/identity.h"
+#include "identity/primitives.h"
 
 namespace shoal::dht {
 
 struct SessionKeys {
-  Bytes32 to_responder, to_initiator;
+  identity::Bytes32 to_responder, to_initiator;
   std::uint64_t responder_session,
       initiator_session;  // by which the receiver of a message finds its session
 };
@@ -27,30 +27,35 @@ struct Handshake {
 };
 
 // The initiator's use of a cookie of `responder`. nullopt when that key is not a usable one.
-std::optional<Handshake> make_handshake(const Identity& self, const Bytes32& swarm_secret,
-                                        const PublicKey& responder, const Cookie& cookie,
-                                        Random& random);
+std::optional<Handshake> make_handshake(const identity::Identity& self,
+                                        const identity::Bytes32& swarm_secret,
+                                        const identity::PublicKey& responder, const Cookie& cookie,
+                                        identity::Random& random);
 // The responder's side: checks the signature. The cookie is the caller's to check.
-std::optional<SessionKeys> accept_handshake(const Identity& self, const Bytes32& exchange_secret,
-                                            const Bytes32& swarm_secret,
+std::optional<SessionKeys> accept_handshake(const identity::Identity& self,
+                                            const identity::Bytes32& exchange_secret,
+                                            const identity::Bytes32& swarm_secret,
                                             const HandshakePacket& packet);
 
 struct QuestionKeys {
-  Bytes32 to_answerer, to_asker;
+  identity::Bytes32 to_answerer, to_asker;
 };
-std::optional<QuestionKeys> asker_keys(const Bytes32& swarm_secret, const Bytes32& ephemeral_secret,
-                                       const Bytes32& ephemeral, const PublicKey& answerer);
-std::optional<QuestionKeys> answerer_keys(const Bytes32& swarm_secret,
-                                          const Bytes32& exchange_secret, const Bytes32& ephemeral,
-                                          const PublicKey& answerer);
+std::optional<QuestionKeys> asker_keys(const identity::Bytes32& swarm_secret,
+                                       const identity::Bytes32& ephemeral_secret,
+                                       const identity::Bytes32& ephemeral,
+                                       const identity::PublicKey& answerer);
+std::optional<QuestionKeys> answerer_keys(const identity::Bytes32& swarm_secret,
+                                          const identity::Bytes32& exchange_secret,
+                                          const identity::Bytes32& ephemeral,
+                                          const identity::PublicKey& answerer);
 
-AeadNonce message_nonce(std::uint64_t counter);
-AeadNonce question_nonce(const Echo& echo);
+identity::AeadNonce message_nonce(std::uint64_t counter);
+identity::AeadNonce question_nonce(const Echo& echo);
 // A question that is answered twice must not use one nonce for two texts: the time and the random
 // part of the cookie are in it.
-AeadNonce reply_nonce(const Echo& echo, const Cookie& cookie);
+identity::AeadNonce reply_nonce(const Echo& echo, const Cookie& cookie);
 
-std::optional<std::string> decrypt(const Bytes32& key, const AeadNonce& nonce,
+std::optional<std::string> decrypt(const identity::Bytes32& key, const identity::AeadNonce& nonce,
                                    std::string_view header, std::string_view ciphertext);
 
 }  // namespace shoal::dht

@@ -2,8 +2,8 @@
 // Questions and replies in Sessions: who may be answered, how long, and what proves an address.
 #include <algorithm>
 
+#include "base/check.h"
 #include "dht/session.h"
-#include "kernels/check.h"
 #include "proto/limits.h"
 
 namespace shoal::dht {
@@ -16,7 +16,7 @@ bool Sessions::ask(const Contact& to, std::string_view message, std::size_t answ
 bool Sessions::ask(const Contact& to, std::string_view message, std::size_t answer_bytes,
                    bool repeated, TimePoint now) {
   CHECK(message.size() <= kMaxRequestBytes) << message.size();
-  if (to.key == PublicKey{}) return false;
+  if (to.key == identity::PublicKey{}) return false;
   const Proof* known = proof(to, now);
   std::optional<std::string> out =
       asker_.ask(to, message, known != nullptr ? std::optional(known->cookie) : std::nullopt,
@@ -29,8 +29,8 @@ bool Sessions::ask(const Contact& to, std::string_view message, std::size_t answ
   return true;
 }
 
-void Sessions::remember(const proto::Endpoint& at, const PublicKey& key, const Cookie& cookie,
-                        TimePoint now) {
+void Sessions::remember(const proto::Endpoint& at, const identity::PublicKey& key,
+                        const Cookie& cookie, TimePoint now) {
   proofs_.put(at, Proof{key, cookie, now}, now);
 }
 

@@ -12,7 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "dht/address.h"
-#include "dht/sodium.h"
+#include "identity/sodium.h"
 
 namespace shoal::dht {
 namespace {
@@ -45,7 +45,7 @@ struct TableReader {
 };
 
 std::string checksum_of(std::string_view bytes) {
-  const auto hash = sha256(bytes);
+  const auto hash = identity::sha256(bytes);
   return std::string(hash.begin(), hash.end());
 }
 
@@ -81,7 +81,7 @@ std::string encode_table(const SavedTable& table) {
   for (const SavedContact& saved : table.contacts) {
     const Contact& contact = saved.contact;
     if (count == kMaxTableContacts) break;
-    if (contact.key == PublicKey{} || !contact.endpoint.is_usable()) continue;
+    if (contact.key == identity::PublicKey{} || !contact.endpoint.is_usable()) continue;
     ++count;
     contacts += contact.key.to_bytes();
     contacts.append(contact.endpoint.address.begin(), contact.endpoint.address.end());
@@ -111,20 +111,20 @@ absl::StatusOr<SavedTable> parse_table_file(std::string_view bytes) {
   if (checksum_of(body) != bytes.substr(body.size())) return damaged("its checksum is wrong");
   TableReader reader{body.substr(kTableMagic.size())};
   SavedTable table;
-  table.swarm = *SwarmId::from_bytes(reader.take(32));
+  table.swarm = *identity::SwarmId::from_bytes(reader.take(32));
   const std::uint64_t count = reader.number(4);
   if (count > kMaxTableContacts || reader.rest.size() != count * kContactBytes)
     return damaged("its length is not what it says");
   table.contacts.reserve(count);
   for (std::uint64_t i = 0; i < count; ++i) {
     SavedContact saved;
-    saved.contact.key = *PublicKey::from_bytes(reader.take(32));
-    saved.contact.peer = peer_id_of(saved.contact.key);
+    saved.contact.key = *identity::PublicKey::from_bytes(reader.take(32));
+    saved.contact.peer = identity::peer_id_of(saved.contact.key);
     const std::string_view address = reader.take(16);
     std::copy(address.begin(), address.end(), saved.contact.endpoint.address.begin());
     saved.contact.endpoint.port = static_cast<std::uint16_t>(reader.number(2));
     saved.seen_s = reader.number(8);
-    if (saved.contact.key == PublicKey{} || !saved.contact.endpoint.is_usable())
+    if (saved.contact.key == identity::PublicKey{} || !saved.contact.endpoint.is_usable())
       return damaged("a contact in it cannot be reached");
     table.contacts.push_back(saved);
   }
@@ -132,7 +132,7 @@ absl::StatusOr<SavedTable> parse_table_file(std::string_view bytes) {
 }
 
 absl::StatusOr<std::vector<SavedContact>> read_table_file(const std::string& path,
-                                                          const SwarmId& swarm,
+                                                          const identity::SwarmId& swarm,
                                                           std::uint64_t now_s) {
   // O_NONBLOCK: opening a FIFO must not hang.
   const OpenFile file(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

@@ -27,7 +27,7 @@ struct SavedContact {
 };
 
 struct SavedTable {
-  SwarmId swarm;
+  identity::SwarmId swarm;
   std::vector<SavedContact> contacts;
 };
 
@@ -41,7 +41,7 @@ std::string with_checksum(std::string bytes);
 // NOT_FOUND when there is none yet. FAILED_PRECONDITION: another swarm's. INVALID_ARGUMENT:
 // damaged. Contacts older than kMaxTableAgeS are left out. Messages name the file.
 absl::StatusOr<std::vector<SavedContact>> read_table_file(const std::string& path,
-                                                          const SwarmId& swarm,
+                                                          const identity::SwarmId& swarm,
                                                           std::uint64_t now_s);
 // Replaces the file at once: a reader sees the old one or the new one.
 absl::Status write_table_file(const std::string& path, const SavedTable& table);

@@ -5,7 +5,7 @@
 
 namespace shoal::dht {
 
-TableKeeper::TableKeeper(std::string path, const SwarmId& swarm,
+TableKeeper::TableKeeper(std::string path, const identity::SwarmId& swarm,
                          std::function<void(const std::string&)> warn)
     : path_(std::move(path)), swarm_(swarm), warn_(std::move(warn)) {}
 

@@ -16,7 +16,8 @@ namespace shoal::dht {
 class TableKeeper {
  public:
   // `warn` gets one sentence for each file that cannot be used or written; it may be empty.
-  TableKeeper(std::string path, const SwarmId& swarm, std::function<void(const std::string&)> warn);
+  TableKeeper(std::string path, const identity::SwarmId& swarm,
+              std::function<void(const std::string&)> warn);
 
   // The contacts of the last run; none when there is no file, or no good one.
   std::vector<Contact> load(std::uint64_t now_s);
@@ -25,7 +26,7 @@ class TableKeeper {
 
  private:
   const std::string path_;
-  const SwarmId swarm_;
+  const identity::SwarmId swarm_;
   const std::function<void(const std::string&)> warn_;
   std::map<proto::PeerId, std::uint64_t> seen_s_;
   bool write_failed_ = false;

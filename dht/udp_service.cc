@@ -40,14 +40,14 @@ TimePoint steady_now() { return TimePoint(std::chrono::steady_clock::now().time_
 // What the pending handlers hold on to: it outlives the service until the last of them has run.
 class Shell : public std::enable_shared_from_this<Shell> {
  public:
-  Shell(UdpSocket socket, const Identity& identity, const UdpServiceOptions& options)
+  Shell(UdpSocket socket, const identity::Identity& identity, const UdpServiceOptions& options)
       : socket_(std::move(socket)),
         timer_(socket_.get_executor()),
         pause_(socket_.get_executor()),
         save_(socket_.get_executor()),
         on_reachable_(options.on_reachable),
-        core_(config_of(options), identity, Random::from_system().bytes<Random::kSeedBytes>(),
-              steady_now()) {
+        core_(config_of(options), identity,
+              identity::Random::from_system().bytes<identity::Random::kSeedBytes>(), steady_now()) {
     local_ = socket_.local_endpoint();
     if (options.table_file.empty()) return;
     keeper_.emplace(options.table_file, core_.swarm_id(), options.warn);
@@ -278,7 +278,7 @@ class UdpServiceImpl final : public UdpService {
   ~UdpServiceImpl() override { shell_->close(); }  // NOLINT(bugprone-exception-escape)
 
   proto::Endpoint local_endpoint() const override { return shell_->local(); }
-  SwarmId swarm_id() const override { return shell_->core().swarm_id(); }
+  identity::SwarmId swarm_id() const override { return shell_->core().swarm_id(); }
   const proto::PeerId& peer_id() const override { return shell_->core().peer_id(); }
   Sightings sightings() const override { return shell_->sightings(); }
   void set_own_addresses(std::vector<proto::Endpoint> own) override {
@@ -304,7 +304,7 @@ class UdpServiceImpl final : public UdpService {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<UdpService>> UdpService::open(asio::io_context& io,
-                                                             const Identity& identity,
+                                                             const identity::Identity& identity,
                                                              const UdpServiceOptions& options) {
   absl::StatusOr<UdpSocket> socket = UdpSocket::open(io, options.listen);
   if (!socket.ok()) return socket.status();

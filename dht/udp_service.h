@@ -13,19 +13,19 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "dht/identity.h"
 #include "dht/observed_addresses.h"
 #include "dht/record.h"
 #include "dht/stats.h"
-#include "dht/swarm_key.h"
+#include "identity/identity.h"
+#include "identity/swarm_key.h"
 #include "proto/endpoint.h"
 
 namespace shoal::dht {
 
 struct UdpServiceOptions {
-  proto::Endpoint listen;             // port 0 picks one
-  bool client_mode = false;           // answers nothing, enters no table
-  std::optional<SwarmKey> swarm_key;  // private swarm: strangers get no answer at all
+  proto::Endpoint listen;                       // port 0 picks one
+  bool client_mode = false;                     // answers nothing, enters no table
+  std::optional<identity::SwarmKey> swarm_key;  // private swarm: strangers get no answer at all
   // Where the table outlives this run: read by open(), written every ten minutes and at the end.
   // Empty: nowhere. `warn` gets a sentence when the file is damaged or cannot be written.
   std::string table_file = {};
@@ -47,12 +47,12 @@ class UdpService {
  public:
   // ALREADY_EXISTS when the port is taken; the message names the address and the way out.
   static absl::StatusOr<std::unique_ptr<UdpService>> open(boost::asio::io_context& io,
-                                                          const Identity& identity,
+                                                          const identity::Identity& identity,
                                                           const UdpServiceOptions& options);
   virtual ~UdpService() = default;
 
   virtual proto::Endpoint local_endpoint() const = 0;
-  virtual SwarmId swarm_id() const = 0;
+  virtual identity::SwarmId swarm_id() const = 0;
   virtual const proto::PeerId& peer_id() const = 0;
 
   // Contacts `peers` until one answers and the own neighbourhood is known; UNAVAILABLE, naming the

@@ -6,7 +6,7 @@
 #include <chrono>
 #include <vector>
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "kernels/cpu_executor.h"
 
 namespace shoal::kernels {

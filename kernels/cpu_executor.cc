@@ -9,7 +9,7 @@
 #include <sched.h>
 #endif
 
-#include "kernels/check.h"
+#include "base/check.h"
 
 namespace shoal::kernels {
 namespace {

@@ -8,7 +8,7 @@
 #include <cpuid.h>
 #endif
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "kernels/executor.h"
 
 namespace shoal::kernels {

@@ -3,7 +3,7 @@
 // have.
 #pragma once
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "kernels/tensor.h"
 
 namespace shoal::kernels {

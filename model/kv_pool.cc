@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "kernels/check.h"
+#include "base/check.h"
 
 namespace shoal::model {
 namespace {

@@ -14,7 +14,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "net/bridge_connection.h"
 
 namespace shoal::net {

@@ -11,7 +11,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "kernels/check.h"
+#include "base/check.h"
 
 namespace shoal::net {
 namespace {

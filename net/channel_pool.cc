@@ -12,7 +12,7 @@
 #include <mutex>
 
 #include "absl/strings/str_cat.h"
-#include "kernels/check.h"
+#include "base/check.h"
 #include "net/dialer.h"
 #include "net/identity_tls.h"
 #include "proto/limits.h"
@@ -48,11 +48,11 @@ void keep_reactor_threads() {
   CHECK(server != nullptr);
 }
 
-Certificate certificate_of(const dht::Identity& identity,
-                           const std::optional<dht::SwarmKey>& swarm_key) {
+identity::Certificate certificate_of(const identity::Identity& identity,
+                                     const std::optional<identity::SwarmKey>& swarm_key) {
   init_transport();
   keep_reactor_threads();
-  return make_certificate(identity, swarm_key);
+  return identity::make_certificate(identity, swarm_key);
 }
 
 // After so many failures in a row.
@@ -66,7 +66,7 @@ milliseconds pause_after(int failures) {
 
 class ChannelPool::Impl {
  public:
-  Impl(const dht::Identity& identity, const std::optional<dht::SwarmKey>& swarm_key)
+  Impl(const identity::Identity& identity, const std::optional<identity::SwarmKey>& swarm_key)
       : dialer_(certificate_of(identity, swarm_key), swarm_key, [this] { sweep(); }) {}
 
   ~Impl() {  // the connections' timers live on the dialler's context
@@ -232,8 +232,8 @@ class ChannelPool::Impl {
   Dialer dialer_;                       // last: its thread calls sweep()
 };
 
-ChannelPool::ChannelPool(const dht::Identity& identity,
-                         const std::optional<dht::SwarmKey>& swarm_key)
+ChannelPool::ChannelPool(const identity::Identity& identity,
+                         const std::optional<identity::SwarmKey>& swarm_key)
     : impl_(std::make_unique<Impl>(identity, swarm_key)) {}
 ChannelPool::~ChannelPool() = default;
 

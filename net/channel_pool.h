@@ -10,8 +10,8 @@
 #include <optional>
 #include <vector>
 
-#include "dht/identity.h"
-#include "dht/swarm_key.h"
+#include "identity/identity.h"
+#include "identity/swarm_key.h"
 #include "proto/endpoint.h"
 #include "proto/types.h"
 
@@ -19,7 +19,8 @@ namespace shoal::net {
 
 class ChannelPool {
  public:
-  ChannelPool(const dht::Identity& identity, const std::optional<dht::SwarmKey>& swarm_key);
+  ChannelPool(const identity::Identity& identity,
+              const std::optional<identity::SwarmKey>& swarm_key);
   ~ChannelPool();
 
   // Never blocks; the connection is made in the background, to whichever of `addresses` (at least

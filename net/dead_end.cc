@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "net/status.h"
 #include "proto/limits.h"
 

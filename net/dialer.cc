@@ -39,7 +39,7 @@ grpc::ChannelArguments channel_arguments() {
 
 class Dialer::Impl {
  public:
-  Impl(const Certificate& own, const std::optional<dht::SwarmKey>& swarm_key,
+  Impl(const identity::Certificate& own, const std::optional<identity::SwarmKey>& swarm_key,
        std::function<void()> every_second)
       : tls_(own, swarm_key), every_second_(std::move(every_second)), timer_(io_.context()) {
     io_.post([this] { tick(); });
@@ -99,7 +99,7 @@ class Dialer::Impl {
   boost::asio::steady_timer timer_;
 };
 
-Dialer::Dialer(const Certificate& own, const std::optional<dht::SwarmKey>& swarm_key,
+Dialer::Dialer(const identity::Certificate& own, const std::optional<identity::SwarmKey>& swarm_key,
                std::function<void()> every_second)
     : impl_(std::make_unique<Impl>(own, swarm_key, std::move(every_second))) {}
 Dialer::~Dialer() = default;

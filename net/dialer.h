@@ -9,8 +9,8 @@
 #include <optional>
 #include <vector>
 
-#include "dht/swarm_key.h"
-#include "net/certificate.h"
+#include "identity/certificate.h"
+#include "identity/swarm_key.h"
 #include "net/outgoing.h"
 #include "proto/types.h"
 
@@ -19,7 +19,7 @@ namespace shoal::net {
 class Dialer {
  public:
   // `every_second` is called on the dialler's thread.
-  Dialer(const Certificate& own, const std::optional<dht::SwarmKey>& swarm_key,
+  Dialer(const identity::Certificate& own, const std::optional<identity::SwarmKey>& swarm_key,
          std::function<void()> every_second);
   ~Dialer();
 

@@ -3,7 +3,7 @@
 
 #include <array>
 
-#include "kernels/check.h"
+#include "base/check.h"
 
 namespace shoal::net {
 namespace {

@@ -15,7 +15,7 @@
 #include <thread>
 #include <utility>
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "net/bridge.h"
 #include "net/caller.h"
 #include "net/listening_socket.h"
@@ -60,13 +60,13 @@ bool has_too_much(std::uint64_t own, std::uint64_t total, std::uint64_t limit,
 
 class Front::Impl {
  public:
-  Impl(const ListeningSocket& listening, const dht::Identity& identity,
-       const std::optional<dht::SwarmKey>& swarm_key, const FrontOptions& options)
+  Impl(const ListeningSocket& listening, const identity::Identity& identity,
+       const std::optional<identity::SwarmKey>& swarm_key, const FrontOptions& options)
       : options_(options),
         endpoint_(listening.endpoint),
         listening_(listening.fd),
         stop_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-        tls_(make_certificate(identity, swarm_key), swarm_key),
+        tls_(identity::make_certificate(identity, swarm_key), swarm_key),
         gate_(options.gate) {
     CHECK(stop_ >= 0);
   }
@@ -282,10 +282,9 @@ void Front::Impl::accept_all() {
   }
 }
 
-absl::StatusOr<std::unique_ptr<Front>> Front::open(const proto::Endpoint& listen,
-                                                   const dht::Identity& identity,
-                                                   const std::optional<dht::SwarmKey>& swarm_key,
-                                                   const FrontOptions& options) {
+absl::StatusOr<std::unique_ptr<Front>> Front::open(
+    const proto::Endpoint& listen, const identity::Identity& identity,
+    const std::optional<identity::SwarmKey>& swarm_key, const FrontOptions& options) {
   const auto listening = listen_on(listen);
   if (!listening.ok()) return listening.status();
   return std::unique_ptr<Front>(

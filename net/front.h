@@ -10,8 +10,8 @@
 #include <optional>
 
 #include "absl/status/statusor.h"
-#include "dht/identity.h"
-#include "dht/swarm_key.h"
+#include "identity/identity.h"
+#include "identity/swarm_key.h"
 #include "net/frame_watch.h"
 #include "net/front_stats.h"
 #include "net/gatekeeper.h"
@@ -29,10 +29,9 @@ class Front {
  public:
   // Takes the port. ALREADY_EXISTS when another program has it; every error names the address and
   // the way out.
-  static absl::StatusOr<std::unique_ptr<Front>> open(const proto::Endpoint& listen,
-                                                     const dht::Identity& identity,
-                                                     const std::optional<dht::SwarmKey>& swarm_key,
-                                                     const FrontOptions& options = {});
+  static absl::StatusOr<std::unique_ptr<Front>> open(
+      const proto::Endpoint& listen, const identity::Identity& identity,
+      const std::optional<identity::SwarmKey>& swarm_key, const FrontOptions& options = {});
   ~Front();
 
   const proto::Endpoint& endpoint() const;  // with the chosen port

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "kernels/check.h"
+#include "base/check.h"
 
 namespace shoal::net {
 namespace {

@@ -16,7 +16,7 @@ namespace tls = grpc::experimental;
 // Runs after the TLS handshake, which has proven that the peer holds the key of its certificate.
 class Verifier : public tls::ExternalCertificateVerifier {
  public:
-  Verifier(std::optional<dht::SwarmKey> swarm_key, std::optional<proto::PeerId> expected)
+  Verifier(std::optional<identity::SwarmKey> swarm_key, std::optional<proto::PeerId> expected)
       : swarm_key_(swarm_key), expected_(expected) {}
   ~Verifier() override = default;
 
@@ -33,7 +33,8 @@ class Verifier : public tls::ExternalCertificateVerifier {
 
  private:
   absl::Status check(const grpc::string_ref& pem) const {
-    const auto peer = verify_certificate(std::string_view(pem.data(), pem.size()), swarm_key_);
+    const auto peer =
+        identity::verify_certificate(std::string_view(pem.data(), pem.size()), swarm_key_);
     if (!peer.ok()) return peer.status();
     if (expected_ && *peer != *expected_) {
       return absl::UnauthenticatedError(absl::StrCat(
@@ -43,14 +44,14 @@ class Verifier : public tls::ExternalCertificateVerifier {
     return absl::OkStatus();
   }
 
-  const std::optional<dht::SwarmKey> swarm_key_;
+  const std::optional<identity::SwarmKey> swarm_key_;
   const std::optional<proto::PeerId> expected_;  // nullopt: any peer that is who it says
 };
 
 // gRPC wants roots even where none are consulted, and fails without the system's: our own
 // certificate serves.
-std::shared_ptr<tls::CertificateProviderInterface> provider_of(const Certificate& certificate,
-                                                               bool with_root) {
+std::shared_ptr<tls::CertificateProviderInterface> provider_of(
+    const identity::Certificate& certificate, bool with_root) {
   const std::vector<tls::IdentityKeyCertPair> pairs = {
       {certificate.private_key_pem, certificate.certificate_pem}};
   if (!with_root) return std::make_shared<tls::StaticDataCertificateProvider>(pairs);
@@ -60,10 +61,10 @@ std::shared_ptr<tls::CertificateProviderInterface> provider_of(const Certificate
 }  // namespace
 
 std::shared_ptr<grpc::ServerCredentials> server_credentials(
-    const dht::Identity& identity, const std::optional<dht::SwarmKey>& swarm_key) {
+    const identity::Identity& identity, const std::optional<identity::SwarmKey>& swarm_key) {
   init_transport();
   tls::TlsServerCredentialsOptions options(
-      provider_of(make_certificate(identity, swarm_key), false));
+      provider_of(identity::make_certificate(identity, swarm_key), false));
   options.watch_identity_key_cert_pairs();
   options.set_cert_request_type(
       GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_BUT_DONT_VERIFY);  // the verifier does
@@ -74,7 +75,7 @@ std::shared_ptr<grpc::ServerCredentials> server_credentials(
 }
 
 std::shared_ptr<grpc::ChannelCredentials> channel_credentials(
-    const Certificate& certificate, const std::optional<dht::SwarmKey>& swarm_key,
+    const identity::Certificate& certificate, const std::optional<identity::SwarmKey>& swarm_key,
     const proto::PeerId& expected) {
   init_transport();
   tls::TlsChannelCredentialsOptions options;
@@ -90,9 +91,9 @@ std::shared_ptr<grpc::ChannelCredentials> channel_credentials(
 }
 
 std::shared_ptr<grpc::ChannelCredentials> channel_credentials(
-    const dht::Identity& identity, const std::optional<dht::SwarmKey>& swarm_key,
+    const identity::Identity& identity, const std::optional<identity::SwarmKey>& swarm_key,
     const proto::PeerId& expected) {
-  return channel_credentials(make_certificate(identity, swarm_key), swarm_key, expected);
+  return channel_credentials(identity::make_certificate(identity, swarm_key), swarm_key, expected);
 }
 
 }  // namespace shoal::net

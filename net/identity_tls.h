@@ -10,9 +10,9 @@
 #include <memory>
 #include <optional>
 
-#include "dht/identity.h"
-#include "dht/swarm_key.h"
-#include "net/certificate.h"
+#include "identity/certificate.h"
+#include "identity/identity.h"
+#include "identity/swarm_key.h"
 
 namespace shoal::net {
 
@@ -22,14 +22,14 @@ namespace shoal::net {
 void init_transport();
 
 std::shared_ptr<grpc::ServerCredentials> server_credentials(
-    const dht::Identity& identity, const std::optional<dht::SwarmKey>& swarm_key);
+    const identity::Identity& identity, const std::optional<identity::SwarmKey>& swarm_key);
 // Accepts exactly the peer `expected`.
 std::shared_ptr<grpc::ChannelCredentials> channel_credentials(
-    const dht::Identity& identity, const std::optional<dht::SwarmKey>& swarm_key,
+    const identity::Identity& identity, const std::optional<identity::SwarmKey>& swarm_key,
     const proto::PeerId& expected);
-// The same with a certificate made before (by make_certificate with this swarm key).
+// The same with a certificate made before (by identity::make_certificate with this swarm key).
 std::shared_ptr<grpc::ChannelCredentials> channel_credentials(
-    const Certificate& certificate, const std::optional<dht::SwarmKey>& swarm_key,
+    const identity::Certificate& certificate, const std::optional<identity::SwarmKey>& swarm_key,
     const proto::PeerId& expected);
 
 }  // namespace shoal::net

@@ -7,7 +7,7 @@
 #include <future>
 #include <memory>
 
-#include "kernels/check.h"
+#include "base/check.h"
 
 namespace shoal::net {
 

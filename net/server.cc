@@ -41,8 +41,8 @@ void RunningServer::shut_down(std::chrono::milliseconds grace) {
 }
 
 absl::StatusOr<RunningServer> start_server(const proto::Endpoint& listen,
-                                           const dht::Identity& identity,
-                                           const std::optional<dht::SwarmKey>& swarm_key,
+                                           const identity::Identity& identity,
+                                           const std::optional<identity::SwarmKey>& swarm_key,
                                            const std::vector<grpc::Service*>& services,
                                            const FrontOptions& options) {
   init_transport();

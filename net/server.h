@@ -27,8 +27,8 @@ struct RunningServer {
 // ALREADY_EXISTS when the port is taken; the message names the address and the way out. `services`
 // must outlive it.
 absl::StatusOr<RunningServer> start_server(const proto::Endpoint& listen,
-                                           const dht::Identity& identity,
-                                           const std::optional<dht::SwarmKey>& swarm_key,
+                                           const identity::Identity& identity,
+                                           const std::optional<identity::SwarmKey>& swarm_key,
                                            const std::vector<grpc::Service*>& services,
                                            const FrontOptions& options = {});
 

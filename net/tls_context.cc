@@ -13,7 +13,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "kernels/check.h"
+#include "base/check.h"
 #include "proto/limits.h"
 
 namespace shoal::net {
@@ -59,7 +59,7 @@ int select_h2(SSL* /*ssl*/, const unsigned char** out, unsigned char* out_size,
   return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-SSL_CTX* make_context(const SSL_METHOD* method, const Certificate& own) {
+SSL_CTX* make_context(const SSL_METHOD* method, const identity::Certificate& own) {
   SSL_CTX* context = SSL_CTX_new(method);
   CHECK(context != nullptr);
   CHECK(SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1);
@@ -70,7 +70,7 @@ SSL_CTX* make_context(const SSL_METHOD* method, const Certificate& own) {
   CHECK(SSL_CTX_set_max_early_data(context, 0) == 1);
   // Large finite-field groups would let a stranger buy much of our time with little of its own.
   CHECK(SSL_CTX_set1_groups_list(context, "X25519:P-256") == 1);
-  SSL_CTX_set_max_cert_list(context, static_cast<long>(kMaxCertificatePemBytes));
+  SSL_CTX_set_max_cert_list(context, static_cast<long>(identity::kMaxCertificatePemBytes));
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_read_ahead(context, 1);
@@ -102,7 +102,8 @@ constexpr char kEndedByPeer[] =
 
 }  // namespace
 
-TlsContext::TlsContext(const Certificate& own, const std::optional<dht::SwarmKey>& swarm_key)
+TlsContext::TlsContext(const identity::Certificate& own,
+                       const std::optional<identity::SwarmKey>& swarm_key)
     : swarm_key_(swarm_key) {
   server_ = make_context(TLS_server_method(), own);
   client_ = make_context(TLS_client_method(), own);
@@ -135,7 +136,8 @@ int TlsContext::verify(X509_STORE_CTX* store, void* self) {
   auto* ssl =
       static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
   auto* stream = static_cast<TlsStream*>(SSL_get_ex_data(ssl, stream_index()));
-  const auto peer = verify_certificate(X509_STORE_CTX_get0_cert(store), context.swarm_key_);
+  const auto peer =
+      identity::verify_certificate(X509_STORE_CTX_get0_cert(store), context.swarm_key_);
   if (peer.ok() && (!stream->expected_ || *peer == *stream->expected_)) {
     stream->peer_ = *peer;
     X509_STORE_CTX_set_error(store, X509_V_OK);
@@ -156,7 +158,7 @@ TlsStream::TlsStream(ssl_ctx_st* ssl_context, int fd, std::optional<proto::PeerI
   SSL_set_bio(ssl_, bio, bio);
   if (expected_) {
     SSL_set_connect_state(ssl_);
-    CHECK(SSL_set_tlsext_host_name(ssl_, kTlsName) == 1);
+    CHECK(SSL_set_tlsext_host_name(ssl_, identity::kTlsName) == 1);
   } else {
     SSL_set_accept_state(ssl_);
   }

@@ -12,8 +12,8 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "dht/swarm_key.h"
-#include "net/certificate.h"
+#include "identity/certificate.h"
+#include "identity/swarm_key.h"
 #include "proto/types.h"
 
 struct ssl_st;
@@ -27,8 +27,8 @@ class TlsStream;
 
 class TlsContext {
  public:
-  // With a certificate of make_certificate() for the same swarm key.
-  TlsContext(const Certificate& own, const std::optional<dht::SwarmKey>& swarm_key);
+  // With a certificate of identity::make_certificate() for the same swarm key.
+  TlsContext(const identity::Certificate& own, const std::optional<identity::SwarmKey>& swarm_key);
   ~TlsContext();
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
@@ -42,7 +42,7 @@ class TlsContext {
   friend class TlsStream;
   static int verify(x509_store_ctx_st* store, void* self);
 
-  const std::optional<dht::SwarmKey> swarm_key_;
+  const std::optional<identity::SwarmKey> swarm_key_;
   ssl_ctx_st* server_ = nullptr;
   ssl_ctx_st* client_ = nullptr;
 };

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "node/memory_size.h"
+#include "node/device/memory_size.h"
 #include "proto/endpoint.h"
 #include "proto/types.h"
 

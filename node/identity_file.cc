@@ -31,7 +31,7 @@ std::filesystem::path state_folder() {
 }  // namespace
 
 absl::StatusOr<IdentityFile> IdentityFile::open(const std::string& path) {
-  auto identity = dht::Identity::load_or_create(path);
+  auto identity = identity::Identity::load_or_create(path);
   if (!identity.ok()) return identity.status();
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0 || flock(file, LOCK_EX | LOCK_NB) != 0) {
@@ -64,7 +64,7 @@ IdentityFile IdentityFile::open_default(const std::string& name,
     }
   }
   spdlog::warn("using a new identity for this run only: {}", why);
-  return IdentityFile(dht::Identity::generate(), {}, -1);
+  return IdentityFile(identity::Identity::generate(), {}, -1);
 }
 
 IdentityFile::IdentityFile(IdentityFile&& other) noexcept

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "dht/identity.h"
+#include "identity/identity.h"
 
 namespace shoal::node {
 
@@ -25,17 +25,17 @@ class IdentityFile {
   IdentityFile& operator=(IdentityFile&&) noexcept;
   ~IdentityFile();
 
-  const dht::Identity& identity() const { return identity_; }
+  const identity::Identity& identity() const { return identity_; }
   const std::string& path() const { return path_; }  // empty: for this run only
   // Where the contacts of this identity are kept: NAME.key has NAME.contacts beside it. Empty when
   // the identity is for this run only.
   std::string contacts_path() const;
 
  private:
-  IdentityFile(const dht::Identity& identity, std::string path, int lock)
+  IdentityFile(const identity::Identity& identity, std::string path, int lock)
       : identity_(identity), path_(std::move(path)), lock_(lock) {}
 
-  dht::Identity identity_;
+  identity::Identity identity_;
   std::string path_;
   int lock_;  // descriptor of the locked file, or -1
 };

@@ -20,12 +20,12 @@
 #include "net/process_start.h"
 #include "net/resolve.h"
 #include "node/command_line.h"
+#include "node/device/memory.h"
 #include "node/identity_file.h"
-#include "node/memory.h"
+#include "node/member/twin.h"
 #include "node/node.h"
 #include "node/ready_file.h"
 #include "node/signals.h"
-#include "node/twin.h"
 
 namespace shoal::node {
 namespace {
@@ -143,7 +143,7 @@ int serve(const CommandLine& line) {
   NodeOptions options;
   if (absl::Status status = resolve_addresses(line, options); !status.ok()) return fail(status);
   if (!line.swarm_key.empty()) {
-    const auto key = dht::read_swarm_key(line.swarm_key);
+    const auto key = identity::read_swarm_key(line.swarm_key);
     if (!key.ok()) return fail(key.status());
     options.swarm_key = *key;
   }

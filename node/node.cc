@@ -13,20 +13,20 @@
 #include "net/channel_pool.h"
 #include "net/identity_tls.h"
 #include "net/io_thread.h"
-#include "node/announcer.h"
-#include "node/device_thread.h"
-#include "node/join.h"
-#include "node/joiner.h"
-#include "node/loaded_model.h"
-#include "node/metrics.h"
-#include "node/own_addresses.h"
-#include "node/placement.h"
-#include "node/ports.h"
-#include "node/sizing.h"
-#include "node/span_service.h"
-#include "node/swarm_link.h"
-#include "node/sweeper.h"
-#include "node/twin.h"
+#include "node/device/device_thread.h"
+#include "node/device/loaded_model.h"
+#include "node/device/sizing.h"
+#include "node/member/announcer.h"
+#include "node/member/join.h"
+#include "node/member/joiner.h"
+#include "node/member/own_addresses.h"
+#include "node/member/placement.h"
+#include "node/member/ports.h"
+#include "node/member/swarm_link.h"
+#include "node/member/twin.h"
+#include "node/metrics/metrics.h"
+#include "node/serve/span_service.h"
+#include "node/serve/sweeper.h"
 
 namespace shoal::node {
 namespace {
@@ -381,7 +381,7 @@ class WholeNode final : public Node {
     std::vector<dht::Record> records;
     if (joiner_) {
       const auto pause =
-          static_cast<std::uint32_t>(dht::Random::from_system().below(kPlacementPauseMs));
+          static_cast<std::uint32_t>(identity::Random::from_system().below(kPlacementPauseMs));
       if (absl::Status status = swarm_->pause(pause); !status.ok()) return status;
       auto found = swarm_->find(dht::model_key(swarm_->swarm_id(), own.digest));
       if (!found.ok()) return found.status();

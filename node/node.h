@@ -14,10 +14,10 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "dht/identity.h"
-#include "dht/swarm_key.h"
-#include "node/memory_size.h"
-#include "node/outbox_budget.h"
+#include "identity/identity.h"
+#include "identity/swarm_key.h"
+#include "node/device/memory_size.h"
+#include "node/metrics/node_stats.h"
 #include "proto/endpoint.h"
 #include "proto/limits.h"
 #include "proto/types.h"
@@ -35,8 +35,8 @@ struct NodeOptions {
   proto::Endpoint listen;  // [::]:0, both families; a machine without IPv6 uses the other
   // Where others reach us, when that is not what we listen on; at most four. Port 0: listen's.
   std::vector<proto::Endpoint> announce;
-  dht::Identity identity = dht::Identity::generate();
-  std::optional<dht::SwarmKey> swarm_key;
+  identity::Identity identity = identity::Identity::generate();
+  std::optional<identity::SwarmKey> swarm_key;
   std::string contacts_file;  // where the DHT's contacts outlive this run; empty: nowhere
   std::optional<proto::Endpoint> metrics;  // where metrics are served over HTTP
   int threads = 0;                         // 0: one per available core
@@ -47,20 +47,6 @@ struct NodeOptions {
   std::string public_name;
   std::optional<std::uint32_t> join_timeout_ms = 8'000;  // nullopt: tries for ever
   const std::atomic<bool>* cancelled = nullptr;  // set by another thread to give up starting
-};
-
-struct NodeStats {
-  std::size_t sessions = 0;
-  std::size_t streams = 0;  // of gRPC, in and out
-  std::int64_t pages_in_use = 0;
-  std::int64_t free_kv_positions = 0;
-  std::int64_t total_kv_positions = 0;
-  std::int64_t queued_steps = 0;
-  std::uint64_t batches = 0;
-  std::uint64_t batched_rows = 0;
-  float block_step_us = 0;
-  OutboxStats outbox;                    // bytes that wait to be sent
-  std::uint64_t sessions_given_way = 0;  // ended because they were idle while others waited
 };
 
 class Node {

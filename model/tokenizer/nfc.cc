@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <array>
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "model/tokenizer/normalizer.h"
 #include "model/tokenizer/unicode.h"
 #include "model/tokenizer/utf8.h"

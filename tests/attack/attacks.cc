@@ -6,7 +6,7 @@
 #include <optional>
 #include <thread>
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "tests/attack/http2_bytes.h"
 #include "tests/attack/raw_client.h"
 
@@ -16,12 +16,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-dht::Identity identity_of(int number) {
+identity::Identity identity_of(int number) {
   std::array<std::uint8_t, 32> seed{};
   seed[0] = static_cast<std::uint8_t>(number);
   seed[1] = static_cast<std::uint8_t>(number >> 8);
   seed[31] = 0xa7;
-  return dht::Identity::from_seed(seed);
+  return identity::Identity::from_seed(seed);
 }
 
 // One after another: bytes to begin with, then bytes for ever, by their number.

@@ -12,7 +12,7 @@
 #include <cstring>
 #include <optional>
 
-#include "net/certificate.h"
+#include "identity/certificate.h"
 
 namespace shoal::attack {
 namespace {
@@ -53,9 +53,9 @@ RawClient::~RawClient() {
   if (fd_ >= 0) close(fd_);
 }
 
-bool RawClient::handshake(const dht::Identity& identity) {
+bool RawClient::handshake(const identity::Identity& identity) {
   if (fd_ < 0) return false;
-  const net::Certificate own = net::make_certificate(identity, std::nullopt);
+  const identity::Certificate own = identity::make_certificate(identity, std::nullopt);
   context_ = SSL_CTX_new(TLS_client_method());
   SSL_CTX_set_min_proto_version(context_, TLS1_3_VERSION);
   BIO* bio = BIO_new_mem_buf(own.certificate_pem.data(), -1);

@@ -26,8 +26,8 @@ namespace shoal::bench {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using dht::Identity;
 using dht::UdpService;
+using identity::Identity;
 
 const proto::Endpoint kLoopback = proto::Endpoint::v4({127, 0, 0, 1}, 0);
 // Enough that an answer is full of contacts.
@@ -171,10 +171,10 @@ struct Floor {
 
 // One operation of each kind, on bytes like those of a Find and its answer.
 std::vector<Floor> measure_floors() {
-  const dht::Primitives& use = dht::primitives();
-  dht::Random random = dht::Random::from_system();
-  dht::Bytes32 key = random.bytes<32>(), shared{}, secret = random.bytes<32>();
-  dht::AeadNonce nonce = random.bytes<24>();
+  const identity::Primitives& use = identity::primitives();
+  identity::Random random = identity::Random::from_system();
+  identity::Bytes32 key = random.bytes<32>(), shared{}, secret = random.bytes<32>();
+  identity::AeadNonce nonce = random.bytes<24>();
   std::string text(1100, 'x');
   const auto time = [&](const char* name, int times, auto&& once) {
     once();
@@ -187,7 +187,7 @@ std::vector<Floor> measure_floors() {
              reinterpret_cast<std::uint8_t*>(text.data()));
     ++nonce[0];
   };
-  dht::Bytes32 public_key{};
+  identity::Bytes32 public_key{};
   use.exchange_pair(secret, public_key);
   std::array<std::uint8_t, 16> out;
   return {
@@ -225,8 +225,8 @@ Memory measure_records(int count) {
   config.max_records = static_cast<std::size_t>(count);
   ::malloc_trim(0);
   const double heap = heap_bytes(), resident = resident_bytes();
-  dht::RecordStore store(dht::SwarmId{}, config);
-  dht::Random random(1);
+  dht::RecordStore store(identity::SwarmId{}, config);
+  identity::Random random(1);
   const dht::TimePoint now{dht::seconds(1000)};
   for (int i = 0; i < count; ++i) {
     const Identity owner = Identity::from_seed(random.bytes<32>());

@@ -83,12 +83,12 @@ class EchoClient : public grpc::ClientBidiReactor<wire::ClientFrame, wire::HopFr
 }  // namespace
 
 absl::StatusOr<Latency> grpc_echo(std::size_t bytes, int round_trips) {
-  const auto server_identity = dht::Identity::generate();
+  const auto server_identity = identity::Identity::generate();
   EchoService service;
   auto server = net::start_server(proto::Endpoint::v4({127, 0, 0, 1}, 0), server_identity,
                                   std::nullopt, {&service});
   if (!server.ok()) return server.status();
-  net::ChannelPool channels(dht::Identity::generate(), std::nullopt);
+  net::ChannelPool channels(identity::Identity::generate(), std::nullopt);
   Latency latency;
   {
     auto stub =

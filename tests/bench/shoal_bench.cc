@@ -9,10 +9,10 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "client/generate.h"
-#include "client/local_pipeline.h"
-#include "client/swarm_connection.h"
-#include "client/swarm_pipeline.h"
+#include "client/ring/swarm_pipeline.h"
+#include "client/swarm/swarm_connection.h"
+#include "client/text/generate.h"
+#include "client/text/local_pipeline.h"
 #include "net/identity_tls.h"
 #include "tests/bench/dht_bench.h"
 #include "tests/bench/echo.h"

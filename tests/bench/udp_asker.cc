@@ -11,7 +11,7 @@
 #include <chrono>
 #include <cstring>
 
-#include "kernels/check.h"
+#include "base/check.h"
 
 namespace shoal::bench {
 namespace {
@@ -34,8 +34,8 @@ dht::SessionConfig UdpAsker::config_of(Way way) {
 UdpAsker::UdpAsker(const dht::Contact& to, Way way)
     : to_(to),
       way_(way),
-      random_(dht::Random::from_system()),
-      self_(dht::Identity::generate()),
+      random_(identity::Random::from_system()),
+      self_(identity::Identity::generate()),
       sessions_(self_, std::nullopt, config_of(way), true, random_),
       socket_(::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0)) {
   sockaddr_in address{};

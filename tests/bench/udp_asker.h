@@ -40,8 +40,8 @@ class UdpAsker {
 
   const dht::Contact to_;
   const Way way_;
-  dht::Random random_;
-  dht::Identity self_;
+  identity::Random random_;
+  identity::Identity self_;
   dht::Sessions sessions_;
   int socket_ = -1;
   std::uint64_t next_id_ = 1;

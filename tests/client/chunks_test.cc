@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "client/chunks.h"
+#include "client/ring/chunks.h"
 
 #include <gtest/gtest.h>
 

@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "client/generate.h"
-#include "client/user_model.h"
-#include "kernels/check.h"
+#include "base/check.h"
+#include "client/text/generate.h"
+#include "client/text/user_model.h"
 #include "tests/support/temp_dir.h"
 
 namespace shoal::client {

@@ -7,9 +7,9 @@
 #include <cmath>
 #include <iterator>
 
-#include "client/generate.h"
-#include "client/local_pipeline.h"
-#include "client/score.h"
+#include "client/text/generate.h"
+#include "client/text/local_pipeline.h"
+#include "client/text/score.h"
 #include "tests/client/golden.h"
 
 namespace shoal::client {

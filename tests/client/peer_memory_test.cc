@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "client/peer_memory.h"
+#include "client/swarm/peer_memory.h"
 
 #include <gtest/gtest.h>
 
 #include <map>
 
-#include "client/audition.h"
-#include "client/patience.h"
+#include "client/ring/audition.h"
+#include "client/ring/patience.h"
 
 namespace shoal::client {
 namespace {

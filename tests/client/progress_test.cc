@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "client/progress.h"
+#include "client/cli/progress.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "client/report.h"
+#include "client/cli/report.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A session against hops that the test plays itself, over real gRPC and TLS: what goes over the
 // wire, and what a client makes of a hop that lies, refuses or vanishes.
-#include "client/ring_session.h"
+#include "client/ring/ring_session.h"
 
 #include <gmock/gmock.h>
 #include <grpcpp/server_context.h>
@@ -12,7 +12,7 @@
 #include <limits>
 #include <thread>
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "net/channel_pool.h"
 #include "net/io_thread.h"
 #include "net/server.h"
@@ -52,7 +52,7 @@ class FakeHop : public wire::SpanService::Service {
 
  private:
   Behaviour behaviour_;
-  dht::Identity identity_ = dht::Identity::generate();
+  identity::Identity identity_ = identity::Identity::generate();
   net::RunningServer running_;
 };
 
@@ -134,7 +134,7 @@ class Ring : public ::testing::Test {
   }
 
   Interrupt interrupt_;
-  net::ChannelPool channels_{dht::Identity::generate(), std::nullopt};
+  net::ChannelPool channels_{identity::Identity::generate(), std::nullopt};
   net::IoThread io_;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "client/route.h"
+#include "client/swarm/route.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,8 +8,8 @@
 #include <functional>
 #include <limits>
 
-#include "client/random.h"
-#include "client/swarm_view.h"
+#include "base/random.h"
+#include "client/swarm/swarm_view.h"
 
 namespace shoal::client {
 namespace {
@@ -177,7 +177,7 @@ double least_cost(std::uint32_t blocks, const std::vector<Candidate>& nodes) {
 }
 
 TEST(Route, IsTheCheapestOfAll) {
-  Random random(1);
+  base::Random random(1);
   int found = 0;
   for (int round = 0; round < 300; ++round) {
     std::vector<Candidate> nodes;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The settings of generation_config.json, from the file to the choice of a token, against the
 // reference's own logits processors (scripts/fixtures/make_score_rules.py).
-#include "client/score_rules.h"
+#include "client/text/score_rules.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,8 +9,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "client/sampler.h"
-#include "client/score_filters.h"
+#include "client/text/sampler.h"
+#include "client/text/score_filters.h"
 #include "tests/support/temp_dir.h"
 
 namespace shoal::client {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "client/session_pace.h"
+#include "client/ring/session_pace.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "client/stop.h"
+#include "client/text/stop.h"
 
 #include <gtest/gtest.h>
 

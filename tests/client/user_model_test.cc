@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A folder as a user has it: what its files say together about the end of a text, and what is said
 // of files that disagree.
-#include "client/user_model.h"
+#include "client/text/user_model.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "dht/random.h"
+#include "identity/random.h"
 
 namespace shoal::dht {
 namespace {
@@ -31,7 +31,7 @@ TEST(AddressTest, RefusesWhatNobodyCanSendTo) {
 }
 
 TEST(AddressTest, AnyBytesAreRefusedOrRoundTrip) {
-  Random random(2);
+  identity::Random random(2);
   for (int i = 0; i < 5000; ++i) {
     std::string bytes(random.below(24), '\0');
     for (char& c : bytes) c = static_cast<char>(random.next());

@@ -29,17 +29,17 @@ struct FindResultsTest : testing::Test {
     }
     return found;
   }
-  wire::SignedRecord online(const Identity& owner, std::uint64_t sequence) {
+  wire::SignedRecord online(const identity::Identity& owner, std::uint64_t sequence) {
     return sign_record(owner, example_record(sequence));
   }
-  wire::SignedRecord withdrawn(const Identity& owner, std::uint64_t sequence) {
+  wire::SignedRecord withdrawn(const identity::Identity& owner, std::uint64_t sequence) {
     Record record = example_record(sequence);
     record.state = proto::NodeState::kOffline;
     return sign_record(owner, record);
   }
 
-  const Identity a = Identity::generate(), b = Identity::generate();
-  FindResults results{SwarmId{}, kKey, 100};
+  const identity::Identity a = identity::Identity::generate(), b = identity::Identity::generate();
+  FindResults results{identity::SwarmId{}, kKey, 100};
 };
 
 TEST_F(FindResultsTest, IsTheUnionByHighestSequence) {
@@ -117,7 +117,7 @@ TEST_F(FindResultsTest, DisagreementIsALackOrATotalThatIsTooSmall) {
   page.set_total_records(2);
   results.add(teller(2), page, kStart);
   EXPECT_FALSE(results.disagree({teller(1), teller(2)}, kStart));
-  results.add(teller(2), say({online(Identity::generate(), 1)}), kStart);
+  results.add(teller(2), say({online(identity::Identity::generate(), 1)}), kStart);
   EXPECT_TRUE(results.disagree({teller(1)}, kStart));  // who has two of three
   results.add(teller(3), say({}), kStart);
   EXPECT_TRUE(results.disagree({teller(3)}, kStart));
@@ -145,7 +145,8 @@ TEST_F(FindResultsTest, OwnRecordsAreInIt) {
 
 TEST_F(FindResultsTest, IsBounded) {
   FindResults few({}, kKey, 3);
-  for (int i = 0; i < 10; ++i) few.add(teller(1), say({online(Identity::generate(), 1)}), kStart);
+  for (int i = 0; i < 10; ++i)
+    few.add(teller(1), say({online(identity::Identity::generate(), 1)}), kStart);
   EXPECT_EQ(few.size(), 3u);
   EXPECT_TRUE(few.full());
 }

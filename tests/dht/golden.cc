@@ -6,8 +6,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "base/check.h"
 #include "dht/address.h"
-#include "kernels/check.h"
 #include "proto/dht.pb.h"
 #include "tests/dht/example_record.h"
 #include "tests/dht/session_ends.h"
@@ -118,7 +118,7 @@ wire::DhtMessage dial_ping(std::uint64_t id) {
 // Carries one conversation and writes down every datagram of it.
 class Scribe {
  public:
-  explicit Scribe(const std::optional<SwarmKey>& key)
+  explicit Scribe(const std::optional<identity::SwarmKey>& key)
       : a_(1, kA, key), b_(2, kB, key), c_(3, kC, key) {}
 
   std::vector<GoldenDatagram> run() {
@@ -182,13 +182,14 @@ class Scribe {
 
 }  // namespace
 
-Identity golden_answerer() { return numbered(2); }
+identity::Identity golden_answerer() { return numbered(2); }
 
-std::vector<GoldenDatagram> golden_conversation(const std::optional<SwarmKey>& swarm_key) {
+std::vector<GoldenDatagram> golden_conversation(
+    const std::optional<identity::SwarmKey>& swarm_key) {
   return Scribe(swarm_key).run();
 }
 
-std::string to_json(const std::optional<SwarmKey>& swarm_key,
+std::string to_json(const std::optional<identity::SwarmKey>& swarm_key,
                     const std::vector<GoldenDatagram>& datagrams) {
   nlohmann::ordered_json file;
   file["swarm_key"] = swarm_key ? proto::to_string(*swarm_key) : "";
@@ -206,7 +207,7 @@ GoldenFile read_golden(const std::string& path) {
   const auto file = nlohmann::json::parse(in);
   GoldenFile result;
   const auto key = proto::unhex(file["swarm_key"].get<std::string>());
-  if (key && !key->empty()) result.swarm_key = SwarmKey::from_bytes(*key);
+  if (key && !key->empty()) result.swarm_key = identity::SwarmKey::from_bytes(*key);
   for (const auto& datagram : file["datagrams"]) {
     result.datagrams.push_back({datagram["name"], datagram["packet"],
                                 *proto::unhex(datagram["bytes"].get<std::string>()),

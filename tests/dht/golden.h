@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "dht/identity.h"
-#include "dht/swarm_key.h"
+#include "identity/identity.h"
+#include "identity/swarm_key.h"
 
 namespace shoal::dht {
 
@@ -20,16 +20,16 @@ struct GoldenDatagram {
 };
 
 // Of peer 2, who can read all of it: the others send to it, it answers.
-Identity golden_answerer();
+identity::Identity golden_answerer();
 
 // What today's code sends, byte for byte the same in each run.
-std::vector<GoldenDatagram> golden_conversation(const std::optional<SwarmKey>& swarm_key);
+std::vector<GoldenDatagram> golden_conversation(const std::optional<identity::SwarmKey>& swarm_key);
 
 // One JSON object per conversation: the swarm key (or ""), and the datagrams.
-std::string to_json(const std::optional<SwarmKey>& swarm_key,
+std::string to_json(const std::optional<identity::SwarmKey>& swarm_key,
                     const std::vector<GoldenDatagram>& datagrams);
 struct GoldenFile {
-  std::optional<SwarmKey> swarm_key;
+  std::optional<identity::SwarmKey> swarm_key;
   std::vector<GoldenDatagram> datagrams;
 };
 GoldenFile read_golden(const std::string& path);

@@ -25,15 +25,15 @@ constexpr int kVersion = 2;  // of the newest files; 1 knew no dial-backs
 const std::filesystem::path kFolder =
     std::filesystem::path(SHOAL_SOURCE_DIR) / "tests" / "fixtures" / "dht";
 
-SwarmKey example_key() {
-  SwarmKey key;
+identity::SwarmKey example_key() {
+  identity::SwarmKey key;
   for (std::size_t i = 0; i < key.bytes.size(); ++i) key.bytes[i] = static_cast<std::uint8_t>(i);
   return key;
 }
 
 struct Kind {
   const char* name;
-  std::optional<SwarmKey> key;
+  std::optional<identity::SwarmKey> key;
 };
 const std::vector<Kind> kKinds = {{"public", std::nullopt}, {"keyed", example_key()}};
 
@@ -62,7 +62,7 @@ TEST(GoldenTest, TodaysCodeSendsTheSameBytes) {
 // alone.
 class Reader {
  public:
-  explicit Reader(const std::optional<SwarmKey>& key)
+  explicit Reader(const std::optional<identity::SwarmKey>& key)
       : self_(golden_answerer()),
         seal_(key),
         secret_(seal_.derive("shoal-dht-session-secret-v1")) {}
@@ -124,11 +124,11 @@ class Reader {
     return {"reply to no question", ""};
   }
 
-  const Identity self_;
+  const identity::Identity self_;
   const Seal seal_;
-  const Bytes32 secret_;
+  const identity::Bytes32 secret_;
   std::vector<SessionKeys> sessions_;
-  std::vector<std::pair<Echo, Bytes32>> replies_;
+  std::vector<std::pair<Echo, identity::Bytes32>> replies_;
 };
 
 TEST(GoldenTest, EveryVersionIsStillUnderstood) {

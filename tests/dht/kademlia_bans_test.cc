@@ -14,14 +14,14 @@ struct KademliaBansTest : testing::Test {
   struct Peer {
     Peer(std::uint64_t seed, const proto::Endpoint& where)
         : at(where), random(seed), sessions(identity, {}, SessionConfig{}, false, random) {}
-    const Identity identity = Identity::generate();
+    const identity::Identity identity = identity::Identity::generate();
     const proto::Endpoint at;
-    Random random;
+    identity::Random random;
     Sessions sessions;
   };
   KademliaBansTest()
       : random(1),
-        identity(Identity::generate()),
+        identity(identity::Identity::generate()),
         victim({}, identity, random.bytes<32>(), TimePoint(seconds(100))) {}
 
   // How many answers the victim gives.
@@ -62,9 +62,9 @@ struct KademliaBansTest : testing::Test {
     return say(peer, message.SerializeAsString());
   }
 
-  Random random;
+  identity::Random random;
   TimePoint now{seconds(100)};
-  const Identity identity;
+  const identity::Identity identity;
   Kademlia victim;
   std::uint64_t sequence = 0;
   Peer bad{2, proto::Endpoint::v4({203, 0, 113, 1}, 7000)};

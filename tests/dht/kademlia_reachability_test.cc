@@ -23,9 +23,9 @@ struct Peer {
         sessions(identity, std::nullopt, SessionConfig{}, false, random) {}
   Contact contact() const { return {identity.peer_id(), endpoint, identity.public_key()}; }
 
-  Identity identity;
+  identity::Identity identity;
   proto::Endpoint endpoint;
-  Random random;
+  identity::Random random;
   Sessions sessions;
   std::vector<wire::DhtMessage> heard;
   std::vector<Sessions::Delivery> deliveries;
@@ -33,7 +33,7 @@ struct Peer {
 };
 
 struct DialTest : testing::Test {
-  DialTest() : core({}, numbered(2), Random(std::uint64_t{2}).bytes<32>(), kStart) {}
+  DialTest() : core({}, numbered(2), identity::Random(std::uint64_t{2}).bytes<32>(), kStart) {}
 
   void carry() {
     for (bool busy = true; busy;) {

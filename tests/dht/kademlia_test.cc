@@ -15,8 +15,8 @@ const auto kPeerAt = proto::Endpoint::v4({10, 0, 0, 2}, 2);
 
 struct KademliaTest : testing::Test {
   KademliaTest()
-      : identity(Identity::generate()),
-        peer(Identity::generate()),
+      : identity(identity::Identity::generate()),
+        peer(identity::Identity::generate()),
         random(9),
         victim(forgiving(), identity, random.bytes<32>(), kNow),
         sessions(peer, {}, SessionConfig{}, false, random) {}
@@ -57,8 +57,8 @@ struct KademliaTest : testing::Test {
     return {};
   }
 
-  Identity identity, peer;
-  Random random;
+  identity::Identity identity, peer;
+  identity::Random random;
   Kademlia victim;
   Sessions sessions;
 };
@@ -74,7 +74,8 @@ wire::DhtMessage find_message(const std::string& target, bool records = true,
   return message;
 }
 
-wire::DhtMessage store_message(const Identity& owner, const Record& record, const Key& key) {
+wire::DhtMessage store_message(const identity::Identity& owner, const Record& record,
+                               const Key& key) {
   wire::DhtMessage message;
   message.set_request_id(77);
   message.set_client_mode(true);
@@ -103,7 +104,8 @@ TEST_F(KademliaTest, ManyRecordsComeInPages) {
   const Key key = models_key({});
   std::set<std::string> stored;
   for (int i = 0; i < 40; ++i) {
-    const wire::DhtMessage store = store_message(Identity::generate(), example_record(1), key);
+    const wire::DhtMessage store =
+        store_message(identity::Identity::generate(), example_record(1), key);
     EXPECT_TRUE(ask(store).stored().accepted(0));
     stored.insert(store.store().record().payload());
   }

@@ -5,15 +5,15 @@
 
 #include <set>
 
-#include "dht/random.h"
+#include "identity/random.h"
 
 namespace shoal::dht {
 namespace {
 
-Key random_key(Random& random) { return Key{random.bytes<32>()}; }
+Key random_key(identity::Random& random) { return Key{random.bytes<32>()}; }
 
 TEST(KeyTest, DistanceIsAMetricAndCloserIsItsOrder) {
-  Random random(1);
+  identity::Random random(1);
   for (int i = 0; i < 200; ++i) {
     const Key a = random_key(random), b = random_key(random), c = random_key(random);
     EXPECT_EQ(distance(a, a), Key{});
@@ -39,7 +39,7 @@ TEST(KeyTest, EverySwarmModelAndBlockHasItsOwnKey) {
   std::set<Key> keys;
   std::size_t made = 0;
   for (std::uint8_t swarm_byte : {0, 1}) {
-    SwarmId swarm{};
+    identity::SwarmId swarm{};
     swarm.bytes[31] = swarm_byte;
     keys.insert(models_key(swarm)), ++made;
     for (std::uint8_t model_byte : {0, 1}) {
@@ -55,7 +55,7 @@ TEST(KeyTest, EverySwarmModelAndBlockHasItsOwnKey) {
 
 // The derivation is part of the protocol: these values may never change under version 1.
 TEST(KeyTest, DerivationIsFixed) {
-  const SwarmId swarm{};
+  const identity::SwarmId swarm{};
   const proto::Digest model{};
   EXPECT_EQ(proto::to_string(models_key(swarm)),
             "49d09d6d92b557edb95cf59d2d502cfa8452f048ca07f54ac02ffb720b8a4871");

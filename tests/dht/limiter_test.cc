@@ -64,7 +64,7 @@ TEST(RateTableTest, IsBoundedAndLetsTheKnownPassWhenItIsFull) {
 }
 
 TEST(LimiterTest, CountsAddressesAndNetworks) {
-  Random random(1);
+  identity::Random random(1);
   Limiter limiter({}, random);
   const auto passed = [&](auto&& next, int packets) {
     int count = 0;
@@ -105,7 +105,7 @@ TEST(LimiterTest, CountsAddressesAndNetworks) {
 }
 
 TEST(LimiterTest, PrivateAddressesAreExempt) {
-  Random random(1);
+  identity::Random random(1);
   Limiter limiter({}, random);
   for (int i = 0; i < 10'000; ++i) {
     for (const auto& local : {kA, proto::Endpoint::v4({127, 0, 0, 1}, 5)}) {
@@ -122,7 +122,7 @@ TEST(LimiterTest, PrivateAddressesAreExempt) {
 
 TEST(LimiterTest, HalfOfTheBudgetIsKeptForChallenges) {
   const LimiterConfig config;
-  Random random(1);
+  identity::Random random(1);
   Limiter limiter(config, random);
   int replies = 0, challenges = 0;
   while (limiter.reply(kPublicA, 1200, kNow)) ++replies;
@@ -247,7 +247,7 @@ TEST_F(FloodTest, APeerHasItsShareInAllItsSessions) {
   std::size_t delivered = 0;
   for (int session = 0; session < 3; ++session) {
     End again(1, kPublicA);  // it forgets, and begins anew
-    again.random = Random(static_cast<std::uint64_t>(100 + session));
+    again.random = identity::Random(static_cast<std::uint64_t>(100 + session));
     Sessions sessions(again.identity, {}, SessionConfig{}, false, again.random);
     sessions.send(b.contact(), "first", kNow);
     for (int round = 0; round < 2; ++round) {

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <set>
 
-#include "dht/random.h"
+#include "identity/random.h"
 
 namespace shoal::dht {
 namespace {
@@ -519,7 +519,7 @@ TEST(LookupTest, KeepsTheClosestOfManyCandidates) {
 // Whatever comes in whatever order, a lookup ends after a bounded number of questions, and until
 // then always waits for somebody.
 TEST(LookupTest, AlwaysEnds) {
-  Random random(8);
+  identity::Random random(8);
   for (int run = 0; run < 1000; ++run) {
     LookupConfig config = small(1 + random.below(8), 1 + random.below(4));
     config.max_candidates = 30;

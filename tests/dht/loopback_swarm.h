@@ -21,7 +21,7 @@ inline const proto::Endpoint kLoopback = proto::Endpoint::v4({127, 0, 0, 1}, 0);
 class LoopbackSwarm {
  public:
   struct Member {
-    Identity identity;
+    identity::Identity identity;
     std::unique_ptr<UdpService> service;
     proto::Endpoint endpoint;
     std::uint64_t sequence = 1;
@@ -44,7 +44,7 @@ class LoopbackSwarm {
   }
 
   Member& add(UdpServiceOptions options = {kLoopback, false, {}},
-              Identity identity = Identity::generate()) {
+              identity::Identity identity = identity::Identity::generate()) {
     auto service = UdpService::open(io_, identity, options);
     EXPECT_TRUE(service.ok()) << service.status();
     members_.push_back(std::make_unique<Member>(Member{identity, *std::move(service), {}, 1}));

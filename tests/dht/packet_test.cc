@@ -27,7 +27,7 @@ P parsed(const std::string& bytes) {
 }
 
 TEST(PacketTest, EveryPacketRoundTrips) {
-  Random random(1);
+  identity::Random random(1);
   const HelloPacket hello{random.bytes<16>(), {random.bytes<32>()}};
   const std::string hello_bytes = plain(hello);
   EXPECT_EQ(hello_bytes.size(), 49u);
@@ -110,7 +110,7 @@ TEST(PacketTest, OtherSizesAndTypesAreRefused) {
   }
 }
 
-std::string closed(const Seal& seal, std::string_view text, Random& random) {
+std::string closed(const Seal& seal, std::string_view text, identity::Random& random) {
   std::string datagram = begin_datagram(text.size());
   datagram += text;
   seal.close(datagram, random);
@@ -124,8 +124,9 @@ std::optional<std::string> opened(const Seal& seal, std::string_view datagram) {
 }
 
 TEST(SealTest, OpensOnlyUnderTheSameSwarmKey) {
-  Random random(2);
-  const SwarmKey key = generate_swarm_key(), other = generate_swarm_key();
+  identity::Random random(2);
+  const identity::SwarmKey key = identity::generate_swarm_key(),
+                           other = identity::generate_swarm_key();
   const Seal open_swarm({}), ours(key), theirs(other);
   for (const Seal* seal : {&open_swarm, &ours, &theirs}) {
     const std::string datagram = closed(*seal, "text", random);
@@ -146,7 +147,7 @@ TEST(SealTest, OpensOnlyUnderTheSameSwarmKey) {
 }
 
 TEST(CookieTest, IsGoodForOneHandshakeFromOneAddressWithinItsTime) {
-  Random random(3);
+  identity::Random random(3);
   const SessionConfig config;
   CookieJar jar(config, random), stranger(config, random);
   const auto here = proto::Endpoint::v4({10, 0, 0, 1}, 1),
@@ -203,7 +204,7 @@ TEST(RecentMapTest, KeepsWhatIsUsedWithinItsAgeAndCapacity) {
 
 // Against the plainest possible model: a set of everything seen.
 TEST(ReplayWindowTest, AcceptsEachRecentCounterOnce) {
-  Random random(4);
+  identity::Random random(4);
   for (int run = 0; run < 50; ++run) {
     ReplayWindow window;
     std::set<std::uint64_t> seen;

@@ -31,7 +31,7 @@ void exchange(End& a, End& b, TimePoint now = kNow) {
 }
 
 // Bytes `at` of the packet inside the datagram: in a public swarm everybody can look.
-std::string packet_of(const Datagram& datagram, const std::optional<SwarmKey>& key = {}) {
+std::string packet_of(const Datagram& datagram, const std::optional<identity::SwarmKey>& key = {}) {
   std::array<char, 1200> buffer;
   return std::string(*Seal(key).open(datagram.bytes, buffer));
 }
@@ -135,7 +135,7 @@ TEST(QuestionTest, AProofIsUsedWhileItIsSurelyValid) {
   // In time, but the peer has a new secret since.
   End c(3, kC), reborn(2, kB);
   exchange(c, b);
-  reborn.random = Random(99);
+  reborn.random = identity::Random(99);
   Sessions other(reborn.identity, {}, config, false, reborn.random);
   ASSERT_TRUE(c.sessions.ask(b.contact(), "q", kMaxReplyBytes, kNow));
   const auto got = other.receive(c.out()[0].bytes, kC, kNow);
@@ -156,8 +156,9 @@ TEST(QuestionTest, AProofIsForOnePeerAtOneAddress) {
 }
 
 TEST(QuestionTest, ReplaysBringNothingWhileRemembered) {
-  const SwarmKey key = generate_swarm_key();
-  for (const std::optional<SwarmKey>& swarm : {std::optional<SwarmKey>(), std::optional(key)}) {
+  const identity::SwarmKey key = identity::generate_swarm_key();
+  for (const std::optional<identity::SwarmKey>& swarm :
+       {std::optional<identity::SwarmKey>(), std::optional(key)}) {
     End a(1, kA, swarm), b(2, kB, swarm);
     ASSERT_TRUE(a.sessions.ask(b.contact(), "question", kMaxReplyBytes, kNow));
     const auto question = a.out();
@@ -235,7 +236,7 @@ TEST(QuestionTest, IsReadByTheOneItIsMeantFor) {
 
 TEST(QuestionTest, OtherSwarmsAndClientsStaySilent) {
   End a(1, kA);
-  End keyed(2, kB, generate_swarm_key()), client(3, kB, {}, {}, true);
+  End keyed(2, kB, identity::generate_swarm_key()), client(3, kB, {}, {}, true);
   for (End* other : {&keyed, &client}) {
     ASSERT_TRUE(a.sessions.ask(other->contact(), "question", 100, kNow));
     EXPECT_TRUE(hand_over(a.out(), a, *other).empty());
@@ -249,7 +250,7 @@ TEST(QuestionTest, OtherSwarmsAndClientsStaySilent) {
 
 TEST(QuestionTest, AChallengedQuestionIsAskedOnceMoreWithTheProof) {
   End a(1, kA), b(2, kB);
-  const auto challenge = [&](const Datagram& question, const PublicKey& key) {
+  const auto challenge = [&](const Datagram& question, const identity::PublicKey& key) {
     ChallengePacket packet{};
     const std::string bytes = packet_of(question);
     std::copy_n(bytes.begin() + 1, 16, packet.echo.begin());
@@ -257,7 +258,7 @@ TEST(QuestionTest, AChallengedQuestionIsAskedOnceMoreWithTheProof) {
     packet.key = key;
     std::string datagram = begin_datagram(100);
     append(datagram, packet);
-    Random random(7);
+    identity::Random random(7);
     Seal({}).close(datagram, random);
     return datagram;
   };
@@ -303,7 +304,7 @@ TEST(QuestionTest, NoTwoTextsShareANonce) {
   End a(1, kA), b(2, kB);
   ASSERT_TRUE(a.sessions.ask(b.contact(), "question", 100, kNow));
   const auto asked = hand_over(a.out(), a, b);
-  std::set<AeadNonce> nonces;
+  std::set<identity::AeadNonce> nonces;
   for (int i = 0; i < 100; ++i) {  // as if the question came again and again
     b.sessions.respond(asked[0], "reply " + std::to_string(i), kNow);
     const std::string bytes = packet_of(b.out()[0]);
@@ -342,7 +343,7 @@ TEST(QuestionTest, CachesAreBounded) {
 // What does not open costs its sender as much as us, and takes no memory.
 TEST(QuestionTest, GarbageFillsNoCache) {
   End b(2, kB);
-  Random random(4);
+  identity::Random random(4);
   for (int i = 0; i < 50; ++i) {
     QuestionPacket packet{};
     packet.echo = random.bytes<16>();

@@ -45,7 +45,7 @@ struct ReachabilityTest : testing::Test {
   }
 
   ReachabilityConfig config;
-  Random random{std::uint64_t{3}};
+  identity::Random random{std::uint64_t{3}};
   TimePoint now{seconds(1000)};
   Reachability reachability{config, random, now};
   int helpers = 0;
@@ -214,7 +214,7 @@ TEST_F(ReachabilityTest, ASmallSwarmNeedsNoProof) {
 }
 
 TEST(RecentAddressesTest, RemembersAtLeastSoLongAndForgetsAfterHalfAsLongAgain) {
-  Random random(std::uint64_t{1});
+  identity::Random random(std::uint64_t{1});
   RecentAddresses recent(seconds(300), random);
   const TimePoint start{seconds(50)};
   recent.add(at(1), start);
@@ -234,7 +234,7 @@ TEST(RecentAddressesTest, RemembersAtLeastSoLongAndForgetsAfterHalfAsLongAgain) 
 
 TEST(DialHelpTest, IsBoundedForEachNetworkAndInAll) {
   const ReachabilityConfig config;
-  Random random(std::uint64_t{1});
+  identity::Random random(std::uint64_t{1});
   DialHelp help(config, random);
   const TimePoint now{seconds(50)};
   int taken = 0;

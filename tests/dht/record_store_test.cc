@@ -8,31 +8,31 @@
 #include <map>
 #include <set>
 
-#include "dht/random.h"
+#include "identity/random.h"
 #include "tests/dht/example_record.h"
 
 namespace shoal::dht {
 namespace {
 
 const TimePoint kNow{seconds(1000)};
-const SwarmId kSwarm{};
+const identity::SwarmId kSwarm{};
 const Key kModel = model_key(kSwarm, example_model());
 constexpr std::uint32_t kTtl = proto::kMaxRecordTtlMs;
 
-Identity numbered(std::uint8_t number) {
+identity::Identity numbered(std::uint8_t number) {
   std::array<std::uint8_t, 32> seed{};
   seed[1] = number;
-  return Identity::from_seed(seed);
+  return identity::Identity::from_seed(seed);
 }
-const Identity kOwner = numbered(1), kReplica = numbered(2);
+const identity::Identity kOwner = numbered(1), kReplica = numbered(2);
 
-Contact sender(const Identity& identity) {
+Contact sender(const identity::Identity& identity) {
   return {identity.peer_id(), proto::Endpoint::v4({10, 0, 0, 1}, 7000)};
 }
 
 wire::SignedRecord record(std::uint64_t sequence,
                           proto::NodeState state = proto::NodeState::kOnline,
-                          const Identity& owner = kOwner) {
+                          const identity::Identity& owner = kOwner) {
   Record fields = example_record(sequence);
   fields.state = state;
   return sign_record(owner, fields);
@@ -179,7 +179,7 @@ TEST(RecordStoreBoundsTest, FullStoresRefuseNewSubjectsAndServeTheOld) {
   config.max_index_keys = 12;
   RecordStore store(kSwarm, config);
   const auto put = [&](std::uint8_t who, std::uint8_t model, std::uint64_t sequence) {
-    const Identity owner = numbered(who);
+    const identity::Identity owner = numbered(who);
     const Record fields = example_record(sequence, {0, 8}, model);
     return store.put(sign_record(owner, fields), sender(owner), std::array{models_key(kSwarm)},
                      kTtl, kNow);
@@ -195,7 +195,7 @@ TEST(RecordStoreBoundsTest, FullStoresRefuseNewSubjectsAndServeTheOld) {
 TEST(RecordStorePageTest, PagesShowEveryRecordOnceInAnOrderThatTheSeedDecides) {
   RecordStore store(kSwarm, StoreConfig{});
   for (std::uint8_t who = 1; who <= 40; ++who) {
-    const Identity owner = numbered(who);
+    const identity::Identity owner = numbered(who);
     const auto state = who == 7 ? proto::NodeState::kOffline : proto::NodeState::kOnline;
     ASSERT_EQ(store.put(record(1, state, owner), sender(owner), std::array{kModel}, kTtl, kNow),
               PutResult::kStored);
@@ -234,7 +234,7 @@ struct FairnessTest : testing::Test {
     seed[0] = static_cast<std::uint8_t>(who);
     seed[1] = static_cast<std::uint8_t>(who >> 8);
     seed[2] = 1;  // nobody that the other tests know
-    const Identity identity = Identity::from_seed(seed);
+    const identity::Identity identity = identity::Identity::from_seed(seed);
     Contact from{owner ? identity.peer_id() : kReplica.peer_id(),
                  proto::Endpoint::v4({first, 0, network, 1}, 7000)};
     return store->put(record(sequence, proto::NodeState::kOnline, identity), from,
@@ -334,7 +334,7 @@ TEST(RecordStoreMemoryTest, AThousandRecordsTakeLessThanTwoMebibytes) {
     std::array<std::uint8_t, 32> seed{};
     seed[0] = static_cast<std::uint8_t>(who);
     seed[1] = static_cast<std::uint8_t>(who >> 8);
-    const Identity owner = Identity::from_seed(seed);
+    const identity::Identity owner = identity::Identity::from_seed(seed);
     Record fields = example_record(1);
     fields.public_name = std::string(proto::kMaxNameBytes, 'n');
     fields.span = {static_cast<proto::BlockIndex>(who % 4), 8};
@@ -349,11 +349,11 @@ TEST(RecordStoreMemoryTest, AThousandRecordsTakeLessThanTwoMebibytes) {
 
 // Merge is a join: any order, any repetition of the same records gives the same store.
 TEST(RecordStoreMergeTest, IsCommutativeAssociativeAndIdempotent) {
-  Random random(7);
+  identity::Random random(7);
   std::vector<std::pair<wire::SignedRecord, proto::PeerId>> records;
   for (std::uint8_t who = 1; who <= 3; ++who) {
     for (std::uint64_t sequence = 1; sequence <= 4; ++sequence) {
-      const Identity owner = numbered(who);
+      const identity::Identity owner = numbered(who);
       const auto state = sequence % 3 == 0 ? proto::NodeState::kOffline : proto::NodeState::kOnline;
       records.emplace_back(record(sequence, state, owner), owner.peer_id());
     }

@@ -7,7 +7,7 @@
 #include <functional>
 #include <limits>
 
-#include "dht/random.h"
+#include "identity/random.h"
 #include "proto/limits.h"
 
 namespace shoal::dht {
@@ -33,7 +33,7 @@ Record example() {
   return record;
 }
 
-wire::SignedRecord signed_by(const Identity& identity,
+wire::SignedRecord signed_by(const identity::Identity& identity,
                              const std::function<void(wire::Record&)>& change) {
   wire::SignedRecord message = sign_record(identity, example());
   wire::Record fields;
@@ -45,7 +45,7 @@ wire::SignedRecord signed_by(const Identity& identity,
 }
 
 TEST(RecordTest, SignedRecordVerifiesAndKeepsEveryField) {
-  const Identity identity = Identity::generate();
+  const identity::Identity identity = identity::Identity::generate();
   const Record in = example();
   const wire::SignedRecord message = sign_record(identity, in);
   const auto out = verify_record(message);
@@ -76,7 +76,7 @@ TEST(RecordTest, LongNamesGiveWayToTheSizeLimit) {
   record.addresses.assign(4, *proto::parse_endpoint("[2001:db8::1]:7000"));
   record.sequence = ~std::uint64_t{0};
   record.free_kv_positions = record.queue_depth = ~std::uint32_t{0};
-  const wire::SignedRecord message = sign_record(Identity::generate(), record);
+  const wire::SignedRecord message = sign_record(identity::Identity::generate(), record);
   EXPECT_LE(message.ByteSizeLong(), proto::kMaxRecordBytes);
   const auto out = verify_record(message);
   ASSERT_TRUE(out.ok()) << out.status();
@@ -84,7 +84,7 @@ TEST(RecordTest, LongNamesGiveWayToTheSizeLimit) {
 }
 
 TEST(RecordTest, EveryFieldOutOfBoundsIsRefused) {
-  const Identity identity = Identity::generate();
+  const identity::Identity identity = identity::Identity::generate();
   const std::vector<std::function<void(wire::Record&)>> changes = {
       [](auto& r) { r.set_public_key("short"); },
       [](auto& r) { r.set_public_key(std::string(32, '\1')); },
@@ -124,7 +124,7 @@ TEST(RecordTest, EveryFieldOutOfBoundsIsRefused) {
 }
 
 TEST(RecordTest, AnyChangedBitIsRefused) {
-  const wire::SignedRecord message = sign_record(Identity::generate(), example());
+  const wire::SignedRecord message = sign_record(identity::Identity::generate(), example());
   for (std::size_t i = 0; i < message.payload().size(); ++i) {
     wire::SignedRecord changed = message;
     (*changed.mutable_payload())[i] ^= 1;
@@ -139,7 +139,7 @@ TEST(RecordTest, AnyChangedBitIsRefused) {
 }
 
 TEST(RecordTest, RandomBytesAreRefused) {
-  Random random(11);
+  identity::Random random(11);
   for (int i = 0; i < 2000; ++i) {
     wire::SignedRecord message;
     std::string bytes(random.below(400), '\0');
@@ -152,7 +152,7 @@ TEST(RecordTest, RandomBytesAreRefused) {
 
 TEST(RecordTest, IsFoundUnderTheListTheModelAndEachBlockOfItsSpan) {
   const Record record = example();
-  const SwarmId swarm{};
+  const identity::SwarmId swarm{};
   const std::vector<Key> expected = {models_key(swarm), model_key(swarm, record.model_digest),
                                      block_key(swarm, record.model_digest, 2),
                                      block_key(swarm, record.model_digest, 3),
@@ -163,7 +163,7 @@ TEST(RecordTest, IsFoundUnderTheListTheModelAndEachBlockOfItsSpan) {
 TEST(RecordDeathTest, OurOwnRecordOutOfBoundsIsOurBug) {
   Record record = example();
   record.ttl_ms = 0;
-  EXPECT_DEATH(sign_record(Identity::generate(), record), "ttl");
+  EXPECT_DEATH(sign_record(identity::Identity::generate(), record), "ttl");
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ std::uint64_t add(Requests& requests, const Contact& to = kPeer, TimePoint now =
 }
 
 TEST(RequestsTest, OnlyTheAskedPeerAnswersAndOnlyOnce) {
-  Random random(1);
+  identity::Random random(1);
   Requests requests({}, random);
   const std::uint64_t id = add(requests);
   Contact other = kPeer;
@@ -38,7 +38,7 @@ TEST(RequestsTest, OnlyTheAskedPeerAnswersAndOnlyOnce) {
 using Stage = Requests::Due::Stage;
 
 TEST(RequestsTest, IsLateThenOverdueThenFailedAndMayBeAnsweredBetween) {
-  Random random(2);
+  identity::Random random(2);
   Requests requests({}, random);
   const std::uint64_t late = add(requests);
   const std::uint64_t never = add(requests);
@@ -70,7 +70,7 @@ Contact peer(int i) {
 }
 
 TEST(RequestsTest, OfAStrangerAnAnswerIsLateWhenNineInTenWouldHaveCome) {
-  Random random(3);
+  identity::Random random(3);
   Requests requests({}, random);
   const proto::PeerId stranger = peer(200).peer;
   EXPECT_EQ(requests.late_after(stranger, false), milliseconds(200));
@@ -87,7 +87,7 @@ TEST(RequestsTest, OfAStrangerAnAnswerIsLateWhenNineInTenWouldHaveCome) {
 }
 
 TEST(RequestsTest, OfAKnownPeerItIsLateByThePeersOwnRoundTrips) {
-  Random random(6);
+  identity::Random random(6);
   Requests requests({}, random);
   for (int i = 0; i < 30; ++i) {
     requests.take(add(requests, peer(1)), peer(1), kNow + milliseconds(300));
@@ -100,7 +100,7 @@ TEST(RequestsTest, OfAKnownPeerItIsLateByThePeersOwnRoundTrips) {
 }
 
 TEST(RequestsTest, AnAnswerToWhatWasSentTwiceSaysNothingOfTheRoundTrip) {
-  Random random(7);
+  identity::Random random(7);
   Requests requests({}, random);
   for (int i = 1; i <= 20; ++i) {
     const std::uint64_t id = add(requests, peer(i));
@@ -111,7 +111,7 @@ TEST(RequestsTest, AnAnswerToWhatWasSentTwiceSaysNothingOfTheRoundTrip) {
 }
 
 TEST(RequestsTest, SentAgainItIsLateAgainButNeverOutlivesItsHardDeadline) {
-  Random random(4);
+  identity::Random random(4);
   Requests requests({}, random);
   const std::uint64_t id = add(requests);
   TimePoint now = kNow;
@@ -130,7 +130,7 @@ TEST(RequestsTest, SentAgainItIsLateAgainButNeverOutlivesItsHardDeadline) {
 }
 
 TEST(RequestsTest, OneThatNobodyHedgesIsToldOnlyWhenThereIsSomethingToDo) {
-  Random random(7);
+  identity::Random random(7);
   Requests requests({}, random);
   Requests::Request request;
   request.id = requests.new_id();
@@ -153,7 +153,7 @@ TEST(RequestsTest, OneThatNobodyHedgesIsToldOnlyWhenThereIsSomethingToDo) {
 }
 
 TEST(RequestsTest, TableIsBounded) {
-  Random random(5);
+  identity::Random random(5);
   RequestConfig config;
   config.max_in_flight = 3;
   Requests requests(config, random);

@@ -12,21 +12,21 @@ namespace {
 const TimePoint kNow{seconds(10)};
 constexpr int kMaxFailures = RoutingConfig{}.max_failures;
 
-Contact random_contact(Random& random, std::optional<std::uint8_t> first_byte = {}) {
+Contact random_contact(identity::Random& random, std::optional<std::uint8_t> first_byte = {}) {
   Contact contact{{random.bytes<32>()}, proto::Endpoint::v4({10, 0, 0, 1}, 1)};
   if (first_byte) contact.peer.bytes[0] = *first_byte;
   return contact;
 }
 
 // Of the public network a.b.c.0/24; bucket 0 unless said.
-Contact public_contact(Random& random, std::array<std::uint8_t, 4> address,
+Contact public_contact(identity::Random& random, std::array<std::uint8_t, 4> address,
                        std::uint8_t first_byte = 0x80) {
   Contact contact = random_contact(random, first_byte);
   contact.endpoint = proto::Endpoint::v4(address, 7000);
   return contact;
 }
 
-RoutingTable table(Random& random) {
+RoutingTable table(identity::Random& random) {
   return RoutingTable(proto::PeerId{}, RoutingConfig{}, random);
 }
 
@@ -44,7 +44,7 @@ std::vector<Contact> checked(RoutingTable& routing, TimePoint from, Duration dur
 }
 
 TEST(RoutingTableTest, ClosestAgreesWithSortingEverything) {
-  Random random(1);
+  identity::Random random(1);
   for (int run = 0; run < 20; ++run) {
     const proto::PeerId self{random.bytes<32>()};
     RoutingTable routing(self, RoutingConfig{}, random);
@@ -77,7 +77,7 @@ TEST(RoutingTableTest, ClosestAgreesWithSortingEverything) {
 }
 
 TEST(RoutingTableTest, BucketsAreBoundedAndTheFarthestAreLargest) {
-  Random random(2);
+  identity::Random random(2);
   RoutingTable routing = table(random);
   for (const auto& [first, limit] : std::vector<std::pair<int, std::size_t>>{
            {0x80, 128}, {0x40, 64}, {0x20, 32}, {0x10, 20}, {0x01, 20}}) {
@@ -92,7 +92,7 @@ TEST(RoutingTableTest, BucketsAreBoundedAndTheFarthestAreLargest) {
 
 TEST(RoutingTableTest, IsCompact) {
   EXPECT_LE(sizeof(RoutingTable::Entry), 88u);
-  Random random(2);
+  identity::Random random(2);
   RoutingTable routing = table(random);
   while (routing.size() < 500) {
     Contact contact = random_contact(random);
@@ -105,7 +105,7 @@ TEST(RoutingTableTest, IsCompact) {
 }
 
 TEST(RoutingTableTest, SilentContactsLeaveAndReplacementsTakeTheirPlace) {
-  Random random(3);
+  identity::Random random(3);
   RoutingTable routing = table(random);
   std::vector<Contact> contacts;
   for (int i = 0; i < 25; ++i) {
@@ -131,7 +131,7 @@ TEST(RoutingTableTest, SilentContactsLeaveAndReplacementsTakeTheirPlace) {
 }
 
 TEST(RoutingTableTest, ALargeTablePartsWithWhomAWholeCheckDidNotReach) {
-  Random random(40);
+  identity::Random random(40);
   RoutingTable routing = table(random);
   std::vector<Contact> contacts;
   const auto know = [&](std::size_t count) {
@@ -152,7 +152,7 @@ TEST(RoutingTableTest, ALargeTablePartsWithWhomAWholeCheckDidNotReach) {
 }
 
 TEST(RoutingTableTest, WhoHearsNobodyDoubtsItsOwnNetworkAndForgetsNobodyFast) {
-  Random random(41);
+  identity::Random random(41);
   RoutingTable routing = table(random);
   std::vector<Contact> contacts;
   while (routing.size() < 150) {
@@ -168,7 +168,7 @@ TEST(RoutingTableTest, WhoHearsNobodyDoubtsItsOwnNetworkAndForgetsNobodyFast) {
 }
 
 TEST(RoutingTableTest, ANewcomerTakesThePlaceOfOneThatFails) {
-  Random random(4);
+  identity::Random random(4);
   RoutingTable routing = table(random);
   std::vector<Contact> contacts;
   for (int i = 0; i < 20; ++i) {
@@ -185,7 +185,7 @@ TEST(RoutingTableTest, ANewcomerTakesThePlaceOfOneThatFails) {
 }
 
 TEST(RoutingTableTest, HearsayEntersOnlyWhereThereIsRoomAndIsGoneAfterOneFailure) {
-  Random random(5);
+  identity::Random random(5);
   RoutingTable routing = table(random);
   const Contact rumour = random_contact(random, 0x01);
   routing.learned(rumour, kNow);
@@ -212,7 +212,7 @@ TEST(RoutingTableTest, HearsayEntersOnlyWhereThereIsRoomAndIsGoneAfterOneFailure
 }
 
 TEST(RoutingTableTest, HearsayNeverChangesAnAddress) {
-  Random random(6);
+  identity::Random random(6);
   RoutingTable routing = table(random);
   Contact contact = random_contact(random);
   routing.heard(contact, true, kNow);
@@ -228,7 +228,7 @@ TEST(RoutingTableTest, HearsayNeverChangesAnAddress) {
 }
 
 TEST(RoutingTableTest, OwnIdNeverEnters) {
-  Random random(7);
+  identity::Random random(7);
   RoutingTable routing = table(random);
   const Contact self{proto::PeerId{}, proto::Endpoint::v4({10, 0, 0, 9}, 9)};
   routing.heard(self, true, kNow);
@@ -239,7 +239,7 @@ TEST(RoutingTableTest, OwnIdNeverEnters) {
 }
 
 TEST(RoutingTableTest, OnlyTheVerifiedAreToldAndInASmallTableWhoeverSpoke) {
-  Random random(8);
+  identity::Random random(8);
   RoutingTable routing = table(random);
   const Contact spoke = random_contact(random), rumour = random_contact(random);
   routing.heard(spoke, false, kNow);
@@ -260,7 +260,7 @@ TEST(RoutingTableTest, OnlyTheVerifiedAreToldAndInASmallTableWhoeverSpoke) {
 }
 
 TEST(RoutingTableTest, TwoOfANetworkPerBucketAndTenInTheTable) {
-  Random random(9);
+  identity::Random random(9);
   RoutingTable routing = table(random);
   for (std::uint8_t i = 1; i <= 5; ++i)
     routing.heard(public_contact(random, {203, 0, 113, i}), true, kNow);
@@ -276,7 +276,7 @@ TEST(RoutingTableTest, TwoOfANetworkPerBucketAndTenInTheTable) {
 }
 
 TEST(RoutingTableTest, WhoMovesIntoACrowdedNetworkLeaves) {
-  Random random(10);
+  identity::Random random(10);
   RoutingTable routing = table(random);
   std::vector<Contact> contacts;
   for (std::uint8_t i = 1; i <= 3; ++i) {
@@ -295,7 +295,7 @@ TEST(RoutingTableTest, WhoMovesIntoACrowdedNetworkLeaves) {
 }
 
 TEST(RoutingTableTest, PrivateNetworksAndKeyedSwarmsHaveNoSuchLimit) {
-  Random random(11);
+  identity::Random random(11);
   RoutingTable lan = table(random);
   for (int i = 0; i < 50; ++i) lan.heard(random_contact(random, 0x80), true, kNow);
   EXPECT_EQ(lan.size(), 50u);
@@ -308,7 +308,7 @@ TEST(RoutingTableTest, PrivateNetworksAndKeyedSwarmsHaveNoSuchLimit) {
 }
 
 TEST(RoutingTableTest, InASmallTableNewcomersAreCheckedAtOnceAndEverybodyWithinEighteenSeconds) {
-  Random random(12);
+  identity::Random random(12);
   RoutingTable routing = table(random);
   for (int i = 0; i < 20; ++i) routing.heard(random_contact(random), false, kNow);
   EXPECT_EQ(checked(routing, kNow, seconds(2)).size(), 20u);  // one each 100 ms
@@ -322,7 +322,7 @@ TEST(RoutingTableTest, InASmallTableNewcomersAreCheckedAtOnceAndEverybodyWithinE
 }
 
 TEST(RoutingTableTest, AnySignOfLifePostponesTheCheck) {
-  Random random(13);
+  identity::Random random(13);
   RoutingTable routing = table(random);
   const Contact contact = random_contact(random);
   routing.heard(contact, true, kNow);
@@ -334,7 +334,7 @@ TEST(RoutingTableTest, AnySignOfLifePostponesTheCheck) {
 }
 
 TEST(RoutingTableTest, WhoFailedIsCheckedAgainSoonButNotWhileACheckIsUnderWay) {
-  Random random(14);
+  identity::Random random(14);
   RoutingTable routing = table(random);
   const Contact contact = random_contact(random);
   routing.heard(contact, true, kNow);
@@ -345,7 +345,7 @@ TEST(RoutingTableTest, WhoFailedIsCheckedAgainSoonButNotWhileACheckIsUnderWay) {
 }
 
 TEST(RoutingTableTest, ALargeTableHasOneCheckInFiveSecondsFromEveryBucketInTurn) {
-  Random random(15);
+  identity::Random random(15);
   RoutingTable routing = table(random);
   for (int i = 0; i < 2000; ++i) routing.heard(random_contact(random), true, kNow);
   const auto contacts = checked(routing, kNow + minutes(2), minutes(2));
@@ -361,7 +361,7 @@ TEST(RoutingTableTest, ALargeTableHasOneCheckInFiveSecondsFromEveryBucketInTurn)
 }
 
 TEST(RoutingTableTest, TheUnverifiedComeFirstAndDoNotStarveTheOthers) {
-  Random random(16);
+  identity::Random random(16);
   RoutingTable routing = table(random);
   for (int i = 0; i < 500; ++i) routing.heard(random_contact(random), true, kNow);
   const std::size_t known = routing.size();
@@ -380,7 +380,7 @@ TEST(RoutingTableTest, TheUnverifiedComeFirstAndDoNotStarveTheOthers) {
 }
 
 TEST(RoutingTableTest, AMostlyUnverifiedTableIsCheckedFaster) {
-  Random random(17);
+  identity::Random random(17);
   RoutingTable routing = table(random);
   for (int i = 0; i < 500; ++i) routing.learned(random_contact(random), kNow);
   EXPECT_NEAR(static_cast<double>(checked(routing, kNow, seconds(60)).size()), 30, 3);
@@ -390,7 +390,7 @@ TEST(RoutingTableTest, EstimatesTheSwarmFromItsNeighbourhood) {
   for (const std::size_t n : {200u, 2000u}) {
     double sum = 0;
     for (std::uint64_t seed = 0; seed < 20; ++seed) {
-      Random random(seed);
+      identity::Random random(seed);
       RoutingTable routing = table(random);
       for (std::size_t i = 0; i < n; ++i) routing.heard(random_contact(random), true, kNow);
       sum += routing.estimated_peers();

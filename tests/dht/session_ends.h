@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "dht/session.h"
-#include "tests/dht/numbered_identity.h"
+#include "tests/identity/numbered_identity.h"
 
 namespace shoal::dht {
 
@@ -22,7 +22,7 @@ inline const TimePoint kNow{seconds(100)};
 using Via = Sessions::Via;
 
 struct End {
-  End(std::uint8_t number, const proto::Endpoint& at, std::optional<SwarmKey> key = {},
+  End(std::uint8_t number, const proto::Endpoint& at, std::optional<identity::SwarmKey> key = {},
       SessionConfig config = {}, bool client = false)
       : identity(numbered(number)),
         endpoint(at),
@@ -35,9 +35,9 @@ struct End {
     return result;
   }
 
-  Identity identity;
+  identity::Identity identity;
   proto::Endpoint endpoint;
-  Random random;
+  identity::Random random;
   Sessions sessions;
 };
 

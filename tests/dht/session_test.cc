@@ -39,14 +39,14 @@ TEST(SessionTest, AnotherPeerAtTheExpectedAddressGetsNothing) {
 
 TEST(SessionTest, OtherSwarmsStaySilent) {
   for (int i = 0; i < 3; ++i) {
-    End a(1, kA, i == 0 ? std::nullopt : std::optional(generate_swarm_key()));
-    End b(2, kB, i == 1 ? std::nullopt : std::optional(generate_swarm_key()));
+    End a(1, kA, i == 0 ? std::nullopt : std::optional(identity::generate_swarm_key()));
+    End b(2, kB, i == 1 ? std::nullopt : std::optional(identity::generate_swarm_key()));
     a.sessions.send({{}, kB}, "hello?", kNow);
     for (const Datagram& datagram : a.out())
       EXPECT_FALSE(b.sessions.receive(datagram.bytes, kA, kNow));
     EXPECT_TRUE(b.out().empty());
   }
-  const SwarmKey key = generate_swarm_key();
+  const identity::SwarmKey key = identity::generate_swarm_key();
   End a(1, kA, key), b(2, kB, key);
   a.sessions.send({{}, kB}, "hello", kNow);
   EXPECT_EQ(carry(a, b).size(), 1u);
@@ -80,7 +80,7 @@ TEST(SessionTest, AForgottenSessionIsMadeAnew) {
   b.sessions.send(a.contact(), "answer", kNow);
   carry(a, b);
   End reborn(2, kB);
-  reborn.random = Random(77);
+  reborn.random = identity::Random(77);
   a.sessions.send(b.contact(), "lost", kNow);
   EXPECT_TRUE(carry(a, reborn).empty());
   const auto lost = a.sessions.poll_lost();
@@ -207,7 +207,7 @@ TEST(SessionTest, ClientsChallengeNobody) {
 // Every state of a session against mutated and random datagrams: nothing is delivered that was not
 // sent, nothing breaks, and what is answered is at most three times as long.
 TEST(SessionTest, MutatedDatagramsAreHarmlessInEveryState) {
-  Random random(5);
+  identity::Random random(5);
   const Seal seal({});
   for (int run = 0; run < 300; ++run) {
     End a(1, kA), b(2, kB);

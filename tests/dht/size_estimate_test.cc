@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "dht/random.h"
+#include "identity/random.h"
 
 namespace shoal::dht {
 namespace {
@@ -29,7 +29,7 @@ struct Ids {
       estimate.add(target, closest(target, count), now);
     }
   }
-  Random random;
+  identity::Random random;
   std::vector<Key> all;
 };
 

@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include "dht/random.h"
+#include "identity/random.h"
 #include "tests/support/temp_dir.h"
 
 namespace shoal::dht {
@@ -14,15 +14,15 @@ namespace {
 using testing::HasSubstr;
 
 constexpr std::uint64_t kNowS = 1'900'000'000;
-const SwarmId kOurs{{1}}, kOther{{2}};
+const identity::SwarmId kOurs{{1}}, kOther{{2}};
 
 SavedTable example(std::size_t count, std::uint64_t seen_s = kNowS) {
-  Random random(count);
+  identity::Random random(count);
   SavedTable table{kOurs, {}};
   for (std::size_t i = 0; i < count; ++i) {
     SavedContact saved;
     saved.contact.key.bytes = random.bytes<32>();
-    saved.contact.peer = peer_id_of(saved.contact.key);
+    saved.contact.peer = identity::peer_id_of(saved.contact.key);
     saved.contact.endpoint =
         i % 2 == 0 ? proto::Endpoint::v4({203, 0, 113, static_cast<std::uint8_t>(i)}, 7000)
                    : *proto::parse_endpoint("[2a02::7]:65535");

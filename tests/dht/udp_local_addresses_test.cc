@@ -14,7 +14,8 @@ proto::Endpoint at(const std::string& text) { return *proto::parse_endpoint(text
 
 bool has_ipv6() {
   LoopbackSwarm swarm;
-  return UdpService::open(swarm.io(), Identity::generate(), {at("[::1]:0"), false, {}}).ok();
+  return UdpService::open(swarm.io(), identity::Identity::generate(), {at("[::1]:0"), false, {}})
+      .ok();
 }
 
 // Whoever joins by it, reads through it and stores at it.
@@ -27,17 +28,17 @@ void expect_serves(const std::string& listen, const proto::Endpoint& asked,
   Member& other = swarm.add({at(from), false, {}});
   ASSERT_TRUE(swarm.bootstrap(other, {to}).ok()) << listen << " at " << proto::to_string(to);
   EXPECT_EQ(swarm.publish(other, example_record(1)), 1) << proto::to_string(to);
-  EXPECT_EQ(swarm.find(any, model_key(SwarmId{}, example_model())).size(), 1u);
+  EXPECT_EQ(swarm.find(any, model_key(identity::SwarmId{}, example_model())).size(), 1u);
   // What the wildcard member sends by itself later (a check, a store) comes from there, too: the
   // other knows it there only.
   EXPECT_EQ(swarm.publish(any, example_record(2)), 1) << proto::to_string(to);
-  EXPECT_EQ(swarm.find(other, model_key(SwarmId{}, example_model())).size(), 2u);
+  EXPECT_EQ(swarm.find(other, model_key(identity::SwarmId{}, example_model())).size(), 2u);
   EXPECT_EQ(swarm.stats(other).requests_failed, 0u);
   EXPECT_EQ(swarm.stats(any).requests_failed, 0u);
   // A client asks with questions only.
   Member& client = swarm.add({at(from), true, {}});
   ASSERT_TRUE(swarm.bootstrap(client, {to}).ok()) << proto::to_string(to);
-  EXPECT_EQ(swarm.find(client, model_key(SwarmId{}, example_model())).size(), 2u);
+  EXPECT_EQ(swarm.find(client, model_key(identity::SwarmId{}, example_model())).size(), 2u);
 }
 
 TEST(UdpLocalAddresses, EverySecondaryAddressServes) {

@@ -19,7 +19,7 @@ TEST(UdpServiceTest, ClientFindsRecordsAndEntersNoTable) {
   EXPECT_EQ(swarm.publish(b, example_record(1)), 1);
   Member& client = swarm.add({kLoopback, true, {}});
   ASSERT_TRUE(swarm.bootstrap(client, {a.endpoint}).ok());
-  const auto records = swarm.find(client, model_key(SwarmId{}, example_model()));
+  const auto records = swarm.find(client, model_key(identity::SwarmId{}, example_model()));
   ASSERT_EQ(records.size(), 1u);
   EXPECT_EQ(records[0].peer_id(), b.identity.peer_id());
   EXPECT_EQ(swarm.stats(client).contacts, 2u);
@@ -64,7 +64,7 @@ TEST(UdpServiceTest, WithdrawnRecordIsSeenByNobodyAndDoesNotComeBack) {
   Member& c = swarm.add();
   ASSERT_TRUE(swarm.bootstrap(b, {a.endpoint}).ok());
   ASSERT_TRUE(swarm.bootstrap(c, {a.endpoint}).ok());
-  const Key key = model_key(SwarmId{}, example_model());
+  const Key key = model_key(identity::SwarmId{}, example_model());
   EXPECT_EQ(swarm.publish(a, example_record(1)), 2);
   EXPECT_EQ(swarm.find(c, key).size(), 1u);
   Record withdrawn = example_record(2);
@@ -79,13 +79,13 @@ TEST(UdpServiceTest, IPv6) {
   LoopbackSwarm swarm;
   const auto any = *proto::parse_endpoint("[::1]:0");
   UdpServiceOptions options{any, false, {}};
-  const auto probe = UdpService::open(swarm.io(), Identity::generate(), options);
+  const auto probe = UdpService::open(swarm.io(), identity::Identity::generate(), options);
   if (!probe.ok()) GTEST_SKIP() << "no IPv6 here: " << probe.status();
   Member& a = swarm.add(options);
   Member& b = swarm.add(options);
   ASSERT_TRUE(swarm.bootstrap(b, {a.endpoint}).ok());
   EXPECT_EQ(swarm.publish(b, example_record(1)), 1);
-  EXPECT_EQ(swarm.find(a, model_key(SwarmId{}, example_model())).size(), 1u);
+  EXPECT_EQ(swarm.find(a, model_key(identity::SwarmId{}, example_model())).size(), 1u);
 }
 
 }  // namespace

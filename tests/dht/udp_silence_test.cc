@@ -40,16 +40,16 @@ class Stranger {
   udp::endpoint target_;
 };
 
-std::string first_packet(const std::optional<SwarmKey>& key, Random& random) {
-  Identity identity = Identity::generate();
+std::string first_packet(const std::optional<identity::SwarmKey>& key, identity::Random& random) {
+  identity::Identity identity = identity::Identity::generate();
   Sessions sessions(identity, key, SessionConfig{}, false, random);
   sessions.send({{}, kLoopback}, "q", TimePoint{});
   return sessions.poll_transmit()->bytes;
 }
 
 TEST(UdpSilenceTest, StrangersGetNoAnswerWhateverTheySend) {
-  Random random(1);
-  const SwarmKey key = generate_swarm_key();
+  identity::Random random(1);
+  const identity::SwarmKey key = identity::generate_swarm_key();
   LoopbackSwarm swarm;
   Member& a = swarm.add({kLoopback, false, key});
   Member& b = swarm.add({kLoopback, false, key});
@@ -70,7 +70,7 @@ TEST(UdpSilenceTest, StrangersGetNoAnswerWhateverTheySend) {
   };
   send(genuine);  // captured and replayed from elsewhere
   send(first_packet({}, random));
-  for (int i = 0; i < 20; ++i) send(first_packet(generate_swarm_key(), random));
+  for (int i = 0; i < 20; ++i) send(first_packet(identity::generate_swarm_key(), random));
   for (std::size_t i = 0; i < genuine.size(); ++i) {
     std::string changed = genuine;
     changed[i] ^= 1;
@@ -88,9 +88,9 @@ TEST(UdpSilenceTest, StrangersGetNoAnswerWhateverTheySend) {
 
 TEST(UdpSilenceTest, WithoutTheKeyNobodyJoins) {
   LoopbackSwarm swarm;
-  Member& a = swarm.add({kLoopback, false, generate_swarm_key()});
+  Member& a = swarm.add({kLoopback, false, identity::generate_swarm_key()});
   Member& none = swarm.add();
-  Member& other = swarm.add({kLoopback, false, generate_swarm_key()});
+  Member& other = swarm.add({kLoopback, false, identity::generate_swarm_key()});
   for (Member* outsider : {&none, &other}) {
     const absl::Status status = swarm.bootstrap(*outsider, {a.endpoint}, 600);
     EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);

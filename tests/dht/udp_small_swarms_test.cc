@@ -20,7 +20,7 @@ constexpr std::chrono::seconds kLongestJoin{1};
 constexpr std::chrono::seconds kReturn{25};
 
 const std::vector<Key>& keys() {
-  static const std::vector<Key> keys = keys_of(SwarmId{}, example_record(1));
+  static const std::vector<Key> keys = keys_of(identity::SwarmId{}, example_record(1));
   return keys;
 }
 

@@ -25,7 +25,7 @@ struct UdpTableTest : testing::Test {
     return result;
   }
   std::vector<SavedContact> saved() {
-    const auto contacts = read_table_file(path, SwarmId{}, now_s());
+    const auto contacts = read_table_file(path, identity::SwarmId{}, now_s());
     return contacts.ok() ? *contacts : std::vector<SavedContact>();
   }
   // A swarm of three, one of which saves its table.
@@ -40,7 +40,7 @@ struct UdpTableTest : testing::Test {
   }
   tests::TempDir folder;
   const std::string path = folder.file("node.table");
-  const Identity identity = Identity::generate();
+  const identity::Identity identity = identity::Identity::generate();
   std::vector<std::string> warnings;
 };
 
@@ -49,7 +49,7 @@ TEST_F(UdpTableTest, APeerFindsItsSwarmAgainWhenTheBootstrapIsGone) {
   auto& member = join(swarm);
   ASSERT_GE(swarm.publish(*swarm.members()[1], example_record(1)), 1);
   swarm.stop(member);
-  const auto written = read_table_file(path, SwarmId{}, now_s());
+  const auto written = read_table_file(path, identity::SwarmId{}, now_s());
   ASSERT_TRUE(written.ok()) << written.status();
   ASSERT_EQ(written->size(), 2u);
   for (const SavedContact& contact : *written) EXPECT_NEAR(contact.seen_s, now_s(), 5);
@@ -59,7 +59,7 @@ TEST_F(UdpTableTest, APeerFindsItsSwarmAgainWhenTheBootstrapIsGone) {
   // Unasked it checks what it knew; asked, it joins by it, whatever address it was given.
   EXPECT_TRUE(eventually([&] { return swarm.stats(again).verified_contacts == 1; }));
   EXPECT_TRUE(swarm.bootstrap(again, {swarm.members()[0]->endpoint}).ok());
-  EXPECT_EQ(swarm.find(again, models_key(SwarmId{})).size(), 1u);
+  EXPECT_EQ(swarm.find(again, models_key(identity::SwarmId{})).size(), 1u);
   EXPECT_TRUE(warnings.empty()) << warnings[0];
 }
 

@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "dht/swarm_key.h"
+#include "identity/swarm_key.h"
 #include "net/identity_tls.h"
 #include "tests/client/golden.h"
 #include "tests/e2e/local_swarm.h"
@@ -63,10 +63,10 @@ TEST_F(ClientErrors, ANodeThatIsGoneButStillKnown) {
 
 TEST_F(ClientErrors, WrongSwarmKey) {
   LocalSwarmOptions options;
-  options.swarm_key = dht::generate_swarm_key();
+  options.swarm_key = identity::generate_swarm_key();
   LocalSwarm swarm({{0, 8}}, options);
   const std::string other = folder_.file("other.key");
-  ASSERT_TRUE(dht::write_swarm_key(other, dht::generate_swarm_key()).ok());
+  ASSERT_TRUE(identity::write_swarm_key(other, identity::generate_swarm_key()).ok());
   EXPECT_THAT(error_of(generate(swarm.address(), {"--swarm-key", other})), HasSubstr("key"));
   EXPECT_THAT(error_of(generate(swarm.address())), HasSubstr("key"));
 }

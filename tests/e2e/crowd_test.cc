@@ -6,7 +6,7 @@
 #include <csignal>
 #include <thread>
 
-#include "client/random.h"
+#include "base/random.h"
 #include "net/identity_tls.h"
 #include "tests/e2e/local_swarm.h"
 #include "tests/e2e/test_client.h"
@@ -64,7 +64,7 @@ TEST_F(Crowd, WhenThereIsNoRoomClientsWaitForTheirTurn) {
 
 TEST_F(Crowd, InterruptedClientsLeaveNothingBehind) {
   LocalSwarm swarm(even_spans(8, 3));
-  client::Random random(3);
+  base::Random random(3);
   const auto prompt = client::read_golden()["prompts"][1];
   for (int round = 0; round < 10; ++round) {
     TestClient user(swarm.address());
@@ -84,7 +84,7 @@ TEST_F(Crowd, InterruptedClientsLeaveNothingBehind) {
 
 TEST_F(Crowd, KilledProgramsLeaveNothingBehind) {
   LocalSwarm swarm(even_spans(8, 3));
-  client::Random random(4);
+  base::Random random(4);
   std::vector<Process> programs;
   for (int i = 0; i < 12; ++i) {
     programs.emplace_back(std::vector<std::string>{

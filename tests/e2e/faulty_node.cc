@@ -6,7 +6,7 @@
 #include <mutex>
 #include <thread>
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "proto/limits.h"
 
 namespace shoal::tests {

@@ -8,8 +8,8 @@
 #include <memory>
 #include <string>
 
-#include "dht/identity.h"
 #include "dht/udp_service.h"
+#include "identity/identity.h"
 #include "net/channel_pool.h"
 #include "net/io_thread.h"
 #include "net/server.h"
@@ -48,8 +48,8 @@ class FaultyNode : public wire::SpanService::Service {
 
   const float claimed_block_us_;
   LocalSwarm behind_;
-  const dht::Identity identity_ = dht::Identity::generate();
-  const dht::Identity inner_identity_ = dht::Identity::generate();
+  const identity::Identity identity_ = identity::Identity::generate();
+  const identity::Identity inner_identity_ = identity::Identity::generate();
   const proto::PeerId peer_ = identity_.peer_id();
   net::ChannelPool channels_{inner_identity_, std::nullopt};
   net::RunningServer running_;

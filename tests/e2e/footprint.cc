@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <fstream>
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "tests/support/own_process.h"
 
 namespace shoal::tests {

@@ -10,8 +10,8 @@
 #include <sstream>
 #include <thread>
 
-#include "dht/identity.h"
-#include "kernels/check.h"
+#include "base/check.h"
+#include "identity/identity.h"
 #include "net/channel_pool.h"
 #include "proto/limits.h"
 #include "proto/span_service.grpc.pb.h"
@@ -53,7 +53,7 @@ struct Victim {
 // Describes the node again and again, from the same address as nobody of the attackers.
 class Honest {
  public:
-  explicit Honest(const Victim& victim) : pool_(dht::Identity::generate(), std::nullopt) {
+  explicit Honest(const Victim& victim) : pool_(identity::Identity::generate(), std::nullopt) {
     thread_ = std::thread([this, &victim] {
       while (!stop_) {
         grpc::ClientContext context;

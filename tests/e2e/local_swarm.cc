@@ -6,7 +6,7 @@
 #include <chrono>
 #include <thread>
 
-#include "kernels/check.h"
+#include "base/check.h"
 
 namespace shoal::tests {
 

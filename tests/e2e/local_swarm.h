@@ -7,14 +7,14 @@
 #include <string>
 #include <vector>
 
-#include "dht/swarm_key.h"
+#include "identity/swarm_key.h"
 #include "node/node.h"
 #include "proto/types.h"
 
 namespace shoal::tests {
 
 struct LocalSwarmOptions {
-  std::optional<dht::SwarmKey> swarm_key;
+  std::optional<identity::SwarmKey> swarm_key;
   std::optional<std::int64_t> kv_positions;
   std::string model_directory;  // empty: the demo model
 };

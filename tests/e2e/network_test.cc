@@ -11,7 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "tests/client/golden.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_dir.h"

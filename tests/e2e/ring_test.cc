@@ -73,7 +73,7 @@ TEST_F(Ring, SampledTextIsTheSameInTheSwarmAndHere) {
 
 TEST_F(Ring, APrivateSwarmSpeaksToItsMembersOnly) {
   LocalSwarmOptions options;
-  options.swarm_key = dht::generate_swarm_key();
+  options.swarm_key = identity::generate_swarm_key();
   LocalSwarm swarm(even_spans(8, 2), options);
   TestClient member(swarm.address(), options.swarm_key);
   const auto prompt = client::read_golden()["prompts"][0];

@@ -9,7 +9,7 @@
 #include <memory>
 #include <vector>
 
-#include "client/ring_session.h"
+#include "client/ring/ring_session.h"
 #include "net/channel_pool.h"
 #include "net/identity_tls.h"
 #include "net/io_thread.h"
@@ -79,11 +79,11 @@ TEST_F(Soak, ANodeStartedAndStoppedAThousandTimesLeavesNothing) {
   options.kv_positions = 256;
   options.threads = 1;
   const auto live = [&](int cycle) {
-    options.identity = dht::Identity::generate();
+    options.identity = identity::Identity::generate();
     auto node = node::Node::start(options);
     ASSERT_TRUE(node.ok()) << node.status();
     if (cycle % 2 == 0) return (*node)->drain_and_stop(1'000);
-    net::ChannelPool channels(dht::Identity::generate(), std::nullopt);
+    net::ChannelPool channels(identity::Identity::generate(), std::nullopt);
     net::IoThread io;
     client::RingSession session({{(*node)->peer_id(), {(*node)->endpoint()}, (*node)->span()}},
                                 session_options(**node), channels, io, interrupt_);
@@ -103,7 +103,7 @@ TEST_F(Soak, TenThousandSessionsLeaveNothing) {
     route.push_back({node.peer_id(), {node.endpoint()}, node.span()});
   }
   TestClient user(swarm.address());
-  net::ChannelPool channels(dht::Identity::generate(), std::nullopt);
+  net::ChannelPool channels(identity::Identity::generate(), std::nullopt);
   net::IoThread io;
   const client::RingOptions options = session_options(swarm.node(0));
   const auto live = [&](int cycle) {
@@ -128,7 +128,7 @@ TEST_F(Soak, TenThousandSessionsLeaveNothing) {
 TEST_F(Soak, WhatIsLeftOnPurposeIsFound) {
   LocalSwarm swarm(even_spans(8, 1), {.swarm_key = {}, .kv_positions = 256, .model_directory = {}});
   const node::Node& node = swarm.node(0);
-  net::ChannelPool channels(dht::Identity::generate(), std::nullopt);
+  net::ChannelPool channels(identity::Identity::generate(), std::nullopt);
   net::IoThread io;
   std::vector<std::unique_ptr<char[]>> left;
   std::vector<int> open;

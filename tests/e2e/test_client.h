@@ -6,19 +6,19 @@
 #include <memory>
 #include <string>
 
-#include "client/generate.h"
-#include "client/local_pipeline.h"
-#include "client/score.h"
-#include "client/swarm_connection.h"
-#include "client/swarm_pipeline.h"
-#include "kernels/check.h"
+#include "base/check.h"
+#include "client/ring/swarm_pipeline.h"
+#include "client/swarm/swarm_connection.h"
+#include "client/text/generate.h"
+#include "client/text/local_pipeline.h"
+#include "client/text/score.h"
 #include "tests/client/golden.h"
 
 namespace shoal::tests {
 
 class TestClient {
  public:
-  explicit TestClient(const std::string& address, std::optional<dht::SwarmKey> swarm_key = {})
+  explicit TestClient(const std::string& address, std::optional<identity::SwarmKey> swarm_key = {})
       : model_(client::load_demo(1)) {
     client::JoinOptions options;
     options.peers = {address};

@@ -2,7 +2,7 @@
 // An Activation message from a peer: decoded to finite rows of the expected width, or refused.
 #include <cmath>
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "proto/activation.h"
 #include "proto/limits.h"
 

@@ -6,28 +6,29 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
-#include "dht/identity.h"
-#include "kernels/check.h"
-#include "net/certificate.h"
+#include "base/check.h"
+#include "identity/certificate.h"
+#include "identity/identity.h"
 
 namespace {
 
 using namespace shoal;
 
-const dht::Identity& known_peer() {
-  static const dht::Identity identity = dht::Identity::from_seed(std::array<std::uint8_t, 32>{1});
+const identity::Identity& known_peer() {
+  static const identity::Identity identity =
+      identity::Identity::from_seed(std::array<std::uint8_t, 32>{1});
   return identity;
 }
 
-dht::SwarmKey swarm_key() {
-  dht::SwarmKey key;
+identity::SwarmKey swarm_key() {
+  identity::SwarmKey key;
   key.bytes.fill(1);
   return key;
 }
 
 void check(std::string_view pem) {
   for (const bool keyed : {false, true}) {
-    const auto peer = net::verify_certificate_at(
+    const auto peer = identity::verify_certificate_at(
         pem, keyed ? std::optional(swarm_key()) : std::nullopt, 1'893'456'000);
     CHECK(!peer.ok() || *peer == known_peer().peer_id()) << "somebody else was accepted";
     CHECK(ERR_peek_error() == 0) << "an error is left for gRPC to find";

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <string>
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "model/config.h"
 #include "model/rope.h"
 

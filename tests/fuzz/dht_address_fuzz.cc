@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Addresses of contacts, records and observed endpoints as bytes: one spelling each, and every
 // function that judges or groups them is total.
+#include "base/check.h"
 #include "dht/address.h"
 #include "dht/diversity.h"
-#include "kernels/check.h"
 #include "proto/endpoint.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -76,7 +76,7 @@ struct Peers {
     }
   }
 
-  Random victim_random, peer_random;
+  identity::Random victim_random, peer_random;
   Sessions victim, peer;
   std::string echo;
 };
@@ -102,7 +102,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (delivery) {
       CHECK(delivery->from.endpoint == from && delivery->message.size() <= 1200);
       CHECK(delivery->via == Sessions::Via::kQuestion ||
-            delivery->from.peer == peer_id_of(delivery->from.key));
+            delivery->from.peer == identity::peer_id_of(delivery->from.key));
       // Whose address is not proven gets three times what it sent. (The fuzzer reads the tags of
       // the model out of comparisons, and so gets to handshakes and messages, too.)
       CHECK(delivery->via != Sessions::Via::kQuestion ||

@@ -17,7 +17,7 @@ std::string opened(const std::string& datagram) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   Input input(data, size);
-  Random victim_random(2), peer_random(1);
+  identity::Random victim_random(2), peer_random(1);
   Sessions victim(victim_identity(), std::nullopt, SessionConfig{}, false, victim_random);
   Sessions peer(peer_identity(), std::nullopt, SessionConfig{}, false, peer_random);
   const Contact to_victim = contact_of(victim_identity(), kVictimAt);

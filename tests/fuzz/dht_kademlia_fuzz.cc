@@ -31,7 +31,7 @@ enum Step : std::uint8_t {
 class World {
  public:
   explicit World(bool client)
-      : core_(config(client), victim_identity(), Random(2).bytes<32>(), now_),
+      : core_(config(client), victim_identity(), identity::Random(2).bytes<32>(), now_),
         random_(1),
         peer_(peer_identity(), std::nullopt, SessionConfig{}, false, random_) {}
 
@@ -147,7 +147,7 @@ class World {
 
   TimePoint now_ = kStart;
   Kademlia core_;
-  Random random_;
+  identity::Random random_;
   Sessions peer_;
   std::deque<Sessions::Delivery> asked_;
 };

@@ -9,9 +9,9 @@
 #include <string_view>
 #include <utility>
 
+#include "base/check.h"
 #include "dht/session.h"
-#include "kernels/check.h"
-#include "tests/dht/numbered_identity.h"
+#include "tests/identity/numbered_identity.h"
 
 namespace shoal::dht {
 
@@ -21,21 +21,21 @@ inline const auto kElsewhere = proto::Endpoint::v4({185, 15, 59, 3}, 7000);
 inline const TimePoint kStart{seconds(1000)};
 
 // The same as in tests/dht/golden.cc, so that its datagrams are of use as a corpus.
-inline const Identity& victim_identity() {
-  static const Identity identity = numbered(2);
+inline const identity::Identity& victim_identity() {
+  static const identity::Identity identity = numbered(2);
   return identity;
 }
-inline const Identity& peer_identity() {
-  static const Identity identity = numbered(1);
+inline const identity::Identity& peer_identity() {
+  static const identity::Identity identity = numbered(1);
   return identity;
 }
-inline Contact contact_of(const Identity& identity, const proto::Endpoint& at) {
+inline Contact contact_of(const identity::Identity& identity, const proto::Endpoint& at) {
   return {identity.peer_id(), at, identity.public_key()};
 }
 
 inline std::string sealed(std::string_view plain) {
   static const Seal seal(std::nullopt);
-  static Random random(5);
+  static identity::Random random(5);
   std::string datagram = begin_datagram(plain.size());
   datagram += plain;
   seal.close(datagram, random);

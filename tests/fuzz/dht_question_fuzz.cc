@@ -12,18 +12,18 @@ namespace {
 using namespace shoal;
 using namespace shoal::dht;
 
-Bytes32 swarm_secret() {
-  static const Bytes32 secret = Seal(std::nullopt).derive("shoal-dht-session-secret-v1");
+identity::Bytes32 swarm_secret() {
+  static const identity::Bytes32 secret = Seal(std::nullopt).derive("shoal-dht-session-secret-v1");
   return secret;
 }
 
 // As Asker::ask(), but with any text.
 std::string question(std::string_view text, std::uint8_t flags) {
-  static const Bytes32 secret = Random(7).bytes<32>();
+  static const identity::Bytes32 secret = identity::Random(7).bytes<32>();
   QuestionPacket packet{};
   packet.echo[0] = flags;
   packet.destination = mark_of(victim_identity().peer_id());
-  primitives().exchange_pair(secret, packet.ephemeral);
+  identity::primitives().exchange_pair(secret, packet.ephemeral);
   if ((flags & 1) != 0) packet.cookie.fill(flags);
   const auto keys =
       asker_keys(swarm_secret(), secret, packet.ephemeral, victim_identity().public_key());
@@ -40,7 +40,7 @@ std::string question(std::string_view text, std::uint8_t flags) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   Input input(data, size);
   const std::uint8_t flags = input.byte();
-  Random victim_random(2), peer_random(1);
+  identity::Random victim_random(2), peer_random(1);
   Sessions victim(victim_identity(), std::nullopt, SessionConfig{}, false, victim_random);
 
   const std::string_view text = input.chunk().substr(0, 1000);

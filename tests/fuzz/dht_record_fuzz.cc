@@ -26,7 +26,7 @@ enum Flag : std::uint8_t {
 constexpr std::string_view kDomain = "shoal-record-v1";
 
 // The payload with the owner's key in it, signed: what a hostile owner can make.
-wire::SignedRecord signed_by(const Identity& owner, std::string_view payload) {
+wire::SignedRecord signed_by(const identity::Identity& owner, std::string_view payload) {
   wire::SignedRecord result;
   wire::Record record;
   if (record.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
@@ -46,7 +46,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   StoreConfig config;
   config.max_records = 2;
   config.max_index_keys = 64;
-  RecordStore store(SwarmId{}, config);
+  RecordStore store(identity::SwarmId{}, config);
   TimePoint now = kStart;
   for (int i = 0; i < 12 && !input.empty(); ++i) {
     const std::uint8_t flags = input.byte();

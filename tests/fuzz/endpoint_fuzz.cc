@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Addresses and spans as people and peers write them. What is accepted must survive being printed
 // and read again.
-#include "kernels/check.h"
+#include "base/check.h"
 #include "proto/endpoint.h"
 #include "proto/types.h"
 

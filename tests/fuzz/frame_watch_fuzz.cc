@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <string_view>
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "net/frame_watch.h"
 
 namespace {

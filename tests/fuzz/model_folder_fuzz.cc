@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <string>
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "model/generation_config.h"
 #include "model/tokenizer.h"
 #include "model/tokenizer/utf8.h"

@@ -2,7 +2,7 @@
 // A safetensors file from anywhere: tensors inside the file, one after another, or an error.
 #include <span>
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "model/safetensors.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The persisted table, as found on disk and with the checksum put right. What is accepted must
 // survive being written and read again.
+#include "base/check.h"
 #include "dht/table_file.h"
-#include "kernels/check.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace shoal::dht;

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "model/tokenizer.h"
 #include "model/tokenizer/utf8.h"
 

@@ -5,7 +5,7 @@
 #include <optional>
 #include <utility>
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "kernels/executor.h"
 
 namespace shoal::model {

@@ -17,8 +17,8 @@
 namespace shoal::net {
 namespace {
 
-const dht::Identity kServer = identity_of(1);
-const dht::Identity kCaller = identity_of(2);
+const identity::Identity kServer = identity_of(1);
+const identity::Identity kCaller = identity_of(2);
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -27,9 +27,9 @@ namespace {
 using std::chrono::milliseconds;
 using ::testing::HasSubstr;
 
-const dht::Identity kServer = identity_of(1);
-const dht::Identity kCaller = identity_of(2);
-const dht::Identity kOther = identity_of(3);
+const identity::Identity kServer = identity_of(1);
+const identity::Identity kCaller = identity_of(2);
+const identity::Identity kOther = identity_of(3);
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -5,7 +5,7 @@
 
 #include <chrono>
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "net/caller.h"
 
 namespace shoal::net {
@@ -24,8 +24,8 @@ grpc::ServerUnaryReactor* EchoService::Describe(grpc::CallbackServerContext* con
   return reactor;
 }
 
-EchoNode::EchoNode(const dht::Identity& who, const std::optional<dht::SwarmKey>& swarm_key,
-                   const std::string& listen) {
+EchoNode::EchoNode(const identity::Identity& who,
+                   const std::optional<identity::SwarmKey>& swarm_key, const std::string& listen) {
   auto started = start_server(*proto::parse_endpoint(listen), who, swarm_key, {&service});
   CHECK(started.ok()) << started.status().ToString();
   running = std::move(*started);
@@ -35,15 +35,15 @@ EchoNode::~EchoNode() { running.shut_down(std::chrono::seconds(1)); }
 
 proto::Endpoint loopback(std::uint16_t port) { return proto::Endpoint::v4({127, 0, 0, 1}, port); }
 
-dht::Identity identity_of(int number) {
+identity::Identity identity_of(int number) {
   std::array<std::uint8_t, 32> seed{};
   seed[0] = static_cast<std::uint8_t>(number);
   seed[1] = static_cast<std::uint8_t>(number >> 8);
-  return dht::Identity::from_seed(seed);
+  return identity::Identity::from_seed(seed);
 }
 
-dht::SwarmKey swarm_key_of(int number) {
-  dht::SwarmKey key;
+identity::SwarmKey swarm_key_of(int number) {
+  identity::SwarmKey key;
   key.bytes.fill(static_cast<std::uint8_t>(number));
   return key;
 }

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "dht/identity.h"
+#include "identity/identity.h"
 #include "net/server.h"
 #include "proto/span_service.grpc.pb.h"
 
@@ -21,7 +21,8 @@ class EchoService : public wire::SpanService::CallbackService {
 };
 
 struct EchoNode {
-  explicit EchoNode(const dht::Identity& who, const std::optional<dht::SwarmKey>& swarm_key = {},
+  explicit EchoNode(const identity::Identity& who,
+                    const std::optional<identity::SwarmKey>& swarm_key = {},
                     const std::string& listen = "127.0.0.1:0");
   ~EchoNode();
 
@@ -30,8 +31,8 @@ struct EchoNode {
 };
 
 proto::Endpoint loopback(std::uint16_t port = 0);
-dht::Identity identity_of(int number);  // always the same for the same number
-dht::SwarmKey swarm_key_of(int number);
+identity::Identity identity_of(int number);  // always the same for the same number
+identity::SwarmKey swarm_key_of(int number);
 
 struct Answer {
   grpc::Status status;

@@ -10,7 +10,7 @@
 
 #include <thread>
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "net/channel_pool.h"
 #include "net/listening_socket.h"
 #include "tests/attack/http2_bytes.h"
@@ -23,9 +23,9 @@ namespace {
 using attack::RawClient;
 using std::chrono::milliseconds;
 
-const dht::Identity kNode = identity_of(1);
-const dht::Identity kHonest = identity_of(2);
-const dht::Identity kBad = identity_of(3);
+const identity::Identity kNode = identity_of(1);
+const identity::Identity kHonest = identity_of(2);
+const identity::Identity kBad = identity_of(3);
 
 const std::string kHello = attack::preface() + attack::settings();
 const std::string kPush = attack::frame(kPushPromise, kFlagEndHeaders, 1, "12345678");
@@ -52,13 +52,13 @@ RunningServer start(grpc::Service& service, const FrontOptions& options) {
   return std::move(*started);
 }
 
-bool is_welcome(const proto::Endpoint& node, const dht::Identity& who, int from = 1) {
+bool is_welcome(const proto::Endpoint& node, const identity::Identity& who, int from = 1) {
   RawClient client(proto::Endpoint::v4({127, 0, 0, static_cast<std::uint8_t>(from)}, 0), node);
   return client.handshake(who) && client.send(kHello) && !client.closed_within(300);
 }
 
 // False when it was not hung up on.
-bool misbehave(const proto::Endpoint& node, const dht::Identity& who, int from = 1) {
+bool misbehave(const proto::Endpoint& node, const identity::Identity& who, int from = 1) {
   RawClient client(proto::Endpoint::v4({127, 0, 0, static_cast<std::uint8_t>(from)}, 0), node);
   return client.handshake(who) && client.send(kHello + kPush) && client.closed_within(3'000);
 }

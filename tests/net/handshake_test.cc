@@ -11,16 +11,16 @@
 
 #include "net/channel_pool.h"
 #include "net/status.h"
+#include "tests/identity/other_certificates.h"
 #include "tests/net/echo_node.h"
-#include "tests/net/other_certificates.h"
 
 namespace shoal::net {
 namespace {
 
 namespace tls = grpc::experimental;
 
-const dht::Identity kNode = identity_of(1);
-const dht::Identity kClient = identity_of(2);
+const identity::Identity kNode = identity_of(1);
+const identity::Identity kClient = identity_of(2);
 
 std::shared_ptr<grpc::Channel> open(const proto::Endpoint& node,
                                     const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
@@ -31,7 +31,7 @@ std::shared_ptr<grpc::Channel> open(const proto::Endpoint& node,
 
 // A client that follows no rule of ours: shows any certificate or none, and accepts any server.
 std::shared_ptr<grpc::ChannelCredentials> lawless(const std::optional<Certificate>& certificate) {
-  const std::string root = make_certificate(kClient, {}).certificate_pem;
+  const std::string root = identity::make_certificate(kClient, {}).certificate_pem;
   tls::TlsChannelCredentialsOptions options;
   if (certificate) {
     options.set_certificate_provider(std::make_shared<tls::StaticDataCertificateProvider>(
@@ -50,7 +50,7 @@ std::shared_ptr<grpc::ChannelCredentials> lawless(const std::optional<Certificat
 
 // What our own dialling comes to.
 absl::Status dialled(const proto::Endpoint& node, const proto::PeerId& expected,
-                     const std::optional<dht::SwarmKey>& swarm_key = {}) {
+                     const std::optional<identity::SwarmKey>& swarm_key = {}) {
   ChannelPool pool(kClient, swarm_key);
   return to_absl(describe(pool.get(expected, {node})).status, "the node");
 }
@@ -98,7 +98,7 @@ TEST(Handshake, WorksOverIpv6) {
 
 TEST(Handshake, AnotherPeerThanExpectedIsRefusedByTheClientAndBothAreNamed) {
   EchoNode node(kNode);
-  const dht::Identity other = identity_of(3);
+  const identity::Identity other = identity_of(3);
   const absl::Status status = dialled(node.running.endpoint, other.peer_id());
   expect_says(status, absl::StatusCode::kUnauthenticated, proto::short_name(kNode.peer_id()));
   expect_says(status, absl::StatusCode::kUnauthenticated, proto::short_name(other.peer_id()));
@@ -125,8 +125,8 @@ TEST(Handshake, NoClientCertificateIsRefusedByTheNode) {
 
 TEST(Handshake, ACertificateIsUselessWithoutItsKey) {
   EchoNode node(kNode);
-  Certificate stolen = make_certificate(kClient, {});
-  stolen.private_key_pem = make_certificate(identity_of(3), {}).private_key_pem;
+  Certificate stolen = identity::make_certificate(kClient, {});
+  stolen.private_key_pem = identity::make_certificate(identity_of(3), {}).private_key_pem;
   const absl::Status status = outcome(open(node.running.endpoint, lawless(stolen)));
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
 }
@@ -190,13 +190,15 @@ TEST(Handshake, SwarmKeysMustBeTheSame) {
 }
 
 TEST(Handshake, TheNodeItselfRefusesOtherSwarmsWhateverTheClientAccepts) {
-  for (const std::optional<dht::SwarmKey>& shown :
-       {std::optional<dht::SwarmKey>(), std::optional(swarm_key_of(2))}) {
+  for (const std::optional<identity::SwarmKey>& shown :
+       {std::optional<identity::SwarmKey>(), std::optional(swarm_key_of(2))}) {
     EchoNode node(kNode, swarm_key_of(1));
-    expect_hung_up(open(node.running.endpoint, lawless(make_certificate(kClient, shown))));
+    expect_hung_up(
+        open(node.running.endpoint, lawless(identity::make_certificate(kClient, shown))));
   }
   EchoNode node(kNode);
-  expect_hung_up(open(node.running.endpoint, lawless(make_certificate(kClient, swarm_key_of(1)))));
+  expect_hung_up(
+      open(node.running.endpoint, lawless(identity::make_certificate(kClient, swarm_key_of(1)))));
 }
 
 TEST(Handshake, AMembersProofIsUselessToAnotherIdentity) {
@@ -204,7 +206,7 @@ TEST(Handshake, AMembersProofIsUselessToAnotherIdentity) {
   // The stranger copies the proof out of a member's certificate into one of its own.
   std::string proof;
   changed_certificate(identity_of(3), swarm_key_of(1), [&](X509* member) {
-    ASN1_OBJECT* object = OBJ_txt2obj(kMembershipOid, 1);
+    ASN1_OBJECT* object = OBJ_txt2obj(identity::kMembershipOid, 1);
     const int at = X509_get_ext_by_OBJ(member, object, -1);
     ASN1_OBJECT_free(object);
     const ASN1_OCTET_STRING* value = X509_EXTENSION_get_data(X509_get_ext(member, at));
@@ -212,9 +214,10 @@ TEST(Handshake, AMembersProofIsUselessToAnotherIdentity) {
                  static_cast<std::size_t>(ASN1_STRING_length(value)));
   });
   ASSERT_EQ(proof.size(), 34u);
-  Certificate stranger = make_certificate(kClient, {});
-  stranger.certificate_pem = changed_certificate(
-      kClient, {}, [&](X509* own) { add_raw_extension(own, kMembershipOid, proof, false); });
+  Certificate stranger = identity::make_certificate(kClient, {});
+  stranger.certificate_pem = changed_certificate(kClient, {}, [&](X509* own) {
+    add_raw_extension(own, identity::kMembershipOid, proof, false);
+  });
   expect_hung_up(open(node.running.endpoint, lawless(stranger)));
 }
 
@@ -225,7 +228,7 @@ TEST(Handshake, EachOfManyCallersIsKnownAsItself) {
   std::atomic<int> right = 0;
   for (int i = 0; i < kCallers; ++i) {
     threads.emplace_back([&, i] {
-      const dht::Identity caller = identity_of(100 + i);
+      const identity::Identity caller = identity_of(100 + i);
       ChannelPool pool(caller, swarm_key_of(1));
       for (int round = 0; round < 20; ++round) {
         if (round % 5 == 0) pool.drop(kNode.peer_id());

@@ -22,8 +22,8 @@
 namespace shoal::net {
 namespace {
 
-const dht::Identity kNode = identity_of(1);
-const dht::Identity kClient = identity_of(2);
+const identity::Identity kNode = identity_of(1);
+const identity::Identity kClient = identity_of(2);
 
 int tcp_connect(std::uint16_t port) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

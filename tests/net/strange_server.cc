@@ -9,7 +9,7 @@
 #include <cstring>
 #include <optional>
 
-#include "kernels/check.h"
+#include "base/check.h"
 
 namespace shoal::net {
 namespace {
@@ -51,9 +51,9 @@ int Listener::connect_to() const {
   return client;
 }
 
-StrangeServer::StrangeServer(const dht::Identity& who, std::string greeting, std::string flood,
+StrangeServer::StrangeServer(const identity::Identity& who, std::string greeting, std::string flood,
                              std::size_t most)
-    : tls_(make_certificate(who, std::nullopt), std::nullopt),
+    : tls_(identity::make_certificate(who, std::nullopt), std::nullopt),
       greeting_(std::move(greeting)),
       flood_(std::move(flood)),
       most_(most),

@@ -8,7 +8,7 @@
 #include <string>
 #include <thread>
 
-#include "dht/identity.h"
+#include "identity/identity.h"
 #include "net/tls_context.h"
 #include "proto/endpoint.h"
 
@@ -31,7 +31,7 @@ class Listener {
 class StrangeServer {
  public:
   // Sends `greeting` once TLS is up, then `flood` again and again, at most `most` bytes.
-  StrangeServer(const dht::Identity& who, std::string greeting, std::string flood,
+  StrangeServer(const identity::Identity& who, std::string greeting, std::string flood,
                 std::size_t most = 256u << 20);
   ~StrangeServer();
   proto::Endpoint endpoint() const { return listener_.endpoint(); }

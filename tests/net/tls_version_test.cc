@@ -19,7 +19,7 @@ struct Handshake {
 };
 
 Handshake shake_hands(std::uint16_t port, int version) {
-  const Certificate own = make_certificate(identity_of(2), {});
+  const identity::Certificate own = identity::make_certificate(identity_of(2), {});
   SSL_CTX* context = SSL_CTX_new(TLS_client_method());
   SSL_CTX_set_min_proto_version(context, version);
   SSL_CTX_set_max_proto_version(context, version);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which addresses are announced, and in which order: a table of machines.
-#include "node/addresses.h"
+#include "node/member/addresses.h"
 
 #include <gtest/gtest.h>
 

@@ -3,12 +3,12 @@
 
 #include <future>
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "proto/limits.h"
 
 namespace shoal::node {
 
-Announcement::Announcement(const dht::Identity& identity, const LoadedModel& model,
+Announcement::Announcement(const identity::Identity& identity, const LoadedModel& model,
                            proto::Span span, const proto::Endpoint& join,
                            const proto::Endpoint& address) {
   dht::UdpServiceOptions options;

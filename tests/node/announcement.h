@@ -7,14 +7,14 @@
 
 #include "dht/udp_service.h"
 #include "net/io_thread.h"
-#include "node/loaded_model.h"
+#include "node/device/loaded_model.h"
 
 namespace shoal::node {
 
 class Announcement {
  public:
   // Returns when the record is stored in the swarm of the node at `join`.
-  Announcement(const dht::Identity& identity, const LoadedModel& model, proto::Span span,
+  Announcement(const identity::Identity& identity, const LoadedModel& model, proto::Span span,
                const proto::Endpoint& join, const proto::Endpoint& address);
   ~Announcement();
   Announcement(const Announcement&) = delete;

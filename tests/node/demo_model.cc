@@ -4,7 +4,7 @@
 #include <cstring>
 #include <random>
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "kernels/executor.h"
 #include "model/kv_pool.h"
 #include "model/span_runner.h"

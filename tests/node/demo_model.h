@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "node/loaded_model.h"
+#include "node/device/loaded_model.h"
 
 namespace shoal::node {
 

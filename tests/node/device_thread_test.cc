@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The device thread's laws: batching, splitting and truncating change no bit; pages come back at
 // once; queues are bounded.
-#include "node/device_thread.h"
+#include "node/device/device_thread.h"
 
 #include <gtest/gtest.h>
 

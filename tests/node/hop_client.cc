@@ -5,7 +5,7 @@
 #include <chrono>
 #include <thread>
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "proto/activation.h"
 #include "tests/node/demo_model.h"
 

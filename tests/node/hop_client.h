@@ -43,8 +43,8 @@ class HopStream {
 
 class HopClient {
  public:
-  explicit HopClient(std::optional<dht::SwarmKey> swarm_key = std::nullopt)
-      : identity_(dht::Identity::generate()), pool_(identity_, swarm_key) {}
+  explicit HopClient(std::optional<identity::SwarmKey> swarm_key = std::nullopt)
+      : identity_(identity::Identity::generate()), pool_(identity_, swarm_key) {}
 
   const proto::PeerId& peer_id() const { return identity_.peer_id(); }
   std::shared_ptr<grpc::Channel> channel(const Node& node) {
@@ -60,7 +60,7 @@ class HopClient {
                         std::uint32_t major = proto::kProtocolMajor);
 
  private:
-  dht::Identity identity_;
+  identity::Identity identity_;
   net::ChannelPool pool_;
 };
 

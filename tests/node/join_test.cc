@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a newcomer concludes from the records of the swarm.
-#include "node/join.h"
+#include "node/member/join.h"
 
 #include <gtest/gtest.h>
 
-#include "node/announcer.h"
-#include "node/twin.h"
+#include "node/member/announcer.h"
+#include "node/member/twin.h"
 
 namespace shoal::node {
 namespace {
 
 dht::Record record(std::uint8_t digest, const char* name) {
   dht::Record record;
-  record.public_key = dht::Identity::generate().public_key();
+  record.public_key = identity::Identity::generate().public_key();
   record.model_digest.bytes[0] = digest;
   record.model_name = name;
   record.span = {0, 4};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A node that finds nobody yet keeps trying, not too often and not in step with its neighbours.
-#include "node/join_wait.h"
+#include "node/member/join_wait.h"
 
 #include <gtest/gtest.h>
 

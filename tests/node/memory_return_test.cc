@@ -2,7 +2,7 @@
 // Memory is given back after a peak, not while it grows, and not for nothing.
 #include <gtest/gtest.h>
 
-#include "node/memory.h"
+#include "node/device/memory.h"
 
 namespace shoal::node {
 namespace {

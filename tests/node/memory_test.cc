@@ -5,9 +5,9 @@
 
 #include <filesystem>
 
-#include "node/control_groups.h"
-#include "node/memory_budget.h"
-#include "node/memory_size.h"
+#include "node/device/control_groups.h"
+#include "node/device/memory_budget.h"
+#include "node/device/memory_size.h"
 #include "tests/support/temp_dir.h"
 
 namespace shoal::node {

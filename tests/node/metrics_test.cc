@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What Prometheus reads from a node.
-#include "node/metrics.h"
+#include "node/metrics/metrics.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <thread>
 
-#include "node/metric_families.h"
+#include "node/metrics/metric_families.h"
 #include "tests/support/http_get.h"
 #include "tests/support/temp_dir.h"
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a node dials when a client names a next hop: what that peer's own record announces, within
 // the reach that this node has itself, and not often.
-#include "node/next_hop_book.h"
+#include "node/serve/next_hop_book.h"
 
 #include <gtest/gtest.h>
 
 #include <map>
 
-#include "dht/identity.h"
+#include "identity/identity.h"
 
 namespace shoal::node {
 namespace {
@@ -21,14 +21,14 @@ constexpr proto::BlockIndex kBlock = 4;
 
 proto::Endpoint at(const char* text) { return *proto::parse_endpoint(text); }
 
-const dht::Identity& identity(int id) {
-  static std::map<int, dht::Identity> known;
+const identity::Identity& identity(int id) {
+  static std::map<int, identity::Identity> known;
   const auto found = known.find(id);
   if (found != known.end()) return found->second;
   std::array<std::uint8_t, 32> seed{};
   seed[0] = static_cast<std::uint8_t>(id);
   seed[1] = static_cast<std::uint8_t>(id >> 8);
-  return known.emplace(id, dht::Identity::from_seed(seed)).first->second;
+  return known.emplace(id, identity::Identity::from_seed(seed)).first->second;
 }
 
 dht::Record record(int id, std::vector<proto::Endpoint> addresses, proto::Span span = {4, 8}) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Open: what a hop accepts as the beginning of a session, and what it says to everything else.
-#include "node/open_request.h"
+#include "node/serve/open_request.h"
 
 #include <gtest/gtest.h>
 

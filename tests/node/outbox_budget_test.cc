@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What waits to be sent is counted to the byte, and it is the stream with most that ends, not the
 // one that asks last.
-#include "node/outbox_budget.h"
+#include "node/serve/outbox_budget.h"
 
 #include <gtest/gtest.h>
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Placement covers the worst-served blocks first. Vectors: docs/design.md names their source
 // (Petals, run as published).
-#include "node/placement.h"
+#include "node/member/placement.h"
 
 #include <gtest/gtest.h>
 
-#include "dht/identity.h"
+#include "identity/identity.h"
 
 namespace shoal::node {
 namespace {
@@ -55,7 +55,7 @@ TEST(Placement, SumsDoNotDependOnTheOrderOfRecords) {
 
 dht::Record record(proto::NodeState state, proto::Span span) {
   dht::Record record;
-  record.public_key = dht::Identity::generate().public_key();
+  record.public_key = identity::Identity::generate().public_key();
   record.state = state;
   record.span = span;
   record.block_count = 8;

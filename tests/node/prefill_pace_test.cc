@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // A prompt beside somebody's tokens, on machines of every speed: the real scheduler and pace on a
 // virtual device whose batches cost time. No clock.
-#include "node/prefill_pace.h"
+#include "node/device/prefill_pace.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <vector>
 
-#include "node/scheduler.h"
+#include "node/device/scheduler.h"
 
 namespace shoal::node {
 namespace {

@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "dht/swarm_key.h"
+#include "identity/swarm_key.h"
 #include "tests/support/model_folder.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_dir.h"
@@ -115,7 +115,7 @@ TEST_F(ProgramTest, WithoutBlocksTakesWhatFitsWhereItIsNeeded) {
 
 TEST_F(ProgramTest, JoinsByABootstrapNodeWithTheSwarmsKeyAndNotWithout) {
   const std::string key = folder_.file("swarm.key");
-  ASSERT_TRUE(dht::write_swarm_key(key, dht::generate_swarm_key()).ok());
+  ASSERT_TRUE(identity::write_swarm_key(key, identity::generate_swarm_key()).ok());
   Process bootstrap(
       command({"bootstrap", "--listen", "127.0.0.1:0", "--swarm-key", key, "--identity",
                folder_.file("b.key"), "--ready-file", folder_.file("b.json")}));
@@ -126,7 +126,7 @@ TEST_F(ProgramTest, JoinsByABootstrapNodeWithTheSwarmsKeyAndNotWithout) {
   EXPECT_EQ(ready("a", first)["blocks"], "0:4");
 
   const std::string other = folder_.file("other.key");
-  ASSERT_TRUE(dht::write_swarm_key(other, dht::generate_swarm_key()).ok());
+  ASSERT_TRUE(identity::write_swarm_key(other, identity::generate_swarm_key()).ok());
   expect_errors(
       {{node("bad", {"--join", address, "--swarm-key", other, "--join-timeout", "5"}),
         {address, "key"}},

@@ -132,10 +132,10 @@ TEST_F(RingTest, APipelinedPromptArrivesInOrder) {
 // A peer that announces blocks 4 to 8 at an address of its choice.
 struct Elsewhere {
   Elsewhere(const Node& swarm, const proto::Endpoint& at)
-      : identity(dht::Identity::generate()),
+      : identity(identity::Identity::generate()),
         announcement(identity, demo(), {4, 8}, swarm.endpoint(), at) {}
   std::string peer_id() const { return identity.peer_id().to_bytes(); }
-  dht::Identity identity;
+  identity::Identity identity;
   Announcement announcement;
 };
 

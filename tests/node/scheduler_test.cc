@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The scheduler: decode rows of everybody first, prompts in portions, turns between peers, bounded
 // queues.
-#include "node/scheduler.h"
+#include "node/device/scheduler.h"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sessions over time: what is idle ends and frees its pages, pushes that come too early wait,
 // limits hold. Without gRPC.
-#include "node/session_table.h"
+#include "node/serve/session_table.h"
 
 #include <gtest/gtest.h>
 

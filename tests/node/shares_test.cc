@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who gives way when a node is full: what does nothing before what works, those with more than
 // their share before others, and nobody while nobody waits for it.
-#include "node/shares.h"
+#include "node/serve/shares.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Memory decides how many blocks a node serves when nobody names them: blocks before cache.
-#include "node/sizing.h"
+#include "node/device/sizing.h"
 
 #include <gtest/gtest.h>
 

@@ -173,7 +173,7 @@ TEST_F(UnreadTest, FortyEightSessionsWhoseClientNeverReads) {
 
 TEST_F(UnreadTest, FortyEightSessionsWhoseNextHopNeverReads) {
   Sink sink;
-  const dht::Identity identity = dht::Identity::generate();
+  const identity::Identity identity = identity::Identity::generate();
   auto server =
       net::start_server(*proto::parse_endpoint("127.0.0.1:0"), identity, std::nullopt, {&sink});
   ASSERT_TRUE(server.ok()) << server.status();

@@ -122,7 +122,7 @@ void Checker::check_bounds(PeerIndex peer) {
 }
 
 void Checker::check_found(PeerIndex peer, const dht::Key& key, const dht::Event& event) {
-  const dht::SwarmId swarm_id = swarm_.core(peer).swarm_id();
+  const identity::SwarmId swarm_id = swarm_.core(peer).swarm_id();
   std::map<proto::PeerId, int> subjects;
   for (const dht::Record& record : event.records) {
     const proto::PeerId subject = record.peer_id();

@@ -24,7 +24,7 @@ struct Colluders::Knowledge {
   void keep(const wire::Store& store);
   std::vector<dht::Contact> ghosts_at(const dht::Key& target) const;
 
-  std::optional<dht::SwarmKey> swarm_key;
+  std::optional<identity::SwarmKey> swarm_key;
   Collusion collusion;
   std::vector<dht::Contact> members;
   SortedContacts sorted;  // of members, made anew when there are more
@@ -56,7 +56,7 @@ std::vector<dht::Contact> Colluders::Knowledge::ghosts_at(const dht::Key& target
   return result;
 }
 
-Colluders::Colluders(std::optional<dht::SwarmKey> swarm_key, Collusion collusion)
+Colluders::Colluders(std::optional<identity::SwarmKey> swarm_key, Collusion collusion)
     : knowledge_(std::make_shared<Knowledge>()) {
   knowledge_->swarm_key = std::move(swarm_key);
   knowledge_->collusion = collusion;
@@ -68,7 +68,7 @@ PeerIndex Colluders::add(Swarm& swarm) {
 }
 
 PeerIndex Colluders::add_at(Swarm& swarm, const proto::Endpoint& endpoint,
-                            const dht::Identity& identity) {
+                            const identity::Identity& identity) {
   Collusion collusion = knowledge_->collusion;
   if (collusion == Collusion::kMixed) collusion = static_cast<Collusion>(size() % 3);
   const PeerIndex index = swarm.add(
@@ -81,7 +81,7 @@ PeerIndex Colluders::add_at(Swarm& swarm, const proto::Endpoint& endpoint,
 void Colluders::invent(Swarm& swarm, std::size_t ghosts, const std::vector<PeerIndex>& honest) {
   std::vector<dht::Contact> invented, real;
   for (std::size_t i = 0; i < ghosts; ++i) {
-    const dht::Identity identity = swarm.draw_identity();
+    const identity::Identity identity = swarm.draw_identity();
     invented.push_back({identity.peer_id(), {}, identity.public_key()});
   }
   for (const PeerIndex peer : honest) real.push_back(swarm.contact(peer));
@@ -93,7 +93,7 @@ std::size_t Colluders::size() const { return knowledge_->members.size(); }
 std::uint64_t Colluders::withheld() const { return knowledge_->withheld; }
 
 Colluder::Colluder(std::shared_ptr<Colluders::Knowledge> knowledge, Collusion collusion,
-                   const dht::Identity& self, const dht::Random::Seed& seed)
+                   const identity::Identity& self, const identity::Random::Seed& seed)
     : Speaker(self, knowledge->swarm_key, seed),
       knowledge_(std::move(knowledge)),
       collusion_(collusion) {}

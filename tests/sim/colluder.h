@@ -26,10 +26,11 @@ enum class Collusion {
 // What all colluders of one swarm know.
 class Colluders {
  public:
-  explicit Colluders(std::optional<dht::SwarmKey> swarm_key = std::nullopt,
+  explicit Colluders(std::optional<identity::SwarmKey> swarm_key = std::nullopt,
                      Collusion collusion = Collusion::kWithhold);
   PeerIndex add(Swarm& swarm);  // at a random address
-  PeerIndex add_at(Swarm& swarm, const proto::Endpoint& endpoint, const dht::Identity& identity);
+  PeerIndex add_at(Swarm& swarm, const proto::Endpoint& endpoint,
+                   const identity::Identity& identity);
   // For ghosts: how many keys they draw from, the more the closer to any key, and the honest peers.
   void invent(Swarm& swarm, std::size_t ghosts, const std::vector<PeerIndex>& honest);
   std::size_t size() const;
@@ -44,7 +45,7 @@ class Colluders {
 class Colluder final : public Speaker {
  public:
   Colluder(std::shared_ptr<Colluders::Knowledge> knowledge, Collusion collusion,
-           const dht::Identity& self, const dht::Random::Seed& seed);
+           const identity::Identity& self, const identity::Random::Seed& seed);
 
  private:
   wire::DhtMessage heard(const Delivery& delivery, const wire::DhtMessage& message,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Randomness of the simulated world: xoshiro256++, a nanosecond a draw, the same on every platform.
-// Not for keys: what the core draws comes from dht::Random. Value class.
+// Not for keys: what the core draws comes from identity::Random. Value class.
 #pragma once
 
 #include <array>

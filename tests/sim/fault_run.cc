@@ -29,8 +29,8 @@ constexpr int kSybilBits = 5;
 // What a full disk has left.
 constexpr std::size_t kFullStore = 3;
 
-dht::SwarmKey swarm_key_of(std::uint64_t seed) {
-  dht::SwarmKey key;
+identity::SwarmKey swarm_key_of(std::uint64_t seed) {
+  identity::SwarmKey key;
   const auto bytes = FastRandom(seed ^ 0x6b6579).bytes<32>();
   std::copy(bytes.begin(), bytes.end(), key.bytes.begin());
   return key;
@@ -144,11 +144,12 @@ void FaultRun::add_hostile() {
 
 void FaultRun::add_sybils() {
   if (knobs_.sybils == 0) return;
-  const dht::Key key = dht::model_key(knobs_.keyed ? dht::swarm_id_of(*swarm_key_) : dht::SwarmId{},
-                                      record_of(0).model_digest);
+  const dht::Key key =
+      dht::model_key(knobs_.keyed ? identity::swarm_id_of(*swarm_key_) : identity::SwarmId{},
+                     record_of(0).model_digest);
   const std::uint32_t network = swarm_.addresses().reserve_network();
   for (std::size_t i = 0; i < knobs_.sybils; ++i) {
-    dht::Identity identity = swarm_.draw_identity();
+    identity::Identity identity = swarm_.draw_identity();
     while (dht::common_prefix(key, dht::key_of(identity.peer_id())) < kSybilBits)
       identity = swarm_.draw_identity();
     const proto::Endpoint endpoint =
@@ -258,7 +259,7 @@ void FaultRun::wander(PeerIndex peer) {
   swarm_.after(wait, [this, peer] {
     if (healed_ || done()) return;
     if (lives(peer)) {
-      const dht::SwarmId id = swarm_.core(peer).swarm_id();
+      const identity::SwarmId id = swarm_.core(peer).swarm_id();
       const proto::Digest model = record_of(0).model_digest;
       const std::uint64_t kind = random_.below(4);
       find(peer,

@@ -62,7 +62,7 @@ class FaultRun {
 
   const Knobs knobs_;
   Swarm swarm_;
-  std::optional<dht::SwarmKey> swarm_key_;
+  std::optional<identity::SwarmKey> swarm_key_;
   FastRandom random_;
   Checker checker_;
   Nemesis nemesis_;

@@ -79,10 +79,12 @@ TEST_F(FaultsTest, TheSameSeedIsTheSameRunWithEitherCryptography) {
 }
 
 // Planted: signatures that always fit.
-bool always_fits(const dht::Bytes32&, std::string_view, const dht::Bytes64&) { return true; }
+bool always_fits(const identity::Bytes32&, std::string_view, const identity::Bytes64&) {
+  return true;
+}
 
 TEST_F(FaultsTest, FindsAStoreThatTakesUnsignedRecords) {
-  static dht::Primitives careless = model_primitives();
+  static identity::Primitives careless = model_primitives();
   careless.verify = always_fits;
   choose_crypto(careless);
   Knobs knobs = quiet(6);
@@ -92,7 +94,7 @@ TEST_F(FaultsTest, FindsAStoreThatTakesUnsignedRecords) {
 }
 
 TEST_F(FaultsTest, AFailingSeedSaysHowToRunItAgain) {
-  static dht::Primitives careless = model_primitives();
+  static identity::Primitives careless = model_primitives();
   careless.verify = always_fits;
   choose_crypto(careless);
   FaultsOptions options;

@@ -14,7 +14,7 @@ std::string signer_of(const wire::SignedRecord& record) {
   return parsed.ParseFromString(record.payload()) ? parsed.public_key() : std::string();
 }
 
-wire::DhtMessage store_of(const dht::SwarmId& swarm, const wire::SignedRecord& record,
+wire::DhtMessage store_of(const identity::SwarmId& swarm, const wire::SignedRecord& record,
                           std::uint32_t remaining_ttl_ms) {
   wire::DhtMessage message;
   wire::Record parsed;
@@ -95,7 +95,7 @@ Poisoner::Poisoner(const HostileOptions& options)
       keys_(1),  // of which one, all zero, is no key at all
       next_(options.start) {
   for (int i = 0; i < 8; ++i)
-    keys_.push_back(dht::Identity::from_seed(chance_.bytes<32>()).public_key());
+    keys_.push_back(identity::Identity::from_seed(chance_.bytes<32>()).public_key());
 }
 
 dht::Contact Poisoner::nonsense() {
@@ -113,7 +113,7 @@ dht::Contact Poisoner::nonsense() {
     }
   }
   contact.endpoint.port = static_cast<std::uint16_t>(chance_.chance(0.1) ? 0 : 7000);
-  contact.peer = dht::peer_id_of(contact.key);
+  contact.peer = identity::peer_id_of(contact.key);
   return contact;
 }
 

@@ -17,8 +17,8 @@ namespace shoal::sim {
 using Directory = std::function<std::vector<dht::Contact>()>;
 
 struct HostileOptions {
-  dht::Identity self;
-  std::optional<dht::SwarmKey> swarm_key;
+  identity::Identity self;
+  std::optional<identity::SwarmKey> swarm_key;
   std::uint64_t seed = 1;
   Directory directory;
   dht::TimePoint start;  // of its own clock
@@ -60,7 +60,7 @@ class Poisoner final : public Speaker {
   const Directory directory_;
   FastRandom chance_;
   std::vector<wire::SignedRecord> seen_;
-  std::vector<dht::PublicKey> keys_;  // of nobody
+  std::vector<identity::PublicKey> keys_;  // of nobody
   dht::TimePoint next_;
 };
 

@@ -8,9 +8,9 @@
 namespace shoal::sim {
 namespace {
 
-using dht::AeadNonce;
-using dht::Bytes32;
-using dht::Bytes64;
+using identity::AeadNonce;
+using identity::Bytes32;
+using identity::Bytes64;
 
 std::uint64_t load(const char* at) {
   std::uint64_t word;
@@ -64,83 +64,87 @@ class Hash {
   std::uint64_t a_, b_;
 };
 
-void sign(const Bytes64& secret, std::string_view text, Bytes64& signature) {
+void sign(const identity::Bytes64& secret, std::string_view text, identity::Bytes64& signature) {
   Hash(std::span(secret).last<32>()).add(text).finish(signature);  // keyed by the public half
 }
 
-bool verify(const Bytes32& public_key, std::string_view text, const Bytes64& signature) {
-  Bytes64 expected;
+bool identity::verify(const identity::Bytes32& public_key, std::string_view text,
+                      const identity::Bytes64& signature) {
+  identity::Bytes64 expected;
   Hash(std::span(public_key)).add(text).finish(expected);
   return expected == signature;
 }
 
-bool exchange_key_of(const Bytes32& public_key, Bytes32& exchange_key) {
+bool exchange_key_of(const identity::Bytes32& public_key, identity::Bytes32& exchange_key) {
   exchange_key = public_key;
-  return public_key != Bytes32{};
+  return public_key != identity::Bytes32{};
 }
 
 // In the model a secret is its own public form, and the exchange a hash of both in order.
-void exchange_secret_of(const Bytes64& secret, Bytes32& exchange_secret) {
+void exchange_secret_of(const identity::Bytes64& secret, identity::Bytes32& exchange_secret) {
   std::copy_n(secret.begin() + 32, 32, exchange_secret.begin());
 }
 
-void exchange_pair(const Bytes32& exchange_secret, Bytes32& exchange_key) {
+void exchange_pair(const identity::Bytes32& exchange_secret, identity::Bytes32& exchange_key) {
   exchange_key = exchange_secret;
 }
 
-bool exchange(const Bytes32& exchange_secret, const Bytes32& exchange_key, Bytes32& shared) {
-  if (exchange_key == Bytes32{}) return false;
+bool exchange(const identity::Bytes32& exchange_secret, const identity::Bytes32& exchange_key,
+              identity::Bytes32& shared) {
+  if (exchange_key == identity::Bytes32{}) return false;
   const auto [low, high] = std::minmax(exchange_secret, exchange_key);
   Hash(std::span(low)).add(std::span<const std::uint8_t>(high)).finish(shared);
   return true;
 }
 
-void mac(const Bytes32& key, std::string_view text, std::span<std::uint8_t> out) {
+void mac(const identity::Bytes32& key, std::string_view text, std::span<std::uint8_t> out) {
   Hash(std::span(key)).add(text).finish(out);
 }
 
-std::array<std::uint8_t, dht::kAeadTagBytes> tag_of(const Bytes32& key, const AeadNonce& nonce,
-                                                    std::string_view header,
-                                                    std::string_view plain) {
-  std::array<std::uint8_t, dht::kAeadTagBytes> tag;
+std::array<std::uint8_t, identity::kAeadTagBytes> tag_of(const identity::Bytes32& key,
+                                                         const identity::AeadNonce& nonce,
+                                                         std::string_view header,
+                                                         std::string_view plain) {
+  std::array<std::uint8_t, identity::kAeadTagBytes> tag;
   Hash(std::span(key)).add(std::span<const std::uint8_t>(nonce)).add(header).add(plain).finish(tag);
   return tag;
 }
 
-void seal(const Bytes32& key, const AeadNonce& nonce, std::string_view header,
+void seal(const identity::Bytes32& key, const identity::AeadNonce& nonce, std::string_view header,
           std::string_view plain, std::uint8_t* out) {
   const auto tag = tag_of(key, nonce, header, plain);
   std::memmove(out, plain.data(), plain.size());
   std::memcpy(out + plain.size(), tag.data(), tag.size());
 }
 
-bool open(const Bytes32& key, const AeadNonce& nonce, std::string_view header,
+bool open(const identity::Bytes32& key, const identity::AeadNonce& nonce, std::string_view header,
           std::string_view ciphertext, std::uint8_t* out) {
-  if (ciphertext.size() < dht::kAeadTagBytes) return false;
-  const std::string_view plain = ciphertext.substr(0, ciphertext.size() - dht::kAeadTagBytes);
+  if (ciphertext.size() < identity::kAeadTagBytes) return false;
+  const std::string_view plain = ciphertext.substr(0, ciphertext.size() - identity::kAeadTagBytes);
   const auto tag = tag_of(key, nonce, header, plain);
   if (std::memcmp(tag.data(), plain.data() + plain.size(), tag.size()) != 0) return false;
   std::memmove(out, plain.data(), plain.size());
   return true;
 }
 
-void quick_key_pair(const Bytes32& seed, Bytes32& public_key, Bytes64& secret) {
+void quick_key_pair(const identity::Bytes32& seed, identity::Bytes32& public_key,
+                    identity::Bytes64& secret) {
   Hash(std::span(seed)).finish(public_key);
   std::copy(seed.begin(), seed.end(), secret.begin());
   std::copy(public_key.begin(), public_key.end(), secret.begin() + 32);
 }
 
-std::atomic<const dht::Primitives*> chosen{nullptr};
+std::atomic<const identity::Primitives*> chosen{nullptr};
 
 }  // namespace
 
-const dht::Primitives& model_primitives() {
+const identity::Primitives& model_primitives() {
   // Key pairs are real, so that every peer has the same id, and with it the same neighbours, as
   // with the real cryptography.
-  static const dht::Primitives table = {
-      dht::sodium_primitives().key_pair,
+  static const identity::Primitives table = {
+      identity::sodium_primitives().key_pair,
       sign,
-      verify,
+      identity::verify,
       exchange_key_of,
       exchange_secret_of,
       exchange_pair,
@@ -152,9 +156,9 @@ const dht::Primitives& model_primitives() {
   return table;
 }
 
-const dht::Primitives& quick_primitives() {
-  static const dht::Primitives table = [] {
-    dht::Primitives quick = model_primitives();
+const identity::Primitives& quick_primitives() {
+  static const identity::Primitives table = [] {
+    identity::Primitives quick = model_primitives();
     quick.key_pair = quick_key_pair;
     return quick;
   }();
@@ -162,18 +166,18 @@ const dht::Primitives& quick_primitives() {
 }
 
 void choose_crypto(Crypto crypto) {
-  chosen = crypto == Crypto::kModel ? &model_primitives() : &dht::sodium_primitives();
+  chosen = crypto == Crypto::kModel ? &model_primitives() : &identity::sodium_primitives();
 }
 
-void choose_crypto(const dht::Primitives& table) { chosen = &table; }
+void choose_crypto(const identity::Primitives& table) { chosen = &table; }
 
 }  // namespace shoal::sim
 
 namespace shoal::dht {
 
-const Primitives& primitives() {
-  const Primitives* table = sim::chosen.load(std::memory_order_relaxed);
-  return table != nullptr ? *table : sodium_primitives();
+const identity::Primitives& identity::primitives() {
+  const identity::Primitives* table = sim::chosen.load(std::memory_order_relaxed);
+  return table != nullptr ? *table : identity::sodium_primitives();
 }
 
 }  // namespace shoal::dht

@@ -155,7 +155,7 @@ TEST_F(OperationsTest, WhereIdsCrowdAFindTakesOtherPathsAndIsNotTakenIn) {
                                     net.addresses().reserve_network()};
   std::uint8_t host = 0;
   while (colluders.size() < 40) {
-    const dht::Identity identity = net.draw_identity();
+    const identity::Identity identity = net.draw_identity();
     if (dht::common_prefix(kModelKey, dht::key_of(identity.peer_id())) < 8) continue;
     ++host;
     all_.push_back(

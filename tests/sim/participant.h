@@ -27,8 +27,8 @@ class Participant {
 
 class HonestPeer final : public Participant {
  public:
-  HonestPeer(const dht::KademliaConfig& config, const dht::Identity& self,
-             const dht::Random::Seed& seed, dht::TimePoint now)
+  HonestPeer(const dht::KademliaConfig& config, const identity::Identity& self,
+             const identity::Random::Seed& seed, dht::TimePoint now)
       : core_(config, self, seed, now) {}
 
   void handle_datagram(std::string_view bytes, const proto::Endpoint& from,

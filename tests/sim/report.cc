@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "kernels/check.h"
+#include "base/check.h"
 
 namespace shoal::sim {
 

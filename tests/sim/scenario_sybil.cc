@@ -26,7 +26,7 @@ std::vector<PeerIndex> add_sybils(Swarm& swarm, std::vector<Attack>& attacks,
   std::vector<PeerIndex> result;
   const std::size_t wanted = options.sybils * attacks.size();
   while (result.size() < wanted) {
-    const dht::Identity identity = swarm.draw_identity();
+    const identity::Identity identity = swarm.draw_identity();
     for (Attack& attack : attacks) {
       if (attack.sybils == options.sybils ||
           dht::common_prefix(attack.key, dht::key_of(identity.peer_id())) < bits) {

@@ -5,10 +5,10 @@
 
 namespace shoal::sim {
 
-Speaker::Speaker(const dht::Identity& self, const std::optional<dht::SwarmKey>& swarm_key,
-                 const dht::Random::Seed& seed)
+Speaker::Speaker(const identity::Identity& self, const std::optional<identity::SwarmKey>& swarm_key,
+                 const identity::Random::Seed& seed)
     : self_(self),
-      swarm_(swarm_key ? dht::swarm_id_of(*swarm_key) : dht::SwarmId{}),
+      swarm_(swarm_key ? identity::swarm_id_of(*swarm_key) : identity::SwarmId{}),
       random_(seed),
       sessions_(self_, swarm_key, dht::SessionConfig{}, false, random_) {}
 

@@ -10,8 +10,8 @@ namespace shoal::sim {
 
 class Speaker : public Participant {
  public:
-  Speaker(const dht::Identity& self, const std::optional<dht::SwarmKey>& swarm_key,
-          const dht::Random::Seed& seed);
+  Speaker(const identity::Identity& self, const std::optional<identity::SwarmKey>& swarm_key,
+          const identity::Random::Seed& seed);
 
   void handle_datagram(std::string_view bytes, const proto::Endpoint& from,
                        dht::TimePoint now) override;
@@ -26,9 +26,9 @@ class Speaker : public Participant {
                                  dht::TimePoint now) = 0;
   void send(const dht::Contact& to, wire::DhtMessage message, dht::TimePoint now);
 
-  const dht::Identity self_;
-  const dht::SwarmId swarm_;
-  dht::Random random_;
+  const identity::Identity self_;
+  const identity::SwarmId swarm_;
+  identity::Random random_;
   dht::Sessions sessions_;
 };
 

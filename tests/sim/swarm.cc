@@ -20,9 +20,11 @@ Swarm::Swarm(const SwarmOptions& options)
       executor_(options.threads > 1 ? kernels::Executor::cpu(options.threads) : nullptr),
       batch_(kMaxBatch) {}
 
-dht::Identity Swarm::draw_identity() { return dht::Identity::from_seed(random_.bytes<32>()); }
+identity::Identity Swarm::draw_identity() {
+  return identity::Identity::from_seed(random_.bytes<32>());
+}
 
-PeerIndex Swarm::insert(const proto::Endpoint& endpoint, const dht::Identity& identity) {
+PeerIndex Swarm::insert(const proto::Endpoint& endpoint, const identity::Identity& identity) {
   const auto index = static_cast<PeerIndex>(peers_.size());
   peers_.emplace_back(identity);
   cores_.push_back(nullptr);
@@ -36,7 +38,7 @@ PeerIndex Swarm::add(Config config) {
   return add_at(endpoint, draw_identity(), std::move(config));
 }
 
-PeerIndex Swarm::add_at(const proto::Endpoint& endpoint, const dht::Identity& identity,
+PeerIndex Swarm::add_at(const proto::Endpoint& endpoint, const identity::Identity& identity,
                         Config config) {
   const PeerIndex index = insert(endpoint, identity);
   peers_[index].config = config ? std::move(config) : default_config_;
@@ -45,7 +47,7 @@ PeerIndex Swarm::add_at(const proto::Endpoint& endpoint, const dht::Identity& id
 }
 
 PeerIndex Swarm::add(std::unique_ptr<Participant> actor, const proto::Endpoint& endpoint,
-                     const dht::Identity& identity) {
+                     const identity::Identity& identity) {
   const PeerIndex index = insert(endpoint, identity);
   peers_[index].honest = false;
   peers_[index].actor = std::move(actor);
@@ -78,7 +80,7 @@ void Swarm::crash(PeerIndex index) {
 
 void Swarm::restart(PeerIndex index) { start(index); }
 
-void Swarm::restart(PeerIndex index, const dht::Identity& identity) {
+void Swarm::restart(PeerIndex index, const identity::Identity& identity) {
   peers_[index].identity = identity;
   peers_[index].sequence = 0;
   start(index);

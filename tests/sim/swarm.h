@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "dht/random.h"
-#include "kernels/check.h"
+#include "base/check.h"
+#include "identity/random.h"
 #include "kernels/executor.h"
 #include "tests/sim/addresses.h"
 #include "tests/sim/event_queue.h"
@@ -62,16 +62,16 @@ class Swarm {
 
   // An honest peer, up. Its identity and everything it draws come from the seed.
   PeerIndex add(Config config = nullptr);  // none: what programs run
-  PeerIndex add_at(const proto::Endpoint& endpoint, const dht::Identity& identity,
+  PeerIndex add_at(const proto::Endpoint& endpoint, const identity::Identity& identity,
                    Config config = nullptr);
   PeerIndex add(std::unique_ptr<Participant> actor, const proto::Endpoint& endpoint,
-                const dht::Identity& identity);
-  dht::Identity draw_identity();
+                const identity::Identity& identity);
+  identity::Identity draw_identity();
 
   void crash(PeerIndex peer);  // silent from now on; its state is gone
   // Honest: same identity and address, knowing nobody.
   void restart(PeerIndex peer);
-  void restart(PeerIndex peer, const dht::Identity& identity);
+  void restart(PeerIndex peer, const identity::Identity& identity);
   void set_config(PeerIndex peer, Config config);  // from its next start on
   void forget(PeerIndex peer);  // its state is lost in the middle of its life: a bug on purpose
   void move(PeerIndex peer);    // to another address; it keeps its state
@@ -109,7 +109,7 @@ class Swarm {
   bool is_up(PeerIndex peer) const { return peers_[peer].actor != nullptr; }
   bool is_honest(PeerIndex peer) const { return peers_[peer].honest; }
   dht::Kademlia& core(PeerIndex peer) { return *in_step(peer).core; }  // of an honest one, up
-  const dht::Identity& identity(PeerIndex peer) const { return peers_[peer].identity; }
+  const identity::Identity& identity(PeerIndex peer) const { return peers_[peer].identity; }
   const proto::Endpoint& endpoint(PeerIndex peer) const { return peers_[peer].endpoint; }
   dht::Contact contact(PeerIndex peer) const;
   PeerIndex find_peer(const proto::Endpoint& endpoint) const { return book_.find(endpoint); }
@@ -140,8 +140,8 @@ class Swarm {
 
  private:
   struct Peer {
-    explicit Peer(const dht::Identity& of) : identity(of) {}
-    dht::Identity identity;
+    explicit Peer(const identity::Identity& of) : identity(of) {}
+    identity::Identity identity;
     proto::Endpoint endpoint;
     bool honest = true;
     std::unique_ptr<Participant> actor;
@@ -188,7 +188,7 @@ class Swarm {
     PeerIndex sender;
   };
 
-  PeerIndex insert(const proto::Endpoint& endpoint, const dht::Identity& identity);
+  PeerIndex insert(const proto::Endpoint& endpoint, const identity::Identity& identity);
   void start(PeerIndex index);
   void drain(PeerIndex index);
   void transmit(PeerIndex from, Outgoing outgoing);

@@ -12,7 +12,7 @@
 #include <future>
 #include <thread>
 
-#include "kernels/check.h"
+#include "base/check.h"
 #include "tests/support/temp_dir.h"
 
 namespace shoal::tests {

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/cli/command_line.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "cli/command.h"
+#include "cli/usage.h"
+#include "client/text/sampler.h"
+#include "proto/endpoint.h"
+
+namespace shoal::client {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+constexpr double kMaxWaitS = 86'400;  // a day
+constexpr std::int64_t kMaxTokens = 1'000'000;
+constexpr std::int64_t kMaxTopK = 1'000'000'000;  // no vocabulary has more
+
+bool is_address(const std::string& text) { return proto::parse_host_port(text).ok(); }
+
+void add_model(cli::Command& command, std::string& model, bool required) {
+  cli::Option& option =
+      command.option("--model", "DIR", "Folder of a Hugging Face model", cli::name(model));
+  if (required) option.required();
+}
+
+void add_swarm(cli::Command& command, SwarmFlags& swarm, bool with_local) {
+  command
+      .option("--join", "HOST:PORT", "Address of any member of the swarm", cli::names(swarm.join))
+      .more = is_address;
+  if (with_local) {
+    command.flag("--local", swarm.local, "Run the whole model in this process");
+    command.option("--wait", "S", "Seconds to wait for blocks or a network that are away",
+                   cli::real(swarm.wait_s, {0, kMaxWaitS, false, "(0 does not wait)"}));
+  }
+  command.option("--swarm-key", "FILE", "Key file of a private swarm",
+                 cli::name(swarm.swarm_key_file));
+  command.option("--identity", "FILE",
+                 "Identity file, made if missing (default: a new identity for each run)",
+                 cli::name(swarm.identity_file));
+}
+
+void add_threads(cli::Command& command, int& threads) {
+  command.option("--threads", "N", "CPU threads (default: one per core)",
+                 cli::whole(threads, 0, kMaxThreads));
+}
+
+void define_generate(cli::Command& command, GenerateFlags& flags) {
+  add_model(command, flags.model, true);
+  add_swarm(command, flags.swarm, true);
+  command.option("--max-tokens", "N", "Tokens to generate at most (default: the model's, else 128)",
+                 cli::whole(flags.max_tokens, 1, kMaxTokens));
+  command.option(
+      "--temperature", "T", "Randomness, 0 to 100; 0 always takes the likeliest token",
+      cli::real(flags.temperature, {0, kMaxTemperature, false, "(0 takes the likeliest token)"}));
+  command.option("--top-k", "K", "Only the K likeliest tokens (0: off)",
+                 cli::whole(flags.top_k, 0, kMaxTopK));
+  command.option("--top-p", "P", "Only the likeliest tokens of total probability P (1: off)",
+                 cli::real(flags.top_p, {0, 1, true, "(1 turns it off)"}));
+  command.option("--min-p", "P", "Only tokens at least P times as likely as the likeliest (0: off)",
+                 cli::real(flags.min_p, {0, 1, false, "(0 turns it off)"}));
+  command.option(
+      "--repetition-penalty", "R", "Makes tokens of prompt and output less likely (1: off)",
+      cli::real(flags.repetition_penalty, {0, kMaxRepetitionPenalty, true, "(1 turns it off)"}));
+  command.option("--seed", "S", "Same seed, same text (default: random)",
+                 cli::whole(flags.seed, 0, std::numeric_limits<std::uint64_t>::max()));
+  command.flag("--greedy", flags.greedy, "Always take the likeliest token");
+  command.option("--stop", "TEXT", "Stop before this text, taken as it is written",
+                 cli::texts(flags.stops));
+  command.flag("--ignore-eos", flags.ignore_eos, "Go on after the model's end of text");
+  command.flag("--json", flags.json, "Print one JSON object instead of the text");
+  command.flag("--logits", flags.logits, "With --json: the five largest logits of each token");
+  command.flag("--trace", flags.trace, "Show on stderr where the time of each token goes");
+  add_threads(command, flags.threads);
+  command.operand({"PROMPT|-",
+                   "The text to go on from, in quotes; - or none at all: standard input, whose one "
+                   "last line end does not count",
+                   cli::text(flags.prompt), false, "the prompt", "put quotes around all of it"});
+  command.elsewhere("--prompt", "the prompt is the last argument, without an option");
+  command.footer(
+      "Sampling options that are not given come from the model's generation_config.json. Filters "
+      "apply in the order\n"
+      "repetition penalty, temperature, top-k, top-p, min-p.");
+}
+
+void define_score(cli::Command& command, ScoreFlags& flags) {
+  add_model(command, flags.model, true);
+  add_swarm(command, flags.swarm, true);
+  command.option("--window", "N", "Tokens of each window, each from an empty cache",
+                 cli::whole(flags.window, 1, kMaxTokens));
+  command.flag("--json", flags.json, "Print one JSON object");
+  add_threads(command, flags.threads);
+  command.operand({"FILE|-", "The text to score, in UTF-8; - or none at all: standard input",
+                   cli::name(flags.file), false, "the file to score", "score one at a time"});
+}
+
+void define_status(cli::Command& command, StatusFlags& flags) {
+  add_model(command, flags.model, false);
+  add_swarm(command, flags.swarm, false);
+  command.flag("--check", flags.check,
+               "Exit with status 1 unless nodes that answer serve every block");
+  command.flag("--json", flags.json, "Print one JSON object");
+}
+
+absl::Status check_swarm(const SwarmFlags& swarm, const char* command) {
+  if (swarm.local && !swarm.join.empty()) {
+    return cli::usage_error("--local and --join exclude each other: give one of them");
+  }
+  if (!swarm.local && swarm.join.empty()) {
+    return cli::usage_error(fmt::format(
+        "{} needs --join HOST:PORT, the address of a member of the swarm{}", command,
+        std::string(command) == "status" ? "" : ", or --local to run the model in this process"));
+  }
+  for (const std::string& peer : swarm.join) {
+    if (auto status = proto::check_address(peer, proto::AddressUse::kDial); !status.ok()) {
+      return cli::usage_error(fmt::format("--join: {}", std::string(status.message())));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status check(const GenerateFlags& flags) {
+  if (auto status = check_swarm(flags.swarm, "generate"); !status.ok()) return status;
+  if (flags.greedy && flags.temperature.value_or(0) > 0) {
+    return cli::usage_error(
+        "--greedy and --temperature above 0 exclude each other: give one of them");
+  }
+  if (std::find(flags.stops.begin(), flags.stops.end(), "") != flags.stops.end()) {
+    return cli::usage_error("--stop is empty: give the text to stop before");
+  }
+  if (flags.logits && !flags.json) return cli::usage_error("--logits needs --json");
+  return absl::OkStatus();
+}
+
+// What is not given is read from standard input, unless somebody would have to type it there
+// without being asked to.
+absl::Status take_input(const cli::Invocation& called, bool input_is_useless, std::string& where) {
+  if (called.operands > 0) return absl::OkStatus();
+  where = "-";
+  if (!input_is_useless) return absl::OkStatus();
+  const cli::Operand& operand = called.command->operands().front();
+  return cli::usage_error(fmt::format(
+      "{} is missing: give it as the last argument, or on standard input", operand.what));
+}
+
+}  // namespace
+
+absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& arguments,
+                                               bool input_is_useless) {
+  GenerateFlags generate;
+  ScoreFlags score;
+  StatusFlags status;
+  SwarmNewFlags swarm_new;
+  cli::Command program(
+      "shoal", "Generates text with a language model that a swarm of nodes serves together.");
+  cli::Command& generate_command = program.command("generate", "Go on with a text");
+  define_generate(generate_command, generate);
+  cli::Command& score_command =
+      program.command("score", "Perplexity of a text: how well the model predicts it");
+  define_score(score_command, score);
+  cli::Command& status_command = program.command("status", "Who serves which blocks");
+  define_status(status_command, status);
+  cli::Command& swarm_command = program.command("swarm", "Private swarms");
+  cli::Command& new_command = swarm_command.command("new", "Make the key of a private swarm");
+  new_command.operand({"FILE", "Where to write it; it must not exist yet",
+                       cli::name(swarm_new.file), true, "the file of the new key",
+                       "make one at a time"});
+  for (const char* word : {"run", "bootstrap", "serve"}) {
+    program.elsewhere(word, "nodes are started by shoal-node (see shoal-node --help)");
+  }
+  for (const char* word : {"chat", "complete", "completion", "ask"}) {
+    program.elsewhere(word, "shoal generate goes on with a text");
+  }
+  program.elsewhere("version", "write shoal --version");
+  program.footer("Exit status: 0 done, 1 failed for what happened, 2 what was typed is wrong.");
+
+  const auto called = cli::invoke(program, "shoal " SHOAL_VERSION, arguments);
+  if (!called.ok()) return called.status();
+  if (!called->print.empty()) return Notice{called->print};
+  if (called->command == &generate_command) {
+    if (auto taken = take_input(*called, input_is_useless, generate.prompt); !taken.ok()) {
+      return taken;
+    }
+    if (auto checked = check(generate); !checked.ok()) return checked;
+    return generate;
+  }
+  if (called->command == &score_command) {
+    if (auto taken = take_input(*called, input_is_useless, score.file); !taken.ok()) return taken;
+    if (auto checked = check_swarm(score.swarm, "score"); !checked.ok()) return checked;
+    return score;
+  }
+  if (called->command == &status_command) {
+    if (auto checked = check_swarm(status.swarm, "status"); !checked.ok()) return checked;
+    return status;
+  }
+  return swarm_new;
+}
+
+}  // namespace shoal::client

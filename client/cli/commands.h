@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// The subcommands of `shoal`. Each writes its result to stdout and returns OK, or the one error for
+// main to print. An interrupted command returns CANCELLED after its output is flushed.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "client/cli/command_line.h"
+#include "client/cli/progress.h"
+#include "client/swarm/interrupt.h"
+#include "client/swarm/swarm_connection.h"
+#include "client/text/pipeline.h"
+#include "client/text/user_model.h"
+
+namespace shoal::client {
+
+absl::Status run_generate(const GenerateFlags& flags, const Interrupt& interrupt);
+absl::Status run_score(const ScoreFlags& flags, const Interrupt& interrupt);
+absl::Status run_status(const StatusFlags& flags, const Interrupt& interrupt);
+absl::Status run_swarm_new(const SwarmNewFlags& flags);
+
+// Reads the key and identity files, and joins; with on_event it waits for this machine's network.
+absl::StatusOr<std::unique_ptr<SwarmConnection>> join_swarm(
+    const SwarmFlags& flags, const Interrupt& interrupt,
+    const std::function<void(const std::string&)>& on_event = {});
+
+// A model's blocks for generate and score: in this process, or over the swarm, which it owns. What
+// happens is told on `line`.
+struct OpenedPipeline {
+  std::unique_ptr<SwarmConnection> swarm;  // outlives the pipeline
+  std::unique_ptr<Pipeline> pipeline;
+};
+absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, const UserModel& user_model,
+                                             std::int64_t positions, bool full_timings,
+                                             const Interrupt& interrupt, ProgressLine& line);
+
+}  // namespace shoal::client

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// How generate and score get at a model's blocks, and what they tell people meanwhile.
+#include <fmt/format.h>
+
+#include "client/cli/commands.h"
+#include "client/ring/swarm_pipeline.h"
+#include "client/text/local_pipeline.h"
+
+namespace shoal::client {
+
+absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, const UserModel& user_model,
+                                             std::int64_t positions, bool full_timings,
+                                             const Interrupt& interrupt, ProgressLine& line) {
+  OpenedPipeline opened;
+  if (flags.local) {
+    auto local = LocalPipeline::create(user_model, positions, interrupt);
+    if (!local.ok()) return local.status();
+    opened.pipeline = *std::move(local);
+    return opened;
+  }
+  const auto tell = [&line](const std::string& text) { line.note("shoal: " + text); };
+  auto joined = join_swarm(flags, interrupt, tell);
+  if (!joined.ok()) return joined.status();
+  opened.swarm = *std::move(joined);
+  SwarmPipelineOptions options;
+  options.positions = static_cast<std::uint32_t>(positions);
+  options.full_timings = full_timings;
+  options.wait = wait_of(flags);
+  options.on_event = tell;
+  options.on_wait = [&line](auto waited, auto limit) { line.show_waiting(waited, limit); };
+  auto ring = SwarmPipeline::create(user_model, *opened.swarm, options, interrupt);
+  if (!ring.ok()) return ring.status();
+  opened.pipeline = *std::move(ring);
+  return opened;
+}
+
+}  // namespace shoal::client

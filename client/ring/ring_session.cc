@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/ring/ring_session.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "client/ring/chunks.h"
+#include "identity/random.h"
+#include "net/channel_pool.h"
+#include "proto/activation.h"
+#include "proto/limits.h"
+
+namespace shoal::client {
+namespace {
+
+using std::chrono::milliseconds;
+
+// TCP, TLS and the answer to Open; the channel is usually up already.
+constexpr milliseconds kOpenTimeout{proto::kConnectTimeoutMs};
+// Between two looks at the clock, however many messages pour in.
+constexpr milliseconds kCheckInterval{50};
+constexpr int kMostAtOnce = 256;
+// Acknowledgements that come after the result, when they are wanted.
+constexpr milliseconds kLateAckTime{200};
+constexpr milliseconds kCloseTime{500}, kCancelTime{2'000};
+
+wire::ReturnRows wire_rows(RowsWanted wanted) {
+  switch (wanted) {
+    case RowsWanted::kNone:
+      return wire::RETURN_NONE;
+    case RowsWanted::kLast:
+      return wire::RETURN_LAST;
+    case RowsWanted::kAll:
+      return wire::RETURN_ALL;
+  }
+  return wire::RETURN_NONE;
+}
+
+void set_version(wire::Version* version) {
+  version->set_major(proto::kProtocolMajor);
+  version->set_minor(proto::kProtocolMinor);
+}
+
+double us_between(std::chrono::steady_clock::time_point from,
+                  std::chrono::steady_clock::time_point to) {
+  return std::chrono::duration<double, std::micro>(to - from).count();
+}
+
+}  // namespace
+
+RingSession::RingSession(Route route, const RingOptions& options, net::ChannelPool& channels,
+                         net::IoThread& io, const Interrupt& interrupt)
+    : route_(std::move(route)),
+      options_(options),
+      channels_(channels),
+      io_(io),
+      interrupt_(interrupt),
+      hops_(route_.size()),
+      pace_(options_.promised_us.empty() ? std::vector<double>(route_.size())
+                                         : options_.promised_us) {
+  CHECK(options_.promised_us.empty() || options_.promised_us.size() == route_.size());
+  CHECK(!route_.empty() && options_.hidden > 0 && options_.positions > 0);
+}
+
+RingSession::~RingSession() {
+  heartbeat_.reset();
+  const bool broken = !failure_.status.ok();
+  for (HopState& hop : hops_) {
+    if (hop.stream == nullptr) continue;
+    broken ? hop.stream->cancel() : hop.stream->finish();
+  }
+  auto deadline = Clock::now() + kCloseTime;
+  for (HopState& hop : hops_) {
+    if (hop.stream && !hop.stream->wait_closed(deadline)) hop.stream->cancel();
+  }
+  deadline = Clock::now() + kCancelTime;
+  for (HopState& hop : hops_) {
+    if (hop.stream) hop.stream->wait_closed(deadline);
+  }
+}
+
+absl::Status RingSession::open() {
+  identity::Random random = identity::Random::from_system();
+  const auto session_id = random.bytes<proto::SessionId::kSize>();
+  std::vector<std::string> tokens(hops_.size());  // [i]: by which hop i knows hop i - 1
+  for (std::size_t hop = 1; hop < hops_.size(); ++hop) {
+    const auto token = random.bytes<proto::HopToken::kSize>();
+    tokens[hop].assign(token.begin(), token.end());
+  }
+  for (std::size_t hop = 0; hop < hops_.size(); ++hop) {
+    open_hop(hop, std::string(session_id.begin(), session_id.end()), tokens);
+  }
+  const auto deadline = Clock::now() + kOpenTimeout;
+  const auto waiting = [this] {
+    return std::find_if(hops_.begin(), hops_.end(), [](const HopState& h) { return !h.welcomed; });
+  };
+  while (waiting() != hops_.end()) {
+    const auto event = inbox_->take(deadline, interrupt_);
+    if (interrupt_.triggered()) return fail(interrupt_.status(), std::nullopt);
+    if (!event || Clock::now() > deadline) {
+      const auto hop = static_cast<std::size_t>(waiting() - hops_.begin());
+      return fail(absl::DeadlineExceededError("it does not answer"), hop);
+    }
+    if (auto status = on_frame(event->hop, *event, nullptr); !status.ok()) return status;
+  }
+  std::uint32_t hop_limit = proto::kMaxRowsPerStep;
+  for (const HopState& hop : hops_) {
+    hop_limit = std::min(hop_limit, hop.welcome.max_rows_per_step());
+  }
+  max_rows_ = max_chunk_rows(options_.hidden, hop_limit);
+  std::vector<std::shared_ptr<HopStream>> streams;
+  for (HopState& hop : hops_) streams.push_back(hop.stream);
+  heartbeat_ = std::make_unique<Heartbeat>(io_, milliseconds(proto::kHeartbeatIntervalMs),
+                                           [streams = std::move(streams)] {
+                                             wire::ClientFrame frame;
+                                             frame.mutable_heartbeat()->set_nonce(0);
+                                             for (const auto& stream : streams) stream->send(frame);
+                                           });
+  return absl::OkStatus();
+}
+
+void RingSession::open_hop(std::size_t hop, const std::string& session_id,
+                           const std::vector<std::string>& tokens) {
+  wire::ClientFrame frame;
+  wire::Open& open = *frame.mutable_open();
+  set_version(open.mutable_version());
+  open.set_session_id(session_id);
+  open.set_model_digest(options_.model.to_bytes());
+  open.mutable_span()->set_begin(route_[hop].span.begin);
+  open.mutable_span()->set_end(route_[hop].span.end);
+  open.set_max_positions(options_.positions);
+  open.set_epoch(options_.epoch);
+  open.set_codec(wire::CODEC_F32);
+  if (hop > 0) {
+    open.set_hop_token(tokens[hop]);
+    open.set_previous_peer_id(route_[hop - 1].peer.to_bytes());
+  }
+  if (hop + 1 < route_.size()) {
+    wire::NextHop& next = *open.mutable_next();
+    next.set_peer_id(route_[hop + 1].peer.to_bytes());
+    next.set_hop_token(tokens[hop + 1]);
+  }
+  HopState& state = hops_[hop];
+  state.idle_since = Clock::now();
+  state.stream = HopStream::open(channels_.get(route_[hop].peer, route_[hop].addresses), hop,
+                                 name(hop), inbox_);
+  state.stream->send(std::move(frame));
+  wire::ClientFrame heartbeat;
+  heartbeat.mutable_heartbeat()->set_nonce(next_nonce_++);
+  state.stream->send(std::move(heartbeat));
+}
+
+absl::StatusOr<std::vector<float>> RingSession::run(
+    std::span<const float> rows, std::uint32_t start_position, RowsWanted wanted,
+    const std::function<void(std::size_t)>& on_rows) {
+  const std::size_t hidden = options_.hidden;
+  const std::size_t count = rows.size() / hidden;
+  CHECK(failure_.status.ok() && flights_.empty());
+  CHECK(count > 0 && rows.size() == count * hidden && start_position + count <= options_.positions);
+  const std::size_t chunk = chunk_rows(count, hops_.size(), max_rows_);
+  const std::size_t most_flights = steps_in_flight(hops_.size());
+  const Clock::time_point started = Clock::now();
+  std::vector<float> wanted_rows;
+  wanted_rows.resize(wanted == RowsWanted::kAll    ? rows.size()
+                     : wanted == RowsWanted::kLast ? hidden
+                                                   : 0);
+  std::size_t sent = 0;
+  while (sent < count || !flights_.empty()) {
+    while (sent < count && flights_.size() < most_flights) {
+      Flight flight;
+      flight.step_id = next_step_++;
+      flight.begin = sent;
+      flight.rows = std::min(chunk, count - sent);
+      flight.start_position = start_position + static_cast<std::uint32_t>(sent);
+      sent += flight.rows;
+      flight.wanted = wanted != RowsWanted::kLast || sent == count ? wanted : RowsWanted::kNone;
+      if (auto status =
+              send_step(rows.subspan(flight.begin * hidden, flight.rows * hidden), flight);
+          !status.ok()) {
+        return status;
+      }
+    }
+    if (auto status = turn(&wanted_rows); !status.ok()) return status;
+    while (!flights_.empty() && finished(flights_.front())) {
+      record_timing(flights_.front(), started, Clock::now());
+      pace_.finished(flights_.front().step_id);
+      flights_.pop_front();
+    }
+    if (on_rows) on_rows(flights_.empty() ? sent : flights_.front().begin);
+  }
+  return wanted_rows;
+}
+
+absl::Status RingSession::send_step(std::span<const float> rows, Flight flight) {
+  auto activation = proto::encode_activation(rows, static_cast<std::uint32_t>(flight.rows),
+                                             options_.hidden, wire::CODEC_F32);
+  if (!activation.ok()) return fail(activation.status(), std::nullopt);
+  wire::ClientFrame frame;
+  wire::Step& step = *frame.mutable_step();
+  step.set_epoch(options_.epoch);
+  step.set_step_id(flight.step_id);
+  step.set_start_position(flight.start_position);
+  step.set_return_rows(wire_rows(flight.wanted));
+  *step.mutable_activation() = *std::move(activation);
+  flight.acks.resize(hops_.size());
+  flight.sent = Clock::now();
+  pace_.sent(flight.step_id, flight.rows, flight.wanted != RowsWanted::kNone, flight.sent);
+  flights_.push_back(std::move(flight));
+  hops_.front().stream->send(std::move(frame));
+  return absl::OkStatus();
+}
+
+bool RingSession::finished(const Flight& flight) const {
+  const bool done =
+      flight.wanted == RowsWanted::kNone ? flight.acks.back().has_value() : flight.returned;
+  if (!done || !options_.full_timings) return done;
+  if (flight.returned && Clock::now() > flight.returned_at + kLateAckTime) return true;
+  return std::all_of(flight.acks.begin(), flight.acks.end(),
+                     [](const auto& ack) { return ack.has_value(); });
+}
+
+absl::Status RingSession::turn(std::vector<float>* wanted_rows) {
+  auto event = inbox_->take(Clock::now() + kCheckInterval, interrupt_);
+  if (interrupt_.triggered()) return fail(interrupt_.status(), std::nullopt);
+  // What has come already is heard before anybody is judged, but a flood of it is no excuse.
+  for (int heard = 0; event && heard < kMostAtOnce; ++heard) {
+    if (auto status = on_frame(event->hop, *event, wanted_rows); !status.ok()) return status;
+    event = inbox_->take(Clock::time_point::min(), interrupt_);
+  }
+  const auto now = Clock::now();
+  if (now < next_check_) return absl::OkStatus();
+  next_check_ = now + kCheckInterval;
+  return check_pace(now);
+}
+
+absl::Status RingSession::check_pace(Clock::time_point now) {
+  if (const auto trouble = pace_.check(now)) {
+    if (trouble->certain() || (options_.leave && options_.leave(*trouble))) {
+      return fail_by_pace(*trouble);
+    }
+  }
+  if (pace_.wants_probe(now)) {
+    pace_.probed(now);
+    probe_hops();
+  }
+  return absl::OkStatus();
+}
+
+void RingSession::probe_hops() {
+  wire::ClientFrame frame;
+  frame.mutable_heartbeat()->set_nonce(next_nonce_++);
+  for (HopState& hop : hops_) hop.stream->send(frame);
+}
+
+void RingSession::record_timing(const Flight& flight, Clock::time_point started,
+                                Clock::time_point now) {
+  timing_.total_us = us_between(started, now);
+  timing_.hops.clear();
+  Clock::time_point before = flight.sent;
+  for (std::size_t hop = 0; hop < hops_.size(); ++hop) {
+    HopTiming timing;
+    timing.peer = route_[hop].peer;
+    timing.span = route_[hop].span;
+    if (const auto& ack = flight.acks[hop]) {
+      timing.queue_us = ack->queue_us;
+      timing.compute_us = ack->compute_us;
+      timing.network_us =
+          std::max(0.0, us_between(before, ack->at) - timing.queue_us - timing.compute_us);
+      before = std::max(before, ack->at);
+    }
+    timing_.hops.push_back(timing);
+  }
+  timing_.return_us = flight.returned ? std::max(0.0, us_between(before, flight.returned_at)) : 0;
+}
+
+std::string RingSession::name(std::size_t hop) const {
+  return fmt::format("node {} at {}", proto::short_name(route_[hop].peer),
+                     proto::to_string(route_[hop].addresses.front()));
+}
+
+}  // namespace shoal::client

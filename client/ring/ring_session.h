@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// One session through one route: rows go to the first hop, each hop pushes to the next, the last
+// returns to us. Fails as a whole, and then says which hop's fault it was; replacing hops is
+// SwarmPipeline's work, and so is the decision to leave a route that is only slow. One caller at a
+// time. The wire: proto/span_service.proto and docs/protocol.md.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "client/ring/heartbeat.h"
+#include "client/ring/hop_stream.h"
+#include "client/ring/session_pace.h"
+#include "client/swarm/interrupt.h"
+#include "client/swarm/route.h"
+#include "client/text/pipeline.h"
+
+namespace shoal::net {
+class ChannelPool;
+class IoThread;
+}  // namespace shoal::net
+
+namespace shoal::client {
+
+struct RingOptions {
+  proto::Digest model;
+  std::uint32_t hidden = 0;
+  std::uint32_t positions = 0;  // KV to lease
+  std::uint64_t epoch = 1;
+  std::vector<double> promised_us{};  // [hops], of one decode step; empty: nothing is promised
+  bool full_timings =
+      false;  // wait for every hop's acknowledgement of a step, not only for its result
+  // Asked again and again while a living route is in trouble: whether to give it up now.
+  std::function<bool(const PaceTrouble&)> leave{};
+};
+
+struct RingFailure {
+  absl::Status status;
+  std::optional<proto::PeerId> culprit;
+  std::optional<proto::PeerId>
+      before;                       // the peer that does not get through to the culprit, it seems
+  std::optional<proto::Span> lost;  // what the culprit ran
+  std::optional<PaceTrouble> trouble;  // when the hop lives
+  std::chrono::milliseconds retry_after{0};
+};
+
+class RingSession {
+ public:
+  // `channels`, `io` and `interrupt` must outlive the session.
+  RingSession(Route route, const RingOptions& options, net::ChannelPool& channels,
+              net::IoThread& io, const Interrupt& interrupt);
+  ~RingSession();  // ends the streams: every hop frees its KV pages
+  RingSession(const RingSession&) = delete;
+
+  // Opens every hop at once and waits for all welcomes.
+  absl::Status open();
+  // rows [n, hidden] at positions start_position, ...; a start below the session's position
+  // truncates it. The rows go out in chunks, several of them in flight. After an error failure()
+  // says more, and the session is of no more use.
+  // on_rows gets the rows that are done, often.
+  absl::StatusOr<std::vector<float>> run(std::span<const float> rows, std::uint32_t start_position,
+                                         RowsWanted wanted,
+                                         const std::function<void(std::size_t)>& on_rows = {});
+
+  const Route& route() const { return route_; }
+  const RingFailure& failure() const { return failure_; }
+  const StepTiming& timing() const {
+    return timing_;
+  }  // of the last run(), its hops of the last chunk
+  const SessionPace& pace() const { return pace_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  struct HopState {
+    std::shared_ptr<HopStream> stream;
+    wire::Welcome welcome;
+    bool welcomed = false;
+    Clock::time_point idle_since;  // of the allowance for messages without a purpose
+    double idle_frames = 0;
+    std::optional<wire::Failure> refused;
+    std::optional<absl::Status> closed;
+  };
+  struct HopAck {
+    Clock::time_point at;
+    std::uint32_t queue_us = 0, compute_us = 0;
+  };
+  struct Flight {  // one step under way
+    std::uint64_t step_id = 0;
+    std::size_t begin = 0, rows = 0;  // of the rows of this run
+    std::uint32_t start_position = 0;
+    RowsWanted wanted = RowsWanted::kNone;
+    Clock::time_point sent;
+    std::vector<std::optional<HopAck>> acks;  // by hop
+    bool returned = false;
+    Clock::time_point returned_at;
+  };
+
+  void open_hop(std::size_t hop, const std::string& session_id,
+                const std::vector<std::string>& tokens);
+  absl::Status send_step(std::span<const float> rows, Flight flight);
+  bool finished(const Flight& flight) const;
+  // Waits for one event and works it off; fails when the session has.
+  absl::Status turn(std::vector<float>* wanted_rows);
+  absl::Status on_frame(std::size_t hop, const HopEvent& event, std::vector<float>* wanted_rows);
+  absl::Status on_result(std::size_t hop, const HopEvent& event, std::vector<float>* wanted_rows);
+  absl::Status check_pace(Clock::time_point now);
+  void probe_hops();
+  absl::Status fail(const absl::Status& status, std::optional<std::size_t> culprit);
+  absl::Status fail_by_events();
+  absl::Status fail_by_pace(const PaceTrouble& trouble);
+  // A message that means nothing to us; fails when a hop does nothing but keep us busy.
+  absl::Status on_idle_frame(std::size_t hop, Clock::time_point at);
+  std::string name(std::size_t hop) const;
+  void record_timing(const Flight& flight, Clock::time_point started, Clock::time_point now);
+
+  const Route route_;
+  const RingOptions options_;
+  net::ChannelPool& channels_;
+  net::IoThread& io_;
+  const Interrupt& interrupt_;
+  const std::shared_ptr<HopInbox> inbox_ = std::make_shared<HopInbox>();
+  std::vector<HopState> hops_;
+  std::deque<Flight> flights_;
+  std::uint64_t next_step_ = 1;
+  std::size_t max_rows_ = 1;  // of one chunk
+  SessionPace pace_;
+  Clock::time_point next_check_;
+  std::uint64_t next_nonce_ = 1;
+  RingFailure failure_;
+  StepTiming timing_;
+  std::unique_ptr<Heartbeat> heartbeat_;  // last: stops first
+};
+
+}  // namespace shoal::client

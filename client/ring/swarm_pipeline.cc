@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/ring/swarm_pipeline.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "client/swarm/wait.h"
+#include "net/channel_pool.h"
+
+namespace shoal::client {
+namespace {
+
+using std::chrono::milliseconds;
+
+// A swarm that has just been started may need a moment until its records can be found.
+constexpr milliseconds kStartTime{1'500};
+// Failures that can be answered by going elsewhere at once end after this or the wait.
+constexpr milliseconds kLeastTrying{10'000};
+constexpr milliseconds kWaitTick{100};
+
+std::string text(const absl::Status& status) { return std::string(status.message()); }
+
+double seconds(milliseconds time) { return static_cast<double>(time.count()) / 1e3; }
+
+std::string describe(const Route& route) {
+  std::string result;
+  for (const Hop& hop : route) {
+    result += fmt::format("{}{} [{})", result.empty() ? "" : ", ", proto::short_name(hop.peer),
+                          proto::to_string(hop.span));
+  }
+  return result;
+}
+
+// What no other try will change, if nobody else serves the blocks.
+bool is_final(absl::StatusCode code) {
+  return code == absl::StatusCode::kInvalidArgument || code == absl::StatusCode::kOutOfRange ||
+         code == absl::StatusCode::kFailedPrecondition || code == absl::StatusCode::kUnimplemented;
+}
+
+}  // namespace
+
+SwarmPipeline::SwarmPipeline(const UserModel& user_model, SwarmConnection& swarm,
+                             SwarmPipelineOptions options, const Interrupt& interrupt)
+    : user_model_(user_model),
+      swarm_(swarm),
+      options_(std::move(options)),
+      interrupt_(interrupt),
+      scout_({user_model.digest, user_model.block_count(),
+              static_cast<std::uint32_t>(user_model.hidden()), user_model.directory},
+             swarm),
+      memory_(swarm.peers()),
+      patience_(options_.wait) {}
+
+absl::StatusOr<std::unique_ptr<SwarmPipeline>> SwarmPipeline::create(const UserModel& user_model,
+                                                                     SwarmConnection& swarm,
+                                                                     SwarmPipelineOptions options,
+                                                                     const Interrupt& interrupt) {
+  std::unique_ptr<SwarmPipeline> pipeline(
+      new SwarmPipeline(user_model, swarm, std::move(options), interrupt));
+  pipeline->lost_at_ = Clock::now();
+  if (auto status = pipeline->connect_patiently(); !status.ok()) return status;
+  if (pipeline->told_waiting_) {
+    pipeline->tell(fmt::format("goes on through {}", describe(pipeline->plan_.route)));
+  }
+  return pipeline;
+}
+
+absl::Status SwarmPipeline::connect_patiently() {
+  for (;;) {
+    absl::StatusOr<Plan> chosen = absl::UnknownError("");
+    if (other_) {
+      chosen = *std::exchange(other_, std::nullopt);
+    } else {
+      const auto sighting = scout_.look(memory_.avoided(Clock::now()), interrupt_);
+      chosen = sighting.ok() ? plan(*sighting) : sighting.status();
+      if (!sighting.ok()) drop_channels();
+    }
+    if (interrupt_.triggered()) return interrupt_.status();
+    absl::Status status = chosen.status();
+    milliseconds asked{0};
+    if (chosen.ok()) {
+      status = open(*chosen);
+      if (status.ok() || interrupt_.triggered()) return status;
+      asked = session_->failure().retry_after;
+      blame(session_->failure());
+      session_.reset();
+      const auto most = std::max(kLeastTrying, options_.wait);
+      if (has_elsewhere(*chosen) && Clock::now() - lost_at_ < most) continue;
+    }
+    if (is_permanent(status)) return status;
+    if (auto last_word = give_way(status, asked); !last_word.ok()) return last_word;
+  }
+}
+
+bool SwarmPipeline::is_permanent(const absl::Status& status) const {
+  if (!is_final(status.code())) return false;
+  // Once served, a model may be so again; and the records of a new swarm take a moment.
+  if (status.code() == absl::StatusCode::kFailedPrecondition) {
+    return !opened_ && Clock::now() - began_ > kStartTime;
+  }
+  return true;
+}
+
+absl::StatusOr<SwarmPipeline::Plan> SwarmPipeline::plan(const Sighting& sighting,
+                                                        const PaceTrouble* trouble) const {
+  const std::uint32_t blocks = user_model_.block_count();
+  if (const auto missing = sighting.view.missing(); !missing.empty()) {
+    return absl::UnavailableError(fmt::format(
+        "no node serves {} of the model's {} blocks (digest {}): start one with shoal-node run "
+        "--model {} --blocks {}",
+        describe_blocks(missing), blocks, proto::short_name(user_model_.digest),
+        user_model_.directory, proto::to_string(missing.front())));
+  }
+  auto chosen = replan(sighting.answers.candidates, trouble);
+  if (chosen.ok()) return chosen;
+  std::string lost;
+  bool hopeless = !sighting.answers.lost.empty();
+  for (const auto& [peer, why] : sighting.answers.lost) {
+    lost += "; " + text(why);
+    hopeless = hopeless && is_final(why.code());
+  }
+  const bool away = chosen.status().code() == absl::StatusCode::kUnavailable;
+  return absl::Status(
+      hopeless && away ? absl::StatusCode::kFailedPrecondition : chosen.status().code(),
+      text(chosen.status()) + lost);
+}
+
+absl::StatusOr<SwarmPipeline::Plan> SwarmPipeline::replan(std::vector<Candidate> candidates,
+                                                          const PaceTrouble* trouble) const {
+  const auto now = Clock::now();
+  Plan result;
+  result.candidates = candidates;
+  RouteRequest request;
+  request.block_count = user_model_.block_count();
+  request.positions = options_.positions;
+  memory_.judge(candidates, request, now);
+  if (trouble != nullptr) {
+    const Hop& bad = plan_.route[trouble->hop];
+    if (trouble->kind == PaceTrouble::Kind::kCut) {
+      const Route pair{plan_.route[trouble->hop - 1], bad};
+      request.cuts_us[{pair[0].peer, pair[1].peer}] = 1e9;
+    } else if (trouble->kind == PaceTrouble::Kind::kStuck) {
+      request.excluded.insert(bad.peer);
+    }
+    for (Candidate& candidate : candidates) {
+      if (candidate.peer != bad.peer) continue;
+      candidate.block_step_us =
+          std::max(candidate.block_step_us, block_us(trouble->hop, trouble->waited_us));
+    }
+    // What we lease ourselves would be free for us.
+    for (Candidate& candidate : candidates) {
+      for (const Hop& hop : plan_.route) {
+        if (candidate.peer == hop.peer) {
+          candidate.free_kv_positions = std::max(candidate.free_kv_positions, options_.positions);
+        }
+      }
+    }
+  }
+  auto route = find_route(request, candidates);
+  if (!route.ok()) return route.status();
+  result.clean = memory_.is_clean(*route, now);
+  for (std::size_t hop = 1; hop < route->size(); ++hop) {
+    result.clean =
+        result.clean && !request.cuts_us.contains({(*route)[hop - 1].peer, (*route)[hop].peer});
+  }
+  result.stages = stage_costs(*route, candidates);
+  result.route = *std::move(route);
+  return result;
+}
+
+double SwarmPipeline::Plan::step_us() const {
+  double sum = 0;
+  for (const StageCost& stage : stages) sum += stage.us;
+  return sum;
+}
+
+bool SwarmPipeline::has_elsewhere(const Plan& failed) const {
+  const auto other = replan(failed.candidates, nullptr);
+  return other.ok() && other->clean;
+}
+
+absl::Status SwarmPipeline::open(Plan chosen) {
+  RingOptions options;
+  options.model = user_model_.digest;
+  options.hidden = static_cast<std::uint32_t>(user_model_.hidden());
+  options.positions = options_.positions;
+  options.epoch = ++epoch_;
+  options.full_timings = options_.full_timings;
+  for (const StageCost& stage : chosen.stages) options.promised_us.push_back(stage.us);
+  options.leave = [this](const PaceTrouble& trouble) { return should_leave(trouble); };
+  plan_ = std::move(chosen);
+  session_position_ = 0;
+  look_pause_ = milliseconds(0);
+  next_look_ = {};
+  session_ = std::make_unique<RingSession>(plan_.route, options, swarm_.channels(), swarm_.io(),
+                                           interrupt_);
+  auto status = session_->open();
+  opened_ = opened_ || status.ok();
+  return status;
+}
+
+absl::StatusOr<std::vector<float>> SwarmPipeline::append(std::span<const std::int32_t> ids,
+                                                         RowsWanted rows) {
+  CHECK(!ids.empty() && ids_.size() + ids.size() <= options_.positions);
+  const std::size_t begin = ids_.size();
+  ids_.insert(ids_.end(), ids.begin(), ids.end());
+  for (;;) {
+    absl::StatusOr<std::vector<float>> result = std::vector<float>();
+    if (session_position_ < begin) {  // a new session: what came before, whose rows we had long ago
+      result = run(session_position_, begin, RowsWanted::kNone);
+    }
+    if (result.ok()) result = run(begin, ids_.size(), rows);
+    if (result.ok()) {
+      patience_.worked();
+      told_waiting_ = false;
+      note_speed();
+      return result;
+    }
+    if (interrupt_.triggered()) return interrupt_.status();
+    if (session_->failure().status.ok()) return result.status();  // ours, not the swarm's
+    const milliseconds asked = session_->failure().retry_after;
+    const bool leaving = leaving_;
+    lose(result.status());
+    if (!leaving) {
+      if (auto last_word = give_way(result.status(), asked); !last_word.ok()) return last_word;
+    }
+    if (auto status = connect_patiently(); !status.ok()) return status;
+    ++reroutes_;
+    tell(fmt::format("goes on through {} from position {}, after {:.1f} s", describe(plan_.route),
+                     begin,
+                     seconds(std::chrono::duration_cast<milliseconds>(Clock::now() - lost_at_))));
+  }
+}
+
+absl::StatusOr<std::vector<float>> SwarmPipeline::run(std::size_t from, std::size_t to,
+                                                      RowsWanted rows) {
+  auto embedded =
+      user_model_.ends->embed(std::span<const std::int32_t>(ids_).subspan(from, to - from));
+  if (!embedded.ok()) return embedded.status();
+  const auto begun = Clock::now();
+  std::function<void(std::size_t)> on_rows;
+  if (on_rows_) {
+    on_rows = [&, all = ids_.size() - session_position_, before = from - session_position_](
+                  std::size_t done) { on_rows_(before + done, all); };
+  }
+  auto result = session_->run(*embedded, static_cast<std::uint32_t>(from), rows, on_rows);
+  if (!result.ok()) return result.status();
+  constexpr std::size_t kManyRows = 16;
+  if (to - from >= kManyRows) {
+    prefill_row_us_ = std::chrono::duration<double, std::micro>(Clock::now() - begun).count() /
+                      static_cast<double>(to - from);
+  }
+  session_position_ = to;
+  timing_ = session_->timing();
+  return result;
+}
+
+void SwarmPipeline::truncate(std::int64_t position) {
+  CHECK(0 <= position && position <= this->position()) << position;
+  ids_.resize(static_cast<std::size_t>(position));
+  session_position_ = std::min(session_position_, ids_.size());
+}
+
+void SwarmPipeline::lose(const absl::Status& status) {
+  lost_at_ = Clock::now();
+  const RingFailure& failure = session_->failure();
+  const std::string what = failure.lost ? describe_blocks({*failure.lost}) : "the session";
+  tell(fmt::format("{} {}: {}", leaving_ ? "moves" : "lost", what, text(status)));
+  blame(failure);
+  session_.reset();
+  scout_.stop();
+  if (!leaving_) other_.reset();
+  leaving_ = false;
+}
+
+// Connections that have not noticed that the network was away.
+void SwarmPipeline::drop_channels() {
+  for (const Hop& hop : plan_.route) swarm_.channels().drop(hop.peer);
+}
+
+void SwarmPipeline::blame(const RingFailure& failure) {
+  if (!failure.culprit) return;
+  const auto now = Clock::now();
+  if (failure.status.code() == absl::StatusCode::kResourceExhausted) {
+    return memory_.refused(*failure.culprit, failure.retry_after, now);
+  }
+  if (failure.trouble) {
+    const PaceTrouble& trouble = *failure.trouble;
+    if (trouble.waited_us > 0) {
+      memory_.measured(*failure.culprit, block_us(trouble.hop, trouble.waited_us), now);
+    }
+  }
+  if (failure.before) return memory_.cut(*failure.before, *failure.culprit, now);
+  if (failure.trouble && failure.trouble->kind == PaceTrouble::Kind::kSlow) return;
+  memory_.failed(*failure.culprit, now);
+  swarm_.channels().drop(*failure.culprit);
+}
+
+absl::Status SwarmPipeline::give_way(const absl::Status& failure, milliseconds asked) {
+  if (interrupt_.triggered()) return interrupt_.status();
+  const auto now = Clock::now();
+  auto pause = patience_.failed(now, asked);
+  if (!pause && !opened_ && now - began_ < kStartTime) pause = Patience::kFirstPause;
+  if (!pause) {
+    const double waited = seconds(patience_.waited(now));
+    return absl::Status(
+        failure.code(),
+        waited < 1 ? text(failure) : fmt::format("{} (waited {:.0f} s)", text(failure), waited));
+  }
+  if (*pause > milliseconds(0) && options_.wait > milliseconds(0) && !told_waiting_ &&
+      !is_final(failure.code())) {
+    told_waiting_ = true;
+    tell(fmt::format("waits up to {:.0f} s (--wait): {}",
+                     seconds(options_.wait - patience_.waited(now)), text(failure)));
+  }
+  return sleep(*pause) ? absl::OkStatus() : interrupt_.status();
+}
+
+bool SwarmPipeline::sleep(milliseconds time) {
+  const auto until = Clock::now() + time;
+  for (;;) {
+    const auto now = Clock::now();
+    if (told_waiting_ && options_.on_wait) options_.on_wait(patience_.waited(now), options_.wait);
+    if (now >= until) return !interrupt_.triggered();
+    const auto left = std::chrono::ceil<milliseconds>(until - now);
+    if (!sleep_for(std::min(left, kWaitTick), interrupt_)) return false;
+  }
+}
+
+void SwarmPipeline::tell(const std::string& text) const {
+  if (options_.on_event) options_.on_event(text);
+}
+
+}  // namespace shoal::client

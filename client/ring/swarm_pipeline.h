@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// All blocks of a model over the swarm, and over its failures: when a hop is lost, or is so slow
+// that another route would do better, the pipeline looks for who serves the model now, opens a
+// session through a new route with the next epoch, and rebuilds the KV cache from the token ids.
+// Rows do not depend on how they are batched, so the same values come out as if nothing had
+// happened. What nobody serves is waited for. One caller at a time.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "client/ring/patience.h"
+#include "client/ring/ring_session.h"
+#include "client/ring/swarm_scout.h"
+#include "client/swarm/interrupt.h"
+#include "client/swarm/peer_memory.h"
+#include "client/swarm/swarm_connection.h"
+#include "client/text/pipeline.h"
+#include "client/text/user_model.h"
+
+namespace shoal::client {
+
+struct SwarmPipelineOptions {
+  std::uint32_t positions = 0;  // KV that every hop leases
+  bool full_timings = false;
+  std::chrono::milliseconds wait{60'000};  // for what is lost
+  // For people: a hop was lost, we wait, a new route was taken.
+  std::function<void(const std::string&)> on_event{};
+  // Again and again while we wait.
+  std::function<void(std::chrono::milliseconds waited, std::chrono::milliseconds limit)> on_wait{};
+};
+
+class SwarmPipeline : public Pipeline {
+ public:
+  // Finds a route and opens it. All references must outlive the pipeline.
+  static absl::StatusOr<std::unique_ptr<SwarmPipeline>> create(const UserModel& user_model,
+                                                               SwarmConnection& swarm,
+                                                               SwarmPipelineOptions options,
+                                                               const Interrupt& interrupt);
+
+  absl::StatusOr<std::vector<float>> append(std::span<const std::int32_t> ids,
+                                            RowsWanted rows) override;
+  void truncate(std::int64_t position) override;
+  std::int64_t position() const override { return static_cast<std::int64_t>(ids_.size()); }
+  Route route() const override { return plan_.route; }
+  int reroutes() const override { return reroutes_; }
+  const StepTiming& timing() const override { return timing_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  using Milliseconds = std::chrono::milliseconds;
+
+  struct Plan {
+    Route route;
+    std::vector<StageCost> stages;      // of its hops
+    std::vector<Candidate> candidates;  // it was chosen from, as they described themselves
+    bool clean = true;                  // uses nobody whom we avoid
+    double step_us() const;
+  };
+
+  SwarmPipeline(const UserModel& user_model, SwarmConnection& swarm, SwarmPipelineOptions options,
+                const Interrupt& interrupt);
+
+  absl::Status connect_patiently();  // several tries, as patience allows
+  // The best route among those who answered; `trouble`: with the route that we have.
+  absl::StatusOr<Plan> plan(const Sighting& sighting, const PaceTrouble* trouble = nullptr) const;
+  absl::StatusOr<Plan> replan(std::vector<Candidate> candidates, const PaceTrouble* trouble) const;
+  absl::Status open(Plan plan);
+  bool is_permanent(const absl::Status& status) const;
+  bool has_elsewhere(const Plan& plan) const;  // after the blame
+  absl::StatusOr<std::vector<float>> run(std::size_t from, std::size_t to, RowsWanted rows);
+
+  void lose(const absl::Status& status);  // the session: tells, blames, ends it
+  void blame(const RingFailure& failure);
+  void drop_channels();
+  // Notes a failure and waits a little; OK when it makes sense to try again, else the last word.
+  absl::Status give_way(const absl::Status& failure, Milliseconds asked);
+  bool sleep(Milliseconds time);
+
+  bool should_leave(const PaceTrouble& trouble);
+  bool is_better(const Plan& other, const PaceTrouble& trouble) const;
+  void note_speed();
+  double block_us(std::size_t hop, double stage_us) const;
+  void tell(const std::string& text) const;
+
+  const UserModel& user_model_;
+  SwarmConnection& swarm_;
+  const SwarmPipelineOptions options_;
+  const Interrupt& interrupt_;
+  SwarmScout scout_;
+  PeerMemory& memory_;
+  Patience patience_;
+  bool told_waiting_ = false;
+  Clock::time_point lost_at_;
+  const Clock::time_point began_ = Clock::now();
+
+  Plan plan_;  // of the session
+  std::unique_ptr<RingSession> session_;
+  std::vector<std::int32_t> ids_;     // all tokens up to the position
+  std::size_t session_position_ = 0;  // how many of them the session's hops have seen
+  StepTiming timing_;
+  std::uint64_t epoch_ = 0;
+  bool opened_ = false;  // some session, once
+  int reroutes_ = 0;
+
+  // Of a route that lives and is in trouble.
+  std::optional<Plan> other_;  // found lately
+  bool leaving_ = false;       // for that
+  Clock::time_point other_at_, next_look_, next_move_, noted_at_;
+  Milliseconds look_pause_{0}, move_pause_{0};
+  double prefill_row_us_ = 0;  // measured; 0: not yet
+};
+
+}  // namespace shoal::client

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/swarm/interrupt.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+namespace shoal::client {
+namespace {
+
+Interrupt g_interrupt;  // a signal handler has no other way to reach it
+
+void on_signal(int number) {
+  if (g_interrupt.triggered()) _exit(128 + number);
+  g_interrupt.trigger(number);
+}
+
+}  // namespace
+
+Interrupt& interrupt_by_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  sigemptyset(&action.sa_mask);
+  // No SA_RESTART: a read from the terminal returns, so that Ctrl-C works while a prompt is being
+  // typed.
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    // What we inherited as ignored stays so: nohup, and shells that start something in the
+    // background, mean it. SIGTERM always works.
+    struct sigaction inherited {};
+    const bool ignored = sigaction(number, nullptr, &inherited) == 0 &&
+                         (inherited.sa_flags & SA_SIGINFO) == 0 && inherited.sa_handler == SIG_IGN;
+    if (number == SIGTERM || !ignored) sigaction(number, &action, nullptr);
+  }
+  sigset_t ours;
+  sigemptyset(&ours);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&ours, number);
+  pthread_sigmask(SIG_UNBLOCK, &ours, nullptr);
+  // A reader or a peer that went away is seen by the write.
+  signal(SIGPIPE, SIG_IGN);
+  return g_interrupt;
+}
+
+}  // namespace shoal::client

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the nodes of a view say of themselves right now: records are up to a minute old. Asks all at
+// once; blocks up to its deadline; leaves no call behind.
+#pragma once
+
+#include <chrono>
+#include <vector>
+
+#include "client/swarm/interrupt.h"
+#include "client/swarm/swarm_view.h"
+
+namespace shoal::net {
+class ChannelPool;
+}
+
+namespace shoal::client {
+
+inline constexpr std::chrono::milliseconds kLiveLoadTimeout{3'000};
+
+// Fills NodeView::live of every node that answers, and takes span, state, free KV and queue from
+// it; says in NodeView::silence why the others do not count.
+void ask_for_load(std::vector<SwarmView>& views, net::ChannelPool& channels,
+                  const Interrupt& interrupt);
+
+}  // namespace shoal::client

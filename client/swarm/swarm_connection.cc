@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/swarm/swarm_connection.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <chrono>
+#include <mutex>
+#include <utility>
+
+#include "client/swarm/network_check.h"
+#include "client/swarm/wait.h"
+#include "dht/udp_service.h"
+#include "net/channel_pool.h"
+#include "net/io_thread.h"
+#include "net/resolve.h"
+
+namespace shoal::client {
+namespace {
+
+constexpr std::uint32_t kBootstrapTimeoutMs = 5'000;
+constexpr std::chrono::seconds kFindTimeout{8};
+// When nobody answers a lookup, the addresses that we joined by are asked whether anybody lives.
+constexpr std::uint32_t kRejoinTimeoutMs = 1'500;
+constexpr std::chrono::milliseconds kNetworkPoll{500};
+
+}  // namespace
+
+class SwarmConnection::Impl {
+  using Clock = std::chrono::steady_clock;
+
+ public:
+  explicit Impl(JoinOptions options)
+      : options_(std::move(options)), channels_(options_.identity, options_.swarm_key) {}
+
+  ~Impl() {
+    io_.run_and_wait([this] { dht_.reset(); });
+  }
+
+  absl::Status join(const Interrupt& interrupt) {
+    const auto until = Clock::now() + options_.wait;
+    for (bool told = false;;) {
+      network_down_ = false;
+      absl::Status status = try_join(interrupt);
+      if (status.ok() || !network_down_ || interrupt.triggered() || Clock::now() >= until) {
+        return status;
+      }
+      if (!std::exchange(told, true) && options_.on_event) {
+        options_.on_event(fmt::format("waits up to {:.0f} s (--wait): {}",
+                                      std::chrono::duration<double>(options_.wait).count(),
+                                      std::string(status.message())));
+      }
+      sleep_for(kNetworkPoll, interrupt);
+    }
+  }
+
+  absl::Status try_join(const Interrupt& interrupt) {
+    std::vector<proto::Endpoint> peers;
+    absl::Status unresolved;
+    for (const std::string& peer : options_.peers) {
+      auto endpoints = net::resolve(peer, proto::AddressUse::kDial);
+      if (!endpoints.ok()) {
+        unresolved = endpoints.status();
+        continue;
+      }
+      peers.insert(peers.end(), endpoints->begin(), endpoints->end());
+    }
+    if (peers.empty()) return unresolved;
+    if (!has_way_to_any(peers)) {
+      network_down_ = true;
+      return absl::UnavailableError(fmt::format("this machine has no way to {}: is its network up?",
+                                                fmt::join(options_.peers, ", ")));
+    }
+
+    dht::UdpServiceOptions service;
+    service.client_mode = true;
+    service.swarm_key = options_.swarm_key;
+    // [::]:0: peers of either family are of use, whichever we join by.
+    auto opened = dht::UdpService::open(io_.context(), options_.identity, service);
+    if (!opened.ok()) return opened.status();
+    dht_ = *std::move(opened);
+    join_peers_ = peers;
+
+    Awaited<absl::Status> joined;
+    io_.post([this, peers, done = joined.setter()] {
+      dht_->bootstrap(peers, kBootstrapTimeoutMs, done);
+    });
+    const auto status = joined.wait(
+        std::chrono::steady_clock::now() + std::chrono::milliseconds(kBootstrapTimeoutMs + 2'000),
+        interrupt);
+    if (interrupt.triggered()) return interrupt.status();
+    if (!status) {
+      return absl::UnavailableError(
+          fmt::format("no answer from {}: check the address and that a node "
+                      "is running there",
+                      fmt::join(options_.peers, ", ")));
+    }
+    return *status;
+  }
+
+  absl::StatusOr<std::vector<dht::Record>> find(const dht::Key& key, const Interrupt& interrupt) {
+    for (bool rejoined = false;;) {
+      bool answered = false;
+      auto records = await(begin(key), interrupt, &answered);
+      if (!records.ok() || answered || !records->empty()) return records;
+      if (rejoined || !rejoin(interrupt)) break;
+      rejoined = true;
+    }
+    if (interrupt.triggered()) return interrupt.status();
+    if (!has_way_to_any(join_peers_)) {
+      return absl::UnavailableError("this machine's network is down: it has no way to the swarm");
+    }
+    return absl::UnavailableError(
+        "nobody in the swarm answers any more: is this machine's network up?");
+  }
+
+  absl::StatusOr<std::size_t> find_any(const std::vector<dht::Key>& keys,
+                                       const Interrupt& interrupt) {
+    std::vector<Finding> findings;
+    findings.reserve(keys.size());
+    for (const dht::Key& key : keys) findings.push_back(begin(key));
+    std::size_t found = 0;
+    for (Finding& finding : findings) {
+      const auto records = await(std::move(finding), interrupt, nullptr);
+      if (interrupt.triggered()) return records.status();
+      found += records.ok() && !records->empty() ? 1 : 0;
+    }
+    return found;
+  }
+
+  DhtHealth health(const Interrupt& interrupt) {
+    Awaited<dht::DhtStats> told;
+    io_.post([this, done = told.setter()] { done(dht_->stats()); });
+    const auto stats = told.wait(Clock::now() + kFindTimeout, interrupt);
+    const std::lock_guard lock(mutex_);
+    DhtHealth health = health_;
+    if (stats) {
+      health.contacts = stats->contacts;
+      health.verified_contacts = stats->verified_contacts;
+      health.estimated_peers = stats->estimated_peers;
+      health.requests_answered = stats->requests_answered;
+      health.requests_failed = stats->requests_failed;
+    }
+    return health;
+  }
+
+  identity::SwarmId swarm_id() const { return dht_->swarm_id(); }
+  net::ChannelPool& channels() { return channels_; }
+  net::IoThread& io() { return io_; }
+
+ private:
+  struct Answer {
+    dht::UdpService::Found found;
+    Clock::time_point at;
+  };
+  struct Finding {
+    Awaited<Answer> answer;
+    Clock::time_point begun;
+  };
+
+  Finding begin(const dht::Key& key) {
+    Finding finding{{}, Clock::now()};
+    io_.post([this, key, done = finding.answer.setter()] {
+      dht_->look_up(key, [done](dht::UdpService::Found found) {
+        done({std::move(found), Clock::now()});
+      });
+    });
+    return finding;
+  }
+
+  // Whether any of the addresses that we joined by answers.
+  bool rejoin(const Interrupt& interrupt) {
+    Awaited<absl::Status> joined;
+    io_.post(
+        [this, done = joined.setter()] { dht_->bootstrap(join_peers_, kRejoinTimeoutMs, done); });
+    const auto status =
+        joined.wait(Clock::now() + std::chrono::milliseconds(kRejoinTimeoutMs + 500), interrupt);
+    return status && status->ok();
+  }
+
+  absl::StatusOr<std::vector<dht::Record>> await(Finding finding, const Interrupt& interrupt,
+                                                 bool* answered) {
+    auto answer = finding.answer.wait(finding.begun + kFindTimeout, interrupt);
+    if (interrupt.triggered()) return interrupt.status();
+    const auto end = answer ? answer->at : Clock::now();
+    {
+      const std::lock_guard lock(mutex_);
+      health_.lookup_ms.push_back(
+          std::chrono::duration<double, std::milli>(end - finding.begun).count());
+      if (answer && !answer->found.records.empty()) ++health_.lookups_found;
+    }
+    if (!answer) {
+      return absl::DeadlineExceededError(
+          "the swarm took too long to say who serves the model: try again");
+    }
+    if (answered != nullptr) *answered = answer->found.answered > 0;
+    return std::move(answer->found.records);
+  }
+
+  JoinOptions options_;
+  net::ChannelPool channels_;
+  net::IoThread io_;
+  std::vector<proto::Endpoint> join_peers_;  // set before anything else asks
+  bool network_down_ = false;
+  std::unique_ptr<dht::UdpService> dht_;  // used and destroyed on the net thread
+  std::mutex mutex_;
+  DhtHealth health_;  // the lookups of it, guarded by mutex_
+};
+
+SwarmConnection::SwarmConnection() = default;
+SwarmConnection::~SwarmConnection() = default;
+
+absl::StatusOr<std::unique_ptr<SwarmConnection>> SwarmConnection::join(JoinOptions options,
+                                                                       const Interrupt& interrupt) {
+  std::unique_ptr<SwarmConnection> connection(new SwarmConnection());
+  connection->impl_ = std::make_unique<Impl>(std::move(options));
+  if (auto status = connection->impl_->join(interrupt); !status.ok()) return status;
+  connection->swarm_id_ = connection->impl_->swarm_id();
+  return connection;
+}
+
+absl::StatusOr<std::vector<dht::Record>> SwarmConnection::find(const dht::Key& key,
+                                                               const Interrupt& interrupt) {
+  return impl_->find(key, interrupt);
+}
+
+absl::StatusOr<std::size_t> SwarmConnection::find_any(const std::vector<dht::Key>& keys,
+                                                      const Interrupt& interrupt) {
+  return impl_->find_any(keys, interrupt);
+}
+
+DhtHealth SwarmConnection::health(const Interrupt& interrupt) { return impl_->health(interrupt); }
+
+net::ChannelPool& SwarmConnection::channels() { return impl_->channels(); }
+net::IoThread& SwarmConnection::io() { return impl_->io(); }
+
+}  // namespace shoal::client

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// One value that another thread will bring, awaited with a deadline and an eye on the interrupt.
+// The promise may outlive the waiter and bring its value to nobody. Thread-safe.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "client/swarm/interrupt.h"
+
+namespace shoal::client {
+
+template <typename T>
+class Awaited {
+ public:
+  using Deadline = std::chrono::steady_clock::time_point;
+
+  // Brings the value; the first one counts.
+  auto setter() const {
+    return [state = state_](T value) {
+      {
+        const std::lock_guard lock(state->mutex);
+        if (state->value) return;
+        state->value = std::move(value);
+      }
+      state->arrived.notify_all();
+    };
+  }
+
+  // nullopt after the deadline or an interrupt.
+  std::optional<T> wait(Deadline deadline, const Interrupt& interrupt) {
+    std::unique_lock lock(state_->mutex);
+    while (!state_->value) {
+      const auto now = std::chrono::steady_clock::now();
+      if (now >= deadline || interrupt.triggered()) return std::nullopt;
+      state_->arrived.wait_until(lock, std::min(deadline, now + kInterruptPoll));
+    }
+    return std::move(state_->value);
+  }
+
+ private:
+  struct State {
+    std::mutex mutex;
+    std::condition_variable arrived;
+    std::optional<T> value;
+  };
+  std::shared_ptr<State> state_ = std::make_shared<State>();
+};
+
+// False when interrupted on the way.
+inline bool sleep_for(std::chrono::milliseconds time, const Interrupt& interrupt) {
+  Awaited<bool> never;
+  never.wait(std::chrono::steady_clock::now() + time, interrupt);
+  return !interrupt.triggered();
+}
+
+}  // namespace shoal::client

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/text/generate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "base/check.h"
+#include "client/text/stop.h"
+
+namespace shoal::client {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double ms_between(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double, std::milli>(to - from).count();
+}
+
+// The text of generated tokens behind a prompt: decoded with the prompt before it, so that what a
+// tokenizer does at the start of a text does not happen in the middle.
+absl::StatusOr<model::TextStream> stream_behind(const model::Tokenizer& tokenizer,
+                                                std::span<const std::int32_t> prompt_ids) {
+  model::TextStream stream(tokenizer);
+  for (const std::int32_t id : prompt_ids) {
+    if (auto text = stream.push(id); !text.ok()) return text.status();
+  }
+  return stream;
+}
+
+}  // namespace
+
+absl::Status check_prompt_length(std::size_t prompt_tokens, std::int64_t max_positions) {
+  if (prompt_tokens == 0) {
+    return absl::InvalidArgumentError("the prompt has no tokens: give it some text");
+  }
+  if (static_cast<std::int64_t>(prompt_tokens) < max_positions) return absl::OkStatus();
+  return absl::InvalidArgumentError(fmt::format(
+      "the prompt has {} tokens, but the model's context is {} and a new token needs room "
+      "in it: shorten the prompt to at most {} tokens",
+      prompt_tokens, max_positions, max_positions - 1));
+}
+
+std::int64_t positions_needed(std::size_t prompt_tokens, std::int64_t max_tokens,
+                              std::int64_t max_positions) {
+  const auto prompt = static_cast<std::int64_t>(prompt_tokens);
+  const std::int64_t tokens = std::min(max_tokens, max_positions - prompt);
+  return prompt + std::max<std::int64_t>(tokens - 1, 0);
+}
+
+std::vector<TopLogit> top_logits(std::span<const float> logits, int count) {
+  std::vector<TopLogit> all(logits.size());
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    all[i] = {static_cast<std::int32_t>(i), logits[i]};
+  }
+  const auto keep = std::min<std::size_t>(static_cast<std::size_t>(count), all.size());
+  std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(keep), all.end(),
+                    [](const TopLogit& a, const TopLogit& b) {
+                      return a.value != b.value ? a.value > b.value : a.id < b.id;
+                    });
+  all.resize(keep);
+  return all;
+}
+
+absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& user_model,
+                                        const GenerateRequest& request, const Interrupt& interrupt,
+                                        const GenerateObserver& observer) {
+  const Clock::time_point started = Clock::now();
+  if (auto status = check_prompt_length(request.prompt_ids.size(), user_model.config.max_positions);
+      !status.ok()) {
+    return status;
+  }
+  auto stream = stream_behind(*user_model.tokenizer, request.prompt_ids);
+  if (!stream.ok()) return stream.status();
+  StopText stop(request.stops);
+  Sampler sampler(request.sampling, request.seed);
+  const auto prompt = static_cast<std::int64_t>(request.prompt_ids.size());
+  const std::int64_t limit = std::min(request.max_tokens, user_model.config.max_positions - prompt);
+
+  GenerateResult result;
+  const auto show = [&](const std::string& text) {
+    if (text.empty()) return;
+    result.text += text;
+    if (observer.on_text) observer.on_text(text);
+  };
+  std::vector<std::int32_t> context = request.prompt_ids;  // prompt and output
+  std::span<const std::int32_t> next = context;
+  Clock::time_point last = started;
+  while (result.finish_reason.empty()) {
+    auto hidden = pipeline.append(next, RowsWanted::kLast);
+    if (!hidden.ok()) {
+      if (interrupt.triggered()) {
+        result.finish_reason = "interrupted";
+        break;
+      }
+      show(stop.finish());
+      return hidden.status();
+    }
+    const Clock::time_point returned = Clock::now();
+    const std::vector<float> logits = user_model.ends->logits(*hidden);
+    // Weights that changed meanwhile gave numbers of no model.
+    if (auto intact = user_model.checkpoint->check(); !intact.ok()) return intact;
+    if (!std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); })) {
+      return absl::InternalError(
+          "the model computed a logit that is not finite: its weights, or the node that ran the "
+          "last "
+          "blocks, are broken");
+    }
+    if (request.top_logits > 0) {
+      result.top_logits.push_back(top_logits(logits, request.top_logits));
+    }
+    const std::int32_t id = sampler.next_in(
+        logits, {.ids = context,
+                 .prompt_length = request.prompt_ids.size(),
+                 .last_length = request.prompt_ids.size() + static_cast<std::size_t>(limit),
+                 .eos_ids = user_model.eos_ids});
+    context.push_back(id);
+    next = std::span<const std::int32_t>(context).last(1);
+    result.ids.push_back(id);
+
+    const bool eos = !request.ignore_eos &&
+                     std::binary_search(user_model.eos_ids.begin(), user_model.eos_ids.end(), id);
+    auto text = stream->push(id);  // empty for an id that no token has
+    if (!text.ok()) return text.status();
+    show(stop.push(*text));
+    const Clock::time_point now = Clock::now();
+    if (result.ids.size() == 1) {
+      result.time_to_first_token_ms = ms_between(started, now);
+    } else {
+      result.per_token_ms.push_back(ms_between(last, now));
+    }
+    last = now;
+    if (observer.on_step) {
+      observer.on_step(result.ids.size() - 1, pipeline.timing(), ms_between(returned, now) * 1e3);
+    }
+    if (eos || stop.stopped()) {
+      result.finish_reason = "stop";
+    } else if (static_cast<std::int64_t>(result.ids.size()) >= limit) {
+      result.finish_reason = "length";
+    } else if (interrupt.triggered() || (observer.wanted && !observer.wanted())) {
+      result.finish_reason = "interrupted";
+    }
+  }
+  show(stop.push(stream->finish()));
+  show(stop.finish());
+  result.total_ms = ms_between(started, Clock::now());
+  return result;
+}
+
+}  // namespace shoal::client

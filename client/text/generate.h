@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loop that turns a prompt into text: prefill, then one token at a time through a pipeline,
+// until a stop. The same for one process and for a swarm. One caller at a time.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "client/swarm/interrupt.h"
+#include "client/text/pipeline.h"
+#include "client/text/sampler.h"
+#include "client/text/user_model.h"
+
+namespace shoal::client {
+
+struct GenerateRequest {
+  std::vector<std::int32_t> prompt_ids;
+  std::int64_t max_tokens = 0;
+  SamplingOptions sampling;
+  std::uint64_t seed = 0;
+  std::vector<std::string> stops;
+  bool ignore_eos = false;
+  int top_logits = 0;  // so many of the largest are kept for each token
+};
+
+struct TopLogit {
+  std::int32_t id = 0;
+  float value = 0;
+};
+
+struct GenerateResult {
+  std::vector<std::int32_t> ids;                  // generated; an end-of-text token included
+  std::string text;                               // what was shown: of the generated tokens alone
+  std::string finish_reason;                      // "stop", "length" or "interrupted"
+  std::vector<std::vector<TopLogit>> top_logits;  // per generated token, before any sampling step
+  double time_to_first_token_ms = 0;
+  std::vector<double> per_token_ms;  // from one token to the next; one less than ids
+  double total_ms = 0;
+};
+
+struct GenerateObserver {
+  std::function<void(const std::string& text)> on_text;  // pieces that are certain, in order
+  std::function<bool()> wanted;  // asked after each token: false ends it as an interrupt does
+  // After each append: the index of the token that came of it, its timing, and the client's own
+  // share.
+  std::function<void(std::size_t token, const StepTiming& timing, double client_us)> on_step;
+};
+
+// INVALID_ARGUMENT when the prompt leaves no room in the context.
+absl::Status check_prompt_length(std::size_t prompt_tokens, std::int64_t max_positions);
+// Positions of KV that a generation can need: the last token is never fed back.
+std::int64_t positions_needed(std::size_t prompt_tokens, std::int64_t max_tokens,
+                              std::int64_t max_positions);
+
+// The largest logits, in falling order; lower ids first among equals.
+std::vector<TopLogit> top_logits(std::span<const float> logits, int count);
+
+// An interrupt is no error: what came so far is returned with finish_reason "interrupted". Any
+// other error of the pipeline is returned as it is, after the text so far went to on_text.
+absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& user_model,
+                                        const GenerateRequest& request, const Interrupt& interrupt,
+                                        const GenerateObserver& observer = {});
+
+}  // namespace shoal::client

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/text/local_pipeline.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/check.h"
+#include "kernels/attention.h"
+
+namespace shoal::client {
+namespace {
+
+// Bounds the scratch memory of a prefill.
+constexpr std::size_t kChunkRows = 256;
+// The time until Ctrl-C is heeded and progress is seen: a slow machine takes smaller chunks.
+constexpr std::size_t kFirstChunkRows = 64, kLeastChunkRows = 16;
+constexpr double kChunkSeconds = 0.5;
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<LocalPipeline>> LocalPipeline::create(const UserModel& user_model,
+                                                                     std::int64_t positions,
+                                                                     const Interrupt& interrupt) {
+  std::unique_ptr<LocalPipeline> pipeline(new LocalPipeline(user_model, interrupt));
+  pipeline->chunk_rows_ = kFirstChunkRows;
+  auto runner = model::SpanRunner::load(user_model.config, *user_model.checkpoint, 0,
+                                        user_model.config.block_count, *user_model.executor);
+  if (!runner.ok()) return runner.status();
+  pipeline->runner_ = *std::move(runner);
+  const std::int64_t pages = (positions + kernels::kPagePositions - 1) / kernels::kPagePositions;
+  pipeline->pool_ = std::make_unique<model::KvPool>(pipeline->runner_->kv_shape(), pages);
+  auto lease = pipeline->pool_->lease(positions);
+  CHECK(lease.has_value()) << "a pool made for one lease";
+  pipeline->lease_ = *std::move(lease);
+  return pipeline;
+}
+
+absl::StatusOr<std::vector<float>> LocalPipeline::append(std::span<const std::int32_t> ids,
+                                                         RowsWanted rows) {
+  CHECK(!ids.empty());
+  const auto started = std::chrono::steady_clock::now();
+  std::vector<float> wanted;
+  for (std::size_t begin = 0, count = 0; begin < ids.size(); begin += count) {
+    if (interrupt_.triggered()) return interrupt_.status();
+    if (on_rows_) on_rows_(begin, ids.size());
+    const auto chunk_started = std::chrono::steady_clock::now();
+    count = std::min(chunk_rows_, ids.size() - begin);
+    auto x = user_model_.ends->embed(ids.subspan(begin, count));
+    if (!x.ok()) return x.status();
+    const auto step_rows = static_cast<std::int64_t>(count);
+    lease_.prepare(position_, step_rows);
+    const model::SequenceStep step{&lease_, position_, step_rows};
+    runner_->run({&step, 1}, 0, user_model_.config.block_count, *x);
+    lease_.advance(step_rows);
+    position_ += step_rows;
+    if (rows == RowsWanted::kAll) {
+      wanted.insert(wanted.end(), x->begin(), x->end());
+    } else if (rows == RowsWanted::kLast && begin + count == ids.size()) {
+      wanted.assign(x->end() - static_cast<std::ptrdiff_t>(user_model_.hidden()), x->end());
+    }
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - chunk_started;
+    if (took.count() > kChunkSeconds) {
+      chunk_rows_ = std::max(kLeastChunkRows, count / 2);
+    } else if (count == chunk_rows_ && took.count() < kChunkSeconds / 3) {
+      chunk_rows_ = std::min(kChunkRows, chunk_rows_ * 2);
+    }
+  }
+  if (on_rows_) on_rows_(ids.size(), ids.size());
+  timing_.total_us =
+      std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - started).count();
+  timing_.return_us = 0;
+  timing_.hops = {{{}, {0, user_model_.block_count()}, 0, timing_.total_us, 0}};
+  return wanted;
+}
+
+void LocalPipeline::truncate(std::int64_t position) {
+  CHECK(0 <= position && position <= position_) << position;
+  position_ = position;
+}
+
+}  // namespace shoal::client

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// The whole model in this process: the reference that every swarm run is held against.
+#pragma once
+
+#include <memory>
+
+#include "client/swarm/interrupt.h"
+#include "client/text/pipeline.h"
+#include "client/text/user_model.h"
+#include "model/kv_pool.h"
+#include "model/span_runner.h"
+
+namespace shoal::client {
+
+class LocalPipeline : public Pipeline {
+ public:
+  // KV for `positions`. `user_model` and `interrupt` must outlive the pipeline.
+  static absl::StatusOr<std::unique_ptr<LocalPipeline>> create(const UserModel& user_model,
+                                                               std::int64_t positions,
+                                                               const Interrupt& interrupt);
+
+  absl::StatusOr<std::vector<float>> append(std::span<const std::int32_t> ids,
+                                            RowsWanted rows) override;
+  void truncate(std::int64_t position) override;
+  std::int64_t position() const override { return position_; }
+  Route route() const override { return {}; }
+  int reroutes() const override { return 0; }
+  const StepTiming& timing() const override { return timing_; }
+
+ private:
+  LocalPipeline(const UserModel& user_model, const Interrupt& interrupt)
+      : user_model_(user_model), interrupt_(interrupt) {}
+
+  const UserModel& user_model_;
+  const Interrupt& interrupt_;
+  std::unique_ptr<model::SpanRunner> runner_;
+  std::unique_ptr<model::KvPool> pool_;
+  model::KvLease lease_;
+  std::int64_t position_ = 0;
+  std::size_t chunk_rows_ = 1;  // of a prefill, as this machine bears
+  StepTiming timing_;
+};
+
+}  // namespace shoal::client

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/text/user_model.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "cli/shown.h"
+#include "model/model_digest.h"
+#include "model/weight_check.h"
+
+namespace shoal::client {
+namespace {
+
+absl::StatusOr<proto::Digest> digest_of(const model::ModelConfig& config,
+                                        const model::Checkpoint& checkpoint) {
+  auto digest = model::model_digest(config, checkpoint);
+  if (!digest.ok()) return digest.status();
+  proto::Digest result;
+  result.bytes = *digest;
+  return result;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<UserModel>> load_user_model(const std::string& directory,
+                                                           int threads) {
+  auto result = std::make_unique<UserModel>();
+  result->directory = directory;
+
+  auto config = model::load_config(directory);
+  if (!config.ok()) return config.status();
+  result->config = *std::move(config);
+
+  auto generation = model::load_generation_config(directory);
+  if (!generation.ok()) return generation.status();
+  result->generation = *std::move(generation);
+
+  auto tokenizer = model::Tokenizer::load(directory);
+  if (!tokenizer.ok()) return tokenizer.status();
+  result->tokenizer = std::make_unique<model::Tokenizer>(*std::move(tokenizer));
+
+  auto checkpoint = model::Checkpoint::open(directory);
+  if (!checkpoint.ok()) return checkpoint.status();
+  result->checkpoint = std::make_unique<model::Checkpoint>(*std::move(checkpoint));
+
+  const auto weights = model::check_weights(result->config, *result->checkpoint);
+  if (!weights.ok()) return weights.status();
+  auto digest = digest_of(result->config, *result->checkpoint);
+  if (!digest.ok()) return digest.status();
+  result->digest = *digest;
+
+  result->executor = kernels::Executor::cpu(threads);
+  auto ends = model::ModelEnds::load(result->config, *result->checkpoint, *result->executor);
+  if (!ends.ok()) return ends.status();
+  result->ends = std::make_unique<model::ModelEnds>(*std::move(ends));
+
+  if (auto intact = result->checkpoint->check_all(); !intact.ok()) return intact;
+
+  std::vector<std::int32_t>& eos = result->eos_ids;
+  eos = result->config.eos_ids;
+  eos.insert(eos.end(), result->generation.eos_ids.begin(), result->generation.eos_ids.end());
+  if (const auto id = result->tokenizer->named_id("eos_token")) eos.push_back(*id);
+  std::sort(eos.begin(), eos.end());
+  eos.erase(std::unique(eos.begin(), eos.end()), eos.end());
+
+  const auto add = [&](const std::vector<std::string>& warnings) {
+    result->warnings.insert(result->warnings.end(), warnings.begin(), warnings.end());
+  };
+  add(result->config.warnings);
+  add(result->generation.warnings);
+  add(result->tokenizer->warnings());
+  add(result->checkpoint->warnings());
+  add(*weights);
+  add(result->ends->warnings());
+  return result;
+}
+
+void print_warnings(const UserModel& user_model) {
+  for (const std::string& warning : user_model.warnings) {
+    std::fprintf(stderr, "shoal: warning: %s\n", cli::printable(warning).c_str());
+  }
+}
+
+absl::StatusOr<ModelName> name_model(const std::string& directory) {
+  auto config = model::load_config(directory);
+  if (!config.ok()) return config.status();
+  auto checkpoint = model::Checkpoint::open(directory);
+  if (!checkpoint.ok()) return checkpoint.status();
+  auto digest = digest_of(*config, *checkpoint);
+  if (!digest.ok()) return digest.status();
+  return ModelName{*digest, static_cast<std::uint32_t>(config->block_count)};
+}
+
+}  // namespace shoal::client

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/device/loaded_model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <map>
+
+#include "dht/record_limits.h"
+#include "model/model_digest.h"
+#include "model/weight_check.h"
+#include "proto/limits.h"
+
+namespace shoal::node {
+namespace {
+
+// Of prefill, and of the sessions that decode beside it.
+constexpr std::int64_t kBatchRows = 320;
+constexpr std::string_view kBlockPrefix = "model.layers.";
+
+std::string folder_name(const std::string& directory) {
+  std::error_code ignored;
+  const std::filesystem::path path = std::filesystem::weakly_canonical(directory, ignored);
+  const std::string name = path.filename().string();
+  return name.empty() ? "model" : name;
+}
+
+}  // namespace
+
+absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std::string name) {
+  auto config = model::load_config(directory);
+  if (!config.ok()) return config.status();
+  auto checkpoint = model::Checkpoint::open(directory);
+  if (!checkpoint.ok()) return checkpoint.status();
+  if (config->block_count > dht::kMaxModelBlocks || config->hidden > proto::kMaxHidden) {
+    return absl::UnimplementedError(fmt::format(
+        "{} has {} blocks of width {}; a swarm serves models of at most {} blocks of width {}",
+        directory, config->block_count, config->hidden, dht::kMaxModelBlocks, proto::kMaxHidden));
+  }
+  const auto weights = model::check_weights(*config, *checkpoint);
+  if (!weights.ok()) return weights.status();
+  std::vector<std::string> warnings = config->warnings;
+  for (const auto& more : {checkpoint->warnings(), *weights}) {
+    warnings.insert(warnings.end(), more.begin(), more.end());
+  }
+  const auto digest = model::model_digest(*config, *checkpoint);
+  if (!digest.ok()) return digest.status();
+  if (absl::Status intact = checkpoint->check_all(); !intact.ok()) return intact;
+
+  MemoryNeeds needs;
+  needs.block_position_kv_bytes =
+      static_cast<std::uint64_t>(2 * config->kv_heads * config->head_dim) * sizeof(float);
+  needs.workspace_bytes =
+      static_cast<std::uint64_t>(kBatchRows) *
+      static_cast<std::uint64_t>(4 * config->hidden + 3 * config->intermediate +
+                                 (config->heads + 2 * config->kv_heads) * config->head_dim) *
+      sizeof(float);
+  std::map<std::string, std::uint64_t> block_bytes;
+  std::string dtype = "f32";
+  for (const auto& [tensor, info] : checkpoint->tensors()) {
+    if (tensor.compare(0, kBlockPrefix.size(), kBlockPrefix) != 0) continue;
+    const std::size_t end = tensor.find('.', kBlockPrefix.size());
+    if (end == std::string::npos) continue;
+    block_bytes[tensor.substr(0, end)] += info.bytes;
+    if (tensor.find("q_proj.weight") != std::string::npos) dtype = info.dtype;
+  }
+  for (const auto& [block, bytes] : block_bytes) {
+    needs.block_weight_bytes = std::max(needs.block_weight_bytes, bytes);
+  }
+  for (char& c : dtype) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+
+  return LoadedModel{.name = name.empty() ? folder_name(directory) : std::move(name),
+                     .config = std::move(*config),
+                     .checkpoint = std::move(*checkpoint),
+                     .digest = proto::Digest{*digest},
+                     .needs = needs,
+                     .warnings = std::move(warnings),
+                     .compute = fmt::format("f32/{}", dtype)};
+}
+
+}  // namespace shoal::node

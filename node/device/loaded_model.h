@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// The model folder as a node needs it: configuration, mapped weights, name and digest. Immutable
+// after open().
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "model/checkpoint.h"
+#include "model/config.h"
+#include "node/device/sizing.h"
+#include "proto/types.h"
+
+namespace shoal::node {
+
+struct LoadedModel {
+  std::string name;
+  model::ModelConfig config;
+  model::Checkpoint checkpoint;
+  proto::Digest digest;
+  MemoryNeeds needs;
+  std::vector<std::string> warnings;  // one line each: where the folder's files disagree
+  std::string compute;                // arithmetic / stored weights, for example "f32/bf16"
+
+  // `name` may be empty: then the folder's. Reads headers and samples of the weights only.
+  static absl::StatusOr<LoadedModel> open(const std::string& directory, std::string name);
+};
+
+}  // namespace shoal::node

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/device/sizing.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "kernels/attention.h"
+
+namespace shoal::node {
+namespace {
+
+constexpr std::uint64_t kMiB = 1 << 20;
+// Left to the programs that share the memory with us: they will want more of it.
+constexpr double kSharedReserve = 0.2;
+constexpr double kOwnReserve = 0.1;
+// But not without end: what a large machine keeps free, nobody needs.
+constexpr std::uint64_t kMostReserve = 4096 * kMiB;
+// The program itself, connections, queues; less where there is hardly more than that.
+constexpr std::uint64_t kProgramBytes = 96 * kMiB;
+
+struct Fit {
+  std::uint64_t weight = 0;
+  std::uint64_t position = 0;  // of one block
+  std::uint64_t usable = 0;
+  std::uint64_t own = std::numeric_limits<std::uint64_t>::max();  // for KV alone
+
+  // Positions that fit beside the weights of so many blocks.
+  std::int64_t positions(std::uint32_t blocks) const {
+    const double weights = static_cast<double>(weight) * blocks;
+    const double left = std::min(static_cast<double>(usable) - weights, static_cast<double>(own));
+    const double fit = left / std::max(static_cast<double>(position) * blocks, 1.0);
+    return static_cast<std::int64_t>(std::clamp(fit, 0.0, 9e15));
+  }
+  std::uint32_t blocks(std::int64_t positions, std::uint32_t most) const {
+    const double kv = static_cast<double>(position) * static_cast<double>(positions);
+    const double fit =
+        std::min(static_cast<double>(usable) / std::max(static_cast<double>(weight) + kv, 1.0),
+                 static_cast<double>(own) / std::max(kv, 1.0));
+    return static_cast<std::uint32_t>(std::min<double>(fit, most));
+  }
+};
+
+std::int64_t whole_pages(std::int64_t positions) {
+  return positions / kernels::kPagePositions * kernels::kPagePositions;
+}
+
+}  // namespace
+
+std::uint64_t usable_bytes(const MemoryLimit& limit, const MemoryNeeds& needs) {
+  const double share = limit.shared ? kSharedReserve : kOwnReserve;
+  const auto part = static_cast<std::uint64_t>(static_cast<double>(limit.bytes) * share);
+  const std::uint64_t least = std::min(kProgramBytes, limit.bytes / 4) + needs.workspace_bytes;
+  const std::uint64_t reserve = std::max(std::min(part, kMostReserve), least);
+  return limit.bytes > reserve ? limit.bytes - reserve : 0;
+}
+
+absl::StatusOr<MemoryPlan> plan_memory(const MemoryBudget& budget, const MemoryNeeds& needs,
+                                       std::uint32_t block_count, const MemoryWishes& wishes) {
+  Fit fit{needs.block_weight_bytes, needs.block_position_kv_bytes, usable_bytes(budget.all, needs)};
+  if (budget.own) fit.own = usable_bytes(*budget.own, needs);
+  const auto limits = [&] {
+    std::string text = fmt::format("{} of the {} that {} leaves", memory_text(fit.usable),
+                                   memory_text(budget.all.bytes), budget.all.from);
+    if (budget.own) {
+      text += fmt::format(", and {} of the {} that {} leaves for all but weights",
+                          memory_text(fit.own), memory_text(budget.own->bytes), budget.own->from);
+    }
+    return text;
+  };
+  const std::uint64_t weight = needs.block_weight_bytes;
+  const double position_mib = static_cast<double>(needs.block_position_kv_bytes) / kMiB;
+
+  MemoryPlan plan;
+  if (wishes.blocks) {
+    plan.blocks = *wishes.blocks;
+  } else {
+    plan.blocks = fit.blocks(wishes.kv_positions.value_or(kLeastKvPositions), block_count);
+    if (plan.blocks == 0 && !wishes.kv_positions && fit.positions(1) >= kFewestKvPositions)
+      plan.blocks = 1;
+    if (plan.blocks == 0) {
+      const std::int64_t positions = wishes.kv_positions.value_or(kFewestKvPositions);
+      const double needed =
+          static_cast<double>(weight) +
+          static_cast<double>(needs.block_position_kv_bytes) * static_cast<double>(positions);
+      return absl::ResourceExhaustedError(fmt::format(
+          "one block needs {:.0f} MiB ({} of weights, the rest for {} KV positions), but only {} "
+          "can be used; free some memory{}, raise the limit, or choose fewer --kv-positions",
+          needed / kMiB, memory_text(weight), positions, limits(),
+          budget.all.from == "--memory" ? ", give more --memory" : ""));
+    }
+  }
+
+  const std::int64_t fitting = fit.positions(plan.blocks);
+  plan.kv_positions = whole_pages(
+      wishes.kv_positions.value_or(std::min<std::int64_t>(fitting, kDefaultKvPositions)));
+  if (plan.kv_positions < kernels::kPagePositions || plan.kv_positions > fitting) {
+    const std::int64_t asked = wishes.kv_positions.value_or(kernels::kPagePositions);
+    return absl::ResourceExhaustedError(fmt::format(
+        "{} blocks need {} for weights and {:.3f} MiB for each of {} KV positions, but only {} "
+        "can be used; serve fewer blocks (--blocks) or fewer --kv-positions (at least {})",
+        plan.blocks, memory_text(weight * plan.blocks), position_mib * plan.blocks, asked, limits(),
+        kernels::kPagePositions));
+  }
+  plan.reason = fmt::format(
+      "memory: {} can be used; {} of {} blocks take {}, room for {} positions takes {}", limits(),
+      plan.blocks, block_count, memory_text(weight * plan.blocks), plan.kv_positions,
+      memory_text(needs.block_position_kv_bytes * plan.blocks *
+                  static_cast<std::uint64_t>(plan.kv_positions)));
+  return plan;
+}
+
+}  // namespace shoal::node

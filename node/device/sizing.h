@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// How many blocks, and how many KV positions, a node serves with the memory that it may take.
+// Blocks come first: a block that nobody serves stops everybody, a small cache only makes some
+// wait. Pure functions.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "node/device/memory_budget.h"
+
+namespace shoal::node {
+
+struct MemoryNeeds {
+  std::uint64_t block_weight_bytes = 0;       // the largest block's, as stored
+  std::uint64_t block_position_kv_bytes = 0;  // keys and values of one position in one block
+  std::uint64_t workspace_bytes = 0;          // activations of one batch
+};
+
+// Without --kv-positions a node keeps room for this many: 32 sessions of 2,048 positions.
+inline constexpr std::int64_t kDefaultKvPositions = 65'536;
+// And gives up none of this for another block: four sessions of 1,024 positions.
+inline constexpr std::int64_t kLeastKvPositions = 4'096;
+// Only for the very first block does it do with less: one short chat.
+inline constexpr std::int64_t kFewestKvPositions = 512;
+
+struct MemoryWishes {
+  std::optional<std::uint32_t> blocks;       // --blocks
+  std::optional<std::int64_t> kv_positions;  // --kv-positions
+};
+
+struct MemoryPlan {
+  std::uint32_t blocks = 0;
+  std::int64_t kv_positions = 0;  // whole pages
+  std::string reason;             // for the log: what was decided, and which limit decided it
+};
+
+// The blocks that fit, at most block_count, with at least kLeastKvPositions; then as many positions
+// as fit, at most the default. RESOURCE_EXHAUSTED names the numbers, the limit and the way out when
+// not even one block fits, or not what was wished for.
+absl::StatusOr<MemoryPlan> plan_memory(const MemoryBudget& budget, const MemoryNeeds& needs,
+                                       std::uint32_t block_count, const MemoryWishes& wishes);
+
+// What of a limit we plan with.
+std::uint64_t usable_bytes(const MemoryLimit& limit, const MemoryNeeds& needs);
+
+}  // namespace shoal::node

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/member/placement.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace shoal::node {
+namespace {
+
+// Rows per second through one block; a node that has not measured itself yet counts as a slow one,
+// not as none.
+double throughput_of(const dht::Record& record) {
+  constexpr double kUnknownStepUs = 100'000;
+  return 1e6 / (record.block_step_us > 0 ? record.block_step_us : kUnknownStepUs);
+}
+
+}  // namespace
+
+std::vector<ServedSpan> served_spans(std::span<const dht::Record> records,
+                                     const proto::Digest& model_digest, std::uint32_t block_count,
+                                     const proto::PeerId& self) {
+  std::vector<ServedSpan> servers;
+  for (const dht::Record& record : records) {
+    // A draining node leaves within seconds: whoever comes now should take its place.
+    const bool serves =
+        record.state == proto::NodeState::kJoining || record.state == proto::NodeState::kOnline;
+    if (!serves || record.model_digest != model_digest || record.span.empty() ||
+        record.span.end > block_count || record.peer_id() == self) {
+      continue;
+    }
+    servers.push_back({record.peer_id(), record.span, throughput_of(record)});
+  }
+  return servers;
+}
+
+std::vector<double> block_throughput(std::vector<ServedSpan> servers, std::uint32_t block_count) {
+  std::sort(servers.begin(), servers.end(),
+            [](const ServedSpan& a, const ServedSpan& b) { return a.peer < b.peer; });
+  std::vector<double> throughput(block_count, 0.0);
+  for (const ServedSpan& server : servers) {
+    for (std::uint32_t block = server.span.begin; block < std::min(server.span.end, block_count);
+         ++block) {
+      throughput[block] += server.throughput;
+    }
+  }
+  return throughput;
+}
+
+proto::Span choose_span(std::span<const double> throughput, std::uint32_t size) {
+  CHECK(size >= 1 && size <= throughput.size())
+      << "a span of " << size << " blocks in a model of " << throughput.size();
+  const auto sorted_window = [&](std::size_t begin) {
+    std::vector<double> window(throughput.begin() + begin, throughput.begin() + begin + size);
+    std::sort(window.begin(), window.end());
+    return window;
+  };
+  std::uint32_t best_begin = 0;
+  std::vector<double> best = sorted_window(0);
+  for (std::uint32_t begin = 1; begin + size <= throughput.size(); ++begin) {
+    std::vector<double> window = sorted_window(begin);
+    if (window < best) {
+      best = std::move(window);
+      best_begin = begin;
+    }
+  }
+  return {best_begin, best_begin + size};
+}
+
+}  // namespace shoal::node

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Open, checked: the total conversion of a session's first frame. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <variant>
+
+#include "node/device/refusal.h"
+#include "node/serve/node_facts.h"
+#include "proto/span_service.pb.h"
+#include "proto/types.h"
+
+namespace shoal::node {
+
+struct NextHop {
+  proto::PeerId peer;
+  proto::HopToken token;
+};
+
+struct PreviousHop {
+  proto::PeerId peer;
+  proto::HopToken token;
+};
+
+struct OpenRequest {
+  proto::SessionId session_id;
+  proto::Span span;
+  std::uint32_t max_positions = 0;
+  std::uint64_t epoch = 0;
+  std::optional<PreviousHop> previous;  // absent: first hop
+  std::optional<NextHop> next;          // absent: last hop
+  wire::Codec codec = wire::CODEC_F32;  // of what this hop sends on
+};
+
+// FAILED_PRECONDITION: another protocol version or another model; OUT_OF_RANGE: blocks or positions
+// that we do not have; INVALID_ARGUMENT: anything malformed.
+std::variant<OpenRequest, Refusal> parse_open(const NodeFacts& facts, const wire::Open& open);
+
+// nullopt when the version is ours.
+std::optional<Refusal> check_version(const wire::Version& version);
+
+}  // namespace shoal::node

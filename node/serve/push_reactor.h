@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// The previous hop's stream of one session (gRPC callback API): admits it by token and peer id,
+// then hands its steps to the session. Accepting is told by the initial metadata. Thread rule as
+// SessionReactor.
+#pragma once
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <memory>
+#include <mutex>
+
+#include "node/serve/links.h"
+#include "node/serve/session_table.h"
+#include "node/serve/stream_registry.h"
+
+namespace shoal::node {
+
+class SpanService;
+
+class PushReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer>,
+                          public PreviousLink,
+                          public PushWaiter,
+                          public Stream,
+                          public std::enable_shared_from_this<PushReactor> {
+ public:
+  PushReactor(SpanService& service, proto::PeerId caller);
+
+  void start();
+  void finish(grpc::Status status);
+
+  // PreviousLink
+  void resume() override;
+  void end() override;
+  // PushWaiter
+  void session_ready(std::shared_ptr<Session> session) override;
+  void give_up() override;
+  // Stream
+  void sweep(std::chrono::steady_clock::time_point now) override;
+  // gRPC
+  void OnReadDone(bool ok) override;
+  void OnCancel() override;
+  void OnDone() override;
+
+ private:
+  void open(const wire::PushOpen& open);
+  void read_next();
+
+  SpanService& service_;
+  const proto::PeerId caller_;
+  grpc::ByteBuffer in_;
+  std::string token_;
+
+  std::mutex mutex_;
+  std::shared_ptr<Session> session_;
+  bool opened_ = false;
+  bool paused_ = false;  // nothing is being read
+  bool finished_ = false;
+  const std::chrono::steady_clock::time_point deadline_;  // for the first frame
+};
+
+}  // namespace shoal::node

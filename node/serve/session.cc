@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/serve/session.h"
+
+#include <fmt/format.h>
+#include <sodium/utils.h>
+
+#include "proto/activation.h"
+
+namespace shoal::node {
+namespace {
+
+Refusal refuse(absl::StatusCode code, std::string reason) {
+  return {.code = code, .reason = std::move(reason)};
+}
+
+// A client's stream also carries its heartbeats: it waits only when the next step would be refused.
+constexpr double kClientShare = 0.875;
+// The previous hop's does not: it waits early, and so does whoever sends to that hop.
+constexpr double kPreviousShare = 0.5;
+// Computed steps that the next hop has not taken, before we take no more from the hop before.
+constexpr std::size_t kMostUntaken = 4 * proto::kMaxChunkBytes;
+
+std::string text(const absl::Status& status) {
+  return std::string(status.message().data(), status.message().size());
+}
+
+}  // namespace
+
+struct Session::Ticket {
+  std::uint64_t epoch = 0;
+  std::uint64_t step_id = 0;
+  std::uint32_t start_position = 0;
+  std::uint32_t rows = 0;
+  wire::ReturnRows return_rows = wire::RETURN_NONE;
+};
+
+Session::Session(const NodeFacts& facts, const OpenRequest& open, const proto::PeerId& client,
+                 SessionKey key, DeviceThread& device, std::shared_ptr<ClientLink> client_link)
+    : facts_(facts),
+      open_(open),
+      client_(client),
+      key_(key),
+      device_(device),
+      epoch_(open_.epoch),
+      last_activity_(Clock::now()),
+      client_link_(std::move(client_link)) {}
+
+Session::~Session() { close(); }
+
+void Session::set_next(std::shared_ptr<NextLink> next) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!closed_) {
+      next_ = std::move(next);
+      return;
+    }
+  }
+  next->end();
+}
+
+void Session::step(const wire::Step& step) {
+  std::optional<Refusal> refusal = accept(step);
+  if (!refusal) return;
+  refusal->epoch = step.epoch();
+  refusal->step_id = step.step_id();
+  fail(std::move(*refusal));
+}
+
+std::optional<Refusal> Session::accept(const wire::Step& step) {
+  const auto stale = [&] {
+    return closed_ || step.epoch() < epoch_;
+  };  // a late message of before a replay
+  {
+    const std::lock_guard lock(mutex_);
+    last_activity_ = Clock::now();
+    if (stale()) return std::nullopt;
+  }
+  // Up to a MiB: without the lock, for which the device thread would have to wait.
+  auto rows = proto::decode_activation(step.activation(), facts_.hidden, facts_.max_rows_per_step);
+
+  const std::lock_guard lock(mutex_);
+  if (stale()) return std::nullopt;
+  if (last_step_id_ && step.step_id() <= *last_step_id_) {
+    return refuse(
+        absl::StatusCode::kInvalidArgument,
+        fmt::format("step id {} follows {}: ids must increase", step.step_id(), *last_step_id_));
+  }
+  if (step.return_rows() < wire::RETURN_NONE || step.return_rows() > wire::RETURN_ALL) {
+    return refuse(
+        absl::StatusCode::kInvalidArgument,
+        fmt::format("return_rows {} is not known here", static_cast<int>(step.return_rows())));
+  }
+  if (step.start_position() > next_position_) {
+    return refuse(absl::StatusCode::kOutOfRange,
+                  fmt::format("a step at position {} leaves a gap: the session is at {}",
+                              step.start_position(), next_position_));
+  }
+  if (std::uint64_t{step.start_position()} + step.activation().rows() > open_.max_positions) {
+    return refuse(
+        absl::StatusCode::kOutOfRange,
+        fmt::format(
+            "a step of {} rows at position {} goes beyond the {} positions that were asked for",
+            step.activation().rows(), step.start_position(), open_.max_positions));
+  }
+  if (!rows.ok()) return refuse(absl::StatusCode::kInvalidArgument, text(rows.status()));
+
+  const Ticket ticket{step.epoch(), step.step_id(), step.start_position(), step.activation().rows(),
+                      step.return_rows()};
+  StepInput input{ticket.start_position, ticket.rows, std::move(*rows)};
+  auto refusal = device_.submit(key_, std::move(input),
+                                [self = shared_from_this(), ticket](const StepOutput& output) {
+                                  self->step_done(ticket, output);
+                                });
+  if (refusal) return refusal;
+  epoch_ = ticket.epoch;
+  last_step_id_ = ticket.step_id;
+  last_step_ = last_activity_;
+  next_position_ = ticket.start_position + ticket.rows;
+  return std::nullopt;
+}
+
+void Session::step_done(const Ticket& ticket, const StepOutput& output) {
+  if (!output.status.ok()) {
+    return fail({.code = output.status.code(),
+                 .reason = text(output.status),
+                 .epoch = ticket.epoch,
+                 .step_id = ticket.step_id});
+  }
+  std::shared_ptr<ClientLink> client;
+  std::shared_ptr<NextLink> next;
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return;
+    client = client_link_;
+    next = next_;
+  }
+  // The result first: it is what others wait for.
+  if (open_.next) {
+    push(ticket, output, *next);
+  } else if (ticket.return_rows != wire::RETURN_NONE) {
+    answer(ticket, output, *client);
+  }
+  wire::HopFrame frame;
+  wire::Ack& ack = *frame.mutable_ack();
+  ack.set_epoch(ticket.epoch);
+  ack.set_step_id(ticket.step_id);
+  ack.set_position(ticket.start_position + ticket.rows);
+  ack.set_queue_us(output.queue_us);
+  ack.set_compute_us(output.compute_us);
+  client->send(std::move(frame));
+  resume_streams();
+}
+
+bool Session::wants_more_of_client() const { return !device_.crowded(key_, kClientShare); }
+
+bool Session::wants_more_of_previous() const {
+  if (device_.crowded(key_, kPreviousShare)) return false;
+  const std::lock_guard lock(mutex_);
+  return next_ == nullptr || next_->queued_bytes() < kMostUntaken;
+}
+
+void Session::next_took() { resume_streams(); }
+
+void Session::resume_streams() {
+  std::shared_ptr<ClientLink> client;
+  std::shared_ptr<PreviousLink> previous;
+  {
+    const std::lock_guard lock(mutex_);
+    client = client_link_;
+    previous = previous_;
+  }
+  if (client) client->resume();
+  if (previous) previous->resume();
+}
+
+std::optional<wire::Activation> Session::encoded(const Ticket& ticket, std::span<const float> x) {
+  auto activation = proto::encode_activation(
+      x, static_cast<std::uint32_t>(x.size() / facts_.hidden), facts_.hidden, open_.codec);
+  if (activation.ok()) return std::move(*activation);
+  fail({.code = activation.status().code(),
+        .reason = text(activation.status()),
+        .epoch = ticket.epoch,
+        .step_id = ticket.step_id});
+  return std::nullopt;
+}
+
+void Session::answer(const Ticket& ticket, const StepOutput& output, ClientLink& client) {
+  std::uint32_t first = 0;
+  if (ticket.return_rows == wire::RETURN_LAST) first = ticket.rows - 1;
+  auto activation =
+      encoded(ticket, std::span(output.x).subspan(std::size_t{first} * facts_.hidden));
+  if (!activation) return;
+  wire::HopFrame frame;
+  wire::Result& result = *frame.mutable_result();
+  result.set_epoch(ticket.epoch);
+  result.set_step_id(ticket.step_id);
+  result.set_start_position(ticket.start_position + first);
+  *result.mutable_activation() = std::move(*activation);
+  client.send(std::move(frame));
+}
+
+void Session::push(const Ticket& ticket, const StepOutput& output, NextLink& next) {
+  auto activation = encoded(ticket, output.x);
+  if (!activation) return;
+  wire::PushFrame frame;
+  wire::Step& step = *frame.mutable_step();
+  step.set_epoch(ticket.epoch);
+  step.set_step_id(ticket.step_id);
+  step.set_start_position(ticket.start_position);
+  step.set_return_rows(ticket.return_rows);
+  *step.mutable_activation() = std::move(*activation);
+  next.send(std::move(frame));
+}
+
+void Session::heartbeat(std::uint64_t nonce) {
+  std::shared_ptr<ClientLink> client;
+  {
+    const std::lock_guard lock(mutex_);
+    last_activity_ = Clock::now();
+    client = client_link_;
+  }
+  if (client == nullptr) return;
+  wire::HopFrame frame;
+  frame.mutable_heartbeat()->set_nonce(nonce);
+  client->send(std::move(frame));
+}
+
+bool Session::admits(const proto::PeerId& caller, const std::string& token) const {
+  if (!open_.previous || token.size() != proto::HopToken::kSize) return false;
+  const bool same =
+      sodium_memcmp(token.data(), open_.previous->token.bytes.data(), token.size()) == 0;
+  return same && caller == open_.previous->peer;
+}
+
+void Session::set_previous(std::shared_ptr<PreviousLink> previous) {
+  {
+    const std::lock_guard lock(mutex_);
+    last_activity_ = Clock::now();
+    if (!closed_) std::swap(previous, previous_);
+  }
+  if (previous) previous->end();
+}
+
+void Session::next_failed(absl::StatusCode code, const std::string& reason) {
+  if (!open_.next) return;
+  fail({.code = code,
+        .reason = fmt::format("the next hop {}: {}", short_name(open_.next->peer), reason),
+        .at_fault = open_.next->peer});
+}
+
+void Session::previous_failed(const std::string& reason) {
+  if (!open_.previous) return;
+  fail({.code = absl::StatusCode::kInvalidArgument,
+        .reason = fmt::format("the hop before, {}: {}", short_name(open_.previous->peer), reason),
+        .at_fault = open_.previous->peer});
+}
+
+void Session::fail(Refusal refusal) { shut(std::move(refusal)); }
+void Session::close() { shut(std::nullopt); }
+
+bool Session::shut(std::optional<Refusal> refusal) {
+  std::shared_ptr<ClientLink> client;
+  std::shared_ptr<NextLink> next;
+  std::shared_ptr<PreviousLink> previous;
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return false;
+    closed_ = true;
+    client = std::move(client_link_);
+    next = std::move(next_);
+    previous = std::move(previous_);
+  }
+  device_.close(key_);
+  if (client) client->end(std::move(refusal));
+  if (next) next->end();
+  if (previous) previous->end();
+  return true;
+}
+
+bool Session::closed() const {
+  const std::lock_guard lock(mutex_);
+  return closed_;
+}
+
+std::optional<Session::Clock::time_point> Session::last_step() const {
+  const std::lock_guard lock(mutex_);
+  return last_step_;
+}
+
+Session::Clock::time_point Session::last_activity() const {
+  const std::lock_guard lock(mutex_);
+  return last_activity_;
+}
+
+}  // namespace shoal::node

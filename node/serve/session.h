@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// One session on this hop: checks every step, hands it to the device, and sends what comes out to
+// the next hop or to the client. Knows no gRPC: the streams behind it are links. Thread-safe; owns
+// its place on the device, freed by close().
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+
+#include "node/device/device_thread.h"
+#include "node/device/refusal.h"
+#include "node/serve/links.h"
+#include "node/serve/node_facts.h"
+#include "node/serve/open_request.h"
+
+namespace shoal::node {
+
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // `key` is open on the device. Either link ends with the session; next is null on the last hop.
+  Session(const NodeFacts& facts, const OpenRequest& open, const proto::PeerId& client,
+          SessionKey key, DeviceThread& device, std::shared_ptr<ClientLink> client_link);
+  ~Session();
+  void set_next(std::shared_ptr<NextLink> next);
+
+  const proto::SessionId& id() const { return open_.session_id; }
+  const proto::PeerId& client() const { return client_; }
+
+  // From the client's stream or the previous hop's. A step that may not run ends the session, with
+  // the reason.
+  void step(const wire::Step& step);
+  void heartbeat(std::uint64_t nonce);
+  // Whether the stream should be read on: not while the device's queue is nearly full and holds
+  // steps of ours, nor (the previous hop's) while the next hop does not take what we have. The
+  // session resumes the streams when it changes.
+  bool wants_more_of_client() const;
+  bool wants_more_of_previous() const;
+  void next_took();  // the next hop took something
+
+  // May `caller` push with this token? Compares in constant time.
+  bool admits(const proto::PeerId& caller, const std::string& token) const;
+  // The previous hop's stream; an earlier one is ended.
+  void set_previous(std::shared_ptr<PreviousLink> previous);
+
+  // The next hop is gone or refuses: tells the client whose fault it was.
+  void next_failed(absl::StatusCode code, const std::string& reason);
+  // Tells the client and closes.
+  void fail(Refusal refusal);
+  // The hop before us sent what cannot be understood.
+  void previous_failed(const std::string& reason);
+  // Frees every page, ends the links. Idempotent. Does not write to the client.
+  void close();
+  bool closed() const;
+  Clock::time_point last_activity() const;
+  SessionKey key() const { return key_; }
+  Clock::time_point opened() const { return opened_; }
+  std::optional<Clock::time_point> last_step() const;  // nullopt: none yet
+
+ private:
+  struct Ticket;  // what of a step is needed when it has run
+
+  std::optional<Refusal> accept(const wire::Step& step);
+  void step_done(const Ticket& ticket, const StepOutput& output);
+  void answer(const Ticket& ticket, const StepOutput& output, ClientLink& client);
+  void push(const Ticket& ticket, const StepOutput& output, NextLink& next);
+  std::optional<wire::Activation> encoded(const Ticket& ticket, std::span<const float> x);
+  void resume_streams();
+  bool shut(std::optional<Refusal> refusal);
+
+  const NodeFacts& facts_;
+  const OpenRequest open_;
+  const proto::PeerId client_;
+  const SessionKey key_;
+  DeviceThread& device_;
+  const Clock::time_point opened_ = Clock::now();
+
+  mutable std::mutex mutex_;
+  bool closed_ = false;
+  std::uint64_t epoch_ = 0;
+  std::optional<std::uint64_t> last_step_id_;
+  std::uint32_t next_position_ = 0;  // after all accepted steps
+  Clock::time_point last_activity_;
+  std::optional<Clock::time_point> last_step_;
+  std::shared_ptr<ClientLink> client_link_;
+  std::shared_ptr<NextLink> next_;
+  std::shared_ptr<PreviousLink> previous_;
+};
+
+}  // namespace shoal::node

@@ -8,8 +8,8 @@
 #include <mutex>
 #include <utility>
 
+#include "base/awaited.h"
 #include "client/swarm/network_check.h"
-#include "client/swarm/wait.h"
 #include "dht/udp_service.h"
 #include "net/channel_pool.h"
 #include "net/io_thread.h"
@@ -37,12 +37,12 @@ class SwarmConnection::Impl {
     io_.run_and_wait([this] { dht_.reset(); });
   }
 
-  absl::Status join(const Interrupt& interrupt) {
+  absl::Status join(const base::StopToken& interrupt) {
     const auto until = Clock::now() + options_.wait;
     for (bool told = false;;) {
       network_down_ = false;
       absl::Status status = try_join(interrupt);
-      if (status.ok() || !network_down_ || interrupt.triggered() || Clock::now() >= until) {
+      if (status.ok() || !network_down_ || interrupt.stopped() || Clock::now() >= until) {
         return status;
       }
       if (!std::exchange(told, true) && options_.on_event) {
@@ -50,11 +50,11 @@ class SwarmConnection::Impl {
                                       std::chrono::duration<double>(options_.wait).count(),
                                       std::string(status.message())));
       }
-      sleep_for(kNetworkPoll, interrupt);
+      base::sleep_for(kNetworkPoll, interrupt);
     }
   }
 
-  absl::Status try_join(const Interrupt& interrupt) {
+  absl::Status try_join(const base::StopToken& interrupt) {
     std::vector<proto::Endpoint> peers;
     absl::Status unresolved;
     for (const std::string& peer : options_.peers) {
@@ -81,14 +81,14 @@ class SwarmConnection::Impl {
     dht_ = *std::move(opened);
     join_peers_ = peers;
 
-    Awaited<absl::Status> joined;
+    base::Awaited<absl::Status> joined;
     io_.post([this, peers, done = joined.setter()] {
       dht_->bootstrap(peers, kBootstrapTimeoutMs, done);
     });
     const auto status = joined.wait(
         std::chrono::steady_clock::now() + std::chrono::milliseconds(kBootstrapTimeoutMs + 2'000),
         interrupt);
-    if (interrupt.triggered()) return interrupt.status();
+    if (interrupt.stopped()) return interrupt.status();
     if (!status) {
       return absl::UnavailableError(
           fmt::format("no answer from {}: check the address and that a node "
@@ -98,7 +98,8 @@ class SwarmConnection::Impl {
     return *status;
   }
 
-  absl::StatusOr<std::vector<dht::Record>> find(const dht::Key& key, const Interrupt& interrupt) {
+  absl::StatusOr<std::vector<dht::Record>> find(const dht::Key& key,
+                                                const base::StopToken& interrupt) {
     for (bool rejoined = false;;) {
       bool answered = false;
       auto records = await(begin(key), interrupt, &answered);
@@ -106,7 +107,7 @@ class SwarmConnection::Impl {
       if (rejoined || !rejoin(interrupt)) break;
       rejoined = true;
     }
-    if (interrupt.triggered()) return interrupt.status();
+    if (interrupt.stopped()) return interrupt.status();
     if (!has_way_to_any(join_peers_)) {
       return absl::UnavailableError("this machine's network is down: it has no way to the swarm");
     }
@@ -115,21 +116,21 @@ class SwarmConnection::Impl {
   }
 
   absl::StatusOr<std::size_t> find_any(const std::vector<dht::Key>& keys,
-                                       const Interrupt& interrupt) {
+                                       const base::StopToken& interrupt) {
     std::vector<Finding> findings;
     findings.reserve(keys.size());
     for (const dht::Key& key : keys) findings.push_back(begin(key));
     std::size_t found = 0;
     for (Finding& finding : findings) {
       const auto records = await(std::move(finding), interrupt, nullptr);
-      if (interrupt.triggered()) return records.status();
+      if (interrupt.stopped()) return records.status();
       found += records.ok() && !records->empty() ? 1 : 0;
     }
     return found;
   }
 
-  DhtHealth health(const Interrupt& interrupt) {
-    Awaited<dht::DhtStats> told;
+  DhtHealth health(const base::StopToken& interrupt) {
+    base::Awaited<dht::DhtStats> told;
     io_.post([this, done = told.setter()] { done(dht_->stats()); });
     const auto stats = told.wait(Clock::now() + kFindTimeout, interrupt);
     const std::lock_guard lock(mutex_);
@@ -154,7 +155,7 @@ class SwarmConnection::Impl {
     Clock::time_point at;
   };
   struct Finding {
-    Awaited<Answer> answer;
+    base::Awaited<Answer> answer;
     Clock::time_point begun;
   };
 
@@ -169,8 +170,8 @@ class SwarmConnection::Impl {
   }
 
   // Whether any of the addresses that we joined by answers.
-  bool rejoin(const Interrupt& interrupt) {
-    Awaited<absl::Status> joined;
+  bool rejoin(const base::StopToken& interrupt) {
+    base::Awaited<absl::Status> joined;
     io_.post(
         [this, done = joined.setter()] { dht_->bootstrap(join_peers_, kRejoinTimeoutMs, done); });
     const auto status =
@@ -178,10 +179,10 @@ class SwarmConnection::Impl {
     return status && status->ok();
   }
 
-  absl::StatusOr<std::vector<dht::Record>> await(Finding finding, const Interrupt& interrupt,
+  absl::StatusOr<std::vector<dht::Record>> await(Finding finding, const base::StopToken& interrupt,
                                                  bool* answered) {
     auto answer = finding.answer.wait(finding.begun + kFindTimeout, interrupt);
-    if (interrupt.triggered()) return interrupt.status();
+    if (interrupt.stopped()) return interrupt.status();
     const auto end = answer ? answer->at : Clock::now();
     {
       const std::lock_guard lock(mutex_);
@@ -210,8 +211,8 @@ class SwarmConnection::Impl {
 SwarmConnection::SwarmConnection() = default;
 SwarmConnection::~SwarmConnection() = default;
 
-absl::StatusOr<std::unique_ptr<SwarmConnection>> SwarmConnection::join(JoinOptions options,
-                                                                       const Interrupt& interrupt) {
+absl::StatusOr<std::unique_ptr<SwarmConnection>> SwarmConnection::join(
+    JoinOptions options, const base::StopToken& interrupt) {
   std::unique_ptr<SwarmConnection> connection(new SwarmConnection());
   connection->impl_ = std::make_unique<Impl>(std::move(options));
   if (auto status = connection->impl_->join(interrupt); !status.ok()) return status;
@@ -220,16 +221,18 @@ absl::StatusOr<std::unique_ptr<SwarmConnection>> SwarmConnection::join(JoinOptio
 }
 
 absl::StatusOr<std::vector<dht::Record>> SwarmConnection::find(const dht::Key& key,
-                                                               const Interrupt& interrupt) {
+                                                               const base::StopToken& interrupt) {
   return impl_->find(key, interrupt);
 }
 
 absl::StatusOr<std::size_t> SwarmConnection::find_any(const std::vector<dht::Key>& keys,
-                                                      const Interrupt& interrupt) {
+                                                      const base::StopToken& interrupt) {
   return impl_->find_any(keys, interrupt);
 }
 
-DhtHealth SwarmConnection::health(const Interrupt& interrupt) { return impl_->health(interrupt); }
+DhtHealth SwarmConnection::health(const base::StopToken& interrupt) {
+  return impl_->health(interrupt);
+}
 
 net::ChannelPool& SwarmConnection::channels() { return impl_->channels(); }
 net::IoThread& SwarmConnection::io() { return impl_->io(); }

@@ -18,9 +18,8 @@ constexpr double kChunkSeconds = 0.5;
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<LocalPipeline>> LocalPipeline::create(const UserModel& user_model,
-                                                                     std::int64_t positions,
-                                                                     const Interrupt& interrupt) {
+absl::StatusOr<std::unique_ptr<LocalPipeline>> LocalPipeline::create(
+    const UserModel& user_model, std::int64_t positions, const base::StopToken& interrupt) {
   std::unique_ptr<LocalPipeline> pipeline(new LocalPipeline(user_model, interrupt));
   pipeline->chunk_rows_ = kFirstChunkRows;
   auto runner = model::SpanRunner::load(user_model.config, *user_model.checkpoint, 0,
@@ -41,7 +40,7 @@ absl::StatusOr<std::vector<float>> LocalPipeline::append(std::span<const std::in
   const auto started = std::chrono::steady_clock::now();
   std::vector<float> wanted;
   for (std::size_t begin = 0, count = 0; begin < ids.size(); begin += count) {
-    if (interrupt_.triggered()) return interrupt_.status();
+    if (interrupt_.stopped()) return interrupt_.status();
     if (on_rows_) on_rows_(begin, ids.size());
     const auto chunk_started = std::chrono::steady_clock::now();
     count = std::min(chunk_rows_, ids.size() - begin);

@@ -8,7 +8,6 @@
 #include <filesystem>
 #include <map>
 
-#include "dht/record_limits.h"
 #include "model/model_digest.h"
 #include "model/weight_check.h"
 #include "proto/limits.h"
@@ -34,10 +33,10 @@ absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std:
   if (!config.ok()) return config.status();
   auto checkpoint = model::Checkpoint::open(directory);
   if (!checkpoint.ok()) return checkpoint.status();
-  if (config->block_count > dht::kMaxModelBlocks || config->hidden > proto::kMaxHidden) {
+  if (config->block_count > proto::kMaxModelBlocks || config->hidden > proto::kMaxHidden) {
     return absl::UnimplementedError(fmt::format(
         "{} has {} blocks of width {}; a swarm serves models of at most {} blocks of width {}",
-        directory, config->block_count, config->hidden, dht::kMaxModelBlocks, proto::kMaxHidden));
+        directory, config->block_count, config->hidden, proto::kMaxModelBlocks, proto::kMaxHidden));
   }
   const auto weights = model::check_weights(*config, *checkpoint);
   if (!weights.ok()) return weights.status();
@@ -71,13 +70,14 @@ absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std:
   }
   for (char& c : dtype) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
 
-  return LoadedModel{.name = name.empty() ? folder_name(directory) : std::move(name),
-                     .config = std::move(*config),
-                     .checkpoint = std::move(*checkpoint),
-                     .digest = proto::Digest{*digest},
-                     .needs = needs,
-                     .warnings = std::move(warnings),
-                     .compute = fmt::format("f32/{}", dtype)};
+  return LoadedModel{
+      .name = name.empty() ? folder_name(directory) : std::move(name),
+      .config = std::move(*config),
+      .checkpoint = std::move(*checkpoint),
+      .digest = proto::Digest{*digest},
+      .needs = needs,
+      .warnings = std::move(warnings),
+      .numerics = {proto::Compute::kF32, proto::weight_format_of(dtype), proto::KvFormat::kF32}};
 }
 
 }  // namespace shoal::node

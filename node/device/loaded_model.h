@@ -10,7 +10,7 @@
 #include "model/checkpoint.h"
 #include "model/config.h"
 #include "node/device/sizing.h"
-#include "proto/types.h"
+#include "proto/offer.h"
 
 namespace shoal::node {
 
@@ -21,7 +21,7 @@ struct LoadedModel {
   proto::Digest digest;
   MemoryNeeds needs;
   std::vector<std::string> warnings;  // one line each: where the folder's files disagree
-  std::string compute;                // arithmetic / stored weights, for example "f32/bf16"
+  proto::Numerics numerics;
 
   // `name` may be empty: then the folder's. Reads headers and samples of the weights only.
   static absl::StatusOr<LoadedModel> open(const std::string& directory, std::string name);

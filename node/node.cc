@@ -302,7 +302,8 @@ class WholeNode final : public Node {
         *swarm_, options_.join_timeout_ms, [this](const std::vector<proto::Endpoint>& silent) {
           // To the directory, a peer of our own identity is silence.
           if (channels_ == nullptr) return absl::OkStatus();
-          const auto twin = find_twin(*channels_, peer_id(), silent, run_, kTwinTimeoutMs);
+          const auto twin = find_twin(*channels_, peer_id(), {silent.begin(), silent.end()}, run_,
+                                      kTwinTimeoutMs);
           return twin ? twin_error(peer_id(), *twin) : absl::OkStatus();
         });
     if (!joined.ok() || options_.join_names.empty()) return joined;

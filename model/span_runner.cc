@@ -17,7 +17,8 @@ class OperatorSpanRunner final : public SpanRunner {
   OperatorSpanRunner(const ModelConfig& config, std::int64_t block_begin,
                      std::vector<BlockWeights> blocks, kernels::Executor& executor)
       : config_(config),
-        rope_(make_rope_table(config.rope, config.head_dim, config.max_positions)),
+        rope_(
+            make_rope_table(config.rope, config.block(0).attention.head_dim, config.max_positions)),
         block_begin_(block_begin),
         blocks_(std::move(blocks)),
         executor_(executor),
@@ -25,8 +26,8 @@ class OperatorSpanRunner final : public SpanRunner {
 
   KvShape kv_shape() const override {
     return {.blocks = static_cast<std::int64_t>(blocks_.size()),
-            .kv_heads = config_.kv_heads,
-            .head_dim = config_.head_dim};
+            .kv_heads = config_.block(block_begin_).attention.kv_heads,
+            .head_dim = config_.block(block_begin_).attention.head_dim};
   }
 
   std::size_t weight_bytes() const override {
@@ -46,16 +47,12 @@ class OperatorSpanRunner final : public SpanRunner {
         << x.size() << " values for " << rows << " rows of " << config_.hidden;
     if (rows == 0) return;
     scratch_.reserve(rows);
-    const BlockStep step{.heads = config_.heads,
-                         .rms_norm_eps = config_.rms_norm_eps,
-                         .rope = &rope_,
-                         .positions = positions_,
-                         .sequences = sequences_};
+    const BlockStep step{.rope = &rope_, .positions = positions_, .sequences = sequences_};
     const KvShape shape = kv_shape();
     for (std::int64_t block = first_block; block < last_block; ++block) {
       const std::int64_t i = block - block_begin_;
-      run_block(executor_, blocks_[static_cast<std::size_t>(i)], step, shape.layout(i), scratch_,
-                {x.data(), rows, config_.hidden, config_.hidden});
+      run_block(executor_, config_.block(block), blocks_[static_cast<std::size_t>(i)], step,
+                shape.layout(i), scratch_, {x.data(), rows, config_.hidden, config_.hidden});
     }
   }
 
@@ -111,18 +108,6 @@ absl::StatusOr<std::unique_ptr<SpanRunner>> SpanRunner::load(const ModelConfig& 
     blocks.push_back(*weights);
   }
   return std::make_unique<OperatorSpanRunner>(config, block_begin, std::move(blocks), executor);
-}
-
-std::size_t estimated_block_bytes(const ModelConfig& config, kernels::DType dtype) {
-  const std::int64_t query = config.heads * config.head_dim;
-  const std::int64_t key = config.kv_heads * config.head_dim;
-  std::int64_t values = 2 * config.hidden + 2 * query * config.hidden + 2 * key * config.hidden +
-                        3 * config.hidden * config.intermediate;
-  if (config.qkv_bias) values += query + 2 * key;
-  if (config.output_bias) values += config.hidden;
-  if (config.mlp_bias) values += 2 * config.intermediate + config.hidden;
-  if (config.qk_norm) values += 2 * config.head_dim;
-  return static_cast<std::size_t>(values) * kernels::dtype_bytes(dtype);
 }
 
 }  // namespace shoal::model

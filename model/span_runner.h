@@ -42,7 +42,4 @@ class SpanRunner {
                    std::int64_t last_block, std::span<float> x) = 0;
 };
 
-// Bytes of one block's weights as stored, for sizing a span; from config.json alone.
-std::size_t estimated_block_bytes(const ModelConfig& config, kernels::DType dtype);
-
 }  // namespace shoal::model

@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
-#include "node/device/sizing.h"
+#include "model/memory_needs.h"
 #include "proto/types.h"
 
 namespace shoal::node {
@@ -19,7 +19,7 @@ struct LoadedModel {
   model::ModelConfig config;
   model::Checkpoint checkpoint;
   proto::Digest digest;
-  MemoryNeeds needs;
+  model::MemoryNeeds needs;
   std::vector<std::string> warnings;  // one line each: where the folder's files disagree
   std::string compute;                // arithmetic / stored weights, for example "f32/bf16"
 

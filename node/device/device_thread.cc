@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
@@ -13,6 +12,7 @@
 #include <thread>
 
 #include "base/check.h"
+#include "base/finite.h"
 #include "kernels/executor.h"
 #include "model/kv_pool.h"
 #include "model/span_runner.h"
@@ -31,15 +31,6 @@ constexpr std::size_t kReturnedPiece = 8u << 20;
 std::uint32_t microseconds(Clock::duration duration) {
   const auto us = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(us, 0, 0xffffffff));
-}
-
-bool all_finite(std::span<const float> values) {
-  // An exponent of all ones is an infinity or a NaN. Without a branch, so that it vectorises.
-  constexpr std::uint32_t kExponent = 0x7f800000u;
-  std::uint32_t bad = 0;
-  for (const float value : values)
-    bad |= (std::bit_cast<std::uint32_t>(value) & kExponent) == kExponent;
-  return bad == 0;
 }
 
 // At which position attention has as many multiplications as all the rest of a row.
@@ -299,7 +290,7 @@ class CpuDeviceThread final : public DeviceThread {
       runner_->run({&step, 1}, options_.span.begin, options_.span.end, x);
       const double us = std::chrono::duration<double, std::micro>(Clock::now() - started).count();
       lease->advance(1);
-      if (!all_finite(x)) {
+      if (!base::all_finite(x)) {
         return absl::InvalidArgumentError(
             fmt::format("blocks {} compute values that are not finite: the model's weights are "
                         "damaged; download them again",
@@ -395,7 +386,7 @@ class CpuDeviceThread final : public DeviceThread {
       const std::span<float> own = rows_of(work);
       if (group.size() > 1) std::memcpy(own.data(), from, own.size_bytes());
       from += own.size();
-      work.finite = all_finite(own);
+      work.finite = base::all_finite(own);
       work.session->steps.front().compute += took;
     }
     const auto us = std::chrono::duration<float, std::micro>(took).count();

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
-#include <cstring>
 #include <future>
 #include <mutex>
 #include <thread>
@@ -116,12 +115,14 @@ class CpuDeviceThread final : public DeviceThread {
     const std::lock_guard lock(mutex_);
     CHECK(options_.span.contains(span) && !span.empty()) << proto::to_string(span);
     if (!broken_.ok()) return broken();
-    std::optional<model::KvLease> lease = pool_->lease(max_positions);
+    const std::int64_t first_block = span.begin - options_.span.begin;
+    std::optional<model::KvLease> lease =
+        pool_->lease(max_positions, first_block, first_block + span.size());
     if (!lease) {
       return Refusal{
           .code = absl::StatusCode::kResourceExhausted,
           .reason = fmt::format("{} KV positions were asked for, {} of {} are free", max_positions,
-                                pool_->free_positions(), pool_->total_positions()),
+                                pool_->free_positions(span.size()), pool_->total_positions()),
           .retry_after_ms = kKvRetryMs};
     }
     auto session = std::make_shared<Lessee>();
@@ -197,9 +198,8 @@ class CpuDeviceThread final : public DeviceThread {
     std::map<SessionKey, LeaseUse> result;
     const std::lock_guard lock(mutex_);
     for (const auto& [key, session] : sessions_) {
-      const std::int64_t filled =
-          static_cast<std::int64_t>(session->lease.pages().size()) * kernels::kPagePositions;
-      result[key] = {session->lease.promised_positions(), filled, !session->steps.empty()};
+      result[key] = {session->lease.promised_positions(), session->lease.held_positions(),
+                     !session->steps.empty()};
     }
     return result;
   }
@@ -264,12 +264,16 @@ class CpuDeviceThread final : public DeviceThread {
 
   absl::Status load(const model::ModelConfig& config, const model::Checkpoint& checkpoint) {
     executor_ = kernels::Executor::cpu(options_.threads);
-    auto runner = model::SpanRunner::load(config, checkpoint, options_.span.begin,
-                                          options_.span.end, *executor_);
+    const std::int64_t rows = std::max(options_.limits.decode_rows, options_.limits.prefill_rows);
+    auto runner =
+        model::SpanRunner::load(config, checkpoint, options_.span.begin, options_.span.end,
+                                *executor_, {.rows = rows, .kv_positions = options_.kv_positions});
     if (!runner.ok()) return runner.status();
     runner_ = std::move(*runner);
-    pool_ = std::make_unique<model::KvPool>(runner_->kv_shape(),
-                                            options_.kv_positions / kernels::kPagePositions);
+    auto pool = model::KvPool::create(*executor_, runner_->kv_shape(options_.kv_dtype),
+                                      options_.kv_positions);
+    if (!pool.ok()) return pool.status();
+    pool_ = std::move(*pool);
     return warm_up();
   }
 
@@ -285,9 +289,10 @@ class CpuDeviceThread final : public DeviceThread {
       for (std::int64_t i = 0; i < hidden_; ++i)
         x[i] = 0.01f * static_cast<float>((i + row) % 7 - 3);
       lease->prepare(row, 1);
-      const model::SequenceStep step{&*lease, row, 1};
+      const model::SequenceStep step{&*lease, row, 1, x, x};
       const auto started = Clock::now();
-      runner_->run({&step, 1}, options_.span.begin, options_.span.end, x);
+      runner_->begin({&step, 1}, options_.span.begin, options_.span.end);
+      runner_->finish();
       const double us = std::chrono::duration<double, std::micro>(Clock::now() - started).count();
       lease->advance(1);
       if (!base::all_finite(x)) {
@@ -365,28 +370,19 @@ class CpuDeviceThread final : public DeviceThread {
     std::int64_t rows = 0;
     for (const Work& work : group) {
       const Step& step = work.session->steps.front();
+      const std::span<float> x = rows_of(work);
       sequences.push_back(
-          {&work.session->lease, step.input.start_position + step.rows_done, work.rows});
+          {&work.session->lease, step.input.start_position + step.rows_done, work.rows, x, x});
       rows += work.rows;
-    }
-    std::span<float> x = rows_of(group.front());
-    if (group.size() > 1) {
-      gathered_.resize(rows * hidden_);
-      float* to = gathered_.data();
-      for (const Work& work : group) to = std::ranges::copy(rows_of(work), to).out;
-      x = gathered_;
     }
     const proto::Span blocks = group.front().session->span;
     const auto started = Clock::now();
-    runner_->run(sequences, blocks.begin, blocks.end, x);
+    runner_->begin(sequences, blocks.begin, blocks.end);
+    runner_->finish();
     const auto took = Clock::now() - started;
 
-    const float* from = x.data();
     for (Work& work : group) {
-      const std::span<float> own = rows_of(work);
-      if (group.size() > 1) std::memcpy(own.data(), from, own.size_bytes());
-      from += own.size();
-      work.finite = base::all_finite(own);
+      work.finite = base::all_finite(rows_of(work));
       work.session->steps.front().compute += took;
     }
     const auto us = std::chrono::duration<float, std::micro>(took).count();
@@ -450,7 +446,6 @@ class CpuDeviceThread final : public DeviceThread {
   std::unique_ptr<model::KvPool> pool_;
 
   // The device thread's own, between batches.
-  std::vector<float> gathered_;
   float measured_us_ = 0;  // of a decode batch, per block
   std::int64_t computed_rows_ = 0;
   std::optional<PrefillPace> pace_;

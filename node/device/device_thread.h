@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "kernels/tensor.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
 #include "node/device/refusal.h"
@@ -25,6 +26,7 @@ namespace shoal::node {
 struct DeviceOptions {
   proto::Span span;
   std::int64_t kv_positions = 0;
+  kernels::DType kv_dtype = kernels::DType::kF32;
   int threads = 0;  // 0: one per available core
   SchedulerLimits limits;
 };

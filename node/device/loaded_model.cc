@@ -11,6 +11,7 @@
 #include "dht/record_limits.h"
 #include "model/model_digest.h"
 #include "model/weight_check.h"
+#include "model/workspace.h"
 #include "proto/limits.h"
 
 namespace shoal::node {
@@ -29,7 +30,8 @@ std::string folder_name(const std::string& directory) {
 
 }  // namespace
 
-absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std::string name) {
+absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std::string name,
+                                              kernels::DType kv_dtype) {
   auto config = model::load_config(directory);
   if (!config.ok()) return config.status();
   auto checkpoint = model::Checkpoint::open(directory);
@@ -51,12 +53,12 @@ absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std:
 
   MemoryNeeds needs;
   needs.block_position_kv_bytes =
-      static_cast<std::uint64_t>(2 * config->kv_heads * config->head_dim) * sizeof(float);
+      static_cast<std::uint64_t>(2 * config->kv_heads * config->head_dim) *
+      kernels::dtype_bytes(kv_dtype);
+  // Beside the runner's own, the rows as they came.
   needs.workspace_bytes =
-      static_cast<std::uint64_t>(kBatchRows) *
-      static_cast<std::uint64_t>(4 * config->hidden + 3 * config->intermediate +
-                                 (config->heads + 2 * config->kv_heads) * config->head_dim) *
-      sizeof(float);
+      model::Workspace::bytes(model::row_widths(*config), kBatchRows) +
+      static_cast<std::uint64_t>(2 * kBatchRows * config->hidden) * sizeof(float);
   std::map<std::string, std::uint64_t> block_bytes;
   std::string dtype = "f32";
   for (const auto& [tensor, info] : checkpoint->tensors()) {
@@ -71,13 +73,18 @@ absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std:
   }
   for (char& c : dtype) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
 
+  std::string compute = fmt::format("f32/{}", dtype);
+  if (kv_dtype != kernels::DType::kF32) {
+    compute += fmt::format(" kv {}", kernels::dtype_name(kv_dtype));
+  }
+
   return LoadedModel{.name = name.empty() ? folder_name(directory) : std::move(name),
                      .config = std::move(*config),
                      .checkpoint = std::move(*checkpoint),
                      .digest = proto::Digest{*digest},
                      .needs = needs,
                      .warnings = std::move(warnings),
-                     .compute = fmt::format("f32/{}", dtype)};
+                     .compute = std::move(compute)};
 }
 
 }  // namespace shoal::node

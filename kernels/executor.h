@@ -28,7 +28,7 @@ class Executor {
   // when it is first touched: a buffer may be sized generously.
   virtual std::optional<Buffer> allocate(std::size_t bytes) = 0;
   // Lets go of what lies between the two addresses of one buffer, as far as the device can: the
-  // content is lost, the addresses stay ours.
+  // content is lost, the addresses stay ours. From any thread.
   virtual void discard(void* begin, void* end) = 0;
 
   // Between host and device, and within the device; in the order of the calls and the operators.

@@ -179,7 +179,7 @@ int serve(const CommandLine& line) {
     }
     const absl::Status ended = run_once(line, options, ready, signals);
     if (ended.ok()) return 0;
-    if (absl::IsCancelled(ended) && signals.stop()) return 0;
+    if (absl::IsCancelled(ended) && signals.stop().stopped()) return 0;
     const bool other_helps =
         is_twin_error(ended) && line.identity.empty() && taken.size() < kMostTwins;
     if (!other_helps) return fail(ended);

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "net/channel_pool.h"
+#include "net/directory.h"
 #include "net/identity_tls.h"
 #include "net/io_thread.h"
 #include "node/device/device_thread.h"
@@ -22,7 +23,6 @@
 #include "node/member/own_addresses.h"
 #include "node/member/placement.h"
 #include "node/member/ports.h"
-#include "node/member/swarm_link.h"
 #include "node/member/twin.h"
 #include "node/metrics/metrics.h"
 #include "node/serve/span_service.h"
@@ -38,6 +38,7 @@ constexpr std::uint32_t kPlacementPauseMs = 1'500;
 // Storing a record takes a lookup; a lone or lossy swarm must not hold the node up for longer.
 constexpr std::uint32_t kPublishTimeoutMs = 5'000;
 constexpr std::uint32_t kWithdrawTimeoutMs = 2'000;
+constexpr std::uint32_t kFindTimeoutMs = 5'000;
 // A node that has lost everybody looks where the names of its --join lead, this often.
 constexpr auto kLookForOthers = milliseconds(15'000);
 // And whether its model files were replaced, which changes nothing yet, this often.
@@ -50,16 +51,17 @@ constexpr auto kLookAtRecordOfMany = milliseconds(proto::kRecordRefreshMs);
 constexpr double kManyPeers = 200;
 constexpr std::uint64_t kLeapUs = 60'000'000;
 // Prometheus waits ten seconds as a rule; a net thread that is so late has other troubles.
-constexpr auto kSnapshotTimeout = milliseconds(2'000);
+constexpr std::uint32_t kSnapshotTimeoutMs = 2'000;
 
 absl::Status stopped() { return absl::CancelledError("stopped while starting"); }
 
 class WholeNode final : public Node {
  public:
   explicit WholeNode(NodeOptions options) : options_(std::move(options)) {
+    if (options_.cancelled != nullptr) stop_ = options_.cancelled;
     std::vector<std::string> addresses = options_.join_names;
     for (const proto::Endpoint& peer : options_.join) addresses.push_back(proto::to_string(peer));
-    if (!addresses.empty()) joiner_.emplace(std::move(addresses), options_.cancelled);
+    if (!addresses.empty()) joiner_.emplace(std::move(addresses), *stop_);
   }
   ~WholeNode() override { drain_and_stop(0, nullptr); }
 
@@ -96,7 +98,7 @@ class WholeNode final : public Node {
     set_facts(*span);
     if (absl::Status status = announce(proto::NodeState::kJoining); !status.ok()) return status;
     if (absl::Status status = start_device(); !status.ok()) return status;
-    if (options_.cancelled != nullptr && *options_.cancelled) return stopped();
+    if (stop_->stopped()) return stopped();
     start_next_hops();
     service_->serve(facts_, *device_, *next_hops_);
     return announce(proto::NodeState::kOnline);
@@ -139,13 +141,13 @@ class WholeNode final : public Node {
     return metrics_->endpoint();
   }
 
-  void drain_and_stop(std::uint32_t drain_timeout_ms, const std::atomic<bool>* hurry) override {
+  void drain_and_stop(std::uint32_t drain_timeout_ms, const base::StopToken* hurry) override {
     if (std::exchange(stopped_, true)) return;
     if (twin_.valid()) twin_.wait();
-    if (swarm_ != nullptr) swarm_->set_cancelled(hurry);
+    stop_ = hurry != nullptr ? hurry : &never_;
     if (service_ != nullptr) {
       service_->sessions().refuse_new("this node is shutting down");
-      drain(drain_timeout_ms, hurry);
+      drain(drain_timeout_ms);
     }
     // It may take two seconds, and must end before what it looks at.
     std::future<void> metrics_end;
@@ -179,11 +181,7 @@ class WholeNode final : public Node {
 
   // On any thread but the net thread, while everything lives.
   std::optional<dht::DhtStats> directory() const {
-    auto promise = std::make_shared<std::promise<dht::DhtStats>>();
-    std::future<dht::DhtStats> taken = promise->get_future();
-    io_->post([this, promise] { promise->set_value(swarm_->dht().stats()); });
-    if (taken.wait_for(kSnapshotTimeout) != std::future_status::ready) return std::nullopt;
-    return taken.get();
+    return swarm_->stats(kSnapshotTimeoutMs, never_);
   }
 
   // The directory asks the addresses that it knows again by itself; but a name may lead elsewhere
@@ -229,7 +227,7 @@ class WholeNode final : public Node {
     const bool large = stats && stats->estimated_peers > kManyPeers;
     look_at_record_at_ = now + (large ? kLookAtRecordOfMany : kLookAtRecord);
     const auto found =
-        swarm_->find(dht::block_key(swarm_->swarm_id(), facts_.model_digest, facts_.span.begin));
+        find(dht::block_key(swarm_->swarm_id(), facts_.model_digest, facts_.span.begin));
     if (!found.ok()) return absl::OkStatus();
     const auto own = std::find_if(found->begin(), found->end(), [&](const dht::Record& record) {
       return record.peer_id() == peer_id();
@@ -338,7 +336,7 @@ class WholeNode final : public Node {
     auto ports = open_ports(*io_, options_.identity, dht, service);
     if (!ports.ok()) return ports.status();
     server_ = std::move(ports->server);
-    swarm_ = std::make_unique<SwarmLink>(*io_, std::move(ports->dht), options_.cancelled);
+    swarm_ = std::make_unique<net::Directory>(*io_, std::move(ports->dht));
     watch_addresses();
     return absl::OkStatus();
   }
@@ -357,12 +355,16 @@ class WholeNode final : public Node {
     });
   }
 
+  absl::StatusOr<std::vector<dht::Record>> find(const dht::Key& key) {
+    return swarm_->find(key, kFindTimeoutMs, *stop_);
+  }
+
   // Joins, checks that our model belongs there, and chooses the span.
   absl::StatusOr<proto::Span> enter_swarm() {
     const OwnModel own = own_model();
     if (joiner_) {
       if (absl::Status joined = join(); !joined.ok()) return joined;
-      const auto served = swarm_->find(dht::models_key(swarm_->swarm_id()));
+      const auto served = find(dht::models_key(swarm_->swarm_id()));
       if (!served.ok()) return served.status();
       last_sequence_ = known_sequence(*served, peer_id());
       look_for_twin(*served);
@@ -381,10 +383,9 @@ class WholeNode final : public Node {
     if (plan_.blocks == own.block_count) return proto::Span{0, own.block_count};
     std::vector<dht::Record> records;
     if (joiner_) {
-      const auto pause =
-          static_cast<std::uint32_t>(identity::Random::from_system().below(kPlacementPauseMs));
-      if (absl::Status status = swarm_->pause(pause); !status.ok()) return status;
-      auto found = swarm_->find(dht::model_key(swarm_->swarm_id(), own.digest));
+      const milliseconds pause(identity::Random::from_system().below(kPlacementPauseMs));
+      if (!base::sleep_for(pause, *stop_)) return stopped();
+      auto found = find(dht::model_key(swarm_->swarm_id(), own.digest));
       if (!found.ok()) return found.status();
       records = std::move(*found);
     }
@@ -493,17 +494,18 @@ class WholeNode final : public Node {
       });
     }
     absl::Status told = swarm_->await(
-        kPublishTimeoutMs, [this](auto done) { announcer_->announce([done](int) { done(); }); });
+        kPublishTimeoutMs, [this](auto done) { announcer_->announce([done](int) { done(); }); },
+        *stop_);
     if (absl::IsCancelled(told)) return told;
     if (!told.ok()) spdlog::warn("the swarm has not confirmed our record yet; announcing goes on");
     return absl::OkStatus();
   }
 
-  void drain(std::uint32_t timeout_ms, const std::atomic<bool>* hurry) {
+  void drain(std::uint32_t timeout_ms) {
     const auto deadline = std::chrono::steady_clock::now() + milliseconds(timeout_ms);
     bool told = false;
     while (service_->sessions().size() > 0 && std::chrono::steady_clock::now() < deadline &&
-           !(hurry != nullptr && *hurry)) {
+           !stop_->stopped()) {
       if (!std::exchange(told, true)) {
         spdlog::info("draining: {} sessions have {} ms to finish", service_->sessions().size(),
                      timeout_ms);
@@ -519,7 +521,8 @@ class WholeNode final : public Node {
     if (announcer_ == nullptr || replaced_) return;
     service_->set_state(proto::NodeState::kOffline);
     absl::Status told = swarm_->await(
-        kWithdrawTimeoutMs, [this](auto done) { announcer_->withdraw([done](int) { done(); }); });
+        kWithdrawTimeoutMs, [this](auto done) { announcer_->withdraw([done](int) { done(); }); },
+        *stop_);
     if (!told.ok())
       spdlog::info("the swarm has not confirmed that we left; our record expires by itself");
   }
@@ -536,6 +539,8 @@ class WholeNode final : public Node {
   }
 
   NodeOptions options_;
+  const base::StopToken never_;
+  const base::StopToken* stop_ = &never_;  // of starting, and then of draining
   std::unique_ptr<LoadedModel> model_;
   MemoryPlan plan_;
   NodeFacts facts_;
@@ -557,7 +562,7 @@ class WholeNode final : public Node {
   std::unique_ptr<net::ChannelPool> channels_;
   std::unique_ptr<SpanService> service_;
   net::RunningServer server_;
-  std::unique_ptr<SwarmLink> swarm_;
+  std::unique_ptr<net::Directory> swarm_;
   std::unique_ptr<OwnAddresses> addresses_;  // as is announcer_
   std::unique_ptr<NextHops> next_hops_;
   std::unique_ptr<Sweeper> sweeper_;

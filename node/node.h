@@ -6,7 +6,6 @@
 // stopping: docs/design.md, section 8.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/stop_token.h"
 #include "identity/identity.h"
 #include "identity/swarm_key.h"
 #include "node/device/memory_size.h"
@@ -47,7 +47,7 @@ struct NodeOptions {
   std::uint32_t max_sessions_per_peer = proto::kMaxSessionsPerPeer;
   std::string public_name;
   std::optional<std::uint32_t> join_timeout_ms = 8'000;  // nullopt: tries for ever
-  const std::atomic<bool>* cancelled = nullptr;  // set by another thread to give up starting
+  const base::StopToken* cancelled = nullptr;            // stopped to give up starting
 };
 
 class Node {
@@ -70,10 +70,10 @@ class Node {
   // on; stop it.
   virtual absl::Status tend() = 0;
 
-  // Refuses new sessions, lets the old ones finish for at most drain_timeout_ms (less when *hurry
-  // is set), withdraws the record and stops. Idempotent.
+  // Refuses new sessions, lets the old ones finish for at most drain_timeout_ms (less when hurry is
+  // stopped), withdraws the record and stops. Idempotent.
   virtual void drain_and_stop(std::uint32_t drain_timeout_ms,
-                              const std::atomic<bool>* hurry = nullptr) = 0;
+                              const base::StopToken* hurry = nullptr) = 0;
 };
 
 }  // namespace shoal::node

@@ -46,20 +46,20 @@ void Signals::loop() {
   while (!done_) {
     const int number = sigtimedwait(&handled_, nullptr, &poll);
     if (number <= 0) continue;
-    if (hurry_) {
+    if (hurry_.stopped()) {
       last_resort_();
       _exit(128 + number);
     }
-    if (stop_) hurry_ = true;
+    if (stop_.stopped()) hurry_.stop(number);
     const std::lock_guard lock(mutex_);
-    stop_ = true;
+    stop_.stop(number);
     stopped_.notify_all();
   }
 }
 
 bool Signals::wait_for_stop(std::chrono::milliseconds most) {
   std::unique_lock lock(mutex_);
-  return stopped_.wait_for(lock, most, [this] { return stop_.load(); });
+  return stopped_.wait_for(lock, most, [this] { return stop_.stopped(); });
 }
 
 }  // namespace shoal::node

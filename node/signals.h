@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// SIGTERM, SIGINT and SIGHUP as flags: the first asks to stop, the second not to wait any longer,
+// SIGTERM, SIGINT and SIGHUP as tokens: the first asks to stop, the second not to wait any longer,
 // the third ends the process where it stands. SIGINT or SIGHUP that the process inherited as
 // ignored stays so: nohup, and shells that start something in the background, mean it. Construct
 // before any other thread exists: threads inherit that the signals are blocked.
@@ -14,6 +14,8 @@
 #include <mutex>
 #include <thread>
 
+#include "base/stop_token.h"
+
 namespace shoal::node {
 
 class Signals {
@@ -24,8 +26,8 @@ class Signals {
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
 
-  const std::atomic<bool>& stop() const { return stop_; }
-  const std::atomic<bool>& hurry() const { return hurry_; }
+  const base::StopToken& stop() const { return stop_; }
+  const base::StopToken& hurry() const { return hurry_; }
   // True when a stop was asked for, false after `most`.
   bool wait_for_stop(std::chrono::milliseconds most);
 
@@ -34,8 +36,8 @@ class Signals {
 
   const sigset_t handled_;
   const std::function<void()> last_resort_;
-  std::atomic<bool> stop_ = false;
-  std::atomic<bool> hurry_ = false;
+  base::StopToken stop_;
+  base::StopToken hurry_;
   std::atomic<bool> done_ = false;
   std::mutex mutex_;
   std::condition_variable stopped_;

@@ -8,23 +8,23 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "base/stop_token.h"
 #include "client/cli/command_line.h"
 #include "client/cli/progress.h"
-#include "client/swarm/interrupt.h"
 #include "client/swarm/swarm_connection.h"
 #include "client/text/pipeline.h"
 #include "client/text/user_model.h"
 
 namespace shoal::client {
 
-absl::Status run_generate(const GenerateFlags& flags, const Interrupt& interrupt);
-absl::Status run_score(const ScoreFlags& flags, const Interrupt& interrupt);
-absl::Status run_status(const StatusFlags& flags, const Interrupt& interrupt);
+absl::Status run_generate(const GenerateFlags& flags, const base::StopToken& interrupt);
+absl::Status run_score(const ScoreFlags& flags, const base::StopToken& interrupt);
+absl::Status run_status(const StatusFlags& flags, const base::StopToken& interrupt);
 absl::Status run_swarm_new(const SwarmNewFlags& flags);
 
 // Reads the key and identity files, and joins; with on_event it waits for this machine's network.
 absl::StatusOr<std::unique_ptr<SwarmConnection>> join_swarm(
-    const SwarmFlags& flags, const Interrupt& interrupt,
+    const SwarmFlags& flags, const base::StopToken& interrupt,
     const std::function<void(const std::string&)>& on_event = {});
 
 // A model's blocks for generate and score: in this process, or over the swarm, which it owns. What
@@ -35,6 +35,6 @@ struct OpenedPipeline {
 };
 absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, const UserModel& user_model,
                                              std::int64_t positions, bool full_timings,
-                                             const Interrupt& interrupt, ProgressLine& line);
+                                             const base::StopToken& interrupt, ProgressLine& line);
 
 }  // namespace shoal::client

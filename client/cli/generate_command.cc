@@ -21,7 +21,8 @@ constexpr int kTopLogits = 5;
 // A prompt on standard input: far more than any context holds.
 constexpr std::size_t kMaxPromptBytes = 64u << 20;
 
-absl::StatusOr<std::string> prompt_of(const GenerateFlags& flags, const Interrupt& interrupt) {
+absl::StatusOr<std::string> prompt_of(const GenerateFlags& flags,
+                                      const base::StopToken& interrupt) {
   if (flags.prompt != "-") return flags.prompt;
   auto text = read_standard_input("the prompt", kMaxPromptBytes, interrupt);
   if (!text.ok()) return text;
@@ -88,7 +89,7 @@ std::string why_it_stopped(const GenerateFlags& flags, const GenerateRequest& re
 
 }  // namespace
 
-absl::Status run_generate(const GenerateFlags& flags, const Interrupt& interrupt) {
+absl::Status run_generate(const GenerateFlags& flags, const base::StopToken& interrupt) {
   auto prompt = prompt_of(flags, interrupt);
   if (!prompt.ok()) return prompt.status();
   auto user_model = load_user_model(flags.model, flags.threads);

@@ -13,7 +13,7 @@
 namespace shoal::client {
 
 absl::StatusOr<std::string> read_standard_input(const char* what, std::size_t most_bytes,
-                                                const Interrupt& interrupt) {
+                                                const base::StopToken& interrupt) {
   if (!cli::has_standard_input()) {
     return absl::UnavailableError(
         fmt::format("cannot read {} from standard input: it is closed", what));
@@ -22,7 +22,7 @@ absl::StatusOr<std::string> read_standard_input(const char* what, std::size_t mo
   char buffer[65536];
   for (;;) {
     const ssize_t n = read(STDIN_FILENO, buffer, sizeof(buffer));
-    if (interrupt.triggered()) return interrupt.status();
+    if (interrupt.stopped()) return interrupt.status();
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) {
       return absl::UnavailableError(

@@ -7,13 +7,13 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "client/swarm/interrupt.h"
+#include "base/stop_token.h"
 
 namespace shoal::client {
 
 // All of standard input, byte for byte. `what` it is: "the prompt".
 absl::StatusOr<std::string> read_standard_input(const char* what, std::size_t most_bytes,
-                                                const Interrupt& interrupt);
+                                                const base::StopToken& interrupt);
 
 // A shell and an editor end a text with one line end that is not meant: "\n" or "\r\n" is cut,
 // once.

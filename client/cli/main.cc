@@ -15,6 +15,7 @@
 #include "cli/standard_streams.h"
 #include "cli/usage.h"
 #include "client/cli/commands.h"
+#include "client/cli/interrupt.h"
 #include "model/file_guard.h"
 #include "net/identity_tls.h"
 #include "net/process_start.h"
@@ -23,7 +24,7 @@ namespace {
 
 using namespace shoal::client;  // NOLINT: a program of one file
 
-absl::Status run(const CommandLine& command, const Interrupt& interrupt) {
+absl::Status run(const CommandLine& command, const shoal::base::StopToken& interrupt) {
   if (const auto* flags = std::get_if<GenerateFlags>(&command)) {
     return run_generate(*flags, interrupt);
   }
@@ -77,7 +78,7 @@ int main(int argc, char** argv) {
                          isatty(STDIN_FILENO) != 0 || !shoal::cli::has_standard_input());
   if (!command.ok()) return fail(command.status());
   shoal::net::init_transport();
-  Interrupt& interrupt = interrupt_by_signals();
+  shoal::base::StopToken& interrupt = interrupt_by_signals();
   shoal::model::guard_mapped_files("shoal", shoal::model::LostFile::kExit);
   absl::Status status;
   try {
@@ -92,7 +93,7 @@ int main(int argc, char** argv) {
   } catch (const std::exception& error) {  // out of memory, or a library that threw
     status = absl::InternalError(error.what());
   }
-  if (interrupt.triggered()) {
+  if (interrupt.stopped()) {
     std::fflush(stdout);
     return 128 + interrupt.signal();
   }

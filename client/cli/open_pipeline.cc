@@ -10,7 +10,7 @@ namespace shoal::client {
 
 absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, const UserModel& user_model,
                                              std::int64_t positions, bool full_timings,
-                                             const Interrupt& interrupt, ProgressLine& line) {
+                                             const base::StopToken& interrupt, ProgressLine& line) {
   OpenedPipeline opened;
   if (flags.local) {
     auto local =

@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::size_t kMaxTextBytes = 1u << 30;
 
-absl::StatusOr<std::string> read_text(const std::string& path, const Interrupt& interrupt) {
+absl::StatusOr<std::string> read_text(const std::string& path, const base::StopToken& interrupt) {
   if (path == "-") return read_standard_input("the text to score", kMaxTextBytes, interrupt);
   const auto unreadable = [&](const char* why) {
     return absl::NotFoundError(
@@ -38,7 +38,7 @@ absl::StatusOr<std::string> read_text(const std::string& path, const Interrupt& 
 
 }  // namespace
 
-absl::Status run_score(const ScoreFlags& flags, const Interrupt& interrupt) {
+absl::Status run_score(const ScoreFlags& flags, const base::StopToken& interrupt) {
   auto text = read_text(flags.file, interrupt);
   if (!text.ok()) return text.status();
   const std::string source = flags.file == "-" ? "standard input" : flags.file;

@@ -45,7 +45,7 @@ std::vector<dht::Key> keys_to_look_up(const std::vector<SwarmView>& views,
 absl::StatusOr<std::vector<SwarmView>> views_asked_for(const std::optional<ModelName>& model,
                                                        const std::string& directory,
                                                        SwarmConnection& swarm,
-                                                       const Interrupt& interrupt) {
+                                                       const base::StopToken& interrupt) {
   const identity::SwarmId id = swarm.swarm_id();
   if (model) {
     auto records = swarm.find(dht::model_key(id, model->digest), interrupt);
@@ -77,7 +77,7 @@ std::uint64_t unix_microseconds() {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SwarmConnection>> join_swarm(
-    const SwarmFlags& flags, const Interrupt& interrupt,
+    const SwarmFlags& flags, const base::StopToken& interrupt,
     const std::function<void(const std::string&)>& on_event) {
   JoinOptions options;
   options.peers = flags.join;
@@ -96,7 +96,7 @@ absl::StatusOr<std::unique_ptr<SwarmConnection>> join_swarm(
   return SwarmConnection::join(std::move(options), interrupt);
 }
 
-absl::Status run_status(const StatusFlags& flags, const Interrupt& interrupt) {
+absl::Status run_status(const StatusFlags& flags, const base::StopToken& interrupt) {
   std::optional<ModelName> model;
   if (!flags.model.empty()) {
     auto named = name_model(flags.model);
@@ -116,7 +116,7 @@ absl::Status run_status(const StatusFlags& flags, const Interrupt& interrupt) {
                  });
   ask_for_load(views, (*swarm)->channels(), interrupt);
   if (const absl::Status status = looked_up.get(); !status.ok()) return status;
-  if (interrupt.triggered()) return interrupt.status();
+  if (interrupt.stopped()) return interrupt.status();
   const DhtHealth health = (*swarm)->health(interrupt);
   const std::uint64_t now_us = unix_microseconds();
   std::fputs(

@@ -108,7 +108,7 @@ std::map<proto::PeerId, absl::StatusOr<double>> audition(const std::vector<Candi
                                                          const proto::Digest& model,
                                                          std::uint32_t hidden,
                                                          net::ChannelPool& channels,
-                                                         const Interrupt& interrupt) {
+                                                         const base::StopToken& interrupt) {
   const auto inbox = std::make_shared<HopInbox>();
   std::vector<Voice> voices(candidates.size());
   for (std::size_t i = 0; i < voices.size(); ++i) {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "client/swarm/interrupt.h"
+#include "base/stop_token.h"
 #include "client/swarm/peer_memory.h"
 #include "client/swarm/route.h"
 #include "proto/types.h"
@@ -31,6 +31,6 @@ std::map<proto::PeerId, absl::StatusOr<double>> audition(const std::vector<Candi
                                                          const proto::Digest& model,
                                                          std::uint32_t hidden,
                                                          net::ChannelPool& channels,
-                                                         const Interrupt& interrupt);
+                                                         const base::StopToken& interrupt);
 
 }  // namespace shoal::client

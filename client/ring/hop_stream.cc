@@ -169,12 +169,13 @@ void HopInbox::put(HopEvent event) {
   arrived_.notify_all();
 }
 
-std::optional<HopEvent> HopInbox::take(Clock::time_point deadline, const Interrupt& interrupt) {
+std::optional<HopEvent> HopInbox::take(Clock::time_point deadline,
+                                       const base::StopToken& interrupt) {
   std::unique_lock lock(mutex_);
   while (events_.empty()) {
     const auto now = Clock::now();
-    if (now >= deadline || interrupt.triggered()) return std::nullopt;
-    arrived_.wait_until(lock, std::min(deadline, now + kInterruptPoll));
+    if (now >= deadline || interrupt.stopped()) return std::nullopt;
+    arrived_.wait_until(lock, std::min(deadline, now + base::kStopPoll));
   }
   HopEvent event = std::move(events_.front());
   events_.pop_front();

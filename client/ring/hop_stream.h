@@ -13,7 +13,7 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "client/swarm/interrupt.h"
+#include "base/stop_token.h"
 #include "proto/span_service.pb.h"
 
 namespace grpc {
@@ -36,7 +36,7 @@ class HopInbox {
   void put(HopEvent event);
   // nullopt at `deadline`, and at an interrupt.
   std::optional<HopEvent> take(std::chrono::steady_clock::time_point deadline,
-                               const Interrupt& interrupt);
+                               const base::StopToken& interrupt);
 
  private:
   std::mutex mutex_;

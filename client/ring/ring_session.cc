@@ -51,7 +51,7 @@ double us_between(std::chrono::steady_clock::time_point from,
 }  // namespace
 
 RingSession::RingSession(Route route, const RingOptions& options, net::ChannelPool& channels,
-                         net::IoThread& io, const Interrupt& interrupt)
+                         net::IoThread& io, const base::StopToken& interrupt)
     : route_(std::move(route)),
       options_(options),
       channels_(channels),
@@ -98,7 +98,7 @@ absl::Status RingSession::open() {
   };
   while (waiting() != hops_.end()) {
     const auto event = inbox_->take(deadline, interrupt_);
-    if (interrupt_.triggered()) return fail(interrupt_.status(), std::nullopt);
+    if (interrupt_.stopped()) return fail(interrupt_.status(), std::nullopt);
     if (!event || Clock::now() > deadline) {
       const auto hop = static_cast<std::size_t>(waiting() - hops_.begin());
       return fail(absl::DeadlineExceededError("it does not answer"), hop);
@@ -223,7 +223,7 @@ bool RingSession::finished(const Flight& flight) const {
 
 absl::Status RingSession::turn(std::vector<float>* wanted_rows) {
   auto event = inbox_->take(Clock::now() + kCheckInterval, interrupt_);
-  if (interrupt_.triggered()) return fail(interrupt_.status(), std::nullopt);
+  if (interrupt_.stopped()) return fail(interrupt_.status(), std::nullopt);
   // What has come already is heard before anybody is judged, but a flood of it is no excuse.
   for (int heard = 0; event && heard < kMostAtOnce; ++heard) {
     if (auto status = on_frame(event->hop, *event, wanted_rows); !status.ok()) return status;

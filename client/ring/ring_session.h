@@ -14,10 +14,10 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/stop_token.h"
 #include "client/ring/heartbeat.h"
 #include "client/ring/hop_stream.h"
 #include "client/ring/session_pace.h"
-#include "client/swarm/interrupt.h"
 #include "client/swarm/route.h"
 #include "client/text/pipeline.h"
 
@@ -54,7 +54,7 @@ class RingSession {
  public:
   // `channels`, `io` and `interrupt` must outlive the session.
   RingSession(Route route, const RingOptions& options, net::ChannelPool& channels,
-              net::IoThread& io, const Interrupt& interrupt);
+              net::IoThread& io, const base::StopToken& interrupt);
   ~RingSession();  // ends the streams: every hop frees its KV pages
   RingSession(const RingSession&) = delete;
 
@@ -124,7 +124,7 @@ class RingSession {
   const RingOptions options_;
   net::ChannelPool& channels_;
   net::IoThread& io_;
-  const Interrupt& interrupt_;
+  const base::StopToken& interrupt_;
   const std::shared_ptr<HopInbox> inbox_ = std::make_shared<HopInbox>();
   std::vector<HopState> hops_;
   std::deque<Flight> flights_;

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
+#include "base/awaited.h"
 #include "base/check.h"
-#include "client/swarm/wait.h"
 #include "net/channel_pool.h"
 
 namespace shoal::client {
@@ -42,7 +42,7 @@ bool is_final(absl::StatusCode code) {
 }  // namespace
 
 SwarmPipeline::SwarmPipeline(const UserModel& user_model, SwarmConnection& swarm,
-                             SwarmPipelineOptions options, const Interrupt& interrupt)
+                             SwarmPipelineOptions options, const base::StopToken& interrupt)
     : user_model_(user_model),
       swarm_(swarm),
       options_(std::move(options)),
@@ -53,10 +53,9 @@ SwarmPipeline::SwarmPipeline(const UserModel& user_model, SwarmConnection& swarm
       memory_(swarm.peers()),
       patience_(options_.wait) {}
 
-absl::StatusOr<std::unique_ptr<SwarmPipeline>> SwarmPipeline::create(const UserModel& user_model,
-                                                                     SwarmConnection& swarm,
-                                                                     SwarmPipelineOptions options,
-                                                                     const Interrupt& interrupt) {
+absl::StatusOr<std::unique_ptr<SwarmPipeline>> SwarmPipeline::create(
+    const UserModel& user_model, SwarmConnection& swarm, SwarmPipelineOptions options,
+    const base::StopToken& interrupt) {
   std::unique_ptr<SwarmPipeline> pipeline(
       new SwarmPipeline(user_model, swarm, std::move(options), interrupt));
   pipeline->lost_at_ = Clock::now();
@@ -77,12 +76,12 @@ absl::Status SwarmPipeline::connect_patiently() {
       chosen = sighting.ok() ? plan(*sighting) : sighting.status();
       if (!sighting.ok()) drop_channels();
     }
-    if (interrupt_.triggered()) return interrupt_.status();
+    if (interrupt_.stopped()) return interrupt_.status();
     absl::Status status = chosen.status();
     milliseconds asked{0};
     if (chosen.ok()) {
       status = open(*chosen);
-      if (status.ok() || interrupt_.triggered()) return status;
+      if (status.ok() || interrupt_.stopped()) return status;
       asked = session_->failure().retry_after;
       blame(session_->failure());
       session_.reset();
@@ -218,7 +217,7 @@ absl::StatusOr<std::vector<float>> SwarmPipeline::append(std::span<const std::in
       note_speed();
       return result;
     }
-    if (interrupt_.triggered()) return interrupt_.status();
+    if (interrupt_.stopped()) return interrupt_.status();
     if (session_->failure().status.ok()) return result.status();  // ours, not the swarm's
     const milliseconds asked = session_->failure().retry_after;
     const bool leaving = leaving_;
@@ -299,7 +298,7 @@ void SwarmPipeline::blame(const RingFailure& failure) {
 }
 
 absl::Status SwarmPipeline::give_way(const absl::Status& failure, milliseconds asked) {
-  if (interrupt_.triggered()) return interrupt_.status();
+  if (interrupt_.stopped()) return interrupt_.status();
   const auto now = Clock::now();
   auto pause = patience_.failed(now, asked);
   if (!pause && !opened_ && now - began_ < kStartTime) pause = Patience::kFirstPause;
@@ -323,9 +322,9 @@ bool SwarmPipeline::sleep(milliseconds time) {
   for (;;) {
     const auto now = Clock::now();
     if (told_waiting_ && options_.on_wait) options_.on_wait(patience_.waited(now), options_.wait);
-    if (now >= until) return !interrupt_.triggered();
+    if (now >= until) return !interrupt_.stopped();
     const auto left = std::chrono::ceil<milliseconds>(until - now);
-    if (!sleep_for(std::min(left, kWaitTick), interrupt_)) return false;
+    if (!base::sleep_for(std::min(left, kWaitTick), interrupt_)) return false;
   }
 }
 

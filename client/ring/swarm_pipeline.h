@@ -11,10 +11,10 @@
 #include <memory>
 #include <string>
 
+#include "base/stop_token.h"
 #include "client/ring/patience.h"
 #include "client/ring/ring_session.h"
 #include "client/ring/swarm_scout.h"
-#include "client/swarm/interrupt.h"
 #include "client/swarm/peer_memory.h"
 #include "client/swarm/swarm_connection.h"
 #include "client/text/pipeline.h"
@@ -38,7 +38,7 @@ class SwarmPipeline : public Pipeline {
   static absl::StatusOr<std::unique_ptr<SwarmPipeline>> create(const UserModel& user_model,
                                                                SwarmConnection& swarm,
                                                                SwarmPipelineOptions options,
-                                                               const Interrupt& interrupt);
+                                                               const base::StopToken& interrupt);
 
   absl::StatusOr<std::vector<float>> append(std::span<const std::int32_t> ids,
                                             RowsWanted rows) override;
@@ -61,7 +61,7 @@ class SwarmPipeline : public Pipeline {
   };
 
   SwarmPipeline(const UserModel& user_model, SwarmConnection& swarm, SwarmPipelineOptions options,
-                const Interrupt& interrupt);
+                const base::StopToken& interrupt);
 
   absl::Status connect_patiently();  // several tries, as patience allows
   // The best route among those who answered; `trouble`: with the route that we have.
@@ -88,7 +88,7 @@ class SwarmPipeline : public Pipeline {
   const UserModel& user_model_;
   SwarmConnection& swarm_;
   const SwarmPipelineOptions options_;
-  const Interrupt& interrupt_;
+  const base::StopToken& interrupt_;
   SwarmScout scout_;
   PeerMemory& memory_;
   Patience patience_;

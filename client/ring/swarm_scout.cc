@@ -11,7 +11,7 @@ namespace shoal::client {
 
 SwarmScout::~SwarmScout() { stop(); }
 
-absl::StatusOr<SwarmView> SwarmScout::find_view(const Interrupt& interrupt) const {
+absl::StatusOr<SwarmView> SwarmScout::find_view(const base::StopToken& interrupt) const {
   auto records = swarm_.find(dht::model_key(swarm_.swarm_id(), model_.digest), interrupt);
   if (!records.ok()) return records.status();
   SwarmView view = view_of(*records, model_.digest, model_.block_count);
@@ -24,7 +24,7 @@ absl::StatusOr<SwarmView> SwarmScout::find_view(const Interrupt& interrupt) cons
 }
 
 absl::StatusOr<Sighting> SwarmScout::look(const std::set<proto::PeerId>& avoided,
-                                          const Interrupt& interrupt) const {
+                                          const base::StopToken& interrupt) const {
   auto view = find_view(interrupt);
   if (!view.ok()) return view.status();
   Sighting sighting;
@@ -32,24 +32,25 @@ absl::StatusOr<Sighting> SwarmScout::look(const std::set<proto::PeerId>& avoided
   sighting.answers = probe(sighting.view, avoided, swarm_.channels(), interrupt);
   RouteRequest all;
   all.block_count = model_.block_count;
-  if (!avoided.empty() && !interrupt.triggered() &&
+  if (!avoided.empty() && !interrupt.stopped() &&
       !find_route(all, sighting.answers.candidates).ok()) {
     sighting.answers = probe(sighting.view, {}, swarm_.channels(), interrupt);
   }
-  if (interrupt.triggered()) return interrupt.status();
+  if (interrupt.stopped()) return interrupt.status();
   // A dead channel would fail at once while gRPC backs off; the node may be back.
   for (const auto& [peer, why] : sighting.answers.lost) swarm_.channels().drop(peer);
   hear(sighting.answers.candidates, interrupt);
   return sighting;
 }
 
-void SwarmScout::hear(const std::vector<Candidate>& candidates, const Interrupt& interrupt) const {
+void SwarmScout::hear(const std::vector<Candidate>& candidates,
+                      const base::StopToken& interrupt) const {
   PeerMemory& memory = swarm_.peers();
   const auto bold = worth_hearing(candidates, memory, std::chrono::steady_clock::now());
   if (bold.empty()) return;
   const auto verdicts = audition(bold, model_.digest, model_.hidden, swarm_.channels(), interrupt);
   const auto now = std::chrono::steady_clock::now();
-  if (interrupt.triggered()) return;
+  if (interrupt.stopped()) return;
   for (const auto& [peer, verdict] : verdicts) {
     if (verdict.ok()) {
       memory.measured(peer, *verdict, now);
@@ -63,7 +64,7 @@ void SwarmScout::hear(const std::vector<Candidate>& candidates, const Interrupt&
 
 void SwarmScout::start(std::set<proto::PeerId> avoided) {
   stop();
-  enough_ = std::make_unique<Interrupt>();
+  enough_ = std::make_unique<base::StopToken>();
   done_ = false;
   found_.reset();
   thread_ = std::thread([this, avoided = std::move(avoided)] {
@@ -84,7 +85,7 @@ std::optional<absl::StatusOr<Sighting>> SwarmScout::poll() {
 
 void SwarmScout::stop() {
   if (!thread_.joinable()) return;
-  enough_->trigger(SIGINT);
+  enough_->stop(SIGINT);
   thread_.join();
   found_.reset();
 }

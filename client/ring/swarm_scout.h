@@ -11,7 +11,7 @@
 #include <thread>
 
 #include "absl/status/statusor.h"
-#include "client/swarm/interrupt.h"
+#include "base/stop_token.h"
 #include "client/swarm/probe.h"
 #include "client/swarm/swarm_connection.h"
 #include "client/swarm/swarm_view.h"
@@ -37,11 +37,11 @@ class SwarmScout {
   SwarmScout(const SwarmScout&) = delete;
 
   // Measures claims that are out of the ordinary.
-  void hear(const std::vector<Candidate>& candidates, const Interrupt& interrupt) const;
-  absl::StatusOr<SwarmView> find_view(const Interrupt& interrupt) const;
+  void hear(const std::vector<Candidate>& candidates, const base::StopToken& interrupt) const;
+  absl::StatusOr<SwarmView> find_view(const base::StopToken& interrupt) const;
   // `avoided` are asked only when the others do not cover all blocks.
   absl::StatusOr<Sighting> look(const std::set<proto::PeerId>& avoided,
-                                const Interrupt& interrupt) const;
+                                const base::StopToken& interrupt) const;
 
   // The same in the background. One at a time; a new start() or stop() gives up the one before.
   void start(std::set<proto::PeerId> avoided);
@@ -52,7 +52,7 @@ class SwarmScout {
  private:
   const Model model_;
   SwarmConnection& swarm_;
-  std::unique_ptr<Interrupt> enough_;
+  std::unique_ptr<base::StopToken> enough_;
   std::atomic<bool> done_{false};
   std::optional<absl::StatusOr<Sighting>> found_;  // the thread's until done_
   std::thread thread_;

@@ -6,7 +6,7 @@
 #include <chrono>
 #include <vector>
 
-#include "client/swarm/interrupt.h"
+#include "base/stop_token.h"
 #include "client/swarm/swarm_view.h"
 
 namespace shoal::net {
@@ -20,6 +20,6 @@ inline constexpr std::chrono::milliseconds kLiveLoadTimeout{3'000};
 // Fills NodeView::live of every node that answers, and takes span, state, free KV and queue from
 // it; says in NodeView::silence why the others do not count.
 void ask_for_load(std::vector<SwarmView>& views, net::ChannelPool& channels,
-                  const Interrupt& interrupt);
+                  const base::StopToken& interrupt);
 
 }  // namespace shoal::client

@@ -2,20 +2,16 @@
 #include "client/swarm/probe.h"
 
 #include <fmt/format.h>
-#include <grpcpp/channel.h>
-#include <grpcpp/client_context.h>
 
 #include <algorithm>
-#include <condition_variable>
-#include <memory>
-#include <mutex>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
 
-#include "client/swarm/network_check.h"
+#include "client/swarm/describe_all.h"
 #include "net/channel_pool.h"
-#include "net/status.h"
 #include "proto/limits.h"
-#include "proto/span_service.grpc.pb.h"
 
 namespace shoal::client {
 namespace {
@@ -26,101 +22,61 @@ using Clock = std::chrono::steady_clock;
 // these bounds.
 constexpr std::chrono::milliseconds kLeastGrace{30}, kMostGrace{500};
 
-struct Call;
+absl::Status lost(const Description& node, absl::StatusCode code, const std::string& why) {
+  return absl::Status(code, fmt::format("{}: {}", name_of(node), why));
+}
 
-struct Board {
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::size_t running = 0;
-  ProbeResult result;
-};
-
-// Two questions in a row to one node: the first pays for the connection, the second measures.
-struct Call : std::enable_shared_from_this<Call> {
-  NodeView node;
-  proto::Digest model;
-  std::uint32_t block_count = 0;
-  std::shared_ptr<Board> board;
-  net::ChannelPool* channels = nullptr;
-  std::unique_ptr<wire::SpanService::Stub> stub;
-  std::array<grpc::ClientContext, 2> contexts;
-  wire::DescribeRequest request;
-  wire::DescribeReply reply;
-  Clock::time_point sent;
-
-  void ask(int round) {
-    sent = Clock::now();
-    stub->async()->Describe(&contexts[round], &request, &reply,
-                            [self = shared_from_this(), round](const grpc::Status& status) {
-                              self->answered(round, status);
-                            });
+// Why a node that was asked is of no use to us; OK when it is.
+absl::Status check(const Description& node, const SwarmView& view) {
+  if (!node.out_of_reach.empty()) {
+    return absl::UnavailableError(fmt::format("{} {}", name_of(node), node.out_of_reach));
   }
-
-  void answered(int round, const grpc::Status& status) {
-    const double rtt_us = std::chrono::duration<double, std::micro>(Clock::now() - sent).count();
-    absl::Status refusal = status.ok() ? check() : net::to_absl(status, name());
-    if (refusal.ok() && round == 0) return ask(1);
-    const std::lock_guard lock(board->mutex);
-    if (refusal.ok()) {
-      board->result.candidates.push_back(candidate(rtt_us));
-    } else {
-      board->result.lost[node.peer] = std::move(refusal);
-    }
-    --board->running;
-    board->changed.notify_all();
+  if (!node.outcome) return lost(node, absl::StatusCode::kUnavailable, "it did not answer in time");
+  if (!node.outcome->ok())
+    return lost(node, node.outcome->code(), std::string(node.outcome->message()));
+  if (std::string why = contradiction(node.reply, view.model_digest, view.block_count);
+      !why.empty()) {
+    const bool version = node.reply.version().major() != proto::kProtocolMajor;
+    return lost(node,
+                version ? absl::StatusCode::kFailedPrecondition : absl::StatusCode::kUnavailable,
+                "it " + why);
   }
-
-  std::string name() const {
-    return fmt::format("node {} at {}", proto::short_name(node.peer),
-                       proto::to_string(node.addresses.front()));
+  if (node.reply.state() != static_cast<std::uint32_t>(proto::NodeState::kOnline)) {
+    return lost(node, absl::StatusCode::kUnavailable, "it takes no new sessions");
   }
+  return absl::OkStatus();
+}
 
-  // Why this node is of no use to us; OK when it is.
-  absl::Status check() const {
-    const auto no = [&](absl::StatusCode code, const std::string& why) {
-      return absl::Status(code, fmt::format("{}: {}", name(), why));
-    };
-    if (reply.version().major() != proto::kProtocolMajor) {
-      return no(absl::StatusCode::kFailedPrecondition,
-                fmt::format("it speaks protocol version {}, this program {}",
-                            reply.version().major(), proto::kProtocolMajor));
-    }
-    if (reply.model_digest() != model.to_bytes() || reply.block_count() != block_count) {
-      return no(absl::StatusCode::kUnavailable, "it serves another model than its record says");
-    }
-    if (reply.state() != static_cast<std::uint32_t>(proto::NodeState::kOnline)) {
-      return no(absl::StatusCode::kUnavailable, "it takes no new sessions");
-    }
-    if (reply.span().begin() >= reply.span().end() || reply.span().end() > block_count) {
-      return no(absl::StatusCode::kUnavailable, "it names an impossible span of blocks");
-    }
-    return absl::OkStatus();
+Candidate candidate(const Description& node, net::ChannelPool& channels) {
+  const wire::DescribeReply& reply = node.reply;
+  Candidate result;
+  result.peer = node.peer;
+  result.addresses = node.addresses;
+  // The one that answered stands for the node in what people read.
+  if (const auto answered = channels.connected_address(node.peer)) {
+    std::erase(result.addresses, *answered);
+    result.addresses.insert(result.addresses.begin(), *answered);
   }
+  result.span = {reply.span().begin(), reply.span().end()};
+  result.rtt_us = node.rtt_us;
+  result.block_step_us = reply.block_step_us();
+  result.queue_depth = reply.queue_depth();
+  result.free_kv_positions = reply.free_kv_positions();
+  result.max_positions = std::min(reply.max_positions(), reply.total_kv_positions());
+  result.sessions_full = reply.sessions() >= reply.max_sessions();
+  return result;
+}
 
-  Candidate candidate(double rtt_us) const {
-    Candidate result;
-    result.peer = node.peer;
-    result.addresses = node.addresses;
-    // The one that answered stands for the node in what people read.
-    if (const auto answered = channels->connected_address(node.peer)) {
-      std::erase(result.addresses, *answered);
-      result.addresses.insert(result.addresses.begin(), *answered);
-    }
-    result.span = {reply.span().begin(), reply.span().end()};
-    result.rtt_us = rtt_us;
-    result.block_step_us = reply.block_step_us();
-    result.queue_depth = reply.queue_depth();
-    result.free_kv_positions = reply.free_kv_positions();
-    result.max_positions = std::min(reply.max_positions(), reply.total_kv_positions());
-    result.sessions_full = reply.sessions() >= reply.max_sessions();
-    return result;
+// Whether those who have answered so far serve every block.
+bool covered(const std::vector<Description>& nodes, const SwarmView& view,
+             net::ChannelPool& channels) {
+  std::vector<Candidate> candidates;
+  for (const Description& node : nodes) {
+    if (node.outcome && check(node, view).ok()) candidates.push_back(candidate(node, channels));
   }
-};
-
-bool covers(const ProbeResult& result, std::uint32_t block_count) {
   RouteRequest request;
-  request.block_count = block_count;
-  return find_route(request, result.candidates).ok();
+  request.block_count = view.block_count;
+  return find_route(request, candidates).ok();
 }
 
 }  // namespace
@@ -153,57 +109,35 @@ std::vector<NodeView> worth_asking(const SwarmView& view, const std::set<proto::
 }
 
 ProbeResult probe(const SwarmView& view, const std::set<proto::PeerId>& excluded,
-                  net::ChannelPool& channels, const Interrupt& interrupt) {
-  const auto board = std::make_shared<Board>();
-  const auto started = Clock::now();
-  const auto deadline = started + kProbeTimeout;
-  std::vector<std::shared_ptr<Call>> calls;
+                  net::ChannelPool& channels, const base::StopToken& interrupt) {
+  std::vector<Description> nodes;
   for (const NodeView& node : worth_asking(view, excluded)) {
-    if (const std::string why = why_out_of_reach(node.addresses); !why.empty()) {
-      board->result.lost[node.peer] =
-          absl::UnavailableError(fmt::format("node {} at {} {}", proto::short_name(node.peer),
-                                             proto::to_string(node.addresses.front()), why));
-      continue;
-    }
-    auto call = std::make_shared<Call>();
-    call->node = node;
-    call->model = view.model_digest;
-    call->block_count = view.block_count;
-    call->board = board;
-    call->channels = &channels;
-    call->stub = wire::SpanService::NewStub(channels.get(node.peer, node.addresses));
-    call->request.mutable_version()->set_major(proto::kProtocolMajor);
-    call->request.mutable_version()->set_minor(proto::kProtocolMinor);
-    for (auto& context : call->contexts) {
-      context.set_deadline(std::chrono::system_clock::now() + kProbeTimeout);
-    }
-    calls.push_back(std::move(call));
+    nodes.push_back({node.peer, node.addresses});
   }
-  board->running = calls.size();
-  for (const auto& call : calls) call->ask(0);
-
-  std::unique_lock lock(board->mutex);
+  const auto started = Clock::now();
+  std::size_t heard = 0;
   std::optional<Clock::time_point> grace_ends;
-  while (board->running > 0 && !interrupt.triggered()) {
-    const auto now = Clock::now();
-    if (!grace_ends && covers(board->result, view.block_count)) {
+  DescribeOptions options;
+  options.timeout = kProbeTimeout;
+  options.rounds = 2;
+  options.until = [&](const std::vector<Description>& so_far, Clock::time_point now) {
+    const auto answers = static_cast<std::size_t>(std::count_if(
+        so_far.begin(), so_far.end(), [](const Description& n) { return n.outcome.has_value(); }));
+    if (!grace_ends && answers > heard && covered(so_far, view, channels)) {
       const auto taken = std::chrono::duration_cast<std::chrono::milliseconds>(now - started);
       grace_ends = now + std::clamp(taken, kLeastGrace, kMostGrace);
     }
-    const auto until = std::min(deadline, grace_ends.value_or(deadline));
-    if (now >= until) break;
-    board->changed.wait_until(lock, std::min(until, now + kInterruptPoll));
-  }
-  if (board->running > 0) {
-    lock.unlock();
-    for (const auto& call : calls) {
-      for (auto& context : call->contexts) context.TryCancel();
+    heard = answers;
+    return grace_ends.value_or(Clock::time_point::max());
+  };
+  ProbeResult result;
+  for (const Description& node : describe_all(std::move(nodes), options, channels, interrupt)) {
+    if (absl::Status status = check(node, view); status.ok()) {
+      result.candidates.push_back(candidate(node, channels));
+    } else {
+      result.lost[node.peer] = std::move(status);
     }
-    lock.lock();
-    // A cancelled call ends at once; the bound is for a transport that does not keep its word.
-    board->changed.wait_for(lock, std::chrono::seconds(2), [&] { return board->running == 0; });
   }
-  ProbeResult result = board->result;
   std::sort(result.candidates.begin(), result.candidates.end(),
             [](const Candidate& a, const Candidate& b) { return a.peer < b.peer; });
   return result;

@@ -8,7 +8,7 @@
 #include <set>
 #include <vector>
 
-#include "client/swarm/interrupt.h"
+#include "base/stop_token.h"
 #include "client/swarm/route.h"
 #include "client/swarm/swarm_view.h"
 
@@ -32,6 +32,6 @@ std::vector<NodeView> worth_asking(const SwarmView& view, const std::set<proto::
 
 // Stops waiting for stragglers once the answers cover all blocks of the view.
 ProbeResult probe(const SwarmView& view, const std::set<proto::PeerId>& excluded,
-                  net::ChannelPool& channels, const Interrupt& interrupt);
+                  net::ChannelPool& channels, const base::StopToken& interrupt);
 
 }  // namespace shoal::client

@@ -8,10 +8,11 @@
 #include <mutex>
 #include <utility>
 
+#include "base/awaited.h"
 #include "client/swarm/network_check.h"
-#include "client/swarm/wait.h"
 #include "dht/udp_service.h"
 #include "net/channel_pool.h"
+#include "net/directory.h"
 #include "net/io_thread.h"
 #include "net/resolve.h"
 
@@ -19,7 +20,7 @@ namespace shoal::client {
 namespace {
 
 constexpr std::uint32_t kBootstrapTimeoutMs = 5'000;
-constexpr std::chrono::seconds kFindTimeout{8};
+constexpr std::uint32_t kFindTimeoutMs = 8'000;
 // When nobody answers a lookup, the addresses that we joined by are asked whether anybody lives.
 constexpr std::uint32_t kRejoinTimeoutMs = 1'500;
 constexpr std::chrono::milliseconds kNetworkPoll{500};
@@ -33,16 +34,12 @@ class SwarmConnection::Impl {
   explicit Impl(JoinOptions options)
       : options_(std::move(options)), channels_(options_.identity, options_.swarm_key) {}
 
-  ~Impl() {
-    io_.run_and_wait([this] { dht_.reset(); });
-  }
-
-  absl::Status join(const Interrupt& interrupt) {
+  absl::Status join(const base::StopToken& interrupt) {
     const auto until = Clock::now() + options_.wait;
     for (bool told = false;;) {
       network_down_ = false;
       absl::Status status = try_join(interrupt);
-      if (status.ok() || !network_down_ || interrupt.triggered() || Clock::now() >= until) {
+      if (status.ok() || !network_down_ || interrupt.stopped() || Clock::now() >= until) {
         return status;
       }
       if (!std::exchange(told, true) && options_.on_event) {
@@ -50,11 +47,11 @@ class SwarmConnection::Impl {
                                       std::chrono::duration<double>(options_.wait).count(),
                                       std::string(status.message())));
       }
-      sleep_for(kNetworkPoll, interrupt);
+      base::sleep_for(kNetworkPoll, interrupt);
     }
   }
 
-  absl::Status try_join(const Interrupt& interrupt) {
+  absl::Status try_join(const base::StopToken& interrupt) {
     std::vector<proto::Endpoint> peers;
     absl::Status unresolved;
     for (const std::string& peer : options_.peers) {
@@ -78,35 +75,28 @@ class SwarmConnection::Impl {
     // [::]:0: peers of either family are of use, whichever we join by.
     auto opened = dht::UdpService::open(io_.context(), options_.identity, service);
     if (!opened.ok()) return opened.status();
-    dht_ = *std::move(opened);
+    directory_.reset();  // of the try before
+    directory_ = std::make_unique<net::Directory>(io_, *std::move(opened));
     join_peers_ = peers;
 
-    Awaited<absl::Status> joined;
-    io_.post([this, peers, done = joined.setter()] {
-      dht_->bootstrap(peers, kBootstrapTimeoutMs, done);
-    });
-    const auto status = joined.wait(
-        std::chrono::steady_clock::now() + std::chrono::milliseconds(kBootstrapTimeoutMs + 2'000),
-        interrupt);
-    if (interrupt.triggered()) return interrupt.status();
-    if (!status) {
-      return absl::UnavailableError(
-          fmt::format("no answer from {}: check the address and that a node "
-                      "is running there",
-                      fmt::join(options_.peers, ", ")));
-    }
-    return *status;
+    absl::Status joined = directory_->bootstrap(peers, kBootstrapTimeoutMs, interrupt);
+    if (!absl::IsDeadlineExceeded(joined)) return joined;
+    return absl::UnavailableError(
+        fmt::format("no answer from {}: check the address and that a node "
+                    "is running there",
+                    fmt::join(options_.peers, ", ")));
   }
 
-  absl::StatusOr<std::vector<dht::Record>> find(const dht::Key& key, const Interrupt& interrupt) {
+  absl::StatusOr<std::vector<dht::Record>> find(const dht::Key& key,
+                                                const base::StopToken& interrupt) {
     for (bool rejoined = false;;) {
       bool answered = false;
-      auto records = await(begin(key), interrupt, &answered);
+      auto records = await(directory_->begin_look_up(key), interrupt, &answered);
       if (!records.ok() || answered || !records->empty()) return records;
       if (rejoined || !rejoin(interrupt)) break;
       rejoined = true;
     }
-    if (interrupt.triggered()) return interrupt.status();
+    if (interrupt.stopped()) return interrupt.status();
     if (!has_way_to_any(join_peers_)) {
       return absl::UnavailableError("this machine's network is down: it has no way to the swarm");
     }
@@ -115,23 +105,21 @@ class SwarmConnection::Impl {
   }
 
   absl::StatusOr<std::size_t> find_any(const std::vector<dht::Key>& keys,
-                                       const Interrupt& interrupt) {
-    std::vector<Finding> findings;
-    findings.reserve(keys.size());
-    for (const dht::Key& key : keys) findings.push_back(begin(key));
+                                       const base::StopToken& interrupt) {
+    std::vector<net::Directory::Lookup> lookups;
+    lookups.reserve(keys.size());
+    for (const dht::Key& key : keys) lookups.push_back(directory_->begin_look_up(key));
     std::size_t found = 0;
-    for (Finding& finding : findings) {
-      const auto records = await(std::move(finding), interrupt, nullptr);
-      if (interrupt.triggered()) return records.status();
+    for (net::Directory::Lookup& lookup : lookups) {
+      const auto records = await(std::move(lookup), interrupt, nullptr);
+      if (interrupt.stopped()) return records.status();
       found += records.ok() && !records->empty() ? 1 : 0;
     }
     return found;
   }
 
-  DhtHealth health(const Interrupt& interrupt) {
-    Awaited<dht::DhtStats> told;
-    io_.post([this, done = told.setter()] { done(dht_->stats()); });
-    const auto stats = told.wait(Clock::now() + kFindTimeout, interrupt);
+  DhtHealth health(const base::StopToken& interrupt) {
+    const auto stats = directory_->stats(kFindTimeoutMs, interrupt);
     const std::lock_guard lock(mutex_);
     DhtHealth health = health_;
     if (stats) {
@@ -144,52 +132,28 @@ class SwarmConnection::Impl {
     return health;
   }
 
-  identity::SwarmId swarm_id() const { return dht_->swarm_id(); }
+  identity::SwarmId swarm_id() const { return directory_->swarm_id(); }
   net::ChannelPool& channels() { return channels_; }
   net::IoThread& io() { return io_; }
 
  private:
-  struct Answer {
-    dht::UdpService::Found found;
-    Clock::time_point at;
-  };
-  struct Finding {
-    Awaited<Answer> answer;
-    Clock::time_point begun;
-  };
-
-  Finding begin(const dht::Key& key) {
-    Finding finding{{}, Clock::now()};
-    io_.post([this, key, done = finding.answer.setter()] {
-      dht_->look_up(key, [done](dht::UdpService::Found found) {
-        done({std::move(found), Clock::now()});
-      });
-    });
-    return finding;
-  }
-
   // Whether any of the addresses that we joined by answers.
-  bool rejoin(const Interrupt& interrupt) {
-    Awaited<absl::Status> joined;
-    io_.post(
-        [this, done = joined.setter()] { dht_->bootstrap(join_peers_, kRejoinTimeoutMs, done); });
-    const auto status =
-        joined.wait(Clock::now() + std::chrono::milliseconds(kRejoinTimeoutMs + 500), interrupt);
-    return status && status->ok();
+  bool rejoin(const base::StopToken& interrupt) {
+    return directory_->bootstrap(join_peers_, kRejoinTimeoutMs, interrupt).ok();
   }
 
-  absl::StatusOr<std::vector<dht::Record>> await(Finding finding, const Interrupt& interrupt,
-                                                 bool* answered) {
-    auto answer = finding.answer.wait(finding.begun + kFindTimeout, interrupt);
-    if (interrupt.triggered()) return interrupt.status();
-    const auto end = answer ? answer->at : Clock::now();
+  absl::StatusOr<std::vector<dht::Record>> await(net::Directory::Lookup lookup,
+                                                 const base::StopToken& interrupt, bool* answered) {
+    const auto begun = lookup.begun;
+    auto answer = net::Directory::await(std::move(lookup), kFindTimeoutMs, interrupt);
+    if (interrupt.stopped()) return interrupt.status();
+    const auto end = answer.ok() ? answer->at : Clock::now();
     {
       const std::lock_guard lock(mutex_);
-      health_.lookup_ms.push_back(
-          std::chrono::duration<double, std::milli>(end - finding.begun).count());
-      if (answer && !answer->found.records.empty()) ++health_.lookups_found;
+      health_.lookup_ms.push_back(std::chrono::duration<double, std::milli>(end - begun).count());
+      if (answer.ok() && !answer->found.records.empty()) ++health_.lookups_found;
     }
-    if (!answer) {
+    if (!answer.ok()) {
       return absl::DeadlineExceededError(
           "the swarm took too long to say who serves the model: try again");
     }
@@ -202,7 +166,7 @@ class SwarmConnection::Impl {
   net::IoThread io_;
   std::vector<proto::Endpoint> join_peers_;  // set before anything else asks
   bool network_down_ = false;
-  std::unique_ptr<dht::UdpService> dht_;  // used and destroyed on the net thread
+  std::unique_ptr<net::Directory> directory_;
   std::mutex mutex_;
   DhtHealth health_;  // the lookups of it, guarded by mutex_
 };
@@ -210,8 +174,8 @@ class SwarmConnection::Impl {
 SwarmConnection::SwarmConnection() = default;
 SwarmConnection::~SwarmConnection() = default;
 
-absl::StatusOr<std::unique_ptr<SwarmConnection>> SwarmConnection::join(JoinOptions options,
-                                                                       const Interrupt& interrupt) {
+absl::StatusOr<std::unique_ptr<SwarmConnection>> SwarmConnection::join(
+    JoinOptions options, const base::StopToken& interrupt) {
   std::unique_ptr<SwarmConnection> connection(new SwarmConnection());
   connection->impl_ = std::make_unique<Impl>(std::move(options));
   if (auto status = connection->impl_->join(interrupt); !status.ok()) return status;
@@ -220,16 +184,18 @@ absl::StatusOr<std::unique_ptr<SwarmConnection>> SwarmConnection::join(JoinOptio
 }
 
 absl::StatusOr<std::vector<dht::Record>> SwarmConnection::find(const dht::Key& key,
-                                                               const Interrupt& interrupt) {
+                                                               const base::StopToken& interrupt) {
   return impl_->find(key, interrupt);
 }
 
 absl::StatusOr<std::size_t> SwarmConnection::find_any(const std::vector<dht::Key>& keys,
-                                                      const Interrupt& interrupt) {
+                                                      const base::StopToken& interrupt) {
   return impl_->find_any(keys, interrupt);
 }
 
-DhtHealth SwarmConnection::health(const Interrupt& interrupt) { return impl_->health(interrupt); }
+DhtHealth SwarmConnection::health(const base::StopToken& interrupt) {
+  return impl_->health(interrupt);
+}
 
 net::ChannelPool& SwarmConnection::channels() { return impl_->channels(); }
 net::IoThread& SwarmConnection::io() { return impl_->io(); }

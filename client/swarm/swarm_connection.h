@@ -13,8 +13,8 @@
 
 #include "absl/status/statusor.h"
 #include "base/random.h"
+#include "base/stop_token.h"
 #include "client/swarm/dht_health.h"
-#include "client/swarm/interrupt.h"
 #include "client/swarm/peer_memory.h"
 #include "dht/key.h"
 #include "dht/record.h"
@@ -41,18 +41,19 @@ class SwarmConnection {
  public:
   // UNAVAILABLE names the addresses when none of them answers.
   static absl::StatusOr<std::unique_ptr<SwarmConnection>> join(JoinOptions options,
-                                                               const Interrupt& interrupt);
+                                                               const base::StopToken& interrupt);
   ~SwarmConnection();
 
   identity::SwarmId swarm_id() const { return swarm_id_; }
   // An empty answer is one: UNAVAILABLE when nobody answered at all, the addresses of join()
   // neither.
-  absl::StatusOr<std::vector<dht::Record>> find(const dht::Key& key, const Interrupt& interrupt);
+  absl::StatusOr<std::vector<dht::Record>> find(const dht::Key& key,
+                                                const base::StopToken& interrupt);
   // All at once; how many of them found a record, which health() counts too.
   absl::StatusOr<std::size_t> find_any(const std::vector<dht::Key>& keys,
-                                       const Interrupt& interrupt);
+                                       const base::StopToken& interrupt);
   // Of the table now, and of all finds so far.
-  DhtHealth health(const Interrupt& interrupt);
+  DhtHealth health(const base::StopToken& interrupt);
 
   PeerMemory& peers() { return peers_; }  // of all sessions over this connection
   net::ChannelPool& channels();

@@ -65,7 +65,8 @@ std::vector<TopLogit> top_logits(std::span<const float> logits, int count) {
 }
 
 absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& user_model,
-                                        const GenerateRequest& request, const Interrupt& interrupt,
+                                        const GenerateRequest& request,
+                                        const base::StopToken& interrupt,
                                         const GenerateObserver& observer) {
   const Clock::time_point started = Clock::now();
   if (auto status = check_prompt_length(request.prompt_ids.size(), user_model.config.max_positions);
@@ -91,7 +92,7 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
   while (result.finish_reason.empty()) {
     auto hidden = pipeline.append(next, RowsWanted::kLast);
     if (!hidden.ok()) {
-      if (interrupt.triggered()) {
+      if (interrupt.stopped()) {
         result.finish_reason = "interrupted";
         break;
       }
@@ -139,7 +140,7 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
       result.finish_reason = "stop";
     } else if (static_cast<std::int64_t>(result.ids.size()) >= limit) {
       result.finish_reason = "length";
-    } else if (interrupt.triggered() || (observer.wanted && !observer.wanted())) {
+    } else if (interrupt.stopped() || (observer.wanted && !observer.wanted())) {
       result.finish_reason = "interrupted";
     }
   }

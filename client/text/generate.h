@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "client/swarm/interrupt.h"
+#include "base/stop_token.h"
 #include "client/text/pipeline.h"
 #include "client/text/sampler.h"
 #include "client/text/user_model.h"
@@ -61,7 +61,8 @@ std::vector<TopLogit> top_logits(std::span<const float> logits, int count);
 // An interrupt is no error: what came so far is returned with finish_reason "interrupted". Any
 // other error of the pipeline is returned as it is, after the text so far went to on_text.
 absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& user_model,
-                                        const GenerateRequest& request, const Interrupt& interrupt,
+                                        const GenerateRequest& request,
+                                        const base::StopToken& interrupt,
                                         const GenerateObserver& observer = {});
 
 }  // namespace shoal::client

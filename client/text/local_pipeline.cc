@@ -17,10 +17,9 @@ constexpr double kChunkSeconds = 0.5;
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<LocalPipeline>> LocalPipeline::create(const UserModel& user_model,
-                                                                     std::int64_t positions,
-                                                                     const Interrupt& interrupt,
-                                                                     kernels::DType kv_dtype) {
+absl::StatusOr<std::unique_ptr<LocalPipeline>> LocalPipeline::create(
+    const UserModel& user_model, std::int64_t positions, const base::StopToken& interrupt,
+    kernels::DType kv_dtype) {
   std::unique_ptr<LocalPipeline> pipeline(new LocalPipeline(user_model, interrupt));
   pipeline->chunk_rows_ = kFirstChunkRows;
   auto runner = model::SpanRunner::load(
@@ -45,7 +44,7 @@ absl::StatusOr<std::vector<float>> LocalPipeline::append(std::span<const std::in
   const auto started = std::chrono::steady_clock::now();
   std::vector<float> wanted;
   for (std::size_t begin = 0, count = 0; begin < ids.size(); begin += count) {
-    if (interrupt_.triggered()) return interrupt_.status();
+    if (interrupt_.stopped()) return interrupt_.status();
     if (on_rows_) on_rows_(begin, ids.size());
     const auto chunk_started = std::chrono::steady_clock::now();
     count = std::min(chunk_rows_, ids.size() - begin);

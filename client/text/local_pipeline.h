@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "client/swarm/interrupt.h"
+#include "base/stop_token.h"
 #include "client/text/pipeline.h"
 #include "client/text/user_model.h"
 #include "model/kv_pool.h"
@@ -16,7 +16,7 @@ class LocalPipeline : public Pipeline {
  public:
   // KV for `positions`. `user_model` and `interrupt` must outlive the pipeline.
   static absl::StatusOr<std::unique_ptr<LocalPipeline>> create(
-      const UserModel& user_model, std::int64_t positions, const Interrupt& interrupt,
+      const UserModel& user_model, std::int64_t positions, const base::StopToken& interrupt,
       kernels::DType kv_dtype = kernels::DType::kF32);
 
   absl::StatusOr<std::vector<float>> append(std::span<const std::int32_t> ids,
@@ -28,11 +28,11 @@ class LocalPipeline : public Pipeline {
   const StepTiming& timing() const override { return timing_; }
 
  private:
-  LocalPipeline(const UserModel& user_model, const Interrupt& interrupt)
+  LocalPipeline(const UserModel& user_model, const base::StopToken& interrupt)
       : user_model_(user_model), interrupt_(interrupt) {}
 
   const UserModel& user_model_;
-  const Interrupt& interrupt_;
+  const base::StopToken& interrupt_;
   std::unique_ptr<model::SpanRunner> runner_;
   std::unique_ptr<model::KvPool> pool_;
   model::KvLease lease_;

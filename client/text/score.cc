@@ -23,7 +23,7 @@ double negative_log_likelihood(std::span<const float> logits, std::int32_t targe
 
 absl::StatusOr<ScoreResult> score(
     Pipeline& pipeline, const UserModel& user_model, std::span<const std::int32_t> ids,
-    std::int64_t window, const Interrupt& interrupt,
+    std::int64_t window, const base::StopToken& interrupt,
     const std::function<void(std::size_t, std::size_t)>& on_progress) {
   CHECK(ids.size() >= 2 && window >= 1);
   for (const std::int32_t id : ids) {
@@ -46,7 +46,7 @@ absl::StatusOr<ScoreResult> score(
     if (!rows.ok()) return rows.status();
     double sum = 0;
     for (std::size_t row = 0; row < count; row += kHeadRows) {
-      if (interrupt.triggered()) return interrupt.status();
+      if (interrupt.stopped()) return interrupt.status();
       const std::size_t n = std::min(kHeadRows, count - row);
       const std::vector<float> logits =
           user_model.ends->logits(std::span(*rows).subspan(row * hidden, n * hidden));

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "client/swarm/interrupt.h"
+#include "base/stop_token.h"
 #include "client/text/pipeline.h"
 #include "client/text/user_model.h"
 
@@ -30,7 +30,7 @@ double negative_log_likelihood(std::span<const float> logits, std::int32_t targe
 // `ids` with the begin-of-text token, at least 2. on_progress gets targets done and targets in all.
 absl::StatusOr<ScoreResult> score(Pipeline& pipeline, const UserModel& user_model,
                                   std::span<const std::int32_t> ids, std::int64_t window,
-                                  const Interrupt& interrupt,
+                                  const base::StopToken& interrupt,
                                   const std::function<void(std::size_t, std::size_t)>& on_progress);
 
 }  // namespace shoal::client

@@ -47,8 +47,8 @@ struct Joiner::Names {
   std::map<std::string, Name> all;
 };
 
-Joiner::Joiner(std::vector<std::string> addresses, const std::atomic<bool>* cancelled)
-    : addresses_(std::move(addresses)), cancelled_(cancelled), names_(std::make_shared<Names>()) {}
+Joiner::Joiner(std::vector<std::string> addresses, const base::StopToken& stop)
+    : addresses_(std::move(addresses)), stop_(stop), names_(std::make_shared<Names>()) {}
 
 Joiner::~Joiner() = default;
 
@@ -87,7 +87,7 @@ void Joiner::look_up() {
 absl::Status Joiner::wait_for_names(std::uint32_t timeout_ms) const {
   const auto deadline = Clock::now() + milliseconds(timeout_ms);
   while (Clock::now() < deadline) {
-    if (cancelled_ != nullptr && *cancelled_) return absl::CancelledError("stopped while starting");
+    if (stop_.stopped()) return stop_.status();
     {
       const std::lock_guard lock(names_->mutex);
       if (std::none_of(names_->all.begin(), names_->all.end(),
@@ -123,7 +123,7 @@ absl::Status Joiner::not_found() const {
       fmt::format("no name server has answered for {} yet", fmt::join(addresses_, ", ")));
 }
 
-absl::Status Joiner::join(SwarmLink& swarm, std::optional<std::uint32_t> limit_ms,
+absl::Status Joiner::join(net::Directory& swarm, std::optional<std::uint32_t> limit_ms,
                           const AfterFailure& after_failure) {
   const auto started = Clock::now();
   identity::Random random = identity::Random::from_system();
@@ -139,7 +139,7 @@ absl::Status Joiner::join(SwarmLink& swarm, std::optional<std::uint32_t> limit_m
     }
     const auto peers = endpoints();
     absl::Status joined =
-        peers.empty() ? not_found() : swarm.bootstrap(peers, wait.try_ms(since(started)));
+        peers.empty() ? not_found() : swarm.bootstrap(peers, wait.try_ms(since(started)), stop_);
     if (joined.ok()) {
       if (since(started) > kRejoinTryMs)
         spdlog::info("the swarm answers, after {} s", since(started) / 1000);
@@ -153,11 +153,11 @@ absl::Status Joiner::join(SwarmLink& swarm, std::optional<std::uint32_t> limit_m
       spdlog::warn("{}. Trying again until it answers (Ctrl-C ends it, --join-timeout limits it)",
                    text_of(joined));
     }
-    if (absl::Status status = swarm.pause(*pause); !status.ok()) return status;
+    if (!base::sleep_for(milliseconds(*pause), stop_)) return stop_.status();
   }
 }
 
-void Joiner::rejoin(SwarmLink& swarm) {
+void Joiner::rejoin(net::Directory& swarm) {
   look_up();
   const auto peers = endpoints();
   if (peers.empty()) return;

@@ -3,7 +3,6 @@
 // house is switched on at once. Thread rule: main only; it waits.
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -11,15 +10,16 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "node/member/swarm_link.h"
+#include "base/stop_token.h"
+#include "net/directory.h"
 #include "proto/endpoint.h"
 
 namespace shoal::node {
 
 class Joiner {
  public:
-  // "HOST:PORT" each; `cancelled` may be null.
-  Joiner(std::vector<std::string> addresses, const std::atomic<bool>* cancelled);
+  // "HOST:PORT" each; `stop` must outlive this.
+  Joiner(std::vector<std::string> addresses, const base::StopToken& stop);
   ~Joiner();
 
   // Until somebody answers, or the limit is over: then the last error, one sentence. Names are
@@ -27,11 +27,11 @@ class Joiner {
   // the log what it waits for.
   // `after_failure` is told whom nobody answered at; what it finds wrong ends the joining.
   using AfterFailure = std::function<absl::Status(const std::vector<proto::Endpoint>&)>;
-  absl::Status join(SwarmLink& swarm, std::optional<std::uint32_t> limit_ms,
+  absl::Status join(net::Directory& swarm, std::optional<std::uint32_t> limit_ms,
                     const AfterFailure& after_failure);
   // One try of names and addresses, without waiting for its end: for a node that has lost everybody
   // since it joined.
-  void rejoin(SwarmLink& swarm);
+  void rejoin(net::Directory& swarm);
 
   // What the names led to so far.
   std::vector<proto::Endpoint> endpoints() const;
@@ -44,7 +44,7 @@ class Joiner {
   absl::Status not_found() const;
 
   const std::vector<std::string> addresses_;
-  const std::atomic<bool>* const cancelled_;
+  const base::StopToken& stop_;
   const std::shared_ptr<Names> names_;  // shared with look-ups that outlive us
 };
 

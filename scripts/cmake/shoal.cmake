@@ -67,6 +67,7 @@ function(shoal_program name)
 endfunction()
 
 # Umbrella targets, so that each build of scripts/test makes only what its tests need.
+add_custom_target(quick_tests)     # and quick_ROOM: tests of one process, for scripts/test quick
 add_custom_target(release_tests)   # programs, and ctest label "release": whole swarms, and what optimization may change
 add_custom_target(dht_tests)       # ctest label "directory": tests of dht/ in themselves and in simulation
 add_custom_target(thread_tests)    # rooms without gRPC that have threads: ctest label "threads", for the thread sanitizer
@@ -99,8 +100,15 @@ function(shoal_test name)
     list(APPEND A_ARGS "--gtest_filter=-${others}")
   endif()
   add_test(NAME ${name} COMMAND ${name} ${A_ARGS})
-  set(labels ${A_LABEL})
   get_filename_component(room "${CMAKE_CURRENT_SOURCE_DIR}" NAME)
+  set(labels ${A_LABEL} ${room})
+  if(A_LABEL STREQUAL unit)
+    if(NOT TARGET quick_${room})
+      add_custom_target(quick_${room})
+      add_dependencies(quick_tests quick_${room})
+    endif()
+    add_dependencies(quick_${room} ${name})
+  endif()
   if(NOT A_HOT)
     target_compile_options(${name} PRIVATE ${SHOAL_TEST_OPTIONS})
   endif()

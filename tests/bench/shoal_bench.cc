@@ -56,7 +56,7 @@ absl::StatusOr<RouteResult> measure(client::Pipeline& pipeline, const client::Us
     result.step_us.samples_us.push_back(timing.total_us);
     result.software_us.samples_us.push_back(software_us / std::max(nodes, 1));
   };
-  client::Interrupt never;
+  base::StopToken never;
   auto generated = client::generate(pipeline, model, request, never, observer);
   if (!generated.ok()) return generated.status();
   return result;
@@ -69,7 +69,7 @@ absl::StatusOr<RouteResult> measure_swarm(const client::UserModel& model, const 
   for (int i = 0; i < nodes; ++i) {
     swarm.start_node(fmt::format("{}:{}", blocks * i / nodes, blocks * (i + 1) / nodes));
   }
-  client::Interrupt never;
+  base::StopToken never;
   client::JoinOptions join;
   join.peers = {swarm.address(0)};
   auto connection = client::SwarmConnection::join(std::move(join), never);
@@ -85,7 +85,7 @@ absl::StatusOr<RouteResult> measure_swarm(const client::UserModel& model, const 
 absl::StatusOr<std::vector<RouteResult>> measure_routes(const client::UserModel& model,
                                                         const Options& options) {
   std::vector<RouteResult> results;
-  client::Interrupt never;
+  base::StopToken never;
   auto local = client::LocalPipeline::create(model, options.tokens + 64, never);
   if (!local.ok()) return local.status();
   auto alone = measure(**local, model, options.tokens, 0);

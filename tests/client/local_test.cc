@@ -43,7 +43,7 @@ class Local : public ::testing::Test {
   }
 
   static UserModel* demo_;
-  Interrupt interrupt_;
+  base::StopToken interrupt_;
 };
 UserModel* Local::demo_ = nullptr;
 
@@ -219,7 +219,7 @@ TEST_F(Local, AnInterruptEndsGenerationWithWhatCame) {
   int steps = 0;
   observer.on_step = [&](std::size_t, const StepTiming& timing, double) {
     EXPECT_GT(timing.total_us, 0);
-    if (++steps == 3) interrupt_.trigger(2);
+    if (++steps == 3) interrupt_.stop(2);
   };
   const auto result = run(request("Once upon a time", 30), observer);
   EXPECT_EQ(result.finish_reason, "interrupted");

@@ -133,7 +133,7 @@ class Ring : public ::testing::Test {
     return std::string(status.message());
   }
 
-  Interrupt interrupt_;
+  base::StopToken interrupt_;
   net::ChannelPool channels_{identity::Identity::generate(), std::nullopt};
   net::IoThread io_;
 };
@@ -410,7 +410,7 @@ TEST_F(Ring, AnInterruptEndsTheWait) {
   ASSERT_TRUE(ring->open().ok());
   std::thread user([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    interrupt_.trigger(2);
+    interrupt_.stop(2);
   });
   EXPECT_EQ(ring->run(std::vector<float>(kHidden), 0, RowsWanted::kLast).status().code(),
             absl::StatusCode::kCancelled);

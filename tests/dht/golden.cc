@@ -25,7 +25,7 @@ wire::DhtMessage message(std::uint64_t id) {
   return result;
 }
 
-wire::SignedRecord record() { return sign_record(numbered(4), example_record(7)); }
+wire::SignedRecord record() { return sign_record(identity::identity_of(4), example_record(7)); }
 
 wire::DhtMessage find(std::uint64_t id) {
   wire::DhtMessage result = message(id);
@@ -40,7 +40,7 @@ wire::DhtMessage found(std::uint64_t id) {
   wire::Found& found = *result.mutable_found();
   for (const std::uint8_t number : {5, 6}) {
     wire::Contact& contact = *found.add_closer();
-    contact.set_public_key(numbered(number).public_key().to_bytes());
+    contact.set_public_key(identity::identity_of(number).public_key().to_bytes());
     proto::Endpoint endpoint = proto::Endpoint::v4({192, 0, 2, number}, 7000);
     if (number == 6)
       endpoint.address = {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 6};
@@ -99,7 +99,7 @@ wire::DhtMessage dialed_back(std::uint64_t id) {
 }
 wire::DhtMessage dial(std::uint64_t id) {
   wire::DhtMessage result = message(id);
-  result.mutable_dial()->set_public_key(numbered(5).public_key().to_bytes());
+  result.mutable_dial()->set_public_key(identity::identity_of(5).public_key().to_bytes());
   result.mutable_dial()->set_address(encode_address(proto::Endpoint::v4({192, 0, 2, 5}, 7000)));
   result.mutable_dial()->set_token(kToken);
   return result;
@@ -182,7 +182,7 @@ class Scribe {
 
 }  // namespace
 
-identity::Identity golden_answerer() { return numbered(2); }
+identity::Identity golden_answerer() { return identity::identity_of(2); }
 
 std::vector<GoldenDatagram> golden_conversation(
     const std::optional<identity::SwarmKey>& swarm_key) {

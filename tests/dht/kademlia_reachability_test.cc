@@ -17,7 +17,7 @@ const auto kThirdAt = proto::Endpoint::v4({185, 15, 59, 3}, 7000);
 // A peer that speaks the protocol and says what a test wants.
 struct Peer {
   Peer(std::uint8_t number, const proto::Endpoint& at)
-      : identity(numbered(number)),
+      : identity(identity::identity_of(number)),
         endpoint(at),
         random(std::uint64_t{number}),
         sessions(identity, std::nullopt, SessionConfig{}, false, random) {}
@@ -33,7 +33,9 @@ struct Peer {
 };
 
 struct DialTest : testing::Test {
-  DialTest() : core({}, numbered(2), identity::Random(std::uint64_t{2}).bytes<32>(), kStart) {}
+  DialTest()
+      : core({}, identity::identity_of(2), identity::Random(std::uint64_t{2}).bytes<32>(), kStart) {
+  }
 
   void carry() {
     for (bool busy = true; busy;) {
@@ -60,8 +62,9 @@ struct DialTest : testing::Test {
     }
   }
   void say(Peer& peer, const wire::DhtMessage& message) {
-    peer.sessions.send({numbered(2).peer_id(), kCoreAt, numbered(2).public_key()},
-                       message.SerializeAsString(), now);
+    peer.sessions.send(
+        {identity::identity_of(2).peer_id(), kCoreAt, identity::identity_of(2).public_key()},
+        message.SerializeAsString(), now);
     carry();
   }
   // The last that the peer heard of this kind.
@@ -152,8 +155,9 @@ TEST_F(DialTest, TheThirdPeerIsOfAnotherNetwork) {
 
 TEST_F(DialTest, NobodyIsDialedForAnAddressThatIsNotProven) {
   introduce_third();
-  ASSERT_TRUE(asker.sessions.ask({numbered(2).peer_id(), kCoreAt, numbered(2).public_key()},
-                                 dial_back(99).SerializeAsString(), kMaxReplyBytes, now));
+  ASSERT_TRUE(asker.sessions.ask(
+      {identity::identity_of(2).peer_id(), kCoreAt, identity::identity_of(2).public_key()},
+      dial_back(99).SerializeAsString(), kMaxReplyBytes, now));
   carry();
   EXPECT_EQ(count(third, Message::kDial), 0u);
   EXPECT_EQ(core.stats().drops[Drop::kBody], 1u);
@@ -197,8 +201,12 @@ TEST_F(DialTest, PrivateAddressesAndNonsenseAreNotDialed) {
            [](wire::Dial& dial) { dial.set_public_key("short"); },
            [](wire::Dial& dial) { dial.set_address("short"); },
            [](wire::Dial& dial) { dial.set_token(0); },
-           [](wire::Dial& dial) { dial.set_public_key(numbered(2).public_key().to_bytes()); },
-           [](wire::Dial& dial) { dial.set_public_key(numbered(3).public_key().to_bytes()); }}) {
+           [](wire::Dial& dial) {
+             dial.set_public_key(identity::identity_of(2).public_key().to_bytes());
+           },
+           [](wire::Dial& dial) {
+             dial.set_public_key(identity::identity_of(3).public_key().to_bytes());
+           }}) {
     Message message = dial(target);
     spoil(*message.mutable_dial());
     say(third, message);

@@ -146,7 +146,7 @@ TEST(QuestionTest, AProofIsUsedWhileItIsSurelyValid) {
 TEST(QuestionTest, AProofIsForOnePeerAtOneAddress) {
   End a(1, kA), b(2, kB);
   exchange(a, b);
-  EXPECT_FALSE(a.sessions.is_direct({numbered(9).peer_id(), kB}, kNow));
+  EXPECT_FALSE(a.sessions.is_direct({identity::identity_of(9).peer_id(), kB}, kNow));
   EXPECT_FALSE(a.sessions.is_direct({b.identity.peer_id(), kC}, kNow));
   // A thief of the cookie, at another address.
   ASSERT_TRUE(a.sessions.ask(b.contact(), "q", kMaxReplyBytes, kNow));
@@ -264,7 +264,7 @@ TEST(QuestionTest, AChallengedQuestionIsAskedOnceMoreWithTheProof) {
   };
   ASSERT_TRUE(a.sessions.ask(b.contact(), "question", kMaxReplyBytes, kNow));
   const auto first = a.out();
-  a.sessions.receive(challenge(first[0], numbered(9).public_key()), kB, kNow);
+  a.sessions.receive(challenge(first[0], identity::identity_of(9).public_key()), kB, kNow);
   a.sessions.receive(challenge(first[0], b.identity.public_key()), kC, kNow);
   EXPECT_TRUE(a.out().empty());  // not of the peer that was asked
   a.sessions.receive(challenge(first[0], b.identity.public_key()), kB, kNow);

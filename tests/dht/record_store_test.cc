@@ -10,6 +10,7 @@
 
 #include "identity/random.h"
 #include "tests/dht/example_record.h"
+#include "tests/identity/examples.h"
 
 namespace shoal::dht {
 namespace {
@@ -19,12 +20,7 @@ const identity::SwarmId kSwarm{};
 const Key kModel = model_key(kSwarm, example_model());
 constexpr std::uint32_t kTtl = proto::kMaxRecordTtlMs;
 
-identity::Identity numbered(std::uint8_t number) {
-  std::array<std::uint8_t, 32> seed{};
-  seed[1] = number;
-  return identity::Identity::from_seed(seed);
-}
-const identity::Identity kOwner = numbered(1), kReplica = numbered(2);
+const identity::Identity kOwner = identity::identity_of(1), kReplica = identity::identity_of(2);
 
 Contact sender(const identity::Identity& identity) {
   return {identity.peer_id(), proto::Endpoint::v4({10, 0, 0, 1}, 7000)};
@@ -179,7 +175,7 @@ TEST(RecordStoreBoundsTest, FullStoresRefuseNewSubjectsAndServeTheOld) {
   config.max_index_keys = 12;
   RecordStore store(kSwarm, config);
   const auto put = [&](std::uint8_t who, std::uint8_t model, std::uint64_t sequence) {
-    const identity::Identity owner = numbered(who);
+    const identity::Identity owner = identity::identity_of(who);
     const Record fields = example_record(sequence, {0, 8}, model);
     return store.put(sign_record(owner, fields), sender(owner), std::array{models_key(kSwarm)},
                      kTtl, kNow);
@@ -195,7 +191,7 @@ TEST(RecordStoreBoundsTest, FullStoresRefuseNewSubjectsAndServeTheOld) {
 TEST(RecordStorePageTest, PagesShowEveryRecordOnceInAnOrderThatTheSeedDecides) {
   RecordStore store(kSwarm, StoreConfig{});
   for (std::uint8_t who = 1; who <= 40; ++who) {
-    const identity::Identity owner = numbered(who);
+    const identity::Identity owner = identity::identity_of(who);
     const auto state = who == 7 ? proto::NodeState::kOffline : proto::NodeState::kOnline;
     ASSERT_EQ(store.put(record(1, state, owner), sender(owner), std::array{kModel}, kTtl, kNow),
               PutResult::kStored);
@@ -353,7 +349,7 @@ TEST(RecordStoreMergeTest, IsCommutativeAssociativeAndIdempotent) {
   std::vector<std::pair<wire::SignedRecord, proto::PeerId>> records;
   for (std::uint8_t who = 1; who <= 3; ++who) {
     for (std::uint64_t sequence = 1; sequence <= 4; ++sequence) {
-      const identity::Identity owner = numbered(who);
+      const identity::Identity owner = identity::identity_of(who);
       const auto state = sequence % 3 == 0 ? proto::NodeState::kOffline : proto::NodeState::kOnline;
       records.emplace_back(record(sequence, state, owner), owner.peer_id());
     }

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "dht/session.h"
-#include "tests/identity/numbered_identity.h"
+#include "tests/identity/examples.h"
 
 namespace shoal::dht {
 
@@ -24,7 +24,7 @@ using Via = Sessions::Via;
 struct End {
   End(std::uint8_t number, const proto::Endpoint& at, std::optional<identity::SwarmKey> key = {},
       SessionConfig config = {}, bool client = false)
-      : identity(numbered(number)),
+      : identity(identity::identity_of(number)),
         endpoint(at),
         random(number),
         sessions(identity, key, config, client, random) {}

@@ -32,7 +32,7 @@ TEST(SessionTest, LargestMessagesFitIntoOneDatagram) {
 
 TEST(SessionTest, AnotherPeerAtTheExpectedAddressGetsNothing) {
   End a(1, kA), b(2, kB);
-  a.sessions.send({numbered(9).peer_id(), kB}, "secret", kNow);
+  a.sessions.send({identity::identity_of(9).peer_id(), kB}, "secret", kNow);
   EXPECT_TRUE(carry(a, b).empty());
   EXPECT_FALSE(a.sessions.has_session({{}, kB}));
 }

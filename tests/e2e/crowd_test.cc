@@ -73,7 +73,7 @@ TEST_F(Crowd, InterruptedClientsLeaveNothingBehind) {
     request.ignore_eos = true;
     const std::size_t last = 1 + random.next() % 20;
     const auto run = user.generate(request, [&](client::Pipeline&, std::size_t tokens) {
-      if (tokens == last) user.interrupt().trigger(SIGINT);
+      if (tokens == last) user.interrupt().stop(SIGINT);
     });
     ASSERT_TRUE(run.result.ok()) << run.result.status();
     EXPECT_EQ(run.result->finish_reason, "interrupted");

@@ -80,7 +80,7 @@ TEST_F(Ring, APrivateSwarmSpeaksToItsMembersOnly) {
   EXPECT_TRUE(member.generate(client::golden_request(prompt)).result.ok());
   client::JoinOptions stranger;
   stranger.peers = {swarm.address()};
-  client::Interrupt interrupt;
+  base::StopToken interrupt;
   EXPECT_EQ(client::SwarmConnection::join(stranger, interrupt).status().code(),
             absl::StatusCode::kUnavailable);
 }
@@ -88,7 +88,7 @@ TEST_F(Ring, APrivateSwarmSpeaksToItsMembersOnly) {
 // What the trace shows: every hop worked, and the parts are no more than the whole.
 TEST_F(Ring, TimingsOfEveryHopArriveWhenAskedFor) {
   LocalSwarm swarm(even_spans(8, 3));
-  client::Interrupt interrupt;
+  base::StopToken interrupt;
   const auto model = client::load_demo(1);
   client::JoinOptions join;
   join.peers = {swarm.address()};

@@ -65,7 +65,7 @@ class Soak : public ::testing::Test {
     EXPECT_LE(growth.of(&Footprint::resident_bytes), 4 << 20) << growth.describe();
   }
 
-  client::Interrupt interrupt_;
+  base::StopToken interrupt_;
   std::vector<float> first_row_;
 };
 

@@ -70,10 +70,10 @@ class TestClient {
   std::string told;                        // to people, a line each
 
   client::UserModel& model() { return *model_; }
-  client::Interrupt& interrupt() { return interrupt_; }
+  base::StopToken& interrupt() { return interrupt_; }
 
  private:
-  client::Interrupt interrupt_;
+  base::StopToken interrupt_;
   std::unique_ptr<client::UserModel> model_;
   std::unique_ptr<client::SwarmConnection> swarm_;
 };

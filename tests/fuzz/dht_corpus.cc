@@ -60,24 +60,24 @@ std::vector<std::pair<std::string, wire::DhtMessage>> bodies() {
   wire::Found& found = *add("found").mutable_found();
   for (const std::uint8_t number : {5, 6}) {
     wire::Contact& contact = *found.add_closer();
-    contact.set_public_key(numbered(number).public_key().to_bytes());
+    contact.set_public_key(identity::identity_of(number).public_key().to_bytes());
     contact.set_address(encode_address(proto::Endpoint::v4({151, 101, number, 1}, 7000)));
   }
   wire::StoredRecord& held = *found.add_records();
-  *held.mutable_record() = sign_record(numbered(4), record);
+  *held.mutable_record() = sign_record(identity::identity_of(4), record);
   held.set_remaining_ttl_ms(100'000);
   found.set_next_cursor(1);
   found.set_total_records(2);
   wire::Store& store = *add("store").mutable_store();
   store.add_keys(models_key({}).to_bytes());
-  *store.mutable_record() = sign_record(numbered(1), record);
+  *store.mutable_record() = sign_record(identity::identity_of(1), record);
   store.set_remaining_ttl_ms(170'000);
   wire::Stored& stored = *add("stored").mutable_stored();
   stored.add_accepted(true);
   add("dial_back").mutable_dial_back()->set_token(7);
   add("dialed_back").mutable_dialed_back()->set_accepted(true);
   wire::Dial& dial = *add("dial").mutable_dial();
-  dial.set_public_key(numbered(5).public_key().to_bytes());
+  dial.set_public_key(identity::identity_of(5).public_key().to_bytes());
   dial.set_address(encode_address(proto::Endpoint::v4({151, 101, 5, 1}, 7000)));
   dial.set_token(7);
   add("dialed").mutable_dialed()->set_accepted(true);
@@ -135,13 +135,13 @@ void write(const std::filesystem::path& folder) {
 
   Corpus records(folder, "dht_record");
   Record record = example_record(7);
-  const wire::SignedRecord online = sign_record(numbered(2), record);
+  const wire::SignedRecord online = sign_record(identity::identity_of(2), record);
   record.sequence = 8;
   record.state = proto::NodeState::kOffline;
-  const wire::SignedRecord offline = sign_record(numbered(2), record);
+  const wire::SignedRecord offline = sign_record(identity::identity_of(2), record);
   record.addresses.clear();
   record.span = {0, 0};
-  const wire::SignedRecord empty = sign_record(numbered(1), record);
+  const wire::SignedRecord empty = sign_record(identity::identity_of(1), record);
   records.add("whole", step(1, online.SerializeAsString()));
   records.add("payload", step(0, online.payload()));
   records.add("newer", step(0, online.payload()) + step(0, offline.payload()));

@@ -11,7 +11,7 @@
 
 #include "base/check.h"
 #include "dht/session.h"
-#include "tests/identity/numbered_identity.h"
+#include "tests/identity/examples.h"
 
 namespace shoal::dht {
 
@@ -22,11 +22,11 @@ inline const TimePoint kStart{seconds(1000)};
 
 // The same as in tests/dht/golden.cc, so that its datagrams are of use as a corpus.
 inline const identity::Identity& victim_identity() {
-  static const identity::Identity identity = numbered(2);
+  static const identity::Identity identity = identity::identity_of(2);
   return identity;
 }
 inline const identity::Identity& peer_identity() {
-  static const identity::Identity identity = numbered(1);
+  static const identity::Identity identity = identity::identity_of(1);
   return identity;
 }
 inline Contact contact_of(const identity::Identity& identity, const proto::Endpoint& at) {

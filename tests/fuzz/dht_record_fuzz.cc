@@ -71,7 +71,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Contact sender = contact_of(victim_identity(), kPeerAt);
     if (record.ok()) {
       sender = Contact{record->peer_id(), kPeerAt, record->public_key};
-      if ((flags & kByAnother) != 0) sender = contact_of(numbered(9), kElsewhere);
+      if ((flags & kByAnother) != 0) sender = contact_of(identity::identity_of(9), kElsewhere);
     }
     const PutResult result = store.put(message, sender, keys, 100'000, now);
     CHECK(!is_accepted(result) || record.ok()) << "stored without proof";

@@ -7,19 +7,18 @@
 
 #include <random>
 
+#include "tests/identity/examples.h"
 #include "tests/identity/other_certificates.h"
-#include "tests/net/echo_node.h"
 
-namespace shoal::net {
+namespace shoal::identity {
 namespace {
 
-const identity::Identity kPeer = identity_of(1);
+const Identity kPeer = identity_of(1);
 constexpr std::int64_t kDay = 24 * 3600;
 constexpr std::int64_t k2030 = 1'893'456'000;  // 2030-01-01T00:00:00Z
 
 void expect_refused(const std::string& pem, const std::string& why,
-                    const std::optional<identity::SwarmKey>& swarm_key = {},
-                    std::int64_t now = k2030) {
+                    const std::optional<SwarmKey>& swarm_key = {}, std::int64_t now = k2030) {
   const auto peer = verify_certificate_at(pem, swarm_key, now);
   ASSERT_FALSE(peer.ok()) << why;
   EXPECT_EQ(peer.status().code(), absl::StatusCode::kUnauthenticated);
@@ -211,4 +210,4 @@ TEST(Certificate, CheckingLeavesNothingInTheErrorQueueOfOpenssl) {
 }
 
 }  // namespace
-}  // namespace shoal::net
+}  // namespace shoal::identity

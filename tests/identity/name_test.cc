@@ -5,44 +5,44 @@
 
 #include "identity/random.h"
 
-namespace shoal::dht {
+namespace shoal::identity {
 namespace {
 
 TEST(NameTest, AcceptsTextOfAllScripts) {
   for (const char* text : {"", "alice", "Grüße", "名前", "имя", "🐟🐠"}) {
-    EXPECT_TRUE(identity::is_clean_name(text)) << text;
-    EXPECT_EQ(identity::clean_name(text, 64), text);
+    EXPECT_TRUE(is_clean_name(text)) << text;
+    EXPECT_EQ(clean_name(text, 64), text);
   }
 }
 
 TEST(NameTest, ReplacesControlCharactersAndBrokenUtf8) {
-  EXPECT_EQ(identity::clean_name("a\nb\x1b[2J\x7f", 64), "a?b?[2J?");
-  EXPECT_EQ(identity::clean_name("\xff\xc0\xaf x \xe2\x82", 64),
+  EXPECT_EQ(clean_name("a\nb\x1b[2J\x7f", 64), "a?b?[2J?");
+  EXPECT_EQ(clean_name("\xff\xc0\xaf x \xe2\x82", 64),
             "??? x ??");  // broken, overlong, cut off
-  EXPECT_EQ(identity::clean_name("\xed\xa0\x80 \xf4\x90\x80\x80", 64),
+  EXPECT_EQ(clean_name("\xed\xa0\x80 \xf4\x90\x80\x80", 64),
             "??? ????");  // surrogate, beyond the last
-  EXPECT_EQ(identity::clean_name("\xe2\x80\xae"
-                                 "evil \xc2\x85",
-                                 64),
+  EXPECT_EQ(clean_name("\xe2\x80\xae"
+                       "evil \xc2\x85",
+                       64),
             "???evil ??");  // turns direction, C1
 }
 
 TEST(NameTest, CutsBetweenCharacters) {
-  EXPECT_EQ(identity::clean_name("äöü", 5), "äö");
-  EXPECT_EQ(identity::clean_name("🐟", 3), "");
+  EXPECT_EQ(clean_name("äöü", 5), "äö");
+  EXPECT_EQ(clean_name("🐟", 3), "");
 }
 
 TEST(NameTest, CleaningAnyBytesGivesACleanName) {
-  identity::Random random(5);
+  Random random(5);
   for (int i = 0; i < 5000; ++i) {
     std::string text(random.below(40), '\0');
     for (char& c : text) c = static_cast<char>(random.next());
-    const std::string cleaned = identity::clean_name(text, 32);
-    EXPECT_TRUE(identity::is_clean_name(cleaned));
+    const std::string cleaned = clean_name(text, 32);
+    EXPECT_TRUE(is_clean_name(cleaned));
     EXPECT_LE(cleaned.size(), 32u);
-    EXPECT_EQ(identity::clean_name(cleaned, 32), cleaned);
+    EXPECT_EQ(clean_name(cleaned, 32), cleaned);
   }
 }
 
 }  // namespace
-}  // namespace shoal::dht
+}  // namespace shoal::identity

@@ -8,7 +8,7 @@
 
 #include "base/check.h"
 
-namespace shoal::net {
+namespace shoal::identity {
 namespace {
 
 std::string text_of(BIO* bio) {
@@ -32,8 +32,7 @@ EVP_PKEY* key_of_kind(KeyKind kind) {
 
 }  // namespace
 
-std::string changed_certificate(const identity::Identity& identity,
-                                const std::optional<identity::SwarmKey>& swarm_key,
+std::string changed_certificate(const Identity& identity, const std::optional<SwarmKey>& swarm_key,
                                 const std::function<void(X509*)>& change, bool sign) {
   const std::string pem = make_certificate(identity, swarm_key).certificate_pem;
   BIO* bio = BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()));
@@ -100,4 +99,4 @@ void add_raw_extension(X509* certificate, const char* oid, const std::string& va
   ASN1_OBJECT_free(object);
 }
 
-}  // namespace shoal::net
+}  // namespace shoal::identity

@@ -5,17 +5,17 @@
 
 #include "proto/types.h"
 
-namespace shoal::dht {
+namespace shoal::identity {
 namespace {
 
 TEST(RandomTest, IsTheChaCha20KeyStreamOfItsSeed) {
-  identity::Random random(identity::Random::Seed{});
+  Random random(Random::Seed{});
   // RFC 8439 A.1, test vector 1: the key stream of the zero key and nonce.
   EXPECT_EQ(proto::hex(random.bytes<16>()), "76b8e0ada0f13d90405d6ae55386bd28");
 }
 
 TEST(RandomTest, SameSeedSameValuesInAnyPieces) {
-  identity::Random a(7), b(7), c(8);
+  Random a(7), b(7), c(8);
   const auto whole = a.bytes<2000>();
   std::array<std::uint8_t, 2000> pieces;
   for (std::size_t at = 0, n = 1; at < pieces.size(); at += n, n = n % 97 + 1) {
@@ -24,12 +24,11 @@ TEST(RandomTest, SameSeedSameValuesInAnyPieces) {
   }
   EXPECT_EQ(whole, pieces);
   EXPECT_NE(c.bytes<2000>(), whole);
-  EXPECT_NE(identity::Random::from_system().bytes<32>(),
-            identity::Random::from_system().bytes<32>());
+  EXPECT_NE(Random::from_system().bytes<32>(), Random::from_system().bytes<32>());
 }
 
 TEST(RandomTest, BelowIsUniformAndWithinItsBound) {
-  identity::Random random(3);
+  Random random(3);
   std::array<int, 7> counts{};
   for (int i = 0; i < 70'000; ++i) ++counts.at(random.below(7));
   for (const int count : counts) EXPECT_NEAR(count, 10'000, 500);  // 5 sigma
@@ -42,4 +41,4 @@ TEST(RandomTest, BelowIsUniformAndWithinItsBound) {
 }
 
 }  // namespace
-}  // namespace shoal::dht
+}  // namespace shoal::identity

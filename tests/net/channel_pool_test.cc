@@ -11,14 +11,15 @@
 
 #include "net/status.h"
 #include "proto/limits.h"
+#include "tests/identity/examples.h"
 #include "tests/net/echo_node.h"
 #include "tests/net/strange_server.h"
 
 namespace shoal::net {
 namespace {
 
-const identity::Identity kServer = identity_of(1);
-const identity::Identity kCaller = identity_of(2);
+const identity::Identity kServer = identity::identity_of(1);
+const identity::Identity kCaller = identity::identity_of(2);
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

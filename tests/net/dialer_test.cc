@@ -18,6 +18,7 @@
 #include "net/frame_watch.h"
 #include "net/status.h"
 #include "proto/limits.h"
+#include "tests/identity/examples.h"
 #include "tests/net/echo_node.h"
 #include "tests/net/strange_server.h"
 
@@ -27,9 +28,9 @@ namespace {
 using std::chrono::milliseconds;
 using ::testing::HasSubstr;
 
-const identity::Identity kServer = identity_of(1);
-const identity::Identity kCaller = identity_of(2);
-const identity::Identity kOther = identity_of(3);
+const identity::Identity kServer = identity::identity_of(1);
+const identity::Identity kCaller = identity::identity_of(2);
+const identity::Identity kOther = identity::identity_of(3);
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -179,7 +180,7 @@ TEST(Dialer, EndsCleanlyWhileItDials) {
     {
       ChannelPool pool(kCaller, {});
       for (int i = 0; i < 8; ++i) {
-        channels.push_back(pool.get(identity_of(10 + i).peer_id(), {mute.endpoint()}));
+        channels.push_back(pool.get(identity::identity_of(10 + i).peer_id(), {mute.endpoint()}));
       }
       channels.push_back(pool.get(kServer.peer_id(), {mute.endpoint(), node.running.endpoint}));
       for (const auto& channel : channels) {

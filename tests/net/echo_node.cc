@@ -35,19 +35,6 @@ EchoNode::~EchoNode() { running.shut_down(std::chrono::seconds(1)); }
 
 proto::Endpoint loopback(std::uint16_t port) { return proto::Endpoint::v4({127, 0, 0, 1}, port); }
 
-identity::Identity identity_of(int number) {
-  std::array<std::uint8_t, 32> seed{};
-  seed[0] = static_cast<std::uint8_t>(number);
-  seed[1] = static_cast<std::uint8_t>(number >> 8);
-  return identity::Identity::from_seed(seed);
-}
-
-identity::SwarmKey swarm_key_of(int number) {
-  identity::SwarmKey key;
-  key.bytes.fill(static_cast<std::uint8_t>(number));
-  return key;
-}
-
 Answer describe(const std::shared_ptr<grpc::Channel>& channel, int timeout_ms) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(timeout_ms));

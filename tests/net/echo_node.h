@@ -31,8 +31,6 @@ struct EchoNode {
 };
 
 proto::Endpoint loopback(std::uint16_t port = 0);
-identity::Identity identity_of(int number);  // always the same for the same number
-identity::SwarmKey swarm_key_of(int number);
 
 struct Answer {
   grpc::Status status;

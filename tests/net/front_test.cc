@@ -15,6 +15,7 @@
 #include "net/listening_socket.h"
 #include "tests/attack/http2_bytes.h"
 #include "tests/attack/raw_client.h"
+#include "tests/identity/examples.h"
 #include "tests/net/echo_node.h"
 
 namespace shoal::net {
@@ -23,9 +24,9 @@ namespace {
 using attack::RawClient;
 using std::chrono::milliseconds;
 
-const identity::Identity kNode = identity_of(1);
-const identity::Identity kHonest = identity_of(2);
-const identity::Identity kBad = identity_of(3);
+const identity::Identity kNode = identity::identity_of(1);
+const identity::Identity kHonest = identity::identity_of(2);
+const identity::Identity kBad = identity::identity_of(3);
 
 const std::string kHello = attack::preface() + attack::settings();
 const std::string kPush = attack::frame(kPushPromise, kFlagEndHeaders, 1, "12345678");
@@ -80,9 +81,10 @@ TEST(Front, WhoeverIsHungUpOnIsToldWhyAndStaysOutForAWhile) {
     EXPECT_NE(client.received().find("not HTTP/2 by its rules"), std::string::npos);
   }
   EXPECT_FALSE(is_welcome(node.endpoint, kBad));
-  EXPECT_FALSE(is_welcome(node.endpoint, identity_of(4))) << "another identity, same address";
+  EXPECT_FALSE(is_welcome(node.endpoint, identity::identity_of(4)))
+      << "another identity, same address";
   EXPECT_FALSE(is_welcome(node.endpoint, kBad, 2)) << "the same identity, another address";
-  EXPECT_TRUE(is_welcome(node.endpoint, identity_of(5), 2));
+  EXPECT_TRUE(is_welcome(node.endpoint, identity::identity_of(5), 2));
   std::this_thread::sleep_for(milliseconds(1'600));
   EXPECT_TRUE(is_welcome(node.endpoint, kBad));
   const FrontStats stats = node.front->stats();
@@ -104,7 +106,7 @@ TEST(Front, ANeighbourThatWorkedWithUsGoesOnAndComesBack) {
   honest.drop(kNode.peer_id());
   const grpc::Status again = call();
   EXPECT_TRUE(again.ok()) << again.error_message();
-  EXPECT_FALSE(is_welcome(node.endpoint, identity_of(4)));
+  EXPECT_FALSE(is_welcome(node.endpoint, identity::identity_of(4)));
 }
 
 // A change of keys is 27 bytes that take a tenth of a millisecond.

@@ -11,6 +11,7 @@
 
 #include "net/channel_pool.h"
 #include "net/status.h"
+#include "tests/identity/examples.h"
 #include "tests/identity/other_certificates.h"
 #include "tests/net/echo_node.h"
 
@@ -19,8 +20,8 @@ namespace {
 
 namespace tls = grpc::experimental;
 
-const identity::Identity kNode = identity_of(1);
-const identity::Identity kClient = identity_of(2);
+const identity::Identity kNode = identity::identity_of(1);
+const identity::Identity kClient = identity::identity_of(2);
 
 std::shared_ptr<grpc::Channel> open(const proto::Endpoint& node,
                                     const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
@@ -30,7 +31,8 @@ std::shared_ptr<grpc::Channel> open(const proto::Endpoint& node,
 }
 
 // A client that follows no rule of ours: shows any certificate or none, and accepts any server.
-std::shared_ptr<grpc::ChannelCredentials> lawless(const std::optional<Certificate>& certificate) {
+std::shared_ptr<grpc::ChannelCredentials> lawless(
+    const std::optional<identity::Certificate>& certificate) {
   const std::string root = identity::make_certificate(kClient, {}).certificate_pem;
   tls::TlsChannelCredentialsOptions options;
   if (certificate) {
@@ -98,7 +100,7 @@ TEST(Handshake, WorksOverIpv6) {
 
 TEST(Handshake, AnotherPeerThanExpectedIsRefusedByTheClientAndBothAreNamed) {
   EchoNode node(kNode);
-  const identity::Identity other = identity_of(3);
+  const identity::Identity other = identity::identity_of(3);
   const absl::Status status = dialled(node.running.endpoint, other.peer_id());
   expect_says(status, absl::StatusCode::kUnauthenticated, proto::short_name(kNode.peer_id()));
   expect_says(status, absl::StatusCode::kUnauthenticated, proto::short_name(other.peer_id()));
@@ -106,14 +108,15 @@ TEST(Handshake, AnotherPeerThanExpectedIsRefusedByTheClientAndBothAreNamed) {
 
 TEST(Handshake, ACertificateOfAnotherKindOfKeyIsRefusedByTheNode) {
   EchoNode node(kNode);
-  const Certificate p256 = certificate_of_kind(KeyKind::kP256, proto::to_string(kClient.peer_id()));
+  const identity::Certificate p256 =
+      identity::certificate_of_kind(identity::KeyKind::kP256, proto::to_string(kClient.peer_id()));
   expect_hung_up(open(node.running.endpoint, lawless(p256)));
 }
 
 TEST(Handshake, ACertificateWithAnotherPeersNameIsRefusedByTheNode) {
   EchoNode node(kNode);
-  const Certificate forged =
-      certificate_of_kind(KeyKind::kEd25519, proto::to_string(kClient.peer_id()));
+  const identity::Certificate forged = identity::certificate_of_kind(
+      identity::KeyKind::kEd25519, proto::to_string(kClient.peer_id()));
   expect_hung_up(open(node.running.endpoint, lawless(forged)));
 }
 
@@ -125,8 +128,8 @@ TEST(Handshake, NoClientCertificateIsRefusedByTheNode) {
 
 TEST(Handshake, ACertificateIsUselessWithoutItsKey) {
   EchoNode node(kNode);
-  Certificate stolen = identity::make_certificate(kClient, {});
-  stolen.private_key_pem = identity::make_certificate(identity_of(3), {}).private_key_pem;
+  identity::Certificate stolen = identity::make_certificate(kClient, {});
+  stolen.private_key_pem = identity::make_certificate(identity::identity_of(3), {}).private_key_pem;
   const absl::Status status = outcome(open(node.running.endpoint, lawless(stolen)));
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
 }
@@ -175,7 +178,7 @@ TEST(Handshake, SwarmKeysMustBeTheSame) {
   for (const SwarmCase& test : cases) {
     SCOPED_TRACE(testing::Message() << "node " << test.node_key << ", client " << test.client_key);
     const auto key = [](int number) {
-      return number == 0 ? std::nullopt : std::optional(swarm_key_of(number));
+      return number == 0 ? std::nullopt : std::optional(identity::swarm_key_of(number));
     };
     EchoNode node(kNode, key(test.node_key));
     const absl::Status status =
@@ -191,45 +194,46 @@ TEST(Handshake, SwarmKeysMustBeTheSame) {
 
 TEST(Handshake, TheNodeItselfRefusesOtherSwarmsWhateverTheClientAccepts) {
   for (const std::optional<identity::SwarmKey>& shown :
-       {std::optional<identity::SwarmKey>(), std::optional(swarm_key_of(2))}) {
-    EchoNode node(kNode, swarm_key_of(1));
+       {std::optional<identity::SwarmKey>(), std::optional(identity::swarm_key_of(2))}) {
+    EchoNode node(kNode, identity::swarm_key_of(1));
     expect_hung_up(
         open(node.running.endpoint, lawless(identity::make_certificate(kClient, shown))));
   }
   EchoNode node(kNode);
-  expect_hung_up(
-      open(node.running.endpoint, lawless(identity::make_certificate(kClient, swarm_key_of(1)))));
+  expect_hung_up(open(node.running.endpoint,
+                      lawless(identity::make_certificate(kClient, identity::swarm_key_of(1)))));
 }
 
 TEST(Handshake, AMembersProofIsUselessToAnotherIdentity) {
-  EchoNode node(kNode, swarm_key_of(1));
+  EchoNode node(kNode, identity::swarm_key_of(1));
   // The stranger copies the proof out of a member's certificate into one of its own.
   std::string proof;
-  changed_certificate(identity_of(3), swarm_key_of(1), [&](X509* member) {
-    ASN1_OBJECT* object = OBJ_txt2obj(identity::kMembershipOid, 1);
-    const int at = X509_get_ext_by_OBJ(member, object, -1);
-    ASN1_OBJECT_free(object);
-    const ASN1_OCTET_STRING* value = X509_EXTENSION_get_data(X509_get_ext(member, at));
-    proof.assign(reinterpret_cast<const char*>(ASN1_STRING_get0_data(value)),
-                 static_cast<std::size_t>(ASN1_STRING_length(value)));
-  });
+  identity::changed_certificate(
+      identity::identity_of(3), identity::swarm_key_of(1), [&](X509* member) {
+        ASN1_OBJECT* object = OBJ_txt2obj(identity::kMembershipOid, 1);
+        const int at = X509_get_ext_by_OBJ(member, object, -1);
+        ASN1_OBJECT_free(object);
+        const ASN1_OCTET_STRING* value = X509_EXTENSION_get_data(X509_get_ext(member, at));
+        proof.assign(reinterpret_cast<const char*>(ASN1_STRING_get0_data(value)),
+                     static_cast<std::size_t>(ASN1_STRING_length(value)));
+      });
   ASSERT_EQ(proof.size(), 34u);
-  Certificate stranger = identity::make_certificate(kClient, {});
-  stranger.certificate_pem = changed_certificate(kClient, {}, [&](X509* own) {
-    add_raw_extension(own, identity::kMembershipOid, proof, false);
+  identity::Certificate stranger = identity::make_certificate(kClient, {});
+  stranger.certificate_pem = identity::changed_certificate(kClient, {}, [&](X509* own) {
+    identity::add_raw_extension(own, identity::kMembershipOid, proof, false);
   });
   expect_hung_up(open(node.running.endpoint, lawless(stranger)));
 }
 
 TEST(Handshake, EachOfManyCallersIsKnownAsItself) {
-  EchoNode node(kNode, swarm_key_of(1));
+  EchoNode node(kNode, identity::swarm_key_of(1));
   constexpr int kCallers = 24;
   std::vector<std::thread> threads;
   std::atomic<int> right = 0;
   for (int i = 0; i < kCallers; ++i) {
     threads.emplace_back([&, i] {
-      const identity::Identity caller = identity_of(100 + i);
-      ChannelPool pool(caller, swarm_key_of(1));
+      const identity::Identity caller = identity::identity_of(100 + i);
+      ChannelPool pool(caller, identity::swarm_key_of(1));
       for (int round = 0; round < 20; ++round) {
         if (round % 5 == 0) pool.drop(kNode.peer_id());
         const Answer answer = describe(pool.get(kNode.peer_id(), {node.running.endpoint}));

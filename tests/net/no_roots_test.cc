@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "net/channel_pool.h"
+#include "tests/identity/examples.h"
 #include "tests/net/echo_node.h"
 #include "tests/support/temp_dir.h"
 
@@ -20,15 +21,16 @@ TEST(NoRoots, PeersTalkWithoutAnyAuthority) {
   const tests::TempDir folder;
   tests::write_file(folder.file("roots.pem"), "no certificate at all\n");
   setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", folder.file("roots.pem").c_str(), 1);
-  const identity::Identity node_identity = identity_of(1);
-  EchoNode node(node_identity, swarm_key_of(1));
-  ChannelPool pool(identity_of(2), swarm_key_of(1));
+  const identity::Identity node_identity = identity::identity_of(1);
+  EchoNode node(node_identity, identity::swarm_key_of(1));
+  ChannelPool pool(identity::identity_of(2), identity::swarm_key_of(1));
   const Answer answer = describe(pool.get(node_identity.peer_id(), {node.running.endpoint}));
   EXPECT_TRUE(answer.status.ok()) << answer.status.error_message();
 
   // What happens to a client that names no root: were this to succeed, the test above would show
   // nothing.
-  const identity::Certificate own = identity::make_certificate(identity_of(2), swarm_key_of(1));
+  const identity::Certificate own =
+      identity::make_certificate(identity::identity_of(2), identity::swarm_key_of(1));
   grpc::experimental::TlsChannelCredentialsOptions options;
   options.set_certificate_provider(
       std::make_shared<grpc::experimental::StaticDataCertificateProvider>(

@@ -16,14 +16,15 @@
 
 #include "net/channel_pool.h"
 #include "proto/limits.h"
+#include "tests/identity/examples.h"
 #include "tests/net/echo_node.h"
 #include "tests/support/own_process.h"
 
 namespace shoal::net {
 namespace {
 
-const identity::Identity kNode = identity_of(1);
-const identity::Identity kClient = identity_of(2);
+const identity::Identity kNode = identity::identity_of(1);
+const identity::Identity kClient = identity::identity_of(2);
 
 int tcp_connect(std::uint16_t port) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -184,8 +185,8 @@ TEST(Server, LargeMetadataIsRefused) {
 
 TEST(Server, TwoHundredLivesLeaveNothingBehind) {
   const auto live = [] {
-    EchoNode node(kNode, swarm_key_of(1));
-    ChannelPool pool(kClient, swarm_key_of(1));
+    EchoNode node(kNode, identity::swarm_key_of(1));
+    ChannelPool pool(kClient, identity::swarm_key_of(1));
     ASSERT_TRUE(describe(pool.get(kNode.peer_id(), {node.running.endpoint})).status.ok());
   };
   for (int i = 0; i < 20; ++i) live();

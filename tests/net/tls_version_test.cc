@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/identity/examples.h"
 #include "tests/net/echo_node.h"
 
 namespace shoal::net {
@@ -19,7 +20,7 @@ struct Handshake {
 };
 
 Handshake shake_hands(std::uint16_t port, int version) {
-  const identity::Certificate own = identity::make_certificate(identity_of(2), {});
+  const identity::Certificate own = identity::make_certificate(identity::identity_of(2), {});
   SSL_CTX* context = SSL_CTX_new(TLS_client_method());
   SSL_CTX_set_min_proto_version(context, version);
   SSL_CTX_set_max_proto_version(context, version);
@@ -58,7 +59,7 @@ Handshake shake_hands(std::uint16_t port, int version) {
 }
 
 TEST(TlsVersion, OnlyTls13ComesUp) {
-  EchoNode node(identity_of(1));
+  EchoNode node(identity::identity_of(1));
   const std::uint16_t port = node.running.endpoint.port;
   const Handshake modern = shake_hands(port, TLS1_3_VERSION);
   EXPECT_TRUE(modern.done);

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <limits>
 #include <mutex>
@@ -289,6 +290,70 @@ TEST(DeviceThread, ValuesThatAreNotFiniteEndTheStepNotTheOthers) {
   EXPECT_EQ(outputs[0].status.code(), absl::StatusCode::kInternal);
   EXPECT_TRUE(outputs[0].x.empty());
   EXPECT_TRUE(bitwise(good.wait(1)[0].x, alone({0, 4}, rows(1, 1))));
+}
+
+// By the order of events: the completion ends only after the device has computed two more batches.
+TEST(DeviceThread, ASlowCompletionDoesNotHoldUpTheNextBatch) {
+  const auto own = device();
+  open(*own, 1);
+  open(*own, 2);
+  Inbox inbox;
+  std::uint64_t batches = 0;
+  submit(*own, 1, 0, rows(1, 1), [&](StepOutput output) {
+    submit(*own, 1, 1, rows(2, 1), inbox.slot());
+    submit(*own, 2, 0, rows(3, 40), inbox.slot());
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while ((batches = own->stats().batches) < 3 && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    EXPECT_EQ(inbox.size(), 0u) << "two completions at once";
+    inbox.slot()(std::move(output));
+  });
+  const auto outputs = inbox.wait(3);
+  ASSERT_EQ(outputs.size(), 3u);
+  EXPECT_EQ(batches, 3u) << "the device waited for a completion";
+  EXPECT_EQ(outputs[0].position, 1u) << "the first step is told first";
+}
+
+TEST(DeviceThread, CompletionsOfASessionComeInTheOrderOfItsSteps) {
+  const auto own = device();
+  constexpr SessionKey kSessions = 4;
+  constexpr std::uint32_t kSteps = 30;
+  std::vector<Inbox> inboxes(kSessions);
+  for (SessionKey key = 0; key < kSessions; ++key) {
+    open(*own, key);
+    for (std::uint32_t step = 0; step < kSteps; ++step) {
+      submit(*own, key, step, rows(step, 1),
+             [&own_inbox = inboxes[key], slow = (step + key) % 7 == 0](StepOutput output) {
+               if (slow) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+               own_inbox.slot()(std::move(output));
+             });
+    }
+  }
+  for (SessionKey key = 0; key < kSessions; ++key) {
+    const auto outputs = inboxes[key].wait(kSteps);
+    ASSERT_EQ(outputs.size(), kSteps);
+    for (std::uint32_t step = 0; step < kSteps; ++step)
+      EXPECT_EQ(outputs[step].position, step + 1) << "session " << key;
+  }
+}
+
+TEST(DeviceThread, ClosingFreesThePagesOfWhatIsComputedAndNotToldYet) {
+  const auto own = device();
+  open(*own, 1);
+  open(*own, 2);
+  Inbox told;
+  std::atomic<bool> closed = false;
+  submit(*own, 1, 0, rows(1, 1), [&](StepOutput output) {
+    own->close(1);
+    const DeviceStats stats = own->stats();
+    EXPECT_EQ(stats.sessions, 1);
+    EXPECT_EQ(stats.pages_in_use, 0);
+    closed = true;
+    told.slot()(std::move(output));
+  });
+  told.wait(1);
+  EXPECT_TRUE(closed);
 }
 
 TEST(DeviceThread, StoppingDropsWhatIsQueued) {

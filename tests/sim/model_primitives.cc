@@ -68,8 +68,8 @@ void sign(const identity::Bytes64& secret, std::string_view text, identity::Byte
   Hash(std::span(secret).last<32>()).add(text).finish(signature);  // keyed by the public half
 }
 
-bool identity::verify(const identity::Bytes32& public_key, std::string_view text,
-                      const identity::Bytes64& signature) {
+bool verify(const identity::Bytes32& public_key, std::string_view text,
+            const identity::Bytes64& signature) {
   identity::Bytes64 expected;
   Hash(std::span(public_key)).add(text).finish(expected);
   return expected == signature;
@@ -144,7 +144,7 @@ const identity::Primitives& model_primitives() {
   static const identity::Primitives table = {
       identity::sodium_primitives().key_pair,
       sign,
-      identity::verify,
+      verify,
       exchange_key_of,
       exchange_secret_of,
       exchange_pair,
@@ -173,11 +173,11 @@ void choose_crypto(const identity::Primitives& table) { chosen = &table; }
 
 }  // namespace shoal::sim
 
-namespace shoal::dht {
+namespace shoal::identity {
 
-const identity::Primitives& identity::primitives() {
-  const identity::Primitives* table = sim::chosen.load(std::memory_order_relaxed);
-  return table != nullptr ? *table : identity::sodium_primitives();
+const Primitives& primitives() {
+  const Primitives* table = sim::chosen.load(std::memory_order_relaxed);
+  return table != nullptr ? *table : sodium_primitives();
 }
 
-}  // namespace shoal::dht
+}  // namespace shoal::identity

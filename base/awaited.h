@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One value that another thread will bring, awaited with a deadline and an eye on the interrupt.
+// One value that another thread will bring, awaited with a deadline and an eye on who wants out.
 // The promise may outlive the waiter and bring its value to nobody. Thread-safe.
 #pragma once
 
@@ -9,10 +9,11 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <utility>
 
-#include "client/swarm/interrupt.h"
+#include "base/stop_token.h"
 
-namespace shoal::client {
+namespace shoal::base {
 
 template <typename T>
 class Awaited {
@@ -31,13 +32,13 @@ class Awaited {
     };
   }
 
-  // nullopt after the deadline or an interrupt.
-  std::optional<T> wait(Deadline deadline, const Interrupt& interrupt) {
+  // nullopt after the deadline or a stop.
+  std::optional<T> wait(Deadline deadline, const StopToken& stop) {
     std::unique_lock lock(state_->mutex);
     while (!state_->value) {
       const auto now = std::chrono::steady_clock::now();
-      if (now >= deadline || interrupt.triggered()) return std::nullopt;
-      state_->arrived.wait_until(lock, std::min(deadline, now + kInterruptPoll));
+      if (now >= deadline || stop.stopped()) return std::nullopt;
+      state_->arrived.wait_until(lock, std::min(deadline, now + kStopPoll));
     }
     return std::move(state_->value);
   }
@@ -51,11 +52,11 @@ class Awaited {
   std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
-// False when interrupted on the way.
-inline bool sleep_for(std::chrono::milliseconds time, const Interrupt& interrupt) {
+// False when stopped on the way.
+inline bool sleep_for(std::chrono::milliseconds time, const StopToken& stop) {
   Awaited<bool> never;
-  never.wait(std::chrono::steady_clock::now() + time, interrupt);
-  return !interrupt.triggered();
+  never.wait(std::chrono::steady_clock::now() + time, stop);
+  return !stop.stopped();
 }
 
-}  // namespace shoal::client
+}  // namespace shoal::base

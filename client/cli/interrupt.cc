@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "client/swarm/interrupt.h"
+#include "client/cli/interrupt.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -7,16 +7,16 @@
 namespace shoal::client {
 namespace {
 
-Interrupt g_interrupt;  // a signal handler has no other way to reach it
+base::StopToken g_interrupt;  // a signal handler has no other way to reach it
 
 void on_signal(int number) {
-  if (g_interrupt.triggered()) _exit(128 + number);
-  g_interrupt.trigger(number);
+  if (g_interrupt.stopped()) _exit(128 + number);
+  g_interrupt.stop(number);
 }
 
 }  // namespace
 
-Interrupt& interrupt_by_signals() {
+base::StopToken& interrupt_by_signals() {
   struct sigaction action {};
   action.sa_handler = on_signal;
   sigemptyset(&action.sa_mask);

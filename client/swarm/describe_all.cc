@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/swarm/describe_all.h"
+
+#include <fmt/format.h>
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "client/swarm/network_check.h"
+#include "net/channel_pool.h"
+#include "net/status.h"
+#include "proto/limits.h"
+#include "proto/span_service.grpc.pb.h"
+
+namespace shoal::client {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A cancelled call ends at once; the bound is for a transport that does not keep its word.
+constexpr std::chrono::seconds kCancelTime{2};
+
+struct Board {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::size_t running = 0;
+  std::vector<Description> nodes;
+};
+
+struct Call : std::enable_shared_from_this<Call> {
+  std::shared_ptr<Board> board;
+  std::size_t index = 0;
+  std::unique_ptr<wire::SpanService::Stub> stub;
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;  // [rounds]
+  wire::DescribeRequest request;
+  wire::DescribeReply reply;
+  Clock::time_point sent;
+
+  void ask(std::size_t round) {
+    sent = Clock::now();
+    stub->async()->Describe(contexts[round].get(), &request, &reply,
+                            [self = shared_from_this(), round](const grpc::Status& status) {
+                              self->answered(round, status);
+                            });
+  }
+
+  void answered(std::size_t round, const grpc::Status& status) {
+    const double rtt_us = std::chrono::duration<double, std::micro>(Clock::now() - sent).count();
+    if (status.ok() && round + 1 < contexts.size()) return ask(round + 1);
+    const std::lock_guard lock(board->mutex);
+    Description& node = board->nodes[index];
+    node.outcome = net::to_absl(status, "");
+    node.reply.Swap(&reply);
+    node.rtt_us = rtt_us;
+    --board->running;
+    board->changed.notify_all();
+  }
+};
+
+}  // namespace
+
+std::string name_of(const Description& node) {
+  return fmt::format("node {} at {}", proto::short_name(node.peer),
+                     proto::to_string(node.addresses.front()));
+}
+
+std::vector<Description> describe_all(std::vector<Description> nodes,
+                                      const DescribeOptions& options, net::ChannelPool& channels,
+                                      const base::StopToken& stop) {
+  const auto board = std::make_shared<Board>();
+  const auto deadline = Clock::now() + options.timeout;
+  std::vector<std::shared_ptr<Call>> calls;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    Description& node = nodes[i];
+    node.out_of_reach = why_out_of_reach(node.addresses);
+    if (!node.out_of_reach.empty()) continue;
+    auto call = std::make_shared<Call>();
+    call->board = board;
+    call->index = i;
+    call->stub = wire::SpanService::NewStub(channels.get(node.peer, node.addresses));
+    call->request.mutable_version()->set_major(proto::kProtocolMajor);
+    call->request.mutable_version()->set_minor(proto::kProtocolMinor);
+    for (int round = 0; round < options.rounds; ++round) {
+      call->contexts.push_back(std::make_unique<grpc::ClientContext>());
+      call->contexts.back()->set_deadline(std::chrono::system_clock::now() + options.timeout);
+    }
+    calls.push_back(std::move(call));
+  }
+  board->nodes = std::move(nodes);
+  board->running = calls.size();
+  for (const auto& call : calls) call->ask(0);
+
+  std::unique_lock lock(board->mutex);
+  while (board->running > 0 && !stop.stopped()) {
+    const auto now = Clock::now();
+    const auto until =
+        options.until ? std::min(deadline, options.until(board->nodes, now)) : deadline;
+    if (now >= until) break;
+    board->changed.wait_until(lock, std::min(until, now + base::kStopPoll));
+  }
+  if (board->running > 0) {
+    lock.unlock();
+    for (const auto& call : calls) {
+      for (const auto& context : call->contexts) context->TryCancel();
+    }
+    lock.lock();
+    board->changed.wait_for(lock, kCancelTime, [&] { return board->running == 0; });
+  }
+  return board->nodes;
+}
+
+std::string contradiction(const wire::DescribeReply& reply, const proto::Digest& model,
+                          std::uint32_t block_count) {
+  if (reply.version().major() != proto::kProtocolMajor) {
+    return fmt::format("speaks protocol version {}, this program {}", reply.version().major(),
+                       proto::kProtocolMajor);
+  }
+  if (reply.model_digest() != model.to_bytes() || reply.block_count() != block_count) {
+    return "serves another model than its record says";
+  }
+  if (reply.span().begin() >= reply.span().end() || reply.span().end() > block_count) {
+    return "names an impossible span of blocks";
+  }
+  return "";
+}
+
+}  // namespace shoal::client

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tells sessions what the device computed, on a thread of its own: encoding and sending do not keep
+// the device from the next batch. In the order in which steps were computed, so in order per
+// session. Bounded: of what waits the device thread waits, as long as there is too much, for
+// computing further ahead of what leaves would gain nothing. Thread-safe.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <thread>
+#include <vector>
+
+#include "base/mutex.h"
+#include "node/device/step.h"
+
+namespace shoal::node {
+
+// Results that wait, in bytes: a few batches of wide rows. (Steps that wait to be computed are
+// bounded by the scheduler; these have left it.)
+inline constexpr std::size_t kMostUntoldBytes = 8u << 20;
+
+class Completer {
+ public:
+  explicit Completer(std::size_t most_bytes = kMostUntoldBytes);
+  ~Completer();  // stops, and joins
+  Completer(const Completer&) = delete;
+  Completer& operator=(const Completer&) = delete;
+
+  // Takes the completions of one batch, after what waits has left room for them; a batch that is
+  // larger than all the room waits until it is alone.
+  void put(std::vector<Completion> batch);
+  // What waits is dropped and never told; no more is taken. Does not wait for what is being told.
+  void stop();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Waiting {
+    Completion completion;
+    Clock::time_point since;
+    std::size_t bytes = 0;
+  };
+
+  void loop();
+  // The next to be told; false after stop().
+  bool take(Waiting& next);
+
+  const std::size_t most_bytes_;
+  base::Mutex mutex_;
+  base::CondVar changed_;
+  std::deque<Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
+  std::size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // with what is being told
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace shoal::node

@@ -4,7 +4,7 @@
 #include <optional>
 #include <utility>
 
-#include "model/block.h"
+#include "model/block_weights.h"
 
 namespace shoal::model {
 
@@ -14,7 +14,6 @@ absl::StatusOr<BlockLayers> BlockLayers::pack(kernels::Executor& executor, const
   layers.mlp_norm = w.mlp_norm;
   layers.q_norm = w.q_norm;
   layers.k_norm = w.k_norm;
-  layers.window = w.window;
   struct Place {
     kernels::PackedLinear& layer;
     const kernels::WeightView &weight, &bias;

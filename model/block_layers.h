@@ -3,8 +3,6 @@
 // stored, else what was packed for it. Owns what was packed; the checkpoint must outlive it.
 #pragma once
 
-#include <cstdint>
-
 #include "absl/status/statusor.h"
 #include "kernels/executor.h"
 #include "kernels/linear_weight.h"
@@ -17,7 +15,6 @@ struct BlockLayers {
   kernels::WeightView input_norm, mlp_norm;  // [1, hidden]
   kernels::WeightView q_norm, k_norm;        // [1, head_dim], or absent
   kernels::PackedLinear q, k, v, output, gate, up, down;
-  std::int64_t window = 0;  // sliding window, 0: none
 
   // RESOURCE_EXHAUSTED when the executor's memory is short.
   static absl::StatusOr<BlockLayers> pack(kernels::Executor& executor, const BlockWeights& weights);

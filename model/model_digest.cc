@@ -77,18 +77,33 @@ void add_rope(Sha256& hash, const RopeConfig& rope) {
   hash.integer(rope.truncate ? 1 : 0);
 }
 
-void add_config(Sha256& hash, const ModelConfig& config) {
+void add_kind(Sha256& hash, const BlockSpec& kind) {
+  hash.real(static_cast<double>(kind.norm_eps));
+  const AttentionSpec& attention = kind.attention;
   for (const std::int64_t size :
-       {config.hidden, config.intermediate, config.block_count, config.heads, config.kv_heads,
-        config.head_dim, config.vocabulary}) {
+       {attention.heads, attention.kv_heads, attention.head_dim, attention.window}) {
+    hash.integer(size);
+  }
+  hash.number(kind.mlp.index());
+  hash.integer(std::get<DenseMlp>(kind.mlp).intermediate);
+  hash.number(kind.weights.size());
+  for (const WeightSpec& weight : kind.weights) {
+    hash.integer(static_cast<std::int64_t>(weight.role));
+    hash.text(weight.name);
+    for (const std::int64_t size : {weight.rows, weight.cols}) hash.integer(size);
+    hash.integer(weight.bias ? 1 : 0);
+  }
+}
+
+void add_config(Sha256& hash, const ModelConfig& config) {
+  for (const std::int64_t size : {config.hidden, config.block_count, config.vocabulary}) {
     hash.integer(size);
   }
   hash.real(static_cast<double>(config.rms_norm_eps));
-  for (const bool flag : {config.qkv_bias, config.output_bias, config.mlp_bias, config.qk_norm,
-                          config.tied_embeddings}) {
-    hash.integer(flag ? 1 : 0);
-  }
-  for (const std::int64_t window : config.sliding_window) hash.integer(window);
+  hash.integer(config.tied_embeddings ? 1 : 0);
+  hash.number(config.kinds.size());
+  for (const BlockSpec& kind : config.kinds) add_kind(hash, kind);
+  for (const std::int32_t kind : config.block_kinds) hash.integer(kind);
   add_rope(hash, config.rope);
 }
 

@@ -10,6 +10,7 @@
 #include "kernels/step_plan.h"
 #include "model/block.h"
 #include "model/block_layers.h"
+#include "model/block_weights.h"
 #include "model/rope.h"
 #include "model/workspace.h"
 
@@ -33,8 +34,8 @@ class OperatorSpanRunner final : public SpanRunner {
 
   KvShape kv_shape(kernels::DType dtype) const override {
     return {.blocks = static_cast<std::int64_t>(blocks_.size()),
-            .kv_heads = config_.kv_heads,
-            .head_dim = config_.head_dim,
+            .kv_heads = config_.block(block_begin_).attention.kv_heads,
+            .head_dim = config_.block(block_begin_).attention.head_dim,
             .dtype = dtype};
   }
 
@@ -52,14 +53,10 @@ class OperatorSpanRunner final : public SpanRunner {
     if (lease == nullptr) return;
     const kernels::KvPages pages = lease->pool()->pages();
     const KvShape& shape = lease->pool()->shape();
-    const BlockStep step{.heads = config_.heads,
-                         .rms_norm_eps = config_.rms_norm_eps,
-                         .plan = plan_,
-                         .pages = pages,
-                         .workspace = workspace_};
+    const BlockStep step{.plan = plan_, .pages = pages, .workspace = workspace_};
     for (std::int64_t block = first_block; block < last_block; ++block) {
       const std::int64_t i = block - block_begin_;
-      run_block(executor_, blocks_[static_cast<std::size_t>(i)], step,
+      run_block(executor_, config_.block(block), blocks_[static_cast<std::size_t>(i)], step,
                 shape.layout(i - lease->first_block()));
     }
   }
@@ -150,29 +147,19 @@ absl::StatusOr<std::unique_ptr<SpanRunner>> SpanRunner::load(
     if (!layers.ok()) return layers.status();
     blocks.push_back(*std::move(layers));
   }
-  const RopeTable rope = make_rope_table(config.rope, config.head_dim, config.max_positions);
+  const RopeTable rope = make_rope_table(config.rope, config.block(block_begin).attention.head_dim,
+                                         config.max_positions);
   // A lease over one block has a page of its own for each of its positions.
   const std::int64_t pages = (limits.kv_positions + kPagePositions - 1) / kPagePositions;
   std::optional<kernels::StepPlan> plan =
       kernels::StepPlan::make(executor, {rope.inverse_frequency, rope.attention_factor},
                               {.rows = limits.rows, .pages = pages * (block_end - block_begin)});
   if (!plan) return no_room(limits.rows);
-  std::optional<Workspace> workspace = Workspace::make(executor, row_widths(config), limits.rows);
+  std::optional<Workspace> workspace =
+      Workspace::make(executor, config.hidden, widths_of(config.block(block_begin)), limits.rows);
   if (!workspace) return no_room(limits.rows);
   return std::make_unique<OperatorSpanRunner>(config, block_begin, std::move(blocks), bytes,
                                               executor, *std::move(plan), *std::move(workspace));
-}
-
-std::size_t estimated_block_bytes(const ModelConfig& config, kernels::DType dtype) {
-  const std::int64_t query = config.heads * config.head_dim;
-  const std::int64_t key = config.kv_heads * config.head_dim;
-  std::int64_t values = 2 * config.hidden + 2 * query * config.hidden + 2 * key * config.hidden +
-                        3 * config.hidden * config.intermediate;
-  if (config.qkv_bias) values += query + 2 * key;
-  if (config.output_bias) values += config.hidden;
-  if (config.mlp_bias) values += 2 * config.intermediate + config.hidden;
-  if (config.qk_norm) values += 2 * config.head_dim;
-  return static_cast<std::size_t>(values) * kernels::dtype_bytes(dtype);
 }
 
 }  // namespace shoal::model

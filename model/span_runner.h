@@ -51,7 +51,4 @@ class SpanRunner {
   virtual void finish() = 0;
 };
 
-// Bytes of one block's weights as stored, for sizing a span; from config.json alone.
-std::size_t estimated_block_bytes(const ModelConfig& config, kernels::DType dtype);
-
 }  // namespace shoal::model

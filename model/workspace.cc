@@ -4,23 +4,15 @@
 #include <utility>
 
 #include "base/check.h"
-#include "model/config.h"
 
 namespace shoal::model {
 
-RowWidths row_widths(const ModelConfig& config) {
-  return {.hidden = config.hidden,
-          .query = config.heads * config.head_dim,
-          .key = config.kv_heads * config.head_dim,
-          .intermediate = config.intermediate};
-}
-
-std::optional<Workspace> Workspace::make(kernels::Executor& executor, const RowWidths& widths,
-                                         std::int64_t max_rows) {
+std::optional<Workspace> Workspace::make(kernels::Executor& executor, std::int64_t hidden,
+                                         const BlockWidths& widths, std::int64_t max_rows) {
   CHECK(max_rows > 0) << max_rows << " rows";
-  std::optional<kernels::Buffer> memory = executor.allocate(bytes(widths, max_rows));
+  std::optional<kernels::Buffer> memory = executor.allocate(bytes(hidden, widths, max_rows));
   if (!memory) return std::nullopt;
-  return Workspace(*std::move(memory), widths, max_rows);
+  return Workspace(*std::move(memory), hidden, widths, max_rows);
 }
 
 kernels::MatrixView Workspace::part(std::int64_t column, std::int64_t cols,

@@ -13,17 +13,6 @@
 #include "node/device/device_queue.h"
 
 namespace shoal::node {
-namespace {
-
-// At which position attention has as many multiplications as all the rest of a row.
-double attention_positions(const model::ModelConfig& config) {
-  const std::int64_t attention = config.heads * config.head_dim;
-  const std::int64_t linear =
-      2 * attention + 2 * config.kv_heads * config.head_dim + 3 * config.intermediate;
-  return static_cast<double>(config.hidden) * linear / (2.0 * static_cast<double>(attention));
-}
-
-}  // namespace
 
 class DeviceThread::Impl {
  public:
@@ -87,7 +76,7 @@ class DeviceThread::Impl {
     if (!row_us.ok()) return row_us.status();
     runner_ = std::move(*runner);
     queue_ = std::make_unique<DeviceQueue>(options_.span, options_.limits, *std::move(pool),
-                                           *row_us, attention_positions(config_));
+                                           *row_us, model::attention_positions(config_.block(0)));
     completer_ = std::make_unique<Completer>();
     return absl::OkStatus();
   }

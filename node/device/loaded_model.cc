@@ -3,15 +3,13 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cctype>
 #include <filesystem>
-#include <map>
+#include <utility>
 
 #include "dht/record_limits.h"
+#include "model/memory_needs.h"
 #include "model/model_digest.h"
 #include "model/weight_check.h"
-#include "model/workspace.h"
 #include "proto/limits.h"
 
 namespace shoal::node {
@@ -19,7 +17,6 @@ namespace {
 
 // Of prefill, and of the sessions that decode beside it.
 constexpr std::int64_t kBatchRows = 320;
-constexpr std::string_view kBlockPrefix = "model.layers.";
 
 std::string folder_name(const std::string& directory) {
   std::error_code ignored;
@@ -51,33 +48,11 @@ absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std:
   if (!digest.ok()) return digest.status();
   if (absl::Status intact = checkpoint->check_all(); !intact.ok()) return intact;
 
-  MemoryNeeds needs;
-  needs.block_position_kv_bytes =
-      static_cast<std::uint64_t>(2 * config->kv_heads * config->head_dim) *
-      kernels::dtype_bytes(kv_dtype);
-  // Beside the runner's own, the rows as they came.
-  needs.workspace_bytes =
-      model::Workspace::bytes(model::row_widths(*config), kBatchRows) +
-      static_cast<std::uint64_t>(2 * kBatchRows * config->hidden) * sizeof(float);
-  std::map<std::string, std::uint64_t> block_bytes;
-  std::string dtype = "f32";
-  for (const auto& [tensor, info] : checkpoint->tensors()) {
-    if (tensor.compare(0, kBlockPrefix.size(), kBlockPrefix) != 0) continue;
-    const std::size_t end = tensor.find('.', kBlockPrefix.size());
-    if (end == std::string::npos) continue;
-    block_bytes[tensor.substr(0, end)] += info.bytes;
-    if (tensor.find("q_proj.weight") != std::string::npos) dtype = info.dtype;
-  }
-  for (const auto& [block, bytes] : block_bytes) {
-    needs.block_weight_bytes = std::max(needs.block_weight_bytes, bytes);
-  }
-  for (char& c : dtype) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-
-  std::string compute = fmt::format("f32/{}", dtype);
+  const model::MemoryNeeds needs = model::memory_needs(*config, *checkpoint, kBatchRows, kv_dtype);
+  std::string compute = fmt::format("f32/{}", model::stored_type(*config, *checkpoint));
   if (kv_dtype != kernels::DType::kF32) {
     compute += fmt::format(" kv {}", kernels::dtype_name(kv_dtype));
   }
-
   return LoadedModel{.name = name.empty() ? folder_name(directory) : std::move(name),
                      .config = std::move(*config),
                      .checkpoint = std::move(*checkpoint),

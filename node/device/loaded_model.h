@@ -10,7 +10,7 @@
 #include "kernels/tensor.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
-#include "node/device/sizing.h"
+#include "model/memory_needs.h"
 #include "proto/types.h"
 
 namespace shoal::node {
@@ -20,7 +20,7 @@ struct LoadedModel {
   model::ModelConfig config;
   model::Checkpoint checkpoint;
   proto::Digest digest;
-  MemoryNeeds needs;
+  model::MemoryNeeds needs;
   std::vector<std::string> warnings;  // one line each: where the folder's files disagree
   // Arithmetic / stored weights, and how keys and values are kept unless that is f32: "f32/bf16",
   // "f32/bf16 kv f16".

@@ -14,8 +14,9 @@
 #include <utility>
 #include <vector>
 
-#include "model/block.h"
+#include "model/block_weights.h"
 #include "model/model_ends.h"
+#include "model/tensor_list.h"
 #include "model/weight_check.h"
 
 namespace shoal::model {
@@ -25,6 +26,13 @@ using testing::HasSubstr;
 
 const std::string kFixtures = SHOAL_SOURCE_DIR "/tests/fixtures/models/";
 
+// What the blocks' specs say: of the first, in one type.
+std::size_t block_bytes(const ModelConfig& config, kernels::DType dtype) {
+  std::int64_t values = 0;
+  for (const TensorSpec& tensor : block_tensors(config, 0)) values += tensor.values();
+  return static_cast<std::size_t>(values) * kernels::dtype_bytes(dtype);
+}
+
 std::string message(const absl::Status& status) { return std::string(status.message()); }
 
 class SpanRunnerTest : public testing::Test {
@@ -33,6 +41,11 @@ class SpanRunnerTest : public testing::Test {
       : config_(load_config(kFixtures + "llama_bias").value()),
         checkpoint_(Checkpoint::open(kFixtures + "llama_bias").value()),
         executor_(kernels::Executor::cpu(1)) {}
+  WeightSpec& weight(BlockWeight role) {
+    std::vector<WeightSpec>& weights = config_.kinds.at(0).weights;
+    return *std::find_if(weights.begin(), weights.end(),
+                         [role](const WeightSpec& weight) { return weight.role == role; });
+  }
   absl::StatusOr<std::unique_ptr<SpanRunner>> load(std::int64_t begin, std::int64_t end) {
     return SpanRunner::load(config_, checkpoint_, begin, end, *executor_,
                             {.rows = 64, .kv_positions = 256});
@@ -49,14 +62,14 @@ TEST_F(SpanRunnerTest, KnowsItsKvShapeAndWeights) {
   EXPECT_EQ((*runner)->kv_shape().blocks, 2);
   EXPECT_EQ((*runner)->kv_shape().kv_heads, 2);
   EXPECT_EQ((*runner)->kv_shape().head_dim, 16);
-  // Stored as f16 throughout, so the estimate is exact.
-  EXPECT_EQ((*runner)->weight_bytes(), 2 * estimated_block_bytes(config_, kernels::DType::kF16));
+  // Stored as f16 throughout.
+  EXPECT_EQ((*runner)->weight_bytes(), 2 * block_bytes(config_, kernels::DType::kF16));
 }
 
-TEST_F(SpanRunnerTest, TheEstimateIsExactForTheBundledModel) {
+TEST_F(SpanRunnerTest, TheSpecIsExactForTheBundledModel) {
   const ModelConfig config = load_config(SHOAL_SOURCE_DIR "/models/demo").value();
   // 737,792 values a block: models/demo/README.md.
-  EXPECT_EQ(estimated_block_bytes(config, kernels::DType::kBF16), 2u * 737'792u);
+  EXPECT_EQ(block_bytes(config, kernels::DType::kBF16), 2u * 737'792u);
 }
 
 TEST_F(SpanRunnerTest, WeightsAreUsedWhereTheFileIsMapped) {
@@ -176,19 +189,20 @@ TEST_F(SpanRunnerTest, OnlySpansOfTheModelCanBeLoaded) {
 }
 
 TEST_F(SpanRunnerTest, TensorsThatDoNotFitAreNamed) {
-  config_.intermediate += 1;
+  weight(BlockWeight::kGate).rows += 1;
   EXPECT_THAT(message(load(0, 2).status()), HasSubstr("model.layers.0.mlp.gate_proj.weight"));
 }
 
 TEST_F(SpanRunnerTest, MissingTensorsAreNamed) {
-  config_.qk_norm = true;
+  config_.kinds.at(0).weights.push_back(
+      {BlockWeight::kQueryNorm, "self_attn.q_norm", 0, 16, false});
   const absl::Status status = load(1, 2).status();
   EXPECT_TRUE(absl::IsNotFound(status));
   EXPECT_THAT(message(status), HasSubstr("model.layers.1.self_attn.q_norm.weight"));
 }
 
 TEST_F(SpanRunnerTest, TensorsThatNobodyAskedForAreNamed) {
-  config_.output_bias = false;
+  weight(BlockWeight::kAttentionOutput).bias = false;
   EXPECT_TRUE(load(1, 2).ok());
   EXPECT_THAT(check_weights(config_, checkpoint_).value(),
               testing::ElementsAre(HasSubstr("model.layers.1.self_attn.o_proj.bias")));

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "model/config_features.h"
+#include "model/families/features.h"
 
+#include <algorithm>
 #include <array>
-#include <string_view>
+#include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
 
@@ -44,6 +45,9 @@ constexpr std::array kOff = {
     Feature{"pruned_heads", "pruned heads"},
     Feature{"is_encoder_decoder", "encoder-decoder models"},
     Feature{"add_cross_attention", "cross attention"},
+    Feature{"use_qk_norm", "q/k norm"},
+    Feature{"qk_norm", "q/k norm"},
+    Feature{"qk_layernorm", "q/k norm"},
 };
 
 // Neutral when absent, null or 1.
@@ -58,12 +62,6 @@ constexpr std::array kOne = {
     Feature{"logits_scaling", "scaled logits"},
     Feature{"logit_scale", "scaled logits"},
     Feature{"lm_head_multiplier", "scaled logits"},
-};
-
-constexpr std::array kQkNorm = {
-    Feature{"use_qk_norm", "q/k norm"},
-    Feature{"qk_norm", "q/k norm"},
-    Feature{"qk_layernorm", "q/k norm"},
 };
 
 bool is_off(const json& value) {
@@ -84,11 +82,14 @@ absl::Status quantized(const JsonFields& fields, const char* key, const json& va
                    "; quantized weights are not supported: take the model in bf16, f16 or f32"));
 }
 
-}  // namespace
-
-absl::Status refuse_unsupported_features(const JsonFields& fields, bool has_qk_norm) {
+absl::Status first_unsupported(const JsonFields& fields,
+                               std::span<const std::string_view> computed) {
+  const auto find = [&](const char* key) {
+    const bool ours = std::count(computed.begin(), computed.end(), key) > 0;
+    return ours ? nullptr : fields.find(key);
+  };
   for (const Feature& feature : kOff) {
-    const json* value = fields.find(feature.key);
+    const json* value = find(feature.key);
     if (value == nullptr || is_off(*value)) continue;
     if (std::string_view(feature.what) == kQuantized && value->is_object()) {
       return quantized(fields, feature.key, *value);
@@ -96,27 +97,21 @@ absl::Status refuse_unsupported_features(const JsonFields& fields, bool has_qk_n
     return refusal(fields, feature, *value);
   }
   for (const Feature& feature : kOne) {
-    const json* value = fields.find(feature.key);
+    const json* value = find(feature.key);
     if (value != nullptr && *value != 1) return refusal(fields, feature, *value);
   }
-  for (const Feature& feature : kQkNorm) {
-    const json* value = fields.find(feature.key);
-    if (value != nullptr && !is_off(*value) && !has_qk_norm) {
-      return refusal(fields, feature, *value);
-    }
-  }
   for (const char* key : {"hidden_act", "hidden_activation"}) {
-    const json* value = fields.find(key);
+    const json* value = find(key);
     if (value != nullptr && *value != "silu" && *value != "swish") {
       return refusal(fields, Feature{key, "an activation other than silu"}, *value);
     }
   }
-  if (const json* value = fields.find("position_embedding_type");
+  if (const json* value = find("position_embedding_type");
       value != nullptr && *value != "rotary" && *value != "rope") {
     return refusal(fields, Feature{"position_embedding_type", "positions other than rotary"},
                    *value);
   }
-  if (const json* map = fields.find("auto_map"); map != nullptr && map->is_object()) {
+  if (const json* map = find("auto_map"); map != nullptr && map->is_object()) {
     for (const auto& [key, value] : map->items()) {
       // AutoTokenizer and AutoConfig do not change the mathematics, a model class of its own may.
       if (key.rfind("AutoModel", 0) == 0) {
@@ -125,6 +120,12 @@ absl::Status refuse_unsupported_features(const JsonFields& fields, bool has_qk_n
     }
   }
   return absl::OkStatus();
+}
+
+}  // namespace
+
+void refuse_unsupported_features(JsonFields& fields, std::span<const std::string_view> computed) {
+  fields.fail(first_unsupported(fields, computed));
 }
 
 }  // namespace shoal::model

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "model/config_rope.h"
+#include "model/families/rope_fields.h"
 
 #include <algorithm>
 #include <array>

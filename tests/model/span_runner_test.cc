@@ -143,9 +143,9 @@ TEST_F(SpanRunnerTest, OnlyTheRowsThatAreWantedComeBack) {
 TEST_F(SpanRunnerTest, NarrowPagesKeepTheLawAndStayNear) {
   const std::unique_ptr<SpanRunner> runner = load(0, 2).value();
   std::vector<float> wide;
-  for (const auto& [dtype, near] : {std::pair{kernels::DType::kF32, 0.0f},
-                                    {kernels::DType::kBF16, 0.02f},
-                                    {kernels::DType::kF16, 0.003f}}) {
+  for (const auto& [dtype, rounding] : {std::pair{kernels::DType::kF32, 0.0f},
+                                        {kernels::DType::kBF16, 0x1p-8f},
+                                        {kernels::DType::kF16, 0x1p-11f}}) {
     const auto pool = KvPool::create(*executor_, runner->kv_shape(dtype), 256).value();
     KvLease whole = pool->lease(64).value(), pieces = pool->lease(64).value();
     std::vector<float> x = some_rows(40);
@@ -163,11 +163,13 @@ TEST_F(SpanRunnerTest, NarrowPagesKeepTheLawAndStayNear) {
     }
     EXPECT_TRUE(joined == x) << kernels::dtype_name(dtype);
     if (wide.empty()) wide = x;
-    float furthest = 0;
+    float furthest = 0, largest = 0;
     for (std::size_t i = 0; i < x.size(); ++i) {
       furthest = std::max(furthest, std::abs(x[i] - wide[i]));
+      largest = std::max(largest, std::abs(wide[i]));
     }
-    EXPECT_LE(furthest, near) << kernels::dtype_name(dtype);
+    // A few roundings of what attention adds, carried through two blocks.
+    EXPECT_LE(furthest, 8 * rounding * largest) << kernels::dtype_name(dtype) << " of " << largest;
     EXPECT_EQ(furthest > 0, dtype != kernels::DType::kF32);
   }
 }

@@ -8,6 +8,7 @@
 #include "model/checkpoint.h"
 #include "model/config.h"
 #include "model/tensor_list.h"
+#include "model/workspace.h"
 
 namespace shoal::model {
 namespace {
@@ -33,7 +34,7 @@ std::uint64_t value_bytes(const TensorInfo& tensor) {
 }  // namespace
 
 MemoryNeeds memory_needs(const ModelConfig& config, const Checkpoint& checkpoint,
-                         std::int64_t batch_rows) {
+                         std::int64_t batch_rows, kernels::DType kv_dtype) {
   const TensorInfo* const stored = any_matrix(config, checkpoint);
   const std::uint64_t bytes_a_value = stored == nullptr ? sizeof(float) : value_bytes(*stored);
   MemoryNeeds needs;
@@ -48,11 +49,12 @@ MemoryNeeds memory_needs(const ModelConfig& config, const Checkpoint& checkpoint
     needs.block_weight_bytes = std::max(needs.block_weight_bytes, bytes);
   }
   const BlockWidths widths = widths_of(config.block(0));
-  needs.block_position_kv_bytes = static_cast<std::uint64_t>(2 * widths.key) * sizeof(float);
-  needs.workspace_bytes = static_cast<std::uint64_t>(batch_rows) *
-                          static_cast<std::uint64_t>(4 * config.hidden + 3 * widths.mlp +
-                                                     widths.query + 2 * widths.key) *
-                          sizeof(float);
+  needs.block_position_kv_bytes =
+      static_cast<std::uint64_t>(2 * widths.key) * kernels::dtype_bytes(kv_dtype);
+  // Beside the runner's own, the rows as they came and as they go.
+  needs.workspace_bytes =
+      Workspace::bytes(config.hidden, widths, batch_rows) +
+      static_cast<std::uint64_t>(2 * batch_rows * config.hidden) * sizeof(float);
   return needs;
 }
 

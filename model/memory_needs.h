@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <string>
 
+#include "kernels/tensor.h"
+
 namespace shoal::model {
 
 struct ModelConfig;
@@ -20,7 +22,7 @@ struct MemoryNeeds {
 // `batch_rows`: the most rows that run together. What a block lacks in this folder counts as if it
 // were stored as the rest is.
 MemoryNeeds memory_needs(const ModelConfig& config, const Checkpoint& checkpoint,
-                         std::int64_t batch_rows);
+                         std::int64_t batch_rows, kernels::DType kv_dtype = kernels::DType::kF32);
 
 // The type in which the blocks' matrices are stored: "bf16".
 std::string stored_type(const ModelConfig& config, const Checkpoint& checkpoint);

@@ -93,7 +93,8 @@ std::vector<float> ModelEnds::logits(std::span<const float> rows) const {
   std::vector<float> normed(rows.size());
   const kernels::MatrixView x{normed.data(), count, hidden_, hidden_};
   kernels::rms_norm(*executor_, {rows.data(), count, hidden_, hidden_}, norm_, eps_, x);
-  kernels::linear(*executor_, x, head_, {}, {logits.data(), count, vocabulary_, vocabulary_});
+  kernels::linear(*executor_, x, head_,
+                  kernels::MatrixView{logits.data(), count, vocabulary_, vocabulary_});
   return logits;
 }
 

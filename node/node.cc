@@ -78,7 +78,8 @@ class WholeNode final : public Node {
   }
 
   absl::Status run_node() {
-    auto loaded = LoadedModel::open(options_.model_directory, options_.model_name);
+    auto loaded =
+        LoadedModel::open(options_.model_directory, options_.model_name, options_.kv_dtype);
     if (!loaded.ok()) return loaded.status();
     model_ = std::make_unique<LoadedModel>(std::move(*loaded));
     for (const std::string& warning : model_->warnings) spdlog::warn("{}", warning);
@@ -423,6 +424,7 @@ class WholeNode final : public Node {
     DeviceOptions device;
     device.span = facts_.span;
     device.kv_positions = plan_.kv_positions;
+    device.kv_dtype = options_.kv_dtype;
     device.threads = options_.threads;
     const std::int64_t row_bytes = static_cast<std::int64_t>(facts_.hidden) * sizeof(float);
     device.limits.queued_rows =

@@ -41,6 +41,7 @@ struct NodeOptions {
   std::optional<proto::Endpoint> metrics;  // where metrics are served over HTTP
   int threads = 0;                         // 0: one per available core
   std::optional<std::int64_t> kv_positions;
+  kernels::DType kv_dtype = kernels::DType::kF32;
   std::optional<MemorySize> memory;  // the most that this process may take
   std::uint32_t max_sessions = proto::kMaxSessions;
   std::uint32_t max_sessions_per_peer = proto::kMaxSessionsPerPeer;

@@ -13,7 +13,9 @@ absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, const User
                                              const base::StopToken& interrupt, ProgressLine& line) {
   OpenedPipeline opened;
   if (flags.local) {
-    auto local = LocalPipeline::create(user_model, positions, interrupt);
+    auto local =
+        LocalPipeline::create(user_model, positions, interrupt,
+                              model::kv_dtype_named(flags.kv_dtype).value_or(kernels::DType::kF32));
     if (!local.ok()) return local.status();
     opened.pipeline = *std::move(local);
     return opened;

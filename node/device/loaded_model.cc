@@ -27,7 +27,8 @@ std::string folder_name(const std::string& directory) {
 
 }  // namespace
 
-absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std::string name) {
+absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std::string name,
+                                              kernels::DType kv_dtype) {
   auto config = model::load_config(directory);
   if (!config.ok()) return config.status();
   auto checkpoint = model::Checkpoint::open(directory);
@@ -47,8 +48,11 @@ absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std:
   if (!digest.ok()) return digest.status();
   if (absl::Status intact = checkpoint->check_all(); !intact.ok()) return intact;
 
-  const model::MemoryNeeds needs = model::memory_needs(*config, *checkpoint, kBatchRows);
+  const model::MemoryNeeds needs = model::memory_needs(*config, *checkpoint, kBatchRows, kv_dtype);
   std::string compute = fmt::format("f32/{}", model::stored_type(*config, *checkpoint));
+  if (kv_dtype != kernels::DType::kF32) {
+    compute += fmt::format(" kv {}", kernels::dtype_name(kv_dtype));
+  }
   return LoadedModel{.name = name.empty() ? folder_name(directory) : std::move(name),
                      .config = std::move(*config),
                      .checkpoint = std::move(*checkpoint),

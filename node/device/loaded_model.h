@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "kernels/tensor.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
 #include "model/memory_needs.h"
@@ -21,10 +22,13 @@ struct LoadedModel {
   proto::Digest digest;
   model::MemoryNeeds needs;
   std::vector<std::string> warnings;  // one line each: where the folder's files disagree
-  std::string compute;                // arithmetic / stored weights, for example "f32/bf16"
+  // Arithmetic / stored weights, and how keys and values are kept unless that is f32: "f32/bf16",
+  // "f32/bf16 kv f16".
+  std::string compute;
 
   // `name` may be empty: then the folder's. Reads headers and samples of the weights only.
-  static absl::StatusOr<LoadedModel> open(const std::string& directory, std::string name);
+  static absl::StatusOr<LoadedModel> open(const std::string& directory, std::string name,
+                                          kernels::DType kv_dtype = kernels::DType::kF32);
 };
 
 }  // namespace shoal::node

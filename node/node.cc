@@ -107,9 +107,9 @@ class WholeNode final : public Node {
   proto::Endpoint endpoint() const override { return addresses_->list().front(); }
   std::uint16_t port() const override { return swarm_->endpoint().port; }
   const proto::PeerId& peer_id() const override { return options_.identity.peer_id(); }
-  proto::Span span() const override { return facts_.span; }
-  const std::string& model_name() const override { return facts_.model_name; }
-  const proto::Digest& model_digest() const override { return facts_.model_digest; }
+  proto::Span span() const override { return facts_.offer.span; }
+  const std::string& model_name() const override { return facts_.offer.model_name; }
+  const proto::Digest& model_digest() const override { return facts_.offer.model_digest; }
 
   NodeStats stats() const override {
     NodeStats stats;
@@ -226,8 +226,8 @@ class WholeNode final : public Node {
     const auto stats = directory();
     const bool large = stats && stats->estimated_peers > kManyPeers;
     look_at_record_at_ = now + (large ? kLookAtRecordOfMany : kLookAtRecord);
-    const auto found =
-        find(dht::block_key(swarm_->swarm_id(), facts_.model_digest, facts_.span.begin));
+    const auto found = find(
+        dht::block_key(swarm_->swarm_id(), facts_.offer.model_digest, facts_.offer.span.begin));
     if (!found.ok()) return absl::OkStatus();
     const auto own = std::find_if(found->begin(), found->end(), [&](const dht::Record& record) {
       return record.peer_id() == peer_id();
@@ -408,13 +408,10 @@ class WholeNode final : public Node {
 
   void set_facts(proto::Span span) {
     facts_.peer_id = peer_id();
-    facts_.public_name = options_.public_name;
-    facts_.model_name = model_->name;
-    facts_.model_digest = model_->digest;
-    facts_.block_count = static_cast<std::uint32_t>(model_->config.block_count);
-    facts_.span = span;
+    facts_.offer = {
+        model_->digest, model_->name,     static_cast<std::uint32_t>(model_->config.block_count),
+        span,           model_->numerics, options_.public_name};
     facts_.hidden = static_cast<std::uint32_t>(model_->config.hidden);
-    facts_.compute = model_->compute;
     facts_.max_rows_per_step = rows_per_step(facts_.hidden);
     facts_.max_sessions = options_.max_sessions;
     facts_.max_sessions_per_peer = options_.max_sessions_per_peer;
@@ -422,7 +419,7 @@ class WholeNode final : public Node {
 
   absl::Status start_device() {
     DeviceOptions device;
-    device.span = facts_.span;
+    device.span = facts_.offer.span;
     device.kv_positions = plan_.kv_positions;
     device.kv_dtype = options_.kv_dtype;
     device.threads = options_.threads;
@@ -436,21 +433,21 @@ class WholeNode final : public Node {
         static_cast<std::uint32_t>(std::min(plan_.kv_positions, model_->config.max_positions));
     device_ = std::move(*started);
     spdlog::info("loaded blocks {} of {}: {:.0f} us per block and row, room for {} positions",
-                 proto::to_string(facts_.span), facts_.model_name, device_->stats().block_step_us,
-                 plan_.kv_positions);
+                 proto::to_string(facts_.offer.span), facts_.offer.model_name,
+                 device_->stats().block_step_us, plan_.kv_positions);
     return absl::OkStatus();
   }
 
   // Whoever our clients name as the next hop is found in the directory.
   void start_next_hops() {
     const auto find = [this](proto::BlockIndex block, auto done) {
-      swarm_->dht().find(dht::block_key(swarm_->swarm_id(), facts_.model_digest, block),
-                         [model = facts_.model_digest, done](std::vector<dht::Record> records) {
-                           std::erase_if(records, [&](const auto& record) {
-                             return record.model_digest != model;
-                           });
-                           done(std::move(records));
-                         });
+      swarm_->dht().find(
+          dht::block_key(swarm_->swarm_id(), facts_.offer.model_digest, block),
+          [model = facts_.offer.model_digest, done](std::vector<dht::Record> records) {
+            std::erase_if(records,
+                          [&](const auto& record) { return record.offer.model_digest != model; });
+            done(std::move(records));
+          });
     };
     next_hops_ = std::make_unique<NextHops>(*io_, find, [this] {
       return dial_reach(addresses_->list(), options_.swarm_key.has_value());
@@ -460,22 +457,9 @@ class WholeNode final : public Node {
   dht::Record record() const {
     dht::Record record;
     record.ttl_ms = proto::kMaxRecordTtlMs;
-    record.state = service_->state();
-    record.model_digest = facts_.model_digest;
-    record.model_name = facts_.model_name;
-    record.block_count = facts_.block_count;
-    record.span = facts_.span;
-    record.compute = facts_.compute;
-    record.addresses = addresses_->list();
-    record.public_name = facts_.public_name;
-    record.version_major = proto::kProtocolMajor;
-    record.version_minor = proto::kProtocolMinor;
-    if (record.state == proto::NodeState::kOnline) {
-      const DeviceStats load = device_->stats();
-      record.block_step_us = load.block_step_us;
-      record.free_kv_positions = static_cast<std::uint32_t>(load.free_positions);
-      record.queue_depth = static_cast<std::uint32_t>(load.queued_steps);
-    }
+    record.offer = facts_.offer;
+    record.load = service_->load();
+    for (const proto::Endpoint& address : addresses_->list()) record.addresses.push_back(address);
     return record;
   }
 
@@ -488,7 +472,7 @@ class WholeNode final : public Node {
         announcer_ = std::make_unique<Announcer>(
             io_->context(), swarm_->dht(), options_.identity,
             [this] {
-              return Load{record(), service_->sessions().size() == 0};
+              return Announced{record(), service_->sessions().size() == 0};
             },
             last_sequence_);
       });

@@ -9,7 +9,7 @@
 namespace shoal::proto {
 
 // Peers of another major version are refused with a clear reason; minor versions interoperate.
-inline constexpr std::uint32_t kProtocolMajor = 1;
+inline constexpr std::uint32_t kProtocolMajor = 2;
 inline constexpr std::uint32_t kProtocolMinor = 0;
 
 // One gRPC message: a 1 MiB chunk of activations, a whole vocabulary of slack, and never an
@@ -184,6 +184,14 @@ inline constexpr std::size_t kServerMemoryBytes = 1u << 30;
 inline constexpr std::size_t kMaxDatagramBytes = 1200;
 // A signed record, so that at least three fit into one datagram.
 inline constexpr std::size_t kMaxRecordBytes = 360;
+// Addresses of one record: IPv4 and IPv6, each public and on the local network. Two of them, each
+// through a relay over IPv6, fit beside the rest at its largest.
+inline constexpr std::size_t kMaxRecordAddresses = 4;
+// One of them: the longest that this version knows has 51 bytes, a later one may need a few more.
+inline constexpr std::size_t kMaxAddressBytes = 64;
+// Blocks of one model: four times the deepest we know of (Llama 3.1 405B has 126), and it bounds
+// the keys of a record.
+inline constexpr std::uint32_t kMaxModelBlocks = 512;
 // Records live at most this long without refresh; nodes refresh every minute.
 inline constexpr std::uint32_t kMaxRecordTtlMs = 180'000;
 inline constexpr std::uint32_t kRecordRefreshMs = 60'000;

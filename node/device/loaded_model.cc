@@ -6,8 +6,11 @@
 #include <filesystem>
 #include <utility>
 
+<<<<<<< HEAD
 #include "dht/record_limits.h"
 #include "model/memory_needs.h"
+=======
+>>>>>>> address
 #include "model/model_digest.h"
 #include "model/weight_check.h"
 #include "proto/limits.h"
@@ -33,10 +36,10 @@ absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std:
   if (!config.ok()) return config.status();
   auto checkpoint = model::Checkpoint::open(directory);
   if (!checkpoint.ok()) return checkpoint.status();
-  if (config->block_count > dht::kMaxModelBlocks || config->hidden > proto::kMaxHidden) {
+  if (config->block_count > proto::kMaxModelBlocks || config->hidden > proto::kMaxHidden) {
     return absl::UnimplementedError(fmt::format(
         "{} has {} blocks of width {}; a swarm serves models of at most {} blocks of width {}",
-        directory, config->block_count, config->hidden, dht::kMaxModelBlocks, proto::kMaxHidden));
+        directory, config->block_count, config->hidden, proto::kMaxModelBlocks, proto::kMaxHidden));
   }
   const auto weights = model::check_weights(*config, *checkpoint);
   if (!weights.ok()) return weights.status();
@@ -53,6 +56,7 @@ absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std:
   if (kv_dtype != kernels::DType::kF32) {
     compute += fmt::format(" kv {}", kernels::dtype_name(kv_dtype));
   }
+<<<<<<< HEAD
   return LoadedModel{.name = name.empty() ? folder_name(directory) : std::move(name),
                      .config = std::move(*config),
                      .checkpoint = std::move(*checkpoint),
@@ -60,6 +64,21 @@ absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std:
                      .needs = needs,
                      .warnings = std::move(warnings),
                      .compute = std::move(compute)};
+=======
+  for (const auto& [block, bytes] : block_bytes) {
+    needs.block_weight_bytes = std::max(needs.block_weight_bytes, bytes);
+  }
+  for (char& c : dtype) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+
+  return LoadedModel{
+      .name = name.empty() ? folder_name(directory) : std::move(name),
+      .config = std::move(*config),
+      .checkpoint = std::move(*checkpoint),
+      .digest = proto::Digest{*digest},
+      .needs = needs,
+      .warnings = std::move(warnings),
+      .numerics = {proto::Compute::kF32, proto::weight_format_of(dtype), proto::KvFormat::kF32}};
+>>>>>>> address
 }
 
 }  // namespace shoal::node

@@ -11,7 +11,7 @@
 #include "model/checkpoint.h"
 #include "model/config.h"
 #include "model/memory_needs.h"
-#include "proto/types.h"
+#include "proto/offer.h"
 
 namespace shoal::node {
 
@@ -22,9 +22,7 @@ struct LoadedModel {
   proto::Digest digest;
   model::MemoryNeeds needs;
   std::vector<std::string> warnings;  // one line each: where the folder's files disagree
-  // Arithmetic / stored weights, and how keys and values are kept unless that is f32: "f32/bf16",
-  // "f32/bf16 kv f16".
-  std::string compute;
+  proto::Numerics numerics;
 
   // `name` may be empty: then the folder's. Reads headers and samples of the weights only.
   static absl::StatusOr<LoadedModel> open(const std::string& directory, std::string name,

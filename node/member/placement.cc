@@ -12,7 +12,7 @@ namespace {
 // not as none.
 double throughput_of(const dht::Record& record) {
   constexpr double kUnknownStepUs = 100'000;
-  return 1e6 / (record.block_step_us > 0 ? record.block_step_us : kUnknownStepUs);
+  return 1e6 / (record.load.block_step_us > 0 ? record.load.block_step_us : kUnknownStepUs);
 }
 
 }  // namespace
@@ -23,13 +23,13 @@ std::vector<ServedSpan> served_spans(std::span<const dht::Record> records,
   std::vector<ServedSpan> servers;
   for (const dht::Record& record : records) {
     // A draining node leaves within seconds: whoever comes now should take its place.
-    const bool serves =
-        record.state == proto::NodeState::kJoining || record.state == proto::NodeState::kOnline;
-    if (!serves || record.model_digest != model_digest || record.span.empty() ||
-        record.span.end > block_count || record.peer_id() == self) {
+    const bool serves = record.load.state == proto::NodeState::kJoining ||
+                        record.load.state == proto::NodeState::kOnline;
+    if (!serves || record.offer.model_digest != model_digest || record.offer.span.empty() ||
+        record.offer.span.end > block_count || record.peer_id() == self) {
       continue;
     }
-    servers.push_back({record.peer_id(), record.span, throughput_of(record)});
+    servers.push_back({record.peer_id(), record.offer.span, throughput_of(record)});
   }
   return servers;
 }

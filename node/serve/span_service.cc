@@ -6,6 +6,7 @@
 #include "node/serve/push_reactor.h"
 #include "node/serve/push_stream.h"
 #include "node/serve/session_reactor.h"
+#include "proto/version.h"
 
 namespace shoal::node {
 namespace {
@@ -26,18 +27,36 @@ class Refused final : public Reactor {
   void OnDone() override { delete this; }
 };
 
-wire::Version our_version() {
-  wire::Version version;
-  version.set_major(proto::kProtocolMajor);
-  version.set_minor(proto::kProtocolMinor);
-  return version;
-}
-
 }  // namespace
 
 void SpanService::serve(const NodeFacts& facts, DeviceThread& device, NextHops& next_hops) {
   serving_.emplace(Serving{facts, device, next_hops});
   serving_ready_ = true;
+}
+
+proto::Load SpanService::load() const {
+  proto::Load load;
+  load.state = state();
+  if (const Serving* serving = this->serving()) {
+    const DeviceStats stats = serving->device.stats();
+    load.block_step_us = stats.block_step_us;
+    load.free_kv_positions = static_cast<std::uint32_t>(stats.free_positions);
+    load.queue_depth = static_cast<std::uint32_t>(stats.queued_steps);
+  }
+  return load;
+}
+
+proto::Description SpanService::describe() const {
+  proto::Description description{self_, run_, load(), std::nullopt};
+  if (const Serving* serving = this->serving()) {
+    const NodeFacts& facts = serving->facts;
+    const proto::Occupancy occupancy{
+        static_cast<std::uint32_t>(sessions_.size()), facts.max_sessions,
+        static_cast<std::uint32_t>(serving->device.stats().total_positions)};
+    description.serving = {facts.offer, occupancy, facts.hidden, facts.max_rows_per_step,
+                           facts.max_positions};
+  }
+  return description;
 }
 
 grpc::ServerUnaryReactor* SpanService::Describe(grpc::CallbackServerContext* context,
@@ -48,9 +67,6 @@ grpc::ServerUnaryReactor* SpanService::Describe(grpc::CallbackServerContext* con
     reactor->Finish({static_cast<grpc::StatusCode>(refusal->code), refusal->reason});
     return reactor;
   }
-  *reply->mutable_version() = our_version();
-  reply->set_peer_id(self_.to_bytes());
-  reply->set_run(run_);
   // Only nodes tell their run, and only to whom they take for their twin.
   if (request->run() != 0 && request->run() != run_) {
     const auto caller = net::caller_of(*context);
@@ -59,30 +75,7 @@ grpc::ServerUnaryReactor* SpanService::Describe(grpc::CallbackServerContext* con
       twin_caller_ = caller->address;
     }
   }
-  reply->set_state(static_cast<std::uint32_t>(state()));
-  if (const Serving* serving = this->serving()) {
-    const NodeFacts& facts = serving->facts;
-    const DeviceStats load = serving->device.stats();
-    reply->set_public_name(facts.public_name);
-    reply->set_model_name(facts.model_name);
-    reply->set_model_digest(facts.model_digest.to_bytes());
-    reply->set_block_count(facts.block_count);
-    reply->mutable_span()->set_begin(facts.span.begin);
-    reply->mutable_span()->set_end(facts.span.end);
-    reply->set_hidden(facts.hidden);
-    reply->set_compute(facts.compute);
-    reply->set_max_rows_per_step(facts.max_rows_per_step);
-    reply->set_max_positions(facts.max_positions);
-    reply->set_free_kv_positions(static_cast<std::uint32_t>(load.free_positions));
-    reply->set_total_kv_positions(static_cast<std::uint32_t>(load.total_positions));
-    reply->set_sessions(static_cast<std::uint32_t>(sessions_.size()));
-    reply->set_max_sessions(facts.max_sessions);
-    reply->set_queue_depth(static_cast<std::uint32_t>(load.queued_steps));
-    reply->set_block_step_us(load.block_step_us);
-    for (const wire::Codec codec : {wire::CODEC_F32, wire::CODEC_BF16, wire::CODEC_F16}) {
-      reply->add_codecs(codec);
-    }
-  }
+  *reply = proto::to_wire(describe());
   reactor->Finish(grpc::Status::OK);
   return reactor;
 }
@@ -130,7 +123,7 @@ std::variant<std::shared_ptr<node::Session>, Refusal> SpanService::open_session(
     connect_next(request, client, *session);
     wire::HopFrame frame;
     wire::Welcome& welcome = *frame.mutable_welcome();
-    *welcome.mutable_version() = our_version();
+    *welcome.mutable_version() = proto::our_version();
     welcome.mutable_span()->set_begin(request.span.begin);
     welcome.mutable_span()->set_end(request.span.end);
     welcome.set_max_positions(request.max_positions);
@@ -152,7 +145,7 @@ void SpanService::connect_next(const OpenRequest& request, const net::Caller& cl
   }
   session->set_next(stream);
   wire::PushOpen open;
-  *open.mutable_version() = our_version();
+  *open.mutable_version() = proto::our_version();
   open.set_session_id(request.session_id.to_bytes());
   open.set_hop_token(request.next->token.to_bytes());
 

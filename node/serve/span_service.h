@@ -19,6 +19,7 @@
 #include "node/serve/outbox_budget.h"
 #include "node/serve/session_table.h"
 #include "node/serve/stream_registry.h"
+#include "proto/description.h"
 #include "proto/span_service.grpc.pb.h"
 
 namespace shoal::node {
@@ -38,6 +39,8 @@ class SpanService final : public RawSpanService {
   void serve(const NodeFacts& facts, DeviceThread& device, NextHops& next_hops);
   void set_state(proto::NodeState state) { state_ = state; }
   proto::NodeState state() const { return state_; }
+  // What the record says too, as of now.
+  proto::Load load() const;
 
   grpc::ServerUnaryReactor* Describe(grpc::CallbackServerContext* context,
                                      const wire::DescribeRequest* request,
@@ -68,6 +71,7 @@ class SpanService final : public RawSpanService {
   void sweep(std::chrono::steady_clock::time_point now);
 
  private:
+  proto::Description describe() const;
   struct Serving {
     const NodeFacts& facts;
     DeviceThread& device;

@@ -37,7 +37,7 @@ class SessionTableTest : public testing::Test {
  protected:
   void SetUp() override {
     facts_.hidden = 256;
-    facts_.span = {0, 1};
+    facts_.offer.span = {0, 1};
     facts_.max_rows_per_step = 1024;
     facts_.max_positions = 512;
     facts_.max_sessions = 3;

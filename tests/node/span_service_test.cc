@@ -59,24 +59,27 @@ TEST_F(SpanServiceTest, DescribesItself) {
   wire::DescribeReply reply;
   ASSERT_TRUE(client_.describe(*node_, reply).ok());
   EXPECT_EQ(reply.peer_id(), node_->peer_id().to_bytes());
-  EXPECT_EQ(reply.state(), static_cast<std::uint32_t>(proto::NodeState::kOnline));
-  EXPECT_EQ(reply.model_name(), "demo");
-  EXPECT_EQ(reply.block_count(), 8u);
-  EXPECT_EQ(reply.span().begin(), 2u);
-  EXPECT_EQ(reply.span().end(), 6u);
+  EXPECT_EQ(reply.load().state(), static_cast<std::uint32_t>(proto::NodeState::kOnline));
+  EXPECT_EQ(reply.offer().model_name(), "demo");
+  EXPECT_EQ(reply.offer().block_count(), 8u);
+  EXPECT_EQ(reply.offer().span_begin(), 2u);
+  EXPECT_EQ(reply.offer().span_end(), 6u);
   EXPECT_EQ(reply.hidden(), 256u);
-  EXPECT_EQ(reply.compute(), "f32/bf16");
+  const auto description = proto::from_wire(reply);
+  ASSERT_TRUE(description.ok()) << description.status();
+  EXPECT_EQ(proto::to_string(description->serving->offer.numerics), "f32/bf16");
   EXPECT_EQ(reply.max_positions(), 1024u);
   EXPECT_EQ(reply.total_kv_positions(), 4096u);
-  EXPECT_GT(reply.block_step_us(), 0);
+  EXPECT_GT(reply.load().block_step_us(), 0);
   EXPECT_EQ(reply.codecs_size(), 3);
 }
 
 TEST_F(SpanServiceTest, RefusesAnotherMajorVersionWithAReason) {
   wire::DescribeReply reply;
-  const grpc::Status status = client_.describe(*node_, reply, 2);
+  const grpc::Status status = client_.describe(*node_, reply, 1);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
-  EXPECT_NE(status.error_message().find("protocol 2.0"), std::string::npos);
+  EXPECT_NE(status.error_message().find("you speak protocol 1.0, this node speaks 2.0"),
+            std::string::npos);
 }
 
 TEST_F(SpanServiceTest, StepsGiveWhatTheBlocksComputeAndAcknowledgements) {

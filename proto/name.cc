@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "identity/name.h"
+#include "proto/name.h"
 
 #include <cstdint>
 
-namespace shoal::identity {
+namespace shoal::proto {
 namespace {
 
 // Bytes of the well-formed, printable character at the start of `text`; 0 if there is none.
@@ -51,4 +51,4 @@ std::string clean_name(std::string_view text, std::size_t max_bytes) {
   return result;
 }
 
-}  // namespace shoal::identity
+}  // namespace shoal::proto

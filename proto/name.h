@@ -7,11 +7,11 @@
 #include <string>
 #include <string_view>
 
-namespace shoal::identity {
+namespace shoal::proto {
 
 bool is_clean_name(std::string_view text);
 // Replaces what is not clean by '?', and cuts at a character's border so that at most max_bytes
 // remain.
 std::string clean_name(std::string_view text, std::size_t max_bytes);
 
-}  // namespace shoal::identity
+}  // namespace shoal::proto

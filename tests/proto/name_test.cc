@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "identity/name.h"
+#include "proto/name.h"
 
 #include <gtest/gtest.h>
 
-#include "identity/random.h"
+#include <random>
 
-namespace shoal::identity {
+namespace shoal::proto {
 namespace {
 
 TEST(NameTest, AcceptsTextOfAllScripts) {
@@ -33,10 +33,10 @@ TEST(NameTest, CutsBetweenCharacters) {
 }
 
 TEST(NameTest, CleaningAnyBytesGivesACleanName) {
-  Random random(5);
+  std::mt19937 random(5);
   for (int i = 0; i < 5000; ++i) {
-    std::string text(random.below(40), '\0');
-    for (char& c : text) c = static_cast<char>(random.next());
+    std::string text(random() % 40, '\0');
+    for (char& c : text) c = static_cast<char>(random());
     const std::string cleaned = clean_name(text, 32);
     EXPECT_TRUE(is_clean_name(cleaned));
     EXPECT_LE(cleaned.size(), 32u);
@@ -45,4 +45,4 @@ TEST(NameTest, CleaningAnyBytesGivesACleanName) {
 }
 
 }  // namespace
-}  // namespace shoal::identity
+}  // namespace shoal::proto

@@ -6,11 +6,7 @@
 #include <filesystem>
 #include <utility>
 
-<<<<<<< HEAD
-#include "dht/record_limits.h"
 #include "model/memory_needs.h"
-=======
->>>>>>> address
 #include "model/model_digest.h"
 #include "model/weight_check.h"
 #include "proto/limits.h"
@@ -26,6 +22,18 @@ std::string folder_name(const std::string& directory) {
   const std::filesystem::path path = std::filesystem::weakly_canonical(directory, ignored);
   const std::string name = path.filename().string();
   return name.empty() ? "model" : name;
+}
+
+proto::KvFormat kv_format_of(kernels::DType dtype) {
+  switch (dtype) {
+    case kernels::DType::kF32:
+      return proto::KvFormat::kF32;
+    case kernels::DType::kBF16:
+      return proto::KvFormat::kBf16;
+    case kernels::DType::kF16:
+      return proto::KvFormat::kF16;
+  }
+  return proto::KvFormat::kUnknown;
 }
 
 }  // namespace
@@ -52,24 +60,9 @@ absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std:
   if (absl::Status intact = checkpoint->check_all(); !intact.ok()) return intact;
 
   const model::MemoryNeeds needs = model::memory_needs(*config, *checkpoint, kBatchRows, kv_dtype);
-  std::string compute = fmt::format("f32/{}", model::stored_type(*config, *checkpoint));
-  if (kv_dtype != kernels::DType::kF32) {
-    compute += fmt::format(" kv {}", kernels::dtype_name(kv_dtype));
-  }
-<<<<<<< HEAD
-  return LoadedModel{.name = name.empty() ? folder_name(directory) : std::move(name),
-                     .config = std::move(*config),
-                     .checkpoint = std::move(*checkpoint),
-                     .digest = proto::Digest{*digest},
-                     .needs = needs,
-                     .warnings = std::move(warnings),
-                     .compute = std::move(compute)};
-=======
-  for (const auto& [block, bytes] : block_bytes) {
-    needs.block_weight_bytes = std::max(needs.block_weight_bytes, bytes);
-  }
-  for (char& c : dtype) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-
+  const proto::Numerics numerics = {
+      proto::Compute::kF32, proto::weight_format_of(model::stored_type(*config, *checkpoint)),
+      kv_format_of(kv_dtype)};
   return LoadedModel{
       .name = name.empty() ? folder_name(directory) : std::move(name),
       .config = std::move(*config),
@@ -77,8 +70,7 @@ absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std:
       .digest = proto::Digest{*digest},
       .needs = needs,
       .warnings = std::move(warnings),
-      .numerics = {proto::Compute::kF32, proto::weight_format_of(dtype), proto::KvFormat::kF32}};
->>>>>>> address
+      .numerics = numerics};
 }
 
 }  // namespace shoal::node

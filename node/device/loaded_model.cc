@@ -63,14 +63,13 @@ absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std:
   const proto::Numerics numerics = {
       proto::Compute::kF32, proto::weight_format_of(model::stored_type(*config, *checkpoint)),
       kv_format_of(kv_dtype)};
-  return LoadedModel{
-      .name = name.empty() ? folder_name(directory) : std::move(name),
-      .config = std::move(*config),
-      .checkpoint = std::move(*checkpoint),
-      .digest = proto::Digest{*digest},
-      .needs = needs,
-      .warnings = std::move(warnings),
-      .numerics = numerics};
+  return LoadedModel{.name = name.empty() ? folder_name(directory) : std::move(name),
+                     .config = std::move(*config),
+                     .checkpoint = std::move(*checkpoint),
+                     .digest = proto::Digest{*digest},
+                     .needs = needs,
+                     .warnings = std::move(warnings),
+                     .numerics = numerics};
 }
 
 }  // namespace shoal::node

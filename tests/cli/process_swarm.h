@@ -21,9 +21,9 @@ struct SwarmOptions {
   std::vector<std::string> node_arguments = {};  // for every node
 };
 
-class LocalSwarm {
+class ProcessSwarm {
  public:
-  explicit LocalSwarm(SwarmOptions options = {});
+  explicit ProcessSwarm(SwarmOptions options = {});
 
   // Starts a node with blocks "B:E" and waits until it is online; throws std::runtime_error with
   // its stderr if not.

@@ -13,16 +13,17 @@
 
 namespace shoal::tests {
 
-struct LocalSwarmOptions {
+struct InProcessSwarmOptions {
   std::optional<identity::SwarmKey> swarm_key;
   std::optional<std::int64_t> kv_positions;
   std::string model_directory;  // empty: the demo model
 };
 
-class LocalSwarm {
+class InProcessSwarm {
  public:
-  explicit LocalSwarm(const std::vector<proto::Span>& spans, LocalSwarmOptions options = {});
-  ~LocalSwarm();  // all nodes at the same time
+  explicit InProcessSwarm(const std::vector<proto::Span>& spans,
+                          InProcessSwarmOptions options = {});
+  ~InProcessSwarm();  // all nodes at the same time
 
   // One more node; returns its index.
   std::size_t add(proto::Span span);
@@ -36,7 +37,7 @@ class LocalSwarm {
   std::string describe() const;  // what is still there
 
  private:
-  LocalSwarmOptions options_;
+  InProcessSwarmOptions options_;
   std::vector<std::unique_ptr<node::Node>> nodes_;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/cli/local_swarm.h"
+#include "tests/cli/process_swarm.h"
 
 #include <signal.h>
 
@@ -7,17 +7,17 @@
 
 namespace shoal::tests {
 
-LocalSwarm::LocalSwarm(SwarmOptions options) : options_(std::move(options)) {
+ProcessSwarm::ProcessSwarm(SwarmOptions options) : options_(std::move(options)) {
   if (!options_.with_key) return;
   const Outcome made = run({program("shoal"), "swarm", "new", key_file()}, 10'000);
   if (made.status != 0) throw std::runtime_error("shoal swarm new: " + made.err);
 }
 
-std::string LocalSwarm::ready_file(std::size_t index) const {
+std::string ProcessSwarm::ready_file(std::size_t index) const {
   return folder_.file("node" + std::to_string(index) + ".json");
 }
 
-void LocalSwarm::start_node(const std::string& blocks) {
+void ProcessSwarm::start_node(const std::string& blocks) {
   const std::string name = "node" + std::to_string(nodes_.size());
   std::vector<std::string> command = {program("shoal-node"),
                                       "run",
@@ -52,9 +52,9 @@ void LocalSwarm::start_node(const std::string& blocks) {
   nodes_.push_back(std::move(node));
 }
 
-std::vector<std::string> LocalSwarm::shoal_command(const std::string& subcommand,
-                                                   std::vector<std::string> arguments,
-                                                   const std::string& model) const {
+std::vector<std::string> ProcessSwarm::shoal_command(const std::string& subcommand,
+                                                     std::vector<std::string> arguments,
+                                                     const std::string& model) const {
   std::vector<std::string> command = {program("shoal"), subcommand,
                                       "--model",        model.empty() ? options_.model : model,
                                       "--join",         addresses_.front()};
@@ -63,11 +63,12 @@ std::vector<std::string> LocalSwarm::shoal_command(const std::string& subcommand
   return command;
 }
 
-Outcome LocalSwarm::shoal(const std::string& subcommand, std::vector<std::string> arguments) const {
+Outcome ProcessSwarm::shoal(const std::string& subcommand,
+                            std::vector<std::string> arguments) const {
   return run(shoal_command(subcommand, std::move(arguments)), 60'000);
 }
 
-bool LocalSwarm::stop() {
+bool ProcessSwarm::stop() {
   for (auto& node : nodes_) node->signal(SIGTERM);
   bool clean = true;
   for (auto& node : nodes_) clean = node->wait(15'000) == 0 && clean;

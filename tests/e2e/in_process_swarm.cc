@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/e2e/local_swarm.h"
+#include "tests/e2e/in_process_swarm.h"
 
 #include <fmt/format.h>
 
@@ -10,7 +10,7 @@
 
 namespace shoal::tests {
 
-LocalSwarm::LocalSwarm(const std::vector<proto::Span>& spans, LocalSwarmOptions options)
+InProcessSwarm::InProcessSwarm(const std::vector<proto::Span>& spans, InProcessSwarmOptions options)
     : options_(std::move(options)) {
   if (options_.model_directory.empty()) {
     options_.model_directory = std::string(SHOAL_SOURCE_DIR) + "/models/demo";
@@ -18,13 +18,13 @@ LocalSwarm::LocalSwarm(const std::vector<proto::Span>& spans, LocalSwarmOptions 
   for (const proto::Span& span : spans) add(span);
 }
 
-LocalSwarm::~LocalSwarm() {
+InProcessSwarm::~InProcessSwarm() {
   std::vector<std::thread> stopping;
   for (auto& node : nodes_) stopping.emplace_back([&node] { node.reset(); });
   for (std::thread& thread : stopping) thread.join();
 }
 
-std::size_t LocalSwarm::add(proto::Span span) {
+std::size_t InProcessSwarm::add(proto::Span span) {
   node::NodeOptions options;
   options.model_directory = options_.model_directory;
   options.blocks = span;
@@ -41,7 +41,7 @@ std::size_t LocalSwarm::add(proto::Span span) {
   return nodes_.size() - 1;
 }
 
-std::size_t LocalSwarm::index_of(const proto::PeerId& peer) const {
+std::size_t InProcessSwarm::index_of(const proto::PeerId& peer) const {
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     if (nodes_[i] != nullptr && nodes_[i]->peer_id() == peer) return i;
   }
@@ -49,16 +49,16 @@ std::size_t LocalSwarm::index_of(const proto::PeerId& peer) const {
   return 0;
 }
 
-void LocalSwarm::stop(std::size_t index) { nodes_[index].reset(); }
+void InProcessSwarm::stop(std::size_t index) { nodes_[index].reset(); }
 
-std::string LocalSwarm::address() const {
+std::string InProcessSwarm::address() const {
   for (const auto& node : nodes_) {
     if (node != nullptr) return proto::to_string(node->endpoint());
   }
   return "";
 }
 
-bool LocalSwarm::idle_within(int timeout_ms) const {
+bool InProcessSwarm::idle_within(int timeout_ms) const {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   while (!describe().empty()) {
     if (std::chrono::steady_clock::now() > deadline) return false;
@@ -67,7 +67,7 @@ bool LocalSwarm::idle_within(int timeout_ms) const {
   return true;
 }
 
-std::string LocalSwarm::describe() const {
+std::string InProcessSwarm::describe() const {
   std::string text;
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     if (nodes_[i] == nullptr) continue;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Frames as gRPC carries them. The streams of a session are raw on our side: gRPC tells a typed
+// Frames as gRPC carries them. Our streams are raw: gRPC tells a typed
 // stream nothing when a message cannot be parsed (it looks like the end of the stream), and what
 // waits to be sent is counted in the bytes that it takes. Pure.
 #pragma once
@@ -11,7 +11,7 @@
 
 #include <cstdint>
 
-namespace shoal::node {
+namespace shoal::net {
 
 inline grpc::ByteBuffer to_bytes(const google::protobuf::MessageLite& message) {
   const std::size_t size = message.ByteSizeLong();
@@ -31,4 +31,4 @@ inline bool from_bytes(grpc::ByteBuffer& bytes, google::protobuf::MessageLite& m
   return parsed;
 }
 
-}  // namespace shoal::node
+}  // namespace shoal::net

@@ -25,6 +25,7 @@
 #include "node/member/ports.h"
 #include "node/member/twin.h"
 #include "node/metrics/metrics.h"
+#include "node/model_parts.h"
 #include "node/serve/span_service.h"
 #include "node/serve/sweeper.h"
 
@@ -78,14 +79,17 @@ class WholeNode final : public Node {
   }
 
   absl::Status run_node() {
-    auto loaded = LoadedModel::open(options_.model_directory, options_.model_name);
+    auto loaded =
+        LoadedModel::open(options_.model_directory, options_.model_name, told_in_log(*stop_));
     if (!loaded.ok()) return loaded.status();
     model_ = std::make_unique<LoadedModel>(std::move(*loaded));
     for (const std::string& warning : model_->warnings) spdlog::warn("{}", warning);
     if (options_.blocks) {
       absl::Status inside = check_blocks(*options_.blocks, own_model());
       if (!inside.ok()) return inside;
+      if (absl::Status held = model_->check_held(*options_.blocks); !held.ok()) return held;
     }
+    if (model_->manifest == nullptr && !joiner_) return unnamed_parts(*model_);
     channels_ = std::make_unique<net::ChannelPool>(options_.identity, options_.swarm_key);
     service_ = std::make_unique<SpanService>(options_.identity.peer_id(), *channels_, run_);
     if (absl::Status status = open_swarm(service_.get()); !status.ok()) return status;
@@ -95,6 +99,8 @@ class WholeNode final : public Node {
     if (!span.ok()) return span.status();
     if (absl::Status status = await_twin(); !status.ok()) return status;
     set_facts(*span);
+    if (absl::Status kept = model_->keep(*span); !kept.ok()) return kept;
+    service_->offer_manifest(model_->digest, model_->manifest);
     if (absl::Status status = announce(proto::NodeState::kJoining); !status.ok()) return status;
     if (absl::Status status = start_device(); !status.ok()) return status;
     if (stop_->stopped()) return stopped();
@@ -360,7 +366,6 @@ class WholeNode final : public Node {
 
   // Joins, checks that our model belongs there, and chooses the span.
   absl::StatusOr<proto::Span> enter_swarm() {
-    const OwnModel own = own_model();
     if (joiner_) {
       if (absl::Status joined = join(); !joined.ok()) return joined;
       const auto served = find(dht::models_key(swarm_->swarm_id()));
@@ -372,12 +377,19 @@ class WholeNode final : public Node {
         addresses_->learn_others(*served);
         addresses_->look();
       });
+      if (model_->manifest == nullptr) {
+        absl::Status found = find_manifest(*model_, *served, *channels_, *stop_);
+        if (!found.ok()) return found;
+      }
       if (!options_.add_model) {
-        const absl::Status fits = check_model(*served, own);
+        const absl::Status fits = check_model(*served, own_model());
         if (!fits.ok()) return fits;
       }
     }
-    if (absl::Status status = plan_span(own.block_count); !status.ok()) return status;
+    const OwnModel own = own_model();
+    std::uint32_t most = 0;  // blocks in a row that are here
+    for (const proto::Span& run : model_->held) most = std::max(most, run.size());
+    if (absl::Status status = plan_span(most); !status.ok()) return status;
     if (options_.blocks) return *options_.blocks;
     if (plan_.blocks == own.block_count) return proto::Span{0, own.block_count};
     std::vector<dht::Record> records;
@@ -389,16 +401,16 @@ class WholeNode final : public Node {
       records = std::move(*found);
     }
     const auto servers = served_spans(records, own.digest, own.block_count, peer_id());
-    return choose_span(block_throughput(servers, own.block_count), plan_.blocks);
+    return choose_span(block_throughput(servers, own.block_count), plan_.blocks, model_->held);
   }
 
   // What memory there is now, after all waiting.
-  absl::Status plan_span(std::uint32_t block_count) {
+  absl::Status plan_span(std::uint32_t most_blocks) {
     MemoryWishes wishes;
     if (options_.blocks) wishes.blocks = options_.blocks->size();
     wishes.kv_positions = options_.kv_positions;
     auto plan = plan_memory(memory_budget("/", process_limits(), options_.memory), model_->needs,
-                            block_count, wishes);
+                            most_blocks, wishes);
     if (!plan.ok()) return plan.status();
     plan_ = *std::move(plan);
     spdlog::info("{}", plan_.reason);

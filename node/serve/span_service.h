@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SpanService of proto/span_service.proto: Describe, Session, Push. Reactors parse, validate and
-// hand over; they never block. Serves nothing but Describe until serve() is called. Thread-safe.
+// SpanService of proto/span_service.proto: Describe, Manifest, Session, Push. Reactors parse,
+// validate and hand over; they never block. Serves no session until serve() is called. Thread-safe.
 // Stop the gRPC server before destroying it.
 #pragma once
 
@@ -14,6 +14,7 @@
 #include "net/caller.h"
 #include "net/channel_pool.h"
 #include "node/device/device_thread.h"
+#include "node/serve/manifest_desk.h"
 #include "node/serve/next_hops.h"
 #include "node/serve/node_facts.h"
 #include "node/serve/outbox_budget.h"
@@ -24,9 +25,9 @@
 namespace shoal::node {
 
 // Session and Push are raw: their reactors parse (node/frame_codec.h).
-using RawSpanService =
-    wire::SpanService::WithRawCallbackMethod_Session<wire::SpanService::WithRawCallbackMethod_Push<
-        wire::SpanService::WithCallbackMethod_Describe<wire::SpanService::Service>>>;
+using RawSpanService = wire::SpanService::WithRawCallbackMethod_Session<
+    wire::SpanService::WithRawCallbackMethod_Push<wire::SpanService::WithCallbackMethod_Describe<
+        wire::SpanService::WithCallbackMethod_Manifest<wire::SpanService::Service>>>>;
 
 class SpanService final : public RawSpanService {
  public:
@@ -36,12 +37,21 @@ class SpanService final : public RawSpanService {
 
   // Once; all must outlive the service's last stream.
   void serve(const NodeFacts& facts, DeviceThread& device, NextHops& next_hops);
+  // The served model's manifest, as soon as it is known.
+  void offer_manifest(const proto::Digest& digest, std::shared_ptr<const std::string> bytes) {
+    manifest_.offer(digest, std::move(bytes));
+  }
   void set_state(proto::NodeState state) { state_ = state; }
   proto::NodeState state() const { return state_; }
 
   grpc::ServerUnaryReactor* Describe(grpc::CallbackServerContext* context,
                                      const wire::DescribeRequest* request,
                                      wire::DescribeReply* reply) override;
+  grpc::ServerUnaryReactor* Manifest(grpc::CallbackServerContext* context,
+                                     const wire::ManifestRequest* request,
+                                     wire::ManifestReply* reply) override {
+    return manifest_.answer(*context, *request, *reply);
+  }
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Session(
       grpc::CallbackServerContext* context) override;
   grpc::ServerReadReactor<grpc::ByteBuffer>* Push(grpc::CallbackServerContext* context,
@@ -82,6 +92,7 @@ class SpanService final : public RawSpanService {
   std::mutex twin_mutex_;
   std::optional<proto::Endpoint> twin_caller_;
   net::ChannelPool& channels_;
+  ManifestDesk manifest_;
   std::atomic<proto::NodeState> state_ = proto::NodeState::kJoining;
   std::optional<Serving> serving_;
   std::atomic<bool> serving_ready_ = false;

@@ -3,6 +3,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "identity/random.h"
 #include "node/device/memory_budget.h"
 #include "node/member/placement.h"
+#include "node/model_parts.h"
 
 namespace shoal::node {
 namespace {
@@ -20,12 +22,12 @@ constexpr std::uint32_t kPlacementPauseMs = 1'500;
 
 // What memory there is now, after all waiting.
 absl::StatusOr<MemoryPlan> plan_span(const NodeOptions& options, const LoadedModel& model,
-                                     std::uint32_t block_count) {
+                                     std::uint32_t most_blocks) {
   MemoryWishes wishes;
   if (options.blocks) wishes.blocks = options.blocks->size();
   wishes.kv_positions = options.kv_positions;
   auto plan = plan_memory(memory_budget("/", process_limits(), options.memory), model.needs,
-                          block_count, wishes);
+                          most_blocks, wishes);
   if (plan.ok()) spdlog::info("{}", plan->reason);
   return plan;
 }
@@ -36,11 +38,11 @@ OwnModel own_model(const LoadedModel& model) {
   return {model.name, model.digest, static_cast<std::uint32_t>(model.config.block_count)};
 }
 
-absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, const LoadedModel& model,
-                                  const proto::PeerId& self, Membership& member,
+absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, LoadedModel& model,
+                                  net::ChannelPool& channels, Membership& member,
                                   OwnRecordWatch& own_record) {
   Entry entry;
-  const OwnModel own = own_model(model);
+  const proto::PeerId& self = options.identity.peer_id();
   const identity::SwarmId& swarm = member.swarm().swarm_id();
   if (member.joins()) {
     absl::Status joined =
@@ -52,12 +54,19 @@ absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, const LoadedModel&
     own_record.begin(*served);
     // We may have joined by loopback a swarm that reaches beyond this machine.
     member.learn_others(*served);
+    if (model.manifest == nullptr) {
+      absl::Status found = find_manifest(model, *served, channels, member.stop());
+      if (!found.ok()) return found;
+    }
     if (!options.add_model) {
-      const absl::Status fits = check_model(*served, own);
+      const absl::Status fits = check_model(*served, own_model(model));
       if (!fits.ok()) return fits;
     }
   }
-  auto plan = plan_span(options, model, own.block_count);
+  const OwnModel own = own_model(model);
+  std::uint32_t most = 0;  // blocks in a row that are here
+  for (const proto::Span& run : model.held) most = std::max(most, run.size());
+  auto plan = plan_span(options, model, most);
   if (!plan.ok()) return plan.status();
   entry.plan = *std::move(plan);
   if (options.blocks) {
@@ -77,7 +86,8 @@ absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, const LoadedModel&
     records = std::move(*found);
   }
   const auto servers = served_spans(records, own.digest, own.block_count, self);
-  entry.span = choose_span(block_throughput(servers, own.block_count), entry.plan.blocks);
+  entry.span =
+      choose_span(block_throughput(servers, own.block_count), entry.plan.blocks, model.held);
   return entry;
 }
 

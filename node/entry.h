@@ -24,8 +24,9 @@ struct Entry {
 OwnModel own_model(const LoadedModel& model);
 
 // Every error is one sentence that names the way out.
-absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, const LoadedModel& model,
-                                  const proto::PeerId& self, Membership& member,
+// Parts of a model whose whole is not known yet learn it from the swarm.
+absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, LoadedModel& model,
+                                  net::ChannelPool& channels, Membership& member,
                                   OwnRecordWatch& own_record);
 
 }  // namespace shoal::node

@@ -18,6 +18,7 @@
 #include "node/member/membership.h"
 #include "node/member/own_record_watch.h"
 #include "node/metrics/metrics.h"
+#include "node/model_parts.h"
 #include "node/serve/next_hops.h"
 #include "node/serve/span_service.h"
 #include "node/serve/sweeper.h"
@@ -138,15 +139,17 @@ class Node::Impl {
   }
 
   absl::Status run_node() {
-    auto loaded =
-        LoadedModel::open(options_.model_directory, options_.model_name, options_.kv_dtype);
+    auto loaded = LoadedModel::open(options_.model_directory, options_.model_name,
+                                    options_.kv_dtype, told_in_log(member_->stop()));
     if (!loaded.ok()) return loaded.status();
     model_ = std::make_unique<LoadedModel>(std::move(*loaded));
     for (const std::string& warning : model_->warnings) spdlog::warn("{}", warning);
     if (options_.blocks) {
       absl::Status inside = check_blocks(*options_.blocks, own_model(*model_));
       if (!inside.ok()) return inside;
+      if (absl::Status held = model_->check_held(*options_.blocks); !held.ok()) return held;
     }
+    if (model_->manifest == nullptr && !member_->joins()) return unnamed_parts(*model_);
     const std::uint64_t run = run_of_now();
     channels_ = std::make_unique<net::ChannelPool>(options_.identity, options_.swarm_key);
     service_ = std::make_unique<SpanService>(peer_id(), *channels_, run);
@@ -154,10 +157,12 @@ class Node::Impl {
     if (absl::Status status = member_->open(service_.get()); !status.ok()) return status;
     sweeper_ = std::make_unique<Sweeper>(member_->io(), *service_);
 
-    auto entry = enter_swarm(options_, *model_, peer_id(), *member_, *own_record_);
+    auto entry = enter_swarm(options_, *model_, *channels_, *member_, *own_record_);
     if (!entry.ok()) return entry.status();
     if (absl::Status status = own_record_->await(); !status.ok()) return status;
     set_facts(entry->span);
+    if (absl::Status kept = model_->keep(entry->span); !kept.ok()) return kept;
+    service_->offer_manifest(model_->digest, model_->manifest);
     member_->start_announcing([this] { return announcement(); }, entry->last_sequence);
     if (absl::Status status = announce(proto::NodeState::kJoining); !status.ok()) return status;
     if (absl::Status status = start_device(entry->plan.kv_positions); !status.ok()) return status;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SpanService of proto/span_service.proto: Describe, Session, Push. Reactors parse, validate and
-// hand over; they never block. Serves nothing but Describe until serve() is called. Thread-safe.
+// SpanService of proto/span_service.proto: Describe, Manifest, Session, Push. Reactors parse,
+// validate and hand over; they never block. Serves no session until serve() is called. Thread-safe.
 // Stop the gRPC server before destroying it.
 #pragma once
 
@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "node/serve/manifest_desk.h"
 #include "node/serve/session_desk.h"
 #include "proto/description.h"
 #include "proto/endpoint.h"
@@ -19,9 +20,9 @@
 namespace shoal::node {
 
 // Session and Push are raw: their reactors parse (net/frame_codec.h).
-using RawSpanService =
-    wire::SpanService::WithRawCallbackMethod_Session<wire::SpanService::WithRawCallbackMethod_Push<
-        wire::SpanService::WithCallbackMethod_Describe<wire::SpanService::Service>>>;
+using RawSpanService = wire::SpanService::WithRawCallbackMethod_Session<
+    wire::SpanService::WithRawCallbackMethod_Push<wire::SpanService::WithCallbackMethod_Describe<
+        wire::SpanService::WithCallbackMethod_Manifest<wire::SpanService::Service>>>>;
 
 struct ServiceCounts {
   std::size_t sessions = 0;
@@ -38,6 +39,10 @@ class SpanService final : public RawSpanService {
 
   // Once; all must outlive the service's last stream.
   void serve(const NodeFacts& facts, DeviceThread& device, NextHops& next_hops);
+  // The served model's manifest, as soon as it is known.
+  void offer_manifest(const proto::Digest& digest, std::shared_ptr<const std::string> bytes) {
+    manifest_.offer(digest, std::move(bytes));
+  }
   void set_state(proto::NodeState state) { state_ = state; }
   proto::NodeState state() const { return state_; }
   // What the record says too, as of now.
@@ -46,6 +51,11 @@ class SpanService final : public RawSpanService {
   grpc::ServerUnaryReactor* Describe(grpc::CallbackServerContext* context,
                                      const wire::DescribeRequest* request,
                                      wire::DescribeReply* reply) override;
+  grpc::ServerUnaryReactor* Manifest(grpc::CallbackServerContext* context,
+                                     const wire::ManifestRequest* request,
+                                     wire::ManifestReply* reply) override {
+    return manifest_.answer(*context, *request, *reply);
+  }
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Session(
       grpc::CallbackServerContext* context) override;
   grpc::ServerReadReactor<grpc::ByteBuffer>* Push(grpc::CallbackServerContext* context,
@@ -76,6 +86,7 @@ class SpanService final : public RawSpanService {
   const std::uint64_t run_;
   std::mutex twin_mutex_;
   std::optional<proto::Endpoint> twin_caller_;
+  ManifestDesk manifest_;
   std::atomic<proto::NodeState> state_ = proto::NodeState::kJoining;
   SessionDesk desk_;
 };

@@ -2,63 +2,48 @@
 #include "kernels/attention.h"
 
 #include "kernels/operator_check.h"
-#include "kernels/operators_cpu.h"
+#include "kernels/operators.h"
 
 namespace shoal::kernels {
 namespace {
 
-void check_sequences(std::span<const AttentionSequence> sequences, std::int64_t rows) {
-  for (const AttentionSequence& s : sequences) {
-    CHECK(s.rows >= 0 && s.row_begin >= 0 && s.row_begin + s.rows <= rows && s.start_position >= 0)
-        << "rows " << s.row_begin << " + " << s.rows << " of " << rows << ", position "
-        << s.start_position;
-    const std::int64_t needed = (s.start_position + s.rows + kPagePositions - 1) / kPagePositions;
-    CHECK(s.rows == 0 || static_cast<std::int64_t>(s.pages.size()) >= needed)
-        << s.pages.size() << " pages, " << needed << " needed";
-  }
-}
-
-void check_layout(const KvLayout& layout) {
+void check_pages(const Executor& executor, const KvPages& pages, const KvLayout& layout,
+                 const StepPlan& plan) {
+  check_device(executor, pages.device, "the pool of pages");
+  CHECK(pages.data != nullptr) << "a pool without memory";
+  const std::int64_t half = layout.kv_heads * kPagePositions * layout.head_dim;
   CHECK(layout.kv_heads > 0 && layout.head_dim > 0 && layout.key_offset >= 0 &&
         layout.value_offset >= 0)
       << layout.kv_heads << " heads of " << layout.head_dim << " at " << layout.key_offset
       << " and " << layout.value_offset;
+  CHECK(pages.stride >= half) << "pages of " << pages.stride << " values";
+  for (const StepSequence& s : plan.sequences()) {
+    const std::int64_t needed = (s.start_position + s.rows + kPagePositions - 1) / kPagePositions;
+    CHECK(s.rows == 0 || s.pages >= needed) << s.pages << " pages, " << needed << " needed";
+  }
 }
 
 }  // namespace
 
-void kv_append(Executor& executor, ConstMatrixView keys, ConstMatrixView values, KvLayout layout,
-               std::span<const AttentionSequence> sequences) {
-  check_layout(layout);
-  check_view(keys, "keys");
-  check_shape(keys, keys.rows, layout.kv_heads * layout.head_dim, "keys");
-  check_shape(values, keys.rows, keys.cols, "values");
-  check_sequences(sequences, keys.rows);
-  switch (executor.device()) {
-    case Device::kCpu:
-      return cpu::kv_append(as_cpu(executor), keys, values, layout, sequences);
-    case Device::kCuda:
-      break;
-  }
-  refuse_device("kv_append");
+void kv_append(Executor& executor, const ConstMatrixView& keys, const ConstMatrixView& values,
+               const KvPages& pages, const KvLayout& layout, const StepPlan& plan) {
+  check_shape(executor, keys, keys.rows, layout.kv_heads * layout.head_dim, "keys");
+  check_shape(executor, values, keys.rows, keys.cols, "values");
+  check_plan(executor, plan, keys.rows);
+  check_pages(executor, pages, layout, plan);
+  executor.operators().kv_append(executor, keys, values, pages, layout, plan);
 }
 
-void attention(Executor& executor, ConstMatrixView q, std::int64_t heads, KvLayout layout,
-               std::span<const AttentionSequence> sequences, float scale, std::int64_t window,
-               MatrixView out) {
-  check_layout(layout);
-  CHECK(heads > 0 && heads % layout.kv_heads == 0 && window >= 0)
+void attention(Executor& executor, const ConstMatrixView& q, std::int64_t heads,
+               const KvPages& pages, const KvLayout& layout, const StepPlan& plan, float scale,
+               std::int64_t window, const MatrixView& out) {
+  CHECK(heads > 0 && layout.kv_heads > 0 && heads % layout.kv_heads == 0 && window >= 0)
       << heads << " heads over " << layout.kv_heads << ", window " << window;
-  check_shape(q, q.rows, heads * layout.head_dim, "q");
-  check_shape(out, q.rows, q.cols, "out");
-  check_sequences(sequences, q.rows);
-  switch (executor.device()) {
-    case Device::kCpu:
-      return cpu::attention(as_cpu(executor), q, heads, layout, sequences, scale, window, out);
-    case Device::kCuda:
-      break;
-  }
-  refuse_device("attention");
+  check_shape(executor, q, q.rows, heads * layout.head_dim, "q");
+  check_shape(executor, out, q.rows, q.cols, "out");
+  check_plan(executor, plan, q.rows);
+  check_pages(executor, pages, layout, plan);
+  executor.operators().attention(executor, q, heads, pages, layout, plan, scale, window, out);
 }
 
 }  // namespace shoal::kernels

@@ -2,17 +2,23 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 
 #include "kernels/executor.h"
+#include "kernels/step_plan.h"
 #include "kernels/tensor.h"
 
 namespace shoal::kernels {
 
-// Positions of one KV page; also the tile in whose order attention reduces.
-inline constexpr std::int64_t kPagePositions = 32;
+// The pages of a pool: page `id` begins id * stride values after `data`. Negative ids are pages
+// that nobody may look into any more.
+struct KvPages {
+  void* data = nullptr;
+  DType dtype = DType::kF32;
+  Device device = Device::kCpu;
+  std::int64_t stride = 0;
+};
 
-// Where one block's keys and values lie inside every page: floats from the page's start. Within a
+// Where one block's keys and values lie inside every page: values from the page's start. Within a
 // page, keys are [kv_heads, kPagePositions, head_dim] at key_offset, values likewise at
 // value_offset.
 struct KvLayout {
@@ -22,27 +28,20 @@ struct KvLayout {
   std::int64_t value_offset = 0;
 };
 
-// Rows [row_begin, row_begin + rows) of a batch belong to one session, at positions start_position
-// + 0, 1, ...; pages [ceil((start_position + rows) / kPagePositions)] is its page table.
-struct AttentionSequence {
-  std::int64_t row_begin = 0;
-  std::int64_t rows = 0;
-  std::int64_t start_position = 0;
-  std::span<float* const> pages;
-};
+// Copies keys and values [rows, kv_heads * head_dim] into their sessions' pages, rounded to nearest
+// even where the pages are narrower.
+void kv_append(Executor& executor, const ConstMatrixView& keys, const ConstMatrixView& values,
+               const KvPages& pages, const KvLayout& layout, const StepPlan& plan);
 
-// Copies keys and values [rows, kv_heads * head_dim] into their sessions' pages.
-void kv_append(Executor& executor, ConstMatrixView keys, ConstMatrixView values, KvLayout layout,
-               std::span<const AttentionSequence> sequences);
-
-// Causal attention with grouped heads over paged keys and values that already hold the batch's own
+// Causal attention with grouped heads over paged keys and values that already hold the step's own
 // rows: out[r, h] = softmax over p of (q[r, h] . key[p, h / group] * scale) times value[p, h /
 // group], where p runs from max(0, position - window + 1) to position; window 0 means all. q, out
-// [rows, heads * head_dim]; out may be q. Online softmax over tiles of kPagePositions positions
-// aligned to pages, in ascending order: a row's result does not depend on which other rows are in
-// the batch. Data beyond a row's position never has an effect, not even NaN.
-void attention(Executor& executor, ConstMatrixView q, std::int64_t heads, KvLayout layout,
-               std::span<const AttentionSequence> sequences, float scale, std::int64_t window,
-               MatrixView out);
+// [rows, heads * head_dim]; out may be q. Narrow pages are widened exactly, then all is f32. Online
+// softmax over tiles of kPagePositions positions aligned to pages, in ascending order: a row's
+// result does not depend on which other rows are in the step. Data beyond a row's position never
+// has an effect, not even NaN.
+void attention(Executor& executor, const ConstMatrixView& q, std::int64_t heads,
+               const KvPages& pages, const KvLayout& layout, const StepPlan& plan, float scale,
+               std::int64_t window, const MatrixView& out);
 
 }  // namespace shoal::kernels

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <cstring>
-#include <vector>
 
+#include "base/check.h"
 #include "kernels/attention_kernel.h"
 #include "kernels/operators_cpu.h"
 
@@ -11,77 +10,109 @@ namespace {
 
 static_assert(kTilePositions == kPagePositions);
 
-// Up to kAttentionRows rows of one sequence, for every kv head.
+std::int64_t blocks_of(const StepSequence& s) {
+  return (s.rows + kAttentionRows - 1) / kAttentionRows;
+}
+
+// Up to kAttentionRows rows of one sequence, and the way to the next.
 struct RowBlock {
-  const AttentionSequence* sequence;
-  std::int64_t first;  // row within the sequence
-  std::int64_t rows;
+  std::span<const StepSequence> sequences;
+  std::size_t sequence = 0;
+  std::int64_t block = 0;  // within it
+
+  // The block of this number within the step.
+  RowBlock(std::span<const StepSequence> all, std::int64_t number) : sequences(all), block(number) {
+    settle();
+  }
+  void next() {
+    ++block;
+    settle();
+  }
+  void settle() {
+    while (sequence < sequences.size() && block >= blocks_of(sequences[sequence])) {
+      block -= blocks_of(sequences[sequence++]);
+    }
+  }
 };
 
 }  // namespace
 
-void kv_append(CpuExecutor& executor, ConstMatrixView keys, ConstMatrixView values, KvLayout layout,
-               std::span<const AttentionSequence> sequences) {
-  const std::size_t bytes = static_cast<std::size_t>(layout.head_dim) * sizeof(float);
-  for (const AttentionSequence& s : sequences) {
-    executor.parallel_for(s.rows, grain_for(keys.cols), [&](std::int64_t begin, std::int64_t end) {
+void kv_append(Executor& executor, const ConstMatrixView& key_view,
+               const ConstMatrixView& value_view, const KvPages& pages, const KvLayout& layout,
+               const StepPlan& plan) {
+  CpuExecutor& cpu = of(executor);
+  const ConstF32Rows keys = f32_rows(key_view), values = f32_rows(value_view);
+  const std::int64_t dim = layout.head_dim;
+  const auto width = static_cast<std::int64_t>(dtype_bytes(pages.dtype));
+  auto* const pool = static_cast<char*>(pages.data);
+  for (const StepSequence& s : plan.sequences()) {
+    const std::int32_t* table = plan.pages() + s.page_begin;
+    cpu.parallel_for(s.rows, grain_for(keys.cols), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t r = begin; r < end; ++r) {
         const std::int64_t position = s.start_position + r;
-        float* page = s.pages[static_cast<std::size_t>(position / kPagePositions)];
+        const std::int64_t page = table[position / kPagePositions] * pages.stride;
         for (std::int64_t h = 0; h < layout.kv_heads; ++h) {
-          const std::int64_t to =
-              (h * kPagePositions + position % kPagePositions) * layout.head_dim;
-          const std::int64_t from = h * layout.head_dim;
-          std::memcpy(page + layout.key_offset + to, keys.row(s.row_begin + r) + from, bytes);
-          std::memcpy(page + layout.value_offset + to, values.row(s.row_begin + r) + from, bytes);
+          const std::int64_t to = page + (h * kPagePositions + position % kPagePositions) * dim;
+          const float* key = keys.row(s.row_begin + r) + h * dim;
+          const float* value = values.row(s.row_begin + r) + h * dim;
+          cpu.kernels().from_f32(key, pages.dtype, dim, pool + (to + layout.key_offset) * width);
+          cpu.kernels().from_f32(value, pages.dtype, dim,
+                                 pool + (to + layout.value_offset) * width);
         }
       }
     });
   }
 }
 
-void attention(CpuExecutor& executor, ConstMatrixView q, std::int64_t heads, KvLayout layout,
-               std::span<const AttentionSequence> sequences, float scale, std::int64_t window,
-               MatrixView out) {
-  thread_local std::vector<RowBlock> blocks;  // kept between calls
-  blocks.clear();
-  std::int64_t longest = 0;
-  for (const AttentionSequence& s : sequences) {
-    for (std::int64_t r = 0; r < s.rows; r += kAttentionRows) {
-      blocks.push_back({&s, r, std::min(kAttentionRows, s.rows - r)});
-    }
+void attention(Executor& executor, const ConstMatrixView& q_view, std::int64_t heads,
+               const KvPages& pages, const KvLayout& layout, const StepPlan& plan, float scale,
+               std::int64_t window, const MatrixView& out_view) {
+  CpuExecutor& cpu = of(executor);
+  const ConstF32Rows q = f32_rows(q_view);
+  const F32Rows out = f32_rows(out_view);
+  std::int64_t blocks = 0, longest = 0;
+  for (const StepSequence& s : plan.sequences()) {
+    blocks += blocks_of(s);
     longest = std::max(longest, s.start_position + s.rows);
   }
-  const std::span<const RowBlock> work = blocks;
-  const std::int64_t group = heads / layout.kv_heads;
+  const std::int64_t dim = layout.head_dim, group = heads / layout.kv_heads;
+  // Heads at a time: all of a group, but where they are more than a thread's scratch has room for.
+  const std::int64_t room = (kThreadScratchFloats - attention_tile_floats(dim)) /
+                            (kAttentionRows * attention_state_floats(dim));
+  CHECK(room > 0) << "head_dim " << dim;
   const std::int64_t seen = window > 0 ? std::min(window, longest) : longest;
-  const std::int64_t grain = grain_for(2 * seen * group * layout.head_dim);
-  const auto items = static_cast<std::int64_t>(work.size()) * layout.kv_heads;
-  executor.parallel_for(items, grain, [&, work](std::int64_t begin, std::int64_t end) {
-    float* scratch = thread_scratch(attention_scratch_floats(group, layout.head_dim));
+  const std::int64_t grain = grain_for(2 * seen * group * dim);
+  const auto work = [&](std::int64_t begin, std::int64_t end, float* scratch) {
+    RowBlock at(plan.sequences(), begin / layout.kv_heads);
     for (std::int64_t i = begin; i < end; ++i) {
-      const RowBlock& block = work[static_cast<std::size_t>(i / layout.kv_heads)];
-      const std::int64_t kv_head = i % layout.kv_heads;
-      const std::int64_t row = block.sequence->row_begin + block.first;
-      const std::int64_t column = kv_head * group * layout.head_dim;
-      const std::int64_t in_page = kv_head * kPagePositions * layout.head_dim;
+      const StepSequence& s = at.sequences[at.sequence];
+      const std::int64_t kv_head = i % layout.kv_heads, first = at.block * kAttentionRows;
+      const std::int64_t in_page = kv_head * kPagePositions * dim;
       AttentionPart part;
-      part.q = q.row(row) + column;
       part.q_stride = q.stride;
-      part.out = out.row(row) + column;
       part.out_stride = out.stride;
-      part.rows = block.rows;
-      part.first_position = block.sequence->start_position + block.first;
-      part.group = group;
-      part.head_dim = layout.head_dim;
-      part.pages = block.sequence->pages.data();
+      part.rows = std::min(kAttentionRows, s.rows - first);
+      part.first_position = s.start_position + first;
+      part.head_dim = dim;
+      part.pages = pages.data;
+      part.dtype = pages.dtype;
+      part.page_stride = pages.stride;
+      part.table = plan.pages() + s.page_begin;
       part.key_offset = layout.key_offset + in_page;
       part.value_offset = layout.value_offset + in_page;
       part.scale = scale;
       part.window = window;
-      executor.kernels().attention(part, scratch);
+      for (std::int64_t head = 0; head < group; head += room) {
+        const std::int64_t column = (kv_head * group + head) * dim;
+        part.q = q.row(s.row_begin + first) + column;
+        part.out = out.row(s.row_begin + first) + column;
+        part.group = std::min(room, group - head);
+        cpu.kernels().attention(part, scratch);
+      }
+      if (kv_head + 1 == layout.kv_heads) at.next();
     }
-  });
+  };
+  cpu.parallel_for(blocks * layout.kv_heads, grain, work);
 }
 
 }  // namespace shoal::kernels::cpu

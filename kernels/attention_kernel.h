@@ -8,8 +8,6 @@
 
 namespace shoal::kernels {
 
-inline constexpr int kTilePositions = 32;
-
 // scores[0, 16) = q . keys[p], each reduced in the order of linear.cc.
 template <class V>
 SHOAL_INLINE V dot_16_keys(const float* q, const float* keys, std::int64_t head_dim) {
@@ -103,12 +101,26 @@ SHOAL_INLINE void attend_tile(const float* q, const float* keys, const float* va
   add_values<V>(weights, begin, end, values, head_dim, correction[0], state);
 }
 
+// The keys or values of `positions` positions of a tile, from value `at` of the pool on, as f32.
+template <class V>
+SHOAL_INLINE const float* widen_tile(const AttentionPart& part, std::int64_t at,
+                                     std::int64_t positions, float* to) {
+  const std::int64_t count = positions * part.head_dim;
+  if (part.dtype == DType::kBF16) {
+    convert_row<V>(static_cast<const BF16*>(part.pages) + at, count, to);
+  } else {
+    convert_row<V>(static_cast<const F16*>(part.pages) + at, count, to);
+  }
+  return to;
+}
+
 template <class V>
 void attention_part(const AttentionPart& part, float* scratch) {
+  float* const states = scratch + attention_tile_floats(part.head_dim);
   const std::int64_t padded = round_up_16(part.head_dim);
-  const std::int64_t state_floats = padded + 16;
+  const std::int64_t state_floats = attention_state_floats(part.head_dim);
   for (std::int64_t s = 0; s < part.rows * part.group; ++s) {
-    float* state = scratch + s * state_floats;
+    float* state = states + s * state_floats;
     for (std::int64_t i = 0; i < state_floats; i += 16) V::zero().store(state + i);
     state[padded] = -__builtin_inff();
   }
@@ -119,24 +131,38 @@ void attention_part(const AttentionPart& part, float* scratch) {
   const std::int64_t last = part.first_position + part.rows - 1;
   for (std::int64_t page = first_seen(part.first_position) / kTilePositions;
        page <= last / kTilePositions; ++page) {
-    const float* keys = part.pages[page] + part.key_offset;
-    const float* values = part.pages[page] + part.value_offset;
+    const std::int64_t start = part.table[page] * part.page_stride;
+    const float* keys;
+    const float* values;
+    if (part.dtype == DType::kF32) {
+      keys = static_cast<const float*>(part.pages) + start + part.key_offset;
+      values = static_cast<const float*>(part.pages) + start + part.value_offset;
+    } else {
+      // Once for all rows and heads of the part. Scores are computed of 16 keys at a time, and
+      // those that nobody may see are replaced: what scratch still holds there does no harm.
+      const std::int64_t left = last + 1 - page * kTilePositions;
+      const std::int64_t filled = left < kTilePositions ? left : kTilePositions;
+      keys = widen_tile<V>(part, start + part.key_offset, filled, scratch);
+      values = widen_tile<V>(part, start + part.value_offset, filled,
+                             scratch + kTilePositions * part.head_dim);
+    }
     for (std::int64_t r = 0; r < part.rows; ++r) {
       const std::int64_t position = part.first_position + r;
       const std::int64_t begin = first_seen(position) - page * kTilePositions;
       const std::int64_t end = position + 1 - page * kTilePositions;
       if (begin >= kTilePositions || end <= 0) continue;
       for (std::int64_t h = 0; h < part.group; ++h) {
-        attend_tile<V>(part.q + r * part.q_stride + h * part.head_dim, keys, values, part.head_dim,
-                       begin < 0 ? 0 : static_cast<int>(begin),
-                       end > kTilePositions ? kTilePositions : static_cast<int>(end), part.scale,
-                       scratch + (r * part.group + h) * state_floats);
+        attend_tile<V>(
+            part.q + r * part.q_stride + h * part.head_dim, keys, values, part.head_dim,
+            begin < 0 ? 0 : static_cast<int>(begin),
+            end > kTilePositions ? static_cast<int>(kTilePositions) : static_cast<int>(end),
+            part.scale, states + (r * part.group + h) * state_floats);
       }
     }
   }
   for (std::int64_t r = 0; r < part.rows; ++r) {
     for (std::int64_t h = 0; h < part.group; ++h) {
-      const float* state = scratch + (r * part.group + h) * state_floats;
+      const float* state = states + (r * part.group + h) * state_floats;
       float* out = part.out + r * part.out_stride + h * part.head_dim;
       const V sum = V::set1(state[padded + 1]);
       for_lanes<V>(part.head_dim, [&](std::int64_t d, int lanes) SHOAL_LAMBDA {

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "base/check.h"
-#include "kernels/cpu_executor.h"
 
 namespace shoal::kernels {
 namespace {
@@ -20,8 +19,8 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-double time_read(Executor& executor, std::span<const float> data) {
-  const CpuKernels& kernels = as_cpu(executor).kernels();
+double time_read(CpuExecutor& executor, std::span<const float> data) {
+  const CpuKernels& kernels = executor.kernels();
   const auto size = static_cast<std::int64_t>(data.size_bytes());
   CHECK(size % kGrain == 0) << size << " bytes";
   std::atomic<float> sink{0};  // keeps the reads
@@ -32,7 +31,7 @@ double time_read(Executor& executor, std::span<const float> data) {
   return seconds_since(start);
 }
 
-double measure_read_bandwidth(Executor& executor, std::int64_t bytes, int repeats) {
+double measure_read_bandwidth(CpuExecutor& executor, std::int64_t bytes, int repeats) {
   const std::vector<float> buffer(static_cast<std::size_t>(bytes / kGrain * kGrain / 4), 1.0f);
   const auto size = static_cast<double>(buffer.size()) * 4;
   double best = 0;
@@ -40,9 +39,9 @@ double measure_read_bandwidth(Executor& executor, std::int64_t bytes, int repeat
   return best;
 }
 
-double measure_fma_peak(Executor& executor, int repeats) {
+double measure_fma_peak(CpuExecutor& executor, int repeats) {
   constexpr std::int64_t kIterations = 200'000;
-  const CpuKernels& kernels = as_cpu(executor).kernels();
+  const CpuKernels& kernels = executor.kernels();
   const std::int64_t parts = executor.threads() * 4;
   std::atomic<float> sink{0};
   double best = 0;

@@ -6,19 +6,19 @@
 #include <cstdint>
 #include <span>
 
-#include "kernels/executor.h"
+#include "kernels/cpu_executor.h"
 
 namespace shoal::kernels {
 
 // Bytes per second of the best of `repeats` passes in which all threads read a buffer of `bytes`
 // once.
-double measure_read_bandwidth(Executor& executor, std::int64_t bytes, int repeats);
+double measure_read_bandwidth(CpuExecutor& executor, std::int64_t bytes, int repeats);
 
 // Seconds of one such pass over `data`, whose size must be a multiple of 64 KiB.
-double time_read(Executor& executor, std::span<const float> data);
+double time_read(CpuExecutor& executor, std::span<const float> data);
 
 // f32 fused multiply-adds from registers, two operations each, on all threads: FLOP per second,
 // best of `repeats`.
-double measure_fma_peak(Executor& executor, int repeats);
+double measure_fma_peak(CpuExecutor& executor, int repeats);
 
 }  // namespace shoal::kernels

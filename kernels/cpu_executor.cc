@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/cpu_executor.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
-#include <cstdlib>
+#include <cstdint>
+#include <cstring>
 #include <new>
 
 #if defined(__linux__)
@@ -10,6 +14,7 @@
 #endif
 
 #include "base/check.h"
+#include "kernels/operators_cpu.h"
 
 namespace shoal::kernels {
 namespace {
@@ -54,17 +59,26 @@ std::unique_ptr<Executor> Executor::cpu(int threads) {
   return std::make_unique<CpuExecutor>(threads, isa_chosen());
 }
 
-CpuExecutor& as_cpu(Executor& executor) {
-  auto* cpu = dynamic_cast<CpuExecutor*>(&executor);
-  CHECK(cpu != nullptr) << "a CPU operator was given the executor of another device";
-  return *cpu;
+F32Rows f32_rows(const MatrixView& view) {
+  CHECK(view.device == Device::kCpu && view.dtype == DType::kF32)
+      << dtype_name(view.dtype) << " on " << device_name(view.device);
+  return {static_cast<float*>(view.data), view.rows, view.cols, view.stride};
+}
+ConstF32Rows f32_rows(const ConstMatrixView& view) {
+  CHECK(view.device == Device::kCpu && view.dtype == DType::kF32)
+      << dtype_name(view.dtype) << " on " << device_name(view.device);
+  return {static_cast<const float*>(view.data), view.rows, view.cols, view.stride};
 }
 
 CpuExecutor::CpuExecutor(int threads, IsaLevel level) : kernels_(cpu_kernels(level)) {
   CHECK(threads >= 0 && threads <= kMaxThreads) << "threads " << threads;
   const int total = threads == 0 ? std::min(available_cores(), kMaxThreads) : threads;
+  std::optional<Buffer> scratch =
+      allocate(static_cast<std::size_t>(total * kThreadScratchFloats) * sizeof(float));
+  if (!scratch) throw std::bad_alloc();
+  scratch_ = *std::move(scratch);
   try {
-    for (int i = 1; i < total; ++i) workers_.emplace_back([this] { serve(); });
+    for (int i = 1; i < total; ++i) workers_.emplace_back([this, i] { serve(i); });
   } catch (...) {  // the system has no more threads: those that run must end before we may fail
     stop();
     throw;
@@ -80,8 +94,49 @@ void CpuExecutor::stop() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void CpuExecutor::parallel_for(std::int64_t count, std::int64_t grain,
-                               const std::function<void(std::int64_t, std::int64_t)>& work) {
+const Operators& CpuExecutor::operators() const {
+  static constexpr Operators kTable = {.linear = &cpu::linear,
+                                       .project = &cpu::project,
+                                       .gate_up = &cpu::gate_up,
+                                       .pack_linear = &cpu::pack_linear,
+                                       .rms_norm = &cpu::rms_norm,
+                                       .rope = &cpu::rope,
+                                       .kv_append = &cpu::kv_append,
+                                       .attention = &cpu::attention,
+                                       .silu_mul = &cpu::silu_mul,
+                                       .embedding = &cpu::embedding};
+  return kTable;
+}
+
+std::optional<Buffer> CpuExecutor::allocate(std::size_t bytes) {
+  // Committed by the kernel when a page is first written.
+  void* const memory = ::mmap(nullptr, std::max<std::size_t>(bytes, 1), PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) return std::nullopt;
+  return Buffer(memory, bytes, Device::kCpu, [](void* data, std::size_t size) {
+    ::munmap(data, std::max<std::size_t>(size, 1));
+  });
+}
+
+void CpuExecutor::discard(void* begin, void* end) {
+  // Only whole pages of the system's: their neighbours may be in use.
+  const auto unit = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto first = (reinterpret_cast<std::uintptr_t>(begin) + unit - 1) / unit * unit;
+  const auto last = reinterpret_cast<std::uintptr_t>(end) / unit * unit;
+  if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+}
+
+void CpuExecutor::upload(void* device, const void* host, std::size_t bytes) {
+  copy(device, host, bytes);
+}
+void CpuExecutor::download(void* host, const void* device, std::size_t bytes) {
+  copy(host, device, bytes);
+}
+void CpuExecutor::copy(void* to, const void* from, std::size_t bytes) {
+  if (bytes > 0) std::memcpy(to, from, bytes);
+}
+
+void CpuExecutor::run(std::int64_t count, std::int64_t grain, Part part) {
   CHECK(grain > 0) << "grain " << grain;
   if (count <= 0) return;
   const std::int64_t units = (count + grain - 1) / grain;
@@ -89,10 +144,10 @@ void CpuExecutor::parallel_for(std::int64_t count, std::int64_t grain,
   const std::int64_t length = (units + wanted - 1) / wanted * grain;
   const std::int64_t parts = (count + length - 1) / length;
   if (workers_.empty() || parts == 1) {
-    work(0, count);
+    part(0, count, scratch_of(0));
     return;
   }
-  work_.store(&work, std::memory_order_relaxed);
+  work_.store(&part, std::memory_order_relaxed);
   count_.store(count, std::memory_order_relaxed);
   part_length_.store(length, std::memory_order_relaxed);
   done_.store(0, std::memory_order_relaxed);
@@ -102,7 +157,7 @@ void CpuExecutor::parallel_for(std::int64_t count, std::int64_t grain,
   job_.fetch_add(1, std::memory_order_release);
   job_.notify_all();  // enters the kernel only if somebody sleeps
 
-  work_on(ticket);
+  work_on(ticket, 0);
   const auto all = static_cast<std::uint32_t>(parts);
   for (int spin = 0; spin < 10 * kSpins; ++spin) {
     if (done_.load(std::memory_order_acquire) == all) return;
@@ -114,11 +169,11 @@ void CpuExecutor::parallel_for(std::int64_t count, std::int64_t grain,
   }
 }
 
-void CpuExecutor::work_on(std::uint64_t ticket) {
+void CpuExecutor::work_on(std::uint64_t ticket, int thread) {
   const std::uint32_t job = job_of(ticket);
   const std::uint32_t parts = parts_of(ticket);
   while (job_of(ticket) == job && part_of(ticket) < parts) {
-    const auto* work = work_.load(std::memory_order_relaxed);
+    const Part* work = work_.load(std::memory_order_relaxed);
     const std::int64_t count = count_.load(std::memory_order_relaxed);
     const std::int64_t length = part_length_.load(std::memory_order_relaxed);
     // Drawing an unfinished part proves that its job is not over, hence that the three values above
@@ -128,13 +183,13 @@ void CpuExecutor::work_on(std::uint64_t ticket) {
       continue;  // another thread drew it; `ticket` is fresh
     }
     const std::int64_t begin = part_of(ticket) * length;
-    (*work)(begin, std::min(count, begin + length));
+    (*work)(begin, std::min(count, begin + length), scratch_of(thread));
     if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == parts) done_.notify_one();
     ticket = ticket_.load(std::memory_order_acquire);
   }
 }
 
-void CpuExecutor::serve() {
+void CpuExecutor::serve(int thread) {
   std::uint32_t seen =
       0;  // jobs before the first wait may be missed: the caller does the parts itself
   while (true) {
@@ -149,26 +204,8 @@ void CpuExecutor::serve() {
     }
     seen = job;
     if (stopping_.load(std::memory_order_relaxed)) return;
-    work_on(ticket_.load(std::memory_order_acquire));
+    work_on(ticket_.load(std::memory_order_acquire), thread);
   }
-}
-
-float* thread_scratch(std::int64_t floats) {
-  struct Free {
-    void operator()(float* p) const { std::free(p); }
-  };
-  thread_local std::unique_ptr<float, Free> memory;
-  thread_local std::int64_t size = 0;
-  if (floats > size) {
-    size = (floats + 15) / 16 * 16;
-    memory.reset(static_cast<float*>(
-        std::aligned_alloc(64, static_cast<std::size_t>(size) * sizeof(float))));
-    if (memory == nullptr) {
-      size = 0;
-      throw std::bad_alloc();
-    }
-  }
-  return memory.get();
 }
 
 }  // namespace shoal::kernels

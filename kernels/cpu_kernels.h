@@ -16,18 +16,20 @@ enum class IsaLevel : std::uint8_t { kBaseline, kAvx2, kAvx512 };
 struct LinearPart {
   const float* x = nullptr;
   std::int64_t x_stride = 0;
-  const void* weight = nullptr;
-  DType dtype = DType::kF32;
+  WeightFormat format = WeightFormat::kF32;  // how to read `values`: weight_rows.h
+  const void* values = nullptr;
   std::int64_t k = 0;
-  const float* bias = nullptr;  // [outputs] or null
-  float* out = nullptr;
+  const void* bias = nullptr;  // [outputs] or null
+  DType bias_dtype = DType::kF32;
+  float* out = nullptr;  // of row `out_row` and output `out_column`
+  std::int64_t out_row = 0, out_column = 0;
   std::int64_t out_stride = 0;
   bool accumulate = false;
   std::int64_t row_begin = 0, row_end = 0;
   std::int64_t out_begin = 0, out_end = 0;
 };
 
-// Up to kAttentionRows consecutive rows of one session, and the heads that share one kv head.
+// Up to kAttentionRows consecutive rows of one session, and heads that share one kv head.
 inline constexpr std::int64_t kAttentionRows = 4;
 struct AttentionPart {
   const float* q = nullptr;  // first row, first head of the group
@@ -38,8 +40,11 @@ struct AttentionPart {
   std::int64_t first_position = 0;
   std::int64_t group = 0;
   std::int64_t head_dim = 0;
-  float* const* pages = nullptr;
-  std::int64_t key_offset = 0;  // of this kv head inside a page
+  const void* pages = nullptr;  // of the pool
+  DType dtype = DType::kF32;
+  std::int64_t page_stride = 0;         // values
+  const std::int32_t* table = nullptr;  // the session's pages
+  std::int64_t key_offset = 0;          // of this kv head inside a page
   std::int64_t value_offset = 0;
   float scale = 0;
   std::int64_t window = 0;  // 0: all
@@ -48,18 +53,19 @@ struct AttentionPart {
 struct CpuKernels {
   // Few rows: weights are converted in registers, and read once.
   void (*linear_few)(const LinearPart& part);
-  // Many rows: weights are converted once per tile into `scratch` [linear_scratch_floats], 64-byte
+  // Many rows: weights are converted once per tile into `scratch` [kLinearScratchFloats], 64-byte
   // aligned.
   void (*linear_many)(const LinearPart& part, float* scratch);
   // scratch [attention_scratch_floats(part)], 64-byte aligned.
   void (*attention)(const AttentionPart& part, float* scratch);
-  void (*rms_norm)(const float* x, const float* weight, std::int64_t cols, float eps, float* out);
+  void (*rms_norm)(const float* x, const void* weight, DType dtype, std::int64_t cols, float eps,
+                   float* out);
   void (*silu_mul)(const float* gate, const float* up, std::int64_t count, float* out);
-  void (*add)(const float* y, std::int64_t count, float* x);
   void (*exp)(const float* x, std::int64_t count, float* out);
   void (*rope)(float* x, std::int64_t heads, std::int64_t head_dim, const float* cos,
                const float* sin);
   void (*to_f32)(const void* from, DType dtype, std::int64_t count, float* to);
+  void (*from_f32)(const float* from, DType dtype, std::int64_t count, void* to);
   // Yardsticks: reads `bytes` (a multiple of 512) once; runs iterations * fma_loop_flops operations
   // in registers.
   float (*read)(const void* from, std::int64_t bytes);
@@ -77,10 +83,23 @@ inline constexpr std::int64_t kLinearScratchFloats =
     (kBlockOuts + kBlockRows) * kBlockK + kBlockRows * kBlockOuts * 16;
 
 constexpr std::int64_t round_up_16(std::int64_t n) { return (n + 15) / 16 * 16; }
-// Per row and head: the weighted values so far, their maximum and their sum.
-constexpr std::int64_t attention_scratch_floats(std::int64_t group, std::int64_t head_dim) {
-  return kAttentionRows * group * (round_up_16(head_dim) + 16);
+// Per row and head: the weighted values so far, their maximum and their sum. Before them, keys and
+// values of one tile as f32, where pages are narrower.
+inline constexpr std::int64_t kTilePositions = 32;
+constexpr std::int64_t attention_tile_floats(std::int64_t head_dim) {
+  return 2 * kTilePositions * head_dim;
 }
+constexpr std::int64_t attention_state_floats(std::int64_t head_dim) {
+  return round_up_16(head_dim) + 16;
+}
+constexpr std::int64_t attention_scratch_floats(std::int64_t group, std::int64_t head_dim) {
+  return attention_tile_floats(head_dim) +
+         kAttentionRows * group * attention_state_floats(head_dim);
+}
+// Of gate_up: the outputs of `up` for one block of the gate's.
+inline constexpr std::int64_t kUpScratchFloats = kBlockRows * kBlockOuts;
+// What a thread of the executor has.
+inline constexpr std::int64_t kThreadScratchFloats = kLinearScratchFloats + kUpScratchFloats;
 
 bool isa_supported(IsaLevel level);
 const char* isa_name(IsaLevel level);

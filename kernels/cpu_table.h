@@ -18,10 +18,10 @@ constexpr CpuKernels cpu_table() {
   table.attention = &attention_part<V>;
   table.rms_norm = &rms_norm_row<V>;
   table.silu_mul = &silu_mul_row<V>;
-  table.add = &add_row<V>;
   table.exp = &exp_row<V>;
   table.rope = &rope_row<V>;
   table.to_f32 = &to_f32_row<V>;
+  table.from_f32 = &from_f32_row<V>;
   table.read = &read_bytes<V>;
   table.fma_loop = &fma_loop<V>;
   table.fma_loop_flops = fma_loop_flops<V>();

@@ -14,23 +14,36 @@
 #include "kernels/linear.h"
 
 #include "kernels/operator_check.h"
-#include "kernels/operators_cpu.h"
+#include "kernels/operators.h"
 
 namespace shoal::kernels {
 
-void linear(Executor& executor, ConstMatrixView x, WeightView weight, WeightView bias,
-            MatrixView out, bool accumulate) {
-  check_view(x, "x");
-  check_shape(out, x.rows, weight.rows, "out");
-  check_weight(weight, out.cols, x.cols, "weight");
-  if (bias.present()) check_weight(bias, 1, out.cols, "bias");
-  switch (executor.device()) {
-    case Device::kCpu:
-      return cpu::linear(as_cpu(executor), x, weight, bias, out, accumulate);
-    case Device::kCuda:
-      break;
+void linear(Executor& executor, const ConstMatrixView& x, const LinearWeight& weight,
+            const MatrixView& out, bool accumulate) {
+  check_view(executor, x, "x");
+  check_shape(executor, out, x.rows, weight.rows, "out");
+  check_linear(executor, weight, out.cols, x.cols, "weight");
+  executor.operators().linear(executor, x, weight, out, accumulate);
+}
+
+void project(Executor& executor, const ConstMatrixView& x, std::span<const Projection> parts) {
+  check_view(executor, x, "x");
+  for (const Projection& part : parts) {
+    CHECK(part.weight != nullptr) << "a projection without weights";
+    check_shape(executor, part.out, x.rows, part.weight->rows, "out");
+    check_linear(executor, *part.weight, part.out.cols, x.cols, "weight");
   }
-  refuse_device("linear");
+  executor.operators().project(executor, x, parts);
+}
+
+void gate_up(Executor& executor, const ConstMatrixView& x, const LinearWeight& gate,
+             const LinearWeight& up, const MatrixView& out) {
+  check_view(executor, x, "x");
+  CHECK(x.cols > 0) << "rows of nothing";
+  check_shape(executor, out, x.rows, gate.rows, "out");
+  check_linear(executor, gate, out.cols, x.cols, "gate");
+  check_linear(executor, up, out.cols, x.cols, "up");
+  executor.operators().gate_up(executor, x, gate, up, out);
 }
 
 }  // namespace shoal::kernels

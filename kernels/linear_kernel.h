@@ -5,16 +5,17 @@
 
 #include "kernels/cpu_kernels.h"
 #include "kernels/row_kernel.h"
+#include "kernels/weight_rows.h"
 
 namespace shoal::kernels {
 
 // One value of k per lane, for all R x N accumulators.
-template <class V, int R, int N, class W>
-SHOAL_INLINE void tile_step(const float* x, std::int64_t x_stride, const W* w,
-                            std::int64_t w_stride, int lanes, V (&acc)[R * N]) {
+template <class V, int R, int N, class Rows>
+SHOAL_INLINE void tile_step(const float* x, std::int64_t x_stride, const Rows& w, int lanes,
+                            V (&acc)[R * N]) {
   V weights[N];
   SHOAL_UNROLL
-  for (int n = 0; n < N; ++n) weights[n] = load_lanes<V>(w + n * w_stride, lanes);
+  for (int n = 0; n < N; ++n) weights[n] = w.template load<V>(n, lanes);
   SHOAL_UNROLL
   for (int r = 0; r < R; ++r) {
     const V row = load_lanes<V>(x + r * x_stride, lanes);
@@ -23,27 +24,36 @@ SHOAL_INLINE void tile_step(const float* x, std::int64_t x_stride, const W* w,
   }
 }
 
-template <class V, int R, int N, class W>
-SHOAL_INLINE void full_step(const float* x, std::int64_t x_stride, const W* w,
-                            std::int64_t w_stride, V (&acc)[R * N]) {
+template <class V, int R, int N, class Rows>
+SHOAL_INLINE void full_step(const float* x, std::int64_t x_stride, const Rows& w, V (&acc)[R * N]) {
   if constexpr (V::kHasTileStep) {
-    V::template tile_step<R, N>(x, x_stride, w, w_stride, acc);
+    V::template tile_step<R, N>(x, x_stride, w, acc);
   } else {
-    tile_step<V, R, N>(x, x_stride, w, w_stride, 16, acc);
+    tile_step<V, R, N>(x, x_stride, w, 16, acc);
   }
 }
 
-// Adds K values to the R x N accumulators. x rows and w rows are x_stride and w_stride apart.
-template <class V, int R, int N, class W>
-SHOAL_INLINE void accumulate_tile(const float* x, std::int64_t x_stride, const W* w,
-                                  std::int64_t w_stride, std::int64_t k, V (&acc)[R * N]) {
+// Adds K values to the R x N accumulators; x rows are x_stride apart.
+template <class V, int R, int N, class Rows>
+SHOAL_INLINE void accumulate_tile(const float* x, std::int64_t x_stride, const Rows& w,
+                                  std::int64_t k, V (&acc)[R * N]) {
   std::int64_t i = 0;
-  for (; i + 16 <= k; i += 16) {
-    full_step<V, R, N>(x + i, x_stride, w + i, w_stride, acc);
+  for (; i + 16 <= k; i += 16) full_step<V, R, N>(x + i, x_stride, w.at(0, i), acc);
+  if (i < k) tile_step<V, R, N>(x + i, x_stride, w.at(0, i), static_cast<int>(k - i), acc);
+}
+
+// bias[n, n + count) as f32.
+template <class V>
+SHOAL_INLINE V load_bias(const LinearPart& part, std::int64_t n, int count) {
+  switch (part.bias_dtype) {
+    case DType::kF32:
+      return load_lanes<V>(static_cast<const float*>(part.bias) + n, count);
+    case DType::kBF16:
+      return load_lanes<V>(static_cast<const BF16*>(part.bias) + n, count);
+    case DType::kF16:
+      return load_lanes<V>(static_cast<const F16*>(part.bias) + n, count);
   }
-  if (i < k) {
-    tile_step<V, R, N>(x + i, x_stride, w + i, w_stride, static_cast<int>(k - i), acc);
-  }
+  return V::zero();
 }
 
 // Folds the lanes, adds the bias and writes the R x N results of row `row` and output `n` on;
@@ -61,36 +71,38 @@ SHOAL_INLINE void finish_tile(const LinearPart& part, const V (&acc)[R * N], std
     for (int i = 0; i < kPadded; ++i) padded[i] = i < R * N ? acc[i] : V::zero();
     for (int i = 0; i < kPadded; i += 16) V::sum16(padded + i).store(sums + i);
   }
+  float bias[16];
+  if (part.bias != nullptr) load_bias<V>(part, n, valid).store(bias);
   for (int r = 0; r < R; ++r) {
-    float* out = part.out + (row + r) * part.out_stride + n;
+    float* out = part.out + (row - part.out_row + r) * part.out_stride + (n - part.out_column);
     for (int i = 0; i < valid; ++i) {
       float value = sums[r * N + i];
-      if (part.bias != nullptr) value = value + part.bias[n + i];
+      if (part.bias != nullptr) value = value + bias[i];
       out[i] = part.accumulate ? out[i] + value : value;
     }
   }
 }
 
-template <class V, int R, int N, class W>
-SHOAL_INLINE void few_tile(const LinearPart& part, const W* w, std::int64_t row, std::int64_t n) {
+template <class V, int R, int N, class Rows>
+SHOAL_INLINE void few_tile(const LinearPart& part, const Rows& w, std::int64_t row,
+                           std::int64_t n) {
   V acc[R * N];
   SHOAL_UNROLL
   for (int i = 0; i < R * N; ++i) acc[i] = V::zero();
-  accumulate_tile<V, R, N>(part.x + row * part.x_stride, part.x_stride, w + n * part.k, part.k,
-                           part.k, acc);
+  accumulate_tile<V, R, N>(part.x + row * part.x_stride, part.x_stride, w.at(n, 0), part.k, acc);
   finish_tile<V, R, N>(part, acc, row, n, N);
 }
 
-template <class V, int R, class W>
-void few_rows(const LinearPart& part, const W* w, std::int64_t row) {
+template <class V, int R, class Rows>
+void few_rows(const LinearPart& part, Rows w, std::int64_t row) {
   constexpr int kOuts = V::few_outs(R);
   std::int64_t n = part.out_begin;
   for (; n + kOuts <= part.out_end; n += kOuts) few_tile<V, R, kOuts>(part, w, row, n);
   for (; n < part.out_end; ++n) few_tile<V, R, 1>(part, w, row, n);
 }
 
-template <class V, class W>
-void linear_few_typed(const LinearPart& part, const W* w) {
+template <class V, class Rows>
+void linear_few_typed(const LinearPart& part, Rows w) {
   // Bands of outputs whose weights stay in the second-level cache while the rows pass over them.
   LinearPart band = part;
   const std::int64_t rows = part.row_end - part.row_begin;
@@ -109,30 +121,21 @@ void linear_few_typed(const LinearPart& part, const W* w) {
 
 template <class V>
 void linear_few(const LinearPart& part) {
-  switch (part.dtype) {
-    case DType::kF32:
-      return linear_few_typed<V>(part, static_cast<const float*>(part.weight));
-    case DType::kBF16:
-      return linear_few_typed<V>(part, static_cast<const BF16*>(part.weight));
-    case DType::kF16:
-      return linear_few_typed<V>(part, static_cast<const F16*>(part.weight));
-  }
+  with_weights<V>(part, [&](const auto& rows) SHOAL_LAMBDA { linear_few_typed<V>(part, rows); });
 }
 
 // Rows [0, rows) x k values as f32, in the order in which a register tile of `tile` rows reads
 // them: [rows / tile, k / 16, tile, 16], the tail of k filled with zeros. The last tile has `tile`
 // rows too if `pad`.
-template <class V, class T>
-void pack(const T* from, std::int64_t stride, std::int64_t rows, std::int64_t k, int tile, bool pad,
-          float* to) {
+template <class V, class Rows>
+void pack(const Rows& from, std::int64_t rows, std::int64_t k, int tile, bool pad, float* to) {
   for (std::int64_t first = 0; first < rows; first += tile) {
     const std::int64_t present = rows - first < tile ? rows - first : tile;
     const std::int64_t width = pad ? tile : present;
     for (std::int64_t r = 0; r < width; ++r) {
       float* line = to + r * 16;
-      const T* row = from + (first + r) * stride;
       for_lanes<V>(k, [&](std::int64_t i, int lanes) SHOAL_LAMBDA {
-        const V value = r < present ? load_lanes<V>(row + i, lanes) : V::zero();
+        const V value = r < present ? from.at(first + r, i).template load<V>(0, lanes) : V::zero();
         value.store(line);
         line += width * 16;
       });
@@ -142,18 +145,10 @@ void pack(const T* from, std::int64_t stride, std::int64_t rows, std::int64_t k,
 }
 template <class V>
 void pack_weights(const LinearPart& part, std::int64_t k_begin, std::int64_t k, float* to) {
-  const std::int64_t from = part.out_begin * part.k + k_begin, outs = part.out_end - part.out_begin;
-  constexpr int kTile = V::kTileOuts;
-  switch (part.dtype) {
-    case DType::kF32:
-      return pack<V>(static_cast<const float*>(part.weight) + from, part.k, outs, k, kTile, true,
-                     to);
-    case DType::kBF16:
-      return pack<V>(static_cast<const BF16*>(part.weight) + from, part.k, outs, k, kTile, true,
-                     to);
-    case DType::kF16:
-      return pack<V>(static_cast<const F16*>(part.weight) + from, part.k, outs, k, kTile, true, to);
-  }
+  with_weights<V>(part, [&](const auto& rows) SHOAL_LAMBDA {
+    pack<V>(rows.at(part.out_begin, k_begin), part.out_end - part.out_begin, k, V::kTileOuts, true,
+            to);
+  });
 }
 
 // What a block of linear_many works on: packed values of one block of K, and partial sums that wait
@@ -179,7 +174,7 @@ SHOAL_INLINE void many_tile(const LinearPart& part, const PackedBlock& block, co
   }
   const float* x = block.x;
   for (std::int64_t i = 0; i < block.k; i += 16, x += R * 16, weights += N * 16) {
-    full_step<V, R, N>(x, 16, weights, 16, acc);
+    full_step<V, R, N>(x, 16, StoredRows<float>{weights, 16}, acc);
   }
   if (!block.last) {
     SHOAL_UNROLL
@@ -221,7 +216,7 @@ void linear_many(const LinearPart& part, float* scratch) {
   for (std::int64_t k = 0; k < part.k; k += kBlockK) {
     const std::int64_t end = k + kBlockK < part.k ? k + kBlockK : part.k;
     pack_weights<V>(part, k, end - k, weights);
-    pack<V>(part.x + part.row_begin * part.x_stride + k, part.x_stride,
+    pack<V>(StoredRows<float>{part.x, part.x_stride}.at(part.row_begin, k),
             part.row_end - part.row_begin, end - k, kRows, false, x);
     PackedBlock block{x, weights, partials, round_up_16(end - k), k == 0, end == part.k};
     std::int64_t row = part.row_begin;

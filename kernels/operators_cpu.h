@@ -1,32 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-// The CPU's half of every operator: same arguments as the public one, already checked. Internal to
-// kernels/.
+// The CPU's half of every operator: same arguments as the public one, already checked; `executor`
+// is a CpuExecutor. Internal to kernels/.
 #pragma once
 
-#include <cstdint>
-#include <span>
-
-#include "kernels/attention.h"
 #include "kernels/cpu_executor.h"
-#include "kernels/tensor.h"
+#include "kernels/operators.h"
 
 namespace shoal::kernels::cpu {
 
-void linear(CpuExecutor& executor, ConstMatrixView x, WeightView weight, WeightView bias,
-            MatrixView out, bool accumulate);
-void rms_norm(CpuExecutor& executor, ConstMatrixView x, WeightView weight, float eps,
-              MatrixView out);
-void rope(CpuExecutor& executor, MatrixView x, std::int64_t head_dim,
-          std::span<const std::int32_t> positions, std::span<const float> inverse_frequency,
-          float attention_factor);
-void kv_append(CpuExecutor& executor, ConstMatrixView keys, ConstMatrixView values, KvLayout layout,
-               std::span<const AttentionSequence> sequences);
-void attention(CpuExecutor& executor, ConstMatrixView q, std::int64_t heads, KvLayout layout,
-               std::span<const AttentionSequence> sequences, float scale, std::int64_t window,
-               MatrixView out);
-void silu_mul(CpuExecutor& executor, ConstMatrixView gate, ConstMatrixView up, MatrixView out);
-void add(CpuExecutor& executor, ConstMatrixView y, MatrixView x);
-void embedding(CpuExecutor& executor, WeightView table, std::span<const std::int32_t> ids,
-               MatrixView out);
+void linear(Executor& executor, const ConstMatrixView& x, const LinearWeight& weight,
+            const MatrixView& out, bool accumulate);
+void project(Executor& executor, const ConstMatrixView& x, std::span<const Projection> parts);
+void gate_up(Executor& executor, const ConstMatrixView& x, const LinearWeight& gate,
+             const LinearWeight& up, const MatrixView& out);
+std::optional<PackedLinear> pack_linear(Executor& executor, const WeightView& weight,
+                                        const WeightView& bias, WeightFormat format);
+void rms_norm(Executor& executor, const ConstMatrixView& x, const WeightView& weight, float eps,
+              const MatrixView& out);
+void rope(Executor& executor, const MatrixView& x, std::int64_t head_dim, const StepPlan& plan);
+void kv_append(Executor& executor, const ConstMatrixView& keys, const ConstMatrixView& values,
+               const KvPages& pages, const KvLayout& layout, const StepPlan& plan);
+void attention(Executor& executor, const ConstMatrixView& q, std::int64_t heads,
+               const KvPages& pages, const KvLayout& layout, const StepPlan& plan, float scale,
+               std::int64_t window, const MatrixView& out);
+void silu_mul(Executor& executor, const ConstMatrixView& gate, const ConstMatrixView& up,
+              const MatrixView& out);
+void embedding(Executor& executor, const WeightView& table, std::span<const std::int32_t> ids,
+               const MatrixView& out);
+
+// The CPU's operators are only in the CPU executor's table.
+inline CpuExecutor& of(Executor& executor) { return static_cast<CpuExecutor&>(executor); }
 
 }  // namespace shoal::kernels::cpu

@@ -2,21 +2,16 @@
 #include "kernels/rms_norm.h"
 
 #include "kernels/operator_check.h"
-#include "kernels/operators_cpu.h"
+#include "kernels/operators.h"
 
 namespace shoal::kernels {
 
-void rms_norm(Executor& executor, ConstMatrixView x, WeightView weight, float eps, MatrixView out) {
-  check_view(x, "x");
-  check_shape(out, x.rows, x.cols, "out");
-  check_weight(weight, 1, x.cols, "weight");
-  switch (executor.device()) {
-    case Device::kCpu:
-      return cpu::rms_norm(as_cpu(executor), x, weight, eps, out);
-    case Device::kCuda:
-      break;
-  }
-  refuse_device("rms_norm");
+void rms_norm(Executor& executor, const ConstMatrixView& x, const WeightView& weight, float eps,
+              const MatrixView& out) {
+  check_view(executor, x, "x");
+  check_shape(executor, out, x.rows, x.cols, "out");
+  check_weight(executor, weight, 1, x.cols, "weight");
+  executor.operators().rms_norm(executor, x, weight, eps, out);
 }
 
 }  // namespace shoal::kernels

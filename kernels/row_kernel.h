@@ -39,8 +39,8 @@ template <class V, class T>
 SHOAL_INLINE V load_lanes(const T* p, int lanes) {
   return lanes == 16 ? V::load(p) : V::load_tail(p, lanes);
 }
-template <class V>
-SHOAL_INLINE void store_lanes(const V& v, float* p, int lanes) {
+template <class V, class T>
+SHOAL_INLINE void store_lanes(const V& v, T* p, int lanes) {
   if (lanes == 16) {
     v.store(p);
   } else {
@@ -64,16 +64,10 @@ void silu_mul_row(const float* gate, const float* up, std::int64_t count, float*
   });
 }
 
-template <class V>
-void add_row(const float* y, std::int64_t count, float* x) {
-  for_lanes<V>(count, [&](std::int64_t i, int lanes) SHOAL_LAMBDA {
-    store_lanes<V>(V::add(load_lanes<V>(x + i, lanes), load_lanes<V>(y + i, lanes)), x + i, lanes);
-  });
-}
-
 // The sum of squares is reduced in the order of linear.cc.
-template <class V>
-void rms_norm_row(const float* x, const float* weight, std::int64_t cols, float eps, float* out) {
+template <class V, class T>
+SHOAL_INLINE void rms_norm_typed(const float* x, const T* weight, std::int64_t cols, float eps,
+                                 float* out) {
   V squares = V::zero();
   for_lanes<V>(cols, [&](std::int64_t i, int lanes) SHOAL_LAMBDA {
     const V v = load_lanes<V>(x + i, lanes);
@@ -85,6 +79,18 @@ void rms_norm_row(const float* x, const float* weight, std::int64_t cols, float 
     const V scaled = V::mul(load_lanes<V>(x + i, lanes), inverse);
     store_lanes<V>(V::mul(scaled, load_lanes<V>(weight + i, lanes)), out + i, lanes);
   });
+}
+template <class V>
+void rms_norm_row(const float* x, const void* weight, DType dtype, std::int64_t cols, float eps,
+                  float* out) {
+  switch (dtype) {
+    case DType::kF32:
+      return rms_norm_typed<V>(x, static_cast<const float*>(weight), cols, eps, out);
+    case DType::kBF16:
+      return rms_norm_typed<V>(x, static_cast<const BF16*>(weight), cols, eps, out);
+    case DType::kF16:
+      return rms_norm_typed<V>(x, static_cast<const F16*>(weight), cols, eps, out);
+  }
 }
 
 template <class V>
@@ -103,8 +109,8 @@ void rope_row(float* x, std::int64_t heads, std::int64_t head_dim, const float* 
   }
 }
 
-template <class V, class T>
-SHOAL_INLINE void convert_row(const T* from, std::int64_t count, float* to) {
+template <class V, class From, class To>
+SHOAL_INLINE void convert_row(const From* from, std::int64_t count, To* to) {
   for_lanes<V>(count, [&](std::int64_t i, int lanes) SHOAL_LAMBDA {
     store_lanes<V>(load_lanes<V>(from + i, lanes), to + i, lanes);
   });
@@ -118,6 +124,17 @@ void to_f32_row(const void* from, DType dtype, std::int64_t count, float* to) {
       return convert_row<V>(static_cast<const BF16*>(from), count, to);
     case DType::kF16:
       return convert_row<V>(static_cast<const F16*>(from), count, to);
+  }
+}
+template <class V>
+void from_f32_row(const float* from, DType dtype, std::int64_t count, void* to) {
+  switch (dtype) {
+    case DType::kF32:
+      return convert_row<V>(from, count, static_cast<float*>(to));
+    case DType::kBF16:
+      return convert_row<V>(from, count, static_cast<BF16*>(to));
+    case DType::kF16:
+      return convert_row<V>(from, count, static_cast<F16*>(to));
   }
 }
 

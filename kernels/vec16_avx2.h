@@ -38,12 +38,12 @@ struct Vec16 {
 
   // One step of a register tile, the low halves before the high ones: 12 sums, 2 weights and an x
   // fit 16 registers.
-  template <int R, int N, class W>
-  static SHOAL_INLINE void tile_step(const float* x, std::int64_t x_stride, const W* w,
-                                     std::int64_t w_stride, Vec16 (&acc)[R * N]) {
+  template <int R, int N, class Rows>
+  static SHOAL_INLINE void tile_step(const float* x, std::int64_t x_stride, const Rows& w,
+                                     Vec16 (&acc)[R * N]) {
     __m256 weights[N];
     SHOAL_UNROLL
-    for (int n = 0; n < N; ++n) weights[n] = load_half(w + n * w_stride);
+    for (int n = 0; n < N; ++n) weights[n] = w.template load_half<Vec16>(n, 0);
     SHOAL_UNROLL
     for (int r = 0; r < R; ++r) {
       __m256 row = load_half(x + r * x_stride);
@@ -54,7 +54,7 @@ struct Vec16 {
       }
     }
     SHOAL_UNROLL
-    for (int n = 0; n < N; ++n) weights[n] = load_half(w + n * w_stride + 8);
+    for (int n = 0; n < N; ++n) weights[n] = w.template load_half<Vec16>(n, 8);
     SHOAL_UNROLL
     for (int r = 0; r < R; ++r) {
       __m256 row = load_half(x + r * x_stride + 8);
@@ -76,8 +76,31 @@ struct Vec16 {
     _mm256_storeu_ps(p, lo);
     _mm256_storeu_ps(p + 8, hi);
   }
-  SHOAL_INLINE void store_tail(float* p, int n) const {
-    float all[16];
+  // Rounded to nearest even; a NaN stays one (base/half.h).
+  static SHOAL_INLINE __m128i narrow(__m256 x) {
+    const __m256i bits = _mm256_castps_si256(x);
+    const __m256i even = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i rounded =
+        _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), even);
+    const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    const __m256i wide = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, nan), 16);
+    return _mm_packus_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+  }
+  static SHOAL_INLINE __m128i narrow_f16(__m256 x) {
+    return _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT);
+  }
+  SHOAL_INLINE void store(BF16* p) const {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), narrow(lo));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p) + 1, narrow(hi));
+  }
+  SHOAL_INLINE void store(F16* p) const {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), narrow_f16(lo));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p) + 1, narrow_f16(hi));
+  }
+  template <class T>
+  SHOAL_INLINE void store_tail(T* p, int n) const {
+    T all[16];
     store(all);
     for (int i = 0; i < n; ++i) p[i] = all[i];
   }

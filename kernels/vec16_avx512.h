@@ -41,6 +41,29 @@ struct Vec16 {
   }
   SHOAL_INLINE void store(float* p) const { _mm512_storeu_ps(p, v); }
   SHOAL_INLINE void store_tail(float* p, int n) const { _mm512_mask_storeu_ps(p, first(n), v); }
+  // Rounded to nearest even; a NaN stays one (base/half.h).
+  SHOAL_INLINE __m256i bf16() const {
+    const __m512i bits = _mm512_castps_si512(v);
+    const __m512i even = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i rounded =
+        _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), even);
+    const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+    const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_mask_mov_epi32(rounded, nan, quiet), 16));
+  }
+  SHOAL_INLINE __m256i f16() const { return _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT); }
+  SHOAL_INLINE void store(BF16* p) const {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), bf16());
+  }
+  SHOAL_INLINE void store(F16* p) const {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), f16());
+  }
+  SHOAL_INLINE void store_tail(BF16* p, int n) const {
+    _mm256_mask_storeu_epi16(p, first(n), bf16());
+  }
+  SHOAL_INLINE void store_tail(F16* p, int n) const {
+    _mm256_mask_storeu_epi16(p, first(n), f16());
+  }
 
   static SHOAL_INLINE Vec16 fma(Vec16 a, Vec16 b, Vec16 c) {
     return {_mm512_fmadd_ps(a.v, b.v, c.v)};

@@ -2,6 +2,7 @@
 // Vec16 in portable C++ for machines without AVX2: slow, and bitwise equal to the others.
 #pragma once
 
+#include "base/half.h"
 #include "kernels/vec16.h"
 
 namespace shoal::kernels::baseline {
@@ -22,22 +23,11 @@ struct Vec16 {
   static SHOAL_INLINE Vec16 zero() { return set1(0.0f); }
 
   static SHOAL_INLINE float to_f32(float x) { return x; }
-  static SHOAL_INLINE float to_f32(BF16 x) {
-    return __builtin_bit_cast(float, static_cast<std::uint32_t>(x.bits) << 16);
-  }
-  static SHOAL_INLINE float to_f32(F16 x) {
-    const std::uint32_t sign = static_cast<std::uint32_t>(x.bits & 0x8000u) << 16;
-    const std::uint32_t exponent = (x.bits >> 10) & 0x1fu, mantissa = x.bits & 0x3ffu;
-    if (exponent == 0) {  // zero and subnormal: mantissa * 2^-24, exact
-      const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
-      return __builtin_bit_cast(float, __builtin_bit_cast(std::uint32_t, magnitude) | sign);
-    }
-    if (exponent == 31) {  // a NaN becomes quiet, as in hardware
-      const std::uint32_t quiet = mantissa != 0 ? 0x400000u : 0;
-      return __builtin_bit_cast(float, sign | 0x7f800000u | (mantissa << 13) | quiet);
-    }
-    return __builtin_bit_cast(float, sign | ((exponent + 112) << 23) | (mantissa << 13));
-  }
+  static SHOAL_INLINE float to_f32(BF16 x) { return base::from_bf16(x.bits); }
+  static SHOAL_INLINE float to_f32(F16 x) { return base::from_f16(x.bits); }
+  static SHOAL_INLINE void set(float& to, float x) { to = x; }
+  static SHOAL_INLINE void set(BF16& to, float x) { to.bits = base::to_bf16(x); }
+  static SHOAL_INLINE void set(F16& to, float x) { to.bits = base::to_f16(x); }
 
   template <class T>
   static SHOAL_INLINE Vec16 load(const T* p) {
@@ -52,11 +42,13 @@ struct Vec16 {
     for (int i = 0; i < n; ++i) v.lane[i] = to_f32(p[i]);
     return v;
   }
-  SHOAL_INLINE void store(float* p) const {
-    for (int i = 0; i < 16; ++i) p[i] = lane[i];
+  template <class T>
+  SHOAL_INLINE void store(T* p) const {
+    for (int i = 0; i < 16; ++i) set(p[i], lane[i]);
   }
-  SHOAL_INLINE void store_tail(float* p, int n) const {
-    for (int i = 0; i < n; ++i) p[i] = lane[i];
+  template <class T>
+  SHOAL_INLINE void store_tail(T* p, int n) const {
+    for (int i = 0; i < n; ++i) set(p[i], lane[i]);
   }
 
   // a * b + c rounded once. Without such an instruction: the product is exact in double; the sum is

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// config.json of the Llama family (Llama 2/3/3.x, Mistral, Qwen2, Qwen3) as plain values. Anything
-// that would change the mathematics and that we do not compute is refused with one clear error.
+// config.json as plain values, whatever the family of the model (model/families/). Anything that
+// would change the mathematics and that we do not compute is refused with one clear error.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "model/block_spec.h"
 
 namespace shoal::model {
 
@@ -25,27 +26,33 @@ struct RopeConfig {
   std::int64_t original_max_positions = 0;
 };
 
+// How the tensors of a model are named; those of a block: BlockSpec::weights.
+struct TensorNames {
+  std::string blocks = "model.layers.";  // then the block's index and a dot
+  std::string embedding = "model.embed_tokens.weight";
+  std::string final_norm = "model.norm.weight";
+  std::string head = "lm_head.weight";
+};
+
 struct ModelConfig {
   std::string architecture;  // e.g. "LlamaForCausalLM"
   std::int64_t hidden = 0;
-  std::int64_t intermediate = 0;
   std::int64_t block_count = 0;
-  std::int64_t heads = 0;
-  std::int64_t kv_heads = 0;
-  std::int64_t head_dim = 0;
   std::int64_t vocabulary = 0;
   std::int64_t max_positions = 0;
-  float rms_norm_eps = 1e-6f;
+  float rms_norm_eps = 1e-6f;  // of the final norm
   RopeConfig rope;
-  bool qkv_bias = false;
-  bool output_bias = false;  // attention output projection
-  bool mlp_bias = false;
-  bool qk_norm = false;
+  std::vector<BlockSpec> kinds;           // of block in this model, each once, in order of use
+  std::vector<std::int32_t> block_kinds;  // [block_count], into `kinds`
   bool tied_embeddings = false;
-  std::vector<std::int64_t> sliding_window;  // [block_count], 0: full attention
+  TensorNames names;
   std::vector<std::int32_t> eos_ids;
   std::optional<std::int32_t> bos_id;
   std::vector<std::string> warnings;  // one line each: what of the file is taken otherwise
+
+  const BlockSpec& block(std::int64_t i) const {
+    return kinds[static_cast<std::size_t>(block_kinds[static_cast<std::size_t>(i)])];
+  }
 };
 
 absl::StatusOr<ModelConfig> parse_config(const std::string& json_text);

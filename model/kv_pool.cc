@@ -1,150 +1,196 @@
 // SPDX-License-Identifier: Apache-2.0
+// A unit is one page of one block; a slot, one page of all blocks of the span, side by side. A page
+// of a lease over r blocks is a run of r units within a slot, named by the first; a slot has room
+// for floor(blocks / r) such runs, and holds runs of one length at a time.
+//
+// The promise: for each length r, its leases may still ask for `promised - held` runs. Those that
+// are free in its slots serve first, whole free slots do the rest; the pool admits what leaves
+//   sum over r of max(0, ceil((promised - held - free) / runs_per_slot)) <= free slots.
+// Taking a run, giving one back, and ending a lease keep it true.
 #include "model/kv_pool.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdint>
+#include <limits>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/check.h"
 
 namespace shoal::model {
-namespace {
 
-std::int64_t pages_for(std::int64_t positions) {
-  return (positions + kernels::kPagePositions - 1) / kernels::kPagePositions;
+std::optional<kernels::DType> kv_dtype_named(std::string_view name) {
+  for (const kernels::DType dtype :
+       {kernels::DType::kF32, kernels::DType::kBF16, kernels::DType::kF16}) {
+    if (name == kernels::dtype_name(dtype)) return dtype;
+  }
+  return std::nullopt;
 }
 
-}  // namespace
-
-kernels::KvLayout KvShape::layout(std::int64_t block_in_span) const {
-  CHECK(block_in_span >= 0 && block_in_span < blocks) << block_in_span << " of " << blocks;
-  const std::int64_t half = kv_heads * kernels::kPagePositions * head_dim;
+kernels::KvLayout KvShape::layout(std::int64_t block) const {
+  CHECK(block >= 0 && block < blocks) << block << " of " << blocks;
   return {.kv_heads = kv_heads,
           .head_dim = head_dim,
-          .key_offset = block_in_span * 2 * half,
-          .value_offset = (block_in_span * 2 + 1) * half};
+          .key_offset = block * unit_values(),
+          .value_offset = block * unit_values() + unit_values() / 2};
 }
 
-KvLease::KvLease(KvLease&& other) noexcept
-    : pool_(std::exchange(other.pool_, nullptr)),
-      max_positions_(std::exchange(other.max_positions_, 0)),
-      position_(std::exchange(other.position_, 0)),
-      pages_(std::exchange(other.pages_, {})) {}
-
-KvLease& KvLease::operator=(KvLease&& other) noexcept {
-  KvLease old(std::move(*this));  // its pages go back when this function ends
-  pool_ = std::exchange(other.pool_, nullptr);
-  max_positions_ = std::exchange(other.max_positions_, 0);
-  position_ = std::exchange(other.position_, 0);
-  pages_ = std::exchange(other.pages_, {});
-  return *this;
-}
-
-KvLease::~KvLease() {
-  if (pool_ == nullptr) return;
-  for (float* page : pages_) pool_->give_back(page);
-  pool_->promised_pages_ -= pages_for(max_positions_);
-}
-
-std::int64_t KvLease::promised_positions() const {
-  return pages_for(max_positions_) * kernels::kPagePositions;
-}
-
-void KvLease::prepare(std::int64_t start, std::int64_t rows) {
-  CHECK(pool_ != nullptr) << "an empty lease";
-  CHECK(start >= 0 && start <= position_) << "start " << start << " at position " << position_;
-  CHECK(rows >= 0 && rows <= max_positions_ - start)
-      << "rows " << rows << " from " << start << " of " << max_positions_;
-  position_ = start;
-  const std::size_t needed = static_cast<std::size_t>(pages_for(start + rows));
-  while (pages_.size() > needed) {
-    pool_->give_back(pages_.back());
-    pages_.pop_back();
+absl::StatusOr<std::unique_ptr<KvPool>> KvPool::create(kernels::Executor& executor, KvShape shape,
+                                                       std::int64_t positions) {
+  CHECK(shape.blocks > 0 && shape.kv_heads > 0 && shape.head_dim > 0 && positions > 0);
+  const std::int64_t slots = (positions + kPagePositions - 1) / kPagePositions;
+  CHECK(slots <= std::numeric_limits<std::int32_t>::max() / shape.blocks) << slots << " pages";
+  const std::size_t bytes = shape.page_bytes() * static_cast<std::size_t>(slots);
+  std::optional<kernels::Buffer> memory = executor.allocate(bytes);
+  if (!memory) {
+    return absl::ResourceExhaustedError(absl::StrCat("there is no room for ", bytes,
+                                                     " bytes of KV pages: keep fewer positions, or "
+                                                     "raise the limit on memory"));
   }
-  while (pages_.size() < needed) pages_.push_back(pool_->take());
+  return std::unique_ptr<KvPool>(new KvPool(executor, shape, slots, *std::move(memory)));
 }
 
-void KvLease::advance(std::int64_t rows) {
-  const std::int64_t room =
-      static_cast<std::int64_t>(pages_.size()) * kernels::kPagePositions - position_;
-  CHECK(rows >= 0 && rows <= room && position_ + rows <= max_positions_)
-      << "rows " << rows << " at " << position_ << " with room for " << room;
-  position_ += rows;
-}
-
-std::int64_t KvLease::shrink() {
-  CHECK(pool_ != nullptr) << "an empty lease";
-  const std::int64_t promised = pages_for(max_positions_);
-  const auto held = static_cast<std::int64_t>(pages_.size());
-  pool_->promised_pages_ -= promised - held;
-  max_positions_ = std::min(max_positions_, held * kernels::kPagePositions);
-  return (promised - held) * kernels::kPagePositions;
-}
-
-bool KvLease::grow(std::int64_t max_positions) {
-  CHECK(pool_ != nullptr) << "an empty lease";
-  if (max_positions <= max_positions_) return true;
-  const std::int64_t more = pages_for(max_positions) - pages_for(max_positions_);
-  if (more * kernels::kPagePositions > pool_->free_positions()) return false;
-  pool_->promised_pages_ += more;
-  max_positions_ = max_positions;
-  pages_.reserve(static_cast<std::size_t>(pages_for(max_positions)));
-  return true;
-}
-
-KvPool::KvPool(KvShape shape, std::int64_t page_count) : shape_(shape), page_count_(page_count) {
-  CHECK(shape.blocks > 0 && shape.kv_heads > 0 && shape.head_dim > 0 && page_count > 0);
-  memory_bytes_ = shape.page_bytes() * static_cast<std::size_t>(page_count);
-  // Committed by the kernel when a page is first written: a pool may be sized generously.
-  memory_ = ::mmap(nullptr, memory_bytes_, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  CHECK(memory_ != MAP_FAILED) << "no address space for " << memory_bytes_ << " bytes of KV pages";
-  free_.reserve(static_cast<std::size_t>(page_count));
-  float* const first = static_cast<float*>(memory_);
-  for (std::int64_t i = page_count - 1; i >= 0; --i) {
-    free_.push_back(first + i * shape.page_floats());  // taken from the back: lowest address first
-  }
+KvPool::KvPool(kernels::Executor& executor, KvShape shape, std::int64_t slots,
+               kernels::Buffer memory)
+    : executor_(executor),
+      shape_(shape),
+      memory_(std::move(memory)),
+      slots_(static_cast<std::size_t>(slots)),
+      classes_(static_cast<std::size_t>(shape.blocks) + 1),
+      references_(static_cast<std::size_t>(slots * shape.blocks)) {
+  free_.reserve(slots_.size());
+  // Taken from the back: lowest address first.
+  for (std::int64_t i = slots - 1; i >= 0; --i) free_.push_back(static_cast<std::int32_t>(i));
 }
 
 KvPool::~KvPool() {
-  CHECK(promised_pages_ == 0) << "a lease outlives its pool";
-  ::munmap(memory_, memory_bytes_);
+  for (const RunClass& runs : classes_) CHECK(runs.promised == 0) << "a lease outlives its pool";
 }
 
-std::int64_t KvPool::total_positions() const { return page_count_ * kernels::kPagePositions; }
+kernels::KvPages KvPool::pages() const {
+  return {.data = memory_.data(),
+          .dtype = shape_.dtype,
+          .device = memory_.device(),
+          .stride = shape_.unit_values()};
+}
 
-std::int64_t KvPool::free_positions() const {
-  return (page_count_ - promised_pages_) * kernels::kPagePositions;
+std::int64_t KvPool::total_positions() const {
+  return static_cast<std::int64_t>(slots_.size()) * kPagePositions;
+}
+
+std::int64_t KvPool::free_positions(std::int64_t blocks) const {
+  CHECK(blocks > 0 && blocks <= shape_.blocks) << blocks << " blocks of " << shape_.blocks;
+  auto slots = static_cast<std::int64_t>(free_.size());
+  for (std::int64_t r = 1; r <= shape_.blocks; ++r) {
+    if (r != blocks) slots -= slots_needed(r);
+  }
+  const RunClass& runs = classes_[static_cast<std::size_t>(blocks)];
+  const std::int64_t open = runs.promised - runs.held;
+  return (slots * runs_per_slot(blocks) + runs.free - open) * kPagePositions;
 }
 
 std::int64_t KvPool::pages_in_use() const {
-  return page_count_ - static_cast<std::int64_t>(free_.size());
+  return static_cast<std::int64_t>(slots_.size() - free_.size());
 }
 
-std::optional<KvLease> KvPool::lease(std::int64_t max_positions) {
-  if (max_positions <= 0 || max_positions > free_positions()) return std::nullopt;
+std::int64_t KvPool::slots_needed(std::int64_t blocks) const {
+  const RunClass& runs = classes_[static_cast<std::size_t>(blocks)];
+  const std::int64_t open = runs.promised - runs.held - runs.free;
+  const std::int64_t each = runs_per_slot(blocks);
+  return open > 0 ? (open + each - 1) / each : 0;
+}
+
+bool KvPool::promise(std::int64_t blocks, std::int64_t pages) {
+  if (pages > free_positions(blocks) / kPagePositions) return false;
+  runs_of(blocks).promised += pages;
+  return true;
+}
+
+std::optional<KvLease> KvPool::lease(std::int64_t max_positions, std::int64_t first_block,
+                                     std::int64_t last_block) {
+  CHECK(0 <= first_block && first_block < last_block && last_block <= shape_.blocks)
+      << "blocks " << first_block << ":" << last_block << " of " << shape_.blocks;
+  const std::int64_t blocks = last_block - first_block;
+  if (max_positions <= 0 || max_positions > total_positions() * runs_per_slot(blocks)) {
+    return std::nullopt;
+  }
+  const std::int64_t pages = (max_positions + kPagePositions - 1) / kPagePositions;
+  if (!promise(blocks, pages)) return std::nullopt;
+  runs_of(blocks).slots.reserve(slots_.size());  // so that taking a page allocates nothing
   KvLease lease;
   lease.pool_ = this;
+  lease.first_block_ = first_block;
+  lease.blocks_ = blocks;
   lease.max_positions_ = max_positions;
-  promised_pages_ += pages_for(max_positions);
-  lease.pages_.reserve(static_cast<std::size_t>(pages_for(max_positions)));
+  lease.pages_.reserve(static_cast<std::size_t>(pages));
   return lease;
 }
 
-float* KvPool::take() {
-  CHECK(!free_.empty()) << "a promise of the pool was broken";
-  float* page = free_.back();
-  free_.pop_back();
-  if (written_ > 0) --written_;
+KvPool::Slot& KvPool::slot_of(std::int32_t page) {
+  return slots_[static_cast<std::size_t>(page / shape_.blocks)];
+}
+
+void KvPool::list(RunClass& runs, std::int32_t slot) {
+  slots_[static_cast<std::size_t>(slot)].place = static_cast<std::int32_t>(runs.slots.size());
+  runs.slots.push_back(slot);
+}
+void KvPool::unlist(RunClass& runs, std::int32_t slot) {
+  const std::int32_t place = slots_[static_cast<std::size_t>(slot)].place;
+  const std::int32_t last = runs.slots.back();
+  runs.slots[static_cast<std::size_t>(place)] = last;
+  slots_[static_cast<std::size_t>(last)].place = place;
+  runs.slots.pop_back();
+}
+
+std::int32_t KvPool::take(std::int64_t blocks) {
+  RunClass& runs = runs_of(blocks);
+  const std::int64_t each = runs_per_slot(blocks);
+  CHECK(runs.held < runs.promised) << "more than was promised";
+  if (runs.slots.empty()) {
+    CHECK(!free_.empty()) << "a promise of the pool was broken";
+    const std::int32_t slot = free_.back();
+    free_.pop_back();
+    if (written_ > 0) --written_;
+    slots_[static_cast<std::size_t>(slot)].blocks = static_cast<std::int32_t>(blocks);
+    runs.free += each;
+    list(runs, slot);
+  }
+  const std::int32_t index = runs.slots.back();
+  Slot& slot = slots_[static_cast<std::size_t>(index)];
+  auto page = static_cast<std::int32_t>(index * shape_.blocks);
+  while (references_[static_cast<std::size_t>(page)] != 0) page += slot.blocks;
+  references_[static_cast<std::size_t>(page)] = 1;
+  --runs.free;
+  ++runs.held;
+  if (++slot.used == each) unlist(runs, index);
   return page;
 }
 
-void KvPool::give_back(float* page) {
-  CHECK(static_cast<std::int64_t>(free_.size()) < page_count_) << "a page given back twice";
-  free_.push_back(page);
+void KvPool::give_back(std::int64_t blocks, std::int32_t page) {
+  --runs_of(blocks).held;
+  release(page);
+}
+
+void KvPool::retain(std::int32_t page) {
+  std::int32_t& references = references_.at(static_cast<std::size_t>(page));
+  CHECK(references > 0) << "page " << page << " is nobody's";
+  ++references;
+}
+
+void KvPool::release(std::int32_t page) {
+  std::int32_t& references = references_.at(static_cast<std::size_t>(page));
+  CHECK(references > 0) << "page " << page << " given back twice";
+  if (--references > 0) return;
+  Slot& slot = slot_of(page);
+  const auto index = static_cast<std::int32_t>(page / shape_.blocks);
+  RunClass& runs = runs_of(slot.blocks);
+  const std::int64_t each = runs_per_slot(slot.blocks);
+  if (slot.used == each) list(runs, index);
+  ++runs.free;
+  if (--slot.used > 0) return;
+  unlist(runs, index);
+  runs.free -= each;
+  slot.blocks = 0;
+  free_.push_back(index);
   ++written_;
 }
 
@@ -154,12 +200,10 @@ std::size_t KvPool::trim(std::size_t kept_bytes, std::size_t max_bytes) {
   if (written_ <= kept) return 0;
   const std::size_t count = std::min(written_ - kept, max_bytes / page_bytes);
   const std::size_t first = free_.size() - written_;
-  const auto unit = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  auto* const memory = static_cast<char*>(memory_.data());
   for (std::size_t i = first; i < first + count; ++i) {
-    // Only what the page has for itself: its neighbours may be in use.
-    const auto begin = (reinterpret_cast<std::uintptr_t>(free_[i]) + unit - 1) / unit * unit;
-    const auto end = (reinterpret_cast<std::uintptr_t>(free_[i]) + page_bytes) / unit * unit;
-    if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+    char* const page = memory + static_cast<std::size_t>(free_[i]) * page_bytes;
+    executor_.discard(page, page + page_bytes);
   }
   written_ -= count;
   return count * page_bytes;

@@ -1,29 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
-// KV pages, shared by all blocks of a span. A lease is the right to hold pages for so many
-// positions: it is admitted only when the pool can keep the promise, so growing within a lease
-// never fails. A lease may give back the right to what it has not filled, and ask for it again. Not
-// thread-safe: the device thread owns it.
+// KV pages of a span's blocks in one buffer of the executor. A lease is the right to hold pages of
+// some of the blocks for so many positions: it is admitted only when the pool can keep the promise,
+// so growing within a lease never fails. A lease may give back the right to what it has not filled,
+// and ask for it again. Not thread-safe: the device thread owns it. docs/design.md, section 5, has
+// the arithmetic of the promise.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "kernels/attention.h"
+#include "kernels/buffer.h"
+#include "kernels/executor.h"
 
 namespace shoal::model {
+
+// A page has room for so many positions: KV memory is promised and taken in whole pages.
+inline constexpr std::int64_t kPagePositions = kernels::kPagePositions;
+
+// "f32", "bf16" or "f16": the type in which keys and values are kept.
+std::optional<kernels::DType> kv_dtype_named(std::string_view name);
 
 struct KvShape {
   std::int64_t blocks = 0;
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
+  kernels::DType dtype = kernels::DType::kF32;
 
-  std::int64_t page_floats() const {
-    return blocks * 2 * kv_heads * kernels::kPagePositions * head_dim;
+  // Keys and values of one page in one block; in all blocks.
+  std::int64_t unit_values() const { return 2 * kv_heads * kPagePositions * head_dim; }
+  std::int64_t page_values() const { return blocks * unit_values(); }
+  std::size_t page_bytes() const {
+    return static_cast<std::size_t>(page_values()) * kernels::dtype_bytes(dtype);
   }
-  std::size_t page_bytes() const { return static_cast<std::size_t>(page_floats()) * sizeof(float); }
-  kernels::KvLayout layout(std::int64_t block_in_span) const;
+  // Of the block that is `block` behind the first of the lease.
+  kernels::KvLayout layout(std::int64_t block) const;
 };
 
 class KvPool;
@@ -36,56 +52,100 @@ class KvLease {
   KvLease& operator=(KvLease&& other) noexcept;
   ~KvLease();
 
+  std::int64_t first_block() const { return first_block_; }  // within the span
+  std::int64_t blocks() const { return blocks_; }
   std::int64_t max_positions() const { return max_positions_; }
   std::int64_t promised_positions() const;             // of whole pages
+  std::int64_t held_positions() const;                 // of the pages that it has
   std::int64_t position() const { return position_; }  // positions filled
   // Makes room for [position, position + rows) after truncating to `start`; CHECKs start <=
-  // position() and the lease.
+  // position(), the lease, and that no page to be written is shared.
   void prepare(std::int64_t start, std::int64_t rows);
   void advance(std::int64_t rows);  // after the step has run
   // Keeps the pages that are filled and no promise beyond them; the positions given back.
   std::int64_t shrink();
   // False when the pool cannot promise so much.
   bool grow(std::int64_t max_positions);
-  std::span<float* const> pages() const { return pages_; }
+  std::span<const std::int32_t> pages() const { return pages_; }  // ids
+  const KvPool* pool() const { return pool_; }
 
  private:
   friend class KvPool;
   KvPool* pool_ = nullptr;
+  std::int64_t first_block_ = 0;
+  std::int64_t blocks_ = 0;
   std::int64_t max_positions_ = 0;
   std::int64_t position_ = 0;
-  std::vector<float*> pages_;
+  std::vector<std::int32_t> pages_;
 };
 
 class KvPool {
  public:
-  KvPool(KvShape shape, std::int64_t page_count);
+  // Room for so many positions of all blocks, in whole pages. RESOURCE_EXHAUSTED when the
+  // executor's memory is short. `executor` must outlive the pool.
+  static absl::StatusOr<std::unique_ptr<KvPool>> create(kernels::Executor& executor, KvShape shape,
+                                                        std::int64_t positions);
   ~KvPool();
   KvPool(const KvPool&) = delete;
   KvPool& operator=(const KvPool&) = delete;
 
   const KvShape& shape() const { return shape_; }
+  kernels::KvPages pages() const;
   std::int64_t total_positions() const;
-  std::int64_t free_positions() const;  // not promised to any lease
-  std::int64_t pages_in_use() const;    // held by leases now
-  // nullopt when the pool could not keep the promise.
-  std::optional<KvLease> lease(std::int64_t max_positions);
-  // Gives memory of free pages that were written once back to the kernel, at most so many bytes of
+  // Not promised to any lease: of all blocks, or of so many.
+  std::int64_t free_positions() const { return free_positions(shape_.blocks); }
+  std::int64_t free_positions(std::int64_t blocks) const;
+  std::int64_t pages_in_use() const;  // of all blocks; one of which a part is held counts
+  // nullopt when the pool could not keep the promise. Of all blocks, or of [first_block,
+  // last_block) within the span.
+  std::optional<KvLease> lease(std::int64_t max_positions) {
+    return lease(max_positions, 0, shape_.blocks);
+  }
+  std::optional<KvLease> lease(std::int64_t max_positions, std::int64_t first_block,
+                               std::int64_t last_block);
+  // A page lives as long as somebody refers to it: its lease, or who keeps it beyond that.
+  void retain(std::int32_t page);
+  void release(std::int32_t page);
+  // Gives memory of free pages that were written once back to the system, at most so many bytes of
   // it, and leaves `kept_bytes` for the next sessions; the bytes given back.
   std::size_t trim(std::size_t kept_bytes, std::size_t max_bytes);
 
  private:
   friend class KvLease;
-  float* take();
-  void give_back(float* page);
+  // Leases over the same number of blocks. Their pages are runs of so many units, side by side in
+  // slots that are theirs while any run of them is in use.
+  struct RunClass {
+    std::int64_t promised = 0;        // pages, to leases
+    std::int64_t held = 0;            // of those, taken
+    std::int64_t free = 0;            // runs in slots that are partly in use
+    std::vector<std::int32_t> slots;  // with a free run
+  };
+  struct Slot {
+    std::int32_t blocks = 0;  // length of its runs; 0: a free slot
+    std::int32_t used = 0;    // runs
+    std::int32_t place = 0;   // in `slots` of its class, if one is free
+  };
 
-  KvShape shape_;
-  std::int64_t page_count_ = 0;
-  std::int64_t promised_pages_ = 0;
-  std::vector<float*> free_;  // the written ones last: they are taken first
-  std::size_t written_ = 0;   // of free_
-  void* memory_ = nullptr;
-  std::size_t memory_bytes_ = 0;
+  KvPool(kernels::Executor& executor, KvShape shape, std::int64_t slots, kernels::Buffer memory);
+  std::int64_t runs_per_slot(std::int64_t blocks) const { return shape_.blocks / blocks; }
+  RunClass& runs_of(std::int64_t blocks) { return classes_[static_cast<std::size_t>(blocks)]; }
+  Slot& slot_of(std::int32_t page);
+  std::int64_t slots_needed(std::int64_t blocks) const;  // to keep the promises to this class
+  bool promise(std::int64_t blocks, std::int64_t pages);
+  std::int32_t take(std::int64_t blocks);
+  void give_back(std::int64_t blocks, std::int32_t page);
+  bool shared(std::int32_t page) const { return references_[static_cast<std::size_t>(page)] > 1; }
+  void list(RunClass& runs, std::int32_t slot);
+  void unlist(RunClass& runs, std::int32_t slot);
+
+  kernels::Executor& executor_;
+  const KvShape shape_;
+  const kernels::Buffer memory_;
+  std::vector<Slot> slots_;
+  std::vector<RunClass> classes_;         // by number of blocks
+  std::vector<std::int32_t> references_;  // to the page of this id
+  std::vector<std::int32_t> free_;        // slots; the written ones last: they are taken first
+  std::size_t written_ = 0;               // of free_
 };
 
 }  // namespace shoal::model

@@ -12,9 +12,6 @@
 namespace shoal::model {
 namespace {
 
-constexpr const char* kEmbedding = "model.embed_tokens.weight";
-constexpr const char* kHead = "lm_head.weight";
-
 bool same_values(kernels::Executor& executor, const kernels::WeightView& a,
                  const kernels::WeightView& b) {
   if (a.dtype == b.dtype) return std::memcmp(a.data, b.data, a.bytes()) == 0;
@@ -38,21 +35,22 @@ absl::StatusOr<ModelEnds> ModelEnds::load(const ModelConfig& config, const Check
   ends.vocabulary_ = config.vocabulary;
   ends.eps_ = config.rms_norm_eps;
   const absl::StatusOr<kernels::WeightView> norm =
-      checkpoint.vector("model.norm.weight", config.hidden);
+      checkpoint.vector(config.names.final_norm, config.hidden);
   if (!norm.ok()) return norm.status();
   // Tied: either end may be the one that is stored. Two that differ are not tied, as in the
   // reference, whatever config.json says.
-  const bool has_embedding = checkpoint.contains(kEmbedding);
-  const bool has_head = checkpoint.contains(kHead);
-  const auto stored = [&](const char* name) {
+  const bool has_embedding = checkpoint.contains(config.names.embedding);
+  const bool has_head = checkpoint.contains(config.names.head);
+  const auto stored = [&](const std::string& name) {
     return checkpoint.weight(name, config.vocabulary, config.hidden);
   };
   const bool head_for_both = config.tied_embeddings && has_head && !has_embedding;
-  const absl::StatusOr<kernels::WeightView> embedding = stored(head_for_both ? kHead : kEmbedding);
+  const absl::StatusOr<kernels::WeightView> embedding =
+      stored(head_for_both ? config.names.head : config.names.embedding);
   if (!embedding.ok()) return embedding.status();
   absl::StatusOr<kernels::WeightView> head = embedding;
   if (!config.tied_embeddings || (has_head && has_embedding)) {
-    head = stored(kHead);
+    head = stored(config.names.head);
     if (!head.ok()) return head.status();
   }
   if (config.tied_embeddings && has_head && has_embedding) {
@@ -60,9 +58,9 @@ absl::StatusOr<ModelEnds> ModelEnds::load(const ModelConfig& config, const Check
       head = embedding;
     } else {
       ends.warnings_.push_back(absl::StrCat(
-          checkpoint.where(), ": lm_head.weight differs from model.embed_tokens.weight, though ",
-          "config.json says tie_word_embeddings true; it is used as it is stored, as in the ",
-          "reference"));
+          checkpoint.where(), ": ", config.names.head, " differs from ", config.names.embedding,
+          ", though config.json says tie_word_embeddings true; it is used as it is stored, as in ",
+          "the reference"));
     }
   }
   ends.embedding_ = *embedding;
@@ -95,7 +93,8 @@ std::vector<float> ModelEnds::logits(std::span<const float> rows) const {
   std::vector<float> normed(rows.size());
   const kernels::MatrixView x{normed.data(), count, hidden_, hidden_};
   kernels::rms_norm(*executor_, {rows.data(), count, hidden_, hidden_}, norm_, eps_, x);
-  kernels::linear(*executor_, x, head_, {}, {logits.data(), count, vocabulary_, vocabulary_});
+  kernels::linear(*executor_, x, head_,
+                  kernels::MatrixView{logits.data(), count, vocabulary_, vocabulary_});
   return logits;
 }
 

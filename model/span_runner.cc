@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/span_runner.h"
 
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "kernels/step_plan.h"
 #include "model/block.h"
+#include "model/block_layers.h"
+#include "model/block_weights.h"
 #include "model/rope.h"
+#include "model/workspace.h"
 
 namespace shoal::model {
 namespace {
@@ -15,114 +20,146 @@ namespace {
 class OperatorSpanRunner final : public SpanRunner {
  public:
   OperatorSpanRunner(const ModelConfig& config, std::int64_t block_begin,
-                     std::vector<BlockWeights> blocks, kernels::Executor& executor)
+                     std::vector<BlockLayers> blocks, std::size_t weight_bytes,
+                     kernels::Executor& executor, kernels::StepPlan plan, Workspace workspace)
       : config_(config),
-        rope_(make_rope_table(config.rope, config.head_dim, config.max_positions)),
         block_begin_(block_begin),
         blocks_(std::move(blocks)),
+        weight_bytes_(weight_bytes),
         executor_(executor),
-        scratch_(config) {}
+        plan_(std::move(plan)),
+        workspace_(std::move(workspace)) {
+    steps_.reserve(static_cast<std::size_t>(workspace_.max_rows()));
+  }
 
-  KvShape kv_shape() const override {
+  KvShape kv_shape(kernels::DType dtype) const override {
     return {.blocks = static_cast<std::int64_t>(blocks_.size()),
-            .kv_heads = config_.kv_heads,
-            .head_dim = config_.head_dim};
+            .kv_heads = config_.block(block_begin_).attention.kv_heads,
+            .head_dim = config_.block(block_begin_).attention.head_dim,
+            .dtype = dtype};
   }
 
-  std::size_t weight_bytes() const override {
-    std::size_t sum = 0;
-    for (const BlockWeights& block : blocks_) sum += block.bytes();
-    return sum;
-  }
+  std::size_t weight_bytes() const override { return weight_bytes_; }
 
-  void run(std::span<const SequenceStep> steps, std::int64_t first_block, std::int64_t last_block,
-           std::span<float> x) override {
+  void begin(std::span<const SequenceStep> steps, std::int64_t first_block,
+             std::int64_t last_block) override {
     const std::int64_t block_end = block_begin_ + static_cast<std::int64_t>(blocks_.size());
     CHECK(block_begin_ <= first_block && first_block <= last_block && last_block <= block_end)
         << "blocks " << first_block << ":" << last_block << " of " << block_begin_ << ":"
         << block_end;
-    const std::int64_t rows = lay_out(steps);
-    CHECK(static_cast<std::int64_t>(x.size()) == rows * config_.hidden)
-        << x.size() << " values for " << rows << " rows of " << config_.hidden;
-    if (rows == 0) return;
-    scratch_.reserve(rows);
-    const BlockStep step{.heads = config_.heads,
-                         .rms_norm_eps = config_.rms_norm_eps,
-                         .rope = &rope_,
-                         .positions = positions_,
-                         .sequences = sequences_};
-    const KvShape shape = kv_shape();
+    CHECK(steps_.empty()) << "a batch is under way";
+    const KvLease* const lease =
+        lay_out(steps, first_block - block_begin_, last_block - first_block);
+    if (lease == nullptr) return;
+    const kernels::KvPages pages = lease->pool()->pages();
+    const KvShape& shape = lease->pool()->shape();
+    const BlockStep step{.plan = plan_, .pages = pages, .workspace = workspace_};
     for (std::int64_t block = first_block; block < last_block; ++block) {
       const std::int64_t i = block - block_begin_;
-      run_block(executor_, blocks_[static_cast<std::size_t>(i)], step, shape.layout(i), scratch_,
-                {x.data(), rows, config_.hidden, config_.hidden});
+      run_block(executor_, config_.block(block), blocks_[static_cast<std::size_t>(i)], step,
+                shape.layout(i - lease->first_block()));
     }
   }
 
+  void finish() override {
+    const std::int64_t hidden = config_.hidden;
+    const kernels::MatrixView x = workspace_.x(plan_.rows());
+    std::int64_t row = 0;
+    for (const SequenceStep& step : steps_) {
+      row += step.rows;
+      const auto wanted = static_cast<std::int64_t>(step.out.size()) / hidden;
+      if (wanted == 0) continue;
+      executor_.download(step.out.data(),
+                         static_cast<const float*>(x.data) + (row - wanted) * hidden,
+                         step.out.size_bytes());
+    }
+    executor_.synchronize();
+    steps_.clear();
+  }
+
  private:
-  // Fills sequences_ and positions_; returns the number of rows.
-  std::int64_t lay_out(std::span<const SequenceStep> steps) {
-    sequences_.clear();
-    positions_.clear();
-    std::int64_t rows = 0;
+  // Takes the rows and makes the step's tables; any of the leases, or null when there are no rows.
+  const KvLease* lay_out(std::span<const SequenceStep> steps, std::int64_t first_block,
+                         std::int64_t blocks) {
+    const auto hidden = static_cast<std::size_t>(config_.hidden);
+    plan_.clear();
+    const KvLease* any = nullptr;
     for (const SequenceStep& step : steps) {
       CHECK(step.lease != nullptr && step.rows >= 0);
       // Rows may only be placed where prepare() has made room.
       CHECK(step.start_position == step.lease->position())
           << "start " << step.start_position << " at position " << step.lease->position();
-      sequences_.push_back({.row_begin = rows,
-                            .rows = step.rows,
-                            .start_position = step.start_position,
-                            .pages = step.lease->pages()});
-      for (std::int64_t r = 0; r < step.rows; ++r) {
-        positions_.push_back(static_cast<std::int32_t>(step.start_position + r));
-      }
-      rows += step.rows;
+      CHECK(step.x.size() == static_cast<std::size_t>(step.rows) * hidden)
+          << step.x.size() << " values for " << step.rows << " rows of " << hidden;
+      CHECK(step.out.size() % hidden == 0 && step.out.size() <= step.x.size())
+          << step.out.size() << " values wanted of " << step.rows << " rows of " << hidden;
+      const KvLease& lease = *step.lease;
+      CHECK(any == nullptr ||
+            (lease.pool() == any->pool() && lease.first_block() == any->first_block()))
+          << "leases of different blocks in one batch";
+      CHECK(lease.first_block() <= first_block &&
+            first_block + blocks <= lease.first_block() + lease.blocks())
+          << "blocks " << first_block << " + " << blocks << " with a lease of "
+          << lease.first_block() << " + " << lease.blocks();
+      any = &lease;
+      const std::int64_t row = plan_.rows();
+      plan_.add(step.start_position, step.rows, lease.pages());
+      executor_.upload(static_cast<float*>(workspace_.x(plan_.rows()).data) + row * config_.hidden,
+                       step.x.data(), step.x.size_bytes());
+      steps_.push_back(step);
     }
-    return rows;
+    plan_.seal(executor_);
+    return plan_.rows() > 0 ? any : nullptr;
   }
 
   const ModelConfig config_;
-  const RopeTable rope_;
   const std::int64_t block_begin_;
-  const std::vector<BlockWeights> blocks_;
+  const std::vector<BlockLayers> blocks_;
+  const std::size_t weight_bytes_;
   kernels::Executor& executor_;
-  BlockScratch scratch_;
-  std::vector<kernels::AttentionSequence> sequences_;  // of the step in hand
-  std::vector<std::int32_t> positions_;
+  kernels::StepPlan plan_;
+  Workspace workspace_;
+  std::vector<SequenceStep> steps_;  // of the batch that is under way
 };
+
+absl::Status no_room(std::int64_t rows) {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("there is not enough memory for batches of ", rows, " rows: raise the limit"));
+}
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<SpanRunner>> SpanRunner::load(const ModelConfig& config,
-                                                             const Checkpoint& checkpoint,
-                                                             std::int64_t block_begin,
-                                                             std::int64_t block_end,
-                                                             kernels::Executor& executor) {
+absl::StatusOr<std::unique_ptr<SpanRunner>> SpanRunner::load(
+    const ModelConfig& config, const Checkpoint& checkpoint, std::int64_t block_begin,
+    std::int64_t block_end, kernels::Executor& executor, SpanLimits limits) {
   if (block_begin < 0 || block_begin >= block_end || block_end > config.block_count) {
     return absl::InvalidArgumentError(
         absl::StrCat("blocks ", block_begin, ":", block_end,
                      " are no span of this model; it has blocks 0:", config.block_count));
   }
-  std::vector<BlockWeights> blocks;
+  std::vector<BlockLayers> blocks;
+  std::size_t bytes = 0;
   for (std::int64_t block = block_begin; block < block_end; ++block) {
     absl::StatusOr<BlockWeights> weights = BlockWeights::load(config, checkpoint, block);
     if (!weights.ok()) return weights.status();
-    blocks.push_back(*weights);
+    bytes += weights->bytes();
+    absl::StatusOr<BlockLayers> layers = BlockLayers::pack(executor, *weights);
+    if (!layers.ok()) return layers.status();
+    blocks.push_back(*std::move(layers));
   }
-  return std::make_unique<OperatorSpanRunner>(config, block_begin, std::move(blocks), executor);
-}
-
-std::size_t estimated_block_bytes(const ModelConfig& config, kernels::DType dtype) {
-  const std::int64_t query = config.heads * config.head_dim;
-  const std::int64_t key = config.kv_heads * config.head_dim;
-  std::int64_t values = 2 * config.hidden + 2 * query * config.hidden + 2 * key * config.hidden +
-                        3 * config.hidden * config.intermediate;
-  if (config.qkv_bias) values += query + 2 * key;
-  if (config.output_bias) values += config.hidden;
-  if (config.mlp_bias) values += 2 * config.intermediate + config.hidden;
-  if (config.qk_norm) values += 2 * config.head_dim;
-  return static_cast<std::size_t>(values) * kernels::dtype_bytes(dtype);
+  const RopeTable rope = make_rope_table(config.rope, config.block(block_begin).attention.head_dim,
+                                         config.max_positions);
+  // A lease over one block has a page of its own for each of its positions.
+  const std::int64_t pages = (limits.kv_positions + kPagePositions - 1) / kPagePositions;
+  std::optional<kernels::StepPlan> plan =
+      kernels::StepPlan::make(executor, {rope.inverse_frequency, rope.attention_factor},
+                              {.rows = limits.rows, .pages = pages * (block_end - block_begin)});
+  if (!plan) return no_room(limits.rows);
+  std::optional<Workspace> workspace =
+      Workspace::make(executor, config.hidden, widths_of(config.block(block_begin)), limits.rows);
+  if (!workspace) return no_room(limits.rows);
+  return std::make_unique<OperatorSpanRunner>(config, block_begin, std::move(blocks), bytes,
+                                              executor, *std::move(plan), *std::move(workspace));
 }
 
 }  // namespace shoal::model

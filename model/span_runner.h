@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs the blocks [begin, end) of a model on batches of rows of many sessions. One caller at a time
-// (the device thread). Row-invariant: see docs/design.md, section 5. Owns its scratch memory;
-// weights stay in the checkpoint's mapping.
+// (the device thread). Row-invariant: see docs/design.md, section 5. Owns workspace and tables,
+// which are made at the start: a step allocates nothing. Weights stay in the checkpoint's mapping.
 #pragma once
 
 #include <memory>
@@ -20,29 +20,35 @@ struct SequenceStep {
   KvLease* lease = nullptr;
   std::int64_t start_position = 0;
   std::int64_t rows = 0;
+  std::span<const float> x;  // [rows, hidden]
+  std::span<float> out;      // [wanted rows, hidden], the last ones; may be x, may be empty
+};
+
+struct SpanLimits {
+  std::int64_t rows = 0;          // of one batch
+  std::int64_t kv_positions = 0;  // of the pool
 };
 
 class SpanRunner {
  public:
   // Takes the tensors model.layers.[begin, end) only; NOT_FOUND / INVALID_ARGUMENT name what does
   // not fit. `checkpoint` and `executor` must outlive the runner.
-  static absl::StatusOr<std::unique_ptr<SpanRunner>> load(const ModelConfig& config,
-                                                          const Checkpoint& checkpoint,
-                                                          std::int64_t block_begin,
-                                                          std::int64_t block_end,
-                                                          kernels::Executor& executor);
+  static absl::StatusOr<std::unique_ptr<SpanRunner>> load(
+      const ModelConfig& config, const Checkpoint& checkpoint, std::int64_t block_begin,
+      std::int64_t block_end, kernels::Executor& executor, SpanLimits limits);
   virtual ~SpanRunner() = default;
 
-  virtual KvShape kv_shape() const = 0;
+  virtual KvShape kv_shape(kernels::DType dtype = kernels::DType::kF32) const = 0;
   virtual std::size_t weight_bytes() const = 0;
-  // x [sum of rows, hidden], in place; the sequences' rows follow each other. Does not advance the
-  // leases. Blocks [first_block, last_block) of the span relative to the model; a session may use a
-  // part of the span.
-  virtual void run(std::span<const SequenceStep> steps, std::int64_t first_block,
-                   std::int64_t last_block, std::span<float> x) = 0;
+  // Takes the rows of a batch and starts it. Blocks [first_block, last_block) of the span relative
+  // to the model; a session may use a part of the span. All leases are of one pool and begin at the
+  // same block. At most one batch is under way, and what the steps refer to stays until finish():
+  // the caller may gather or encode other batches meanwhile. On the CPU all cores compute here, and
+  // begin() returns when they are done.
+  virtual void begin(std::span<const SequenceStep> steps, std::int64_t first_block,
+                     std::int64_t last_block) = 0;
+  // Waits for the batch and hands out the rows that are wanted. Does not advance the leases.
+  virtual void finish() = 0;
 };
-
-// Bytes of one block's weights as stored, for sizing a span; from config.json alone.
-std::size_t estimated_block_bytes(const ModelConfig& config, kernels::DType dtype);
 
 }  // namespace shoal::model

@@ -1,32 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/weight_check.h"
 
-#include <charconv>
-#include <optional>
 #include <set>
 #include <string_view>
 #include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "model/tensor_list.h"
 #include "model/weight_names.h"
 
 namespace shoal::model {
 namespace {
 
-constexpr std::string_view kLayers = "model.layers.";
 constexpr std::size_t kMaxShown = 3;
-
-// "model.layers.7.x.y" to 7 and "x.y".
-std::optional<std::pair<std::int64_t, std::string_view>> block_of(std::string_view name) {
-  if (!name.starts_with(kLayers)) return std::nullopt;
-  name.remove_prefix(kLayers.size());
-  std::int64_t block = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), block);
-  const auto used = static_cast<std::size_t>(end - name.data());
-  if (error != std::errc() || used >= name.size() || name[used] != '.') return std::nullopt;
-  return std::pair(block, name.substr(used + 1));
-}
 
 // Another kind of model, whatever its config.json says.
 std::string_view other_model(std::string_view name) {
@@ -40,32 +27,21 @@ std::string_view other_model(std::string_view name) {
   return {};
 }
 
+std::set<std::string> names_of(const ModelConfig& config) {
+  std::set<std::string> names;
+  for (TensorSpec& tensor : end_tensors(config)) names.insert(std::move(tensor.name));
+  for (std::int64_t block = 0; block < config.block_count; ++block) {
+    for (TensorSpec& tensor : block_tensors(config, block)) names.insert(std::move(tensor.name));
+  }
+  return names;
+}
+
 std::string shortened(const std::string& name) {
   constexpr std::size_t kMaxBytes = 100;
   return absl::CHexEscape(name.size() > kMaxBytes ? name.substr(0, kMaxBytes) + "..." : name);
 }
 
 }  // namespace
-
-std::vector<std::string> block_tensor_names(const ModelConfig& config) {
-  std::vector<std::string> names = {"input_layernorm.weight", "post_attention_layernorm.weight"};
-  const auto linear = [&](const char* name, bool biased) {
-    names.push_back(absl::StrCat(name, ".weight"));
-    if (biased) names.push_back(absl::StrCat(name, ".bias"));
-  };
-  for (const char* name : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}) {
-    linear(name, config.qkv_bias);
-  }
-  linear("self_attn.o_proj", config.output_bias);
-  for (const char* name : {"mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"}) {
-    linear(name, config.mlp_bias);
-  }
-  if (config.qk_norm) {
-    names.push_back("self_attn.q_norm.weight");
-    names.push_back("self_attn.k_norm.weight");
-  }
-  return names;
-}
 
 absl::StatusOr<std::vector<std::string>> check_weights(const ModelConfig& config,
                                                        const Checkpoint& checkpoint) {
@@ -76,10 +52,10 @@ absl::StatusOr<std::vector<std::string>> check_weights(const ModelConfig& config
         "), though config.json has no quantization_config; quantized weights are not supported: "
         "take the model in bf16, f16 or f32"));
   }
-  const std::vector<std::string> names = block_tensor_names(config);
-  const std::set<std::string_view> of_block(names.begin(), names.end());
+  const std::set<std::string> names = names_of(config);
   std::vector<std::string> strangers;
   for (const auto& [name, info] : checkpoint.tensors()) {
+    if (names.contains(name)) continue;
     if (const std::string_view other = other_model(name); !other.empty()) {
       return absl::UnimplementedError(absl::StrCat(checkpoint.where(), ": tensor ", shortened(name),
                                                    " belongs to ", std::string(other),
@@ -87,12 +63,6 @@ absl::StatusOr<std::vector<std::string>> check_weights(const ModelConfig& config
     }
     // Older exports keep the rotary frequencies as a tensor; they are computed from config.json.
     if (std::string_view(name).ends_with("rotary_emb.inv_freq")) continue;
-    if (name == "model.embed_tokens.weight" || name == "model.norm.weight" ||
-        name == "lm_head.weight") {
-      continue;
-    }
-    const auto block = block_of(name);
-    if (block && block->first < config.block_count && of_block.count(block->second) > 0) continue;
     strangers.push_back(shortened(name));
   }
   if (strangers.empty()) return std::vector<std::string>{};

@@ -12,9 +12,6 @@
 
 namespace shoal::model {
 
-// The tensors of one block of such a model, without "model.layers.N.".
-std::vector<std::string> block_tensor_names(const ModelConfig& config);
-
 // Warnings, one line each: tensors that have no place in the model, which are left alone, as in the
 // reference. An error when they show that the model is quantized, a mixture of experts or an
 // adapter.

@@ -8,7 +8,7 @@
 
 #include "cli/command.h"
 #include "cli/usage.h"
-#include "kernels/attention.h"
+#include "model/kv_pool.h"
 #include "proto/limits.h"
 
 namespace shoal::node {
@@ -56,6 +56,7 @@ struct RunTexts {  // of options that are more than a number
   std::string blocks;
   std::string device = "cpu";
   std::string memory;
+  std::string kv_dtype = "f32";
 };
 
 void add_run(cli::Command& command, CommandLine& line, RunTexts& texts) {
@@ -83,7 +84,11 @@ void add_run(cli::Command& command, CommandLine& line, RunTexts& texts) {
   command.option("--kv-positions", "N",
                  "Positions of all sessions together that are kept in memory (default: what fits, "
                  "at most 65536)",
-                 cli::whole(line.kv_positions, kernels::kPagePositions, std::uint64_t{1} << 32));
+                 cli::whole(line.kv_positions, model::kPagePositions, std::uint64_t{1} << 32));
+  command.option("--kv-dtype", "TYPE",
+                 "How keys and values are kept: f32, or bf16 or f16, which take half of the memory "
+                 "and round; sessions are exact among nodes of one type",
+                 cli::one_of(texts.kv_dtype, {"f32", "bf16", "f16"}));
   command.option("--memory", "SIZE",
                  "The most memory that this node may take, for example 6GiB or 50% (default: what "
                  "the machine, its control groups and ulimit leave). Decides how many blocks fit",
@@ -110,6 +115,7 @@ absl::Status check(CommandLine& line, const RunTexts& texts) {
     }
     line.memory = *memory;
   }
+  if (const auto dtype = model::kv_dtype_named(texts.kv_dtype)) line.kv_dtype = *dtype;
   if (!texts.blocks.empty()) {
     const auto span = proto::parse_span(texts.blocks);
     if (!span.ok()) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "kernels/tensor.h"
 #include "node/device/memory_size.h"
 #include "proto/endpoint.h"
 #include "proto/types.h"
@@ -32,6 +33,7 @@ struct CommandLine {
   std::string identity;
   int threads = 0;
   std::optional<std::int64_t> kv_positions;
+  kernels::DType kv_dtype = kernels::DType::kF32;
   std::optional<MemorySize> memory;
   std::uint32_t max_sessions = 0;
   std::uint32_t max_sessions_per_peer = 0;

@@ -2,10 +2,11 @@
 #include "proto/activation.h"
 
 #include <bit>
-#include <cmath>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "base/finite.h"
+#include "base/half.h"
 #include "proto/limits.h"
 
 namespace shoal::proto {
@@ -13,49 +14,17 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the wire is little endian");
 
-std::uint16_t to_bf16(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-float from_bf16(std::uint16_t bits) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
-}
-
-// IEEE binary16 by hand: clang 14 has no _Float16 on plain x86-64.
-std::uint16_t to_f16(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  const auto sign = static_cast<std::uint16_t>(bits >> 16 & 0x8000u);
-  std::uint32_t magnitude = bits & 0x7fffffffu;
-  if (magnitude >= 0x47800000u) return sign | 0x7c00u;  // 65,536 and more: infinity
-  if (magnitude < 0x38800000u) {
-    // Below 2^-14: adding 0.5 makes the last place 2^-24, that of a subnormal, and rounds there.
-    const auto rounded = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5f);
-    return static_cast<std::uint16_t>(sign | (rounded - 0x3f000000u));
+// Names the first of [rows, hidden] values that is not finite after rounding to the codec.
+absl::Status not_finite(std::span<const float> values, std::uint32_t hidden, wire::Codec codec) {
+  std::size_t index = 0;
+  while (index + 1 < values.size()) {
+    const float value = values[index];
+    const float sent = codec == wire::CODEC_BF16  ? base::from_bf16(base::to_bf16(value))
+                       : codec == wire::CODEC_F16 ? base::from_f16(base::to_f16(value))
+                                                  : value;
+    if (!base::is_finite(sent)) break;
+    ++index;
   }
-  magnitude += 0xfffu + (magnitude >> 13 & 1u);
-  return static_cast<std::uint16_t>(sign |
-                                    (magnitude - 0x38000000u) >> 13);  // exponent bias 127 to 15
-}
-
-float from_f16(std::uint16_t bits) {
-  const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16;
-  const std::uint32_t exponent = bits >> 10 & 0x1fu;
-  const std::uint32_t fraction = bits & 0x3ffu;
-  if (exponent == 0) {
-    const float value = static_cast<float>(fraction) * 0x1p-24f;
-    return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(value));
-  }
-  const std::uint32_t wide = exponent == 0x1f ? 0xffu : exponent + 112;
-  return std::bit_cast<float>(sign | wide << 23 | fraction << 13);
-}
-
-// An exponent of all ones is an infinity or a NaN.
-bool is_finite(float value) {
-  return (std::bit_cast<std::uint32_t>(value) & 0x7f800000u) != 0x7f800000u;
-}
-
-absl::Status not_finite(std::size_t index, std::uint32_t hidden) {
   return absl::InvalidArgumentError(absl::StrCat("activation has a value that is not finite (row ",
                                                  index / hidden, ", column ", index % hidden, ")"));
 }
@@ -103,19 +72,16 @@ absl::StatusOr<wire::Activation> encode_activation(std::span<const float> rows,
   message.set_hidden(hidden);
   std::string& data = *message.mutable_data();
   data.resize(count * width);
-  for (std::size_t i = 0; i < count; ++i) {
-    if (!is_finite(rows[i])) return not_finite(i, hidden);
-  }
+  bool finite = false;
   if (codec == wire::CODEC_F32) {
+    finite = base::all_finite(rows);
     std::memcpy(data.data(), rows.data(), data.size());
-    return message;
+  } else if (codec == wire::CODEC_BF16) {
+    finite = base::encode_bf16(rows, data.data());
+  } else {
+    finite = base::encode_f16(rows, data.data());
   }
-  for (std::size_t i = 0; i < count; ++i) {
-    const bool bf16 = codec == wire::CODEC_BF16;
-    const std::uint16_t bits = bf16 ? to_bf16(rows[i]) : to_f16(rows[i]);
-    if (!is_finite(bf16 ? from_bf16(bits) : from_f16(bits))) return not_finite(i, hidden);
-    std::memcpy(data.data() + 2 * i, &bits, 2);
-  }
+  if (!finite) return not_finite(rows, hidden, codec);
   return message;
 }
 
@@ -138,18 +104,16 @@ absl::StatusOr<std::vector<float>> decode_activation(const wire::Activation& mes
                                                    " bytes, its shape needs ", count * width));
   }
   std::vector<float> values(count);
+  bool finite = false;
   if (message.codec() == wire::CODEC_F32) {
     std::memcpy(values.data(), message.data().data(), message.data().size());
+    finite = base::all_finite(values);
+  } else if (message.codec() == wire::CODEC_BF16) {
+    finite = base::decode_bf16(message.data().data(), values);
   } else {
-    for (std::size_t i = 0; i < count; ++i) {
-      std::uint16_t bits = 0;
-      std::memcpy(&bits, message.data().data() + 2 * i, 2);
-      values[i] = message.codec() == wire::CODEC_BF16 ? from_bf16(bits) : from_f16(bits);
-    }
+    finite = base::decode_f16(message.data().data(), values);
   }
-  for (std::size_t i = 0; i < count; ++i) {
-    if (!is_finite(values[i])) return not_finite(i, message.hidden());
-  }
+  if (!finite) return not_finite(values, message.hidden(), wire::CODEC_F32);
   return values;
 }
 

@@ -52,6 +52,16 @@ inline constexpr std::uint32_t kPrefillMs = 50;
 // Activations that wait for the device, decoded, of all sessions of a node; half of it of one peer.
 // 20 chunks: more is a queue of seconds, in the wrong place; a stream is not read while it is full.
 inline constexpr std::size_t kMaxInboxBytes = 20u << 20;
+// A model's manifest (docs/protocol.md): 300,000 tensors; the largest models have 140,000.
+inline constexpr std::size_t kMaxManifestBytes = 64u << 20;
+// It travels in pieces of at most this, each within so long, all of it within that: 1 Mbit/s.
+inline constexpr std::size_t kManifestChunkBytes = 1u << 20;
+inline constexpr std::uint32_t kManifestChunkTimeoutMs = 10'000;
+inline constexpr std::uint32_t kManifestTimeoutMs = 600'000;
+// Pieces that a node is sending at a time, in all and to one peer: what is not read waits in
+// memory.
+inline constexpr std::uint32_t kMaxManifestCalls = 16;
+inline constexpr std::uint32_t kMaxManifestCallsPerPeer = 2;
 // A session without any frame for this long is closed and its KV pages freed.
 inline constexpr std::uint32_t kSessionIdleTimeoutMs = 30'000;
 // Clients send a heartbeat this often: two lost ones are noticed long before the session is idle.

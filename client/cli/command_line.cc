@@ -33,6 +33,10 @@ void add_swarm(cli::Command& command, SwarmFlags& swarm, bool with_local) {
       .more = is_address;
   if (with_local) {
     command.flag("--local", swarm.local, "Run the whole model in this process");
+    command.option("--kv-dtype", "TYPE",
+                   "With --local, how keys and values are kept: f32 (the default), or bf16 or f16, "
+                   "which take half of the memory and round",
+                   cli::one_of(swarm.kv_dtype, {"f32", "bf16", "f16"}));
     command.option("--wait", "S", "Seconds to wait for blocks or a network that are away",
                    cli::real(swarm.wait_s, {0, kMaxWaitS, false, "(0 does not wait)"}));
   }
@@ -108,6 +112,9 @@ void define_status(cli::Command& command, StatusFlags& flags) {
 absl::Status check_swarm(const SwarmFlags& swarm, const char* command) {
   if (swarm.local && !swarm.join.empty()) {
     return cli::usage_error("--local and --join exclude each other: give one of them");
+  }
+  if (!swarm.local && !swarm.kv_dtype.empty()) {
+    return cli::usage_error("--kv-dtype needs --local: the nodes of a swarm choose their own");
   }
   if (!swarm.local && swarm.join.empty()) {
     return cli::usage_error(fmt::format(

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 
 #include "base/check.h"
+#include "base/finite.h"
 #include "client/text/stop.h"
 
 namespace shoal::client {
@@ -103,7 +103,7 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
     const std::vector<float> logits = user_model.ends->logits(*hidden);
     // Weights that changed meanwhile gave numbers of no model.
     if (auto intact = user_model.checkpoint->check(); !intact.ok()) return intact;
-    if (!std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); })) {
+    if (!base::all_finite(logits)) {
       return absl::InternalError(
           "the model computed a logit that is not finite: its weights, or the node that ran the "
           "last "

@@ -5,7 +5,6 @@
 #include <chrono>
 
 #include "base/check.h"
-#include "kernels/attention.h"
 
 namespace shoal::client {
 namespace {
@@ -19,15 +18,20 @@ constexpr double kChunkSeconds = 0.5;
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<LocalPipeline>> LocalPipeline::create(
-    const UserModel& user_model, std::int64_t positions, const base::StopToken& interrupt) {
+    const UserModel& user_model, std::int64_t positions, const base::StopToken& interrupt,
+    kernels::DType kv_dtype) {
   std::unique_ptr<LocalPipeline> pipeline(new LocalPipeline(user_model, interrupt));
   pipeline->chunk_rows_ = kFirstChunkRows;
-  auto runner = model::SpanRunner::load(user_model.config, *user_model.checkpoint, 0,
-                                        user_model.config.block_count, *user_model.executor);
+  auto runner = model::SpanRunner::load(
+      user_model.config, *user_model.checkpoint, 0, user_model.config.block_count,
+      *user_model.executor,
+      {.rows = static_cast<std::int64_t>(kChunkRows), .kv_positions = positions});
   if (!runner.ok()) return runner.status();
   pipeline->runner_ = *std::move(runner);
-  const std::int64_t pages = (positions + kernels::kPagePositions - 1) / kernels::kPagePositions;
-  pipeline->pool_ = std::make_unique<model::KvPool>(pipeline->runner_->kv_shape(), pages);
+  auto pool =
+      model::KvPool::create(*user_model.executor, pipeline->runner_->kv_shape(kv_dtype), positions);
+  if (!pool.ok()) return pool.status();
+  pipeline->pool_ = *std::move(pool);
   auto lease = pipeline->pool_->lease(positions);
   CHECK(lease.has_value()) << "a pool made for one lease";
   pipeline->lease_ = *std::move(lease);
@@ -48,15 +52,18 @@ absl::StatusOr<std::vector<float>> LocalPipeline::append(std::span<const std::in
     if (!x.ok()) return x.status();
     const auto step_rows = static_cast<std::int64_t>(count);
     lease_.prepare(position_, step_rows);
-    const model::SequenceStep step{&lease_, position_, step_rows};
-    runner_->run({&step, 1}, 0, user_model_.config.block_count, *x);
+    const std::size_t before = wanted.size(), hidden = user_model_.hidden();
+    if (rows == RowsWanted::kAll) {
+      wanted.resize(before + count * hidden);
+    } else if (rows == RowsWanted::kLast && begin + count == ids.size()) {
+      wanted.resize(hidden);
+    }
+    const model::SequenceStep step{&lease_, position_, step_rows, *x,
+                                   std::span(wanted).subspan(before)};
+    runner_->begin({&step, 1}, 0, user_model_.config.block_count);
+    runner_->finish();
     lease_.advance(step_rows);
     position_ += step_rows;
-    if (rows == RowsWanted::kAll) {
-      wanted.insert(wanted.end(), x->begin(), x->end());
-    } else if (rows == RowsWanted::kLast && begin + count == ids.size()) {
-      wanted.assign(x->end() - static_cast<std::ptrdiff_t>(user_model_.hidden()), x->end());
-    }
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - chunk_started;
     if (took.count() > kChunkSeconds) {
       chunk_rows_ = std::max(kLeastChunkRows, count / 2);

@@ -15,9 +15,9 @@ namespace shoal::client {
 class LocalPipeline : public Pipeline {
  public:
   // KV for `positions`. `user_model` and `interrupt` must outlive the pipeline.
-  static absl::StatusOr<std::unique_ptr<LocalPipeline>> create(const UserModel& user_model,
-                                                               std::int64_t positions,
-                                                               const base::StopToken& interrupt);
+  static absl::StatusOr<std::unique_ptr<LocalPipeline>> create(
+      const UserModel& user_model, std::int64_t positions, const base::StopToken& interrupt,
+      kernels::DType kv_dtype = kernels::DType::kF32);
 
   absl::StatusOr<std::vector<float>> append(std::span<const std::int32_t> ids,
                                             RowsWanted rows) override;

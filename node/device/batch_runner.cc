@@ -4,28 +4,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <chrono>
-#include <cstring>
 #include <optional>
 
 #include "base/check.h"
+#include "base/finite.h"
 #include "kernels/executor.h"
-#include "model/span_runner.h"
 
 namespace shoal::node {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-bool all_finite(std::span<const float> values) {
-  // An exponent of all ones is an infinity or a NaN. Without a branch, so that it vectorises.
-  constexpr std::uint32_t kExponent = 0x7f800000u;
-  std::uint32_t bad = 0;
-  for (const float value : values)
-    bad |= (std::bit_cast<std::uint32_t>(value) & kExponent) == kExponent;
-  return bad == 0;
-}
 
 }  // namespace
 
@@ -34,18 +23,20 @@ BatchRunner::~BatchRunner() = default;
 
 absl::StatusOr<std::unique_ptr<BatchRunner>> BatchRunner::load(const model::ModelConfig& config,
                                                                const model::Checkpoint& checkpoint,
-                                                               proto::Span span, int threads) {
+                                                               proto::Span span, int threads,
+                                                               model::SpanLimits limits) {
   std::unique_ptr<BatchRunner> result(new BatchRunner(span, config.hidden));
   result->executor_ = kernels::Executor::cpu(threads);
   auto runner =
-      model::SpanRunner::load(config, checkpoint, span.begin, span.end, *result->executor_);
+      model::SpanRunner::load(config, checkpoint, span.begin, span.end, *result->executor_, limits);
   if (!runner.ok()) return runner.status();
   result->runner_ = std::move(*runner);
   return result;
 }
 
-std::unique_ptr<model::KvPool> BatchRunner::make_pool(std::int64_t positions) const {
-  return std::make_unique<model::KvPool>(runner_->kv_shape(), positions / kernels::kPagePositions);
+absl::StatusOr<std::unique_ptr<model::KvPool>> BatchRunner::make_pool(std::int64_t positions,
+                                                                      kernels::DType dtype) const {
+  return model::KvPool::create(*executor_, runner_->kv_shape(dtype), positions);
 }
 
 absl::StatusOr<double> BatchRunner::warm_up(model::KvPool& pool) {
@@ -57,12 +48,13 @@ absl::StatusOr<double> BatchRunner::warm_up(model::KvPool& pool) {
   for (std::int64_t row = 0; row < kRows; ++row) {
     for (std::int64_t i = 0; i < hidden_; ++i) x[i] = 0.01f * static_cast<float>((i + row) % 7 - 3);
     lease->prepare(row, 1);
-    const model::SequenceStep step{&*lease, row, 1};
+    const model::SequenceStep step{&*lease, row, 1, x, x};
     const auto started = Clock::now();
-    runner_->run({&step, 1}, span_.begin, span_.end, x);
+    runner_->begin({&step, 1}, span_.begin, span_.end);
+    runner_->finish();
     const double us = std::chrono::duration<double, std::micro>(Clock::now() - started).count();
     lease->advance(1);
-    if (!all_finite(x)) {
+    if (!base::all_finite(x)) {
       return absl::InvalidArgumentError(
           fmt::format("blocks {} compute values that are not finite: the model's weights are "
                       "damaged; download them again",
@@ -88,31 +80,22 @@ std::span<float> BatchRunner::rows_of(const BatchWork& work) const {
 }
 
 void BatchRunner::run_group(RunningBatch& batch, std::span<BatchWork> group) {
-  std::vector<model::SequenceStep> sequences;
+  sequences_.clear();
   std::int64_t rows = 0;
   for (const BatchWork& work : group) {
-    sequences.push_back(
-        {&work.session->lease, work.step->input.start_position + work.step->rows_done, work.rows});
+    const std::span<float> x = rows_of(work);
+    sequences_.push_back({&work.session->lease,
+                          work.step->input.start_position + work.step->rows_done, work.rows, x, x});
     rows += work.rows;
-  }
-  std::span<float> x = rows_of(group.front());
-  if (group.size() > 1) {
-    gathered_.resize(rows * hidden_);
-    float* to = gathered_.data();
-    for (const BatchWork& work : group) to = std::ranges::copy(rows_of(work), to).out;
-    x = gathered_;
   }
   const proto::Span blocks = group.front().session->span;
   const auto started = Clock::now();
-  runner_->run(sequences, blocks.begin, blocks.end, x);
+  runner_->begin(sequences_, blocks.begin, blocks.end);
+  runner_->finish();
   const auto took = Clock::now() - started;
 
-  const float* from = x.data();
   for (BatchWork& work : group) {
-    const std::span<float> own = rows_of(work);
-    if (group.size() > 1) std::memcpy(own.data(), from, own.size_bytes());
-    from += own.size();
-    work.finite = all_finite(own);
+    work.finite = base::all_finite(rows_of(work));
     work.step->compute += took;
   }
   const auto us = std::chrono::duration<float, std::micro>(took).count();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Computes batches: gathers the rows of sessions that use the same blocks, runs them through the
-// span, puts them back where they came from, and looks whether they are finite. One caller at a
-// time (the device thread); no lock. Owns the executor and the span's runner.
+// Computes batches: runs the rows of sessions that use the same blocks through the span, has them
+// put back where they came from, and looks whether they are finite. One caller at a time (the
+// device thread); no lock. Owns the executor and the span's runner.
 #pragma once
 
 #include <cstdint>
@@ -13,14 +13,12 @@
 #include "model/checkpoint.h"
 #include "model/config.h"
 #include "model/kv_pool.h"
+#include "model/span_runner.h"
 #include "node/device/running_batch.h"
 #include "proto/types.h"
 
 namespace shoal::kernels {
 class Executor;
-}
-namespace shoal::model {
-class SpanRunner;
 }
 
 namespace shoal::node {
@@ -30,12 +28,14 @@ class BatchRunner {
   // `threads` 0: one per available core. `config` and `checkpoint` must outlive it.
   static absl::StatusOr<std::unique_ptr<BatchRunner>> load(const model::ModelConfig& config,
                                                            const model::Checkpoint& checkpoint,
-                                                           proto::Span span, int threads);
+                                                           proto::Span span, int threads,
+                                                           model::SpanLimits limits);
   ~BatchRunner();
   BatchRunner(const BatchRunner&) = delete;
   BatchRunner& operator=(const BatchRunner&) = delete;
 
-  std::unique_ptr<model::KvPool> make_pool(std::int64_t positions) const;
+  absl::StatusOr<std::unique_ptr<model::KvPool>> make_pool(std::int64_t positions,
+                                                           kernels::DType dtype) const;
   // A few rows through the whole span: faults the weights in, measures one row in microseconds, and
   // notices damaged weights before a user does.
   absl::StatusOr<double> warm_up(model::KvPool& pool);
@@ -52,7 +52,7 @@ class BatchRunner {
   const std::int64_t hidden_;
   std::unique_ptr<kernels::Executor> executor_;
   std::unique_ptr<model::SpanRunner> runner_;
-  std::vector<float> gathered_;
+  std::vector<model::SequenceStep> sequences_;  // of the group that runs
 };
 
 }  // namespace shoal::node

@@ -62,12 +62,14 @@ std::optional<Refusal> DeviceQueue::open(SessionKey key, const proto::PeerId& pe
   const base::MutexLock lock(mutex_);
   CHECK(span_.contains(span) && !span.empty()) << proto::to_string(span);
   if (!broken_.ok()) return broken();
-  std::optional<model::KvLease> lease = pool_->lease(max_positions);
+  const std::int64_t first_block = span.begin - span_.begin;
+  std::optional<model::KvLease> lease =
+      pool_->lease(max_positions, first_block, first_block + span.size());
   if (!lease) {
     return Refusal{
         .code = absl::StatusCode::kResourceExhausted,
         .reason = fmt::format("{} KV positions were asked for, {} of {} are free", max_positions,
-                              pool_->free_positions(), pool_->total_positions()),
+                              pool_->free_positions(span.size()), pool_->total_positions()),
         .retry_after_ms = kKvRetryMs};
   }
   auto session = std::make_shared<Lessee>();
@@ -140,9 +142,8 @@ std::map<SessionKey, LeaseUse> DeviceQueue::leases() const {
   std::map<SessionKey, LeaseUse> result;
   const base::MutexLock lock(mutex_);
   for (const auto& [key, session] : sessions_) {
-    const std::int64_t filled =
-        static_cast<std::int64_t>(session->lease.pages().size()) * kernels::kPagePositions;
-    result[key] = {session->lease.promised_positions(), filled, !session->steps.empty()};
+    result[key] = {session->lease.promised_positions(), session->lease.held_positions(),
+                   !session->steps.empty()};
   }
   return result;
 }

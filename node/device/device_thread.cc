@@ -13,17 +13,6 @@
 #include "node/device/device_queue.h"
 
 namespace shoal::node {
-namespace {
-
-// At which position attention has as many multiplications as all the rest of a row.
-double attention_positions(const model::ModelConfig& config) {
-  const std::int64_t attention = config.heads * config.head_dim;
-  const std::int64_t linear =
-      2 * attention + 2 * config.kv_heads * config.head_dim + 3 * config.intermediate;
-  return static_cast<double>(config.hidden) * linear / (2.0 * static_cast<double>(attention));
-}
-
-}  // namespace
 
 class DeviceThread::Impl {
  public:
@@ -77,14 +66,17 @@ class DeviceThread::Impl {
   }
 
   absl::Status load() {
-    auto runner = BatchRunner::load(config_, checkpoint_, options_.span, options_.threads);
+    auto runner = BatchRunner::load(
+        config_, checkpoint_, options_.span, options_.threads,
+        {.rows = most_rows(options_.limits), .kv_positions = options_.kv_positions});
     if (!runner.ok()) return runner.status();
-    auto pool = (*runner)->make_pool(options_.kv_positions);
-    const auto row_us = (*runner)->warm_up(*pool);
+    auto pool = (*runner)->make_pool(options_.kv_positions, options_.kv_dtype);
+    if (!pool.ok()) return pool.status();
+    const auto row_us = (*runner)->warm_up(**pool);
     if (!row_us.ok()) return row_us.status();
     runner_ = std::move(*runner);
-    queue_ = std::make_unique<DeviceQueue>(options_.span, options_.limits, std::move(pool), *row_us,
-                                           attention_positions(config_));
+    queue_ = std::make_unique<DeviceQueue>(options_.span, options_.limits, *std::move(pool),
+                                           *row_us, model::attention_positions(config_.block(0)));
     completer_ = std::make_unique<Completer>();
     return absl::OkStatus();
   }

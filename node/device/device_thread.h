@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "absl/status/statusor.h"
+#include "kernels/tensor.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
 #include "node/device/device_stats.h"
@@ -24,6 +25,7 @@ namespace shoal::node {
 struct DeviceOptions {
   proto::Span span;
   std::int64_t kv_positions = 0;
+  kernels::DType kv_dtype = kernels::DType::kF32;
   int threads = 0;  // 0: one per available core
   SchedulerLimits limits;
 };

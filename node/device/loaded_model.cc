@@ -3,12 +3,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cctype>
 #include <filesystem>
-#include <map>
+#include <utility>
 
-#include "model/model_digest.h"
+#include "model/memory_needs.h"
+#include "model/wanted.h"
 #include "model/weight_check.h"
 #include "proto/limits.h"
 
@@ -17,7 +16,6 @@ namespace {
 
 // Of prefill, and of the sessions that decode beside it.
 constexpr std::int64_t kBatchRows = 320;
-constexpr std::string_view kBlockPrefix = "model.layers.";
 
 std::string folder_name(const std::string& directory) {
   std::error_code ignored;
@@ -26,12 +24,54 @@ std::string folder_name(const std::string& directory) {
   return name.empty() ? "model" : name;
 }
 
+proto::KvFormat kv_format_of(kernels::DType dtype) {
+  switch (dtype) {
+    case kernels::DType::kF32:
+      return proto::KvFormat::kF32;
+    case kernels::DType::kBF16:
+      return proto::KvFormat::kBf16;
+    case kernels::DType::kF16:
+      return proto::KvFormat::kF16;
+  }
+  return proto::KvFormat::kUnknown;
+}
+
+std::vector<proto::Span> held_spans(const model::ModelConfig& config,
+                                    const model::WeightFiles& files) {
+  // Of a whole folder, what is wrong with a block is said when it is loaded.
+  if (files.is_whole()) return {{0, static_cast<proto::BlockIndex>(config.block_count)}};
+  std::vector<proto::Span> spans;
+  for (const auto& [begin, end] : model::held_blocks(config, files)) {
+    spans.push_back({static_cast<proto::BlockIndex>(begin), static_cast<proto::BlockIndex>(end)});
+  }
+  return spans;
+}
+
+std::string spans_text(const std::vector<proto::Span>& spans) {
+  std::string text;
+  for (const proto::Span& span : spans) {
+    text += (text.empty() ? "" : ", ") + proto::to_string(span);
+  }
+  return text;
+}
+
+void take(model::NamedManifest named, LoadedModel& model) {
+  model.digest.bytes = named.digest;
+  model.manifest = std::make_shared<const std::string>(std::move(named.bytes));
+  model::learn(model.files, named.manifest);
+  model.warnings.insert(model.warnings.end(), named.warnings.begin(), named.warnings.end());
+}
+
 }  // namespace
 
-absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std::string name) {
+absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std::string name,
+                                              kernels::DType kv_dtype,
+                                              const model::FileWork& work) {
   auto config = model::load_config(directory);
   if (!config.ok()) return config.status();
-  auto checkpoint = model::Checkpoint::open(directory);
+  auto files = model::read_weight_files(directory);
+  if (!files.ok()) return files.status();
+  auto checkpoint = model::Checkpoint::open_held(*files);
   if (!checkpoint.ok()) return checkpoint.status();
   if (config->block_count > proto::kMaxModelBlocks || config->hidden > proto::kMaxHidden) {
     return absl::UnimplementedError(fmt::format(
@@ -44,40 +84,62 @@ absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std:
   for (const auto& more : {checkpoint->warnings(), *weights}) {
     warnings.insert(warnings.end(), more.begin(), more.end());
   }
-  const auto digest = model::model_digest(*config, *checkpoint);
-  if (!digest.ok()) return digest.status();
+  std::vector<proto::Span> held = held_spans(*config, *files);
+  if (held.empty()) {
+    return absl::FailedPreconditionError(
+        fmt::format("{} holds no complete block of the model, it lacks {}: fetch the files of the "
+                    "blocks that are to be served",
+                    directory, files->missing()));
+  }
+  auto manifest = model::folder_manifest(*config, *files, work);
+  if (!manifest.ok()) return manifest.status();
   if (absl::Status intact = checkpoint->check_all(); !intact.ok()) return intact;
 
-  MemoryNeeds needs;
-  needs.block_position_kv_bytes =
-      static_cast<std::uint64_t>(2 * config->kv_heads * config->head_dim) * sizeof(float);
-  needs.workspace_bytes =
-      static_cast<std::uint64_t>(kBatchRows) *
-      static_cast<std::uint64_t>(4 * config->hidden + 3 * config->intermediate +
-                                 (config->heads + 2 * config->kv_heads) * config->head_dim) *
-      sizeof(float);
-  std::map<std::string, std::uint64_t> block_bytes;
-  std::string dtype = "f32";
-  for (const auto& [tensor, info] : checkpoint->tensors()) {
-    if (tensor.compare(0, kBlockPrefix.size(), kBlockPrefix) != 0) continue;
-    const std::size_t end = tensor.find('.', kBlockPrefix.size());
-    if (end == std::string::npos) continue;
-    block_bytes[tensor.substr(0, end)] += info.bytes;
-    if (tensor.find("q_proj.weight") != std::string::npos) dtype = info.dtype;
-  }
-  for (const auto& [block, bytes] : block_bytes) {
-    needs.block_weight_bytes = std::max(needs.block_weight_bytes, bytes);
-  }
-  for (char& c : dtype) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const model::MemoryNeeds needs = model::memory_needs(*config, *checkpoint, kBatchRows, kv_dtype);
+  const proto::Numerics numerics = {
+      proto::Compute::kF32, proto::weight_format_of(model::stored_type(*config, *checkpoint)),
+      kv_format_of(kv_dtype)};
+  LoadedModel result{.name = name.empty() ? folder_name(directory) : std::move(name),
+                     .config = std::move(*config),
+                     .files = std::move(*files),
+                     .checkpoint = std::move(*checkpoint),
+                     .held = std::move(held),
+                     .manifest = nullptr,
+                     .digest = {},
+                     .needs = needs,
+                     .warnings = std::move(warnings),
+                     .numerics = numerics,
+                     .hashes = {}};
+  if (*manifest) take(**std::move(manifest), result);
+  return result;
+}
 
-  return LoadedModel{
-      .name = name.empty() ? folder_name(directory) : std::move(name),
-      .config = std::move(*config),
-      .checkpoint = std::move(*checkpoint),
-      .digest = proto::Digest{*digest},
-      .needs = needs,
-      .warnings = std::move(warnings),
-      .numerics = {proto::Compute::kF32, proto::weight_format_of(dtype), proto::KvFormat::kF32}};
+absl::Status LoadedModel::adopt(const proto::Digest& told, const std::string& bytes,
+                                const model::FileWork& work) {
+  auto named = model::adopt_manifest(config, files, bytes, told.bytes, hashes, work);
+  if (!named.ok()) return named.status();
+  take(*std::move(named), *this);
+  return absl::OkStatus();
+}
+
+absl::Status LoadedModel::check_held(proto::Span span) const {
+  for (const proto::Span& run : held) {
+    if (run.begin <= span.begin && span.end <= run.end) return absl::OkStatus();
+  }
+  const auto opened =
+      model::Checkpoint::open(files, model::wants_blocks(span.begin, span.end)).status();
+  return absl::FailedPreconditionError(
+      fmt::format("{} holds blocks {} of {}, not all of {}: {}", files.directory, spans_text(held),
+                  config.block_count, proto::to_string(span),
+                  opened.ok() ? std::string("tensors are missing")
+                              : std::string(opened.message().data(), opened.message().size())));
+}
+
+absl::Status LoadedModel::keep(proto::Span span) {
+  auto kept = model::Checkpoint::open(files, model::wants_blocks(span.begin, span.end));
+  if (!kept.ok()) return kept.status();
+  checkpoint = *std::move(kept);
+  return absl::OkStatus();
 }
 
 }  // namespace shoal::node

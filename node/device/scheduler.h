@@ -6,6 +6,7 @@
 // what does not fit is refused at once. Pure: no clock, no thread; the caller guards it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -28,6 +29,11 @@ struct SchedulerLimits {
   std::int64_t queued_rows_per_peer = 32'768;
   std::int64_t steps_per_session = proto::kMaxStepsInFlight;
 };
+
+// Rows of the largest batch.
+inline std::int64_t most_rows(const SchedulerLimits& limits) {
+  return std::max(limits.decode_rows, limits.prefill_rows);
+}
 
 // The next `rows` rows of this session's oldest step; `last` when they end it.
 struct BatchItem {
@@ -59,7 +65,6 @@ class Scheduler {
   // Whether the session has steps waiting while more than `part` of a queue is full, the node's or
   // that of its peer.
   bool crowded(SessionKey session, double part) const;
-  std::int64_t waiting_steps(SessionKey session) const;
   // Takes the rows out of the queue; at most one item per session. Empty only when idle.
   Batch next_batch(const PrefillBudget& budget);
 

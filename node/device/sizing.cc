@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "kernels/attention.h"
+#include "model/kv_pool.h"
 
 namespace shoal::node {
 namespace {
@@ -43,7 +43,7 @@ struct Fit {
 };
 
 std::int64_t whole_pages(std::int64_t positions) {
-  return positions / kernels::kPagePositions * kernels::kPagePositions;
+  return positions / model::kPagePositions * model::kPagePositions;
 }
 
 }  // namespace
@@ -95,13 +95,13 @@ absl::StatusOr<MemoryPlan> plan_memory(const MemoryBudget& budget, const MemoryN
   const std::int64_t fitting = fit.positions(plan.blocks);
   plan.kv_positions = whole_pages(
       wishes.kv_positions.value_or(std::min<std::int64_t>(fitting, kDefaultKvPositions)));
-  if (plan.kv_positions < kernels::kPagePositions || plan.kv_positions > fitting) {
-    const std::int64_t asked = wishes.kv_positions.value_or(kernels::kPagePositions);
+  if (plan.kv_positions < model::kPagePositions || plan.kv_positions > fitting) {
+    const std::int64_t asked = wishes.kv_positions.value_or(model::kPagePositions);
     return absl::ResourceExhaustedError(fmt::format(
         "{} blocks need {} for weights and {:.3f} MiB for each of {} KV positions, but only {} "
         "can be used; serve fewer blocks (--blocks) or fewer --kv-positions (at least {})",
         plan.blocks, memory_text(weight * plan.blocks), position_mib * plan.blocks, asked, limits(),
-        kernels::kPagePositions));
+        model::kPagePositions));
   }
   plan.reason = fmt::format(
       "memory: {} can be used; {} of {} blocks take {}, room for {} positions takes {}", limits(),

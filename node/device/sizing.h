@@ -9,15 +9,12 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "model/memory_needs.h"
 #include "node/device/memory_budget.h"
 
 namespace shoal::node {
 
-struct MemoryNeeds {
-  std::uint64_t block_weight_bytes = 0;       // the largest block's, as stored
-  std::uint64_t block_position_kv_bytes = 0;  // keys and values of one position in one block
-  std::uint64_t workspace_bytes = 0;          // activations of one batch
-};
+using model::MemoryNeeds;
 
 // Without --kv-positions a node keeps room for this many: 32 sessions of 2,048 positions.
 inline constexpr std::int64_t kDefaultKvPositions = 65'536;

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "proto/activation.h"
+#include "proto/span_service.pb.h"
 #include "proto/version.h"
 
 namespace shoal::node {

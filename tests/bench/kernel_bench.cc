@@ -11,11 +11,13 @@
 #include <cstring>
 #include <iostream>
 #include <memory>
+#include <numeric>
 #include <span>
 #include <vector>
 
 #include "kernels/attention.h"
 #include "kernels/bandwidth.h"
+#include "kernels/cpu_executor.h"
 #include "kernels/linear.h"
 
 namespace shoal::kernels {
@@ -27,7 +29,7 @@ constexpr std::int64_t kHidden = 4096;
 constexpr int kPairs = 15;  // decode passes, each beside a bare read
 
 struct Machine {
-  std::unique_ptr<Executor> executor;
+  std::unique_ptr<CpuExecutor> executor;
   double read = 0;
   double fma = 0;
 };
@@ -36,7 +38,8 @@ Machine& machine() {
   static Machine* const one = [] {
     const char* threads = std::getenv("SHOAL_THREADS");
     auto* m = new Machine;
-    m->executor = Executor::cpu(threads == nullptr ? 0 : std::atoi(threads));
+    m->executor =
+        std::make_unique<CpuExecutor>(threads == nullptr ? 0 : std::atoi(threads), isa_chosen());
     m->read = measure_read_bandwidth(*m->executor, kBandwidthBytes, 5);
     m->fma = measure_fma_peak(*m->executor, 10);
     return m;
@@ -97,7 +100,7 @@ void linear_decode(benchmark::State& state, DType dtype, std::int64_t rows) {
     const Stopwatch watch;
     for (std::int64_t m = 0; m < matrices; ++m) {
       linear(*machine().executor, {x.data(), rows, kHidden, kHidden},
-             {weights.data() + m * matrix, dtype, kHidden, kHidden}, {},
+             WeightView{weights.data() + m * matrix, dtype, kHidden, kHidden},
              {y.data(), rows, kHidden, kHidden});
     }
     benchmark::ClobberMemory();
@@ -120,39 +123,71 @@ void linear_prefill(benchmark::State& state, DType dtype, std::int64_t rows, std
   std::vector<float> y(static_cast<std::size_t>(rows * n));
   const Stopwatch watch;
   for (auto _ : state) {
-    linear(*machine().executor, {x.data(), rows, k, k}, {weights.data(), dtype, n, k}, {},
+    linear(*machine().executor, {x.data(), rows, k, k}, WeightView{weights.data(), dtype, n, k},
            {y.data(), rows, n, n});
     benchmark::ClobberMemory();
   }
   report_flops(state, watch, 2.0 * static_cast<double>(rows * n * k));
 }
 
+// The layers of a block that read the same rows, [hidden] to [outs]: as one operator, and one after
+// the other.
+void projections(benchmark::State& state, std::int64_t rows, std::int64_t hidden,
+                 std::vector<std::int64_t> outs, bool together) {
+  std::vector<std::vector<char>> values;
+  std::vector<LinearWeight> weights;
+  std::vector<std::vector<float>> y;
+  std::vector<Projection> parts;
+  for (const std::int64_t n : outs) {
+    values.push_back(ones(DType::kBF16, n * hidden));
+    weights.push_back(WeightView{values.back().data(), DType::kBF16, n, hidden});
+    y.emplace_back(static_cast<std::size_t>(rows * n));
+  }
+  for (std::size_t i = 0; i < outs.size(); ++i) {
+    parts.push_back({&weights[i], {y[i].data(), rows, outs[i], outs[i]}});
+  }
+  std::vector<float> x(static_cast<std::size_t>(rows * hidden), 0.5f);
+  const ConstMatrixView view(x.data(), rows, hidden, hidden);
+  for (auto _ : state) {
+    if (together) {
+      project(*machine().executor, view, parts);
+    } else {
+      for (const Projection& part : parts) {
+        linear(*machine().executor, view, *part.weight, part.out);
+      }
+    }
+    benchmark::ClobberMemory();
+  }
+}
+
 // Rows that all see `positions`: decode has one row in each of `sessions`.
 void attention_step(benchmark::State& state, std::int64_t sessions, std::int64_t rows,
-                    std::int64_t positions) {
+                    std::int64_t positions, DType dtype) {
   constexpr std::int64_t kHeads = 32, kDim = 128;
   const KvLayout layout{8, kDim, 0, 8 * kPagePositions * kDim};
-  const std::int64_t page_floats = 2 * layout.value_offset;
+  const std::int64_t page_values = 2 * layout.value_offset;
   const std::int64_t pages = positions / kPagePositions;
-  std::vector<float> kv(static_cast<std::size_t>(sessions * pages * page_floats), 0.25f);
-  std::vector<float*> table;
-  for (std::int64_t p = 0; p < sessions * pages; ++p) table.push_back(kv.data() + p * page_floats);
-  std::vector<AttentionSequence> batch;
+  std::vector<char> kv = ones(dtype, sessions * pages * page_values);
+  const KvPages pool{kv.data(), dtype, Device::kCpu, page_values};
+  CpuExecutor& executor = *machine().executor;
+  StepPlan plan =
+      StepPlan::make(executor, {}, {.rows = sessions * rows, .pages = sessions * pages}).value();
+  std::vector<std::int32_t> table(static_cast<std::size_t>(pages));
   for (std::int64_t s = 0; s < sessions; ++s) {
-    batch.push_back({s * rows, rows, positions - rows,
-                     std::span(table).subspan(static_cast<std::size_t>(s * pages),
-                                              static_cast<std::size_t>(pages))});
+    std::iota(table.begin(), table.end(), static_cast<std::int32_t>(s * pages));
+    plan.add(positions - rows, rows, table);
   }
+  plan.seal(executor);
   const std::int64_t cols = kHeads * kDim;
   std::vector<float> q(static_cast<std::size_t>(sessions * rows * cols), 0.01f), out(q.size());
   const Stopwatch watch;
   for (auto _ : state) {
-    attention(*machine().executor, {q.data(), sessions * rows, cols, cols}, kHeads, layout, batch,
-              0.088f, 0, {out.data(), sessions * rows, cols, cols});
+    attention(executor, {q.data(), sessions * rows, cols, cols}, kHeads, pool, layout, plan, 0.088f,
+              0, {out.data(), sessions * rows, cols, cols});
     benchmark::ClobberMemory();
   }
   if (rows == 1) {
-    report_bytes(state, watch, static_cast<double>(kv.size()) * sizeof(float));
+    report_bytes(state, watch, static_cast<double>(kv.size()));
   } else {
     const std::int64_t seen = positions - rows / 2;  // by a row, on average
     report_flops(state, watch, 4.0 * static_cast<double>(sessions * rows * cols * seen));
@@ -160,7 +195,7 @@ void attention_step(benchmark::State& state, std::int64_t sessions, std::int64_t
 }
 
 void parallel_for_overhead(benchmark::State& state) {
-  Executor& executor = *machine().executor;
+  CpuExecutor& executor = *machine().executor;
   for (auto _ : state) {
     executor.parallel_for(executor.threads(), 1, [](std::int64_t begin, std::int64_t) {
       benchmark::DoNotOptimize(begin);
@@ -193,9 +228,21 @@ void register_all() {
   }
   add("linear_prefill/bf16/down", linear_prefill, DType::kBF16, 256, 14336, 4096);
   add("linear_prefill/bf16/demo_model", linear_prefill, DType::kBF16, 128, 256, 704);
-  add("attention_decode/positions:4096", attention_step, 1, 1, 4096);
-  add("attention_decode/sessions:16", attention_step, 16, 1, 1024);
-  add("attention_prefill/rows:256", attention_step, 1, 256, 1024);
+  // The demo model's query, key and value; a model's of eight billion weights.
+  for (const bool together : {false, true}) {
+    const std::string name = together ? "together" : "apart";
+    add("projections/demo_model/" + name, projections, 1, 256,
+        std::vector<std::int64_t>{256, 64, 64}, together);
+    add("projections/hidden:4096/" + name, projections, 1, 4096,
+        std::vector<std::int64_t>{4096, 1024, 1024}, together);
+  }
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
+    const std::string type =
+        dtype == DType::kF32 ? std::string() : std::string("/kv:") + dtype_name(dtype);
+    add("attention_decode/positions:4096" + type, attention_step, 1, 1, 4096, dtype);
+    add("attention_decode/sessions:16" + type, attention_step, 16, 1, 1024, dtype);
+    add("attention_prefill/rows:256" + type, attention_step, 1, 256, 1024, dtype);
+  }
   add("parallel_for/empty", parallel_for_overhead);
 }
 

@@ -131,6 +131,13 @@ TEST(CommandLine, ErrorsSayWhatToDo) {
   EXPECT_THAT(error({"generate", "--model", "m", "text"}), HasSubstr("--local"));
   EXPECT_THAT(error({"generate", "--model", "m", "--local", "--join", "a:1", "text"}),
               HasSubstr("exclude"));
+  EXPECT_THAT(error({"generate", "--model", "m", "--join", "a:1", "--kv-dtype", "f16", "text"}),
+              HasSubstr("--kv-dtype needs --local"));
+  EXPECT_THAT(error({"score", "--model", "m", "--local", "--kv-dtype", "f64", "f"}),
+              HasSubstr("--kv-dtype"));
+  EXPECT_EQ(parsed<ScoreFlags>({"score", "--model", "m", "--local", "--kv-dtype", "f16", "f"})
+                .swarm.kv_dtype,
+            "f16");
   EXPECT_THAT(error({"generate", "--local", "text"}), HasSubstr("--model"));
   EXPECT_THAT(error({"generate", "--model", "m", "--local"}), HasSubstr("prompt"));
   EXPECT_THAT(error({"status", "--join", "0.0.0.0:7000"}),

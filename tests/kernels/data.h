@@ -82,7 +82,7 @@ class Guarded {
                   static_cast<std::size_t>(cols) * sizeof(float));
     }
   }
-  MatrixView view() { return {storage_.data() + kBand, rows_, cols_, stride_}; }
+  F32Rows view() { return {storage_.data() + kBand, rows_, cols_, stride_}; }
 
   std::vector<float> content() {
     std::vector<float> v;

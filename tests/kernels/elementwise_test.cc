@@ -61,23 +61,6 @@ TEST(SiluMul, TakesExtremesAndKeepsNaN) {
   }
 }
 
-TEST(Add, IsTheIeeeSumInPlace) {
-  Random random(2);
-  for (const std::int64_t cols : kSizes) {
-    const std::int64_t rows = 70;
-    const std::vector<float> a = random.normals(rows * cols), b = random.normals(rows * cols);
-    std::vector<float> expected;
-    for (std::size_t i = 0; i < a.size(); ++i) expected.push_back(a[i] + b[i]);
-    for (const NamedExecutor& on : all_executors()) {
-      SCOPED_TRACE(testing::Message() << on.name << " " << cols);
-      Guarded x(a, rows, cols), y(b, rows, cols, 2);
-      add(*on.executor, y.view(), x.view());
-      EXPECT_TRUE(x.intact());
-      ASSERT_TRUE(bitwise_equal(expected, x.content()));
-    }
-  }
-}
-
 // Every one of the 65536 patterns of f16 and bf16, NaN and subnormals among them, converts exactly.
 TEST(Embedding, WidensEveryBf16AndF16Exactly) {
   std::vector<std::uint16_t> patterns(1 << 16);

@@ -13,7 +13,7 @@ namespace shoal::kernels {
 
 struct NamedExecutor {
   std::string name;
-  std::unique_ptr<Executor> executor;
+  std::unique_ptr<CpuExecutor> executor;
 };
 
 inline std::vector<IsaLevel> supported_levels() {

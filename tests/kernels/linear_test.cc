@@ -13,9 +13,10 @@
 namespace shoal::kernels {
 namespace {
 
-std::vector<float> run(Executor& executor, MatrixView x, WeightView weight, WeightView bias) {
+std::vector<float> run(Executor& executor, const MatrixView& x, WeightView weight,
+                       WeightView bias) {
   Guarded out(x.rows, weight.rows);
-  linear(executor, x, weight, bias, out.view());
+  linear(executor, x, LinearWeight(weight, bias), out.view());
   EXPECT_TRUE(out.intact());
   return out.content();
 }
@@ -79,7 +80,7 @@ TEST(Linear, AddsBiasInEveryDTypeAndAccumulates) {
         EXPECT_TRUE(
             within_bound(expected, run(*on.executor, x.view(), weight.view(), bias.view())));
         Guarded out(residual, rows, n);
-        linear(*on.executor, x.view(), weight.view(), bias.view(), out.view(), true);
+        linear(*on.executor, x.view(), LinearWeight(weight.view(), bias.view()), out.view(), true);
         EXPECT_TRUE(out.intact());
         EXPECT_TRUE(within_bound(accumulated, out.content()));
       }
@@ -187,15 +188,22 @@ TEST(Linear, TakesEmptyInputs) {
   }
 }
 
-TEST(LinearDeathTest, RefusesShapesThatDoNotFit) {
+TEST(LinearDeathTest, RefusesWhatDoesNotFit) {
   const auto executor = Executor::cpu(1);
   std::vector<float> x(8), w(12), out(6);
-  EXPECT_DEATH(linear(*executor, MatrixView{x.data(), 2, 4, 4}, {w.data(), DType::kF32, 4, 3}, {},
-                      {out.data(), 2, 3, 3}),
-               "out is \\[2, 3\\], must be \\[2, 4\\]");
-  EXPECT_DEATH(linear(*executor, MatrixView{x.data(), 2, 4, 4}, {w.data(), DType::kF32, 3, 2}, {},
-                      {out.data(), 2, 3, 3}),
+  const MatrixView rows{x.data(), 2, 4, 4}, to{out.data(), 2, 3, 3};
+  const auto weight = [&](std::int64_t n, std::int64_t k) {
+    return LinearWeight(WeightView{w.data(), DType::kF32, n, k});
+  };
+  EXPECT_DEATH(linear(*executor, rows, weight(4, 3), to), "out is \\[2, 3\\], must be \\[2, 4\\]");
+  EXPECT_DEATH(linear(*executor, rows, weight(3, 2), to),
                "weight is \\[3, 2\\], must be \\[3, 4\\]");
+  MatrixView elsewhere = rows;
+  elsewhere.device = Device::kCuda;
+  EXPECT_DEATH(linear(*executor, elsewhere, weight(3, 4), to), "x lies on cuda");
+  MatrixView narrow = rows;
+  narrow.dtype = DType::kBF16;
+  EXPECT_DEATH(linear(*executor, narrow, weight(3, 4), to), "bf16 on cpu");
 }
 
 }  // namespace

@@ -20,6 +20,16 @@ std::vector<float> frequencies(std::int64_t head_dim) {
   return v;
 }
 
+// Rotates rows at any positions: each is a sequence of its own.
+void rotate(Executor& executor, const MatrixView& x, std::int64_t head_dim,
+            std::span<const std::int32_t> positions, const std::vector<float>& frequency,
+            float factor) {
+  StepPlan plan = StepPlan::make(executor, {frequency, factor}, {x.rows, 0}).value();
+  for (const std::int32_t position : positions) plan.add(position, 1, {});
+  plan.seal(executor);
+  rope(executor, x, head_dim, plan);
+}
+
 TEST(Rope, StaysWithinTheBoundAndIsOneResultEverywhere) {
   Random random(1);
   const std::vector<std::int32_t> positions = {0,      1,         31,         32, 4095,
@@ -43,15 +53,15 @@ TEST(Rope, StaysWithinTheBoundAndIsOneResultEverywhere) {
         for (const NamedExecutor& on : all_executors()) {
           SCOPED_TRACE(testing::Message() << on.name << " " << heads << " x " << head_dim);
           Guarded x(data, rows, cols);
-          rope(*on.executor, x.view(), head_dim, positions, frequency, factor);
+          rotate(*on.executor, x.view(), head_dim, positions, frequency, factor);
           EXPECT_TRUE(x.intact());
           if (first.empty()) first = x.content();
           ASSERT_TRUE(within_bound(expected, x.content()));
           ASSERT_TRUE(bitwise_equal(first, x.content()));
         }
         Guarded alone({data.begin() + 4 * cols, data.begin() + 5 * cols}, 1, cols);
-        rope(*all_executors().back().executor, alone.view(), head_dim,
-             std::span(positions).subspan(4, 1), frequency, factor);
+        rotate(*all_executors().back().executor, alone.view(), head_dim,
+               std::span(positions).subspan(4, 1), frequency, factor);
         ASSERT_TRUE(
             bitwise_equal({first.begin() + 4 * cols, first.begin() + 5 * cols}, alone.content()));
       }
@@ -64,7 +74,7 @@ TEST(Rope, LeavesPositionZeroAsItIs) {
   const std::vector<float> data = random.normals(3 * 64);
   for (const NamedExecutor& on : all_executors()) {
     Guarded x(data, 1, 3 * 64);
-    rope(*on.executor, x.view(), 64, std::vector<std::int32_t>{0}, frequencies(64), 1.0f);
+    rotate(*on.executor, x.view(), 64, std::vector<std::int32_t>{0}, frequencies(64), 1.0f);
     EXPECT_TRUE(bitwise_equal(data, x.content())) << on.name;
   }
 }

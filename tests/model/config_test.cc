@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace shoal::model {
 namespace {
@@ -50,6 +51,29 @@ ModelConfig good(const json& config) {
   return parsed.ok() ? *parsed : ModelConfig{};
 }
 
+std::vector<std::int64_t> windows(const ModelConfig& config) {
+  std::vector<std::int64_t> result;
+  for (std::int64_t i = 0; i < config.block_count; ++i) {
+    result.push_back(config.block(i).attention.window);
+  }
+  return result;
+}
+
+// Of the first block: which weights have a bias, and whether q and k are normed.
+struct Traits {
+  bool qkv_bias, output_bias, mlp_bias, qk_norm;
+};
+Traits traits(const ModelConfig& config) {
+  const BlockSpec& block = config.block(0);
+  const auto biased = [&](BlockWeight role) { return find_weight(block, role)->bias; };
+  const bool qkv = biased(BlockWeight::kQuery), mlp = biased(BlockWeight::kGate);
+  EXPECT_TRUE(biased(BlockWeight::kKey) == qkv && biased(BlockWeight::kValue) == qkv);
+  EXPECT_TRUE(biased(BlockWeight::kUp) == mlp && biased(BlockWeight::kDown) == mlp);
+  const bool norm = find_weight(block, BlockWeight::kQueryNorm) != nullptr;
+  EXPECT_EQ(find_weight(block, BlockWeight::kKeyNorm) != nullptr, norm);
+  return {qkv, biased(BlockWeight::kAttentionOutput), mlp, norm};
+}
+
 void expect_text_refused(const std::string& text, const std::string& named) {
   const absl::StatusOr<ModelConfig> parsed = parse_config(text);
   ASSERT_FALSE(parsed.ok()) << text;
@@ -64,85 +88,86 @@ TEST(Config, ReadsTheSizesOfALlama) {
   const ModelConfig config = good(llama());
   EXPECT_EQ(config.architecture, "LlamaForCausalLM");
   EXPECT_EQ(config.hidden, 64);
-  EXPECT_EQ(config.intermediate, 128);
+  EXPECT_EQ(std::get<DenseMlp>(config.block(0).mlp).intermediate, 128);
   EXPECT_EQ(config.block_count, 4);
-  EXPECT_EQ(config.heads, 8);
-  EXPECT_EQ(config.kv_heads, 2);
-  EXPECT_EQ(config.head_dim, 8);
+  EXPECT_EQ(config.block(0).attention.heads, 8);
+  EXPECT_EQ(config.block(0).attention.kv_heads, 2);
+  EXPECT_EQ(config.block(0).attention.head_dim, 8);
   EXPECT_EQ(config.vocabulary, 100);
   EXPECT_EQ(config.max_positions, 512);
   EXPECT_EQ(config.rms_norm_eps, 1e-5f);
+  EXPECT_EQ(config.block(0).norm_eps, 1e-5f);
   EXPECT_EQ(config.rope.theta, 500000.0);
   EXPECT_EQ(config.rope.type, RopeConfig::Type::kDefault);
-  EXPECT_THAT(config.sliding_window, ElementsAre(0, 0, 0, 0));
+  EXPECT_THAT(windows(config), ElementsAre(0, 0, 0, 0));
   EXPECT_THAT(config.eos_ids, ElementsAre(2));  // the family's default, as in the reference
   EXPECT_EQ(config.bos_id, 1);
-  EXPECT_FALSE(config.qkv_bias || config.output_bias || config.mlp_bias || config.qk_norm ||
+  const Traits plain = traits(config);
+  EXPECT_FALSE(plain.qkv_bias || plain.output_bias || plain.mlp_bias || plain.qk_norm ||
                config.tied_embeddings);
 }
 
 TEST(Config, ReadsTheBundledModel) {
   const absl::StatusOr<ModelConfig> config = load_config(SHOAL_SOURCE_DIR "/models/demo");
   ASSERT_TRUE(config.ok()) << config.status();
-  EXPECT_EQ(config->head_dim, 32);
+  EXPECT_EQ(config->block(0).attention.head_dim, 32);
   EXPECT_TRUE(config->tied_embeddings);
   EXPECT_EQ(config->bos_id, 0);
   EXPECT_THAT(config->eos_ids, ElementsAre(1));
 }
 
 TEST(Config, AbsentKeysTakeTheDefaultsOfTheFamily) {
-  EXPECT_EQ(good(without(llama(), "num_key_value_heads")).kv_heads, 8);
-  EXPECT_EQ(good(without(mistral(), "num_key_value_heads")).kv_heads, 8);
-  EXPECT_EQ(good(with(qwen2(), "num_key_value_heads", nullptr)).kv_heads, 8);
+  const auto kv_heads = [](const json& config) { return good(config).block(0).attention.kv_heads; };
+  EXPECT_EQ(kv_heads(without(llama(), "num_key_value_heads")), 8);
+  EXPECT_EQ(kv_heads(without(mistral(), "num_key_value_heads")), 8);
+  EXPECT_EQ(kv_heads(with(qwen2(), "num_key_value_heads", nullptr)), 8);
   EXPECT_EQ(good(without(llama(), "rope_theta")).rope.theta, 10000.0);
   EXPECT_EQ(good(without(llama(), "rms_norm_eps")).rms_norm_eps, 1e-6f);
   EXPECT_EQ(good(without(llama(), "max_position_embeddings")).max_positions, 2048);
   EXPECT_EQ(good(without(mistral(), "max_position_embeddings")).max_positions, 131072);
-  EXPECT_EQ(good(qwen3()).head_dim, 128);
+  EXPECT_EQ(good(qwen3()).block(0).attention.head_dim, 128);
   EXPECT_EQ(good(without(llama(), "model_type")).architecture, "LlamaForCausalLM");
   EXPECT_EQ(good(without(qwen2(), "architectures")).architecture, "Qwen2ForCausalLM");
 }
 
 TEST(Config, BiasesAndNormsOfTheFamilies) {
-  const ModelConfig biased = good(with(with(llama(), "attention_bias", true), "mlp_bias", true));
+  const Traits biased = traits(good(with(with(llama(), "attention_bias", true), "mlp_bias", true)));
   EXPECT_TRUE(biased.qkv_bias && biased.output_bias && biased.mlp_bias);
   const ModelConfig second = good(with(qwen2(), "tie_word_embeddings", true));
-  EXPECT_TRUE(second.qkv_bias && second.tied_embeddings);
-  EXPECT_FALSE(second.output_bias || second.mlp_bias || second.qk_norm);
-  const ModelConfig third = good(with(qwen3(), "attention_bias", true));
+  EXPECT_TRUE(traits(second).qkv_bias && second.tied_embeddings);
+  EXPECT_FALSE(traits(second).output_bias || traits(second).mlp_bias || traits(second).qk_norm);
+  const Traits third = traits(good(with(qwen3(), "attention_bias", true)));
   EXPECT_TRUE(third.qk_norm && third.qkv_bias && third.output_bias);
   // The reference has no such bias in these families, and says nothing.
   const ModelConfig fourth = good(with(mistral(), "attention_bias", true));
-  EXPECT_FALSE(fourth.qkv_bias || fourth.output_bias);
+  EXPECT_FALSE(traits(fourth).qkv_bias || traits(fourth).output_bias);
   EXPECT_THAT(fourth.warnings, testing::ElementsAre(testing::HasSubstr("attention_bias")));
   const ModelConfig fifth = good(with(qwen2(), "mlp_bias", true));
-  EXPECT_FALSE(fifth.mlp_bias);
+  EXPECT_FALSE(traits(fifth).mlp_bias);
   EXPECT_THAT(fifth.warnings, testing::ElementsAre(testing::HasSubstr("mlp_bias")));
 }
 
 TEST(Config, ExplicitHeadDimNeedsNoDivisibility) {
   const json odd = with(with(llama(), "num_attention_heads", 6), "num_key_value_heads", 3);
-  EXPECT_EQ(good(with(odd, "head_dim", 20)).head_dim, 20);
+  EXPECT_EQ(good(with(odd, "head_dim", 20)).block(0).attention.head_dim, 20);
   expect_refused(odd, "hidden_size");
   expect_refused(with(llama(), "head_dim", 7), "head_dim");
   expect_refused(with(llama(), "num_key_value_heads", 3), "num_key_value_heads");
 }
 
 TEST(Config, SlidingWindows) {
-  EXPECT_THAT(good(with(llama(), "sliding_window", 16)).sliding_window, ElementsAre(0, 0, 0, 0));
-  EXPECT_THAT(good(with(mistral(), "sliding_window", 16)).sliding_window,
-              ElementsAre(16, 16, 16, 16));
-  EXPECT_THAT(good(with(mistral(), "sliding_window", nullptr)).sliding_window,
-              ElementsAre(0, 0, 0, 0));
-  EXPECT_THAT(good(mistral()).sliding_window, ElementsAre(4096, 4096, 4096, 4096));
+  EXPECT_THAT(windows(good(with(llama(), "sliding_window", 16))), ElementsAre(0, 0, 0, 0));
+  EXPECT_THAT(windows(good(with(mistral(), "sliding_window", 16))), ElementsAre(16, 16, 16, 16));
+  EXPECT_THAT(windows(good(with(mistral(), "sliding_window", nullptr))), ElementsAre(0, 0, 0, 0));
+  EXPECT_THAT(windows(good(mistral())), ElementsAre(4096, 4096, 4096, 4096));
 
   json config = with(with(qwen2(), "sliding_window", 16), "max_window_layers", 3);
-  EXPECT_THAT(good(config).sliding_window, ElementsAre(0, 0, 0, 0));
+  EXPECT_THAT(windows(good(config)), ElementsAre(0, 0, 0, 0));
   config["use_sliding_window"] = true;
-  EXPECT_THAT(good(config).sliding_window, ElementsAre(0, 0, 0, 16));
+  EXPECT_THAT(windows(good(config)), ElementsAre(0, 0, 0, 16));
   config["layer_types"] = {"sliding_attention", "full_attention", "sliding_attention",
                            "full_attention"};
-  EXPECT_THAT(good(config).sliding_window, ElementsAre(16, 0, 16, 0));
+  EXPECT_THAT(windows(good(config)), ElementsAre(16, 0, 16, 0));
   config["use_sliding_window"] = false;
   expect_refused(config, "layer_types");
   config["layer_types"] = {"full_attention"};

@@ -151,8 +151,9 @@ TEST_P(Family, StaleMemoryHasNoEffect) {
     std::optional<KvLease> lease = pool->lease(pool->total_positions());
     ASSERT_TRUE(lease);
     lease->prepare(0, pool->total_positions());
-    for (float* page : lease->pages()) {
-      std::fill_n(page, pool->shape().page_floats(), std::nanf(""));
+    auto* const memory = static_cast<float*>(pool->pages().data);
+    for (const std::int32_t page : lease->pages()) {
+      std::fill_n(memory + page * pool->pages().stride, pool->shape().page_values(), std::nanf(""));
     }
   }
   EXPECT_TRUE(prefill() == whole);

@@ -9,6 +9,11 @@
 #include "kernels/executor.h"
 
 namespace shoal::model {
+namespace {
+
+constexpr std::int64_t kMaxRows = 2048;  // of one call
+
+}  // namespace
 
 std::unique_ptr<LocalModel> LocalModel::load(const std::string& directory, const Options& options) {
   std::unique_ptr<LocalModel> model(new LocalModel);
@@ -28,12 +33,14 @@ std::unique_ptr<LocalModel> LocalModel::load(const std::string& directory, const
   model->edges_.insert(model->edges_.end(), options.cuts.begin(), options.cuts.end());
   model->edges_.push_back(model->config_.block_count);
   for (std::size_t i = 0; i + 1 < model->edges_.size(); ++i) {
-    absl::StatusOr<std::unique_ptr<SpanRunner>> runner =
-        SpanRunner::load(model->config_, *model->checkpoint_, model->edges_[i],
-                         model->edges_[i + 1], *model->executor_);
+    absl::StatusOr<std::unique_ptr<SpanRunner>> runner = SpanRunner::load(
+        model->config_, *model->checkpoint_, model->edges_[i], model->edges_[i + 1],
+        *model->executor_, {.rows = kMaxRows, .kv_positions = options.positions});
     CHECK(runner.ok()) << runner.status();
-    const std::int64_t pages = options.positions / kernels::kPagePositions;
-    model->pools_.push_back(std::make_unique<KvPool>((*runner)->kv_shape(), pages));
+    absl::StatusOr<std::unique_ptr<KvPool>> pool =
+        KvPool::create(*model->executor_, (*runner)->kv_shape(options.kv_dtype), options.positions);
+    CHECK(pool.ok()) << pool.status();
+    model->pools_.push_back(*std::move(pool));
     model->runners_.push_back(*std::move(runner));
   }
   return model;
@@ -56,13 +63,18 @@ Rows LocalModel::run(const std::vector<LocalStep>& steps) {
   CHECK(x.ok()) << x.status();
   for (std::size_t i = 0; i < runners_.size(); ++i) {
     std::vector<SequenceStep> sequences;
+    std::span<float> left = *x;
     for (const LocalStep& step : steps) {
       KvLease& lease = step.session->leases[i];
       const std::int64_t rows = static_cast<std::int64_t>(step.ids.size());
       lease.prepare(step.start, rows);
-      sequences.push_back({.lease = &lease, .start_position = step.start, .rows = rows});
+      const std::span<float> own = left.first(static_cast<std::size_t>(rows * config_.hidden));
+      left = left.subspan(own.size());
+      sequences.push_back(
+          {.lease = &lease, .start_position = step.start, .rows = rows, .x = own, .out = own});
     }
-    runners_[i]->run(sequences, edges_[i], edges_[i + 1], *x);
+    runners_[i]->begin(sequences, edges_[i], edges_[i + 1]);
+    runners_[i]->finish();
     for (const SequenceStep& sequence : sequences) sequence.lease->advance(sequence.rows);
   }
   return *std::move(x);

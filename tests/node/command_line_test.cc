@@ -42,6 +42,8 @@ TEST(CommandLine, EveryOptionOfRun) {
                            "tiny",
                            "--kv-positions",
                            "4096",
+                           "--kv-dtype",
+                           "bf16",
                            "--max-sessions",
                            "9",
                            "--max-sessions-per-peer",
@@ -71,6 +73,7 @@ TEST(CommandLine, EveryOptionOfRun) {
   EXPECT_EQ(line->ready_file, "R");
   EXPECT_EQ(line->model_name, "tiny");
   EXPECT_EQ(line->kv_positions, 4096);
+  EXPECT_EQ(line->kv_dtype, kernels::DType::kBF16);
   EXPECT_EQ(line->max_sessions, 9u);
   EXPECT_EQ(line->max_sessions_per_peer, 4u);
   EXPECT_EQ(line->announce, (std::vector<std::string>{"h:9"}));
@@ -85,6 +88,7 @@ TEST(CommandLine, Defaults) {
   EXPECT_EQ(line->threads, 0);
   EXPECT_FALSE(line->blocks.has_value());
   EXPECT_FALSE(line->kv_positions.has_value());
+  EXPECT_EQ(line->kv_dtype, kernels::DType::kF32);
   EXPECT_EQ(line->drain_timeout_s, 10);
 }
 
@@ -177,6 +181,7 @@ TEST(CommandLine, EveryMistakeIsOneLineThatNamesIt) {
       {{"run", "--model", "D", "--new-swarm", "--device", "abacus"}, "abacus"},
       {{"run", "--model", "D", "--new-swarm", "--log-level", "loud"}, "loud"},
       {{"run", "--model", "D", "--new-swarm", "--kv-positions", "3"}, "--kv-positions"},
+      {{"run", "--model", "D", "--new-swarm", "--kv-dtype", "f64"}, "--kv-dtype"},
       {{"run", "--model", "D", "--new-swarm", "--max-sessions", "0"}, "--max-sessions"},
       {{"run", "--model", "D", "--new-swarm", "--drain-timeout", "-1"}, "--drain-timeout"},
       {{"run", "--model", "D", "--new-swarm", "--blokcs", "0:4"}, "--blokcs"},

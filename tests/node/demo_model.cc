@@ -31,16 +31,18 @@ std::vector<float> random_rows(std::uint32_t seed, std::uint32_t count) {
 std::vector<float> computed_alone(proto::Span span, const std::vector<float>& x) {
   const std::int64_t rows = static_cast<std::int64_t>(x.size()) / demo().config.hidden;
   const auto executor = kernels::Executor::cpu(1);
-  auto runner =
-      model::SpanRunner::load(demo().config, demo().checkpoint, span.begin, span.end, *executor);
+  auto runner = model::SpanRunner::load(demo().config, demo().checkpoint, span.begin, span.end,
+                                        *executor, {.rows = rows, .kv_positions = rows});
   CHECK(runner.ok()) << runner.status();
-  model::KvPool pool((*runner)->kv_shape(), rows / kernels::kPagePositions + 1);
-  auto lease = pool.lease(rows);
+  auto pool = model::KvPool::create(*executor, (*runner)->kv_shape(), rows);
+  CHECK(pool.ok()) << pool.status();
+  auto lease = (*pool)->lease(rows);
   CHECK(lease.has_value());
   lease->prepare(0, rows);
-  const model::SequenceStep step{&*lease, 0, rows};
   std::vector<float> result = x;
-  (*runner)->run({&step, 1}, span.begin, span.end, result);
+  const model::SequenceStep step{&*lease, 0, rows, x, result};
+  (*runner)->begin({&step, 1}, span.begin, span.end);
+  (*runner)->finish();
   return result;
 }
 

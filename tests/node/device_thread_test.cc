@@ -212,6 +212,53 @@ TEST(DeviceThread, ALeaseThatCannotBeKeptIsRefusedWithARetryTime) {
   own->close(2);
 }
 
+TEST(DeviceThread, SessionsOfAPartOfTheSpanLeaseThatPart) {
+  const auto own = device({.span = {0, 4}, .kv_positions = 256, .threads = 1, .limits = {}});
+  Inbox inbox;
+  // Twice as many positions of two blocks as of four; each computes as if alone.
+  for (SessionKey key = 1; key <= 2; ++key) {
+    ASSERT_FALSE(own->open(key, {}, {1, 3}, 256).has_value()) << key;
+  }
+  EXPECT_TRUE(own->open(3, {}, {1, 3}, 32).has_value());
+  EXPECT_EQ(own->stats().free_positions, 0);
+  for (SessionKey key = 1; key <= 2; ++key) {
+    const auto seed = static_cast<std::uint32_t>(key);
+    ASSERT_FALSE(own->submit(key, {0, 40, rows(seed, 40)}, inbox.slot()).has_value());
+    const auto outputs = inbox.wait(key);
+    EXPECT_TRUE(bitwise(outputs.back().x, alone({1, 3}, rows(seed, 40))));
+  }
+  own->close(1);
+  own->close(2);
+  EXPECT_EQ(own->stats().free_positions, 256);
+}
+
+TEST(DeviceThread, NarrowPagesRoundAndHoldTheLaw) {
+  const auto own = device({.span = {0, 4},
+                           .kv_positions = 1024,
+                           .kv_dtype = kernels::DType::kF16,
+                           .threads = 1,
+                           .limits = {}});
+  Inbox inbox;
+  open(*own, 1, 64);
+  open(*own, 2, 64);
+  const std::vector<float> x = rows(3, 20), wide = alone({0, 4}, x);
+  ASSERT_FALSE(own->submit(1, {0, 20, x}, inbox.slot()).has_value());
+  const std::vector<float> whole = inbox.wait(1)[0].x;
+  std::vector<float> joined;
+  for (std::uint32_t row = 0; row < 20; ++row) {
+    const auto from = x.begin() + static_cast<std::ptrdiff_t>(row * demo().config.hidden);
+    ASSERT_FALSE(
+        own->submit(2, {row, 1, {from, from + demo().config.hidden}}, inbox.slot()).has_value());
+    const std::vector<float> y = inbox.wait(row + 2).back().x;
+    joined.insert(joined.end(), y.begin(), y.end());
+  }
+  EXPECT_TRUE(bitwise(joined, whole));
+  EXPECT_FALSE(bitwise(wide, whole));
+  for (std::size_t i = 0; i < wide.size(); ++i) ASSERT_NEAR(wide[i], whole[i], 0.02f) << i;
+  own->close(1);
+  own->close(2);
+}
+
 TEST(DeviceThread, AFullQueueIsRefusedWithARetryTime) {
   const auto own = device(
       {.span = {0, 4}, .kv_positions = 1024, .threads = 1, .limits = {.steps_per_session = 2}});

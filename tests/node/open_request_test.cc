@@ -6,6 +6,8 @@
 
 #include <functional>
 
+#include "node/serve/replies.h"
+
 namespace shoal::node {
 namespace {
 

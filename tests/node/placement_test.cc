@@ -63,6 +63,16 @@ dht::Record record(proto::NodeState state, proto::Span span) {
   return record;
 }
 
+TEST(Placement, ANodeOfPartsChoosesAmongWhatItHas) {
+  const std::vector<double> throughput = {0, 0, 5, 5, 1, 2, 0, 9};
+  const std::vector<proto::Span> held = {{2, 5}, {6, 8}};
+  EXPECT_EQ(choose_span(throughput, 2), (proto::Span{0, 2}));  // if it had all
+  EXPECT_EQ(choose_span(throughput, 2, held), (proto::Span{6, 8}));
+  EXPECT_EQ(choose_span(throughput, 1, held), (proto::Span{6, 7}));
+  EXPECT_EQ(choose_span(throughput, 3, held), (proto::Span{2, 5}));
+  EXPECT_EQ(choose_span(throughput, 8, held), (proto::Span{2, 5}));  // as many as there are
+}
+
 TEST(Placement, OnlyNodesThatStayCount) {
   const proto::Digest digest;
   std::vector<dht::Record> records = {

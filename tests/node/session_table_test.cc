@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "node/device/device_thread.h"
+#include "proto/span_service.pb.h"
 #include "tests/node/demo_model.h"
 
 namespace shoal::node {

@@ -10,6 +10,7 @@
 #include <limits>
 #include <thread>
 
+#include "model/manifest.h"
 #include "net/identity_tls.h"
 #include "tests/node/demo_model.h"
 #include "tests/node/hop_client.h"
@@ -54,6 +55,37 @@ class SpanServiceTest : public testing::Test {
   HopClient client_;
 };
 std::unique_ptr<Node> SpanServiceTest::node_;
+
+TEST_F(SpanServiceTest, TellsTheManifestOfItsModel) {
+  const auto stub = wire::SpanService::NewStub(client_.channel(*node_));
+  const auto ask = [&](const std::string& digest, std::uint64_t offset, wire::ManifestReply& reply,
+                       std::uint32_t major = proto::kProtocolMajor) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+    wire::ManifestRequest request;
+    request.mutable_version()->set_major(major);
+    request.set_model_digest(digest);
+    request.set_offset(offset);
+    return stub->Manifest(&context, request, &reply);
+  };
+  const std::string digest = node_->model_digest().to_bytes();
+  wire::ManifestReply reply;
+  ASSERT_TRUE(ask(digest, 0, reply).ok());
+  const std::string bytes = reply.chunk();
+  EXPECT_EQ(reply.total_bytes(), bytes.size());
+  EXPECT_EQ(model::sha256(bytes).value(), node_->model_digest().bytes);
+  EXPECT_TRUE(model::parse_manifest(bytes, "it").ok());
+  ASSERT_TRUE(ask(digest, 100, reply).ok());
+  EXPECT_EQ(reply.chunk(), bytes.substr(100));
+  EXPECT_EQ(reply.total_bytes(), bytes.size());
+
+  EXPECT_EQ(ask(digest, bytes.size(), reply).error_code(), grpc::OUT_OF_RANGE);
+  EXPECT_EQ(ask(digest, ~std::uint64_t{0}, reply).error_code(), grpc::OUT_OF_RANGE);
+  EXPECT_EQ(ask(std::string(32, 'x'), 0, reply).error_code(), grpc::NOT_FOUND);
+  EXPECT_EQ(ask("x", 0, reply).error_code(), grpc::INVALID_ARGUMENT);
+  EXPECT_EQ(ask(digest, 0, reply, 99).error_code(), grpc::FAILED_PRECONDITION);
+  for (int i = 0; i < 200; ++i) ASSERT_TRUE(ask(digest, 0, reply).ok()) << i;  // all are given back
+}
 
 TEST_F(SpanServiceTest, DescribesItself) {
   wire::DescribeReply reply;

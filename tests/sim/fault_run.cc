@@ -361,7 +361,8 @@ void FaultRun::check_liveness() {
   check_knowledge();
   for (PeerIndex peer = 0; peer < swarm_.size(); ++peer) {
     if (!lives(peer)) continue;
-    check_findable(peer, dht::model_key(swarm_.core(peer).swarm_id(), record_of(0).offer.model_digest));
+    check_findable(peer,
+                   dht::model_key(swarm_.core(peer).swarm_id(), record_of(0).offer.model_digest));
   }
   run_for(seconds(30));
 }

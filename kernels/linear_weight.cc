@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/linear_weight.h"
+
+#include "kernels/operator_check.h"
+#include "kernels/operators.h"
+
+namespace shoal::kernels {
+
+std::size_t LinearWeight::bytes() const {
+  const std::size_t each = format == WeightFormat::kF32 ? 4 : 2;
+  const std::size_t own = present() ? static_cast<std::size_t>(rows * cols) * each : 0;
+  return own + (bias.present() ? bias.bytes() : 0);
+}
+
+std::optional<PackedLinear> pack_linear(Executor& executor, const WeightView& weight,
+                                        const WeightView& bias, WeightFormat format) {
+  CHECK(weight.device == Device::kCpu && (!bias.present() || bias.device == Device::kCpu))
+      << "weights are packed from the host's memory";
+  CHECK(weight.present() && weight.rows > 0 && weight.cols > 0) << "no weights";
+  CHECK(!bias.present() || (bias.rows == 1 && bias.cols == weight.rows))
+      << "bias is [" << bias.rows << ", " << bias.cols << "] for " << weight.rows << " outputs";
+  return executor.operators().pack_linear(executor, weight, bias, format);
+}
+
+}  // namespace shoal::kernels

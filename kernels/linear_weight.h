@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// The weights of a linear layer as operators read them. What a file stores in one of our formats is
+// used where it is mapped; another format is made once, by pack_linear, in the executor's memory. A
+// new format is a WeightFormat (tensor.h), its bytes and a way to pack it (linear_weight_cpu.cc),
+// and a reader (weight_rows.h). LinearWeight owns nothing; PackedLinear owns what was packed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "kernels/executor.h"
+#include "kernels/tensor.h"
+
+namespace shoal::kernels {
+
+// out[n] = bias[n] + sum over k of x[k] * weight[n, k].
+struct LinearWeight {
+  WeightFormat format = WeightFormat::kF32;
+  Device device = Device::kCpu;
+  std::int64_t rows = 0;   // outputs
+  std::int64_t cols = 0;   // inputs: k
+  std::int64_t group = 0;  // inputs that share a scale; 0: the format has no scales
+  const void* values = nullptr;
+  const void* scales = nullptr;
+  const void* zeros = nullptr;
+  WeightView bias;  // [1, rows], or absent
+
+  LinearWeight() = default;
+  LinearWeight(const WeightView& weight, const WeightView& bias = {})  // NOLINT: as it is stored
+      : format(stored_format(weight.dtype)),
+        device(weight.device),
+        rows(weight.rows),
+        cols(weight.cols),
+        values(weight.data),
+        bias(bias) {}
+
+  bool present() const { return values != nullptr; }
+  std::size_t bytes() const;  // bias and scales too
+};
+
+class PackedLinear {
+ public:
+  PackedLinear() = default;
+  PackedLinear(Buffer buffer, const LinearWeight& weight)
+      : buffer_(std::move(buffer)), weight_(weight) {}
+
+  const LinearWeight& weight() const { return weight_; }
+  std::size_t owned_bytes() const { return buffer_.bytes(); }  // 0: a view of the file
+
+ private:
+  Buffer buffer_;
+  LinearWeight weight_;
+};
+
+// `weight` [rows, cols] and `bias` [1, rows] in the host's memory. A view where the executor reads
+// the stored values as they are; nullopt when its memory is short.
+std::optional<PackedLinear> pack_linear(Executor& executor, const WeightView& weight,
+                                        const WeightView& bias, WeightFormat format);
+
+}  // namespace shoal::kernels

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/memory_needs.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "model/checkpoint.h"
+#include "model/config.h"
+#include "model/tensor_list.h"
+#include "model/workspace.h"
+
+namespace shoal::model {
+namespace {
+
+// A query projection that is there, as every block has one.
+const TensorInfo* any_matrix(const ModelConfig& config, const Checkpoint& checkpoint) {
+  const auto& tensors = checkpoint.tensors();
+  for (std::int64_t block = config.block_count - 1; block >= 0; --block) {
+    const WeightSpec* query = find_weight(config.block(block), BlockWeight::kQuery);
+    if (query == nullptr) continue;
+    const auto found = tensors.find(block_prefix(config, block) + query->weight_name());
+    if (found != tensors.end()) return &found->second;
+  }
+  return nullptr;
+}
+
+std::uint64_t value_bytes(const TensorInfo& tensor) {
+  std::uint64_t values = 1;
+  for (const std::int64_t dimension : tensor.shape) values *= static_cast<std::uint64_t>(dimension);
+  return values == 0 ? sizeof(float) : tensor.bytes / values;
+}
+
+}  // namespace
+
+MemoryNeeds memory_needs(const ModelConfig& config, const Checkpoint& checkpoint,
+                         std::int64_t batch_rows, kernels::DType kv_dtype) {
+  const TensorInfo* const stored = any_matrix(config, checkpoint);
+  const std::uint64_t bytes_a_value = stored == nullptr ? sizeof(float) : value_bytes(*stored);
+  MemoryNeeds needs;
+  for (std::int64_t block = 0; block < config.block_count; ++block) {
+    std::uint64_t bytes = 0;
+    for (const TensorSpec& tensor : block_tensors(config, block)) {
+      const auto found = checkpoint.tensors().find(tensor.name);
+      bytes += found != checkpoint.tensors().end()
+                   ? found->second.bytes
+                   : static_cast<std::uint64_t>(tensor.values()) * bytes_a_value;
+    }
+    needs.block_weight_bytes = std::max(needs.block_weight_bytes, bytes);
+  }
+  const BlockWidths widths = widths_of(config.block(0));
+  needs.block_position_kv_bytes =
+      static_cast<std::uint64_t>(2 * widths.key) * kernels::dtype_bytes(kv_dtype);
+  // Beside the runner's own, the rows as they came and as they go.
+  needs.workspace_bytes =
+      Workspace::bytes(config.hidden, widths, batch_rows) +
+      static_cast<std::uint64_t>(2 * batch_rows * config.hidden) * sizeof(float);
+  return needs;
+}
+
+std::string stored_type(const ModelConfig& config, const Checkpoint& checkpoint) {
+  const TensorInfo* const stored = any_matrix(config, checkpoint);
+  return stored == nullptr ? "f32" : absl::AsciiStrToLower(stored->dtype);
+}
+
+}  // namespace shoal::model

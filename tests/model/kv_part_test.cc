@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sessions of a part of the span take the pages of its blocks only, and the pool's promise stays
+// exact whatever lengths are mixed.
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "model/kv_pool.h"
+
+namespace shoal::model {
+namespace {
+
+constexpr std::int64_t kPage = kPagePositions;
+
+std::unique_ptr<KvPool> pool_of(std::int64_t blocks, std::int64_t pages,
+                                kernels::DType dtype = kernels::DType::kF32) {
+  static kernels::Executor& executor = *kernels::Executor::cpu(1).release();
+  return KvPool::create(executor, {blocks, 2, 8, dtype}, pages * kPage).value();
+}
+
+TEST(KvPart, ASessionOfFewBlocksLeasesWhatItUses) {
+  const auto pool = pool_of(32, 2);  // two pages of all blocks
+  std::vector<KvLease> leases;
+  for (int i = 0; i < 32; ++i) leases.push_back(pool->lease(kPage, 4, 6).value());
+  EXPECT_FALSE(pool->lease(1, 4, 6));
+  EXPECT_FALSE(pool->lease(1));
+  EXPECT_EQ(pool->free_positions(), 0);
+  for (KvLease& lease : leases) lease.prepare(0, kPage);
+  EXPECT_EQ(pool->pages_in_use(), 2);
+  // Half of them gone: their room is for others of this length until a page is whole again.
+  leases.resize(16);
+  EXPECT_EQ(pool->free_positions(2), 16 * kPage);
+  leases.clear();
+  EXPECT_EQ(pool->free_positions(), 2 * kPage);
+  EXPECT_EQ(pool->pages_in_use(), 0);
+}
+
+TEST(KvPart, LengthsThatDoNotDivideTheSpanLoseTheRestOfAPage) {
+  const auto pool = pool_of(8, 3);
+  EXPECT_EQ(pool->free_positions(3), 6 * kPage);
+  EXPECT_EQ(pool->free_positions(5), 3 * kPage);
+  EXPECT_EQ(pool->free_positions(8), 3 * kPage);
+  const KvLease lease = pool->lease(3 * kPage, 0, 3).value();  // one page and a half
+  EXPECT_EQ(pool->free_positions(3), 3 * kPage);
+  EXPECT_EQ(pool->free_positions(), kPage);
+}
+
+TEST(KvPart, PagesOfTwoBytesAreHalfAsLarge) {
+  const KvShape wide{4, 2, 8};
+  KvShape narrow = wide;
+  narrow.dtype = kernels::DType::kF16;
+  EXPECT_EQ(2 * narrow.page_bytes(), wide.page_bytes());
+  EXPECT_EQ(pool_of(4, 1, kernels::DType::kF16)->pages().dtype, kernels::DType::kF16);
+  EXPECT_EQ(kv_dtype_named("bf16"), kernels::DType::kBF16);
+  EXPECT_EQ(kv_dtype_named("f64"), std::nullopt);
+}
+
+TEST(KvPart, APageLivesAsLongAsSomebodyRefersToIt) {
+  const auto pool = pool_of(4, 2);
+  std::int32_t page = 0;
+  {
+    KvLease lease = pool->lease(kPage).value();
+    lease.prepare(0, 1);
+    page = lease.pages()[0];
+    pool->retain(page);
+  }
+  EXPECT_EQ(pool->pages_in_use(), 1);
+  EXPECT_EQ(pool->free_positions(), kPage);
+  KvLease other = pool->lease(kPage).value();
+  other.prepare(0, 1);
+  EXPECT_NE(other.pages()[0], page);
+  pool->release(page);
+  EXPECT_EQ(pool->free_positions(), kPage);
+  EXPECT_EQ(pool->pages_in_use(), 1);
+}
+
+TEST(KvPartDeathTest, SharedAndFreePagesAreGuarded) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(
+      {
+        const auto pool = pool_of(4, 2);
+        KvLease lease = pool->lease(kPage).value();
+        lease.prepare(0, 3);
+        lease.advance(3);
+        pool->retain(lease.pages()[0]);
+        lease.prepare(3, 1);
+      },
+      "is shared");
+  EXPECT_DEATH(
+      {
+        const auto pool = pool_of(4, 2);
+        pool->release(0);
+      },
+      "given back twice");
+}
+
+// Whatever comes: what is admitted can be taken, no two leases have a unit in common, and in the
+// end all is free.
+TEST(KvPart, EveryPromiseIsKeptWhateverIsMixed) {
+  for (std::uint32_t seed = 0; seed < 40; ++seed) {
+    std::mt19937 random(seed);
+    const auto below = [&](std::uint32_t n) { return static_cast<std::int64_t>(random() % n); };
+    const std::int64_t blocks = 1 + below(9), pages = 1 + below(12);
+    const auto pool = pool_of(blocks, pages);
+    std::vector<KvLease> leases;
+    int admitted = 0, refused = 0;
+    for (int step = 0; step < 1500; ++step) {
+      const std::int64_t what = below(10);
+      if (what < 3 || leases.empty()) {
+        const std::int64_t first = below(static_cast<std::uint32_t>(blocks));
+        const std::int64_t last = first + 1 + below(static_cast<std::uint32_t>(blocks - first));
+        const std::int64_t wanted = 1 + below(200), free = pool->free_positions(last - first);
+        std::optional<KvLease> lease = pool->lease(wanted, first, last);
+        ASSERT_EQ(lease.has_value(), wanted <= free) << "seed " << seed << " step " << step;
+        (lease ? admitted : refused)++;
+        if (lease) leases.push_back(*std::move(lease));
+        continue;
+      }
+      const auto i = static_cast<std::size_t>(below(static_cast<std::uint32_t>(leases.size())));
+      KvLease& lease = leases[i];
+      if (what < 7) {  // to any length, from any position before
+        const std::int64_t start = below(static_cast<std::uint32_t>(lease.position() + 1));
+        const std::int64_t room = lease.max_positions() - start;
+        const std::int64_t rows = below(static_cast<std::uint32_t>(room + 1));
+        lease.prepare(start, rows);
+        lease.advance(rows);
+      } else if (what == 7) {
+        lease.shrink();
+      } else if (what == 8) {
+        lease.grow(lease.max_positions() + below(100));
+      } else {
+        std::swap(lease, leases.back());
+        leases.pop_back();
+      }
+      if (step % 10 != 0) continue;
+      std::map<std::int64_t, std::size_t> owners;  // of units
+      for (std::size_t l = 0; l < leases.size(); ++l) {
+        for (const std::int32_t page : leases[l].pages()) {
+          ASSERT_EQ(page / blocks, (page + leases[l].blocks() - 1) / blocks)
+              << "over a page's edge";
+          for (std::int64_t unit = page; unit < page + leases[l].blocks(); ++unit) {
+            ASSERT_TRUE(owners.emplace(unit, l).second) << "seed " << seed << " unit " << unit;
+          }
+        }
+      }
+      for (std::int64_t r = 1; r <= blocks; ++r) ASSERT_GE(pool->free_positions(r), 0);
+    }
+    // All that was promised, at once.
+    for (KvLease& lease : leases) {
+      lease.prepare(lease.position(), lease.max_positions() - lease.position());
+    }
+    EXPECT_GT(admitted, 0);
+    EXPECT_GT(refused, 0);
+    leases.clear();
+    EXPECT_EQ(pool->free_positions(), pool->total_positions());
+    EXPECT_EQ(pool->pages_in_use(), 0);
+  }
+}
+
+}  // namespace
+}  // namespace shoal::model

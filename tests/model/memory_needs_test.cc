@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a block takes of memory, by hand.
+#include "model/memory_needs.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "model/checkpoint.h"
+#include "model/config.h"
+
+namespace shoal::model {
+namespace {
+
+const std::string kFixtures = SHOAL_SOURCE_DIR "/tests/fixtures/models/";
+
+MemoryNeeds needs_of(const std::string& directory, std::int64_t rows) {
+  return memory_needs(load_config(directory).value(), Checkpoint::open(directory).value(), rows);
+}
+
+TEST(MemoryNeeds, OfTheBundledModel) {
+  const MemoryNeeds needs = needs_of(SHOAL_SOURCE_DIR "/models/demo", 320);
+  EXPECT_EQ(needs.block_weight_bytes, 2u * 737'792u);         // bf16: models/demo/README.md
+  EXPECT_EQ(needs.block_position_kv_bytes, 2u * 4 * 32 * 4);  // 4 key heads of 32, in f32
+  EXPECT_EQ(needs.workspace_bytes, 320u * 4 * (4 * 256 + 704 + (8 + 2 * 4) * 32));
+}
+
+TEST(MemoryNeeds, CountWeightsAsTheyAreStored) {
+  // Of 32 wide, 48 between, 4 heads of 8, all with keys of their own, in f32.
+  EXPECT_EQ(needs_of(kFixtures + "llama_mha", 1).block_weight_bytes,
+            4u * (2 * 32 + 4 * 32 * 32 + 3 * 32 * 48));
+  // And 4 heads of 16 with 2 of keys, f16, a bias everywhere.
+  EXPECT_EQ(
+      needs_of(kFixtures + "llama_bias", 1).block_weight_bytes,
+      2u * (2 * 32 + 2 * 64 * 32 + 2 * 32 * 32 + 3 * 32 * 48 + 64 + 2 * 32 + 32 + 2 * 48 + 32));
+}
+
+// A folder may hold a part of the model.
+TEST(MemoryNeeds, WhatIsNotThereCountsAsIfItWereStoredAsTheRest) {
+  ModelConfig config = load_config(kFixtures + "llama_bias").value();
+  const Checkpoint checkpoint = Checkpoint::open(kFixtures + "llama_bias").value();
+  const MemoryNeeds whole = memory_needs(config, checkpoint, 1);
+  ASSERT_EQ(config.kinds.size(), 1u);
+  ASSERT_EQ(stored_type(config, checkpoint), "f16");
+  config.block_count += 1;  // its last block stands nowhere
+  config.block_kinds.push_back(0);
+  EXPECT_EQ(stored_type(config, checkpoint), "f16");
+  EXPECT_EQ(memory_needs(config, checkpoint, 1).block_weight_bytes, whole.block_weight_bytes);
+  config.kinds.push_back(config.kinds.front());
+  config.block_kinds.back() = 1;
+  config.kinds.back().weights.push_back(
+      {BlockWeight::kQueryNorm, "self_attn.q_norm", 0, 16, false});
+  EXPECT_EQ(memory_needs(config, checkpoint, 1).block_weight_bytes,
+            whole.block_weight_bytes + 2 * 16);
+}
+
+TEST(MemoryNeeds, TheStoredTypeIsThatOfTheMatrices) {
+  const auto type_of = [](const std::string& directory) {
+    return stored_type(load_config(directory).value(), Checkpoint::open(directory).value());
+  };
+  EXPECT_EQ(type_of(kFixtures + "llama_mha"), "f32");
+  EXPECT_EQ(type_of(kFixtures + "llama_bias"), "f16");
+  EXPECT_EQ(type_of(SHOAL_SOURCE_DIR "/models/demo"), "bf16");
+}
+
+}  // namespace
+}  // namespace shoal::model

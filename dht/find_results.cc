@@ -134,7 +134,7 @@ bool FindResults::has_shown_all(const proto::PeerId& peer) const {
 }
 
 bool FindResults::is_live(const Item& item) {
-  return item.belongs && item.record.state != proto::NodeState::kOffline;
+  return item.belongs && item.record.load.state != proto::NodeState::kOffline;
 }
 
 bool FindResults::any_live() const {

@@ -4,9 +4,9 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "dht/address.h"
 #include "dht/kademlia.h"
 #include "dht/message_arena.h"
+#include "proto/endpoint.h"
 
 namespace shoal::dht {
 namespace {
@@ -31,7 +31,7 @@ void Kademlia::answer(const Sessions::Delivery& asked, const wire::DhtMessage& m
   reply.set_request_id(message.request_id());
   switch (message.body_case()) {
     case wire::DhtMessage::kPing:
-      reply.mutable_pong()->set_observed_address(encode_address(asked.from.endpoint));
+      reply.mutable_pong()->set_observed_address(proto::encode_endpoint(asked.from.endpoint));
       break;
     case wire::DhtMessage::kFind:
       answer_find(asked, message.find(), reply, now);
@@ -82,7 +82,7 @@ void Kademlia::answer_find(const Sessions::Delivery& asked, const wire::Find& fi
         continue;
       wire::Contact& contact = *found.add_closer();
       contact.set_public_key(entry->contact.key.bytes.data(), entry->contact.key.bytes.size());
-      contact.set_address(encode_address(entry->contact.endpoint));
+      contact.set_address(proto::encode_endpoint(entry->contact.endpoint));
       const std::size_t size = contact.ByteSizeLong() + kItemOverhead;
       if (size > room) {
         found.mutable_closer()->RemoveLast();

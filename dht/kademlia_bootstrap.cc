@@ -2,7 +2,6 @@
 // Joining: from an address alone to the own neighbourhood, and back again when everybody was lost.
 #include <algorithm>
 
-#include "dht/address.h"
 #include "dht/kademlia.h"
 
 namespace shoal::dht {

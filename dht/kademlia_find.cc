@@ -166,7 +166,7 @@ void Kademlia::repair(const Operation& operation, TimePoint now) {
     const absl::StatusOr<Record> record = decode_record(lack.record);
     if (lack.remaining_ttl_ms < config_.min_handover_ttl_ms || !record.ok()) continue;
     if (request(lack.peer,
-                store_message(lack.record, model_key(swarm_, record->model_digest),
+                store_message(lack.record, model_key(swarm_, record->offer.model_digest),
                               lack.remaining_ttl_ms),
                 {Purpose::Kind::kHandover}, 2, now)) {
       ++handovers_in_flight_;

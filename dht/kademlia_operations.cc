@@ -2,9 +2,9 @@
 // What we ask of others: lookups, from their start to their end.
 #include <algorithm>
 
-#include "dht/address.h"
 #include "dht/diversity.h"
 #include "dht/kademlia.h"
+#include "proto/endpoint.h"
 
 namespace shoal::dht {
 
@@ -77,7 +77,7 @@ void Kademlia::on_answer(const Contact& from, const wire::DhtMessage& message, T
     greet_newcomer(from, now);
   }
   if (message.has_pong()) {
-    const auto seen = decode_address(message.pong().observed_address());
+    const auto seen = proto::decode_endpoint(message.pong().observed_address());
     if (seen) observed_.add(from.peer, from.endpoint, *seen, now);
   }
   const OperationId id = request->purpose.operation;
@@ -131,7 +131,7 @@ void Kademlia::add_contacts(const Contact& from, Operation& operation, const wir
   const auto limit = static_cast<int>(config_.lookup.k);
   for (int i = 0; i < std::min(found.closer_size(), limit); ++i) {
     const auto key = identity::PublicKey::from_bytes(found.closer(i).public_key());
-    const auto endpoint = decode_address(found.closer(i).address());
+    const auto endpoint = proto::decode_endpoint(found.closer(i).address());
     if (!key || !endpoint || !may_tell(from.endpoint, *endpoint)) continue;
     const Contact contact{identity::peer_id_of(*key), *endpoint, *key};
     const RoutingTable::Entry* known = table_.find(contact.peer);

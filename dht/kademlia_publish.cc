@@ -78,7 +78,7 @@ OperationId Kademlia::publish(const wire::SignedRecord& record, std::vector<Key>
   CHECK(record.ByteSizeLong() <= proto::kMaxRecordBytes) << "not made by sign_record()";
   bool withdrawn = false;
   if (const auto decoded = decode_record(record); decoded.ok()) {
-    withdrawn = decoded->state == proto::NodeState::kOffline;
+    withdrawn = decoded->load.state == proto::NodeState::kOffline;
     publish->ttl_ms = withdrawn ? proto::kMaxRecordTtlMs : decoded->ttl_ms;
   }
   store_.put(record, {self_.peer_id(), {}}, keys, publish->ttl_ms, now);

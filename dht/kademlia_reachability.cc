@@ -2,9 +2,9 @@
 // Whether strangers reach us: dial-backs that we ask for, that we pass on, and that we make.
 #include <utility>
 
-#include "dht/address.h"
 #include "dht/diversity.h"
 #include "dht/kademlia.h"
+#include "proto/endpoint.h"
 
 namespace shoal::dht {
 namespace {
@@ -73,7 +73,7 @@ bool Kademlia::answer_dial_back(const Sessions::Delivery& asked, const wire::Dht
   if (!third) return false;
   wire::DhtMessage dial;
   dial.mutable_dial()->set_public_key(asker.key.to_bytes());
-  dial.mutable_dial()->set_address(encode_address(asker.endpoint));
+  dial.mutable_dial()->set_address(proto::encode_endpoint(asker.endpoint));
   dial.mutable_dial()->set_token(message.dial_back().token());
   const std::uint64_t id = next_operation_++;
   if (!request(*third, std::move(dial), {Purpose::Kind::kDial, id}, 0, now)) return false;
@@ -92,7 +92,7 @@ void Kademlia::on_dialed(std::uint64_t id, bool accepted, TimePoint now) {
 
 bool Kademlia::answer_dial(const Contact& from, const wire::Dial& dial, TimePoint now) {
   const auto key = identity::PublicKey::from_bytes(dial.public_key());
-  const auto endpoint = decode_address(dial.address());
+  const auto endpoint = proto::decode_endpoint(dial.address());
   if (!key || !endpoint || dial.token() == 0) return false;
   const Contact target{identity::peer_id_of(*key), *endpoint, *key};
   // One datagram, no longer than the request for it, and only where strangers may send at all.

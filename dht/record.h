@@ -4,13 +4,14 @@
 // used.
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "dht/key.h"
 #include "identity/identity.h"
-#include "proto/endpoint.h"
+#include "proto/address.h"
+#include "proto/limits.h"
+#include "proto/offer.h"
 #include "proto/record.pb.h"
 
 namespace shoal::dht {
@@ -19,19 +20,12 @@ struct Record {
   identity::PublicKey public_key;
   std::uint64_t sequence = 0;
   std::uint32_t ttl_ms = 0;
-  proto::NodeState state = proto::NodeState::kOffline;
-  proto::Digest model_digest;
-  std::string model_name;
-  std::uint32_t block_count = 0;
-  proto::Span span;
-  std::string compute;
-  float block_step_us = 0;
-  std::uint32_t free_kv_positions = 0;
-  std::uint32_t queue_depth = 0;
-  std::vector<proto::Endpoint> addresses;
-  std::string public_name;
-  std::uint32_t version_major = 0;
-  std::uint32_t version_minor = 0;
+  proto::Offer offer;
+  proto::Load load;
+  std::vector<proto::Address>
+      addresses;  // the likeliest first; those of unknown kinds are left out
+  std::uint32_t version_major = proto::kProtocolMajor;
+  std::uint32_t version_minor = proto::kProtocolMinor;
 
   proto::PeerId peer_id() const { return identity::peer_id_of(public_key); }
 };
@@ -39,7 +33,8 @@ struct Record {
 wire::SignedRecord sign_record(const identity::Identity& identity,
                                Record record);  // fills public_key; CHECKs its bounds
 
-// Signature, sizes, ranges, finite numbers; INVALID_ARGUMENT says what is wrong. UNAUTHENTICATED:
+// Version, signature, sizes, ranges, finite numbers; INVALID_ARGUMENT says what is wrong.
+// UNAUTHENTICATED:
 // the signature alone, which no honest peer passes on.
 absl::StatusOr<Record> verify_record(const wire::SignedRecord& message);
 

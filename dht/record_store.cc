@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "dht/diversity.h"
-#include "dht/record_limits.h"
 #include "proto/limits.h"
 
 namespace shoal::dht {
@@ -55,12 +54,12 @@ std::string_view to_string(PutResult result) {
 }
 
 bool proves(const identity::SwarmId& swarm, const Record& record, const Key& key) {
-  if (key == models_key(swarm) || key == model_key(swarm, record.model_digest)) return true;
-  const bool withdrawn = record.state == proto::NodeState::kOffline;
-  const proto::BlockIndex begin = withdrawn ? 0 : record.span.begin;
-  const proto::BlockIndex end = withdrawn ? record.block_count : record.span.end;
+  if (key == models_key(swarm) || key == model_key(swarm, record.offer.model_digest)) return true;
+  const bool withdrawn = record.load.state == proto::NodeState::kOffline;
+  const proto::BlockIndex begin = withdrawn ? 0 : record.offer.span.begin;
+  const proto::BlockIndex end = withdrawn ? record.offer.block_count : record.offer.span.end;
   for (proto::BlockIndex block = begin; block < end; ++block) {
-    if (key == block_key(swarm, record.model_digest, block)) return true;
+    if (key == block_key(swarm, record.offer.model_digest, block)) return true;
   }
   return false;
 }
@@ -116,10 +115,10 @@ PutResult RecordStore::put(const wire::SignedRecord& message, const Contact& sen
   Entry entry;
   entry.message = message;
   entry.subject = subject;
-  entry.model = record->model_digest;
-  entry.span = record->span;
+  entry.model = record->offer.model_digest;
+  entry.span = record->offer.span;
   entry.sequence = record->sequence;
-  entry.withdrawn = record->state == proto::NodeState::kOffline;
+  entry.withdrawn = record->load.state == proto::NodeState::kOffline;
   // A withdrawal outlives every replica of what it withdraws.
   const std::uint32_t longest = entry.withdrawn ? proto::kMaxRecordTtlMs : record->ttl_ms;
   // The owner, too, says how much is left: what it hands over to a newcomer is no new publish.
@@ -134,7 +133,7 @@ PutResult RecordStore::put(const wire::SignedRecord& message, const Contact& sen
   const bool moves = !known || it->second.model != entry.model;
   if (!known && !make_room(entry.source, now)) return PutResult::kFull;
   if (moves && !make_room_in_model(entry.source, entry.model, now)) return PutResult::kFull;
-  if (!index_model(entry.model, entry.withdrawn ? record->block_count : entry.span.end))
+  if (!index_model(entry.model, entry.withdrawn ? record->offer.block_count : entry.span.end))
     return PutResult::kFull;
   if (known && moves) remove(subject);
   insert(std::move(entry));

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "dht/address.h"
+#include "dht/endpoint_hash.h"
 #include "dht/recent.h"
 #include "dht/time.h"
 #include "proto/endpoint.h"

@@ -12,11 +12,11 @@
 #include <string>
 #include <vector>
 
-#include "dht/address.h"
 #include "dht/config.h"
 #include "dht/contact.h"
 #include "dht/cookie.h"
 #include "dht/drops.h"
+#include "dht/endpoint_hash.h"
 #include "dht/limiter.h"
 #include "dht/packet.h"
 #include "dht/questions.h"

@@ -11,7 +11,6 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "dht/address.h"
 #include "identity/sodium.h"
 
 namespace shoal::dht {

@@ -1,35 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/checkpoint.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <deque>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <optional>
-#include <set>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "model/file_kind.h"
-#include "model/json_fields.h"
-#include "model/json_text.h"
 #include "model/mapped_file.h"
-#include "model/safetensors.h"
 #include "model/weight_names.h"
 
 namespace shoal::model {
 namespace {
-
-constexpr const char* kSingleName = "model.safetensors";
-constexpr const char* kIndexName = "model.safetensors.index.json";
-constexpr std::size_t kMaxIndexBytes = 32u << 20;
-constexpr std::size_t kMaxShards = 10'000;
 
 std::optional<kernels::DType> compute_type(const std::string& dtype) {
   if (dtype == "F32") return kernels::DType::kF32;
@@ -38,10 +26,12 @@ std::optional<kernels::DType> compute_type(const std::string& dtype) {
   return std::nullopt;
 }
 
-// A shard is a file of the model's own folder: an index from outside must not make us open others.
-bool is_plain_file_name(const std::string& name) {
-  return !name.empty() && name.size() <= 255 && name[0] != '.' &&
-         name.find_first_of(std::string("/\\\0", 3)) == std::string::npos;
+// Why a file that is not there is needed: it has wanted tensors, or everything is wanted.
+absl::Status missing_file(const WeightFiles& files, const WeightFile& file,
+                          const std::vector<std::string>& tensors) {
+  return absl::NotFoundError(absl::StrCat(
+      files.path(file), ": no such file, though ", kIndexName, " names it for ", few_of(tensors),
+      tensors.size() == 1 ? ", which is" : ", which are", " needed here; fetch it"));
 }
 
 }  // namespace
@@ -52,40 +42,19 @@ class Checkpoint::Impl {
   std::string where;
   std::vector<std::string> warnings;
 
-  absl::Status add_single(const std::string& path) {
-    where = path;
-    return add_file(path);
-  }
-
-  absl::Status add_sharded(const std::string& directory, const std::string& text) {
-    where = absl::StrCat(directory, "/", kIndexName);
-    const absl::StatusOr<nlohmann::json> index = parse_json_object(text, where);
-    if (!index.ok()) return index.status();
-    const auto map = index->find("weight_map");
-    if (map == index->end() || !map->is_object() || map->empty()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          where, ": weight_map must be an object that names the file of every tensor"));
+  absl::Status add_file(const std::string& path) {
+    absl::StatusOr<OpenWeightFile> opened = open_weight_file(path);
+    if (!opened.ok()) return opened.status();
+    const std::byte* const data = opened->file.data();
+    for (auto& [name, entry] : opened->tensors) {
+      tensors.insert_or_assign(canonical_tensor_name(name),
+                               TensorInfo{.dtype = std::move(entry.dtype),
+                                          .shape = std::move(entry.shape),
+                                          .data = data + entry.begin,
+                                          .bytes = entry.end - entry.begin});
     }
-    std::set<std::string> shards;
-    for (const auto& [name, shard] : map->items()) {
-      if (!shard.is_string() || !is_plain_file_name(shard.get_ref<const std::string&>())) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(where, ": the file of tensor ", json_excerpt(name), " is ",
-                         json_excerpt(shard), "; a file name in the same folder is expected"));
-      }
-      shards.insert(shard.get<std::string>());
-    }
-    if (shards.size() > kMaxShards) {
-      return absl::InvalidArgumentError(absl::StrCat(where, ": more than ", kMaxShards, " files"));
-    }
-    for (const std::string& shard : shards) {
-      absl::Status added = add_file(absl::StrCat(directory, "/", shard));
-      if (absl::IsNotFound(added)) {
-        return absl::NotFoundError(
-            absl::StrCat(added.message(), ", though ", kIndexName, " names it; fetch it"));
-      }
-      if (!added.ok()) return added;
-    }
+    files_.push_back(std::move(opened->file));
+    used_.emplace_back(false);
     return absl::OkStatus();
   }
 
@@ -138,30 +107,6 @@ class Checkpoint::Impl {
   }
 
  private:
-  absl::Status add_file(const std::string& path) {
-    absl::StatusOr<MappedFile> file = MappedFile::open(path);
-    if (!file.ok()) return file.status();
-    const std::byte* const data = file->data();
-    absl::StatusOr<std::map<std::string, SafetensorsEntry>> entries =
-        parse_safetensors({data, file->size()}, path);
-    if (!entries.ok()) {
-      const std::string kind = foreign_kind(
-          {reinterpret_cast<const char*>(data), std::min(file->size(), std::size_t{512})});
-      if (kind.empty()) return entries.status();
-      return absl::InvalidArgumentError(absl::StrCat(path, ": is ", kind));
-    }
-    for (auto& [name, entry] : *entries) {
-      tensors.insert_or_assign(canonical_tensor_name(name),
-                               TensorInfo{.dtype = std::move(entry.dtype),
-                                          .shape = std::move(entry.shape),
-                                          .data = data + entry.begin,
-                                          .bytes = entry.end - entry.begin});
-    }
-    files_.push_back(*std::move(file));
-    used_.emplace_back(false);
-    return absl::OkStatus();
-  }
-
   // A tensor that may be meant, under a name of another making.
   std::string hint_of(const std::string& name) const {
     if (name == "lm_head.weight" && tensors.count("model.embed_tokens.weight") > 0) {
@@ -217,26 +162,40 @@ Checkpoint& Checkpoint::operator=(Checkpoint&&) noexcept = default;
 Checkpoint::~Checkpoint() = default;
 
 absl::StatusOr<Checkpoint> Checkpoint::open(const std::string& directory) {
-  auto impl = std::make_unique<Impl>();
-  absl::Status status = impl->add_single(absl::StrCat(directory, "/", kSingleName));
-  if (absl::IsNotFound(status)) {
-    const absl::StatusOr<std::string> index =
-        read_text_file(absl::StrCat(directory, "/", kIndexName), kMaxIndexBytes);
-    if (absl::IsNotFound(index.status())) {
-      const std::string hint = folder_hint(directory);
-      return absl::NotFoundError(
-          absl::StrCat("model folder ", directory, " has neither ", kSingleName, " nor ",
-                       kIndexName, hint.empty() ? "; weights are expected as safetensors" : hint));
-    }
-    if (!index.ok()) return index.status();
-    status = impl->add_sharded(directory, *index);
-  } else if (status.ok() && ::access(absl::StrCat(directory, "/", kIndexName).c_str(), F_OK) == 0) {
-    impl->warnings.push_back(absl::StrCat(directory, " has both ", kSingleName, " and ", kIndexName,
-                                          ": the weights are read from ", kSingleName,
-                                          ", as in the reference"));
+  absl::StatusOr<WeightFiles> files = read_weight_files(directory);
+  if (!files.ok()) return files.status();
+  for (const WeightFile& file : files->files) {
+    if (!file.held) return missing_file(*files, file, file.indexed);
   }
-  if (!status.ok()) return status;
+  return open(*files, wants_all());
+}
+
+absl::StatusOr<Checkpoint> Checkpoint::open(const WeightFiles& files, const Wanted& wanted) {
+  auto impl = std::make_unique<Impl>();
+  impl->where = files.where;
+  impl->warnings = files.warnings;
+  const std::vector<std::string> held_tensors = files.held_tensors();
+  const absl::flat_hash_set<std::string> held(held_tensors.begin(), held_tensors.end());
+  for (const WeightFile& file : files.files) {
+    std::vector<std::string> of_it;
+    for (std::string& name : file.tensor_names()) {
+      // An index may err: a tensor that another file turned out to have is not looked for here.
+      const bool elsewhere = !file.held && file.tensors.empty() && held.contains(name);
+      if (!elsewhere && wanted(name)) of_it.push_back(std::move(name));
+    }
+    if (of_it.empty()) continue;
+    absl::Status added =
+        file.held ? impl->add_file(files.path(file)) : missing_file(files, file, of_it);
+    if (absl::IsNotFound(added) && file.held) added = missing_file(files, file, of_it);
+    if (!added.ok()) return added;
+  }
   return Checkpoint(std::move(impl));
+}
+
+absl::StatusOr<Checkpoint> Checkpoint::open_held(const WeightFiles& files) {
+  WeightFiles held = files;
+  std::erase_if(held.files, [](const WeightFile& file) { return !file.held; });
+  return open(held, wants_all());
 }
 
 const std::map<std::string, TensorInfo>& Checkpoint::tensors() const { return impl_->tensors; }

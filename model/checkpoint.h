@@ -14,6 +14,8 @@
 
 #include "absl/status/statusor.h"
 #include "kernels/tensor.h"
+#include "model/wanted.h"
+#include "model/weight_files.h"
 
 namespace shoal::model {
 
@@ -26,7 +28,13 @@ struct TensorInfo {
 
 class Checkpoint {
  public:
+  // The whole model: every file that the index names must be there.
   static absl::StatusOr<Checkpoint> open(const std::string& directory);
+  // Only the files that hold wanted tensors; that others are missing is no error. NOT_FOUND names
+  // the file that is needed and missing, and what it holds.
+  static absl::StatusOr<Checkpoint> open(const WeightFiles& files, const Wanted& wanted);
+  // Whatever is there.
+  static absl::StatusOr<Checkpoint> open_held(const WeightFiles& files);
   Checkpoint(Checkpoint&&) noexcept;
   Checkpoint& operator=(Checkpoint&&) noexcept;
   ~Checkpoint();
@@ -45,9 +53,9 @@ class Checkpoint {
   // One line each: what of the folder is taken otherwise than somebody may think.
   const std::vector<std::string>& warnings() const;
 
-  // Whether all files whose tensors were asked for are still as they were opened: ask after
-  // reading weights, before the result is used. FAILED_PRECONDITION names the file and what became
-  // of it. A system call for each file.
+  // Of the files that were opened. Whether all whose tensors were asked for are still as they were
+  // opened: ask after reading weights, before the result is used. FAILED_PRECONDITION names the
+  // file and what became of it. A system call for each file.
   absl::Status check() const;
   // The same for all files.
   absl::Status check_all() const;

@@ -73,6 +73,13 @@ const std::string& MappedFile::path() const { return mapping_->path; }
 const std::byte* MappedFile::data() const { return mapping_->data; }
 std::size_t MappedFile::size() const { return mapping_->size; }
 
+FileStamp MappedFile::stamp() const {
+  const struct stat& info = mapping_->opened;
+  return {static_cast<std::uint64_t>(info.st_size),
+          std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec,
+          static_cast<std::uint64_t>(info.st_ino)};
+}
+
 absl::Status MappedFile::check() const {
   const struct stat& before = mapping_->opened;
   struct stat now {};

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -12,6 +13,16 @@
 #include "absl/status/statusor.h"
 
 namespace shoal::model {
+
+// By what a file is known again without reading it: a change of its bytes changes its time, and
+// another file in its place has another number.
+struct FileStamp {
+  std::uint64_t size = 0;
+  std::int64_t mtime_ns = 0;
+  std::uint64_t inode = 0;
+
+  bool operator==(const FileStamp&) const = default;
+};
 
 class MappedFile {
  public:
@@ -23,6 +34,7 @@ class MappedFile {
   const std::string& path() const;
   const std::byte* data() const;  // null for an empty file
   std::size_t size() const;
+  FileStamp stamp() const;  // when it was opened
 
   // Whether every byte that was read so far was of the file as it was opened. FAILED_PRECONDITION,
   // naming the file: it was truncated, written to, or cannot be read any more; then nothing that

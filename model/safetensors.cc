@@ -42,7 +42,7 @@ std::string shown(const std::string& name) {
 // stops the parser.
 class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
  public:
-  std::map<std::string, SafetensorsEntry> entries;
+  SafetensorsTable entries;
   std::string error;
 
   bool start_object(std::size_t) override {
@@ -212,8 +212,8 @@ std::string layout_error(const std::map<std::string, SafetensorsEntry>& entries,
 
 }  // namespace
 
-absl::StatusOr<std::map<std::string, SafetensorsEntry>> parse_safetensors(
-    std::span<const std::byte> file, const std::string& where) {
+absl::StatusOr<SafetensorsTable> parse_safetensors(std::span<const std::byte> file,
+                                                   const std::string& where) {
   const auto refuse = [&](const std::string& why) {
     return absl::InvalidArgumentError(absl::StrCat(where, ": ", why));
   };

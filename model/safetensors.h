@@ -20,10 +20,14 @@ struct SafetensorsEntry {
   std::string dtype;
   std::vector<std::int64_t> shape;
   std::size_t begin = 0, end = 0;  // bytes from the beginning of the file
+
+  bool operator==(const SafetensorsEntry&) const = default;
 };
 
+using SafetensorsTable = std::map<std::string, SafetensorsEntry>;  // by the names in the file
+
 // `file` is the whole file; only its header is read. Errors begin with `where`.
-absl::StatusOr<std::map<std::string, SafetensorsEntry>> parse_safetensors(
-    std::span<const std::byte> file, const std::string& where);
+absl::StatusOr<SafetensorsTable> parse_safetensors(std::span<const std::byte> file,
+                                                   const std::string& where);
 
 }  // namespace shoal::model

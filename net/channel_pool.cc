@@ -77,7 +77,7 @@ class ChannelPool::Impl {
   }
 
   std::shared_ptr<grpc::Channel> get(const proto::PeerId& peer,
-                                     const std::vector<proto::Endpoint>& addresses) {
+                                     const std::vector<proto::Address>& addresses) {
     CHECK(!addresses.empty());
     std::shared_ptr<grpc::Channel> dropped;  // dies after the lock
     const std::lock_guard lock(mutex_);
@@ -99,9 +99,7 @@ class ChannelPool::Impl {
     entry.used = now;
     entry.failures = failures;
     entry.tried = addresses;
-    const Past past = past_of(peer);
-    entry.dialled = now < past.refused_until ? dialer_.refuse(peer, why_refused(past.fault))
-                                             : dialer_.dial(peer, addresses, past.worked);
+    entry.dialled = connect(peer, addresses, now);
     return entry.dialled.channel;
   }
 
@@ -111,12 +109,13 @@ class ChannelPool::Impl {
     if (const auto found = entries_.find(peer); found != entries_.end()) dropped = remove(found);
   }
 
-  std::optional<proto::Endpoint> connected_address(const proto::PeerId& peer) const {
+  std::optional<proto::Address> connected_address(const proto::PeerId& peer) const {
     const std::lock_guard lock(mutex_);
     const auto found = entries_.find(peer);
     if (found == entries_.end() || found->second.dialled.connection == nullptr) return std::nullopt;
     const Outgoing::State state = found->second.dialled.connection->state();
-    return state.phase == Outgoing::Phase::kUp ? state.address : std::nullopt;
+    if (state.phase != Outgoing::Phase::kUp || !state.address) return std::nullopt;
+    return proto::Address(*state.address);
   }
 
   std::size_t size() const {
@@ -127,7 +126,7 @@ class ChannelPool::Impl {
  private:
   struct Entry {
     Dialer::Dialled dialled;
-    std::vector<proto::Endpoint> tried;
+    std::vector<proto::Address> tried;
     int failures = 0;  // in a row, before this connection
     Clock::time_point used;
     std::list<proto::PeerId>::iterator place;
@@ -140,19 +139,28 @@ class ChannelPool::Impl {
     Clock::time_point refused_until;
   };
 
+  Dialer::Dialled connect(const proto::PeerId& peer, const std::vector<proto::Address>& addresses,
+                          Clock::time_point now) {
+    const Past past = past_of(peer);
+    if (now < past.refused_until) return dialer_.refuse(peer, why_refused(past.fault));
+    if (const std::string why = proto::why_not_direct(addresses); !why.empty())
+      return dialer_.refuse(peer, absl::UnavailableError(absl::StrCat("it ", why)));
+    return dialer_.dial(peer, proto::direct_endpoints(addresses), past.worked);
+  }
+
   // Whether the entry's channel is the one to use; else it is to be made anew.
-  bool stays(Entry& entry, const std::vector<proto::Endpoint>& addresses, Clock::time_point now) {
+  bool stays(Entry& entry, const std::vector<proto::Address>& addresses, Clock::time_point now) {
     if (entry.dialled.connection == nullptr) return false;
     const Outgoing::State state = entry.dialled.connection->state();
     const bool names_others =
-        std::any_of(addresses.begin(), addresses.end(), [&](const proto::Endpoint& address) {
+        std::any_of(addresses.begin(), addresses.end(), [&](const proto::Address& address) {
           return std::find(entry.tried.begin(), entry.tried.end(), address) == entry.tried.end();
         });
     switch (state.phase) {
       case Outgoing::Phase::kDialling:
         if (names_others) {
           entry.tried.insert(entry.tried.end(), addresses.begin(), addresses.end());
-          dialer_.add(entry.dialled.connection, addresses);
+          dialer_.add(entry.dialled.connection, proto::direct_endpoints(addresses));
         }
         return true;
       case Outgoing::Phase::kUp:
@@ -238,11 +246,11 @@ ChannelPool::ChannelPool(const identity::Identity& identity,
 ChannelPool::~ChannelPool() = default;
 
 std::shared_ptr<grpc::Channel> ChannelPool::get(const proto::PeerId& peer,
-                                                const std::vector<proto::Endpoint>& addresses) {
+                                                const std::vector<proto::Address>& addresses) {
   return impl_->get(peer, addresses);
 }
 void ChannelPool::drop(const proto::PeerId& peer) { impl_->drop(peer); }
-std::optional<proto::Endpoint> ChannelPool::connected_address(const proto::PeerId& peer) const {
+std::optional<proto::Address> ChannelPool::connected_address(const proto::PeerId& peer) const {
   return impl_->connected_address(peer);
 }
 std::size_t ChannelPool::size() const { return impl_->size(); }

@@ -14,7 +14,6 @@
 
 #include "cli/standard_streams.h"
 #include "cli/usage.h"
-#include "dht/record_limits.h"
 #include "model/file_guard.h"
 #include "net/identity_tls.h"
 #include "net/process_start.h"
@@ -26,6 +25,7 @@
 #include "node/node.h"
 #include "node/ready_file.h"
 #include "node/signals.h"
+#include "proto/limits.h"
 
 namespace shoal::node {
 namespace {
@@ -69,9 +69,9 @@ absl::Status resolve_addresses(const CommandLine& line, NodeOptions& options) {
     if (!announce.ok()) return announce.status();
     options.announce.insert(options.announce.end(), announce->begin(), announce->end());
   }
-  if (options.announce.size() > dht::kMaxRecordAddresses) {
+  if (options.announce.size() > proto::kMaxRecordAddresses) {
     return cli::usage_error(fmt::format("--announce: {} addresses are too many: name at most {}",
-                                        options.announce.size(), dht::kMaxRecordAddresses));
+                                        options.announce.size(), proto::kMaxRecordAddresses));
   }
   if (!line.metrics.empty()) {
     const auto metrics = resolve_one(line.metrics, proto::AddressUse::kListen);

@@ -55,25 +55,32 @@ class Node {
   // Returns when the node is online: its record is in the DHT. Every error is one sentence that
   // names the way out.
   static absl::StatusOr<std::unique_ptr<Node>> start(NodeOptions options);
-  virtual ~Node() = default;  // stops at once
+  ~Node();  // stops at once
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
 
-  virtual proto::Endpoint endpoint() const = 0;  // the best of those announced now
-  virtual std::uint16_t port() const = 0;        // of TCP and UDP
-  virtual const proto::PeerId& peer_id() const = 0;
-  virtual proto::Span span() const = 0;  // empty for a bootstrap node
-  virtual const std::string& model_name() const = 0;
-  virtual const proto::Digest& model_digest() const = 0;
-  virtual NodeStats stats() const = 0;
-  virtual std::optional<proto::Endpoint> metrics() const = 0;  // where they are served
+  proto::Endpoint endpoint() const;  // the best of those announced now
+  std::uint16_t port() const;        // of TCP and UDP
+  const proto::PeerId& peer_id() const;
+  proto::Span span() const;  // empty for a bootstrap node
+  const std::string& model_name() const;
+  const proto::Digest& model_digest() const;
+  NodeStats stats() const;
+  std::optional<proto::Endpoint> metrics() const;  // where they are served
 
   // What needs a look now and then, about once a second. An error, one sentence: the node cannot go
   // on; stop it.
-  virtual absl::Status tend() = 0;
+  absl::Status tend();
 
   // Refuses new sessions, lets the old ones finish for at most drain_timeout_ms (less when hurry is
   // stopped), withdraws the record and stops. Idempotent.
-  virtual void drain_and_stop(std::uint32_t drain_timeout_ms,
-                              const base::StopToken* hurry = nullptr) = 0;
+  void drain_and_stop(std::uint32_t drain_timeout_ms, const base::StopToken* hurry = nullptr);
+
+ private:
+  class Impl;
+  explicit Node(std::unique_ptr<Impl> impl);
+
+  const std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace shoal::node

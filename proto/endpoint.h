@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// An IP address with a port, as plain data (no DNS, no sockets), and the text form HOST:PORT of the
-// command line.
+// An IP address with a port, as plain data (no DNS, no sockets), in bytes, and in the text form
+// HOST:PORT of the command line.
 #pragma once
 
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -39,6 +40,11 @@ struct Endpoint {
 // "127.0.0.1:7000" or "[::1]:7000"; numeric addresses only.
 absl::StatusOr<Endpoint> parse_endpoint(std::string_view text);
 std::string to_string(const Endpoint& endpoint);
+
+// In bytes: 4 or 16 of the address, then the port, big endian.
+std::string encode_endpoint(const Endpoint& endpoint);
+// nullopt for other sizes, endpoints that nobody can use (is_usable), and IPv4 written as IPv6.
+std::optional<Endpoint> decode_endpoint(std::string_view bytes);
 
 // The command line's HOST:PORT: host may be a name, an IPv4 address or an IPv6 address in brackets.
 struct HostPort {

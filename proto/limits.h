@@ -9,7 +9,7 @@
 namespace shoal::proto {
 
 // Peers of another major version are refused with a clear reason; minor versions interoperate.
-inline constexpr std::uint32_t kProtocolMajor = 1;
+inline constexpr std::uint32_t kProtocolMajor = 2;
 inline constexpr std::uint32_t kProtocolMinor = 0;
 
 // One gRPC message: a 1 MiB chunk of activations, a whole vocabulary of slack, and never an
@@ -52,6 +52,16 @@ inline constexpr std::uint32_t kPrefillMs = 50;
 // Activations that wait for the device, decoded, of all sessions of a node; half of it of one peer.
 // 20 chunks: more is a queue of seconds, in the wrong place; a stream is not read while it is full.
 inline constexpr std::size_t kMaxInboxBytes = 20u << 20;
+// A model's manifest (docs/protocol.md): 300,000 tensors; the largest models have 140,000.
+inline constexpr std::size_t kMaxManifestBytes = 64u << 20;
+// It travels in pieces of at most this, each within so long, all of it within that: 1 Mbit/s.
+inline constexpr std::size_t kManifestChunkBytes = 1u << 20;
+inline constexpr std::uint32_t kManifestChunkTimeoutMs = 10'000;
+inline constexpr std::uint32_t kManifestTimeoutMs = 600'000;
+// Pieces that a node is sending at a time, in all and to one peer: what is not read waits in
+// memory.
+inline constexpr std::uint32_t kMaxManifestCalls = 16;
+inline constexpr std::uint32_t kMaxManifestCallsPerPeer = 2;
 // A session without any frame for this long is closed and its KV pages freed.
 inline constexpr std::uint32_t kSessionIdleTimeoutMs = 30'000;
 // Clients send a heartbeat this often: two lost ones are noticed long before the session is idle.
@@ -184,6 +194,14 @@ inline constexpr std::size_t kServerMemoryBytes = 1u << 30;
 inline constexpr std::size_t kMaxDatagramBytes = 1200;
 // A signed record, so that at least three fit into one datagram.
 inline constexpr std::size_t kMaxRecordBytes = 360;
+// Addresses of one record: IPv4 and IPv6, each public and on the local network. Two of them, each
+// through a relay over IPv6, fit beside the rest at its largest.
+inline constexpr std::size_t kMaxRecordAddresses = 4;
+// One of them: the longest that this version knows has 51 bytes, a later one may need a few more.
+inline constexpr std::size_t kMaxAddressBytes = 64;
+// Blocks of one model: four times the deepest we know of (Llama 3.1 405B has 126), and it bounds
+// the keys of a record.
+inline constexpr std::uint32_t kMaxModelBlocks = 512;
 // Records live at most this long without refresh; nodes refresh every minute.
 inline constexpr std::uint32_t kMaxRecordTtlMs = 180'000;
 inline constexpr std::uint32_t kRecordRefreshMs = 60'000;

@@ -22,18 +22,24 @@ absl::Status run_score(const ScoreFlags& flags, const base::StopToken& interrupt
 absl::Status run_status(const StatusFlags& flags, const base::StopToken& interrupt);
 absl::Status run_swarm_new(const SwarmNewFlags& flags);
 
+// The ends for a swarm, all of it for --local; warnings are printed.
+absl::StatusOr<std::unique_ptr<UserModel>> open_model(const std::string& directory,
+                                                      const SwarmFlags& flags, int threads,
+                                                      const base::StopToken& interrupt,
+                                                      ProgressLine& line);
+
 // Reads the key and identity files, and joins; with on_event it waits for this machine's network.
 absl::StatusOr<std::unique_ptr<SwarmConnection>> join_swarm(
     const SwarmFlags& flags, const base::StopToken& interrupt,
     const std::function<void(const std::string&)>& on_event = {});
 
 // A model's blocks for generate and score: in this process, or over the swarm, which it owns. What
-// happens is told on `line`.
+// happens is told on `line`. A model without a name gets it from the swarm.
 struct OpenedPipeline {
   std::unique_ptr<SwarmConnection> swarm;  // outlives the pipeline
   std::unique_ptr<Pipeline> pipeline;
 };
-absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, const UserModel& user_model,
+absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, UserModel& user_model,
                                              std::int64_t positions, bool full_timings,
                                              const base::StopToken& interrupt, ProgressLine& line);
 

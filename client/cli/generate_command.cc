@@ -92,9 +92,9 @@ std::string why_it_stopped(const GenerateFlags& flags, const GenerateRequest& re
 absl::Status run_generate(const GenerateFlags& flags, const base::StopToken& interrupt) {
   auto prompt = prompt_of(flags, interrupt);
   if (!prompt.ok()) return prompt.status();
-  auto user_model = load_user_model(flags.model, flags.threads);
+  ProgressLine line;
+  auto user_model = open_model(flags.model, flags.swarm, flags.threads, interrupt, line);
   if (!user_model.ok()) return user_model.status();
-  print_warnings(**user_model);
   const model::ModelConfig& config = (*user_model)->config;
   const model::GenerationConfig& generation = (*user_model)->generation;
 
@@ -120,7 +120,6 @@ absl::Status run_generate(const GenerateFlags& flags, const base::StopToken& int
 
   const std::int64_t positions =
       positions_needed(request.prompt_ids.size(), request.max_tokens, config.max_positions);
-  ProgressLine line;
   auto opened = open_pipeline(flags.swarm, **user_model, positions, flags.trace, interrupt, line);
   if (!opened.ok()) return opened.status();
   std::unique_ptr<Pipeline>& pipeline = opened->pipeline;

@@ -3,12 +3,29 @@
 #include <fmt/format.h>
 
 #include "client/cli/commands.h"
+#include "client/cli/model_name.h"
 #include "client/ring/swarm_pipeline.h"
 #include "client/text/local_pipeline.h"
 
 namespace shoal::client {
 
-absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, const UserModel& user_model,
+absl::StatusOr<std::unique_ptr<UserModel>> open_model(const std::string& directory,
+                                                      const SwarmFlags& flags, int threads,
+                                                      const base::StopToken& interrupt,
+                                                      ProgressLine& line) {
+  UserModelOptions options;
+  options.threads = threads;
+  options.with_blocks = flags.local;
+  options.with_name = !flags.local;
+  options.work = told_on(line, interrupt);
+  auto user_model = load_user_model(directory, options);
+  line.clear();
+  if (interrupt.stopped()) return interrupt.status();
+  if (user_model.ok()) print_warnings(**user_model);
+  return user_model;
+}
+
+absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, UserModel& user_model,
                                              std::int64_t positions, bool full_timings,
                                              const base::StopToken& interrupt, ProgressLine& line) {
   OpenedPipeline opened;
@@ -24,6 +41,13 @@ absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, const User
   auto joined = join_swarm(flags, interrupt, tell);
   if (!joined.ok()) return joined.status();
   opened.swarm = *std::move(joined);
+  if (!user_model.is_named) {
+    const std::size_t told_before = user_model.warnings.size();
+    if (auto status = find_manifest(user_model, *opened.swarm, interrupt, line); !status.ok()) {
+      return status;
+    }
+    print_warnings(user_model, told_before);
+  }
   SwarmPipelineOptions options;
   options.positions = static_cast<std::uint32_t>(positions);
   options.full_timings = full_timings;

@@ -52,8 +52,8 @@ std::size_t terminal_width() {
 }  // namespace
 
 std::string progress_text(std::string_view what, std::size_t done, std::size_t all,
-                          double elapsed_s, std::size_t width) {
-  std::string rest = fmt::format("{}/{} tokens", done, all);
+                          double elapsed_s, std::size_t width, std::string_view unit) {
+  std::string rest = fmt::format("{}/{} {}", done, all, unit);
   if (done > 0 && elapsed_s > 0) {
     const double rate = static_cast<double>(done) / elapsed_s;
     rest += fmt::format("  {:.{}f}/s", rate, rate < 10 ? 1 : 0);
@@ -77,7 +77,8 @@ ProgressLine::ProgressLine()
 ProgressLine::ProgressLine(bool on_terminal, bool text_on_terminal)
     : on_terminal_(on_terminal), text_on_terminal_(text_on_terminal) {}
 
-void ProgressLine::show(std::string_view what, std::size_t done, std::size_t all) {
+void ProgressLine::show(std::string_view what, std::size_t done, std::size_t all,
+                        std::string_view unit) {
   if (!on_terminal_) return;
   const auto now = Clock::now();
   if (what != what_ || done < done_) {
@@ -91,7 +92,7 @@ void ProgressLine::show(std::string_view what, std::size_t done, std::size_t all
   const std::chrono::duration<double> elapsed = now - begun_;
   const double share =
       done > first_ ? static_cast<double>(done) / static_cast<double>(done - first_) : 0;
-  draw(progress_text(what, done, all, elapsed.count() * share, terminal_width() - 1), now);
+  draw(progress_text(what, done, all, elapsed.count() * share, terminal_width() - 1, unit), now);
 }
 
 void ProgressLine::show_waiting(milliseconds waited, milliseconds limit) {

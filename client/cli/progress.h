@@ -13,7 +13,7 @@ namespace shoal::client {
 
 // "prefill [#####.....] 256/512 tokens  85/s  3 s left", at most `width` characters.
 std::string progress_text(std::string_view what, std::size_t done, std::size_t all,
-                          double elapsed_s, std::size_t width);
+                          double elapsed_s, std::size_t width, std::string_view unit = "tokens");
 // "waits [##........] 12 of 60 s"
 std::string waiting_text(double waited_s, double limit_s, std::size_t width);
 
@@ -27,7 +27,8 @@ class ProgressLine {
 
   // Of one piece of work: a change of `what` or a step back begins another. Nothing is drawn in its
   // first moments, so that what is quick does not flicker.
-  void show(std::string_view what, std::size_t done, std::size_t all);
+  void show(std::string_view what, std::size_t done, std::size_t all,
+            std::string_view unit = "tokens");
   void show_waiting(std::chrono::milliseconds waited, std::chrono::milliseconds limit);
   void clear();
   // A line that stays, on a terminal or not.

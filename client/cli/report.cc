@@ -46,13 +46,13 @@ Json node_json(const NodeView& node, std::uint64_t now_us) {
   Json addresses = Json::array();
   for (const auto& address : node.addresses) addresses.push_back(proto::to_string(address));
   Json json{{"peer_id", proto::to_string(node.peer)},
-            {"public_name", node.public_name},
-            {"span", {node.span.begin, node.span.end}},
-            {"state", std::string(proto::to_string(node.state))},
-            {"compute", node.compute},
-            {"block_step_us", node.block_step_us},
-            {"free_kv_positions", node.free_kv_positions},
-            {"queue_depth", node.queue_depth},
+            {"public_name", node.offer.public_name},
+            {"span", {node.offer.span.begin, node.offer.span.end}},
+            {"state", std::string(proto::to_string(node.load.state))},
+            {"compute", proto::to_string(node.offer.numerics)},
+            {"block_step_us", node.load.block_step_us},
+            {"free_kv_positions", node.load.free_kv_positions},
+            {"queue_depth", node.load.queue_depth},
             {"addresses", addresses},
             {"answers", node.live.has_value()}};
   if (!node.silence.empty()) json["silence"] = node.silence;

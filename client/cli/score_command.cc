@@ -46,9 +46,9 @@ absl::Status run_score(const ScoreFlags& flags, const base::StopToken& interrupt
     return absl::InvalidArgumentError(
         fmt::format("{} is empty: there is nothing to score", source));
   }
-  auto user_model = load_user_model(flags.model, flags.threads);
+  ProgressLine line;
+  auto user_model = open_model(flags.model, flags.swarm, flags.threads, interrupt, line);
   if (!user_model.ok()) return user_model.status();
-  print_warnings(**user_model);
   const std::int64_t context = (*user_model)->config.max_positions;
   if (flags.window > context) {
     return cli::usage_error(fmt::format(
@@ -66,7 +66,6 @@ absl::Status run_score(const ScoreFlags& flags, const base::StopToken& interrupt
   const std::int64_t positions =
       std::min<std::int64_t>(flags.window, static_cast<std::int64_t>(ids->size()) - 1);
 
-  ProgressLine line;
   auto opened = open_pipeline(flags.swarm, **user_model, positions, false, interrupt, line);
   if (!opened.ok()) return opened.status();
   Pipeline& pipeline = *opened->pipeline;

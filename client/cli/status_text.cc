@@ -35,8 +35,8 @@ char symbol(proto::NodeState state) {
 
 std::string row(const Map& map, const NodeView& node) {
   std::string text(map.columns(), '.');
-  for (proto::BlockIndex b = node.span.begin; b < node.span.end; ++b) {
-    text[b / map.per_column] = node.silence.empty() ? symbol(node.state) : 'x';
+  for (proto::BlockIndex b = node.offer.span.begin; b < node.offer.span.end; ++b) {
+    text[b / map.per_column] = node.silence.empty() ? symbol(node.load.state) : 'x';
   }
   return text;
 }
@@ -45,8 +45,8 @@ std::string row(const Map& map, const NodeView& node) {
 std::string counts(const Map& map, const SwarmView& view) {
   std::vector<int> served(view.block_count, 0);
   for (const NodeView& node : view.nodes) {
-    if (node.state != proto::NodeState::kOnline || !node.silence.empty()) continue;
-    for (proto::BlockIndex b = node.span.begin; b < node.span.end; ++b) ++served[b];
+    if (node.load.state != proto::NodeState::kOnline || !node.silence.empty()) continue;
+    for (proto::BlockIndex b = node.offer.span.begin; b < node.offer.span.end; ++b) ++served[b];
   }
   std::string text;
   for (std::uint32_t column = 0; column < map.columns(); ++column) {
@@ -109,14 +109,14 @@ std::string table(const SwarmView& view, std::uint64_t now_us) {
                       "free KV", "sessions", "queue", "address");
   for (const NodeView& node : view.nodes) {
     std::string where = node.addresses.empty() ? "-" : proto::to_string(node.addresses.front());
-    if (!node.public_name.empty()) where += "  " + safe(node.public_name);
-    text += fmt::format(fmt::runtime(kRow), proto::short_name(node.peer), row(map, node), width,
-                        proto::to_string(node.span),
-                        node.silence.empty() ? std::string(proto::to_string(node.state)) : "silent",
-                        node.block_step_us > 0 ? fmt::format("{:.0f}", node.block_step_us) : "-",
-                        node.free_kv_positions,
-                        node.live ? fmt::format("{}", node.live->sessions) : "-", node.queue_depth,
-                        where);
+    if (!node.offer.public_name.empty()) where += "  " + safe(node.offer.public_name);
+    text += fmt::format(
+        fmt::runtime(kRow), proto::short_name(node.peer), row(map, node), width,
+        proto::to_string(node.offer.span),
+        node.silence.empty() ? std::string(proto::to_string(node.load.state)) : "silent",
+        node.load.block_step_us > 0 ? fmt::format("{:.0f}", node.load.block_step_us) : "-",
+        node.load.free_kv_positions, node.live ? fmt::format("{}", node.live->sessions) : "-",
+        node.load.queue_depth, where);
   }
   text += fmt::format("  {:8}  {:{}}  {}\n", "servers", counts(map, view), width,
                       verdict(view, missing));

@@ -8,6 +8,7 @@
 #include <future>
 
 #include "client/cli/commands.h"
+#include "client/cli/model_name.h"
 #include "client/cli/report.h"
 #include "client/swarm/live_load.h"
 #include "client/text/user_model.h"
@@ -42,7 +43,7 @@ std::vector<dht::Key> keys_to_look_up(const std::vector<SwarmView>& views,
 }
 
 // All models of the swarm; or the one asked for, and behind it the others when nobody serves it.
-absl::StatusOr<std::vector<SwarmView>> views_asked_for(const std::optional<ModelName>& model,
+absl::StatusOr<std::vector<SwarmView>> views_asked_for(const std::optional<NamedModel>& model,
                                                        const std::string& directory,
                                                        SwarmConnection& swarm,
                                                        const base::StopToken& interrupt) {
@@ -50,7 +51,7 @@ absl::StatusOr<std::vector<SwarmView>> views_asked_for(const std::optional<Model
   if (model) {
     auto records = swarm.find(dht::model_key(id, model->digest), interrupt);
     if (!records.ok()) return records.status();
-    auto view = view_of(*records, model->digest, model->block_count);
+    auto view = view_of(*records, model->digest, model->block_count());
     if (!view.nodes.empty()) return std::vector<SwarmView>{std::move(view)};
   }
   const auto records = swarm.find(dht::models_key(id), interrupt);
@@ -61,7 +62,7 @@ absl::StatusOr<std::vector<SwarmView>> views_asked_for(const std::optional<Model
       return view.model_digest == model->digest;
     });
     if (asked != views.end()) return std::vector<SwarmView>{std::move(*asked)};
-    SwarmView nobody = view_of({}, model->digest, model->block_count);
+    SwarmView nobody = view_of({}, model->digest, model->block_count());
     nobody.model_name = directory;
     views.insert(views.begin(), std::move(nobody));
   }
@@ -97,14 +98,19 @@ absl::StatusOr<std::unique_ptr<SwarmConnection>> join_swarm(
 }
 
 absl::Status run_status(const StatusFlags& flags, const base::StopToken& interrupt) {
-  std::optional<ModelName> model;
+  std::optional<NamedModel> model;
+  ProgressLine line;
   if (!flags.model.empty()) {
-    auto named = name_model(flags.model);
+    auto named = name_model(flags.model, told_on(line, interrupt));
+    line.clear();
     if (!named.ok()) return named.status();
-    model = *named;
+    model = *std::move(named);
   }
   auto swarm = join_swarm(flags.swarm, interrupt);
   if (!swarm.ok()) return swarm.status();
+  if (model && !model->is_named) {
+    if (auto status = find_manifest(*model, **swarm, interrupt, line); !status.ok()) return status;
+  }
   auto found = views_asked_for(model, flags.model, **swarm, interrupt);
   if (!found.ok()) return found.status();
   std::vector<SwarmView>& views = *found;

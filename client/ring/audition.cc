@@ -13,6 +13,7 @@
 #include "proto/activation.h"
 #include "proto/limits.h"
 #include "proto/span_service.pb.h"
+#include "proto/version.h"
 
 namespace shoal::client {
 namespace {
@@ -35,8 +36,7 @@ struct Voice {
 wire::ClientFrame open_frame(const Candidate& candidate, const proto::Digest& model) {
   wire::ClientFrame frame;
   wire::Open& open = *frame.mutable_open();
-  open.mutable_version()->set_major(proto::kProtocolMajor);
-  open.mutable_version()->set_minor(proto::kProtocolMinor);
+  *open.mutable_version() = proto::our_version();
   const auto id = identity::Random::from_system().bytes<proto::SessionId::kSize>();
   open.set_session_id(std::string(id.begin(), id.end()));
   open.set_model_digest(model.to_bytes());

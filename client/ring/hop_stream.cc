@@ -3,50 +3,55 @@
 
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/support/client_callback.h>
 
 #include <algorithm>
+#include <utility>
 
+#include "net/frame_codec.h"
+#include "net/frame_queue.h"
 #include "net/status.h"
-#include "proto/span_service.grpc.pb.h"
 
 namespace shoal::client {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr const char* kSessionMethod = "/shoal.wire.SpanService/Session";
 // Unread frames of one hop, in bytes with 64 for each: several steps of results, and never a
 // burden.
 constexpr std::size_t kMaxUnreadBytes = 8u << 20;
 
 std::size_t weight_of(const wire::HopFrame& frame) { return frame.ByteSizeLong() + 64; }
 
-class Reactor : public HopStream,
-                public grpc::ClientBidiReactor<wire::ClientFrame, wire::HopFrame> {
+}  // namespace
+
+class HopStream::Reactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   Reactor(const std::shared_ptr<grpc::Channel>& channel, std::size_t hop, std::string name,
           std::shared_ptr<HopInbox> inbox)
-      : stub_(wire::SpanService::NewStub(channel)),
-        hop_(hop),
-        name_(std::move(name)),
-        inbox_(std::move(inbox)) {}
+      : stub_(channel), hop_(hop), name_(std::move(name)), inbox_(std::move(inbox)) {}
 
   void start(std::shared_ptr<Reactor> self) {
     self_ = std::move(self);
-    stub_->async()->Session(&context_, this);
+    stub_.PrepareBidiStreamingCall(&context_, kSessionMethod, {}, this);
     AddHold();  // writes and reads are started outside of reactions
     StartRead(&incoming_);
     StartCall();
   }
 
-  void send(wire::ClientFrame frame) override {
+  void send(wire::ClientFrame frame) {
+    grpc::ByteBuffer bytes = net::to_bytes(frame);
+    frame.Clear();
     const std::lock_guard lock(mutex_);
     if (!held_ || finishing_) return;
-    outgoing_.push_back(std::move(frame));
-    if (!writing_) write_front();
+    if (!frames_.push(std::move(bytes)))
+      return give_up(absl::StatusCode::kResourceExhausted, "it does not take what is sent to it");
+    pump();
   }
 
-  void consumed(const HopEvent& event) override {
+  void consumed(const HopEvent& event) {
     if (event.closed) return;
     const std::lock_guard lock(mutex_);
     unread_bytes_ -= weight_of(event.frame);
@@ -56,31 +61,33 @@ class Reactor : public HopStream,
     }
   }
 
-  void finish() override {
+  void finish() {
     const std::lock_guard lock(mutex_);
     if (!held_ || finishing_) return;
     finishing_ = true;
-    if (!writing_) end_writes();
+    pump();
   }
 
-  void cancel() override { context_.TryCancel(); }
+  void cancel() {
+    const std::lock_guard lock(mutex_);
+    context_.TryCancel();
+    release();  // whatever waits: nobody may be reading
+  }
 
-  bool wait_closed(Clock::time_point deadline) override {
+  bool wait_closed(Clock::time_point deadline) {
     std::unique_lock lock(mutex_);
     return ended_.wait_until(lock, deadline, [this] { return done_; });
   }
 
   void OnReadDone(bool ok) override {
-    if (!ok) {
-      const std::lock_guard lock(mutex_);
-      release();
-      return;
-    }
     HopEvent event;
     event.hop = hop_;
     event.at = Clock::now();
-    event.frame.Swap(&incoming_);
+    const bool readable = ok && net::from_bytes(incoming_, event.frame);
     const std::lock_guard lock(mutex_);
+    if (!ok) return release();
+    if (!readable)
+      return give_up(absl::StatusCode::kInternal, "it sent a frame that cannot be read");
     unread_bytes_ += weight_of(event.frame);
     inbox_->put(std::move(event));
     if (unread_bytes_ < kMaxUnreadBytes) {
@@ -92,44 +99,46 @@ class Reactor : public HopStream,
 
   void OnWriteDone(bool ok) override {
     const std::lock_guard lock(mutex_);
-    writing_ = false;
-    outgoing_.pop_front();
-    if (!ok) {
-      outgoing_.clear();
-      release();
-    } else if (!outgoing_.empty()) {
-      write_front();
-    } else if (finishing_) {
-      end_writes();
-    }
+    frames_.written();
+    if (ok) return pump();
+    frames_.drop();
+    release();
   }
 
   void OnDone(const grpc::Status& status) override {
     HopEvent event;
     event.hop = hop_;
     event.at = Clock::now();
-    event.closed = net::to_absl(status, name_);
-    inbox_->put(std::move(event));
     const std::shared_ptr<Reactor> self = std::move(self_);  // may be the last to hold it
     const std::lock_guard lock(mutex_);
+    event.closed = failure_ ? *failure_ : net::to_absl(status, name_);
+    inbox_->put(std::move(event));
     done_ = true;
     ended_.notify_all();
   }
 
  private:
-  void write_front() {
+  // These with mutex_ held.
+  void pump() {
     if (!held_) return;
-    writing_ = true;
-    StartWrite(&outgoing_.front());
+    if (const grpc::ByteBuffer* frame = frames_.next(Clock::now())) return StartWrite(frame);
+    if (finishing_ && frames_.idle()) end_writes();
   }
 
   void end_writes() {
-    if (!held_) return;
     StartWritesDone();
     if (paused_) {  // nobody will read on: let the end come
       paused_ = false;
       StartRead(&incoming_);
     }
+    release();
+  }
+
+  // Ends the stream for a reason of ours.
+  void give_up(absl::StatusCode code, const char* reason) {
+    failure_ = absl::Status(code, name_ + ": " + reason);
+    frames_.drop();
+    context_.TryCancel();
     release();
   }
 
@@ -140,7 +149,7 @@ class Reactor : public HopStream,
     RemoveHold();
   }
 
-  std::unique_ptr<wire::SpanService::Stub> stub_;
+  grpc::GenericStub stub_;
   grpc::ClientContext context_;
   const std::size_t hop_;
   const std::string name_;
@@ -149,17 +158,32 @@ class Reactor : public HopStream,
 
   std::mutex mutex_;
   std::condition_variable ended_;
-  std::deque<wire::ClientFrame> outgoing_;  // the front is being written while writing_
-  wire::HopFrame incoming_;
+  net::FrameQueue<net::ByteLimit> frames_{kMaxUnsentBytes};
+  grpc::ByteBuffer incoming_;
   std::size_t unread_bytes_ = 0;
-  bool writing_ = false;
+  std::optional<absl::Status> failure_;  // why we ended it
   bool paused_ = false;
   bool finishing_ = false;
   bool held_ = true;
   bool done_ = false;
 };
 
-}  // namespace
+HopStream::HopStream(std::shared_ptr<Reactor> reactor) : reactor_(std::move(reactor)) {}
+HopStream::~HopStream() = default;
+
+std::shared_ptr<HopStream> HopStream::open(const std::shared_ptr<grpc::Channel>& channel,
+                                           std::size_t hop, const std::string& name,
+                                           std::shared_ptr<HopInbox> inbox) {
+  auto reactor = std::make_shared<Reactor>(channel, hop, name, std::move(inbox));
+  reactor->start(reactor);
+  return std::shared_ptr<HopStream>(new HopStream(std::move(reactor)));
+}
+
+void HopStream::send(wire::ClientFrame frame) { reactor_->send(std::move(frame)); }
+void HopStream::consumed(const HopEvent& event) { reactor_->consumed(event); }
+void HopStream::finish() { reactor_->finish(); }
+void HopStream::cancel() { reactor_->cancel(); }
+bool HopStream::wait_closed(Clock::time_point deadline) { return reactor_->wait_closed(deadline); }
 
 void HopInbox::put(HopEvent event) {
   {
@@ -180,14 +204,6 @@ std::optional<HopEvent> HopInbox::take(Clock::time_point deadline,
   HopEvent event = std::move(events_.front());
   events_.pop_front();
   return event;
-}
-
-std::shared_ptr<HopStream> HopStream::open(const std::shared_ptr<grpc::Channel>& channel,
-                                           std::size_t hop, std::string name,
-                                           std::shared_ptr<HopInbox> inbox) {
-  auto reactor = std::make_shared<Reactor>(channel, hop, std::move(name), std::move(inbox));
-  reactor->start(reactor);
-  return reactor;
 }
 
 }  // namespace shoal::client

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -14,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "base/stop_token.h"
+#include "proto/limits.h"
 #include "proto/span_service.pb.h"
 
 namespace grpc {
@@ -21,8 +23,6 @@ class Channel;
 }
 
 namespace shoal::client {
-
-class HopStream;
 
 struct HopEvent {
   std::size_t hop = 0;
@@ -44,22 +44,37 @@ class HopInbox {
   std::deque<HopEvent> events_;
 };
 
+// What may wait to be sent on one stream: all the steps that a session has under way at once, and
+// its heartbeats. A hop that does not take even that is of no use.
+inline constexpr std::size_t kMaxUnsentBytes =
+    (proto::kMaxStepsInFlight / 2 + 2) * proto::kMaxChunkBytes;
+
 class HopStream {
  public:
   // Starts the call; never blocks. Events carry `hop` and go to `inbox`; `name` begins the texts of
   // errors.
   static std::shared_ptr<HopStream> open(const std::shared_ptr<grpc::Channel>& channel,
-                                         std::size_t hop, std::string name,
+                                         std::size_t hop, const std::string& name,
                                          std::shared_ptr<HopInbox> inbox);
-  virtual ~HopStream() = default;
+  HopStream(const HopStream&) = delete;
+  HopStream& operator=(const HopStream&) = delete;
+  ~HopStream();  // the call goes on; its last event says that it has ended
 
-  virtual void send(wire::ClientFrame frame) = 0;  // in order; dropped after the end of the stream
+  // In order; dropped after the end of the stream. When kMaxUnsentBytes wait the stream ends, with
+  // RESOURCE_EXHAUSTED.
+  void send(wire::ClientFrame frame);
   // An event has been worked off: the stream may read on. Bounds what a hop can pile up here.
-  virtual void consumed(const HopEvent& event) = 0;
-  virtual void finish() = 0;  // half-close after what has been sent
-  virtual void cancel() = 0;
+  void consumed(const HopEvent& event);
+  void finish();  // half-close after what has been sent
+  void cancel();
   // False when the stream has not ended by `deadline`.
-  virtual bool wait_closed(std::chrono::steady_clock::time_point deadline) = 0;
+  bool wait_closed(std::chrono::steady_clock::time_point deadline);
+
+ private:
+  class Reactor;
+  explicit HopStream(std::shared_ptr<Reactor> reactor);
+
+  const std::shared_ptr<Reactor> reactor_;  // and gRPC's, until the call is over
 };
 
 }  // namespace shoal::client

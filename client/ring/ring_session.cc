@@ -11,6 +11,7 @@
 #include "net/channel_pool.h"
 #include "proto/activation.h"
 #include "proto/limits.h"
+#include "proto/version.h"
 
 namespace shoal::client {
 namespace {
@@ -36,11 +37,6 @@ wire::ReturnRows wire_rows(RowsWanted wanted) {
       return wire::RETURN_ALL;
   }
   return wire::RETURN_NONE;
-}
-
-void set_version(wire::Version* version) {
-  version->set_major(proto::kProtocolMajor);
-  version->set_minor(proto::kProtocolMinor);
 }
 
 double us_between(std::chrono::steady_clock::time_point from,
@@ -125,7 +121,7 @@ void RingSession::open_hop(std::size_t hop, const std::string& session_id,
                            const std::vector<std::string>& tokens) {
   wire::ClientFrame frame;
   wire::Open& open = *frame.mutable_open();
-  set_version(open.mutable_version());
+  *open.mutable_version() = proto::our_version();
   open.set_session_id(session_id);
   open.set_model_digest(options_.model.to_bytes());
   open.mutable_span()->set_begin(route_[hop].span.begin);

@@ -145,14 +145,15 @@ absl::StatusOr<SwarmPipeline::Plan> SwarmPipeline::replan(std::vector<Candidate>
     }
     for (Candidate& candidate : candidates) {
       if (candidate.peer != bad.peer) continue;
-      candidate.block_step_us =
-          std::max(candidate.block_step_us, block_us(trouble->hop, trouble->waited_us));
+      candidate.load.block_step_us =
+          std::max(candidate.load.block_step_us, block_us(trouble->hop, trouble->waited_us));
     }
     // What we lease ourselves would be free for us.
     for (Candidate& candidate : candidates) {
       for (const Hop& hop : plan_.route) {
         if (candidate.peer == hop.peer) {
-          candidate.free_kv_positions = std::max(candidate.free_kv_positions, options_.positions);
+          candidate.load.free_kv_positions =
+              std::max(candidate.load.free_kv_positions, options_.positions);
         }
       }
     }

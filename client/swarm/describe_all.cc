@@ -14,8 +14,8 @@
 #include "client/swarm/network_check.h"
 #include "net/channel_pool.h"
 #include "net/status.h"
-#include "proto/limits.h"
 #include "proto/span_service.grpc.pb.h"
+#include "proto/version.h"
 
 namespace shoal::client {
 namespace {
@@ -29,7 +29,7 @@ struct Board {
   std::mutex mutex;
   std::condition_variable changed;
   std::size_t running = 0;
-  std::vector<Description> nodes;
+  std::vector<AskedNode> nodes;
 };
 
 struct Call : std::enable_shared_from_this<Call> {
@@ -53,9 +53,9 @@ struct Call : std::enable_shared_from_this<Call> {
     const double rtt_us = std::chrono::duration<double, std::micro>(Clock::now() - sent).count();
     if (status.ok() && round + 1 < contexts.size()) return ask(round + 1);
     const std::lock_guard lock(board->mutex);
-    Description& node = board->nodes[index];
+    AskedNode& node = board->nodes[index];
     node.outcome = net::to_absl(status, "");
-    node.reply.Swap(&reply);
+    if (status.ok()) node.said = proto::from_wire(reply);
     node.rtt_us = rtt_us;
     --board->running;
     board->changed.notify_all();
@@ -64,27 +64,25 @@ struct Call : std::enable_shared_from_this<Call> {
 
 }  // namespace
 
-std::string name_of(const Description& node) {
+std::string name_of(const AskedNode& node) {
   return fmt::format("node {} at {}", proto::short_name(node.peer),
                      proto::to_string(node.addresses.front()));
 }
 
-std::vector<Description> describe_all(std::vector<Description> nodes,
-                                      const DescribeOptions& options, net::ChannelPool& channels,
-                                      const base::StopToken& stop) {
+std::vector<AskedNode> describe_all(std::vector<AskedNode> nodes, const DescribeOptions& options,
+                                    net::ChannelPool& channels, const base::StopToken& stop) {
   const auto board = std::make_shared<Board>();
   const auto deadline = Clock::now() + options.timeout;
   std::vector<std::shared_ptr<Call>> calls;
   for (std::size_t i = 0; i < nodes.size(); ++i) {
-    Description& node = nodes[i];
+    AskedNode& node = nodes[i];
     node.out_of_reach = why_out_of_reach(node.addresses);
     if (!node.out_of_reach.empty()) continue;
     auto call = std::make_shared<Call>();
     call->board = board;
     call->index = i;
     call->stub = wire::SpanService::NewStub(channels.get(node.peer, node.addresses));
-    call->request.mutable_version()->set_major(proto::kProtocolMajor);
-    call->request.mutable_version()->set_minor(proto::kProtocolMinor);
+    *call->request.mutable_version() = proto::our_version();
     for (int round = 0; round < options.rounds; ++round) {
       call->contexts.push_back(std::make_unique<grpc::ClientContext>());
       call->contexts.back()->set_deadline(std::chrono::system_clock::now() + options.timeout);
@@ -114,19 +112,16 @@ std::vector<Description> describe_all(std::vector<Description> nodes,
   return board->nodes;
 }
 
-std::string contradiction(const wire::DescribeReply& reply, const proto::Digest& model,
-                          std::uint32_t block_count) {
-  if (reply.version().major() != proto::kProtocolMajor) {
-    return fmt::format("speaks protocol version {}, this program {}", reply.version().major(),
-                       proto::kProtocolMajor);
+absl::Status contradiction(const AskedNode& node, const proto::Digest& model,
+                           std::uint32_t block_count) {
+  if (absl::IsFailedPrecondition(node.said.status())) return node.said.status();
+  if (!node.said.ok()) return absl::UnavailableError(node.said.status().message());
+  const auto& serving = node.said->serving;
+  if (!serving || serving->offer.model_digest != model ||
+      serving->offer.block_count != block_count) {
+    return absl::UnavailableError("serves another model than its record says");
   }
-  if (reply.model_digest() != model.to_bytes() || reply.block_count() != block_count) {
-    return "serves another model than its record says";
-  }
-  if (reply.span().begin() >= reply.span().end() || reply.span().end() > block_count) {
-    return "names an impossible span of blocks";
-  }
-  return "";
+  return absl::OkStatus();
 }
 
 }  // namespace shoal::client

@@ -18,24 +18,18 @@ std::string reason(const absl::Status& failure) {
   return text.substr(0, text.find(". "));
 }
 
-void take(const wire::DescribeReply& reply, NodeView& node) {
-  node.live = LiveLoad{reply.sessions(), reply.max_sessions(), reply.total_kv_positions()};
-  node.span = {reply.span().begin(), reply.span().end()};
-  if (reply.state() <= static_cast<std::uint32_t>(proto::NodeState::kDraining)) {
-    node.state = static_cast<proto::NodeState>(reply.state());
-  }
-  node.free_kv_positions = reply.free_kv_positions();
-  node.queue_depth = reply.queue_depth();
-}
-
-void judge(const Description& answer, const SwarmView& view, NodeView& node) {
+void judge(const AskedNode& answer, const SwarmView& view, NodeView& node) {
   const absl::Status outcome =
       answer.outcome.value_or(absl::DeadlineExceededError("it did not answer in time"));
   if (!answer.out_of_reach.empty()) {
     node.silence = answer.out_of_reach;
   } else if (outcome.ok()) {
-    node.silence = contradiction(answer.reply, view.model_digest, view.block_count);
-    if (node.silence.empty()) take(answer.reply, node);
+    const absl::Status why = contradiction(answer, view.model_digest, view.block_count);
+    node.silence = std::string(why.message());
+    if (!why.ok()) return;
+    node.offer = answer.said->serving->offer;
+    node.load = answer.said->load;
+    node.live = answer.said->serving->occupancy;
   } else if (absl::IsDeadlineExceeded(outcome) || absl::IsCancelled(outcome)) {
     node.silence = "does not answer";
   } else {
@@ -47,7 +41,7 @@ void judge(const Description& answer, const SwarmView& view, NodeView& node) {
 
 void ask_for_load(std::vector<SwarmView>& views, net::ChannelPool& channels,
                   const base::StopToken& interrupt) {
-  std::vector<Description> nodes;
+  std::vector<AskedNode> nodes;
   std::vector<std::pair<SwarmView*, NodeView*>> of;  // [nodes]
   for (SwarmView& view : views) {
     for (NodeView& node : view.nodes) {

@@ -17,8 +17,8 @@ namespace shoal::client {
 
 inline constexpr std::chrono::milliseconds kLiveLoadTimeout{3'000};
 
-// Fills NodeView::live of every node that answers, and takes span, state, free KV and queue from
-// it; says in NodeView::silence why the others do not count.
+// Fills NodeView::live of every node that answers, and takes its offer and load from what it says;
+// says in NodeView::silence why the others do not count.
 void ask_for_load(std::vector<SwarmView>& views, net::ChannelPool& channels,
                   const base::StopToken& interrupt);
 

@@ -31,7 +31,9 @@ bool has_way_to_any(const std::vector<proto::Endpoint>& endpoints) {
   return std::any_of(endpoints.begin(), endpoints.end(), has_way_to);
 }
 
-std::string why_out_of_reach(const std::vector<proto::Endpoint>& endpoints) {
+std::string why_out_of_reach(const std::vector<proto::Address>& addresses) {
+  if (std::string why = proto::why_not_direct(addresses); !why.empty()) return why;
+  const std::vector<proto::Endpoint> endpoints = proto::direct_endpoints(addresses);
   if (has_way_to_any(endpoints)) return "";
   const auto is_v4 = [](const proto::Endpoint& address) { return address.is_v4(); };
   const auto v4 = std::count_if(endpoints.begin(), endpoints.end(), is_v4);

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "proto/endpoint.h"
+#include "proto/address.h"
 
 namespace shoal::client {
 
@@ -13,6 +13,6 @@ namespace shoal::client {
 bool has_way_to_any(const std::vector<proto::Endpoint>& endpoints);
 
 // Of the addresses of one node: "" when there is a way, else "has only IPv6 addresses, ...".
-std::string why_out_of_reach(const std::vector<proto::Endpoint>& endpoints);
+std::string why_out_of_reach(const std::vector<proto::Address>& addresses);
 
 }  // namespace shoal::client

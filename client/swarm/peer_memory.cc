@@ -53,7 +53,7 @@ void bound(Map& map, std::size_t most, Age age) {
 }  // namespace
 
 double claimed_us(const Candidate& candidate) {
-  const double claim = candidate.block_step_us;
+  const double claim = candidate.load.block_step_us;
   if (!std::isfinite(claim) || claim <= 0) return kUnknownBlockStepUs;
   return std::max(claim, kLeastBlockUs);
 }
@@ -171,7 +171,7 @@ void PeerMemory::judge(std::vector<Candidate>& candidates, RouteRequest& request
     // Whoever is far slower than it says is no measure for others.
     if (const Peer* peer = measured_of(candidate);
         peer && seconds_between(peer->measured_at, now) < kHalfLifeS &&
-        peer->block_us < kBornOut * claimed_us(candidate) * (1.0 + candidate.queue_depth)) {
+        peer->block_us < kBornOut * claimed_us(candidate) * (1.0 + candidate.load.queue_depth)) {
       known.push_back(peer->block_us);
     }
     claimed.push_back(claimed_us(candidate));
@@ -183,7 +183,7 @@ void PeerMemory::judge(std::vector<Candidate>& candidates, RouteRequest& request
   const double usual_us = *middle;
   for (Candidate& candidate : candidates) {
     // Nobody says of himself that he is slower than he is.
-    const double own = claimed_us(candidate) * (1.0 + candidate.queue_depth);
+    const double own = claimed_us(candidate) * (1.0 + candidate.load.queue_depth);
     double believed = std::max(own, usual_us) * jitter(candidate.peer);
     if (const Peer* peer = measured_of(candidate)) {
       const double share =
@@ -191,8 +191,8 @@ void PeerMemory::judge(std::vector<Candidate>& candidates, RouteRequest& request
       believed = std::exp(share * std::log(peer->block_us) + (1 - share) * std::log(believed));
       believed = std::max(believed, own);
     }
-    candidate.block_step_us = believed;
-    candidate.queue_depth = 0;
+    candidate.load.block_step_us = believed;
+    candidate.load.queue_depth = 0;
     if (const auto it = peers_.find(candidate.peer); it != peers_.end()) {
       const Time until = std::max(it->second.failures.until, it->second.refusals.until);
       if (now < until) candidate.penalty_us = kAvoidedUs + seconds_between(now, until) * 1e6;

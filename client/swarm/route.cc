@@ -18,10 +18,10 @@ namespace {
 constexpr int kNone = -1;
 
 double block_cost_us(const Candidate& node) {
-  const double step = std::isfinite(node.block_step_us) && node.block_step_us > 0
-                          ? node.block_step_us
+  const double step = std::isfinite(node.load.block_step_us) && node.load.block_step_us > 0
+                          ? node.load.block_step_us
                           : kUnknownBlockStepUs;
-  return step * (1.0 + node.queue_depth);
+  return step * (1.0 + node.load.queue_depth);
 }
 
 double rtt_us(const Candidate& node) { return std::max(0.0, node.rtt_us); }
@@ -139,8 +139,8 @@ std::vector<proto::Span> uncovered(std::uint32_t block_count, const std::vector<
   for (const Candidate& node : nodes) {
     if (!keep(node)) continue;
     NodeView seen;
-    seen.span = node.span;
-    seen.state = proto::NodeState::kOnline;
+    seen.offer.span = node.span;
+    seen.load.state = proto::NodeState::kOnline;
     view.nodes.push_back(seen);
   }
   return view.missing();
@@ -195,7 +195,7 @@ absl::StatusOr<Route> find_route(const RouteRequest& request,
   const auto allowed = [&](const Candidate& node) { return !request.excluded.contains(node.peer); };
   const auto roomy = [&](const Candidate& node) {
     return !node.sessions_full &&
-           std::min(node.free_kv_positions, node.max_positions) >= request.positions;
+           std::min(node.load.free_kv_positions, node.max_positions) >= request.positions;
   };
   if (const auto missing = uncovered(request.block_count, nodes, allowed); !missing.empty()) {
     const bool failed =

@@ -11,20 +11,18 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "proto/endpoint.h"
-#include "proto/types.h"
+#include "proto/address.h"
+#include "proto/offer.h"
 
 namespace shoal::client {
 
 // A node that answered, and what is known of it.
 struct Candidate {
   proto::PeerId peer;
-  std::vector<proto::Endpoint> addresses;  // the one that answers, when known, first
+  std::vector<proto::Address> addresses;  // the one that answers, when known, first
   proto::Span span;
+  proto::Load load;
   double rtt_us = 0;
-  double block_step_us = 0;  // one decode row through one block; 0: not known
-  std::uint32_t queue_depth = 0;
-  std::uint32_t free_kv_positions = 0;
   std::uint32_t max_positions = 0;  // that one session may ever have here
   double penalty_us = 0;            // for what it did a moment ago: part of no promise
   bool sessions_full = false;       // all its sessions are taken
@@ -32,7 +30,7 @@ struct Candidate {
 
 struct Hop {
   proto::PeerId peer;
-  std::vector<proto::Endpoint> addresses;  // at least one; the first is the one to show
+  std::vector<proto::Address> addresses;  // at least one; the first is the one to show
   proto::Span span;
   friend bool operator==(const Hop&, const Hop&) = default;
 };

@@ -12,24 +12,17 @@ namespace shoal::client {
 namespace {
 
 NodeView node_of(const dht::Record& record) {
-  NodeView node;
-  node.peer = record.peer_id();
-  node.public_name = record.public_name;
-  node.addresses = record.addresses;
-  node.span = record.span;
-  node.state = record.state;
-  node.compute = record.compute;
-  node.block_step_us = record.block_step_us;
-  node.free_kv_positions = record.free_kv_positions;
-  node.queue_depth = record.queue_depth;
-  node.announced_us = record.sequence;
-  return node;
+  return {.peer = record.peer_id(),
+          .addresses = record.addresses,
+          .offer = record.offer,
+          .load = record.load,
+          .announced_us = record.sequence};
 }
 
 bool usable(const dht::Record& record) {
-  return record.version_major == proto::kProtocolMajor && record.block_count > 0 &&
-         !record.span.empty() && record.span.end <= record.block_count &&
-         record.state != proto::NodeState::kOffline;
+  return record.version_major == proto::kProtocolMajor && record.offer.block_count > 0 &&
+         !record.offer.span.empty() && record.offer.span.end <= record.offer.block_count &&
+         record.load.state != proto::NodeState::kOffline;
 }
 
 }  // namespace
@@ -37,8 +30,9 @@ bool usable(const dht::Record& record) {
 std::vector<proto::Span> SwarmView::missing() const {
   std::vector<bool> served(block_count, false);
   for (const NodeView& node : nodes) {
-    if (node.state != proto::NodeState::kOnline || !node.silence.empty()) continue;
-    for (proto::BlockIndex b = node.span.begin; b < node.span.end; ++b) served[b] = true;
+    if (node.load.state != proto::NodeState::kOnline || !node.silence.empty()) continue;
+    for (proto::BlockIndex b = node.offer.span.begin; b < node.offer.span.end; ++b)
+      served[b] = true;
   }
   std::vector<proto::Span> spans;
   for (proto::BlockIndex b = 0; b < block_count; ++b) {
@@ -63,14 +57,15 @@ SwarmView view_of(const std::vector<dht::Record>& records, const proto::Digest& 
   view.model_digest = model;
   view.block_count = block_count;
   for (const dht::Record& record : records) {
-    if (!usable(record) || record.model_digest != model || record.block_count != block_count) {
+    if (!usable(record) || record.offer.model_digest != model ||
+        record.offer.block_count != block_count) {
       continue;
     }
     view.nodes.push_back(node_of(record));
-    if (view.model_name.empty()) view.model_name = record.model_name;
+    if (view.model_name.empty()) view.model_name = record.offer.model_name;
   }
   std::sort(view.nodes.begin(), view.nodes.end(), [](const NodeView& a, const NodeView& b) {
-    return std::tie(a.span, a.peer) < std::tie(b.span, b.peer);
+    return std::tie(a.offer.span, a.peer) < std::tie(b.offer.span, b.peer);
   });
   return view;
 }
@@ -80,7 +75,7 @@ std::vector<SwarmView> views_of(const std::vector<dht::Record>& records) {
   // counts.
   std::map<proto::Digest, std::map<std::uint32_t, int>> claims;
   for (const dht::Record& record : records) {
-    if (usable(record)) ++claims[record.model_digest][record.block_count];
+    if (usable(record)) ++claims[record.offer.model_digest][record.offer.block_count];
   }
   std::vector<SwarmView> views;
   for (const auto& [model, counts] : claims) {
@@ -148,7 +143,7 @@ absl::Status check_served(const std::vector<SwarmView>& views, std::uint64_t now
     for (const NodeView& node : view.nodes) {
       const bool concerned =
           std::any_of(missing.begin(), missing.end(), [&](const proto::Span& span) {
-            return node.span.begin < span.end && span.begin < node.span.end;
+            return node.offer.span.begin < span.end && span.begin < node.offer.span.end;
           });
       if (!node.silence.empty() && concerned) wrong += ", " + describe_silence(node, now_us);
     }

@@ -10,30 +10,18 @@
 
 #include "absl/status/status.h"
 #include "dht/record.h"
-#include "proto/endpoint.h"
-#include "proto/types.h"
+#include "proto/address.h"
+#include "proto/description.h"
 
 namespace shoal::client {
 
-// What a node said when it was asked, beyond its record.
-struct LiveLoad {
-  std::uint32_t sessions = 0;
-  std::uint32_t max_sessions = 0;
-  std::uint32_t total_kv_positions = 0;
-};
-
 struct NodeView {
   proto::PeerId peer;
-  std::string public_name;
-  std::vector<proto::Endpoint> addresses;
-  proto::Span span;
-  proto::NodeState state = proto::NodeState::kOffline;
-  std::string compute;
-  double block_step_us = 0;  // 0: not measured
-  std::uint32_t free_kv_positions = 0;
-  std::uint32_t queue_depth = 0;
-  std::uint64_t announced_us = 0;     // when it signed its record, by its own clock
-  std::optional<LiveLoad> live = {};  // absent: not asked, or no answer
+  std::vector<proto::Address> addresses;
+  proto::Offer offer;
+  proto::Load load;                           // as its record says, or as it answered
+  std::uint64_t announced_us = 0;             // when it signed its record, by its own clock
+  std::optional<proto::Occupancy> live = {};  // absent: not asked, or no answer
   // Why it is of no use although its record says otherwise: "does not answer"; empty when it
   // answered, or was not asked.
   std::string silence = {};

@@ -6,25 +6,21 @@
 #include <utility>
 
 #include "cli/shown.h"
-#include "model/model_digest.h"
+#include "model/wanted.h"
 #include "model/weight_check.h"
 
 namespace shoal::client {
-namespace {
-
-absl::StatusOr<proto::Digest> digest_of(const model::ModelConfig& config,
-                                        const model::Checkpoint& checkpoint) {
-  auto digest = model::model_digest(config, checkpoint);
-  if (!digest.ok()) return digest.status();
-  proto::Digest result;
-  result.bytes = *digest;
-  return result;
-}
-
-}  // namespace
 
 absl::StatusOr<std::unique_ptr<UserModel>> load_user_model(const std::string& directory,
                                                            int threads) {
+  UserModelOptions options;
+  options.threads = threads;
+  options.with_blocks = true;
+  return load_user_model(directory, options);
+}
+
+absl::StatusOr<std::unique_ptr<UserModel>> load_user_model(const std::string& directory,
+                                                           const UserModelOptions& options) {
   auto result = std::make_unique<UserModel>();
   result->directory = directory;
 
@@ -40,17 +36,22 @@ absl::StatusOr<std::unique_ptr<UserModel>> load_user_model(const std::string& di
   if (!tokenizer.ok()) return tokenizer.status();
   result->tokenizer = std::make_unique<model::Tokenizer>(*std::move(tokenizer));
 
-  auto checkpoint = model::Checkpoint::open(directory);
+  auto files = model::read_weight_files(directory);
+  if (!files.ok()) return files.status();
+  result->files = *std::move(files);
+  auto checkpoint = options.with_blocks
+                        ? model::Checkpoint::open(directory)
+                        : model::Checkpoint::open(result->files, model::wants_ends());
   if (!checkpoint.ok()) return checkpoint.status();
   result->checkpoint = std::make_unique<model::Checkpoint>(*std::move(checkpoint));
 
   const auto weights = model::check_weights(result->config, *result->checkpoint);
   if (!weights.ok()) return weights.status();
-  auto digest = digest_of(result->config, *result->checkpoint);
-  if (!digest.ok()) return digest.status();
-  result->digest = *digest;
+  if (options.with_name) {
+    if (auto status = result->name(options.work); !status.ok()) return status;
+  }
 
-  result->executor = kernels::Executor::cpu(threads);
+  result->executor = kernels::Executor::cpu(options.threads);
   auto ends = model::ModelEnds::load(result->config, *result->checkpoint, *result->executor);
   if (!ends.ok()) return ends.status();
   result->ends = std::make_unique<model::ModelEnds>(*std::move(ends));
@@ -76,20 +77,10 @@ absl::StatusOr<std::unique_ptr<UserModel>> load_user_model(const std::string& di
   return result;
 }
 
-void print_warnings(const UserModel& user_model) {
-  for (const std::string& warning : user_model.warnings) {
-    std::fprintf(stderr, "shoal: warning: %s\n", cli::printable(warning).c_str());
+void print_warnings(const NamedModel& model, std::size_t told_before) {
+  for (std::size_t i = told_before; i < model.warnings.size(); ++i) {
+    std::fprintf(stderr, "shoal: warning: %s\n", cli::printable(model.warnings[i]).c_str());
   }
-}
-
-absl::StatusOr<ModelName> name_model(const std::string& directory) {
-  auto config = model::load_config(directory);
-  if (!config.ok()) return config.status();
-  auto checkpoint = model::Checkpoint::open(directory);
-  if (!checkpoint.ok()) return checkpoint.status();
-  auto digest = digest_of(*config, *checkpoint);
-  if (!digest.ok()) return digest.status();
-  return ModelName{*digest, static_cast<std::uint32_t>(config->block_count)};
 }
 
 }  // namespace shoal::client

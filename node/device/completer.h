@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tells sessions what the device computed, on a thread of its own: encoding and sending do not keep
 // the device from the next batch. In the order in which steps were computed, so in order per
-// session. Bounded: of what waits the device thread waits, as long as there is too much, for
-// computing further ahead of what leaves would gain nothing. Thread-safe.
+// session. Bounded: while too much waits here the device thread waits in put(), for computing
+// further ahead of what leaves would gain nothing. Thread-safe; owns its thread.
 #pragma once
 
 #include <chrono>

@@ -6,9 +6,8 @@
 #include <filesystem>
 #include <utility>
 
-#include "dht/record_limits.h"
 #include "model/memory_needs.h"
-#include "model/model_digest.h"
+#include "model/wanted.h"
 #include "model/weight_check.h"
 #include "proto/limits.h"
 
@@ -25,18 +24,59 @@ std::string folder_name(const std::string& directory) {
   return name.empty() ? "model" : name;
 }
 
+proto::KvFormat kv_format_of(kernels::DType dtype) {
+  switch (dtype) {
+    case kernels::DType::kF32:
+      return proto::KvFormat::kF32;
+    case kernels::DType::kBF16:
+      return proto::KvFormat::kBf16;
+    case kernels::DType::kF16:
+      return proto::KvFormat::kF16;
+  }
+  return proto::KvFormat::kUnknown;
+}
+
+std::vector<proto::Span> held_spans(const model::ModelConfig& config,
+                                    const model::WeightFiles& files) {
+  // Of a whole folder, what is wrong with a block is said when it is loaded.
+  if (files.is_whole()) return {{0, static_cast<proto::BlockIndex>(config.block_count)}};
+  std::vector<proto::Span> spans;
+  for (const auto& [begin, end] : model::held_blocks(config, files)) {
+    spans.push_back({static_cast<proto::BlockIndex>(begin), static_cast<proto::BlockIndex>(end)});
+  }
+  return spans;
+}
+
+std::string spans_text(const std::vector<proto::Span>& spans) {
+  std::string text;
+  for (const proto::Span& span : spans) {
+    text += (text.empty() ? "" : ", ") + proto::to_string(span);
+  }
+  return text;
+}
+
+void take(model::NamedManifest named, LoadedModel& model) {
+  model.digest.bytes = named.digest;
+  model.manifest = std::make_shared<const std::string>(std::move(named.bytes));
+  model::learn(model.files, named.manifest);
+  model.warnings.insert(model.warnings.end(), named.warnings.begin(), named.warnings.end());
+}
+
 }  // namespace
 
 absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std::string name,
-                                              kernels::DType kv_dtype) {
+                                              kernels::DType kv_dtype,
+                                              const model::FileWork& work) {
   auto config = model::load_config(directory);
   if (!config.ok()) return config.status();
-  auto checkpoint = model::Checkpoint::open(directory);
+  auto files = model::read_weight_files(directory);
+  if (!files.ok()) return files.status();
+  auto checkpoint = model::Checkpoint::open_held(*files);
   if (!checkpoint.ok()) return checkpoint.status();
-  if (config->block_count > dht::kMaxModelBlocks || config->hidden > proto::kMaxHidden) {
+  if (config->block_count > proto::kMaxModelBlocks || config->hidden > proto::kMaxHidden) {
     return absl::UnimplementedError(fmt::format(
         "{} has {} blocks of width {}; a swarm serves models of at most {} blocks of width {}",
-        directory, config->block_count, config->hidden, dht::kMaxModelBlocks, proto::kMaxHidden));
+        directory, config->block_count, config->hidden, proto::kMaxModelBlocks, proto::kMaxHidden));
   }
   const auto weights = model::check_weights(*config, *checkpoint);
   if (!weights.ok()) return weights.status();
@@ -44,22 +84,62 @@ absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std:
   for (const auto& more : {checkpoint->warnings(), *weights}) {
     warnings.insert(warnings.end(), more.begin(), more.end());
   }
-  const auto digest = model::model_digest(*config, *checkpoint);
-  if (!digest.ok()) return digest.status();
+  std::vector<proto::Span> held = held_spans(*config, *files);
+  if (held.empty()) {
+    return absl::FailedPreconditionError(
+        fmt::format("{} holds no complete block of the model, it lacks {}: fetch the files of the "
+                    "blocks that are to be served",
+                    directory, files->missing()));
+  }
+  auto manifest = model::folder_manifest(*config, *files, work);
+  if (!manifest.ok()) return manifest.status();
   if (absl::Status intact = checkpoint->check_all(); !intact.ok()) return intact;
 
   const model::MemoryNeeds needs = model::memory_needs(*config, *checkpoint, kBatchRows, kv_dtype);
-  std::string compute = fmt::format("f32/{}", model::stored_type(*config, *checkpoint));
-  if (kv_dtype != kernels::DType::kF32) {
-    compute += fmt::format(" kv {}", kernels::dtype_name(kv_dtype));
-  }
-  return LoadedModel{.name = name.empty() ? folder_name(directory) : std::move(name),
+  const proto::Numerics numerics = {
+      proto::Compute::kF32, proto::weight_format_of(model::stored_type(*config, *checkpoint)),
+      kv_format_of(kv_dtype)};
+  LoadedModel result{.name = name.empty() ? folder_name(directory) : std::move(name),
                      .config = std::move(*config),
+                     .files = std::move(*files),
                      .checkpoint = std::move(*checkpoint),
-                     .digest = proto::Digest{*digest},
+                     .held = std::move(held),
+                     .manifest = nullptr,
+                     .digest = {},
                      .needs = needs,
                      .warnings = std::move(warnings),
-                     .compute = std::move(compute)};
+                     .numerics = numerics,
+                     .hashes = {}};
+  if (*manifest) take(**std::move(manifest), result);
+  return result;
+}
+
+absl::Status LoadedModel::adopt(const proto::Digest& told, const std::string& bytes,
+                                const model::FileWork& work) {
+  auto named = model::adopt_manifest(config, files, bytes, told.bytes, hashes, work);
+  if (!named.ok()) return named.status();
+  take(*std::move(named), *this);
+  return absl::OkStatus();
+}
+
+absl::Status LoadedModel::check_held(proto::Span span) const {
+  for (const proto::Span& run : held) {
+    if (run.begin <= span.begin && span.end <= run.end) return absl::OkStatus();
+  }
+  const auto opened =
+      model::Checkpoint::open(files, model::wants_blocks(span.begin, span.end)).status();
+  return absl::FailedPreconditionError(
+      fmt::format("{} holds blocks {} of {}, not all of {}: {}", files.directory, spans_text(held),
+                  config.block_count, proto::to_string(span),
+                  opened.ok() ? std::string("tensors are missing")
+                              : std::string(opened.message().data(), opened.message().size())));
+}
+
+absl::Status LoadedModel::keep(proto::Span span) {
+  auto kept = model::Checkpoint::open(files, model::wants_blocks(span.begin, span.end));
+  if (!kept.ok()) return kept.status();
+  checkpoint = *std::move(kept);
+  return absl::OkStatus();
 }
 
 }  // namespace shoal::node

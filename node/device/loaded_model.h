@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The model folder as a node needs it: configuration, mapped weights, name and digest. Immutable
-// after open().
+// The model folder as a node needs it: configuration, mapped weights, name and manifest. The folder
+// may hold parts of the model. One thread until the device has it; immutable from then on.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -10,25 +11,39 @@
 #include "kernels/tensor.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
+#include "model/folder_manifest.h"
 #include "model/memory_needs.h"
-#include "proto/types.h"
+#include "proto/offer.h"
 
 namespace shoal::node {
 
 struct LoadedModel {
   std::string name;
   model::ModelConfig config;
-  model::Checkpoint checkpoint;
+  model::WeightFiles files;
+  model::Checkpoint checkpoint;   // of all files that are there; after keep(), of the span's
+  std::vector<proto::Span> held;  // runs of blocks whose tensors are all there; at least one
+  // Of the whole model. Null and without meaning where only parts are here and nothing says what
+  // the whole is: see adopt().
+  std::shared_ptr<const std::string> manifest;
   proto::Digest digest;
   model::MemoryNeeds needs;
   std::vector<std::string> warnings;  // one line each: where the folder's files disagree
-  // Arithmetic / stored weights, and how keys and values are kept unless that is f32: "f32/bf16",
-  // "f32/bf16 kv f16".
-  std::string compute;
+  proto::Numerics numerics;
+  model::FileHashes hashes;  // of the files, as far as adopt() has read them
 
-  // `name` may be empty: then the folder's. Reads headers and samples of the weights only.
+  // `name` may be empty: then the folder's. Reads the files through once, if their hashes are not
+  // known yet.
   static absl::StatusOr<LoadedModel> open(const std::string& directory, std::string name,
-                                          kernels::DType kv_dtype = kernels::DType::kF32);
+                                          kernels::DType kv_dtype = kernels::DType::kF32,
+                                          const model::FileWork& work = {});
+  // What a stranger says that this model is; FAILED_PRECONDITION when the files say otherwise.
+  absl::Status adopt(const proto::Digest& told, const std::string& bytes,
+                     const model::FileWork& work);
+  // Whether these blocks are here; says which file is missing.
+  absl::Status check_held(proto::Span span) const;
+  // Lets go of the files that have nothing of the span.
+  absl::Status keep(proto::Span span);
 };
 
 }  // namespace shoal::node

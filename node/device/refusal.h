@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Why a hop ends a session or does not open one: a status, with what the client needs to act on it.
-// Plain value.
+// Plain value; the wire's form of it is made in node/serve/replies.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,6 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "proto/span_service.pb.h"
 #include "proto/types.h"
 
 namespace shoal::node {
@@ -21,8 +20,5 @@ struct Refusal {
   std::uint64_t epoch = 0;
   std::uint64_t step_id = 0;  // of the step that was refused, if one was
 };
-
-// Reason cut to kMaxReasonBytes and made printable ASCII: it may quote what a peer sent.
-wire::Failure to_failure(const Refusal& refusal);
 
 }  // namespace shoal::node

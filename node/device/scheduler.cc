@@ -80,11 +80,6 @@ bool Scheduler::crowded(SessionKey key, double part) const {
          static_cast<double>(of_peer) > part * static_cast<double>(limits_.queued_rows_per_peer);
 }
 
-std::int64_t Scheduler::waiting_steps(SessionKey key) const {
-  const auto session = sessions_.find(key);
-  return session == sessions_.end() ? 0 : static_cast<std::int64_t>(session->second.steps.size());
-}
-
 void Scheduler::take(SessionKey key, std::int64_t rows, Batch& batch) {
   Session& session = sessions_.at(key);
   Peer& peer = peers_.at(session.peer);

@@ -65,7 +65,6 @@ class Scheduler {
   // Whether the session has steps waiting while more than `part` of a queue is full, the node's or
   // that of its peer.
   bool crowded(SessionKey session, double part) const;
-  std::int64_t waiting_steps(SessionKey session) const;
   // Takes the rows out of the queue; at most one item per session. Empty only when idle.
   Batch next_batch(const PrefillBudget& budget);
 

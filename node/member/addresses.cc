@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "dht/diversity.h"
-#include "dht/record_limits.h"
+#include "proto/limits.h"
 
 namespace shoal::node {
 namespace {
@@ -162,7 +162,7 @@ class Choice {
     };
     for (const Candidate& candidate : candidates_) {
       if (!fallback && candidate.rank > kAnnounced) break;
-      if (result.size() == dht::kMaxRecordAddresses) {
+      if (result.size() == proto::kMaxRecordAddresses) {
         const bool v4 = result.front().is_v4();
         const bool one_family =
             std::all_of(result.begin(), result.end(),
@@ -181,7 +181,7 @@ class Choice {
     for (const net::Route& route : facts_.join_routes) {
       const Endpoint address = with_port(route.source);
       if (address.is_loopback() && may_announce(address) &&
-          result.size() < dht::kMaxRecordAddresses &&
+          result.size() < proto::kMaxRecordAddresses &&
           std::find(result.begin(), result.end(), address) == result.end())
         result.push_back(address);
     }

@@ -25,13 +25,12 @@ bool differs_much(double known, double now, double floor) {
 
 }  // namespace
 
-bool load_changed(const dht::Record& known, const Load& load) {
-  const dht::Record& now = load.record;
+bool load_changed(const proto::Load& known, const proto::Load& now, bool idle) {
   // Floors: differences that would not change anybody's route.
   return differs_much(known.free_kv_positions, now.free_kv_positions, 1'024) ||
          differs_much(known.queue_depth, now.queue_depth, 8) ||
          differs_much(known.block_step_us, now.block_step_us, 100) ||
-         (load.idle && known.free_kv_positions != now.free_kv_positions);
+         (idle && known.free_kv_positions != now.free_kv_positions);
 }
 
 Announcer::Announcer(boost::asio::io_context& io, dht::UdpService& dht,
@@ -79,7 +78,9 @@ void Announcer::wait() {
   // A handler that was queued when we were destroyed still runs, and without an error.
   timer_.async_wait([this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
     if (error || alive.expired() || !running_) return;
-    if (Clock::now() >= refresh_at_ || load_changed(announced_, sample_())) publish([](int) {});
+    const Announced now = sample_();
+    if (Clock::now() >= refresh_at_ || load_changed(announced_.load, now.record.load, now.idle))
+      publish([](int) {});
     wait();
   });
 }

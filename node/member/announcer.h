@@ -15,18 +15,18 @@
 namespace shoal::node {
 
 // What a node would say of itself now. Sequence and key are filled in when it is signed.
-struct Load {
+struct Announced {
   dht::Record record;
   bool idle = false;  // no session
 };
 
 // Is `now` so different from what the swarm knows that it should be told before the next refresh?
 // An idle node always is, when it was announced with less free KV: nothing else would tell. Pure.
-bool load_changed(const dht::Record& known, const Load& now);
+bool load_changed(const proto::Load& known, const proto::Load& now, bool idle);
 
 class Announcer {
  public:
-  using Sample = std::function<Load()>;  // called on the net thread
+  using Sample = std::function<Announced()>;  // called on the net thread
 
   // `last_sequence`: of our record that the swarm still knows from an earlier run, or 0.
   Announcer(boost::asio::io_context& io, dht::UdpService& dht, const identity::Identity& identity,

@@ -12,8 +12,8 @@ namespace shoal::node {
 absl::Status check_model(std::span<const dht::Record> served, const OwnModel& own) {
   const dht::Record* other = nullptr;
   for (const dht::Record& record : served) {
-    if (record.span.empty()) continue;
-    if (record.model_digest == own.digest) return absl::OkStatus();
+    if (record.offer.span.empty()) continue;
+    if (record.offer.model_digest == own.digest) return absl::OkStatus();
     other = &record;
   }
   if (other == nullptr) return absl::OkStatus();

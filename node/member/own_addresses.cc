@@ -39,8 +39,9 @@ std::vector<proto::Endpoint> OwnAddresses::list() const {
 void OwnAddresses::learn_others(std::span<const dht::Record> records) {
   std::vector<proto::Endpoint> others;
   for (const dht::Record& record : records) {
-    if (record.peer_id() != dht_.peer_id())
-      others.insert(others.end(), record.addresses.begin(), record.addresses.end());
+    if (record.peer_id() == dht_.peer_id()) continue;
+    // Whoever is behind a relay is where the relay is, as far as this machine's loopback goes.
+    for (const proto::Address& address : record.addresses) others.push_back(address.endpoint);
   }
   others_are_here_ = loopback_swarm(others);
   choose();

@@ -2,6 +2,7 @@
 #include "node/member/placement.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/check.h"
 
@@ -12,7 +13,7 @@ namespace {
 // not as none.
 double throughput_of(const dht::Record& record) {
   constexpr double kUnknownStepUs = 100'000;
-  return 1e6 / (record.block_step_us > 0 ? record.block_step_us : kUnknownStepUs);
+  return 1e6 / (record.load.block_step_us > 0 ? record.load.block_step_us : kUnknownStepUs);
 }
 
 }  // namespace
@@ -23,13 +24,13 @@ std::vector<ServedSpan> served_spans(std::span<const dht::Record> records,
   std::vector<ServedSpan> servers;
   for (const dht::Record& record : records) {
     // A draining node leaves within seconds: whoever comes now should take its place.
-    const bool serves =
-        record.state == proto::NodeState::kJoining || record.state == proto::NodeState::kOnline;
-    if (!serves || record.model_digest != model_digest || record.span.empty() ||
-        record.span.end > block_count || record.peer_id() == self) {
+    const bool serves = record.load.state == proto::NodeState::kJoining ||
+                        record.load.state == proto::NodeState::kOnline;
+    if (!serves || record.offer.model_digest != model_digest || record.offer.span.empty() ||
+        record.offer.span.end > block_count || record.peer_id() == self) {
       continue;
     }
-    servers.push_back({record.peer_id(), record.span, throughput_of(record)});
+    servers.push_back({record.peer_id(), record.offer.span, throughput_of(record)});
   }
   return servers;
 }
@@ -48,23 +49,31 @@ std::vector<double> block_throughput(std::vector<ServedSpan> servers, std::uint3
 }
 
 proto::Span choose_span(std::span<const double> throughput, std::uint32_t size) {
+  const proto::Span all{0, static_cast<proto::BlockIndex>(throughput.size())};
   CHECK(size >= 1 && size <= throughput.size())
       << "a span of " << size << " blocks in a model of " << throughput.size();
-  const auto sorted_window = [&](std::size_t begin) {
-    std::vector<double> window(throughput.begin() + begin, throughput.begin() + begin + size);
-    std::sort(window.begin(), window.end());
-    return window;
-  };
-  std::uint32_t best_begin = 0;
-  std::vector<double> best = sorted_window(0);
-  for (std::uint32_t begin = 1; begin + size <= throughput.size(); ++begin) {
-    std::vector<double> window = sorted_window(begin);
-    if (window < best) {
+  return choose_span(throughput, size, {&all, 1});
+}
+
+proto::Span choose_span(std::span<const double> throughput, std::uint32_t size,
+                        std::span<const proto::Span> held) {
+  std::uint32_t longest = 0;
+  for (const proto::Span& run : held) longest = std::max(longest, run.size());
+  size = std::min(size, longest);
+  CHECK(size >= 1) << "a span of blocks of nothing";
+  std::optional<proto::BlockIndex> best_begin;
+  std::vector<double> best;
+  for (const proto::Span& run : held) {
+    CHECK(run.end <= throughput.size());
+    for (proto::BlockIndex begin = run.begin; begin + size <= run.end; ++begin) {
+      std::vector<double> window(throughput.begin() + begin, throughput.begin() + begin + size);
+      std::sort(window.begin(), window.end());
+      if (best_begin && !(window < best)) continue;
       best = std::move(window);
       best_begin = begin;
     }
   }
-  return {best_begin, best_begin + size};
+  return {*best_begin, *best_begin + size};
 }
 
 }  // namespace shoal::node

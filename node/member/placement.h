@@ -33,5 +33,9 @@ std::vector<double> block_throughput(std::vector<ServedSpan> servers, std::uint3
 // The window of `size` blocks whose throughputs, sorted ascending, are lexicographically least;
 // ties go to the lowest begin. CHECKs 1 <= size <= throughput.size().
 proto::Span choose_span(std::span<const double> throughput, std::uint32_t size);
+// The same of a node that holds only these runs of blocks, in order, at least one. Where none has
+// `size` blocks, a window of the longest's.
+proto::Span choose_span(std::span<const double> throughput, std::uint32_t size,
+                        std::span<const proto::Span> held);
 
 }  // namespace shoal::node

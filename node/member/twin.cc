@@ -5,8 +5,8 @@
 
 #include <chrono>
 
-#include "proto/limits.h"
 #include "proto/span_service.grpc.pb.h"
+#include "proto/version.h"
 
 namespace shoal::node {
 namespace {
@@ -22,15 +22,14 @@ std::uint64_t run_of_now() {
 }
 
 std::optional<Twin> find_twin(net::ChannelPool& channels, const proto::PeerId& self,
-                              const std::vector<proto::Endpoint>& addresses, std::uint64_t our_run,
+                              const std::vector<proto::Address>& addresses, std::uint64_t our_run,
                               std::uint32_t timeout_ms) {
   if (addresses.empty()) return std::nullopt;
   const auto stub = wire::SpanService::NewStub(channels.get(self, addresses));
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(timeout_ms));
   wire::DescribeRequest request;
-  request.mutable_version()->set_major(proto::kProtocolMajor);
-  request.mutable_version()->set_minor(proto::kProtocolMinor);
+  *request.mutable_version() = proto::our_version();
   request.set_run(our_run);
   wire::DescribeReply reply;
   const grpc::Status status = stub->Describe(&context, request, &reply);

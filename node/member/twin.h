@@ -12,7 +12,7 @@
 #include "absl/status/status.h"
 #include "dht/record.h"
 #include "net/channel_pool.h"
-#include "proto/endpoint.h"
+#include "proto/address.h"
 
 namespace shoal::node {
 
@@ -22,13 +22,13 @@ std::uint64_t run_of_now();
 
 struct Twin {
   std::uint64_t run = 0;  // 0: of a version that does not tell
-  proto::Endpoint address;
+  proto::Address address;
 };
 
 // Asks whoever answers at one of `addresses` with our own identity whether it is us. nullopt:
 // nobody does, or it is us. Waits at most timeout_ms; where nothing listens, hardly at all.
 std::optional<Twin> find_twin(net::ChannelPool& channels, const proto::PeerId& self,
-                              const std::vector<proto::Endpoint>& addresses, std::uint64_t our_run,
+                              const std::vector<proto::Address>& addresses, std::uint64_t our_run,
                               std::uint32_t timeout_ms);
 
 // What to do about the record that the swarm has of us. Pure.

@@ -8,7 +8,11 @@
 #include <optional>
 
 #include "node/device/refusal.h"
-#include "proto/span_service.pb.h"
+
+namespace shoal::wire {
+class HopFrame;
+class PushFrame;
+}  // namespace shoal::wire
 
 namespace shoal::node {
 

@@ -58,7 +58,9 @@ DialReach dial_reach(std::span<const proto::Endpoint> announced, bool keyed_swar
           .private_networks = keyed_swarm || (!far && (near || loopback))};
 }
 
-bool may_dial(const DialReach& reach, const proto::Endpoint& address) {
+bool may_dial(const DialReach& reach, const proto::Address& at) {
+  if (!at.is_direct()) return false;
+  const proto::Endpoint& address = at.endpoint;
   if (nobody_is_there(address) || is_link_local(address)) return false;
   if (address.is_loopback()) return reach.loopback;
   if (dht::is_exempt(address)) return reach.private_networks;
@@ -96,20 +98,21 @@ void NextHopBook::learned(proto::BlockIndex block, std::vector<dht::Record> reco
   known.read_at = now;
   known.peers.clear();
   for (dht::Record& record : records) {
-    if (!record.span.contains(block) || record.state == proto::NodeState::kOffline) continue;
+    if (!record.offer.span.contains(block) || record.load.state == proto::NodeState::kOffline)
+      continue;
     if (known.peers.size() >= kMaxKnown) break;
     known.peers[record.peer_id()] = std::move(record.addresses);
   }
 }
 
-std::vector<proto::Endpoint> NextHopBook::addresses(const Question& question,
-                                                    const DialReach& reach, TimePoint now) {
+std::vector<proto::Address> NextHopBook::addresses(const Question& question, const DialReach& reach,
+                                                   TimePoint now) {
   const auto block = blocks_.find(question.block);
   if (block == blocks_.end()) return {};
   const auto peer = block->second.peers.find(question.next);
   if (peer == block->second.peers.end()) return {};
-  std::vector<proto::Endpoint> result;
-  for (const proto::Endpoint& address : peer->second) {
+  std::vector<proto::Address> result;
+  for (const proto::Address& address : peer->second) {
     if (result.size() < kMaxAddresses && may_dial(reach, address)) result.push_back(address);
   }
   if (result.empty() || proven(question.next, result)) return result;
@@ -117,7 +120,7 @@ std::vector<proto::Endpoint> NextHopBook::addresses(const Question& question,
   return result;
 }
 
-bool NextHopBook::take_dial(const Question& question, const std::vector<proto::Endpoint>& addresses,
+bool NextHopBook::take_dial(const Question& question, const std::vector<proto::Address>& addresses,
                             TimePoint now) {
   const auto last = dialled_.find(question.next);
   if (last != dialled_.end() && now - last->second.at < kSameDial &&
@@ -141,18 +144,18 @@ bool NextHopBook::take_dial(const Question& question, const std::vector<proto::E
   return true;
 }
 
-void NextHopBook::worked(const proto::PeerId& peer, const proto::Endpoint& address) {
+void NextHopBook::worked(const proto::PeerId& peer, const proto::Address& address) {
   if (proven_.size() >= kMaxKnown && !proven_.contains(peer)) proven_.erase(proven_.begin());
-  std::set<proto::Endpoint>& known = proven_[peer];
+  std::set<proto::Address>& known = proven_[peer];
   if (known.size() >= 2 * kMaxAddresses) known.clear();  // a peer that moves about
   known.insert(address);
 }
 
 bool NextHopBook::proven(const proto::PeerId& peer,
-                         std::span<const proto::Endpoint> addresses) const {
+                         std::span<const proto::Address> addresses) const {
   const auto known = proven_.find(peer);
   if (known == proven_.end() || addresses.empty()) return false;
-  return std::all_of(addresses.begin(), addresses.end(), [&](const proto::Endpoint& address) {
+  return std::all_of(addresses.begin(), addresses.end(), [&](const proto::Address& address) {
     return known->second.contains(address);
   });
 }

@@ -16,7 +16,7 @@
 
 #include "dht/limiter.h"
 #include "dht/record.h"
-#include "proto/endpoint.h"
+#include "proto/address.h"
 #include "proto/types.h"
 
 namespace shoal::node {
@@ -30,7 +30,8 @@ struct DialReach {
 // From what this node itself announces. Whoever is reached from the Internet must not be a window
 // into the network behind it; in a keyed swarm nobody is a stranger.
 DialReach dial_reach(std::span<const proto::Endpoint> announced, bool keyed_swarm);
-bool may_dial(const DialReach& reach, const proto::Endpoint& address);
+// Not through a relay, for now.
+bool may_dial(const DialReach& reach, const proto::Address& address);
 
 class NextHopBook {
  public:
@@ -56,31 +57,31 @@ class NextHopBook {
 
   // The addresses to dial for this question: none when no live record of the peer names the block,
   // none of its addresses may be dialled, or the client has had us dial too much.
-  std::vector<proto::Endpoint> addresses(const Question& question, const DialReach& reach,
-                                         TimePoint now);
+  std::vector<proto::Address> addresses(const Question& question, const DialReach& reach,
+                                        TimePoint now);
 
   // A connection to the peer came up there, and it proved its identity.
-  void worked(const proto::PeerId& peer, const proto::Endpoint& address);
+  void worked(const proto::PeerId& peer, const proto::Address& address);
   // Whether it did so at each of these: then a failure tells nothing that a stranger may not know.
-  bool proven(const proto::PeerId& peer, std::span<const proto::Endpoint> addresses) const;
+  bool proven(const proto::PeerId& peer, std::span<const proto::Address> addresses) const;
   // The dial failed: the record may be out of date.
   void failed(const Question& question);
 
  private:
   struct Block {
     TimePoint read_at{};
-    std::map<proto::PeerId, std::vector<proto::Endpoint>> peers;
+    std::map<proto::PeerId, std::vector<proto::Address>> peers;
   };
   struct Dialled {
-    std::vector<proto::Endpoint> addresses;
+    std::vector<proto::Address> addresses;
     TimePoint at{};
   };
 
-  bool take_dial(const Question& question, const std::vector<proto::Endpoint>& addresses,
+  bool take_dial(const Question& question, const std::vector<proto::Address>& addresses,
                  TimePoint now);
 
   std::map<proto::BlockIndex, Block> blocks_;
-  std::map<proto::PeerId, std::set<proto::Endpoint>> proven_;
+  std::map<proto::PeerId, std::set<proto::Address>> proven_;
   std::map<proto::PeerId, Dialled> dialled_;
   dht::TimePoint lookups_full_at_{};
   dht::TimePoint dials_full_at_{};

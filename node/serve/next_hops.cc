@@ -99,7 +99,7 @@ void NextHops::ask(const NextHopBook::Question& question, std::function<void(Fou
   });
 }
 
-void NextHops::worked(const proto::PeerId& peer, const proto::Endpoint& address) {
+void NextHops::worked(const proto::PeerId& peer, const proto::Address& address) {
   io_.post([impl = std::weak_ptr(impl_), peer, address] {
     if (const auto alive = impl.lock()) alive->book().worked(peer, address);
   });

@@ -27,8 +27,8 @@ class NextHops {
   using Reach = std::function<DialReach()>;
 
   struct Found {
-    std::vector<proto::Endpoint> addresses;  // empty: nothing that may be dialled
-    bool proven = false;                     // we reached the peer at each of them before
+    std::vector<proto::Address> addresses;  // empty: nothing that may be dialled
+    bool proven = false;                    // we reached the peer at each of them before
   };
 
   NextHops(net::IoThread& io, Find find, Reach reach);
@@ -38,7 +38,7 @@ class NextHops {
 
   // `answer` runs on the net thread.
   void ask(const NextHopBook::Question& question, std::function<void(Found)> answer);
-  void worked(const proto::PeerId& peer, const proto::Endpoint& address);
+  void worked(const proto::PeerId& peer, const proto::Address& address);
   void failed(const NextHopBook::Question& question);
   // Runs `then` on the net thread at that time.
   void at(Clock::time_point time, std::function<void()> then);

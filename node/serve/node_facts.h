@@ -4,22 +4,16 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 #include "proto/limits.h"
-#include "proto/types.h"
+#include "proto/offer.h"
 
 namespace shoal::node {
 
 struct NodeFacts {
   proto::PeerId peer_id;
-  std::string public_name;
-  std::string model_name;
-  proto::Digest model_digest;
-  std::uint32_t block_count = 0;
-  proto::Span span;
+  proto::Offer offer;
   std::uint32_t hidden = 0;
-  std::string compute;                  // arithmetic / stored weights, for example "f32/bf16"
   std::uint32_t max_rows_per_step = 0;  // rows of one chunk
   std::uint32_t max_positions = 0;      // of one session
   std::uint32_t max_sessions = proto::kMaxSessions;

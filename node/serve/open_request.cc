@@ -6,6 +6,8 @@
 #include <algorithm>
 
 #include "proto/activation.h"
+#include "proto/span_service.pb.h"
+#include "proto/version.h"
 
 namespace shoal::node {
 namespace {
@@ -27,11 +29,9 @@ std::uint32_t rows_per_step(std::uint32_t hidden) {
 }
 
 std::optional<Refusal> check_version(const wire::Version& version) {
-  if (version.major() == proto::kProtocolMajor) return std::nullopt;
-  return refused(
-      absl::StatusCode::kFailedPrecondition,
-      fmt::format("you speak protocol {}.{}, this node speaks {}.{}: use the same major version",
-                  version.major(), version.minor(), proto::kProtocolMajor, proto::kProtocolMinor));
+  auto reason = proto::why_version_refused(version, "you speak", "this node speaks");
+  if (!reason) return std::nullopt;
+  return refused(absl::StatusCode::kFailedPrecondition, *std::move(reason));
 }
 
 std::variant<OpenRequest, Refusal> parse_open(const NodeFacts& facts, const wire::Open& open) {
@@ -44,19 +44,19 @@ std::variant<OpenRequest, Refusal> parse_open(const NodeFacts& facts, const wire
 
   const auto digest = proto::Digest::from_bytes(open.model_digest());
   if (!digest) return malformed("model_digest is not 32 bytes");
-  if (*digest != facts.model_digest) {
+  if (*digest != facts.offer.model_digest) {
     return refused(
         absl::StatusCode::kFailedPrecondition,
         fmt::format(
             "the models differ: you have {}, this node serves {} ({}); use the same model files",
-            to_string(*digest), to_string(facts.model_digest), facts.model_name));
+            to_string(*digest), to_string(facts.offer.model_digest), facts.offer.model_name));
   }
 
   request.span = {open.span().begin(), open.span().end()};
-  if (request.span.empty() || !facts.span.contains(request.span)) {
+  if (request.span.empty() || !facts.offer.span.contains(request.span)) {
     return refused(absl::StatusCode::kOutOfRange,
                    fmt::format("blocks {} were asked for, this node serves {}",
-                               proto::to_string(request.span), proto::to_string(facts.span)));
+                               proto::to_string(request.span), proto::to_string(facts.offer.span)));
   }
 
   request.max_positions = open.max_positions();
@@ -84,7 +84,7 @@ std::variant<OpenRequest, Refusal> parse_open(const NodeFacts& facts, const wire
     if (!peer) return malformed("next.peer_id is not 32 bytes");
     if (!token) return malformed("next.hop_token is not 16 bytes");
     if (*peer == facts.peer_id) return malformed("next is this node itself");
-    if (request.span.end >= facts.block_count) {
+    if (request.span.end >= facts.offer.block_count) {
       return malformed("there is no block after the last one: it has no next hop");
     }
     request.next = NextHop{*peer, *token};

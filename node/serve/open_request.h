@@ -8,8 +8,13 @@
 
 #include "node/device/refusal.h"
 #include "node/serve/node_facts.h"
-#include "proto/span_service.pb.h"
 #include "proto/types.h"
+
+namespace shoal::wire {
+class Open;
+class Version;
+enum Codec : int;
+}  // namespace shoal::wire
 
 namespace shoal::node {
 
@@ -28,9 +33,9 @@ struct OpenRequest {
   proto::Span span;
   std::uint32_t max_positions = 0;
   std::uint64_t epoch = 0;
-  std::optional<PreviousHop> previous;  // absent: first hop
-  std::optional<NextHop> next;          // absent: last hop
-  wire::Codec codec = wire::CODEC_F32;  // of what this hop sends on
+  std::optional<PreviousHop> previous;              // absent: first hop
+  std::optional<NextHop> next;                      // absent: last hop
+  wire::Codec codec = static_cast<wire::Codec>(1);  // of what this hop sends on; CODEC_F32
 };
 
 // FAILED_PRECONDITION: another protocol version or another model; OUT_OF_RANGE: blocks or positions

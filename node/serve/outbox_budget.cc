@@ -8,7 +8,7 @@
 namespace shoal::node {
 
 OutboxBudget::Account::~Account() {
-  const std::lock_guard lock(budget_.mutex_);
+  const base::MutexLock lock(budget_.mutex_);
   budget_.take(*this, bytes_);
   const auto owner = budget_.owners_.find(owner_);
   if (owner == budget_.owners_.end()) return;
@@ -17,12 +17,12 @@ OutboxBudget::Account::~Account() {
 }
 
 void OutboxBudget::Account::set_outlet(std::weak_ptr<Outlet> outlet) {
-  const std::lock_guard lock(budget_.mutex_);
+  const base::MutexLock lock(budget_.mutex_);
   outlet_ = std::move(outlet);
 }
 
 std::shared_ptr<Outlet> OutboxBudget::Account::add(std::size_t bytes) {
-  const std::lock_guard lock(budget_.mutex_);
+  const base::MutexLock lock(budget_.mutex_);
   budget_.count(*this, bytes);
   if (ending_) return nullptr;
   Account* const victim = budget_.too_much(*this);
@@ -35,17 +35,17 @@ std::shared_ptr<Outlet> OutboxBudget::Account::add(std::size_t bytes) {
 }
 
 void OutboxBudget::Account::add_unjudged(std::size_t bytes) {
-  const std::lock_guard lock(budget_.mutex_);
+  const base::MutexLock lock(budget_.mutex_);
   budget_.count(*this, bytes);
 }
 
 void OutboxBudget::Account::release(std::size_t bytes) {
-  const std::lock_guard lock(budget_.mutex_);
+  const base::MutexLock lock(budget_.mutex_);
   budget_.take(*this, bytes);
 }
 
 std::size_t OutboxBudget::Account::bytes() const {
-  const std::lock_guard lock(budget_.mutex_);
+  const base::MutexLock lock(budget_.mutex_);
   return bytes_;
 }
 
@@ -90,7 +90,7 @@ OutboxBudget::Account* OutboxBudget::too_much(Account& account) {
 }
 
 OutboxStats OutboxBudget::stats() const {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return {.bytes = bytes_, .limit = limits_.total, .ended = ended_};
 }
 

@@ -10,10 +10,10 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <set>
 #include <string>
 
+#include "base/mutex.h"
 #include "proto/limits.h"
 #include "proto/types.h"
 
@@ -62,6 +62,7 @@ class OutboxBudget {
     friend class OutboxBudget;
     OutboxBudget& budget_;
     const proto::PeerId owner_;
+    // Guarded by the budget's mutex, as far as clang can be told.
     std::weak_ptr<Outlet> outlet_;
     std::size_t bytes_ = 0;
     bool ending_ = false;
@@ -77,17 +78,17 @@ class OutboxBudget {
     std::set<Account*> accounts;
   };
 
-  void count(Account& account, std::size_t bytes);
-  Account* too_much(Account& account);
+  void count(Account& account, std::size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Account* too_much(Account& account) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static Account* largest(const Owner& owner);
-  void take(Account& account, std::size_t bytes);
+  void take(Account& account, std::size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const OutboxLimits limits_;
-  mutable std::mutex mutex_;
-  std::map<proto::PeerId, Owner> owners_;
-  std::size_t bytes_ = 0;    // all
-  std::size_t lasting_ = 0;  // of accounts that are not ending
-  std::uint64_t ended_ = 0;
+  mutable base::Mutex mutex_;
+  std::map<proto::PeerId, Owner> owners_ ABSL_GUARDED_BY(mutex_);
+  std::size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;    // all
+  std::size_t lasting_ ABSL_GUARDED_BY(mutex_) = 0;  // of accounts that are not ending
+  std::uint64_t ended_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace shoal::node

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/serve/push_reactor.h"
 
-#include "node/serve/frame_codec.h"
-#include "node/serve/span_service.h"
+#include "net/frame_codec.h"
+#include "node/serve/session_desk.h"
+#include "proto/span_service.pb.h"
 
 namespace shoal::node {
 
-PushReactor::PushReactor(SpanService& service, proto::PeerId caller)
-    : service_(service),
+PushReactor::PushReactor(SessionDesk& desk, proto::PeerId caller)
+    : desk_(desk),
       caller_(caller),
       deadline_(std::chrono::steady_clock::now() +
                 std::chrono::milliseconds(proto::kConnectTimeoutMs)) {}
@@ -33,7 +34,7 @@ void PushReactor::OnReadDone(bool ok) {
                                         "the stream ended before an open frame"));
   }
   wire::PushFrame frame;
-  if (!from_bytes(in_, frame)) {
+  if (!net::from_bytes(in_, frame)) {
     const std::string reason = "a frame of this push cannot be read";
     finish({grpc::StatusCode::INVALID_ARGUMENT, reason});
     if (session != nullptr) session->previous_failed(reason);
@@ -76,7 +77,7 @@ void PushReactor::open(const wire::PushOpen& message) {
   const auto id = proto::SessionId::from_bytes(message.session_id());
   if (!id) return finish({grpc::StatusCode::INVALID_ARGUMENT, "session_id is not 16 bytes"});
   token_ = message.hop_token().substr(0, proto::HopToken::kSize + 1);
-  if (auto session = service_.sessions().find_or_wait(*id, shared_from_this())) {
+  if (auto session = desk_.find_or_wait(*id, shared_from_this())) {
     session_ready(std::move(session));
   }
 }
@@ -125,7 +126,7 @@ void PushReactor::OnDone() {
     const std::lock_guard lock(mutex_);
     session_.reset();
   }
-  service_.registry().remove(this);  // destroys this
+  desk_.registry().remove(this);  // destroys this
 }
 
 }  // namespace shoal::node

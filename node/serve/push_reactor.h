@@ -14,9 +14,13 @@
 #include "node/serve/session_table.h"
 #include "node/serve/stream_registry.h"
 
+namespace shoal::wire {
+class PushOpen;
+}
+
 namespace shoal::node {
 
-class SpanService;
+class SessionDesk;
 
 class PushReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer>,
                           public PreviousLink,
@@ -24,7 +28,7 @@ class PushReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer>,
                           public Stream,
                           public std::enable_shared_from_this<PushReactor> {
  public:
-  PushReactor(SpanService& service, proto::PeerId caller);
+  PushReactor(SessionDesk& desk, proto::PeerId caller);
 
   void start();
   void finish(grpc::Status status);
@@ -46,7 +50,7 @@ class PushReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer>,
   void open(const wire::PushOpen& open);
   void read_next();
 
-  SpanService& service_;
+  SessionDesk& desk_;
   const proto::PeerId caller_;
   grpc::ByteBuffer in_;
   std::string token_;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/serve/push_stream.h"
 
+#include "net/frame_codec.h"
 #include "net/status.h"
-#include "node/serve/frame_codec.h"
+#include "proto/span_service.pb.h"
 
 namespace shoal::node {
 namespace {
@@ -20,14 +21,14 @@ constexpr const char* kUnreached =
 PushStream::PushStream(StreamRegistry& registry, OutboxBudget& budget,
                        std::shared_ptr<Session> session)
     : registry_(registry),
-      account_(budget, session->client()),
+      frames_(budget, session->client()),
       session_(std::move(session)),
       deadline_(Clock::now() + kAcceptTimeout) {}
 
 std::shared_ptr<PushStream> PushStream::create(StreamRegistry& registry, OutboxBudget& budget,
                                                std::shared_ptr<Session> session) {
   std::shared_ptr<PushStream> stream(new PushStream(registry, budget, std::move(session)));
-  stream->account_.set_outlet(stream);
+  stream->frames_.budget().set_outlet(stream);
   return stream;
 }
 
@@ -35,7 +36,7 @@ void PushStream::start(const std::shared_ptr<grpc::Channel>& channel, const wire
                        bool proven, Reached reached, Later later) {
   wire::PushFrame frame;
   *frame.mutable_open() = open;
-  grpc::ByteBuffer bytes = to_bytes(frame);
+  grpc::ByteBuffer bytes = net::to_bytes(frame);
   const std::lock_guard lock(mutex_);
   if (ended_ || broken_ || done_) return;
   proven_ = proven;
@@ -45,8 +46,7 @@ void PushStream::start(const std::shared_ptr<grpc::Channel>& channel, const wire
   stub_->PrepareBidiStreamingCall(&context_, kPushMethod, {}, this);
   AddHold();
   held_ = true;
-  account_.add_unjudged(bytes.Length());
-  queue_.push_front(std::move(bytes));
+  frames_.push_first(std::move(bytes));
   started_ = true;
   pump();
   StartRead(&reply_);
@@ -67,14 +67,13 @@ bool PushStream::judge() {
 }
 
 void PushStream::send(wire::PushFrame frame) {
-  grpc::ByteBuffer bytes = to_bytes(frame);
+  grpc::ByteBuffer bytes = net::to_bytes(frame);
   frame.Clear();
   std::shared_ptr<Outlet> victim;
   {
     const std::lock_guard lock(mutex_);
     if (ended_ || broken_ || done_) return;  // OnDone or judge() tells
-    victim = account_.add(bytes.Length());
-    queue_.push_back(std::move(bytes));
+    victim = frames_.push(std::move(bytes));
     pump();
   }
   if (victim) victim->overflow(kTooSlow);
@@ -85,28 +84,18 @@ void PushStream::overflow(const std::string& /*reason*/) {
   {
     const std::lock_guard lock(mutex_);
     session = session_;
-    drop_queue();
+    frames_.drop();
   }
   if (session) session->next_failed(absl::StatusCode::kUnavailable, kTooSlow);
 }
 
-void PushStream::drop_queue() {
-  for (const grpc::ByteBuffer& bytes : queue_) account_.release(bytes.Length());
-  queue_.clear();
-}
-
 void PushStream::pump() {
-  if (!started_ || writing_ || queue_.empty() || ended_ || broken_) return;
-  out_ = std::move(queue_.front());
-  queue_.pop_front();
-  out_bytes_ = out_.Length();
-  writing_ = true;
-  write_began_ = Clock::now();
-  StartWrite(&out_);
+  if (!started_ || ended_ || broken_) return;
+  if (const grpc::ByteBuffer* frame = frames_.next(Clock::now())) StartWrite(frame);
 }
 
 void PushStream::break_off() {
-  drop_queue();
+  frames_.drop();
   if (!std::exchange(held_, false)) return;
   RemoveHold();
 }
@@ -148,9 +137,7 @@ void PushStream::OnWriteDone(bool ok) {
   std::shared_ptr<Session> session;
   {
     const std::lock_guard lock(mutex_);
-    writing_ = false;
-    account_.release(std::exchange(out_bytes_, 0));
-    out_.Clear();
+    frames_.written();
     if (!ok) {
       broken_ = true;
       return break_off();
@@ -166,8 +153,7 @@ void PushStream::sweep(Clock::time_point now) {
   {
     const std::lock_guard lock(mutex_);
     if (!started_ || ended_ || broken_) return;
-    stuck = accepted_ && writing_ &&
-            now - write_began_ >= std::chrono::milliseconds(proto::kStuckWriteMs);
+    stuck = accepted_ && frames_.stuck(now, std::chrono::milliseconds(proto::kStuckWriteMs));
     if (!stuck) {
       if (accepted_ || now < deadline_) return;
       late_ = true;
@@ -184,7 +170,7 @@ void PushStream::OnDone(const grpc::Status& status) {
   {
     const std::lock_guard lock(mutex_);
     done_ = true;
-    drop_queue();
+    frames_.drop();
     // Of a peer that we never reached judge() tells, at its time.
     if (!ended_ && (accepted_ || proven_ || late_ || reached_())) session = std::move(session_);
   }

@@ -10,16 +10,20 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/support/client_callback.h>
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 
+#include "net/frame_queue.h"
 #include "node/serve/links.h"
 #include "node/serve/outbox_budget.h"
 #include "node/serve/session.h"
 #include "node/serve/stream_registry.h"
+
+namespace shoal::wire {
+class PushOpen;
+}
 
 namespace shoal::node {
 
@@ -47,7 +51,7 @@ class PushStream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::
 
   // NextLink
   void send(wire::PushFrame frame) override;
-  std::size_t queued_bytes() const override { return account_.bytes(); }
+  std::size_t queued_bytes() const override { return frames_.budget().bytes(); }
   void end() override;
   // Outlet
   void overflow(const std::string& reason) override;
@@ -65,7 +69,6 @@ class PushStream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::
   PushStream(StreamRegistry& registry, OutboxBudget& budget, std::shared_ptr<Session> session);
   void pump();
   void break_off();
-  void drop_queue();
 
   StreamRegistry& registry_;
   std::optional<grpc::GenericStub> stub_;
@@ -75,14 +78,10 @@ class PushStream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::
   Later later_;
 
   mutable std::mutex mutex_;
-  OutboxBudget::Account account_;
+  net::FrameQueue<OutboxBudget::Account> frames_;
   std::shared_ptr<Session> session_;
-  std::deque<grpc::ByteBuffer> queue_;
-  grpc::ByteBuffer out_;  // being written
-  std::size_t out_bytes_ = 0;
   bool started_ = false;
   bool proven_ = false;
-  bool writing_ = false;
   bool accepted_ = false;
   bool late_ = false;
   bool ended_ = false;  // by us
@@ -90,7 +89,6 @@ class PushStream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::
   bool done_ = false;
   bool held_ = false;           // gRPC waits for more writes of ours
   Clock::time_point deadline_;  // for being accepted
-  Clock::time_point write_began_;
 };
 
 }  // namespace shoal::node

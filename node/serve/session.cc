@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 #include <sodium/utils.h>
 
+#include "node/device/device_thread.h"
 #include "proto/activation.h"
+#include "proto/span_service.pb.h"
 
 namespace shoal::node {
 namespace {
@@ -49,7 +51,7 @@ Session::~Session() { close(); }
 
 void Session::set_next(std::shared_ptr<NextLink> next) {
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     if (!closed_) {
       next_ = std::move(next);
       return;
@@ -66,20 +68,38 @@ void Session::step(const wire::Step& step) {
   fail(std::move(*refusal));
 }
 
+bool Session::stale(const wire::Step& step) const { return closed_ || step.epoch() < epoch_; }
+
 std::optional<Refusal> Session::accept(const wire::Step& step) {
-  const auto stale = [&] {
-    return closed_ || step.epoch() < epoch_;
-  };  // a late message of before a replay
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     last_activity_ = Clock::now();
-    if (stale()) return std::nullopt;
+    if (stale(step)) return std::nullopt;
   }
-  // Up to a MiB: without the lock, for which the device thread would have to wait.
+  // Up to a MiB: without the lock, for which the completer would have to wait.
   auto rows = proto::decode_activation(step.activation(), facts_.hidden, facts_.max_rows_per_step);
 
-  const std::lock_guard lock(mutex_);
-  if (stale()) return std::nullopt;
+  const base::MutexLock lock(mutex_);
+  if (stale(step)) return std::nullopt;
+  if (auto refusal = check(step)) return refusal;
+  if (!rows.ok()) return refuse(absl::StatusCode::kInvalidArgument, text(rows.status()));
+
+  const Ticket ticket{step.epoch(), step.step_id(), step.start_position(), step.activation().rows(),
+                      step.return_rows()};
+  StepInput input{ticket.start_position, ticket.rows, std::move(*rows)};
+  auto refusal = device_.submit(key_, std::move(input),
+                                [self = shared_from_this(), ticket](const StepOutput& output) {
+                                  self->step_done(ticket, output);
+                                });
+  if (refusal) return refusal;
+  epoch_ = ticket.epoch;
+  last_step_id_ = ticket.step_id;
+  last_step_ = last_activity_;
+  next_position_ = ticket.start_position + ticket.rows;
+  return std::nullopt;
+}
+
+std::optional<Refusal> Session::check(const wire::Step& step) const {
   if (last_step_id_ && step.step_id() <= *last_step_id_) {
     return refuse(
         absl::StatusCode::kInvalidArgument,
@@ -102,20 +122,6 @@ std::optional<Refusal> Session::accept(const wire::Step& step) {
             "a step of {} rows at position {} goes beyond the {} positions that were asked for",
             step.activation().rows(), step.start_position(), open_.max_positions));
   }
-  if (!rows.ok()) return refuse(absl::StatusCode::kInvalidArgument, text(rows.status()));
-
-  const Ticket ticket{step.epoch(), step.step_id(), step.start_position(), step.activation().rows(),
-                      step.return_rows()};
-  StepInput input{ticket.start_position, ticket.rows, std::move(*rows)};
-  auto refusal = device_.submit(key_, std::move(input),
-                                [self = shared_from_this(), ticket](const StepOutput& output) {
-                                  self->step_done(ticket, output);
-                                });
-  if (refusal) return refusal;
-  epoch_ = ticket.epoch;
-  last_step_id_ = ticket.step_id;
-  last_step_ = last_activity_;
-  next_position_ = ticket.start_position + ticket.rows;
   return std::nullopt;
 }
 
@@ -129,7 +135,7 @@ void Session::step_done(const Ticket& ticket, const StepOutput& output) {
   std::shared_ptr<ClientLink> client;
   std::shared_ptr<NextLink> next;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     if (closed_) return;
     client = client_link_;
     next = next_;
@@ -155,7 +161,7 @@ bool Session::wants_more_of_client() const { return !device_.crowded(key_, kClie
 
 bool Session::wants_more_of_previous() const {
   if (device_.crowded(key_, kPreviousShare)) return false;
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return next_ == nullptr || next_->queued_bytes() < kMostUntaken;
 }
 
@@ -165,7 +171,7 @@ void Session::resume_streams() {
   std::shared_ptr<ClientLink> client;
   std::shared_ptr<PreviousLink> previous;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     client = client_link_;
     previous = previous_;
   }
@@ -215,7 +221,7 @@ void Session::push(const Ticket& ticket, const StepOutput& output, NextLink& nex
 void Session::heartbeat(std::uint64_t nonce) {
   std::shared_ptr<ClientLink> client;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     last_activity_ = Clock::now();
     client = client_link_;
   }
@@ -234,7 +240,7 @@ bool Session::admits(const proto::PeerId& caller, const std::string& token) cons
 
 void Session::set_previous(std::shared_ptr<PreviousLink> previous) {
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     last_activity_ = Clock::now();
     if (!closed_) std::swap(previous, previous_);
   }
@@ -258,13 +264,13 @@ void Session::previous_failed(const std::string& reason) {
 void Session::fail(Refusal refusal) { shut(std::move(refusal)); }
 void Session::close() { shut(std::nullopt); }
 
-bool Session::shut(std::optional<Refusal> refusal) {
+void Session::shut(std::optional<Refusal> refusal) {
   std::shared_ptr<ClientLink> client;
   std::shared_ptr<NextLink> next;
   std::shared_ptr<PreviousLink> previous;
   {
-    const std::lock_guard lock(mutex_);
-    if (closed_) return false;
+    const base::MutexLock lock(mutex_);
+    if (closed_) return;
     closed_ = true;
     client = std::move(client_link_);
     next = std::move(next_);
@@ -274,21 +280,20 @@ bool Session::shut(std::optional<Refusal> refusal) {
   if (client) client->end(std::move(refusal));
   if (next) next->end();
   if (previous) previous->end();
-  return true;
 }
 
 bool Session::closed() const {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return closed_;
 }
 
 std::optional<Session::Clock::time_point> Session::last_step() const {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return last_step_;
 }
 
 Session::Clock::time_point Session::last_activity() const {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return last_activity_;
 }
 

@@ -5,19 +5,27 @@
 #pragma once
 
 #include <chrono>
-#include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
+#include <string>
 
-#include "node/device/device_thread.h"
+#include "base/mutex.h"
 #include "node/device/refusal.h"
+#include "node/device/scheduler.h"
 #include "node/serve/links.h"
 #include "node/serve/node_facts.h"
 #include "node/serve/open_request.h"
 
+namespace shoal::wire {
+class Activation;
+class Step;
+}  // namespace shoal::wire
+
 namespace shoal::node {
+
+class DeviceThread;
+struct StepOutput;
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
@@ -66,12 +74,15 @@ class Session : public std::enable_shared_from_this<Session> {
   struct Ticket;  // what of a step is needed when it has run
 
   std::optional<Refusal> accept(const wire::Step& step);
+  // A late message, of before the session ended or of before a replay.
+  bool stale(const wire::Step& step) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::optional<Refusal> check(const wire::Step& step) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void step_done(const Ticket& ticket, const StepOutput& output);
   void answer(const Ticket& ticket, const StepOutput& output, ClientLink& client);
   void push(const Ticket& ticket, const StepOutput& output, NextLink& next);
   std::optional<wire::Activation> encoded(const Ticket& ticket, std::span<const float> x);
   void resume_streams();
-  bool shut(std::optional<Refusal> refusal);
+  void shut(std::optional<Refusal> refusal);
 
   const NodeFacts& facts_;
   const OpenRequest open_;
@@ -80,16 +91,16 @@ class Session : public std::enable_shared_from_this<Session> {
   DeviceThread& device_;
   const Clock::time_point opened_ = Clock::now();
 
-  mutable std::mutex mutex_;
-  bool closed_ = false;
-  std::uint64_t epoch_ = 0;
-  std::optional<std::uint64_t> last_step_id_;
-  std::uint32_t next_position_ = 0;  // after all accepted steps
-  Clock::time_point last_activity_;
-  std::optional<Clock::time_point> last_step_;
-  std::shared_ptr<ClientLink> client_link_;
-  std::shared_ptr<NextLink> next_;
-  std::shared_ptr<PreviousLink> previous_;
+  mutable base::Mutex mutex_;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  std::uint64_t epoch_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::optional<std::uint64_t> last_step_id_ ABSL_GUARDED_BY(mutex_);
+  std::uint32_t next_position_ ABSL_GUARDED_BY(mutex_) = 0;  // after all accepted steps
+  Clock::time_point last_activity_ ABSL_GUARDED_BY(mutex_);
+  std::optional<Clock::time_point> last_step_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<ClientLink> client_link_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<NextLink> next_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<PreviousLink> previous_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace shoal::node

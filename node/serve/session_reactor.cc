@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/serve/session_reactor.h"
 
-#include "node/serve/frame_codec.h"
-#include "node/serve/span_service.h"
+#include "net/frame_codec.h"
+#include "node/serve/replies.h"
+#include "node/serve/session_desk.h"
 
 namespace shoal::node {
 namespace {
@@ -12,16 +13,16 @@ constexpr const char* kUnread = "you do not read what this node answers";
 
 }  // namespace
 
-SessionReactor::SessionReactor(SpanService& service, grpc::CallbackServerContext& context,
+SessionReactor::SessionReactor(SessionDesk& desk, grpc::CallbackServerContext& context,
                                net::Caller client)
-    : service_(service),
+    : desk_(desk),
       context_(context),
       client_(client),
-      account_(service.outbox(), client.peer),
+      frames_(desk.outbox(), client.peer),
       deadline_(Clock::now() + kPeerTimeout) {}
 
 void SessionReactor::start() {
-  account_.set_outlet(weak_from_this());
+  frames_.budget().set_outlet(weak_from_this());
   StartRead(&in_);
 }
 
@@ -47,7 +48,7 @@ void SessionReactor::OnReadDone(bool ok) {
   }
   {
     wire::ClientFrame frame;
-    if (!from_bytes(in_, frame)) {
+    if (!net::from_bytes(in_, frame)) {
       return fail(absl::StatusCode::kInvalidArgument, "a frame of this stream cannot be read");
     }
     on_frame(frame);
@@ -93,7 +94,7 @@ void SessionReactor::on_frame(const wire::ClientFrame& frame) {
 }
 
 void SessionReactor::open(const wire::Open& message) {
-  auto opened = service_.open_session(message, client_, shared_from_this());
+  auto opened = desk_.open(message, client_, shared_from_this());
   if (auto* refusal = std::get_if<Refusal>(&opened)) return end(std::move(*refusal));
   auto session = std::get<std::shared_ptr<Session>>(std::move(opened));
   bool ended = false;
@@ -103,18 +104,17 @@ void SessionReactor::open(const wire::Open& message) {
     ended = ending_;
   }
   if (ended) return session->close();  // cancelled meanwhile
-  service_.publish_session(session);
+  desk_.publish(session);
 }
 
 void SessionReactor::send(wire::HopFrame frame) {
-  grpc::ByteBuffer bytes = to_bytes(frame);
+  grpc::ByteBuffer bytes = net::to_bytes(frame);
   frame.Clear();
   std::shared_ptr<Outlet> victim;
   {
     const std::lock_guard lock(mutex_);
     if (ending_) return;
-    victim = account_.add(bytes.Length());
-    queue_.push_back(std::move(bytes));
+    victim = frames_.push(std::move(bytes));
     pump();
   }
   if (victim) victim->overflow(kUnread);
@@ -123,14 +123,9 @@ void SessionReactor::send(wire::HopFrame frame) {
 void SessionReactor::overflow(const std::string& reason) {
   {
     const std::lock_guard lock(mutex_);
-    drop_queue();
+    frames_.drop();
   }
   fail(absl::StatusCode::kResourceExhausted, reason);
-}
-
-void SessionReactor::drop_queue() {
-  for (const grpc::ByteBuffer& bytes : queue_) account_.release(bytes.Length());
-  queue_.clear();
 }
 
 void SessionReactor::end(std::optional<Refusal> refusal) {
@@ -142,35 +137,23 @@ void SessionReactor::end(std::optional<Refusal> refusal) {
     wire::HopFrame frame;
     *frame.mutable_failure() = to_failure(*refusal);
     status_ = grpc::Status(static_cast<grpc::StatusCode>(refusal->code), frame.failure().reason());
-    grpc::ByteBuffer bytes = to_bytes(frame);
-    account_.add_unjudged(bytes.Length());
-    queue_.push_back(std::move(bytes));
+    frames_.push_unjudged(net::to_bytes(frame));
   }
   pump();
 }
 
 void SessionReactor::pump() {
-  if (writing_ || finished_) return;
-  if (!queue_.empty()) {
-    out_ = std::move(queue_.front());
-    queue_.pop_front();
-    out_bytes_ = out_.Length();
-    writing_ = true;
-    write_began_ = Clock::now();
-    StartWrite(&out_);
-    return;
-  }
-  if (!ending_) return;
+  if (finished_) return;
+  if (const grpc::ByteBuffer* frame = frames_.next(Clock::now())) return StartWrite(frame);
+  if (!ending_ || !frames_.idle()) return;
   finished_ = true;
   Finish(status_);
 }
 
 void SessionReactor::OnWriteDone(bool ok) {
   const std::lock_guard lock(mutex_);
-  writing_ = false;
-  account_.release(std::exchange(out_bytes_, 0));
-  out_.Clear();
-  if (!ok) drop_queue();  // the stream is broken: OnCancel or OnReadDone says so
+  frames_.written();
+  if (!ok) frames_.drop();  // the stream is broken: OnCancel or OnReadDone says so
   pump();
 }
 
@@ -184,8 +167,7 @@ void SessionReactor::sweep(Clock::time_point now) {
   bool stuck = false;
   {
     const std::lock_guard lock(mutex_);
-    stuck = !ending_ && writing_ &&
-            now - write_began_ >= std::chrono::milliseconds(proto::kStuckWriteMs);
+    stuck = !ending_ && frames_.stuck(now, std::chrono::milliseconds(proto::kStuckWriteMs));
     if (!stuck) {
       if (now < deadline_ || (session_ != nullptr && !ending_)) return;
       if (ending_) {
@@ -201,9 +183,9 @@ void SessionReactor::sweep(Clock::time_point now) {
 void SessionReactor::OnDone() {
   if (const auto session = this->session()) {
     session->close();
-    service_.remove_session(session);
+    desk_.remove(session);
   }
-  service_.registry().remove(this);  // destroys this
+  desk_.registry().remove(this);  // destroys this
 }
 
 }  // namespace shoal::node

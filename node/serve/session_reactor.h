@@ -1,26 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 // The client's stream of one session (gRPC callback API). Reads frames for the session, writes its
-// frames in order with a bounded queue. Thread rule: gRPC's pool and the device thread; guarded by
-// a mutex that is never held while the session is called. Kept by the registry until OnDone.
+// frames in order with a bounded queue. Thread rule: gRPC's pool and the device's completer;
+// guarded by a mutex that is never held while the session is called. Kept by the registry until
+// OnDone.
 #pragma once
 
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
 
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
 
 #include "net/caller.h"
+#include "net/frame_queue.h"
 #include "node/serve/links.h"
 #include "node/serve/outbox_budget.h"
 #include "node/serve/session.h"
 #include "node/serve/stream_registry.h"
 
+namespace shoal::wire {
+class ClientFrame;
+}
+
 namespace shoal::node {
 
-class SpanService;
+class SessionDesk;
 
 class SessionReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
                              public ClientLink,
@@ -28,7 +33,7 @@ class SessionReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, gr
                              public Stream,
                              public std::enable_shared_from_this<SessionReactor> {
  public:
-  SessionReactor(SpanService& service, grpc::CallbackServerContext& context, net::Caller client);
+  SessionReactor(SessionDesk& desk, grpc::CallbackServerContext& context, net::Caller client);
 
   void start();  // after the registry has it
 
@@ -52,28 +57,22 @@ class SessionReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, gr
   void open(const wire::Open& open);
   void on_frame(const wire::ClientFrame& frame);
   void fail(absl::StatusCode code, const std::string& reason);
-  void pump();        // mutex_ held
-  void drop_queue();  // mutex_ held
+  void pump();  // mutex_ held
   std::shared_ptr<Session> session() const;
 
-  SpanService& service_;
+  SessionDesk& desk_;
   grpc::CallbackServerContext& context_;
   const net::Caller client_;
   grpc::ByteBuffer in_;
 
   mutable std::mutex mutex_;
   std::shared_ptr<Session> session_;
-  OutboxBudget::Account account_;
-  std::deque<grpc::ByteBuffer> queue_;
-  grpc::ByteBuffer out_;  // being written
-  std::size_t out_bytes_ = 0;
-  bool writing_ = false;
+  net::FrameQueue<OutboxBudget::Account> frames_;
   bool paused_ = false;  // nothing is being read
   bool ending_ = false;
   bool finished_ = false;
   grpc::Status status_;
   Clock::time_point deadline_;  // for the first frame; later for the end of the stream
-  Clock::time_point write_began_;
 };
 
 }  // namespace shoal::node

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "node/device/device_thread.h"
+
 namespace shoal::node {
 namespace {
 
@@ -48,7 +50,7 @@ std::variant<std::shared_ptr<Session>, Refusal> SessionTable::open(
     const proto::PeerId& client, std::uint64_t network, std::shared_ptr<ClientLink> link) {
   std::shared_ptr<Session> replaced;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     const auto found = sessions_.find(request.session_id);
     if (found != sessions_.end()) {
       if (found->second.session->client() != client) {
@@ -64,7 +66,7 @@ std::variant<std::shared_ptr<Session>, Refusal> SessionTable::open(
   Need need;
   Newcomer newcomer{client, network, {}};
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     Opened opened = open_locked(facts, device, request, client, network, link, need);
     const bool full = need.sessions > 0 || need.positions > 0;
     if (!full) return opened;
@@ -74,7 +76,7 @@ std::variant<std::shared_ptr<Session>, Refusal> SessionTable::open(
   }
   make_room(device, newcomer, need);
   need = {};
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return open_locked(facts, device, request, client, network, link, need);
 }
 
@@ -113,7 +115,7 @@ std::vector<Holding> SessionTable::holdings(DeviceThread& device) const {
   const auto leases = device.leases();
   const auto now = Clock::now();
   std::vector<Holding> result;
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   for (const auto& [id, entry] : sessions_) {
     const Session& session = *entry.session;
     const auto lease = leases.find(session.key());
@@ -141,7 +143,7 @@ bool SessionTable::make_room(DeviceThread& device, const Newcomer& newcomer, con
   for (const SessionKey key : concession->shrink) device.shrink(key);
   std::vector<std::shared_ptr<Session>> ended;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     for (const auto& [id, entry] : sessions_) {
       const auto& end = concession->end;
       if (std::find(end.begin(), end.end(), entry.session->key()) != end.end()) {
@@ -164,7 +166,7 @@ bool SessionTable::make_room(DeviceThread& device, const Newcomer& newcomer, con
 void SessionTable::publish(const std::shared_ptr<Session>& session) {
   std::vector<std::shared_ptr<PushWaiter>> ready;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     const auto found = sessions_.find(session->id());
     if (found == sessions_.end() || found->second.session != session) return;
     found->second.published = true;
@@ -182,7 +184,7 @@ void SessionTable::forget(std::map<proto::SessionId, Entry>::iterator entry) {
 }
 
 void SessionTable::remove(const std::shared_ptr<Session>& session) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   const auto found = sessions_.find(session->id());
   if (found != sessions_.end() && found->second.session == session) forget(found);
 }
@@ -190,7 +192,7 @@ void SessionTable::remove(const std::shared_ptr<Session>& session) {
 std::shared_ptr<Session> SessionTable::find_or_wait(const proto::SessionId& id,
                                                     std::shared_ptr<PushWaiter> waiter) {
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     const auto found = sessions_.find(id);
     if (found != sessions_.end() && found->second.published) return found->second.session;
     if (waiting_.size() < proto::kMaxSessions && refusing_.empty()) {
@@ -206,7 +208,7 @@ void SessionTable::sweep(Clock::time_point now) {
   std::vector<std::shared_ptr<Session>> idle;
   std::vector<std::shared_ptr<PushWaiter>> late;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     for (const auto& [id, entry] : sessions_) {
       if (now - entry.session->last_activity() >=
           std::chrono::milliseconds(proto::kSessionIdleTimeoutMs)) {
@@ -232,7 +234,7 @@ void SessionTable::sweep(Clock::time_point now) {
 }
 
 void SessionTable::refuse_new(std::string reason) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   refusing_ = std::move(reason);
 }
 
@@ -240,7 +242,7 @@ void SessionTable::fail_all(const Refusal& refusal) {
   std::vector<std::shared_ptr<Session>> sessions;
   std::vector<std::shared_ptr<PushWaiter>> waiters;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     for (const auto& [id, entry] : sessions_) sessions.push_back(entry.session);
     for (auto& [id, waiting] : waiting_) waiters.push_back(std::move(waiting.waiter));
     sessions_.clear();
@@ -252,7 +254,7 @@ void SessionTable::fail_all(const Refusal& refusal) {
 }
 
 std::size_t SessionTable::size() const {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return sessions_.size();
 }
 

@@ -7,10 +7,11 @@
 #include <chrono>
 #include <map>
 #include <memory>
-#include <mutex>
+#include <string>
 #include <variant>
 #include <vector>
 
+#include "base/mutex.h"
 #include "node/serve/session.h"
 #include "node/serve/shares.h"
 
@@ -65,24 +66,26 @@ class SessionTable {
     Clock::time_point deadline;
   };
 
-  std::optional<Refusal> admit(const NodeFacts& facts, const proto::PeerId& client) const;
-  // mutex_ held.
+  std::optional<Refusal> admit(const NodeFacts& facts, const proto::PeerId& client) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Opened open_locked(const NodeFacts& facts, DeviceThread& device, const OpenRequest& request,
                      const proto::PeerId& client, std::uint64_t network,
-                     const std::shared_ptr<ClientLink>& link, Need& need);
+                     const std::shared_ptr<ClientLink>& link, Need& need)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<Holding> holdings(DeviceThread& device) const;
   // Whether somebody gave way, so that it is worth trying again.
   bool make_room(DeviceThread& device, const Newcomer& newcomer, const Need& need);
-  void forget(std::map<proto::SessionId, Entry>::iterator entry);
+  void forget(std::map<proto::SessionId, Entry>::iterator entry)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  mutable std::mutex mutex_;
-  std::map<proto::SessionId, Entry> sessions_;
-  std::map<proto::PeerId, std::uint32_t> per_peer_;
-  std::multimap<proto::SessionId, Waiting> waiting_;
-  WaitingLine waiting_line_;
+  mutable base::Mutex mutex_;
+  std::map<proto::SessionId, Entry> sessions_ ABSL_GUARDED_BY(mutex_);
+  std::map<proto::PeerId, std::uint32_t> per_peer_ ABSL_GUARDED_BY(mutex_);
+  std::multimap<proto::SessionId, Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
+  WaitingLine waiting_line_ ABSL_GUARDED_BY(mutex_);
+  std::string refusing_ ABSL_GUARDED_BY(mutex_);
+  SessionKey next_key_ ABSL_GUARDED_BY(mutex_) = 1;
   std::atomic<std::uint64_t> given_way_ = 0;
-  std::string refusing_;
-  SessionKey next_key_ = 1;
 };
 
 }  // namespace shoal::node

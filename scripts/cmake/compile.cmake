@@ -28,6 +28,9 @@ target_include_directories(shoal_options INTERFACE "${CMAKE_SOURCE_DIR}" "${CMAK
 target_compile_options(shoal_options INTERFACE -Wall -Wextra -Werror -Wno-unused-parameter
   -ffp-contract=off)  # fused multiply-adds only where the source says so: results must not depend on the compiler's choice
 
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  target_compile_options(shoal_options INTERFACE -Wthread-safety)  # what base/mutex.h says to it
+endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   target_compile_options(shoal_options INTERFACE -Wno-restrict)  # false alarms on std::string, GCC bug 105651
 endif()

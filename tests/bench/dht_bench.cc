@@ -233,7 +233,7 @@ Memory measure_records(int count) {
     dht::Record record = dht::example_record(1, {static_cast<proto::BlockIndex>(i % 5), 8},
                                              static_cast<std::uint8_t>(i % 100));
     const dht::Contact sender{owner.peer_id(), kLoopback, owner.public_key()};
-    const std::vector<dht::Key> keys = {dht::model_key({}, record.model_digest)};
+    const std::vector<dht::Key> keys = {dht::model_key({}, record.offer.model_digest)};
     if (!dht::is_accepted(store.put(dht::sign_record(owner, record), sender, keys,
                                     static_cast<std::uint32_t>(record.ttl_ms), now)))
       break;

@@ -16,7 +16,7 @@
 #include "net/identity_tls.h"
 #include "tests/bench/dht_bench.h"
 #include "tests/bench/echo.h"
-#include "tests/cli/local_swarm.h"
+#include "tests/cli/process_swarm.h"
 
 namespace shoal::bench {
 namespace {
@@ -64,7 +64,7 @@ absl::StatusOr<RouteResult> measure(client::Pipeline& pipeline, const client::Us
 
 absl::StatusOr<RouteResult> measure_swarm(const client::UserModel& model, const Options& options,
                                           int nodes) {
-  tests::LocalSwarm swarm({.model = options.model});
+  tests::ProcessSwarm swarm({.model = options.model});
   const int blocks = static_cast<int>(model.block_count());
   for (int i = 0; i < nodes; ++i) {
     swarm.start_node(fmt::format("{}:{}", blocks * i / nodes, blocks * (i + 1) / nodes));

@@ -9,7 +9,7 @@
 #include <set>
 #include <thread>
 
-#include "tests/cli/local_swarm.h"
+#include "tests/cli/process_swarm.h"
 #include "tests/support/network_namespace.h"
 
 namespace shoal::tests {

@@ -12,7 +12,7 @@
 #include <cstring>
 #include <filesystem>
 
-#include "tests/cli/local_swarm.h"
+#include "tests/cli/process_swarm.h"
 
 namespace shoal::tests {
 namespace {
@@ -169,7 +169,7 @@ TEST(NodeErrors, AddressThatDoesNotAnswer) {
 }
 
 TEST(NodeErrors, WrongSwarmKey) {
-  LocalSwarm swarm({.with_key = true});
+  ProcessSwarm swarm({.with_key = true});
   swarm.start_node("0:8");
   const std::string other = swarm.folder().file("other.key");
   ASSERT_EQ(run({program("shoal"), "swarm", "new", other}, kErrorTimeoutMs).status, 0);
@@ -198,7 +198,7 @@ TEST(NodeErrors, SwarmKeyFileIsMissingOrNoKey) {
 }
 
 TEST(NodeErrors, ModelDiffersFromTheSwarms) {
-  LocalSwarm swarm;
+  ProcessSwarm swarm;
   swarm.start_node("0:8");
   TempDir folder;
   copy_model(kDemoModel, folder.file("model"));
@@ -268,7 +268,7 @@ TEST(ClientErrors, NeitherJoinNorLocal) {
 }
 
 TEST(ClientErrors, WrongSwarmKey) {
-  LocalSwarm swarm({.with_key = true});
+  ProcessSwarm swarm({.with_key = true});
   swarm.start_node("0:8");
   const std::string other = swarm.folder().file("other.key");
   ASSERT_EQ(run({program("shoal"), "swarm", "new", other}, kErrorTimeoutMs).status, 0);
@@ -279,7 +279,7 @@ TEST(ClientErrors, WrongSwarmKey) {
 }
 
 TEST(ClientErrors, NoServerForBlockFive) {
-  LocalSwarm swarm;
+  ProcessSwarm swarm;
   swarm.start_node("0:5");
   swarm.start_node("6:8");
   expect_one_clear_line(swarm.shoal("generate", {"Once", "--wait", "0"}), HasSubstr("block 5"));

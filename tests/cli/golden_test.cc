@@ -7,7 +7,7 @@
 #include <cmath>
 #include <map>
 
-#include "tests/cli/local_swarm.h"
+#include "tests/cli/process_swarm.h"
 
 namespace shoal::tests {
 namespace {
@@ -69,7 +69,7 @@ class Golden : public ::testing::TestWithParam<int> {};
 
 TEST_P(Golden, SwarmOfNodesEqualsLocalBitForBit) {
   const int nodes = GetParam();
-  LocalSwarm swarm;
+  ProcessSwarm swarm;
   for (int i = 0; i < nodes; ++i) {
     swarm.start_node(std::to_string(8 * i / nodes) + ":" + std::to_string(8 * (i + 1) / nodes));
   }

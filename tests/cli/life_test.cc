@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <thread>
 
-#include "tests/cli/local_swarm.h"
+#include "tests/cli/process_swarm.h"
 
 namespace shoal::tests {
 namespace {
@@ -21,7 +21,7 @@ struct Load {
   std::vector<std::uint64_t> free_kv;
   std::uint64_t sessions = 0;
 };
-Load load(const LocalSwarm& swarm) {
+Load load(const ProcessSwarm& swarm) {
   const Outcome outcome = swarm.shoal("status", {"--json"});
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   Load result;
@@ -33,7 +33,7 @@ Load load(const LocalSwarm& swarm) {
   return result;
 }
 
-void expect_all_free(const LocalSwarm& swarm, const Load& before) {
+void expect_all_free(const ProcessSwarm& swarm, const Load& before) {
   Load now;
   for (int tries = 0; tries < 50; ++tries) {
     now = load(swarm);
@@ -44,14 +44,14 @@ void expect_all_free(const LocalSwarm& swarm, const Load& before) {
   EXPECT_EQ(now.free_kv, before.free_kv) << "KV pages were left behind";
 }
 
-void start_three(LocalSwarm& swarm) {
+void start_three(ProcessSwarm& swarm) {
   swarm.start_node("0:3");
   swarm.start_node("3:6");
   swarm.start_node("6:8");
 }
 
 TEST(Life, ThirtyTwoClientsAtOnceEachGetTheirGoldenText) {
-  LocalSwarm swarm;
+  ProcessSwarm swarm;
   start_three(swarm);
   const Load before = load(swarm);
   ASSERT_EQ(before.free_kv.size(), 3u);
@@ -73,7 +73,7 @@ TEST(Life, ThirtyTwoClientsAtOnceEachGetTheirGoldenText) {
 }
 
 TEST(Life, InterruptedAndKilledClientsLeaveNothingBehind) {
-  LocalSwarm swarm;
+  ProcessSwarm swarm;
   start_three(swarm);
   const Load before = load(swarm);
   ASSERT_EQ(before.free_kv.size(), 3u);
@@ -94,7 +94,7 @@ TEST(Life, InterruptedAndKilledClientsLeaveNothingBehind) {
 }
 
 TEST(Life, TerminatedNodeWithdrawsAndLeavesNothing) {
-  LocalSwarm swarm;
+  ProcessSwarm swarm;
   swarm.start_node("0:8");
   swarm.start_node("0:8");
   swarm.node(1).signal(SIGTERM);
@@ -108,7 +108,7 @@ TEST(Life, TerminatedNodeWithdrawsAndLeavesNothing) {
 }
 
 TEST(Life, StatusShowsTheBlockWithoutServer) {
-  LocalSwarm swarm;
+  ProcessSwarm swarm;
   swarm.start_node("0:5");
   swarm.start_node("6:8");
   const Outcome outcome = swarm.shoal("status", {"--json"});
@@ -117,7 +117,7 @@ TEST(Life, StatusShowsTheBlockWithoutServer) {
 }
 
 TEST(Life, StatusTellsTheDeadFromTheLiving) {
-  LocalSwarm swarm;
+  ProcessSwarm swarm;
   swarm.start_node("0:4");
   swarm.start_node("3:6");
   swarm.start_node("6:8");
@@ -199,7 +199,7 @@ TEST(Life, StatusNamesNodesThatThisMachineHasNoWayTo) {
 }
 
 TEST(Life, StatusOfAModelThatNobodyServes) {
-  LocalSwarm swarm;
+  ProcessSwarm swarm;
   swarm.start_node("0:8");
   TempDir folder;
   copy_model(kDemoModel, folder.file("other"));
@@ -222,7 +222,7 @@ TEST(Life, StatusOfAModelThatNobodyServes) {
 }
 
 TEST(Life, StatusShowsThatTheDirectoryIsHealthy) {
-  LocalSwarm swarm;
+  ProcessSwarm swarm;
   for (int i = 0; i < 3; ++i) swarm.start_node("0:8");
   const Outcome outcome = swarm.shoal("status", {"--json"});
   ASSERT_EQ(outcome.status, 0) << outcome.err;

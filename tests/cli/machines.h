@@ -12,7 +12,7 @@
 #include <functional>
 #include <thread>
 
-#include "tests/cli/local_swarm.h"
+#include "tests/cli/process_swarm.h"
 
 namespace shoal::tests {
 

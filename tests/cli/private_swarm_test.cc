@@ -18,7 +18,7 @@
 #include <set>
 #include <thread>
 
-#include "tests/cli/local_swarm.h"
+#include "tests/cli/process_swarm.h"
 
 namespace shoal::tests {
 namespace {
@@ -132,7 +132,7 @@ class Capture {
 };
 
 TEST(PrivateSwarm, WithTheKeyThereIsText) {
-  LocalSwarm swarm({.with_key = true});
+  ProcessSwarm swarm({.with_key = true});
   swarm.start_node("0:4");
   swarm.start_node("4:8");
   const auto prompt = golden().at("prompts")[0];
@@ -146,7 +146,7 @@ TEST(PrivateSwarm, WithTheKeyThereIsText) {
 
 TEST(PrivateSwarm, StrangersGetNoAnswerAtAll) {
   Capture capture;
-  LocalSwarm swarm({.with_key = true});
+  ProcessSwarm swarm({.with_key = true});
   swarm.start_node("0:4");
   swarm.start_node("4:8");
   const std::uint16_t node_port = port_number(swarm.address(0));

@@ -28,8 +28,8 @@ Candidate node(int number, double block_us, proto::Span span = {0, kBlocks}) {
   candidate.peer = peer(number);
   candidate.span = span;
   candidate.rtt_us = 1000;
-  candidate.block_step_us = block_us;
-  candidate.free_kv_positions = candidate.max_positions = 1000;
+  candidate.load.block_step_us = block_us;
+  candidate.load.free_kv_positions = candidate.max_positions = 1000;
   return candidate;
 }
 
@@ -76,13 +76,13 @@ TEST_F(PeerMemoryTest, ASlowOneIsNoMeasureForOthers) {
   std::vector<Candidate> nodes{node(1, 100), node(2, 300)};
   RouteRequest request;
   memory_.judge(nodes, request, now_);
-  EXPECT_LT(nodes[1].block_step_us, 335);
+  EXPECT_LT(nodes[1].load.block_step_us, 335);
 }
 
 TEST_F(PeerMemoryTest, WhoeverSaysThatItIsSlowerIsBelieved) {
   memory_.measured(peer(1), 100, now_);
   Candidate busy = node(1, 100);
-  busy.queue_depth = 9;
+  busy.load.queue_depth = 9;
   EXPECT_EQ(first({busy, node(2, 300)}, memory_), 2);
 }
 
@@ -91,7 +91,7 @@ TEST_F(PeerMemoryTest, WhatWasMeasuredFades) {
     std::vector<Candidate> nodes{node(1, 100), node(2, 300)};
     RouteRequest request;
     memory_.judge(nodes, request, now_);
-    return nodes[0].block_step_us;
+    return nodes[0].load.block_step_us;
   };
   memory_.measured(peer(1), 1000, now_);
   memory_.measured(peer(2), 300, now_);

@@ -13,6 +13,7 @@ TEST(ProgressText, SaysHowFarHowFastAndHowLong) {
             "prefill [..............................] 0/512 tokens");
   EXPECT_EQ(progress_text("prefill", 512, 512, 4, 80),
             "prefill [##############################] 512/512 tokens  128/s");
+  EXPECT_EQ(progress_text("reads", 256, 512, 4, 36, "MiB"), "reads 256/512 MiB  64/s  4 s left");
   EXPECT_EQ(progress_text("x", 1, 1000, 1, 80).substr(35), "1/1000 tokens  1.0/s  17 min left");
 }
 

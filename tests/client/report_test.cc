@@ -16,10 +16,10 @@ NodeView node_view(int number, proto::Span span,
                    proto::NodeState state = proto::NodeState::kOnline) {
   NodeView view;
   view.peer.bytes.fill(static_cast<std::uint8_t>(number));
-  view.span = span;
-  view.state = state;
-  view.block_step_us = 123.4;
-  view.free_kv_positions = 4096;
+  view.offer.span = span;
+  view.load.state = state;
+  view.load.block_step_us = 123.4;
+  view.load.free_kv_positions = 4096;
   view.addresses = {proto::Endpoint::v4({127, 0, 0, 1}, 7000)};
   return view;
 }
@@ -118,7 +118,7 @@ TEST(Report, StatusShowsWhoServesWhatAndWhatNobodyServes) {
 TEST(Report, OnlyNodesThatAnswerServe) {
   constexpr std::uint64_t kNow = 1'700'000'000'000'000;
   auto swarm = view(8, {node_view(0x11, {0, 5}), node_view(0x22, {4, 8}), node_view(0x33, {6, 8})});
-  swarm.nodes[0].live = LiveLoad{};
+  swarm.nodes[0].live = proto::Occupancy{};
   swarm.nodes[1].silence = "does not answer (nothing listens there)";
   swarm.nodes[1].announced_us = kNow - 41'500'000;
   swarm.nodes[2].silence = "has only IPv6 addresses, and this machine has no way to them";
@@ -142,7 +142,7 @@ TEST(Report, OnlyNodesThatAnswerServe) {
   EXPECT_THAT(check, HasSubstr("nobody who answers serves blocks 5..7 of tale, node 22222222"));
   swarm.nodes[2].silence = "";
   EXPECT_THAT(std::string(check_served({swarm}, kNow).message()), HasSubstr("block 5 of tale"));
-  swarm.nodes[0].span = {0, 6};
+  swarm.nodes[0].offer.span = {0, 6};
   EXPECT_TRUE(check_served({swarm}, kNow).ok());
   EXPECT_THAT(status_text({swarm}, {}, kNow), HasSubstr("every block is served"));
   EXPECT_EQ(Json::parse(status_json({swarm}, {}, kNow))["models"][0]["served"], true);
@@ -182,7 +182,7 @@ TEST(Report, AnEmptySwarmSaysSo) {
 
 TEST(Report, NamesOfOthersCannotDriveTheTerminal) {
   NodeView rude = node_view(1, {0, 1});
-  rude.public_name = "x\x1b[2J\r";
+  rude.offer.public_name = "x\x1b[2J\r";
   EXPECT_THAT(status_text({view(1, {rude})}, {}), HasSubstr("x?[2J?"));
 }
 

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <functional>
+#include <future>
 #include <limits>
 #include <thread>
 
@@ -317,6 +318,73 @@ TEST_F(Ring, BlameGoesToTheHopThatItsNeighbourNames) {
   ASSERT_TRUE(ring.open().ok());
   EXPECT_FALSE(ring.run(std::vector<float>(kHidden), 0, RowsWanted::kLast).ok());
   EXPECT_EQ(ring.failure().culprit, second.hop({}).peer);
+}
+
+// A stream has a bound of its own, whatever its session sends.
+TEST_F(Ring, WhatAHopDoesNotTakeIsBounded) {
+  std::promise<void> over;
+  FakeHop hop([read = over.get_future().share()](const wire::ClientFrame&, Stream&) {
+    read.wait_for(std::chrono::seconds(60));  // reads no more
+    return false;
+  });
+  const auto inbox = std::make_shared<HopInbox>();
+  const Hop at = hop.hop({0, 8});
+  const auto stream = HopStream::open(channels_.get(at.peer, at.addresses), 7, "node x", inbox);
+  wire::ClientFrame frame;
+  frame.mutable_step()->mutable_activation()->set_data(std::string(proto::kMaxChunkBytes, 'x'));
+  for (std::size_t sent = 0; sent < kMaxUnsentBytes + 4 * proto::kMaxChunkBytes;
+       sent += proto::kMaxChunkBytes) {
+    stream->send(frame);
+  }
+  const auto event =
+      inbox->take(std::chrono::steady_clock::now() + std::chrono::seconds(20), interrupt_);
+  ASSERT_TRUE(event.has_value());
+  EXPECT_EQ(event->hop, 7u);
+  ASSERT_TRUE(event->closed.has_value());
+  EXPECT_EQ(event->closed->code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(event->closed->message()), HasSubstr("node x: it does not take"));
+  over.set_value();
+}
+
+// Writes what is no frame, and waits.
+class Garbler final
+    : public wire::SpanService::WithRawCallbackMethod_Session<wire::SpanService::Service> {
+ public:
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Session(
+      grpc::CallbackServerContext*) override {
+    class Reactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+     public:
+      Reactor() {
+        const grpc::Slice slice("\xff\xff\xff");
+        garbage_ = grpc::ByteBuffer(&slice, 1);
+        StartWrite(&garbage_);
+      }
+      void OnCancel() override { Finish(grpc::Status::CANCELLED); }
+      void OnDone() override { delete this; }
+
+     private:
+      grpc::ByteBuffer garbage_;
+    };
+    return new Reactor;
+  }
+};
+
+TEST_F(Ring, AFrameThatCannotBeReadEndsTheStreamAndSaysSo) {
+  Garbler garbler;
+  const identity::Identity identity = identity::Identity::generate();
+  auto server =
+      net::start_server(proto::Endpoint::v4({127, 0, 0, 1}, 0), identity, std::nullopt, {&garbler});
+  ASSERT_TRUE(server.ok()) << server.status();
+  const auto inbox = std::make_shared<HopInbox>();
+  const auto stream =
+      HopStream::open(channels_.get(identity.peer_id(), {server->endpoint}), 0, "node x", inbox);
+  const auto event =
+      inbox->take(std::chrono::steady_clock::now() + std::chrono::seconds(20), interrupt_);
+  ASSERT_TRUE(event.has_value());
+  ASSERT_TRUE(event->closed.has_value());
+  EXPECT_EQ(std::string(event->closed->message()), "node x: it sent a frame that cannot be read");
+  EXPECT_TRUE(stream->wait_closed(std::chrono::steady_clock::now() + std::chrono::seconds(5)));
+  server->server->Shutdown(std::chrono::system_clock::now());
 }
 
 TEST_F(Ring, ASilentHopIsGivenUpAfterItsHeartbeatsStop) {

@@ -9,7 +9,9 @@
 #include <limits>
 
 #include "base/random.h"
+#include "client/swarm/network_check.h"
 #include "client/swarm/swarm_view.h"
+#include "proto/limits.h"
 
 namespace shoal::client {
 namespace {
@@ -30,9 +32,9 @@ Candidate node(int number, proto::Span span, double rtt_us = 1000, double block_
       proto::Endpoint::v4({127, 0, 0, 1}, static_cast<std::uint16_t>(7000 + number))};
   candidate.span = span;
   candidate.rtt_us = rtt_us;
-  candidate.block_step_us = block_us;
-  candidate.queue_depth = queue;
-  candidate.free_kv_positions = free_kv;
+  candidate.load.block_step_us = block_us;
+  candidate.load.queue_depth = queue;
+  candidate.load.free_kv_positions = free_kv;
   candidate.max_positions = 2000;
   return candidate;
 }
@@ -206,11 +208,10 @@ dht::Record record(int number, proto::Span span, proto::NodeState state = proto:
                    std::uint32_t blocks = 8) {
   dht::Record result;
   result.public_key.bytes[0] = static_cast<std::uint8_t>(number);
-  result.state = state;
-  result.block_count = blocks;
-  result.span = span;
-  result.model_name = "tale";
-  result.version_major = 1;
+  result.load.state = state;
+  result.offer.block_count = blocks;
+  result.offer.span = span;
+  result.offer.model_name = "tale";
   return result;
 }
 
@@ -224,9 +225,9 @@ TEST(SwarmView, OnlyOnlineNodesServe) {
 
 TEST(SwarmView, SeparatesModelsAndDropsWhatContradicts) {
   dht::Record other = record(3, {0, 2}, proto::NodeState::kOnline, 2);
-  other.model_digest.bytes[0] = 9;
+  other.offer.model_digest.bytes[0] = 9;
   dht::Record newer = record(5, {0, 8});
-  newer.version_major = 2;
+  newer.version_major = proto::kProtocolMajor + 1;
   const auto views = views_of({record(1, {0, 8}), record(2, {4, 8}),
                                record(4, {0, 99}, proto::NodeState::kOnline, 99), other, newer});
   ASSERT_EQ(views.size(), 2u);
@@ -242,6 +243,14 @@ TEST(SwarmView, AnotherModelIsNamedByBothDigests) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("aabbccdd"));
   EXPECT_THAT(std::string(status.message()), HasSubstr("\"tale\" with digest 00000000 (1 node)"));
   EXPECT_EQ(model_not_served({}, mine, "x").code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(NetworkCheck, ANodeBehindARelayIsOutOfReachAndOneWithADirectAddressTooIsNot) {
+  const proto::Endpoint here = proto::Endpoint::v4({127, 0, 0, 1}, 7000);
+  const proto::Address relayed = proto::Address::through(peer(7), here);
+  EXPECT_THAT(why_out_of_reach({relayed}),
+              HasSubstr("is reached only through a relay (via 07000000"));
+  EXPECT_EQ(why_out_of_reach({relayed, here}), "");
 }
 
 }  // namespace

@@ -12,15 +12,14 @@ inline Record example_record(std::uint64_t sequence, proto::Span span = {0, 4},
   Record record;
   record.sequence = sequence;
   record.ttl_ms = proto::kMaxRecordTtlMs;
-  record.state = proto::NodeState::kOnline;
-  record.model_digest.bytes.fill(model);
-  record.model_name = "demo";
-  record.block_count = 8;
-  record.span = span;
-  record.compute = "f32/bf16";
-  record.block_step_us = 100;
+  record.load.state = proto::NodeState::kOnline;
+  record.offer.model_digest.bytes.fill(model);
+  record.offer.model_name = "demo";
+  record.offer.block_count = 8;
+  record.offer.span = span;
+  record.offer.numerics = {proto::Compute::kF32, proto::WeightFormat::kBf16, proto::KvFormat::kF32};
+  record.load.block_step_us = 100;
   record.addresses = {proto::Endpoint::v4({127, 0, 0, 1}, 7000)};
-  record.version_major = proto::kProtocolMajor;
   return record;
 }
 

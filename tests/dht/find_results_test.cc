@@ -34,7 +34,7 @@ struct FindResultsTest : testing::Test {
   }
   wire::SignedRecord withdrawn(const identity::Identity& owner, std::uint64_t sequence) {
     Record record = example_record(sequence);
-    record.state = proto::NodeState::kOffline;
+    record.load.state = proto::NodeState::kOffline;
     return sign_record(owner, record);
   }
 
@@ -74,7 +74,7 @@ TEST_F(FindResultsTest, ForgedForeignAndExpiredRecordsCountForNothing) {
   wire::SignedRecord forged = online(a, 3);
   forged.mutable_signature()->back() ^= 1;
   Record other = example_record(1);
-  other.model_digest.bytes.fill(9);
+  other.offer.model_digest.bytes.fill(9);
   const auto page = results.add(teller(1), say({forged, sign_record(a, other)}), kStart);
   EXPECT_EQ(page.records, 0u);
   EXPECT_EQ(page.invalid, 2u);

@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
-#include "dht/address.h"
 #include "proto/dht.pb.h"
+#include "proto/endpoint.h"
 #include "tests/dht/example_record.h"
 #include "tests/dht/session_ends.h"
 
@@ -44,7 +44,7 @@ wire::DhtMessage found(std::uint64_t id) {
     proto::Endpoint endpoint = proto::Endpoint::v4({192, 0, 2, number}, 7000);
     if (number == 6)
       endpoint.address = {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 6};
-    contact.set_address(encode_address(endpoint));
+    contact.set_address(proto::encode_endpoint(endpoint));
   }
   wire::StoredRecord& stored = *found.add_records();
   *stored.mutable_record() = record();
@@ -81,7 +81,7 @@ wire::DhtMessage ping(std::uint64_t id) {
 
 wire::DhtMessage pong(std::uint64_t id, const proto::Endpoint& asker) {
   wire::DhtMessage result = message(id);
-  result.mutable_pong()->set_observed_address(encode_address(asker));
+  result.mutable_pong()->set_observed_address(proto::encode_endpoint(asker));
   return result;
 }
 
@@ -100,7 +100,8 @@ wire::DhtMessage dialed_back(std::uint64_t id) {
 wire::DhtMessage dial(std::uint64_t id) {
   wire::DhtMessage result = message(id);
   result.mutable_dial()->set_public_key(identity::identity_of(5).public_key().to_bytes());
-  result.mutable_dial()->set_address(encode_address(proto::Endpoint::v4({192, 0, 2, 5}, 7000)));
+  result.mutable_dial()->set_address(
+      proto::encode_endpoint(proto::Endpoint::v4({192, 0, 2, 5}, 7000)));
   result.mutable_dial()->set_token(kToken);
   return result;
 }

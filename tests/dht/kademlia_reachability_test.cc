@@ -2,8 +2,8 @@
 // Dial-backs as others see them: whom a core dials for whom, how often, and with how many bytes.
 #include <gtest/gtest.h>
 
-#include "dht/address.h"
 #include "dht/kademlia.h"
+#include "proto/endpoint.h"
 #include "tests/dht/session_ends.h"
 
 namespace shoal::dht {
@@ -96,7 +96,7 @@ struct DialTest : testing::Test {
     message.set_request_id(7);
     message.set_client_mode(true);
     message.mutable_dial()->set_public_key(target.identity.public_key().to_bytes());
-    message.mutable_dial()->set_address(encode_address(target.endpoint));
+    message.mutable_dial()->set_address(proto::encode_endpoint(target.endpoint));
     message.mutable_dial()->set_token(token);
     return message;
   }
@@ -116,7 +116,7 @@ TEST_F(DialTest, AHelperAsksAThirdPeerAndAnswersWhenThatOneSaidYes) {
   ASSERT_EQ(dial.body_case(), Message::kDial);
   EXPECT_EQ(dial.dial().token(), 99u);
   EXPECT_EQ(dial.dial().public_key(), asker.identity.public_key().to_bytes());
-  EXPECT_EQ(dial.dial().address(), encode_address(kAskerAt)) << "from where it asked";
+  EXPECT_EQ(dial.dial().address(), proto::encode_endpoint(kAskerAt)) << "from where it asked";
   EXPECT_EQ(count(asker, Message::kDialedBack), 0u) << "not before the third peer's answer";
   Message yes;
   yes.set_request_id(dial.request_id());

@@ -30,7 +30,7 @@ wire::SignedRecord record(std::uint64_t sequence,
                           proto::NodeState state = proto::NodeState::kOnline,
                           const identity::Identity& owner = kOwner) {
   Record fields = example_record(sequence);
-  fields.state = state;
+  fields.load.state = state;
   return sign_record(owner, fields);
 }
 
@@ -144,8 +144,8 @@ TEST_F(StoreTest, ExpiredSequencesComeBackThroughTheirOwnerOnly) {
 TEST_F(StoreTest, WithdrawalIsKeptAsATombstoneForTheFullTime) {
   own(record(1));
   Record fields = example_record(2);
-  fields.state = proto::NodeState::kOffline;
-  fields.span = {0, 0};
+  fields.load.state = proto::NodeState::kOffline;
+  fields.offer.span = {0, 0};
   fields.ttl_ms = 1;  // a short one must not let older replicas win
   EXPECT_EQ(own(sign_record(kOwner, fields)), PutResult::kStored);
   const TimePoint later = kNow + seconds(179);
@@ -332,8 +332,8 @@ TEST(RecordStoreMemoryTest, AThousandRecordsTakeLessThanTwoMebibytes) {
     seed[1] = static_cast<std::uint8_t>(who >> 8);
     const identity::Identity owner = identity::Identity::from_seed(seed);
     Record fields = example_record(1);
-    fields.public_name = std::string(proto::kMaxNameBytes, 'n');
-    fields.span = {static_cast<proto::BlockIndex>(who % 4), 8};
+    fields.offer.public_name = std::string(proto::kMaxNameBytes, 'n');
+    fields.offer.span = {static_cast<proto::BlockIndex>(who % 4), 8};
     ASSERT_EQ(store.put(sign_record(owner, fields), sender(owner), std::array{kModel}, kTtl, kNow),
               PutResult::kStored);
   }

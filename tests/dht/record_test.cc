@@ -17,20 +17,25 @@ Record example() {
   Record record;
   record.sequence = 7;
   record.ttl_ms = 180'000;
-  record.state = proto::NodeState::kOnline;
-  record.model_digest.bytes.fill(9);
-  record.model_name = "demo";
-  record.block_count = 8;
-  record.span = {2, 5};
-  record.compute = "f32/bf16";
-  record.block_step_us = 123.5F;
-  record.free_kv_positions = 4096;
-  record.queue_depth = 3;
+  record.load.state = proto::NodeState::kOnline;
+  record.offer.model_digest.bytes.fill(9);
+  record.offer.model_name = "demo";
+  record.offer.block_count = 8;
+  record.offer.span = {2, 5};
+  record.offer.numerics = {proto::Compute::kF32, proto::WeightFormat::kBf16, proto::KvFormat::kF32};
+  record.load.block_step_us = 123.5F;
+  record.load.free_kv_positions = 4096;
+  record.load.queue_depth = 3;
   record.addresses = {*proto::parse_endpoint("192.0.2.1:7000"),
                       *proto::parse_endpoint("[2001:db8::1]:7000")};
-  record.public_name = "Änne";
-  record.version_major = 1;
+  record.offer.public_name = "Änne";
   return record;
+}
+
+proto::PeerId numbered_id(std::uint8_t number) {
+  proto::PeerId id;
+  id.bytes.fill(number);
+  return id;
 }
 
 wire::SignedRecord signed_by(const identity::Identity& identity,
@@ -53,29 +58,20 @@ TEST(RecordTest, SignedRecordVerifiesAndKeepsEveryField) {
   EXPECT_EQ(out->peer_id(), identity.peer_id());
   EXPECT_EQ(out->sequence, in.sequence);
   EXPECT_EQ(out->ttl_ms, in.ttl_ms);
-  EXPECT_EQ(out->state, in.state);
-  EXPECT_EQ(out->model_digest, in.model_digest);
-  EXPECT_EQ(out->model_name, in.model_name);
-  EXPECT_EQ(out->block_count, in.block_count);
-  EXPECT_EQ(out->span, in.span);
-  EXPECT_EQ(out->compute, in.compute);
-  EXPECT_EQ(out->block_step_us, in.block_step_us);
-  EXPECT_EQ(out->free_kv_positions, in.free_kv_positions);
-  EXPECT_EQ(out->queue_depth, in.queue_depth);
+  EXPECT_EQ(out->offer, in.offer);
+  EXPECT_EQ(out->load, in.load);
   EXPECT_EQ(out->addresses, in.addresses);
-  EXPECT_EQ(out->public_name, in.public_name);
   EXPECT_EQ(out->version_major, in.version_major);
   EXPECT_LE(message.ByteSizeLong(), 240u);  // a usual one: five fit into a datagram
 }
 
 TEST(RecordTest, LongNamesGiveWayToTheSizeLimit) {
   Record record = example();
-  record.model_name = std::string(200, 'm');
-  record.public_name = std::string(100, '\n');
-  record.compute = std::string(32, 'c');
+  record.offer.model_name = std::string(200, 'm');
+  record.offer.public_name = std::string(100, '\n');
   record.addresses.assign(4, *proto::parse_endpoint("[2001:db8::1]:7000"));
   record.sequence = ~std::uint64_t{0};
-  record.free_kv_positions = record.queue_depth = ~std::uint32_t{0};
+  record.load.free_kv_positions = record.load.queue_depth = ~std::uint32_t{0};
   const wire::SignedRecord message = sign_record(identity::Identity::generate(), record);
   EXPECT_LE(message.ByteSizeLong(), proto::kMaxRecordBytes);
   const auto out = verify_record(message);
@@ -91,23 +87,34 @@ TEST(RecordTest, EveryFieldOutOfBoundsIsRefused) {
       [](auto& r) { r.set_sequence(0); },
       [](auto& r) { r.set_ttl_ms(0); },
       [](auto& r) { r.set_ttl_ms(180'001); },
-      [](auto& r) { r.set_state(4); },
-      [](auto& r) { r.set_model_digest(std::string(31, 'x')); },
-      [](auto& r) { r.set_model_name(std::string(65, 'x')); },
-      [](auto& r) { r.set_public_name("\x1b[31m"); },
-      [](auto& r) { r.set_compute(std::string(33, 'x')); },
-      [](auto& r) { r.set_block_count(0); },
-      [](auto& r) { r.set_block_count(513); },
-      [](auto& r) { r.set_span_end(9); },
-      [](auto& r) { r.set_span_begin(6); },
-      [](auto& r) { r.set_span_begin(5); },  // empty although online
-      [](auto& r) { r.set_block_step_us(std::numeric_limits<float>::quiet_NaN()); },
-      [](auto& r) { r.set_block_step_us(std::numeric_limits<float>::infinity()); },
-      [](auto& r) { r.set_block_step_us(-1); },
-      [](auto& r) { r.add_addresses("12345"); },
-      [](auto& r) { r.add_addresses(std::string(6, '\0')); },
+      [](auto& r) { r.mutable_load()->set_state(4); },
+      [](auto& r) { r.mutable_offer()->set_model_digest(std::string(31, 'x')); },
+      [](auto& r) { r.mutable_offer()->set_model_name(std::string(65, 'x')); },
+      [](auto& r) { r.mutable_offer()->set_public_name("\x1b[31m"); },
+      [](auto& r) { r.mutable_offer()->set_compute(static_cast<wire::Compute>(256)); },
+      [](auto& r) { r.mutable_offer()->set_block_count(0); },
+      [](auto& r) { r.mutable_offer()->set_block_count(513); },
+      [](auto& r) { r.mutable_offer()->set_span_end(9); },
+      [](auto& r) { r.mutable_offer()->set_span_begin(6); },
+      [](auto& r) { r.mutable_offer()->set_span_begin(5); },  // empty although online
+      [](auto& r) { r.mutable_load()->set_block_step_us(std::numeric_limits<float>::quiet_NaN()); },
+      [](auto& r) { r.mutable_load()->set_block_step_us(std::numeric_limits<float>::infinity()); },
+      [](auto& r) { r.mutable_load()->set_block_step_us(-1); },
+      [](auto& r) { r.add_addresses("\0011234"); },
+      [](auto& r) { r.add_addresses(std::string("\1\0\0\0\0\0\0", 7)); },
+      [](auto& r) { r.add_addresses("\1" + std::string(37, '\1')); },
+      [](auto& r) { r.add_addresses(""); },
+      [](auto& r) { r.add_addresses("\3" + std::string(64, 'x')); },
+      [](auto& r) {  // a relay that is the node itself
+        const auto self = identity::PublicKey::from_bytes(r.public_key());
+        r.add_addresses(proto::encode_address(proto::Address::through(
+            identity::peer_id_of(*self), *proto::parse_endpoint("192.0.2.9:1"))));
+      },
+      [](auto& r) { r.set_version_major(1); },
+      [](auto& r) { r.set_version_major(3); },
+      [](auto& r) { r.clear_offer(); },
       [](auto& r) {
-        for (int i = 0; i < 3; ++i) r.add_addresses(std::string("\x7f\0\0\1\0\1", 6));
+        for (int i = 0; i < 3; ++i) r.add_addresses(std::string("\1\x7f\0\0\1\0\1", 7));
       },
   };
   for (std::size_t i = 0; i < changes.size(); ++i) {
@@ -121,6 +128,53 @@ TEST(RecordTest, EveryFieldOutOfBoundsIsRefused) {
   EXPECT_TRUE(verify_record(signed_by(identity, [](auto& r) {
                 r.GetReflection()->MutableUnknownFields(&r)->AddVarint(99, 1);
               })).ok());
+}
+
+TEST(RecordTest, AddressesMayLeadThroughRelays) {
+  Record record = example();
+  const auto relay = identity::Identity::generate().peer_id();
+  record.addresses = {*proto::parse_endpoint("10.0.0.7:7000"),
+                      proto::Address::through(relay, *proto::parse_endpoint("192.0.2.9:7000"))};
+  const auto out = verify_record(sign_record(identity::Identity::generate(), record));
+  ASSERT_TRUE(out.ok()) << out.status();
+  EXPECT_EQ(out->addresses, record.addresses);
+  EXPECT_EQ(out->addresses[1].relay, relay);
+}
+
+TEST(RecordTest, TwoRelaysOverIpv6AndTwoAddressesFitBesideTheLargestRest) {
+  const identity::Identity identity = identity::Identity::generate();
+  Record record = example();
+  record.sequence = ~std::uint64_t{0};
+  record.offer.block_count = 512;
+  record.offer.span = {300, 512};
+  record.load.free_kv_positions = record.load.queue_depth = ~std::uint32_t{0};
+  record.version_minor = 127;
+  const auto v6 = *proto::parse_endpoint("[2001:db8::1]:7000");
+  record.addresses = {v6, v6, proto::Address::through(numbered_id(1), v6),
+                      proto::Address::through(numbered_id(2), v6)};
+  const wire::SignedRecord message = sign_record(identity, record);
+  EXPECT_LE(message.ByteSizeLong(), proto::kMaxRecordBytes);
+  const auto out = verify_record(message);
+  ASSERT_TRUE(out.ok()) << out.status();
+  EXPECT_EQ(out->addresses, record.addresses);
+}
+
+TEST(RecordTest, AnAddressOfALaterVersionsKindIsLeftOutAndTheRestCounts) {
+  const auto out = verify_record(signed_by(identity::Identity::generate(), [](wire::Record& r) {
+    r.add_addresses("\x09" + std::string(63, 'x'));
+  }));
+  ASSERT_TRUE(out.ok()) << out.status();
+  EXPECT_EQ(out->addresses, example().addresses);
+}
+
+TEST(RecordTest, ARecordOfAnotherMajorVersionIsRefusedWithBothNamed) {
+  const absl::Status status =
+      verify_record(signed_by(identity::Identity::generate(), [](wire::Record& r) {
+        r.set_version_major(1);
+      })).status();
+  EXPECT_NE(std::string(status.message()).find("it speaks protocol 1.0, this program speaks 2.0"),
+            std::string::npos)
+      << status;
 }
 
 TEST(RecordTest, AnyChangedBitIsRefused) {
@@ -153,10 +207,10 @@ TEST(RecordTest, RandomBytesAreRefused) {
 TEST(RecordTest, IsFoundUnderTheListTheModelAndEachBlockOfItsSpan) {
   const Record record = example();
   const identity::SwarmId swarm{};
-  const std::vector<Key> expected = {models_key(swarm), model_key(swarm, record.model_digest),
-                                     block_key(swarm, record.model_digest, 2),
-                                     block_key(swarm, record.model_digest, 3),
-                                     block_key(swarm, record.model_digest, 4)};
+  const std::vector<Key> expected = {models_key(swarm), model_key(swarm, record.offer.model_digest),
+                                     block_key(swarm, record.offer.model_digest, 2),
+                                     block_key(swarm, record.offer.model_digest, 3),
+                                     block_key(swarm, record.offer.model_digest, 4)};
   EXPECT_EQ(keys_of(swarm, record), expected);
 }
 

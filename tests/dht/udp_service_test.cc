@@ -68,7 +68,7 @@ TEST(UdpServiceTest, WithdrawnRecordIsSeenByNobodyAndDoesNotComeBack) {
   EXPECT_EQ(swarm.publish(a, example_record(1)), 2);
   EXPECT_EQ(swarm.find(c, key).size(), 1u);
   Record withdrawn = example_record(2);
-  withdrawn.state = proto::NodeState::kOffline;
+  withdrawn.load.state = proto::NodeState::kOffline;
   EXPECT_EQ(swarm.publish(a, withdrawn), 2);
   for (Member* member : {&a, &b, &c}) EXPECT_TRUE(swarm.find(*member, key).empty());
   EXPECT_EQ(swarm.publish(a, example_record(1)), 0);  // an older sequence is refused

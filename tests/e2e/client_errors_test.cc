@@ -12,7 +12,7 @@
 #include "identity/swarm_key.h"
 #include "net/identity_tls.h"
 #include "tests/client/golden.h"
-#include "tests/e2e/local_swarm.h"
+#include "tests/e2e/in_process_swarm.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_dir.h"
 
@@ -50,21 +50,21 @@ class ClientErrors : public ::testing::Test {
 };
 
 TEST_F(ClientErrors, NoServerForABlock) {
-  LocalSwarm swarm({{0, 5}, {6, 8}});
+  InProcessSwarm swarm({{0, 5}, {6, 8}});
   EXPECT_THAT(error_of(generate(swarm.address())), HasSubstr("no node serves block 5 "));
   EXPECT_TRUE(swarm.idle_within(3'000)) << swarm.describe();
 }
 
 TEST_F(ClientErrors, ANodeThatIsGoneButStillKnown) {
-  LocalSwarm swarm({{0, 5}, {5, 8}});
+  InProcessSwarm swarm({{0, 5}, {5, 8}});
   swarm.stop(1);
   EXPECT_THAT(error_of(generate(swarm.address())), HasSubstr("no node serves blocks 5..7"));
 }
 
 TEST_F(ClientErrors, WrongSwarmKey) {
-  LocalSwarmOptions options;
+  InProcessSwarmOptions options;
   options.swarm_key = identity::generate_swarm_key();
-  LocalSwarm swarm({{0, 8}}, options);
+  InProcessSwarm swarm({{0, 8}}, options);
   const std::string other = folder_.file("other.key");
   ASSERT_TRUE(identity::write_swarm_key(other, identity::generate_swarm_key()).ok());
   EXPECT_THAT(error_of(generate(swarm.address(), {"--swarm-key", other})), HasSubstr("key"));
@@ -72,7 +72,7 @@ TEST_F(ClientErrors, WrongSwarmKey) {
 }
 
 TEST_F(ClientErrors, TheModelDiffers) {
-  LocalSwarm swarm({{0, 8}});
+  InProcessSwarm swarm({{0, 8}});
   // The same folder with one weight changed.
   const std::string other = folder_.file("model");
   std::filesystem::copy(model_, other);
@@ -95,15 +95,15 @@ TEST_F(ClientErrors, TheModelDiffers) {
 }
 
 TEST_F(ClientErrors, TooLongForTheNodesMemory) {
-  LocalSwarmOptions options;
+  InProcessSwarmOptions options;
   options.kv_positions = 64;
-  LocalSwarm swarm({{0, 8}}, options);
+  InProcessSwarm swarm({{0, 8}}, options);
   EXPECT_THAT(error_of(generate(swarm.address(), {"--max-tokens", "500"})),
               HasSubstr("--max-tokens"));
 }
 
 TEST_F(ClientErrors, StatusShowsWhatIsMissing) {
-  LocalSwarm swarm({{0, 5}, {6, 8}});
+  InProcessSwarm swarm({{0, 5}, {6, 8}});
   const Outcome outcome =
       run({program("shoal"), "status", "--model", model_, "--join", swarm.address()}, 15'000);
   EXPECT_EQ(outcome.status, 0) << outcome.err;

@@ -8,7 +8,7 @@
 
 #include "base/random.h"
 #include "net/identity_tls.h"
-#include "tests/e2e/local_swarm.h"
+#include "tests/e2e/in_process_swarm.h"
 #include "tests/e2e/test_client.h"
 #include "tests/support/process.h"
 
@@ -21,7 +21,7 @@ class Crowd : public ::testing::Test {
 };
 
 TEST_F(Crowd, ThirtyTwoClientsAtOnceAllGetTheirGoldenText) {
-  LocalSwarm swarm(even_spans(8, 3));
+  InProcessSwarm swarm(even_spans(8, 3));
   const auto golden = client::read_golden();
   const std::size_t prompts = golden["prompts"].size();
   std::vector<std::thread> users;
@@ -44,9 +44,9 @@ TEST_F(Crowd, ThirtyTwoClientsAtOnceAllGetTheirGoldenText) {
 }
 
 TEST_F(Crowd, WhenThereIsNoRoomClientsWaitForTheirTurn) {
-  LocalSwarmOptions options;
+  InProcessSwarmOptions options;
   options.kv_positions = 64;  // one session of the demo prompt at a time
-  LocalSwarm swarm(even_spans(8, 2), options);
+  InProcessSwarm swarm(even_spans(8, 2), options);
   const auto prompt = client::read_golden()["prompts"][0];
   std::vector<std::thread> users;
   std::vector<std::string> problems(4);
@@ -63,7 +63,7 @@ TEST_F(Crowd, WhenThereIsNoRoomClientsWaitForTheirTurn) {
 }
 
 TEST_F(Crowd, InterruptedClientsLeaveNothingBehind) {
-  LocalSwarm swarm(even_spans(8, 3));
+  InProcessSwarm swarm(even_spans(8, 3));
   base::Random random(3);
   const auto prompt = client::read_golden()["prompts"][1];
   for (int round = 0; round < 10; ++round) {
@@ -83,7 +83,7 @@ TEST_F(Crowd, InterruptedClientsLeaveNothingBehind) {
 }
 
 TEST_F(Crowd, KilledProgramsLeaveNothingBehind) {
-  LocalSwarm swarm(even_spans(8, 3));
+  InProcessSwarm swarm(even_spans(8, 3));
   base::Random random(4);
   std::vector<Process> programs;
   for (int i = 0; i < 12; ++i) {
@@ -102,7 +102,7 @@ TEST_F(Crowd, KilledProgramsLeaveNothingBehind) {
 }
 
 TEST_F(Crowd, ControlCEndsTheProgramWithItsTextAndStatus) {
-  LocalSwarm swarm(even_spans(8, 2));
+  InProcessSwarm swarm(even_spans(8, 2));
   Process generate({program("shoal"), "generate", "--model", client::demo_folder(), "--join",
                     swarm.address(), "--greedy", "--ignore-eos", "--max-tokens", "1000",
                     "Once upon a time"});

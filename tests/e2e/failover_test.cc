@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "net/identity_tls.h"
-#include "tests/e2e/local_swarm.h"
+#include "tests/e2e/in_process_swarm.h"
 #include "tests/e2e/test_client.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_dir.h"
@@ -24,7 +24,7 @@ class Failover : public ::testing::Test {
     return result;
   }
   // Generates; after `token` tokens the hop number `hop` of the route stops.
-  TestClient::Run run_losing(LocalSwarm& swarm, TestClient& user, std::size_t token,
+  TestClient::Run run_losing(InProcessSwarm& swarm, TestClient& user, std::size_t token,
                              std::size_t hop) {
     return user.generate(request(), [&](client::Pipeline& pipeline, std::size_t tokens) {
       if (tokens == token) swarm.stop(swarm.index_of(pipeline.route()[hop].peer));
@@ -34,7 +34,7 @@ class Failover : public ::testing::Test {
 
 TEST_F(Failover, AnyHopMayStop) {
   for (const std::size_t hop : {0, 1, 2}) {
-    LocalSwarm swarm({{0, 3}, {3, 6}, {6, 8}, {0, 3}, {3, 6}, {6, 8}});
+    InProcessSwarm swarm({{0, 3}, {3, 6}, {6, 8}, {0, 3}, {3, 6}, {6, 8}});
     TestClient user(swarm.address());
     const auto run = run_losing(swarm, user, 10, hop);
     ASSERT_TRUE(run.result.ok()) << "hop " << hop << ": " << run.result.status();
@@ -48,7 +48,7 @@ TEST_F(Failover, AnyHopMayStop) {
 
 // Whatever the routes chosen, what is left covers every block, and only by spans of another shape.
 TEST_F(Failover, SpansOfAnotherShapeTakeOver) {
-  LocalSwarm swarm({{0, 4}, {4, 8}});
+  InProcessSwarm swarm({{0, 4}, {4, 8}});
   TestClient user(swarm.address());
   const auto run = user.generate(request(), [&](client::Pipeline& pipeline, std::size_t tokens) {
     if (tokens == 5) {  // [0:4) goes; [0:2) and [1:5) take its blocks
@@ -65,7 +65,7 @@ TEST_F(Failover, SpansOfAnotherShapeTakeOver) {
 
 // However often it has to look: for as long as --wait says.
 TEST_F(Failover, WaitsForAReplacementThatIsOnItsWay) {
-  LocalSwarm swarm({{0, 5}, {5, 8}});
+  InProcessSwarm swarm({{0, 5}, {5, 8}});
   TestClient user(swarm.address());
   std::thread replacement;
   const auto run = user.generate(request(), [&](client::Pipeline&, std::size_t tokens) {
@@ -105,7 +105,7 @@ class NodeProcess {
 class BrutalFailover : public Failover, public ::testing::WithParamInterface<int> {};
 
 TEST_P(BrutalFailover, ANodeThatIsKilledOrFrozenIsReplaced) {
-  LocalSwarm swarm({{0, 4}});
+  InProcessSwarm swarm({{0, 4}});
   auto victim = std::make_unique<NodeProcess>(swarm.address(), "4:8");
   TestClient user(swarm.address());
   std::chrono::steady_clock::time_point hit;
@@ -131,7 +131,7 @@ TEST_P(BrutalFailover, ANodeThatIsKilledOrFrozenIsReplaced) {
 INSTANTIATE_TEST_SUITE_P(Signals, BrutalFailover, ::testing::Values(SIGKILL, SIGSTOP));
 
 TEST_F(Failover, WaitsForABlockThatNobodyServesAtTheStart) {
-  LocalSwarm swarm({{0, 5}});
+  InProcessSwarm swarm({{0, 5}});
   TestClient user(swarm.address());
   std::thread late([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(3'000));
@@ -147,7 +147,7 @@ TEST_F(Failover, WaitsForABlockThatNobodyServesAtTheStart) {
 }
 
 TEST_F(Failover, GivesUpWithAReasonWhenNobodyTakesOverInTime) {
-  LocalSwarm swarm({{0, 5}, {5, 8}});
+  InProcessSwarm swarm({{0, 5}, {5, 8}});
   TestClient user(swarm.address());
   user.wait = std::chrono::milliseconds(3'000);
   const auto started = std::chrono::steady_clock::now();

@@ -6,7 +6,7 @@
 
 #include "net/identity_tls.h"
 #include "tests/e2e/faulty_node.h"
-#include "tests/e2e/local_swarm.h"
+#include "tests/e2e/in_process_swarm.h"
 #include "tests/e2e/test_client.h"
 
 namespace shoal::tests {
@@ -27,7 +27,7 @@ class FaultyHop : public ::testing::Test {
   // Generates over the faulty last hop; after some tokens it falls ill and an honest node comes.
   // The seconds from there to the end.
   double run(const std::function<void(FaultyNode&)>& fall_ill) {
-    LocalSwarm swarm({{0, 4}});
+    InProcessSwarm swarm({{0, 4}});
     FaultyNode faulty(swarm.address(), {4, 8}, 300);
     TestClient user(swarm.address());
     Clock::time_point ill;
@@ -70,7 +70,7 @@ TEST_F(FaultyHop, ACutBetweenTwoHopsIsGoneAround) {
 }
 
 TEST_F(FaultyHop, AClaimIsPutToTheTestBeforeItIsBelieved) {
-  LocalSwarm swarm({{0, 8}});
+  InProcessSwarm swarm({{0, 8}});
   FaultyNode faulty(swarm.address(), {0, 8}, 0.01f);
   faulty.delay_ms = 100;
   auto short_one = request();
@@ -85,7 +85,7 @@ TEST_F(FaultyHop, AClaimIsPutToTheTestBeforeItIsBelieved) {
 }
 
 TEST_F(FaultyHop, OneThatRefusesIsNotAskedAgainAndAgain) {
-  LocalSwarm swarm({{0, 8}});
+  InProcessSwarm swarm({{0, 8}});
   FaultyNode faulty(swarm.address(), {0, 8}, 0.01f);
   faulty.refuses = true;
   TestClient user(swarm.address());

@@ -45,16 +45,15 @@ void FaultyNode::announce(const std::string& join, proto::Span span) {
   dht::Record record;
   record.sequence = 1;
   record.ttl_ms = proto::kMaxRecordTtlMs;
-  record.state = proto::NodeState::kOnline;
-  record.model_digest = behind_.node(0).model_digest();
-  record.model_name = "tale";
-  record.block_count = 8;
-  record.span = span;
-  record.compute = "f32/f32";
-  record.block_step_us = claimed_block_us_;
-  record.free_kv_positions = 16'384;
+  record.load.state = proto::NodeState::kOnline;
+  record.offer.model_digest = behind_.node(0).model_digest();
+  record.offer.model_name = "tale";
+  record.offer.block_count = 8;
+  record.offer.span = span;
+  record.offer.numerics = {proto::Compute::kF32, proto::WeightFormat::kF32, proto::KvFormat::kF32};
+  record.load.block_step_us = claimed_block_us_;
+  record.load.free_kv_positions = 16'384;
   record.addresses = {running_.endpoint};
-  record.version_major = proto::kProtocolMajor;
   std::promise<int> stored;
   io_.post([&] {
     dht_->bootstrap({*proto::parse_endpoint(join)}, 5'000, [&](const absl::Status& status) {
@@ -76,8 +75,8 @@ grpc::Status FaultyNode::Describe(grpc::ServerContext*, const wire::DescribeRequ
   grpc::ClientContext context;
   const grpc::Status status = behind()->Describe(&context, *request, reply);
   reply->set_peer_id(peer_.to_bytes());
-  reply->set_block_step_us(claimed_block_us_);
-  reply->set_queue_depth(0);
+  reply->mutable_load()->set_block_step_us(static_cast<float>(claimed_block_us_));
+  reply->mutable_load()->set_queue_depth(0);
   return status;
 }
 

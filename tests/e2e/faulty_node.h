@@ -14,7 +14,7 @@
 #include "net/io_thread.h"
 #include "net/server.h"
 #include "proto/span_service.grpc.pb.h"
-#include "tests/e2e/local_swarm.h"
+#include "tests/e2e/in_process_swarm.h"
 
 namespace shoal::tests {
 
@@ -47,7 +47,7 @@ class FaultyNode : public wire::SpanService::Service {
   void announce(const std::string& join, proto::Span span);
 
   const float claimed_block_us_;
-  LocalSwarm behind_;
+  InProcessSwarm behind_;
   const identity::Identity identity_ = identity::Identity::generate();
   const identity::Identity inner_identity_ = identity::Identity::generate();
   const proto::PeerId peer_ = identity_.peer_id();

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "net/identity_tls.h"
-#include "tests/e2e/local_swarm.h"
+#include "tests/e2e/in_process_swarm.h"
 #include "tests/e2e/test_client.h"
 
 namespace shoal::tests {
@@ -18,7 +18,7 @@ class Ring : public ::testing::TestWithParam<std::uint32_t> {
 };
 
 TEST_P(Ring, GoldenPromptsAreExact) {
-  LocalSwarm swarm(even_spans(8, GetParam()));
+  InProcessSwarm swarm(even_spans(8, GetParam()));
   {
     TestClient user(swarm.address());
     const auto golden = client::read_golden();
@@ -42,7 +42,7 @@ INSTANTIATE_TEST_SUITE_P(Nodes, Ring, ::testing::Values(1, 2, 3, 8));
 #endif
 
 TEST_F(Ring, ScoresAreExactAndChunksArePipelined) {
-  LocalSwarm swarm(even_spans(8, 3));
+  InProcessSwarm swarm(even_spans(8, 3));
   TestClient user(swarm.address());
   auto ids = *user.model().tokenizer->encode(client::read_heldout());
   ids.resize(1300);
@@ -58,7 +58,7 @@ TEST_F(Ring, ScoresAreExactAndChunksArePipelined) {
 }
 
 TEST_F(Ring, SampledTextIsTheSameInTheSwarmAndHere) {
-  LocalSwarm swarm(even_spans(8, 2));
+  InProcessSwarm swarm(even_spans(8, 2));
   TestClient user(swarm.address());
   client::GenerateRequest request;
   request.prompt_ids = *user.model().tokenizer->encode("The wolf said");
@@ -72,9 +72,9 @@ TEST_F(Ring, SampledTextIsTheSameInTheSwarmAndHere) {
 }
 
 TEST_F(Ring, APrivateSwarmSpeaksToItsMembersOnly) {
-  LocalSwarmOptions options;
+  InProcessSwarmOptions options;
   options.swarm_key = identity::generate_swarm_key();
-  LocalSwarm swarm(even_spans(8, 2), options);
+  InProcessSwarm swarm(even_spans(8, 2), options);
   TestClient member(swarm.address(), options.swarm_key);
   const auto prompt = client::read_golden()["prompts"][0];
   EXPECT_TRUE(member.generate(client::golden_request(prompt)).result.ok());
@@ -87,7 +87,7 @@ TEST_F(Ring, APrivateSwarmSpeaksToItsMembersOnly) {
 
 // What the trace shows: every hop worked, and the parts are no more than the whole.
 TEST_F(Ring, TimingsOfEveryHopArriveWhenAskedFor) {
-  LocalSwarm swarm(even_spans(8, 3));
+  InProcessSwarm swarm(even_spans(8, 3));
   base::StopToken interrupt;
   const auto model = client::load_demo(1);
   client::JoinOptions join;

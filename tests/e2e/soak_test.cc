@@ -14,7 +14,7 @@
 #include "net/identity_tls.h"
 #include "net/io_thread.h"
 #include "tests/e2e/footprint.h"
-#include "tests/e2e/local_swarm.h"
+#include "tests/e2e/in_process_swarm.h"
 #include "tests/e2e/test_client.h"
 
 namespace shoal::tests {
@@ -96,7 +96,8 @@ TEST_F(Soak, ANodeStartedAndStoppedAThousandTimesLeavesNothing) {
 // Most sessions use a known route; every tenth one looks for the nodes and measures them first, as
 // a program does.
 TEST_F(Soak, TenThousandSessionsLeaveNothing) {
-  LocalSwarm swarm(even_spans(8, 3), {.swarm_key = {}, .kv_positions = 256, .model_directory = {}});
+  InProcessSwarm swarm(even_spans(8, 3),
+                       {.swarm_key = {}, .kv_positions = 256, .model_directory = {}});
   client::Route route;
   for (std::size_t i = 0; i < 3; ++i) {
     const node::Node& node = swarm.node(i);
@@ -126,7 +127,8 @@ TEST_F(Soak, TenThousandSessionsLeaveNothing) {
 // That the two tests above can fail: what is left here on purpose, beside real work, is found. One
 // object of 128 bytes per life, and 32 bytes per session at any one of its four ends.
 TEST_F(Soak, WhatIsLeftOnPurposeIsFound) {
-  LocalSwarm swarm(even_spans(8, 1), {.swarm_key = {}, .kv_positions = 256, .model_directory = {}});
+  InProcessSwarm swarm(even_spans(8, 1),
+                       {.swarm_key = {}, .kv_positions = 256, .model_directory = {}});
   const node::Node& node = swarm.node(0);
   net::ChannelPool channels(identity::Identity::generate(), std::nullopt);
   net::IoThread io;

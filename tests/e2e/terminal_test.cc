@@ -13,7 +13,7 @@
 #include "net/identity_tls.h"
 #include "tests/client/golden.h"
 #include "tests/e2e/faulty_node.h"
-#include "tests/e2e/local_swarm.h"
+#include "tests/e2e/in_process_swarm.h"
 #include "tests/support/process.h"
 
 namespace shoal::tests {
@@ -93,7 +93,7 @@ class TerminalTest : public ::testing::Test {
 };
 
 TEST_F(TerminalTest, ShowsTheWaitThePrefillAndWhyItStopped) {
-  LocalSwarm swarm({{0, 4}});
+  InProcessSwarm swarm({{0, 4}});
   Terminal terminal(
       generate(swarm.address(), {"--ignore-eos", "--max-tokens", "3", "Once upon a time"}));
   EXPECT_TRUE(terminal.shows("waits up to 60 s (--wait): no node serves blocks 4..7", 10'000))
@@ -115,7 +115,7 @@ TEST_F(TerminalTest, ShowsTheWaitThePrefillAndWhyItStopped) {
 }
 
 TEST_F(TerminalTest, APipeSeesPlainLinesOnly) {
-  LocalSwarm swarm({{0, 4}});
+  InProcessSwarm swarm({{0, 4}});
   const Outcome outcome =
       run(generate(swarm.address(), {"--wait", "2", "--max-tokens", "3", "Once"}), 20'000);
   EXPECT_EQ(outcome.status, 1);

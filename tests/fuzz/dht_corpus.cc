@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "dht/address.h"
 #include "dht/record.h"
+#include "proto/address.h"
 #include "proto/dht.pb.h"
 #include "tests/dht/example_record.h"
 #include "tests/dht/golden.h"
@@ -53,7 +53,7 @@ std::vector<std::pair<std::string, wire::DhtMessage>> bodies() {
     return result.back().second;
   };
   add("ping").mutable_ping();
-  add("pong").mutable_pong()->set_observed_address(encode_address(kA));
+  add("pong").mutable_pong()->set_observed_address(proto::encode_endpoint(kA));
   wire::Find& find = *add("find").mutable_find();
   find.set_target(models_key({}).to_bytes());
   find.set_want_records(true);
@@ -61,7 +61,7 @@ std::vector<std::pair<std::string, wire::DhtMessage>> bodies() {
   for (const std::uint8_t number : {5, 6}) {
     wire::Contact& contact = *found.add_closer();
     contact.set_public_key(identity::identity_of(number).public_key().to_bytes());
-    contact.set_address(encode_address(proto::Endpoint::v4({151, 101, number, 1}, 7000)));
+    contact.set_address(proto::encode_endpoint(proto::Endpoint::v4({151, 101, number, 1}, 7000)));
   }
   wire::StoredRecord& held = *found.add_records();
   *held.mutable_record() = sign_record(identity::identity_of(4), record);
@@ -78,7 +78,7 @@ std::vector<std::pair<std::string, wire::DhtMessage>> bodies() {
   add("dialed_back").mutable_dialed_back()->set_accepted(true);
   wire::Dial& dial = *add("dial").mutable_dial();
   dial.set_public_key(identity::identity_of(5).public_key().to_bytes());
-  dial.set_address(encode_address(proto::Endpoint::v4({151, 101, 5, 1}, 7000)));
+  dial.set_address(proto::encode_endpoint(proto::Endpoint::v4({151, 101, 5, 1}, 7000)));
   dial.set_token(7);
   add("dialed").mutable_dialed()->set_accepted(true);
   add("dial_ping").mutable_ping()->set_token(7);
@@ -137,13 +137,19 @@ void write(const std::filesystem::path& folder) {
   Record record = example_record(7);
   const wire::SignedRecord online = sign_record(identity::identity_of(2), record);
   record.sequence = 8;
-  record.state = proto::NodeState::kOffline;
+  record.load.state = proto::NodeState::kOffline;
   const wire::SignedRecord offline = sign_record(identity::identity_of(2), record);
+  record.sequence = 9;
+  record.load.state = proto::NodeState::kOnline;
+  record.addresses.push_back(proto::Address::through(identity::identity_of(7).peer_id(), kA));
+  const wire::SignedRecord relayed = sign_record(identity::identity_of(2), record);
+  record.load.state = proto::NodeState::kOffline;
   record.addresses.clear();
-  record.span = {0, 0};
+  record.offer.span = {0, 0};
   const wire::SignedRecord empty = sign_record(identity::identity_of(1), record);
   records.add("whole", step(1, online.SerializeAsString()));
   records.add("payload", step(0, online.payload()));
+  records.add("relayed", step(0, relayed.payload()));
   records.add("newer", step(0, online.payload()) + step(0, offline.payload()));
   records.add("older", step(0, offline.payload()) + step(8, online.payload()));
   records.add("two_owners", step(0, online.payload()) + step(2, empty.payload()));
@@ -156,9 +162,16 @@ void write(const std::filesystem::path& folder) {
   proto::Endpoint v6;
   v6.address = {0x20, 0x01, 0x0d, 0xb8};
   v6.port = 7000;
-  addresses.add("v4", encode_address(kA));
-  addresses.add("public", encode_address(proto::Endpoint::v4({93, 184, 216, 34}, 443)));
-  addresses.add("v6", encode_address(v6));
+  addresses.add("v4", proto::encode_endpoint(kA));
+  addresses.add("public", proto::encode_endpoint(proto::Endpoint::v4({93, 184, 216, 34}, 443)));
+  addresses.add("v6", proto::encode_endpoint(v6));
+  const proto::PeerId relay = identity::identity_of(7).peer_id();
+  const proto::Endpoint v4 = proto::Endpoint::v4({93, 184, 216, 34}, 443);
+  addresses.add("direct_v4", proto::encode_address(v4));
+  addresses.add("direct_v6", proto::encode_address(v6));
+  addresses.add("relayed_v4", proto::encode_address(proto::Address::through(relay, v4)));
+  addresses.add("relayed_v6", proto::encode_address(proto::Address::through(relay, v6)));
+  addresses.add("later_kind", "\3" + proto::encode_endpoint(v4));
   addresses.add("mapped", std::string(10, '\0') + std::string("\xff\xff\x0a\0\0\1\x1b\x58", 8));
 }
 
@@ -166,11 +179,17 @@ void write(const std::filesystem::path& folder) {
 }  // namespace shoal::dht
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fprintf(stderr, "usage: dht-corpus FOLDER   (tests/fuzz/corpus)\n");
+  constexpr const char* kUsage = "usage: dht-corpus FOLDER   (tests/fuzz/corpus)\n";
+  const std::string_view folder = argc == 2 ? argv[1] : "";
+  if (folder == "--help" || folder == "-h") {
+    std::fputs(kUsage, stdout);
+    return 0;
+  }
+  if (folder.empty() || folder.front() == '-') {
+    std::fputs(kUsage, stderr);
     return 2;
   }
   shoal::sim::choose_crypto(shoal::sim::Crypto::kModel);  // as the targets that read packets
-  shoal::dht::write(argv[1]);
+  shoal::dht::write(folder);
   return 0;
 }

@@ -90,9 +90,9 @@ class World {
       Record fields;
       fields.sequence = 1;
       fields.ttl_ms = 60'000;
-      fields.state = proto::NodeState::kOnline;
-      fields.block_count = 4;
-      fields.span = {0, 2};
+      fields.load.state = proto::NodeState::kOnline;
+      fields.offer.block_count = 4;
+      fields.offer.span = {0, 2};
       return sign_record(victim_identity(), fields);
     }();
     return record;

@@ -61,8 +61,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (record.ok()) {
       CHECK(decode_record(message).ok());
       CHECK(record->ttl_ms <= proto::kMaxRecordTtlMs && record->ttl_ms > 0);
-      CHECK(record->span.end <= record->block_count && record->addresses.size() <= 4);
-      CHECK(record->model_name.size() <= proto::kMaxNameBytes);
+      CHECK(record->offer.span.end <= record->offer.block_count &&
+            record->addresses.size() <= proto::kMaxRecordAddresses);
+      CHECK(record->offer.model_name.size() <= proto::kMaxNameBytes);
+      CHECK(record->version_major == proto::kProtocolMajor);
+      for (const proto::Address& address : record->addresses)
+        CHECK(address.endpoint.is_usable() && address.relay != record->peer_id());
     }
     std::vector<Key> keys = {models_key({})};
     if (record.ok()) keys = keys_of({}, *record);

@@ -32,7 +32,7 @@ const std::vector<Room> kRooms = {
     {"identity", {"base", "proto"}},
     {"dht", {"base", "proto", "identity"}},
     {"net", {"base", "proto", "identity", "dht"}},
-    {"node/device", {"base", "kernels", "model", "proto", "dht"}},
+    {"node/device", {"base", "kernels", "model", "proto"}},
     {"node/serve", {"base", "proto", "identity", "dht", "net", "node/device"}},
     {"node/member", {"base", "cli", "proto", "identity", "dht", "net"}},
     {"node/metrics", {"base", "proto", "dht", "net", "node/device", "node/serve"}},

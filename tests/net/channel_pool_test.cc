@@ -3,6 +3,7 @@
 // again.
 #include "net/channel_pool.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -113,6 +114,23 @@ TEST(ChannelPool, ADeadAddressFailsAtOnceAndSaysWhatToCheck) {
       status.message(),
       "node a at b: nothing listens there. Check that the node is running, and its address and "
       "port");
+}
+
+TEST(ChannelPool, APeerBehindARelayFailsAtOnceAndSaysSoUntilItNamesADirectAddress) {
+  const EchoNode node(kServer);
+  ChannelPool pool(kCaller, {});
+  const auto start = std::chrono::steady_clock::now();
+  const proto::Address relayed = proto::Address::through(peer(1), node.running.endpoint);
+  const absl::Status status =
+      to_absl(describe(pool.get(kServer.peer_id(), {relayed})).status, "node a at b");
+  EXPECT_LT(seconds_since(start), 2.0);
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(status.message()),
+              testing::HasSubstr("node a at b: it is reached only through a relay (via "));
+  EXPECT_EQ(pool.connected_address(kServer.peer_id()), std::nullopt);
+  const auto both = pool.get(kServer.peer_id(), {relayed, node.running.endpoint});
+  EXPECT_TRUE(describe(both).status.ok());
+  EXPECT_EQ(pool.connected_address(kServer.peer_id()), node.running.endpoint);
 }
 
 TEST(ChannelPool, SilenceFailsWithinTheConnectTimeoutWhereverItBegins) {

@@ -36,7 +36,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-absl::Status ask(ChannelPool& pool, const std::vector<proto::Endpoint>& addresses,
+absl::Status ask(ChannelPool& pool, const std::vector<proto::Address>& addresses,
                  const proto::PeerId& peer = kServer.peer_id()) {
   return to_absl(describe(pool.get(peer, addresses)).status, "");
 }
@@ -47,7 +47,7 @@ TEST(Dialer, ADeadAddressBesideAGoodOneCostsNothing) {
   EchoNode node(kServer);
   for (const bool dead_first : {true, false}) {
     ChannelPool pool(kCaller, {});
-    std::vector<proto::Endpoint> addresses{node.running.endpoint, dead_endpoint()};
+    std::vector<proto::Address> addresses{node.running.endpoint, dead_endpoint()};
     if (dead_first) std::swap(addresses[0], addresses[1]);
     EXPECT_TRUE(ask(pool, addresses).ok());
     EXPECT_EQ(pool.connected_address(kServer.peer_id()), node.running.endpoint);
@@ -298,7 +298,7 @@ TEST(Dialer, DISABLED_InABlackHole) {
             0);
   EchoNode node(kServer);
   ChannelPool pool(kCaller, {});
-  std::vector<proto::Endpoint> addresses;
+  std::vector<proto::Address> addresses;
   for (int i = 2; i < 5; ++i) {
     addresses.push_back(proto::Endpoint::v4({10, 9, 9, static_cast<std::uint8_t>(i)}, 7000));
   }

@@ -16,7 +16,7 @@ grpc::ServerUnaryReactor* EchoService::Describe(grpc::CallbackServerContext* con
   const auto caller = caller_of(*context);
   if (caller.ok()) {
     reply->set_peer_id(caller->peer.to_bytes());
-    reply->set_public_name(proto::to_string(caller->address));
+    reply->mutable_offer()->set_public_name(proto::to_string(caller->address));
   }
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(caller.ok() ? grpc::Status::OK
@@ -43,7 +43,7 @@ Answer describe(const std::shared_ptr<grpc::Channel>& channel, int timeout_ms) {
   answer.status =
       wire::SpanService::NewStub(channel)->Describe(&context, wire::DescribeRequest(), &reply);
   answer.peer_id = reply.peer_id();
-  answer.address = reply.public_name();
+  answer.address = reply.offer().public_name();
   return answer;
 }
 

@@ -238,7 +238,7 @@ TEST(Front, WhoeverSendsButNeverReadsIsHungUpOn) {
     grpc::ServerUnaryReactor* Describe(grpc::CallbackServerContext* context,
                                        const wire::DescribeRequest* /*request*/,
                                        wire::DescribeReply* reply) override {
-      reply->set_public_name(std::string(256 << 10, 'x'));
+      reply->mutable_offer()->set_public_name(std::string(256 << 10, 'x'));
       grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
       reactor->Finish(grpc::Status::OK);
       return reactor;

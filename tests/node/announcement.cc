@@ -20,14 +20,13 @@ Announcement::Announcement(const identity::Identity& identity, const LoadedModel
   dht::Record record;
   record.sequence = 1;
   record.ttl_ms = proto::kMaxRecordTtlMs;
-  record.state = proto::NodeState::kOnline;
-  record.model_digest = model.digest;
-  record.model_name = model.name;
-  record.block_count = static_cast<std::uint32_t>(model.config.block_count);
-  record.span = span;
-  record.compute = model.compute;
+  record.load.state = proto::NodeState::kOnline;
+  record.offer.model_digest = model.digest;
+  record.offer.model_name = model.name;
+  record.offer.block_count = static_cast<std::uint32_t>(model.config.block_count);
+  record.offer.span = span;
+  record.offer.numerics = model.numerics;
   record.addresses = {address};
-  record.version_major = proto::kProtocolMajor;
   auto stored = std::make_shared<std::promise<int>>();
   std::future<int> replicas = stored->get_future();
   io_.post([this, identity, record, join, stored] {

@@ -13,9 +13,9 @@ namespace {
 dht::Record record(std::uint8_t digest, const char* name) {
   dht::Record record;
   record.public_key = identity::Identity::generate().public_key();
-  record.model_digest.bytes[0] = digest;
-  record.model_name = name;
-  record.span = {0, 4};
+  record.offer.model_digest.bytes[0] = digest;
+  record.offer.model_name = name;
+  record.offer.span = {0, 4};
   record.sequence = digest;
   return record;
 }
@@ -60,33 +60,33 @@ TEST(Join, SequencesGoOnFromWhatTheSwarmKnows) {
 }
 
 TEST(Announcing, SmallChangesOfLoadAreNotToldLargeOnesAre) {
-  dht::Record known = record(1, "a");
+  proto::Load known;
   known.free_kv_positions = 10'000;
   known.block_step_us = 1'000;
-  dht::Record now = known;
-  EXPECT_FALSE(load_changed(known, {now, false}));
+  proto::Load now = known;
+  EXPECT_FALSE(load_changed(known, now, false));
   now.free_kv_positions = 9'000;
   now.queue_depth = 5;
   now.block_step_us = 1'200;
-  EXPECT_FALSE(load_changed(known, {now, false}));
+  EXPECT_FALSE(load_changed(known, now, false));
   now.free_kv_positions = 4'000;
-  EXPECT_TRUE(load_changed(known, {now, false}));
+  EXPECT_TRUE(load_changed(known, now, false));
   now = known;
   now.queue_depth = 20;
-  EXPECT_TRUE(load_changed(known, {now, false}));
+  EXPECT_TRUE(load_changed(known, now, false));
   now = known;
   now.block_step_us = 3'000;
-  EXPECT_TRUE(load_changed(known, {now, false}));
+  EXPECT_TRUE(load_changed(known, now, false));
 }
 
 TEST(Announcing, AnIdleNodeTellsThatItsPagesAreFree) {
-  dht::Record known = record(1, "a");
+  proto::Load known;
   known.free_kv_positions = 10'000;
-  dht::Record now = known;
-  EXPECT_FALSE(load_changed(known, {now, true}));
+  proto::Load now = known;
+  EXPECT_FALSE(load_changed(known, now, true));
   now.free_kv_positions = 10'032;
-  EXPECT_TRUE(load_changed(known, {now, true}));
-  EXPECT_FALSE(load_changed(known, {now, false}));
+  EXPECT_TRUE(load_changed(known, now, true));
+  EXPECT_FALSE(load_changed(known, now, false));
 }
 
 TEST(Twin, ARecordIsOursWhenItIsNotNewerThanWhatWeAnnounced) {

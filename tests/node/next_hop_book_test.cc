@@ -31,11 +31,11 @@ const identity::Identity& identity(int id) {
   return known.emplace(id, identity::Identity::from_seed(seed)).first->second;
 }
 
-dht::Record record(int id, std::vector<proto::Endpoint> addresses, proto::Span span = {4, 8}) {
+dht::Record record(int id, std::vector<proto::Address> addresses, proto::Span span = {4, 8}) {
   dht::Record record;
   record.public_key = identity(id).public_key();
-  record.state = proto::NodeState::kOnline;
-  record.span = span;
+  record.load.state = proto::NodeState::kOnline;
+  record.offer.span = span;
   record.addresses = std::move(addresses);
   return record;
 }
@@ -86,11 +86,11 @@ TEST(NextHopBook, OnlyTheNamedPeersOwnRecordOfTheBlockCounts) {
   book.learned(kBlock, {record(1, {at("8.8.1.1:7000")}), record(2, {at("8.8.2.2:7000")}, {0, 4})},
                time(0));
   EXPECT_EQ(book.addresses(question(1), kFar, time(0)),
-            std::vector<proto::Endpoint>{at("8.8.1.1:7000")});
+            std::vector<proto::Address>{at("8.8.1.1:7000")});
   EXPECT_TRUE(book.addresses(question(2), kFar, time(0)).empty()) << "it serves other blocks";
   EXPECT_TRUE(book.addresses(question(3), kFar, time(0)).empty());
   dht::Record gone = record(1, {at("8.8.1.1:7000")});
-  gone.state = proto::NodeState::kOffline;
+  gone.load.state = proto::NodeState::kOffline;
   book.learned(kBlock, {gone}, time(1));
   EXPECT_TRUE(book.addresses(question(1), kFar, time(1)).empty());
 }
@@ -116,7 +116,17 @@ TEST(NextHopBook, AddressesOutOfReachAreLeftOut) {
   book.learned(kBlock, {record(1, {at("127.0.0.1:22"), at("192.168.0.1:80"), at("8.8.1.1:7000")})},
                time(0));
   EXPECT_EQ(book.addresses(question(1), kFar, time(0)),
-            std::vector<proto::Endpoint>{at("8.8.1.1:7000")});
+            std::vector<proto::Address>{at("8.8.1.1:7000")});
+}
+
+TEST(NextHopBook, NobodyIsDialledThroughARelayYet) {
+  NextHopBook book;
+  const proto::Address relayed = proto::Address::through(id_of(7), at("8.8.7.7:7000"));
+  EXPECT_FALSE(may_dial(kFar, relayed));
+  book.learned(kBlock, {record(1, {relayed, at("8.8.1.1:7000")}), record(2, {relayed})}, time(0));
+  EXPECT_EQ(book.addresses(question(1), kFar, time(0)),
+            std::vector<proto::Address>{at("8.8.1.1:7000")});
+  EXPECT_TRUE(book.addresses(question(2), kFar, time(0)).empty());
 }
 
 // A stranger with as many identities as he likes, each with a record that names another port.
@@ -139,14 +149,14 @@ TEST(NextHopBook, DialsIntoTheUnknownAreFewWhoeverAsks) {
 
 TEST(NextHopBook, WhoWasReachedBeforeCostsNothing) {
   NextHopBook book;
-  const std::vector<proto::Endpoint> addresses = {at("8.8.1.1:7000")};
+  const std::vector<proto::Address> addresses = {at("8.8.1.1:7000")};
   book.learned(kBlock, {record(1, addresses)}, time(0));
   book.worked(id_of(1), addresses[0]);
   for (int i = 0; i < 1000; ++i) {
     ASSERT_FALSE(book.addresses(question(1), kFar, time(0)).empty());
   }
   EXPECT_TRUE(book.proven(id_of(1), addresses));
-  EXPECT_FALSE(book.proven(id_of(1), std::vector<proto::Endpoint>{at("8.8.1.1:22")}))
+  EXPECT_FALSE(book.proven(id_of(1), std::vector<proto::Address>{at("8.8.1.1:22")}))
       << "another port of the same peer may be a question about that port";
   EXPECT_FALSE(book.proven(id_of(1), {}));
   EXPECT_FALSE(book.proven(id_of(2), addresses));

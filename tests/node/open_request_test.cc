@@ -6,16 +6,18 @@
 
 #include <functional>
 
+#include "node/serve/replies.h"
+
 namespace shoal::node {
 namespace {
 
 NodeFacts facts() {
   NodeFacts facts;
   facts.peer_id.bytes[0] = 9;
-  facts.model_name = "tiny";
-  facts.model_digest.bytes[0] = 1;
-  facts.block_count = 8;
-  facts.span = {2, 6};
+  facts.offer.model_name = "tiny";
+  facts.offer.model_digest.bytes[0] = 1;
+  facts.offer.block_count = 8;
+  facts.offer.span = {2, 6};
   facts.hidden = 256;
   facts.max_rows_per_step = 1024;
   facts.max_positions = 1000;
@@ -27,7 +29,7 @@ wire::Open good() {
   open.mutable_version()->set_major(proto::kProtocolMajor);
   open.mutable_version()->set_minor(99);
   open.set_session_id(std::string(16, 's'));
-  open.set_model_digest(facts().model_digest.to_bytes());
+  open.set_model_digest(facts().offer.model_digest.to_bytes());
   open.mutable_span()->set_begin(3);
   open.mutable_span()->set_end(6);
   open.set_max_positions(1000);

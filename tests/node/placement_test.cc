@@ -56,11 +56,21 @@ TEST(Placement, SumsDoNotDependOnTheOrderOfRecords) {
 dht::Record record(proto::NodeState state, proto::Span span) {
   dht::Record record;
   record.public_key = identity::Identity::generate().public_key();
-  record.state = state;
-  record.span = span;
-  record.block_count = 8;
-  record.block_step_us = 50;
+  record.load.state = state;
+  record.offer.span = span;
+  record.offer.block_count = 8;
+  record.load.block_step_us = 50;
   return record;
+}
+
+TEST(Placement, ANodeOfPartsChoosesAmongWhatItHas) {
+  const std::vector<double> throughput = {0, 0, 5, 5, 1, 2, 0, 9};
+  const std::vector<proto::Span> held = {{2, 5}, {6, 8}};
+  EXPECT_EQ(choose_span(throughput, 2), (proto::Span{0, 2}));  // if it had all
+  EXPECT_EQ(choose_span(throughput, 2, held), (proto::Span{6, 8}));
+  EXPECT_EQ(choose_span(throughput, 1, held), (proto::Span{6, 7}));
+  EXPECT_EQ(choose_span(throughput, 3, held), (proto::Span{2, 5}));
+  EXPECT_EQ(choose_span(throughput, 8, held), (proto::Span{2, 5}));  // as many as there are
 }
 
 TEST(Placement, OnlyNodesThatStayCount) {
@@ -80,14 +90,14 @@ TEST(Placement, IgnoresOurselvesOtherModelsAndSpansBeyondTheModel) {
   std::vector<dht::Record> records = {
       record(proto::NodeState::kOnline, {0, 2}), record(proto::NodeState::kOnline, {0, 2}),
       record(proto::NodeState::kOnline, {0, 9}), record(proto::NodeState::kOnline, {3, 3})};
-  records[1].model_digest.bytes[0] = 1;
+  records[1].offer.model_digest.bytes[0] = 1;
   EXPECT_TRUE(served_spans(records, digest, 8, records[0].peer_id()).empty());
   EXPECT_EQ(served_spans(records, digest, 8, {}).size(), 1u);
 }
 
 TEST(Placement, ANodeThatHasNotMeasuredItselfCountsAsSlow) {
   auto unknown = record(proto::NodeState::kJoining, {0, 2});
-  unknown.block_step_us = 0;
+  unknown.load.block_step_us = 0;
   const std::vector<dht::Record> records = {unknown};
   const auto servers = served_spans(records, {}, 8, {});
   ASSERT_EQ(servers.size(), 1u);

@@ -332,11 +332,11 @@ TEST(Leaving, FinishesRunningSessionsAndRefusesNewOnes) {
   std::thread leaving([&] { node->drain_and_stop(20'000); });
   wire::DescribeReply reply;
   const auto deadline = Clock::now() + std::chrono::seconds(5);
-  while (reply.state() != static_cast<std::uint32_t>(proto::NodeState::kDraining) &&
+  while (reply.load().state() != static_cast<std::uint32_t>(proto::NodeState::kDraining) &&
          Clock::now() < deadline) {
     client.describe(*node, reply);
   }
-  EXPECT_EQ(reply.state(), static_cast<std::uint32_t>(proto::NodeState::kDraining));
+  EXPECT_EQ(reply.load().state(), static_cast<std::uint32_t>(proto::NodeState::kDraining));
   auto late = client.stream(*node);
   ASSERT_TRUE(late->open(open_for(*node)));
   const auto failure = late->failure();

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "node/device/device_thread.h"
+#include "proto/span_service.pb.h"
 #include "tests/node/demo_model.h"
 
 namespace shoal::node {
@@ -37,7 +39,7 @@ class SessionTableTest : public testing::Test {
  protected:
   void SetUp() override {
     facts_.hidden = 256;
-    facts_.span = {0, 1};
+    facts_.offer.span = {0, 1};
     facts_.max_rows_per_step = 1024;
     facts_.max_positions = 512;
     facts_.max_sessions = 3;

@@ -10,6 +10,7 @@
 #include <limits>
 #include <thread>
 
+#include "model/manifest.h"
 #include "net/identity_tls.h"
 #include "tests/node/demo_model.h"
 #include "tests/node/hop_client.h"
@@ -55,28 +56,62 @@ class SpanServiceTest : public testing::Test {
 };
 std::unique_ptr<Node> SpanServiceTest::node_;
 
+TEST_F(SpanServiceTest, TellsTheManifestOfItsModel) {
+  const auto stub = wire::SpanService::NewStub(client_.channel(*node_));
+  const auto ask = [&](const std::string& digest, std::uint64_t offset, wire::ManifestReply& reply,
+                       std::uint32_t major = proto::kProtocolMajor) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+    wire::ManifestRequest request;
+    request.mutable_version()->set_major(major);
+    request.set_model_digest(digest);
+    request.set_offset(offset);
+    return stub->Manifest(&context, request, &reply);
+  };
+  const std::string digest = node_->model_digest().to_bytes();
+  wire::ManifestReply reply;
+  ASSERT_TRUE(ask(digest, 0, reply).ok());
+  const std::string bytes = reply.chunk();
+  EXPECT_EQ(reply.total_bytes(), bytes.size());
+  EXPECT_EQ(model::sha256(bytes).value(), node_->model_digest().bytes);
+  EXPECT_TRUE(model::parse_manifest(bytes, "it").ok());
+  ASSERT_TRUE(ask(digest, 100, reply).ok());
+  EXPECT_EQ(reply.chunk(), bytes.substr(100));
+  EXPECT_EQ(reply.total_bytes(), bytes.size());
+
+  EXPECT_EQ(ask(digest, bytes.size(), reply).error_code(), grpc::OUT_OF_RANGE);
+  EXPECT_EQ(ask(digest, ~std::uint64_t{0}, reply).error_code(), grpc::OUT_OF_RANGE);
+  EXPECT_EQ(ask(std::string(32, 'x'), 0, reply).error_code(), grpc::NOT_FOUND);
+  EXPECT_EQ(ask("x", 0, reply).error_code(), grpc::INVALID_ARGUMENT);
+  EXPECT_EQ(ask(digest, 0, reply, 99).error_code(), grpc::FAILED_PRECONDITION);
+  for (int i = 0; i < 200; ++i) ASSERT_TRUE(ask(digest, 0, reply).ok()) << i;  // all are given back
+}
+
 TEST_F(SpanServiceTest, DescribesItself) {
   wire::DescribeReply reply;
   ASSERT_TRUE(client_.describe(*node_, reply).ok());
   EXPECT_EQ(reply.peer_id(), node_->peer_id().to_bytes());
-  EXPECT_EQ(reply.state(), static_cast<std::uint32_t>(proto::NodeState::kOnline));
-  EXPECT_EQ(reply.model_name(), "demo");
-  EXPECT_EQ(reply.block_count(), 8u);
-  EXPECT_EQ(reply.span().begin(), 2u);
-  EXPECT_EQ(reply.span().end(), 6u);
+  EXPECT_EQ(reply.load().state(), static_cast<std::uint32_t>(proto::NodeState::kOnline));
+  EXPECT_EQ(reply.offer().model_name(), "demo");
+  EXPECT_EQ(reply.offer().block_count(), 8u);
+  EXPECT_EQ(reply.offer().span_begin(), 2u);
+  EXPECT_EQ(reply.offer().span_end(), 6u);
   EXPECT_EQ(reply.hidden(), 256u);
-  EXPECT_EQ(reply.compute(), "f32/bf16");
+  const auto description = proto::from_wire(reply);
+  ASSERT_TRUE(description.ok()) << description.status();
+  EXPECT_EQ(proto::to_string(description->serving->offer.numerics), "f32/bf16");
   EXPECT_EQ(reply.max_positions(), 1024u);
   EXPECT_EQ(reply.total_kv_positions(), 4096u);
-  EXPECT_GT(reply.block_step_us(), 0);
+  EXPECT_GT(reply.load().block_step_us(), 0);
   EXPECT_EQ(reply.codecs_size(), 3);
 }
 
 TEST_F(SpanServiceTest, RefusesAnotherMajorVersionWithAReason) {
   wire::DescribeReply reply;
-  const grpc::Status status = client_.describe(*node_, reply, 2);
+  const grpc::Status status = client_.describe(*node_, reply, 1);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
-  EXPECT_NE(status.error_message().find("protocol 2.0"), std::string::npos);
+  EXPECT_NE(status.error_message().find("you speak protocol 1.0, this node speaks 2.0"),
+            std::string::npos);
 }
 
 TEST_F(SpanServiceTest, StepsGiveWhatTheBlocksComputeAndAcknowledgements) {

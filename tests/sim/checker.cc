@@ -47,9 +47,9 @@ void Checker::on_publish(PeerIndex peer, const wire::SignedRecord& record) {
   Version& version = signed_[decoded->peer_id()][decoded->sequence];
   version.payload = record.payload();
   version.published = swarm_.now();
-  version.withdrawn = decoded->state == proto::NodeState::kOffline;
+  version.withdrawn = decoded->load.state == proto::NodeState::kOffline;
   version.ttl_ms = version.withdrawn ? proto::kMaxRecordTtlMs : decoded->ttl_ms;
-  version.model = decoded->model_digest;
+  version.model = decoded->offer.model_digest;
 }
 
 void Checker::on_handled(PeerIndex peer) {
@@ -133,7 +133,7 @@ void Checker::check_found(PeerIndex peer, const dht::Key& key, const dht::Event&
     const Version* version = find(subject, record.sequence);
     if (version == nullptr) return violate(what() + ", which its owner never signed");
     if (++subjects[subject] > 1) return violate(what() + " twice");
-    if (version->withdrawn || record.state == proto::NodeState::kOffline)
+    if (version->withdrawn || record.load.state == proto::NodeState::kOffline)
       return violate(what() + ", which says that its owner is gone");
     if (!dht::proves(swarm_id, record, key)) return violate(what() + ", which has another key");
     const dht::Duration over =

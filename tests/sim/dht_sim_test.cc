@@ -183,7 +183,7 @@ TEST(DhtSimTest, WithdrawalIsSeenByAllAndOutlivesOldReplicas) {
   // One holder is cut off and keeps the old record.
   cut_off(net, 3, 6);
   dht::Record withdrawn = example_record(0);
-  withdrawn.state = proto::NodeState::kOffline;
+  withdrawn.load.state = proto::NodeState::kOffline;
   ASSERT_TRUE(net.wait(1, net.publish(1, withdrawn)));
   net.crash(1);
   net.network().heal();

@@ -146,7 +146,7 @@ void FaultRun::add_sybils() {
   if (knobs_.sybils == 0) return;
   const dht::Key key =
       dht::model_key(knobs_.keyed ? identity::swarm_id_of(*swarm_key_) : identity::SwarmId{},
-                     record_of(0).model_digest);
+                     record_of(0).offer.model_digest);
   const std::uint32_t network = swarm_.addresses().reserve_network();
   for (std::size_t i = 0; i < knobs_.sybils; ++i) {
     identity::Identity identity = swarm_.draw_identity();
@@ -217,8 +217,8 @@ void FaultRun::join(PeerIndex peer) {
 dht::Record FaultRun::record(PeerIndex owner) const {
   dht::Record record = record_of(0);
   record.ttl_ms = knobs_.ttl_ms;
-  record.block_count = kBlocks;
-  record.span = people_[owner].span;
+  record.offer.block_count = kBlocks;
+  record.offer.span = people_[owner].span;
   return record;
 }
 
@@ -229,7 +229,7 @@ void FaultRun::publish(PeerIndex peer) {
   ++publishes_;
   dht::Record what = record(peer);
   if (!healed_ && people_[peer].joined && random_.chance(kWithdrawals)) {
-    what.state = proto::NodeState::kOffline;
+    what.load.state = proto::NodeState::kOffline;
     people_[peer].owner = false;
   }
   const auto ended = std::make_shared<bool>(false);
@@ -260,7 +260,7 @@ void FaultRun::wander(PeerIndex peer) {
     if (healed_ || done()) return;
     if (lives(peer)) {
       const identity::SwarmId id = swarm_.core(peer).swarm_id();
-      const proto::Digest model = record_of(0).model_digest;
+      const proto::Digest model = record_of(0).offer.model_digest;
       const std::uint64_t kind = random_.below(4);
       find(peer,
            kind == 0 ? dht::models_key(id)
@@ -361,7 +361,8 @@ void FaultRun::check_liveness() {
   check_knowledge();
   for (PeerIndex peer = 0; peer < swarm_.size(); ++peer) {
     if (!lives(peer)) continue;
-    check_findable(peer, dht::model_key(swarm_.core(peer).swarm_id(), record_of(0).model_digest));
+    check_findable(peer,
+                   dht::model_key(swarm_.core(peer).swarm_id(), record_of(0).offer.model_digest));
   }
   run_for(seconds(30));
 }

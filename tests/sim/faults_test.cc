@@ -190,7 +190,7 @@ TEST_F(FaultsTest, FindsResultsOfAnotherKey) {
   FaultRun run(8, quiet(4));
   Planted planted;
   planted.on_end = [](PeerIndex, dht::Event& event) {
-    for (dht::Record& record : event.records) record.model_digest.bytes.fill(9);
+    for (dht::Record& record : event.records) record.offer.model_digest.bytes.fill(9);
     return 1;
   };
   run.swarm().tamper(&planted);

@@ -19,7 +19,7 @@ wire::DhtMessage store_of(const identity::SwarmId& swarm, const wire::SignedReco
   wire::DhtMessage message;
   wire::Record parsed;
   if (!parsed.ParseFromString(record.payload())) return message;
-  const auto model = proto::Digest::from_bytes(parsed.model_digest());
+  const auto model = proto::Digest::from_bytes(parsed.offer().model_digest());
   if (!model) return message;
   wire::Store& store = *message.mutable_store();
   store.add_keys(dht::model_key(swarm, *model).to_bytes());

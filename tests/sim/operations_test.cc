@@ -33,7 +33,7 @@ class OperationsTest : public testing::Test {
   }
   dht::Event publish(PeerIndex owner, proto::NodeState state = proto::NodeState::kOnline) {
     dht::Record record = example_record(0);
-    record.state = state;
+    record.load.state = state;
     const auto done = net.wait(owner, net.publish(owner, record, {kModelKey}));
     EXPECT_TRUE(done) << "the publish never ended";
     net.run_for(seconds(5));  // what was begun goes on to its end

@@ -74,22 +74,21 @@ void Population::report(Report& report) const {
 dht::Record record_of(PeerIndex owner) {
   dht::Record record;
   record.ttl_ms = proto::kMaxRecordTtlMs;
-  record.state = proto::NodeState::kOnline;
+  record.load.state = proto::NodeState::kOnline;
   for (std::size_t i = 0; i < 4; ++i)
-    record.model_digest.bytes[i] = static_cast<std::uint8_t>(owner >> 8 * i);
-  record.model_digest.bytes[4] = 1;
-  record.model_name = "simulated";
-  record.block_count = 1;
-  record.span = {0, 1};
-  record.compute = "f32/bf16";
-  record.block_step_us = 100;
+    record.offer.model_digest.bytes[i] = static_cast<std::uint8_t>(owner >> 8 * i);
+  record.offer.model_digest.bytes[4] = 1;
+  record.offer.model_name = "simulated";
+  record.offer.block_count = 1;
+  record.offer.span = {0, 1};
+  record.offer.numerics = {proto::Compute::kF32, proto::WeightFormat::kBf16, proto::KvFormat::kF32};
+  record.load.block_step_us = 100;
   record.addresses = {proto::Endpoint::v4({192, 0, 2, 1}, 7000)};
-  record.version_major = proto::kProtocolMajor;
   return record;
 }
 
 dht::Key key_of_record(PeerIndex owner) {
-  return dht::model_key({}, record_of(owner).model_digest);
+  return dht::model_key({}, record_of(owner).offer.model_digest);
 }
 
 void report_settings(Report& report, const PopulationOptions& options) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/sim/speaker.h"
 
-#include "dht/address.h"
+#include "proto/endpoint.h"
 
 namespace shoal::sim {
 
@@ -40,7 +40,7 @@ void Speaker::send(const dht::Contact& to, wire::DhtMessage message, dht::TimePo
 bool AnswerRoom::add(wire::Found& found, const dht::Contact& contact) {
   wire::Contact out;
   out.set_public_key(contact.key.to_bytes());
-  out.set_address(dht::encode_address(contact.endpoint));
+  out.set_address(proto::encode_endpoint(contact.endpoint));
   const std::size_t size = out.ByteSizeLong() + 3;
   if (size > left_) return false;
   left_ -= size;
@@ -62,7 +62,7 @@ bool AnswerRoom::add(wire::Found& found, const wire::SignedRecord& record,
 
 wire::DhtMessage pong(const proto::Endpoint& to) {
   wire::DhtMessage message;
-  message.mutable_pong()->set_observed_address(dht::encode_address(to));
+  message.mutable_pong()->set_observed_address(proto::encode_endpoint(to));
   return message;
 }
 

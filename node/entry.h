@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a node enters its swarm: joins, checks that its model belongs there, and chooses what it
+// serves by what memory there is and what the others serve. Thread rule: main only; it waits.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "node/device/loaded_model.h"
+#include "node/device/sizing.h"
+#include "node/member/join.h"
+#include "node/member/membership.h"
+#include "node/member/own_record_watch.h"
+#include "node/node.h"
+
+namespace shoal::node {
+
+struct Entry {
+  proto::Span span;
+  MemoryPlan plan;
+  std::uint64_t last_sequence = 0;  // of our record that the swarm still knows
+};
+
+OwnModel own_model(const LoadedModel& model);
+
+// Every error is one sentence that names the way out.
+// Parts of a model whose whole is not known yet learn it from the swarm.
+absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, LoadedModel& model,
+                                  net::ChannelPool& channels, Membership& member,
+                                  OwnRecordWatch& own_record);
+
+}  // namespace shoal::node

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/member/membership.h"
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+#include "node/member/ports.h"
+
+namespace shoal::node {
+namespace {
+
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+// Storing a record takes a lookup; a lone or lossy swarm must not hold the node up for longer.
+constexpr std::uint32_t kPublishTimeoutMs = 5'000;
+constexpr std::uint32_t kWithdrawTimeoutMs = 2'000;
+// A node that has lost everybody looks where the names of its --join lead, this often.
+constexpr auto kLookForOthers = milliseconds(15'000);
+// Prometheus waits ten seconds as a rule; a net thread that is so late has other troubles.
+constexpr std::uint32_t kSnapshotTimeoutMs = 2'000;
+constexpr std::uint32_t kFindTimeoutMs = 5'000;
+
+}  // namespace
+
+Membership::Membership(const identity::Identity& identity, MembershipOptions options)
+    : identity_(identity),
+      options_(std::move(options)),
+      look_for_others_at_(Clock::now() + kLookForOthers) {
+  if (options_.cancelled != nullptr) stop_ = options_.cancelled;
+  std::vector<std::string> addresses = options_.join_names;
+  for (const proto::Endpoint& peer : options_.join) addresses.push_back(proto::to_string(peer));
+  if (!addresses.empty()) joiner_.emplace(std::move(addresses), *stop_);
+}
+
+Membership::~Membership() { leave(); }
+
+absl::Status Membership::open(grpc::Service* service) {
+  for (const proto::Endpoint& address : options_.announce) {
+    absl::Status usable = proto::check_address(address, proto::AddressUse::kAnnounce);
+    if (!usable.ok()) return usable;
+  }
+  io_ = std::make_unique<net::IoThread>();
+  dht::UdpServiceOptions dht;
+  dht.listen = options_.listen;
+  dht.swarm_key = options_.swarm_key;
+  dht.table_file = options_.contacts_file;
+  dht.warn = [](const std::string& text) { spdlog::warn("{}", text); };
+  dht.on_reachable = [](bool reachable) {
+    if (reachable) {
+      spdlog::info("strangers reach this node: it takes part in the directory again");
+    } else {
+      spdlog::warn(
+          "strangers do not reach this node's UDP port, so others in the directory no longer ask "
+          "it: forward the port of --listen on the router, or open it in the firewall");
+    }
+  };
+  auto ports = open_ports(*io_, identity_, dht, service);
+  if (!ports.ok()) return ports.status();
+  server_ = std::move(ports->server);
+  swarm_ = std::make_unique<net::Directory>(*io_, std::move(ports->dht));
+  watch_addresses();
+  return absl::OkStatus();
+}
+
+void Membership::watch_addresses() {
+  OwnAddressesOptions own{swarm_->endpoint(), options_.join, options_.announce};
+  for (proto::Endpoint& address : own.announced) {
+    if (address.port == 0) address.port = own.bound.port;
+  }
+  io_->run_and_wait([&] {
+    addresses_.reset();
+    addresses_ =
+        std::make_unique<OwnAddresses>(io_->context(), swarm_->dht(), std::move(own), [this] {
+          if (announcer_ != nullptr) announcer_->announce_change();
+        });
+  });
+}
+
+absl::Status Membership::join(const Joiner::AfterFailure& after_failure) {
+  absl::Status joined = joiner_->join(*swarm_, options_.join_timeout_ms, after_failure);
+  if (!joined.ok() || options_.join_names.empty()) return joined;
+  // Now it is known by which of our addresses the swarm is reached.
+  options_.join = joiner_->endpoints();
+  watch_addresses();
+  return joined;
+}
+
+void Membership::rejoin_when_alone() {
+  const auto now = Clock::now();
+  if (!joiner_ || options_.join_names.empty() || now < look_for_others_at_) return;
+  look_for_others_at_ = now + kLookForOthers;
+  const auto stats = directory();
+  if (stats && stats->contacts == 0) joiner_->rejoin(*swarm_);
+}
+
+void Membership::learn_others(std::span<const dht::Record> served) {
+  io_->run_and_wait([&] {
+    addresses_->learn_others(served);
+    addresses_->look();
+  });
+}
+
+void Membership::start_announcing(Announcer::Sample sample, std::uint64_t last_sequence) {
+  io_->run_and_wait([&] {
+    announcer_ = std::make_unique<Announcer>(io_->context(), swarm_->dht(), identity_,
+                                             std::move(sample), last_sequence);
+  });
+}
+
+absl::Status Membership::announce() {
+  absl::Status told = swarm_->await(
+      kPublishTimeoutMs, [this](auto done) { announcer_->announce([done](int) { done(); }); },
+      *stop_);
+  if (absl::IsCancelled(told)) return told;
+  // A swarm that is slow to store does not keep the node from serving.
+  if (!told.ok()) spdlog::warn("the swarm has not confirmed our record yet; announcing goes on");
+  return absl::OkStatus();
+}
+
+void Membership::announce_without_waiting() {
+  io_->post([this] { announcer_->announce([](int) {}); });
+}
+
+std::uint64_t Membership::announced_sequence() {
+  std::uint64_t sequence = 0;
+  io_->run_and_wait([&] { sequence = announcer_->sequence(); });
+  return sequence;
+}
+
+void Membership::announce_over(std::uint64_t above) {
+  io_->post([this, above] { announcer_->announce_over(above, [](int) {}); });
+}
+
+void Membership::withdraw() {
+  if (announcer_ == nullptr) return;
+  absl::Status told = swarm_->await(
+      kWithdrawTimeoutMs, [this](auto done) { announcer_->withdraw([done](int) { done(); }); },
+      *stop_);
+  if (!told.ok())
+    spdlog::info("the swarm has not confirmed that we left; our record expires by itself");
+}
+
+void Membership::stop_announcing() {
+  if (announcer_ != nullptr) io_->run_and_wait([this] { announcer_.reset(); });
+}
+
+absl::StatusOr<std::vector<dht::Record>> Membership::find(const dht::Key& key) {
+  return swarm_->find(key, kFindTimeoutMs, *stop_);
+}
+
+void Membership::leave() {
+  stop_announcing();
+  if (addresses_ != nullptr) io_->run_and_wait([this] { addresses_.reset(); });
+  swarm_.reset();
+}
+
+std::optional<dht::DhtStats> Membership::directory() const {
+  return swarm_->stats(kSnapshotTimeoutMs, never_);
+}
+
+std::optional<net::FrontStats> Membership::front() const {
+  if (server_.front == nullptr) return std::nullopt;
+  return server_.front->stats();
+}
+
+}  // namespace shoal::node

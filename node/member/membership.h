@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// A node's place in its swarm: the net thread, both sockets, the directory, the addresses by which
+// others reach us, and our record. Thread rule: one thread (main) opens, joins, announces and
+// leaves, and may wait; addresses(), directory() and the counts are for any thread while it lives,
+// but for the net thread where that is said. Owns the net thread, which goes last.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/stop_token.h"
+#include "identity/identity.h"
+#include "identity/swarm_key.h"
+#include "net/directory.h"
+#include "net/front_stats.h"
+#include "net/io_thread.h"
+#include "net/server.h"
+#include "node/member/announcer.h"
+#include "node/member/joiner.h"
+#include "node/member/own_addresses.h"
+#include "proto/endpoint.h"
+
+namespace shoal::node {
+
+struct MembershipOptions {
+  proto::Endpoint listen;
+  std::optional<identity::SwarmKey> swarm_key;
+  std::string contacts_file;
+  std::vector<proto::Endpoint> join;
+  std::vector<std::string> join_names;
+  std::optional<std::uint32_t> join_timeout_ms;
+  std::vector<proto::Endpoint> announce;
+  const base::StopToken* cancelled = nullptr;  // of starting
+};
+
+class Membership {
+ public:
+  // `identity` must outlive it.
+  Membership(const identity::Identity& identity, MembershipOptions options);
+  ~Membership();  // leave()
+  Membership(const Membership&) = delete;
+  Membership& operator=(const Membership&) = delete;
+
+  // The sockets; `service` may be null: UDP only.
+  absl::Status open(grpc::Service* service);
+  // Whether there is somebody to join; without, a swarm of our own.
+  bool joins() const { return joiner_.has_value(); }
+  absl::Status join(const Joiner::AfterFailure& after_failure);
+  // The directory asks the addresses that it knows again by itself; but a name may lead elsewhere
+  // by now. About once a second.
+  void rejoin_when_alone();
+  // From records of the swarm that we joined: it may reach beyond this machine.
+  void learn_others(std::span<const dht::Record> served);
+
+  // `sample` and `last_sequence`: see Announcer. Once, before the calls below.
+  void start_announcing(Announcer::Sample sample, std::uint64_t last_sequence);
+  // Waits until the record is stored, but not for ever; CANCELLED when the node is to stop.
+  absl::Status announce();
+  void announce_without_waiting();
+  // Of what was announced last.
+  std::uint64_t announced_sequence();
+  // The same record again, above another's sequence; does not wait.
+  void announce_over(std::uint64_t above);
+  void withdraw();
+  void stop_announcing();  // without a word; nothing is sampled any more
+
+  // Calls end within `grace`, and nothing new is taken.
+  void stop_server(std::chrono::milliseconds grace) { server_.shut_down(grace); }
+  // What ends waits early from now on.
+  void set_stop(const base::StopToken& stop) { stop_ = &stop; }
+  const base::StopToken& stop() const { return *stop_; }
+  // Leaves the directory. Idempotent.
+  void leave();
+
+  net::IoThread& io() { return *io_; }
+  net::Directory& swarm() { return *swarm_; }
+  absl::StatusOr<std::vector<dht::Record>> find(const dht::Key& key);
+  std::vector<proto::Endpoint> addresses() const { return addresses_->list(); }
+  std::uint16_t port() const { return swarm_->endpoint().port; }
+  // Not on the net thread; nullopt when that one is busy for seconds.
+  std::optional<dht::DhtStats> directory() const;
+  std::optional<net::FrontStats> front() const;
+
+ private:
+  void watch_addresses();
+
+  const identity::Identity& identity_;
+  MembershipOptions options_;
+  const base::StopToken never_;
+  const base::StopToken* stop_ = &never_;
+  std::optional<Joiner> joiner_;
+  std::chrono::steady_clock::time_point look_for_others_at_;
+  std::unique_ptr<net::IoThread> io_;
+  net::RunningServer server_;
+  std::unique_ptr<net::Directory> swarm_;
+  std::unique_ptr<OwnAddresses> addresses_;  // these two live and die on the net thread
+  std::unique_ptr<Announcer> announcer_;
+};
+
+}  // namespace shoal::node

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/model_parts.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "dht/served_models.h"
+#include "model/manifest_file.h"
+#include "net/manifest_call.h"
+
+namespace shoal::node {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kQuick{2};  // not worth a line
+constexpr int kPercentApart = 10;
+
+}  // namespace
+
+model::FileWork told_in_log(const base::StopToken& stop) {
+  model::FileWork work;
+  struct Told {
+    Clock::time_point begun = Clock::now();
+    int percent = 0;
+  };
+  work.progress = [told = std::make_shared<Told>()](std::uint64_t done, std::uint64_t all) {
+    const auto now = Clock::now();
+    if (done == 0) *told = {now, 0};
+    if (all == 0 || now - told->begun < kQuick) return;
+    const int percent =
+        static_cast<int>(100.0 * static_cast<double>(done) / static_cast<double>(all));
+    if (percent < told->percent + kPercentApart && done < all) return;
+    told->percent = percent / kPercentApart * kPercentApart;
+    spdlog::info("reads the model's files through, once: {} % of {} MiB", percent, all >> 20);
+  };
+  work.stop = &stop;
+  return work;
+}
+
+absl::Status unnamed_parts(const LoadedModel& model) {
+  return absl::FailedPreconditionError(
+      fmt::format("{} holds parts of a model (not {}), and nothing says what the whole is: join a "
+                  "swarm that serves it, or put the {} of the whole model beside them",
+                  model.files.directory, model.files.missing(), model::kManifestName));
+}
+
+absl::Status find_manifest(LoadedModel& model, std::span<const dht::Record> served,
+                           net::ChannelPool& channels, const base::StopToken& stop) {
+  const model::FileWork work = told_in_log(stop);
+  const absl::Status found = net::find_manifest(
+      channels, dht::served_models(served, static_cast<std::uint32_t>(model.config.block_count)),
+      [&](const proto::Digest& digest, const std::string& bytes) {
+        return model.adopt(digest, bytes, work);
+      },
+      stop);
+  if (found.ok() || absl::IsCancelled(found)) return found;
+  return absl::FailedPreconditionError(fmt::format(
+      "{} holds parts of a model, and nothing says what the whole is: nobody in this swarm serves "
+      "a model that they belong to ({}). Put the {} of the whole model beside them, or all files",
+      model.files.directory, std::string(found.message().data(), found.message().size()),
+      model::kManifestName));
+}
+
+}  // namespace shoal::node

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// A node whose folder holds parts of a model: it asks the swarm what the whole is. And how it says
+// that it reads large files. The caller waits.
+#pragma once
+
+#include <span>
+
+#include "absl/status/status.h"
+#include "base/stop_token.h"
+#include "dht/record.h"
+#include "net/channel_pool.h"
+#include "node/device/loaded_model.h"
+
+namespace shoal::node {
+
+// Says in the log how far it is, when it takes long. `stop` must outlive it.
+model::FileWork told_in_log(const base::StopToken& stop);
+
+// The sentence for parts of a model whose whole nobody can name, as yet.
+absl::Status unnamed_parts(const LoadedModel& model);
+// From those who serve a model of as many blocks; FAILED_PRECONDITION when none of these models is
+// the one whose parts are here.
+absl::Status find_manifest(LoadedModel& model, std::span<const dht::Record> served,
+                           net::ChannelPool& channels, const base::StopToken& stop);
+
+}  // namespace shoal::node

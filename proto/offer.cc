@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proto/offer.h"
+
+#include <cmath>
+#include <limits>
+#include <span>
+
+#include "absl/strings/str_cat.h"
+#include "proto/limits.h"
+#include "proto/name.h"
+
+namespace shoal::proto {
+namespace {
+
+constexpr const char* kComputeNames[] = {"unknown", "f32", "i8", "mma8", "mma9"};
+constexpr const char* kWeightNames[] = {"unknown", "f32", "bf16", "f16", "q8", "q4"};
+constexpr const char* kKvNames[] = {"unknown", "f32", "bf16", "f16"};
+
+template <typename Kind>
+std::string name_of(Kind kind, std::span<const char* const> names) {
+  const auto number = static_cast<std::size_t>(kind);
+  if (number < names.size()) return names[number];
+  return absl::StrCat("kind ", number);
+}
+
+absl::Status bad(const char* why) { return absl::InvalidArgumentError(why); }
+
+bool fits_a_kind(int number) {
+  return number >= 0 && number <= std::numeric_limits<std::uint8_t>::max();
+}
+
+bool is_name(std::string_view text) { return text.size() <= kMaxNameBytes && is_clean_name(text); }
+
+}  // namespace
+
+std::string to_string(const Numerics& numerics) {
+  std::string text = absl::StrCat(name_of(numerics.compute, kComputeNames), "/",
+                                  name_of(numerics.weights, kWeightNames));
+  if (numerics.kv != KvFormat::kF32) {
+    absl::StrAppend(&text, ", KV ", name_of(numerics.kv, kKvNames));
+  }
+  return text;
+}
+
+WeightFormat weight_format_of(std::string_view name) {
+  for (std::size_t i = 1; i < std::size(kWeightNames); ++i) {
+    if (name == kWeightNames[i]) return static_cast<WeightFormat>(i);
+  }
+  return WeightFormat::kUnknown;
+}
+
+wire::Offer to_wire(const Offer& offer) {
+  wire::Offer out;
+  out.set_model_digest(offer.model_digest.to_bytes());
+  out.set_model_name(clean_name(offer.model_name, kMaxNameBytes));
+  out.set_block_count(offer.block_count);
+  out.set_span_begin(offer.span.begin);
+  out.set_span_end(offer.span.end);
+  out.set_compute(static_cast<wire::Compute>(offer.numerics.compute));
+  out.set_weights(static_cast<wire::WeightFormat>(offer.numerics.weights));
+  out.set_kv(static_cast<wire::KvFormat>(offer.numerics.kv));
+  out.set_public_name(clean_name(offer.public_name, kMaxNameBytes));
+  return out;
+}
+
+wire::Load to_wire(const Load& load) {
+  wire::Load out;
+  out.set_state(static_cast<std::uint32_t>(load.state));
+  out.set_block_step_us(static_cast<float>(load.block_step_us));
+  out.set_free_kv_positions(load.free_kv_positions);
+  out.set_queue_depth(load.queue_depth);
+  return out;
+}
+
+absl::StatusOr<Offer> from_wire(const wire::Offer& in) {
+  const auto digest = Digest::from_bytes(in.model_digest());
+  if (!digest) return bad("its model digest has the wrong size");
+  if (in.block_count() == 0 || in.block_count() > kMaxModelBlocks)
+    return bad("its block count is out of range");
+  if (in.span_begin() > in.span_end() || in.span_end() > in.block_count())
+    return bad("its span is not within the model");
+  if (!fits_a_kind(in.compute()) || !fits_a_kind(in.weights()) || !fits_a_kind(in.kv()))
+    return bad("the kind of its arithmetic is out of range");
+  if (!is_name(in.model_name()) || !is_name(in.public_name()))
+    return bad("a name in it is too long or has control characters");
+  Offer offer;
+  offer.model_digest = *digest;
+  offer.model_name = in.model_name();
+  offer.block_count = in.block_count();
+  offer.span = {in.span_begin(), in.span_end()};
+  offer.numerics = {static_cast<Compute>(in.compute()), static_cast<WeightFormat>(in.weights()),
+                    static_cast<KvFormat>(in.kv())};
+  offer.public_name = in.public_name();
+  return offer;
+}
+
+absl::StatusOr<Load> from_wire(const wire::Load& in) {
+  if (in.state() > static_cast<std::uint32_t>(NodeState::kDraining))
+    return bad("its state is unknown");
+  if (!std::isfinite(in.block_step_us()) || in.block_step_us() < 0)
+    return bad("its step time is not a time");
+  return Load{static_cast<NodeState>(in.state()), in.block_step_us(), in.free_kv_positions(),
+              in.queue_depth()};
+}
+
+}  // namespace shoal::proto

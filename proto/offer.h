@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a node offers, in its record and when it is asked: which blocks of which model, computed
+// how, and how busy it is. Plain values; total conversion from and to proto/offer.proto, every
+// field bounded.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "proto/offer.pb.h"
+#include "proto/types.h"
+
+namespace shoal::proto {
+
+// A number without a name here is a kind that a later version knows.
+enum class Compute : std::uint8_t { kUnknown = 0, kF32 = 1, kI8 = 2, kMma8 = 3, kMma9 = 4 };
+enum class WeightFormat : std::uint8_t {
+  kUnknown = 0,
+  kF32 = 1,
+  kBf16 = 2,
+  kF16 = 3,
+  kQ8 = 4,
+  kQ4 = 5
+};
+enum class KvFormat : std::uint8_t { kUnknown = 0, kF32 = 1, kBf16 = 2, kF16 = 3 };
+
+// What decides the bits of a result: nodes that agree in it agree in every bit.
+struct Numerics {
+  Compute compute = Compute::kUnknown;
+  WeightFormat weights = WeightFormat::kUnknown;
+  KvFormat kv = KvFormat::kUnknown;
+  friend bool operator==(const Numerics&, const Numerics&) = default;
+};
+// "f32/bf16": arithmetic / stored weights; "f32/bf16, KV bf16" where KV is kept in another type
+// than f32.
+std::string to_string(const Numerics& numerics);
+// "bf16", as safetensors files call it in capitals; kUnknown for what has no name.
+WeightFormat weight_format_of(std::string_view name);
+
+// Fixed while a node serves.
+struct Offer {
+  Digest model_digest;
+  std::string model_name;
+  std::uint32_t block_count = 0;  // of the whole model
+  Span span;
+  Numerics numerics;
+  std::string public_name;
+  friend bool operator==(const Offer&, const Offer&) = default;
+};
+
+// What changes.
+struct Load {
+  NodeState state = NodeState::kOffline;
+  double block_step_us = 0;  // one decode row through one block; 0: not measured
+  std::uint32_t free_kv_positions = 0;
+  std::uint32_t queue_depth = 0;  // steps
+  friend bool operator==(const Load&, const Load&) = default;
+};
+
+// Names are made clean, and cut to kMaxNameBytes.
+wire::Offer to_wire(const Offer& offer);
+wire::Load to_wire(const Load& load);
+
+// INVALID_ARGUMENT says what is wrong: "its span is not within the model". An empty span is inside.
+absl::StatusOr<Offer> from_wire(const wire::Offer& in);
+absl::StatusOr<Load> from_wire(const wire::Load& in);
+
+}  // namespace shoal::proto

@@ -134,8 +134,9 @@ void pack(const Rows& from, std::int64_t rows, std::int64_t k, int tile, bool pa
     const std::int64_t width = pad ? tile : present;
     for (std::int64_t r = 0; r < width; ++r) {
       float* line = to + r * 16;
+      const Rows row = from.at(first + r, 0);
       for_lanes<V>(k, [&](std::int64_t i, int lanes) SHOAL_LAMBDA {
-        const V value = r < present ? from.at(first + r, i).template load<V>(0, lanes) : V::zero();
+        const V value = r < present ? row.at(0, i).template load<V>(0, lanes) : V::zero();
         value.store(line);
         line += width * 16;
       });

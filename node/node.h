@@ -16,6 +16,7 @@
 #include "base/stop_token.h"
 #include "identity/identity.h"
 #include "identity/swarm_key.h"
+#include "kernels/tensor.h"
 #include "node/device/memory_size.h"
 #include "node/metrics/node_stats.h"
 #include "proto/endpoint.h"

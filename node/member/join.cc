@@ -21,7 +21,8 @@ absl::Status check_model(std::span<const dht::Record> served, const OwnModel& ow
       "the model differs: this swarm serves {} ({}), you have {} ({}); use the same model files, "
       "or --add-model to serve "
       "a second model on purpose",
-      other->model_name, to_string(other->model_digest), own.name, to_string(own.digest)));
+      other->offer.model_name, to_string(other->offer.model_digest), own.name,
+      to_string(own.digest)));
 }
 
 absl::Status check_blocks(proto::Span blocks, const OwnModel& own) {

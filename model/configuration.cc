@@ -83,7 +83,7 @@ Configuration configuration_of(const ModelConfig& config) {
   fields["hidden"] = absl::StrCat(config.hidden);
   fields["blocks"] = absl::StrCat(config.block_count);
   fields["vocabulary"] = absl::StrCat(config.vocabulary);
-  fields["rms_norm_eps"] = exact(config.rms_norm_eps);
+  fields["final_norm_eps"] = exact(config.rms_norm_eps);
   if (config.tied_embeddings) fields["tied_embeddings"] = "yes";
   add_blocks(fields, config);
   add_rope(fields, config.rope);

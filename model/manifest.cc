@@ -16,7 +16,7 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kFormat = "shoal model digest 2";
-constexpr int kMaxDepth = 8;  // a table has 6; one more in a file
+constexpr int kMaxManifestDepth = 8;  // a table has 6; one more in a file
 // What the parser builds of a text costs so many times 40 bytes or so: 320,000 tensors.
 constexpr std::size_t kMaxValues = 2'600'000;
 constexpr std::size_t kMaxFields = 256;
@@ -24,7 +24,7 @@ constexpr std::size_t kMaxFieldName = 64;
 constexpr std::size_t kMaxFieldValue = 64u << 10;  // windows of thousands of blocks
 constexpr std::size_t kMaxTensorName = 1'024;
 constexpr std::size_t kMaxTypeName = 16;
-constexpr std::size_t kMaxRank = 16;
+constexpr std::size_t kMaxDimensions = 16;
 
 // What is wrong with it; empty: nothing.
 std::string fault(const ManifestFile& file) {
@@ -32,7 +32,7 @@ std::string fault(const ManifestFile& file) {
   for (const auto& [name, entry] : file.tensors) {
     if (name.size() > kMaxTensorName) return "the name of a tensor is too long";
     if (entry.dtype.empty() || entry.dtype.size() > kMaxTypeName) return "a type is no type";
-    if (entry.shape.size() > kMaxRank) return "a tensor has too many dimensions";
+    if (entry.shape.size() > kMaxDimensions) return "a tensor has too many dimensions";
     if (std::any_of(entry.shape.begin(), entry.shape.end(), [](auto n) { return n < 0; })) {
       return "a dimension is below 0";
     }
@@ -84,7 +84,7 @@ struct Reading {
   SafetensorsEntry tensor(const json& value) {
     SafetensorsEntry entry;
     good = good && value.is_array() && value.size() == 4 && value[1].is_array() &&
-           value[1].size() <= kMaxRank;
+           value[1].size() <= kMaxDimensions;
     if (!good) return entry;
     entry.dtype = text(value[0]);
     for (const json& dimension : value[1]) entry.shape.push_back(number(dimension));
@@ -171,7 +171,7 @@ absl::StatusOr<Manifest> manifest_of_json(const json& object, const std::string&
 
 absl::Status check_manifest_text(std::string_view text, std::size_t max_bytes,
                                  const std::string& where) {
-  if (text.size() > max_bytes || !has_bounded_shape(text, kMaxDepth, kMaxValues)) {
+  if (text.size() > max_bytes || !has_bounded_shape(text, kMaxManifestDepth, kMaxValues)) {
     return absl::InvalidArgumentError(
         absl::StrCat(where, " is larger than a manifest may be, or nested deeper"));
   }

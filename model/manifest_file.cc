@@ -24,7 +24,7 @@ namespace {
 using nlohmann::json;
 
 // The manifest, and a hundred bytes for each file.
-constexpr std::size_t kMaxFileBytes = kMaxManifestBytes + (4u << 20);
+constexpr std::size_t kMaxKeptBytes = kMaxManifestBytes + (4u << 20);
 
 // Of this folder, whatever name it is called by; empty: there is no cache folder.
 std::string cache_path(const std::string& directory) {
@@ -43,12 +43,12 @@ std::string cache_path(const std::string& directory) {
   return (cache / "shoal" / "manifests" / (to_hex(*name) + ".json")).string();
 }
 
-absl::StatusOr<KeptManifest> parse(const std::string& text, const std::string& path) {
+absl::StatusOr<KeptManifest> parse_kept(const std::string& text, const std::string& path) {
   const auto damaged = [&](const std::string& why) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": ", why, "; remove it, or fetch it again"));
   };
-  absl::Status fits = check_manifest_text(text, kMaxFileBytes, path);
+  absl::Status fits = check_manifest_text(text, kMaxKeptBytes, path);
   if (!fits.ok()) return fits;
   const json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!object.is_object() || !object.contains("manifest") || !object.contains("digest")) {
@@ -125,10 +125,10 @@ absl::StatusOr<std::optional<KeptManifest>> read_kept_manifest(const std::string
   for (const std::string& path :
        {absl::StrCat(directory, "/", kManifestName), cache_path(directory)}) {
     if (path.empty()) continue;
-    const absl::StatusOr<std::string> text = read_text_file(path, kMaxFileBytes);
+    const absl::StatusOr<std::string> text = read_text_file(path, kMaxKeptBytes);
     if (absl::IsNotFound(text.status())) continue;
     if (!text.ok()) return text.status();
-    absl::StatusOr<KeptManifest> kept = parse(*text, path);
+    absl::StatusOr<KeptManifest> kept = parse_kept(*text, path);
     if (!kept.ok()) return kept.status();
     return *std::move(kept);
   }

@@ -17,7 +17,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::seconds kQuick{2};  // not worth a line
+constexpr std::chrono::seconds kWorthLines{2};  // not worth a line
 constexpr int kPercentApart = 10;
 
 }  // namespace
@@ -31,7 +31,7 @@ model::FileWork told_in_log(const base::StopToken& stop) {
   work.progress = [told = std::make_shared<Told>()](std::uint64_t done, std::uint64_t all) {
     const auto now = Clock::now();
     if (done == 0) *told = {now, 0};
-    if (all == 0 || now - told->begun < kQuick) return;
+    if (all == 0 || now - told->begun < kWorthLines) return;
     const int percent =
         static_cast<int>(100.0 * static_cast<double>(done) / static_cast<double>(all));
     if (percent < told->percent + kPercentApart && done < all) return;
@@ -52,12 +52,16 @@ absl::Status unnamed_parts(const LoadedModel& model) {
 absl::Status find_manifest(LoadedModel& model, std::span<const dht::Record> served,
                            net::ChannelPool& channels, const base::StopToken& stop) {
   const model::FileWork work = told_in_log(stop);
+  const std::size_t told_before = model.warnings.size();
   const absl::Status found = net::find_manifest(
       channels, dht::served_models(served, static_cast<std::uint32_t>(model.config.block_count)),
       [&](const proto::Digest& digest, const std::string& bytes) {
         return model.adopt(digest, bytes, work);
       },
       stop);
+  for (std::size_t i = told_before; i < model.warnings.size(); ++i) {
+    spdlog::warn("{}", model.warnings[i]);
+  }
   if (found.ok() || absl::IsCancelled(found)) return found;
   return absl::FailedPreconditionError(fmt::format(
       "{} holds parts of a model, and nothing says what the whole is: nobody in this swarm serves "

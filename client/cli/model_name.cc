@@ -16,7 +16,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::seconds kQuick{2};  // not worth a line that stays
+constexpr std::chrono::seconds kWorthLines{2};  // not worth a line that stays
 constexpr int kPercentApart = 10;
 constexpr const char* kReads = "reads the model's files through, once";
 
@@ -35,7 +35,7 @@ model::FileWork told_on(ProgressLine& line, const base::StopToken& interrupt) {
       if (done == all) return line.clear();
       return line.show(kReads, done >> 20, all >> 20, "MiB");
     }
-    if (all == 0 || now - told->begun < kQuick) return;
+    if (all == 0 || now - told->begun < kWorthLines) return;
     const int percent =
         static_cast<int>(100.0 * static_cast<double>(done) / static_cast<double>(all));
     if (percent < told->percent + kPercentApart && done < all) return;

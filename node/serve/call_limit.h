@@ -6,8 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <mutex>
 
+#include "base/mutex.h"
 #include "proto/types.h"
 
 namespace shoal::node {
@@ -19,7 +19,7 @@ class CallLimit {
 
   // False: not now. Each true is followed by one end().
   [[nodiscard]] bool begin(const proto::PeerId& peer) {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     const auto found = calls_.find(peer);
     const std::uint32_t of_peer = found == calls_.end() ? 0 : found->second;
     if (all_ >= most_ || of_peer >= most_of_peer_) return false;
@@ -28,20 +28,20 @@ class CallLimit {
     return true;
   }
   void end(const proto::PeerId& peer) {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     --all_;
     if (--calls_[peer] == 0) calls_.erase(peer);
   }
   std::size_t peers() const {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     return calls_.size();
   }
 
  private:
   const std::uint32_t most_, most_of_peer_;
-  mutable std::mutex mutex_;
-  std::uint32_t all_ = 0;
-  std::map<proto::PeerId, std::uint32_t> calls_;
+  mutable base::Mutex mutex_;
+  std::uint32_t all_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::map<proto::PeerId, std::uint32_t> calls_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace shoal::node

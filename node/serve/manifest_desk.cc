@@ -3,9 +3,9 @@
 
 #include <fmt/format.h>
 
-#include <mutex>
 #include <utility>
 
+#include "base/mutex.h"
 #include "net/caller.h"
 #include "node/serve/call_limit.h"
 #include "node/serve/open_request.h"
@@ -16,9 +16,9 @@
 namespace shoal::node {
 
 struct ManifestDesk::State {
-  std::mutex mutex;
-  proto::Digest digest;
-  std::shared_ptr<const std::string> bytes;
+  base::Mutex mutex;
+  proto::Digest digest ABSL_GUARDED_BY(mutex);
+  std::shared_ptr<const std::string> bytes ABSL_GUARDED_BY(mutex);
   CallLimit calls{proto::kMaxManifestCalls, proto::kMaxManifestCallsPerPeer};
 };
 
@@ -40,7 +40,7 @@ class ManifestDesk::Sending final : public grpc::ServerUnaryReactor {
 ManifestDesk::ManifestDesk() : state_(std::make_shared<State>()) {}
 
 void ManifestDesk::offer(const proto::Digest& digest, std::shared_ptr<const std::string> bytes) {
-  const std::lock_guard lock(state_->mutex);
+  const base::MutexLock lock(state_->mutex);
   state_->digest = digest;
   state_->bytes = std::move(bytes);
 }
@@ -63,7 +63,7 @@ grpc::ServerUnaryReactor* ManifestDesk::answer(grpc::CallbackServerContext& cont
   std::shared_ptr<const std::string> bytes;
   proto::Digest digest;
   {
-    const std::lock_guard lock(state_->mutex);
+    const base::MutexLock lock(state_->mutex);
     bytes = state_->bytes;
     digest = state_->digest;
   }

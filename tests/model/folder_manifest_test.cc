@@ -178,7 +178,7 @@ TEST_F(FolderManifest, PartsOfAnotherModelAreRefused) {
   std::string config = read_file(folder + "/config.json");
   config.replace(config.find("1e-05"), 5, "1e-06");
   write_file(folder + "/config.json", config);
-  refused("rms_norm_eps is");
+  refused("norm_eps is");
 }
 
 TEST_F(FolderManifest, WhatStrangersSayIsHeldAgainstTheFiles) {

@@ -13,6 +13,7 @@
 #include "net/server.h"
 #include "proto/limits.h"
 #include "proto/span_service.grpc.pb.h"
+#include "tests/identity/examples.h"
 #include "tests/net/echo_node.h"
 
 namespace shoal::net {
@@ -52,7 +53,7 @@ class ManifestService : public wire::SpanService::CallbackService {
 
 struct ManifestNode {
   ManifestNode(int number, ManifestService::Answer answer)
-      : service(std::move(answer)), identity(identity_of(number)) {
+      : service(std::move(answer)), identity(identity::identity_of(number)) {
     auto started = start_server(loopback(), identity, {}, {&service});
     CHECK(started.ok()) << started.status().ToString();
     running = std::move(*started);
@@ -85,7 +86,7 @@ class ManifestCall : public testing::Test {
     for (const ManifestNode* node : nodes) model.nodes.push_back(node->as_served());
     return fetch_manifest(pool_, model, stop_);
   }
-  const identity::Identity identity_ = identity_of(1);
+  const identity::Identity identity_ = identity::identity_of(1);
   ChannelPool pool_{identity_, {}};
   base::StopToken stop_;
 };

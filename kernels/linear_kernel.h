@@ -124,14 +124,14 @@ void linear_few(const LinearPart& part) {
   with_weights<V>(part, [&](const auto& rows) SHOAL_LAMBDA { linear_few_typed<V>(part, rows); });
 }
 
-// Rows [0, rows) x k values as f32, in the order in which a register tile of `tile` rows reads
-// them: [rows / tile, k / 16, tile, 16], the tail of k filled with zeros. The last tile has `tile`
-// rows too if `pad`.
-template <class V, class Rows>
-void pack(const Rows& from, std::int64_t rows, std::int64_t k, int tile, bool pad, float* to) {
-  for (std::int64_t first = 0; first < rows; first += tile) {
-    const std::int64_t present = rows - first < tile ? rows - first : tile;
-    const std::int64_t width = pad ? tile : present;
+// Rows [0, rows) x k values as f32, in the order in which a register tile of kTile rows reads them:
+// [rows / kTile, k / 16, kTile, 16], the tail of k filled with zeros. The last tile has kTile rows
+// too if kPad.
+template <class V, int kTile, bool kPad, class Rows>
+SHOAL_INLINE void pack(const Rows& from, std::int64_t rows, std::int64_t k, float* to) {
+  for (std::int64_t first = 0; first < rows; first += kTile) {
+    const std::int64_t present = rows - first < kTile ? rows - first : kTile;
+    const std::int64_t width = kPad ? kTile : present;
     for (std::int64_t r = 0; r < width; ++r) {
       float* line = to + r * 16;
       const Rows row = from.at(first + r, 0);
@@ -147,8 +147,8 @@ void pack(const Rows& from, std::int64_t rows, std::int64_t k, int tile, bool pa
 template <class V>
 void pack_weights(const LinearPart& part, std::int64_t k_begin, std::int64_t k, float* to) {
   with_weights<V>(part, [&](const auto& rows) SHOAL_LAMBDA {
-    pack<V>(rows.at(part.out_begin, k_begin), part.out_end - part.out_begin, k, V::kTileOuts, true,
-            to);
+    pack<V, V::kTileOuts, true>(rows.at(part.out_begin, k_begin), part.out_end - part.out_begin, k,
+                                to);
   });
 }
 
@@ -217,8 +217,8 @@ void linear_many(const LinearPart& part, float* scratch) {
   for (std::int64_t k = 0; k < part.k; k += kBlockK) {
     const std::int64_t end = k + kBlockK < part.k ? k + kBlockK : part.k;
     pack_weights<V>(part, k, end - k, weights);
-    pack<V>(StoredRows<float>{part.x, part.x_stride}.at(part.row_begin, k),
-            part.row_end - part.row_begin, end - k, kRows, false, x);
+    pack<V, kRows, false>(StoredRows<float>{part.x, part.x_stride}.at(part.row_begin, k),
+                          part.row_end - part.row_begin, end - k, x);
     PackedBlock block{x, weights, partials, round_up_16(end - k), k == 0, end == part.k};
     std::int64_t row = part.row_begin;
     for (; row + kRows <= part.row_end; row += kRows) many_rows<V, kRows>(part, block, row);

@@ -10,7 +10,7 @@
 namespace shoal::identity {
 namespace {
 
-constexpr std::string_view kWhat = "swarm key";
+constexpr std::string_view kKeyFile = "swarm key";
 constexpr std::string_view kHeader = "shoal-swarm-1 ";
 
 }  // namespace
@@ -23,11 +23,11 @@ SwarmKey generate_swarm_key() {
 }
 
 absl::Status write_swarm_key(const std::string& path, const SwarmKey& key) {
-  return create_secret_file(path, kWhat, std::string(kHeader) + proto::to_string(key) + "\n");
+  return create_secret_file(path, kKeyFile, std::string(kHeader) + proto::to_string(key) + "\n");
 }
 
 absl::StatusOr<SwarmKey> read_swarm_key(const std::string& path) {
-  absl::StatusOr<std::string> contents = read_secret_file(path, kWhat);
+  absl::StatusOr<std::string> contents = read_secret_file(path, kKeyFile);
   if (!contents.ok()) return contents.status();
   std::string_view text = *contents;
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);

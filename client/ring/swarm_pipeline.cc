@@ -22,7 +22,7 @@ constexpr milliseconds kWaitTick{100};
 
 std::string text(const absl::Status& status) { return std::string(status.message()); }
 
-double seconds(milliseconds time) { return static_cast<double>(time.count()) / 1e3; }
+double in_seconds(milliseconds time) { return static_cast<double>(time.count()) / 1e3; }
 
 std::string describe(const Route& route) {
   std::string result;
@@ -228,9 +228,9 @@ absl::StatusOr<std::vector<float>> SwarmPipeline::append(std::span<const std::in
     }
     if (auto status = connect_patiently(); !status.ok()) return status;
     ++reroutes_;
-    tell(fmt::format("goes on through {} from position {}, after {:.1f} s", describe(plan_.route),
-                     begin,
-                     seconds(std::chrono::duration_cast<milliseconds>(Clock::now() - lost_at_))));
+    tell(fmt::format(
+        "goes on through {} from position {}, after {:.1f} s", describe(plan_.route), begin,
+        in_seconds(std::chrono::duration_cast<milliseconds>(Clock::now() - lost_at_))));
   }
 }
 
@@ -304,7 +304,7 @@ absl::Status SwarmPipeline::give_way(const absl::Status& failure, milliseconds a
   auto pause = patience_.failed(now, asked);
   if (!pause && !opened_ && now - began_ < kStartTime) pause = Patience::kFirstPause;
   if (!pause) {
-    const double waited = seconds(patience_.waited(now));
+    const double waited = in_seconds(patience_.waited(now));
     return absl::Status(
         failure.code(),
         waited < 1 ? text(failure) : fmt::format("{} (waited {:.0f} s)", text(failure), waited));
@@ -313,7 +313,7 @@ absl::Status SwarmPipeline::give_way(const absl::Status& failure, milliseconds a
       !is_final(failure.code())) {
     told_waiting_ = true;
     tell(fmt::format("waits up to {:.0f} s (--wait): {}",
-                     seconds(options_.wait - patience_.waited(now)), text(failure)));
+                     in_seconds(options_.wait - patience_.waited(now)), text(failure)));
   }
   return sleep(*pause) ? absl::OkStatus() : interrupt_.status();
 }

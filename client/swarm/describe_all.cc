@@ -23,7 +23,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // A cancelled call ends at once; the bound is for a transport that does not keep its word.
-constexpr std::chrono::seconds kCancelTime{2};
+constexpr std::chrono::seconds kStragglerTime{2};
 
 struct Board {
   std::mutex mutex;
@@ -107,7 +107,7 @@ std::vector<AskedNode> describe_all(std::vector<AskedNode> nodes, const Describe
       for (const auto& context : call->contexts) context->TryCancel();
     }
     lock.lock();
-    board->changed.wait_for(lock, kCancelTime, [&] { return board->running == 0; });
+    board->changed.wait_for(lock, kStragglerTime, [&] { return board->running == 0; });
   }
   return board->nodes;
 }

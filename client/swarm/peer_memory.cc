@@ -20,7 +20,7 @@ constexpr milliseconds kMostPatience{60'000};
 constexpr seconds kForgiven{300};
 // What was measured so long ago counts half.
 constexpr double kHalfLifeS = 180;
-constexpr double kNewShare = 0.3;
+constexpr double kNewMeasureShare = 0.3;
 // No machine runs a block in less: the start of one GPU kernel takes longer.
 constexpr double kLeastBlockUs = 2;
 constexpr double kJitter = 0.1;
@@ -71,7 +71,8 @@ void PeerMemory::measured(const proto::PeerId& peer, double block_us, Time now) 
   Peer& entry = touch(peer, now);
   block_us = std::max(block_us, kLeastBlockUs);
   const bool stale = entry.block_us <= 0 || seconds_between(entry.measured_at, now) > kHalfLifeS;
-  entry.block_us = stale ? block_us : entry.block_us + kNewShare * (block_us - entry.block_us);
+  entry.block_us =
+      stale ? block_us : entry.block_us + kNewMeasureShare * (block_us - entry.block_us);
   entry.measured_at = now;
 }
 

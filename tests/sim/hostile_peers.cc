@@ -128,7 +128,7 @@ wire::SignedRecord Poisoner::forged() {
   }
   // As the owner would write it next, but for the signature.
   inner.set_sequence(inner.sequence() + 1 + chance_.below(1000));
-  if (chance_.chance(0.3)) inner.set_state(0);
+  if (chance_.chance(0.3)) inner.mutable_load()->set_state(0);
   if (chance_.chance(0.2)) inner.set_ttl_ms(static_cast<std::uint32_t>(chance_.next()));
   record.set_payload(inner.SerializeAsString());
   if (chance_.chance(0.5)) {

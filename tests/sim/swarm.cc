@@ -17,7 +17,9 @@ Swarm::Swarm(const SwarmOptions& options)
       plan_(options.addresses, options.seed),
       random_(options.seed ^ 0x5eed),
       default_config_(std::make_shared<dht::KademliaConfig>()),
-      executor_(options.threads > 1 ? kernels::Executor::cpu(options.threads) : nullptr),
+      executor_(options.threads > 1 ? std::make_unique<kernels::CpuExecutor>(
+                                          options.threads, kernels::IsaLevel::kBaseline)
+                                    : nullptr),
       batch_(kMaxBatch) {}
 
 identity::Identity Swarm::draw_identity() {

@@ -12,7 +12,7 @@
 
 #include "base/check.h"
 #include "identity/random.h"
-#include "kernels/executor.h"
+#include "kernels/cpu_executor.h"
 #include "tests/sim/addresses.h"
 #include "tests/sim/event_queue.h"
 #include "tests/sim/local_clock.h"
@@ -223,8 +223,8 @@ class Swarm {
   std::vector<const dht::Kademlia*> cores_;  // of peers_, close together
   Config default_config_;
   EventQueue<Next> queue_;
-  std::unique_ptr<kernels::Executor> executor_;  // none with one thread
-  std::vector<Planned> batch_;                   // its first planned_ are in use
+  std::unique_ptr<kernels::CpuExecutor> executor_;  // none with one thread
+  std::vector<Planned> batch_;                      // its first planned_ are in use
   std::size_t planned_ = 0;
   Turn turn_;  // of an event that is handled by itself
   std::vector<InFlight> in_flight_;

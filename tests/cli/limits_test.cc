@@ -100,9 +100,10 @@ TEST_F(Limits, SmallLocksAndStacksDoNotMatter) {
 }
 
 TEST_F(Limits, MemoryThatTheUserAllowsIsKeptToOrRefused) {
+  // Less than the workspace of one block.
   const Outcome little =
-      run(node("a", {"--new-swarm", "--memory", "10MiB", "--log-level", "error"}), 20'000);
-  expect_sentence(little, "--memory 10MiB");
+      run(node("a", {"--new-swarm", "--memory", "5MiB", "--log-level", "error"}), 20'000);
+  expect_sentence(little, "--memory 5MiB");
   EXPECT_THAT(little.err, HasSubstr("--memory"));
   Process enough(node("b", {"--new-swarm", "--memory", "1GiB"}));
   ready("b", enough);

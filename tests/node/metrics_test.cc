@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "node/metrics/metric_families.h"
+#include "node/node.h"
 #include "tests/support/http_get.h"
 #include "tests/support/temp_dir.h"
 

@@ -12,6 +12,7 @@
 
 #include "model/manifest.h"
 #include "net/identity_tls.h"
+#include "proto/description.h"
 #include "tests/node/demo_model.h"
 #include "tests/node/hop_client.h"
 

@@ -143,8 +143,8 @@ std::vector<GroupMount> group_mounts(std::string_view mountinfo) {
   return mounts;
 }
 
-Membership membership(std::string_view proc_self_cgroup) {
-  Membership result;
+GroupMembership membership(std::string_view proc_self_cgroup) {
+  GroupMembership result;
   for (const std::string& line : split(proc_self_cgroup, '\n')) {
     // ID:CONTROLLERS:PATH, and 0::PATH for version 2. A path may hold colons.
     const std::size_t first = line.find(':');
@@ -181,7 +181,7 @@ std::vector<std::string> groups_from(const std::string& mount_root, const std::s
 
 std::vector<GroupLimit> group_limits(const fs::path& root) {
   const auto mounts = group_mounts(read_file(root / "proc/self/mountinfo").value_or(""));
-  const Membership member = membership(read_file(root / "proc/self/cgroup").value_or(""));
+  const GroupMembership member = membership(read_file(root / "proc/self/cgroup").value_or(""));
   std::vector<GroupLimit> result;
   for (const GroupMount& mount : mounts) {
     const auto& group = mount.version2 ? member.version2 : member.memory1;

@@ -38,11 +38,11 @@ struct GroupMount {
 // The mounts of the cgroup2 file system and of the memory controller of version 1.
 std::vector<GroupMount> group_mounts(std::string_view mountinfo);
 
-struct Membership {
+struct GroupMembership {
   std::optional<std::string> version2;
   std::optional<std::string> memory1;  // of the memory controller of version 1
 };
-Membership membership(std::string_view proc_self_cgroup);
+GroupMembership membership(std::string_view proc_self_cgroup);
 
 // Below the mount point, from the group itself up to the highest one that is visible, "" last: the
 // mount point itself. A group that the mount does not show (another namespace) is the mount point.

@@ -89,8 +89,8 @@ using enum absl::StatusCode;
 INSTANTIATE_TEST_SUITE_P(
     Open, OpenRefused,
     testing::Values(
-        Case{"version", [](wire::Open& o) { o.mutable_version()->set_major(2); },
-             kFailedPrecondition, "protocol 2.99"},
+        Case{"version", [](wire::Open& o) { o.mutable_version()->set_major(1); },
+             kFailedPrecondition, "protocol 1.99"},
         Case{"no_version", [](wire::Open& o) { o.clear_version(); }, kFailedPrecondition,
              "protocol 0.0"},
         Case{"session_id", [](wire::Open& o) { o.set_session_id("short"); }, kInvalidArgument,

@@ -37,10 +37,12 @@ std::uint64_t unix_now_s() {
 
 TimePoint steady_now() { return TimePoint(std::chrono::steady_clock::now().time_since_epoch()); }
 
+}  // namespace
+
 // What the pending handlers hold on to: it outlives the service until the last of them has run.
-class Shell : public std::enable_shared_from_this<Shell> {
+class UdpService::Impl : public std::enable_shared_from_this<Impl> {
  public:
-  Shell(UdpSocket socket, const identity::Identity& identity, const UdpServiceOptions& options)
+  Impl(UdpSocket socket, const identity::Identity& identity, const UdpServiceOptions& options)
       : socket_(std::move(socket)),
         timer_(socket_.get_executor()),
         pause_(socket_.get_executor()),
@@ -105,7 +107,7 @@ class Shell : public std::enable_shared_from_this<Shell> {
     bootstraps_[id] = {std::move(done), std::move(names), timeout_ms};
     flush();
   }
-  void look_up(const Key& key, std::function<void(UdpService::Found)> done) {
+  void look_up(const Key& key, std::function<void(Found)> done) {
     finds_[core_.find(key, steady_now())] = std::move(done);
     flush();
   }
@@ -267,52 +269,47 @@ class Shell : public std::enable_shared_from_this<Shell> {
   ReplyPaths paths_;
   MeetingPoints met_;
   std::map<OperationId, BootstrapWait> bootstraps_;
-  std::map<OperationId, std::function<void(UdpService::Found)>> finds_;
+  std::map<OperationId, std::function<void(Found)>> finds_;
   std::map<OperationId, std::function<void(int)>> publishes_;
 };
 
-class UdpServiceImpl final : public UdpService {
- public:
-  explicit UdpServiceImpl(std::shared_ptr<Shell> shell) : shell_(std::move(shell)) {}
-  // Timers do not throw when they are cancelled.
-  ~UdpServiceImpl() override { shell_->close(); }  // NOLINT(bugprone-exception-escape)
+UdpService::UdpService(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+// Timers do not throw when they are cancelled.
+UdpService::~UdpService() { impl_->close(); }  // NOLINT(bugprone-exception-escape)
 
-  proto::Endpoint local_endpoint() const override { return shell_->local(); }
-  identity::SwarmId swarm_id() const override { return shell_->core().swarm_id(); }
-  const proto::PeerId& peer_id() const override { return shell_->core().peer_id(); }
-  Sightings sightings() const override { return shell_->sightings(); }
-  void set_own_addresses(std::vector<proto::Endpoint> own) override {
-    shell_->set_own_addresses(std::move(own));
-  }
-  void bootstrap(std::vector<proto::Endpoint> peers, std::uint32_t timeout_ms,
-                 std::function<void(absl::Status)> done) override {
-    shell_->bootstrap(std::move(peers), timeout_ms, std::move(done));
-  }
-  void look_up(const Key& key, std::function<void(Found)> done) override {
-    shell_->look_up(key, std::move(done));
-  }
-  void publish(const wire::SignedRecord& record, std::vector<Key> keys,
-               std::function<void(int)> done) override {
-    shell_->publish(record, std::move(keys), std::move(done));
-  }
-  DhtStats stats() const override { return shell_->core().stats(); }
-
- private:
-  const std::shared_ptr<Shell> shell_;
-};
-
-}  // namespace
+proto::Endpoint UdpService::local_endpoint() const { return impl_->local(); }
+identity::SwarmId UdpService::swarm_id() const { return impl_->core().swarm_id(); }
+const proto::PeerId& UdpService::peer_id() const { return impl_->core().peer_id(); }
+Sightings UdpService::sightings() const { return impl_->sightings(); }
+void UdpService::set_own_addresses(std::vector<proto::Endpoint> own) {
+  impl_->set_own_addresses(std::move(own));
+}
+void UdpService::bootstrap(std::vector<proto::Endpoint> peers, std::uint32_t timeout_ms,
+                           std::function<void(absl::Status)> done) {
+  impl_->bootstrap(std::move(peers), timeout_ms, std::move(done));
+}
+void UdpService::look_up(const Key& key, std::function<void(Found)> done) {
+  impl_->look_up(key, std::move(done));
+}
+void UdpService::find(const Key& key, std::function<void(std::vector<Record>)> done) {
+  look_up(key, [done = std::move(done)](Found found) { done(std::move(found.records)); });
+}
+void UdpService::publish(const wire::SignedRecord& record, std::vector<Key> keys,
+                         std::function<void(int)> done) {
+  impl_->publish(record, std::move(keys), std::move(done));
+}
+DhtStats UdpService::stats() const { return impl_->core().stats(); }
 
 absl::StatusOr<std::unique_ptr<UdpService>> UdpService::open(asio::io_context& io,
                                                              const identity::Identity& identity,
                                                              const UdpServiceOptions& options) {
   absl::StatusOr<UdpSocket> socket = UdpSocket::open(io, options.listen);
   if (!socket.ok()) return socket.status();
-  auto shell = std::make_shared<Shell>(*std::move(socket), identity, options);
+  auto impl = std::make_shared<Impl>(*std::move(socket), identity, options);
   // The first wait is set here, before any handler can run concurrently with the caller's other
   // threads' work on it.
-  shell->run();
-  return std::unique_ptr<UdpService>(std::make_unique<UdpServiceImpl>(std::move(shell)));
+  impl->run();
+  return std::unique_ptr<UdpService>(new UdpService(std::move(impl)));
 }
 
 }  // namespace shoal::dht

@@ -9,7 +9,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -49,17 +48,19 @@ class UdpService {
   static absl::StatusOr<std::unique_ptr<UdpService>> open(boost::asio::io_context& io,
                                                           const identity::Identity& identity,
                                                           const UdpServiceOptions& options);
-  virtual ~UdpService() = default;
+  ~UdpService();
+  UdpService(const UdpService&) = delete;
+  UdpService& operator=(const UdpService&) = delete;
 
-  virtual proto::Endpoint local_endpoint() const = 0;
-  virtual identity::SwarmId swarm_id() const = 0;
-  virtual const proto::PeerId& peer_id() const = 0;
+  proto::Endpoint local_endpoint() const;
+  identity::SwarmId swarm_id() const;
+  const proto::PeerId& peer_id() const;
 
   // Contacts `peers` until one answers and the own neighbourhood is known; UNAVAILABLE, naming the
   // addresses, when none answers within timeout_ms (wrong address, not running, or another swarm
   // key: silence is all one sees).
-  virtual void bootstrap(std::vector<proto::Endpoint> peers, std::uint32_t timeout_ms,
-                         std::function<void(absl::Status)> done) = 0;
+  void bootstrap(std::vector<proto::Endpoint> peers, std::uint32_t timeout_ms,
+                 std::function<void(absl::Status)> done);
 
   // All live records under `key`, verified, at most one per peer, newest first seen wins; includes
   // our own. Withdrawn records (state offline) are not returned. Empty when there are none, and
@@ -68,23 +69,27 @@ class UdpService {
     std::vector<Record> records;
     std::size_t answered = 0;
   };
-  virtual void look_up(const Key& key, std::function<void(Found)> done) = 0;
-  void find(const Key& key, std::function<void(std::vector<Record>)> done) {
-    look_up(key, [done = std::move(done)](Found found) { done(std::move(found.records)); });
-  }
+  void look_up(const Key& key, std::function<void(Found)> done);
+  void find(const Key& key, std::function<void(std::vector<Record>)> done);
 
   // Stores `record` at the closest peers of every key (and here, when we are among them). `done`
   // gets the number of peers that accepted the least-replicated key; 0 is normal for the only
   // member of a swarm.
-  virtual void publish(const wire::SignedRecord& record, std::vector<Key> keys,
-                       std::function<void(int)> done) = 0;
+  void publish(const wire::SignedRecord& record, std::vector<Key> keys,
+               std::function<void(int)> done);
 
-  virtual Sightings sightings() const = 0;
+  Sightings sightings() const;
   // All addresses of this machine. When they are others than last time, peers are told where we are
   // now, and what was observed before is forgotten.
-  virtual void set_own_addresses(std::vector<proto::Endpoint> own) = 0;
+  void set_own_addresses(std::vector<proto::Endpoint> own);
 
-  virtual DhtStats stats() const = 0;
+  DhtStats stats() const;
+
+ private:
+  class Impl;
+  explicit UdpService(std::shared_ptr<Impl> impl);
+
+  const std::shared_ptr<Impl> impl_;  // shared with its pending handlers
 };
 
 }  // namespace shoal::dht

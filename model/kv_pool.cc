@@ -73,8 +73,9 @@ kernels::KvPages KvPool::pages() const {
           .stride = shape_.unit_values()};
 }
 
-std::int64_t KvPool::total_positions() const {
-  return static_cast<std::int64_t>(slots_.size()) * kPagePositions;
+std::int64_t KvPool::total_positions(std::int64_t blocks) const {
+  CHECK(blocks > 0 && blocks <= shape_.blocks) << blocks << " blocks of " << shape_.blocks;
+  return static_cast<std::int64_t>(slots_.size()) * runs_per_slot(blocks) * kPagePositions;
 }
 
 std::int64_t KvPool::free_positions(std::int64_t blocks) const {
@@ -110,7 +111,7 @@ std::optional<KvLease> KvPool::lease(std::int64_t max_positions, std::int64_t fi
   CHECK(0 <= first_block && first_block < last_block && last_block <= shape_.blocks)
       << "blocks " << first_block << ":" << last_block << " of " << shape_.blocks;
   const std::int64_t blocks = last_block - first_block;
-  if (max_positions <= 0 || max_positions > total_positions() * runs_per_slot(blocks)) {
+  if (max_positions <= 0 || max_positions > total_positions(blocks)) {
     return std::nullopt;
   }
   const std::int64_t pages = (max_positions + kPagePositions - 1) / kPagePositions;

@@ -91,8 +91,10 @@ class KvPool {
 
   const KvShape& shape() const { return shape_; }
   kernels::KvPages pages() const;
-  std::int64_t total_positions() const;
-  // Not promised to any lease: of all blocks, or of so many.
+  // Of all blocks, or as many as fit when leases are of so many blocks.
+  std::int64_t total_positions() const { return total_positions(shape_.blocks); }
+  std::int64_t total_positions(std::int64_t blocks) const;
+  // Of those, not promised to any lease.
   std::int64_t free_positions() const { return free_positions(shape_.blocks); }
   std::int64_t free_positions(std::int64_t blocks) const;
   std::int64_t pages_in_use() const;  // of all blocks; one of which a part is held counts

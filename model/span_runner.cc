@@ -15,13 +15,12 @@
 #include "model/workspace.h"
 
 namespace shoal::model {
-namespace {
 
-class OperatorSpanRunner final : public SpanRunner {
+class SpanRunner::Impl {
  public:
-  OperatorSpanRunner(const ModelConfig& config, std::int64_t block_begin,
-                     std::vector<BlockLayers> blocks, std::size_t weight_bytes,
-                     kernels::Executor& executor, kernels::StepPlan plan, Workspace workspace)
+  Impl(const ModelConfig& config, std::int64_t block_begin, std::vector<BlockLayers> blocks,
+       std::size_t weight_bytes, kernels::Executor& executor, kernels::StepPlan plan,
+       Workspace workspace)
       : config_(config),
         block_begin_(block_begin),
         blocks_(std::move(blocks)),
@@ -32,17 +31,17 @@ class OperatorSpanRunner final : public SpanRunner {
     steps_.reserve(static_cast<std::size_t>(workspace_.max_rows()));
   }
 
-  KvShape kv_shape(kernels::DType dtype) const override {
+  KvShape kv_shape(kernels::DType dtype) const {
     return {.blocks = static_cast<std::int64_t>(blocks_.size()),
             .kv_heads = config_.block(block_begin_).attention.kv_heads,
             .head_dim = config_.block(block_begin_).attention.head_dim,
             .dtype = dtype};
   }
 
-  std::size_t weight_bytes() const override { return weight_bytes_; }
+  std::size_t weight_bytes() const { return weight_bytes_; }
 
   void begin(std::span<const SequenceStep> steps, std::int64_t first_block,
-             std::int64_t last_block) override {
+             std::int64_t last_block) {
     const std::int64_t block_end = block_begin_ + static_cast<std::int64_t>(blocks_.size());
     CHECK(block_begin_ <= first_block && first_block <= last_block && last_block <= block_end)
         << "blocks " << first_block << ":" << last_block << " of " << block_begin_ << ":"
@@ -61,7 +60,7 @@ class OperatorSpanRunner final : public SpanRunner {
     }
   }
 
-  void finish() override {
+  void finish() {
     const std::int64_t hidden = config_.hidden;
     const kernels::MatrixView x = workspace_.x(plan_.rows());
     std::int64_t row = 0;
@@ -122,12 +121,25 @@ class OperatorSpanRunner final : public SpanRunner {
   std::vector<SequenceStep> steps_;  // of the batch that is under way
 };
 
+namespace {
+
 absl::Status no_room(std::int64_t rows) {
   return absl::ResourceExhaustedError(
       absl::StrCat("there is not enough memory for batches of ", rows, " rows: raise the limit"));
 }
 
 }  // namespace
+
+SpanRunner::SpanRunner(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+SpanRunner::~SpanRunner() = default;
+
+KvShape SpanRunner::kv_shape(kernels::DType dtype) const { return impl_->kv_shape(dtype); }
+std::size_t SpanRunner::weight_bytes() const { return impl_->weight_bytes(); }
+void SpanRunner::begin(std::span<const SequenceStep> steps, std::int64_t first_block,
+                       std::int64_t last_block) {
+  impl_->begin(steps, first_block, last_block);
+}
+void SpanRunner::finish() { impl_->finish(); }
 
 absl::StatusOr<std::unique_ptr<SpanRunner>> SpanRunner::load(
     const ModelConfig& config, const Checkpoint& checkpoint, std::int64_t block_begin,
@@ -158,8 +170,9 @@ absl::StatusOr<std::unique_ptr<SpanRunner>> SpanRunner::load(
   std::optional<Workspace> workspace =
       Workspace::make(executor, config.hidden, widths_of(config.block(block_begin)), limits.rows);
   if (!workspace) return no_room(limits.rows);
-  return std::make_unique<OperatorSpanRunner>(config, block_begin, std::move(blocks), bytes,
-                                              executor, *std::move(plan), *std::move(workspace));
+  return std::unique_ptr<SpanRunner>(new SpanRunner(
+      std::make_unique<Impl>(config, block_begin, std::move(blocks), bytes, executor,
+                             *std::move(plan), *std::move(workspace))));
 }
 
 }  // namespace shoal::model

@@ -36,19 +36,27 @@ class SpanRunner {
   static absl::StatusOr<std::unique_ptr<SpanRunner>> load(
       const ModelConfig& config, const Checkpoint& checkpoint, std::int64_t block_begin,
       std::int64_t block_end, kernels::Executor& executor, SpanLimits limits);
-  virtual ~SpanRunner() = default;
+  ~SpanRunner();
+  SpanRunner(const SpanRunner&) = delete;
+  SpanRunner& operator=(const SpanRunner&) = delete;
 
-  virtual KvShape kv_shape(kernels::DType dtype = kernels::DType::kF32) const = 0;
-  virtual std::size_t weight_bytes() const = 0;
+  KvShape kv_shape(kernels::DType dtype = kernels::DType::kF32) const;
+  std::size_t weight_bytes() const;
   // Takes the rows of a batch and starts it. Blocks [first_block, last_block) of the span relative
   // to the model; a session may use a part of the span. All leases are of one pool and begin at the
   // same block. At most one batch is under way, and what the steps refer to stays until finish():
   // the caller may gather or encode other batches meanwhile. On the CPU all cores compute here, and
   // begin() returns when they are done.
-  virtual void begin(std::span<const SequenceStep> steps, std::int64_t first_block,
-                     std::int64_t last_block) = 0;
+  void begin(std::span<const SequenceStep> steps, std::int64_t first_block,
+             std::int64_t last_block);
   // Waits for the batch and hands out the rows that are wanted. Does not advance the leases.
-  virtual void finish() = 0;
+  void finish();
+
+ private:
+  class Impl;
+  explicit SpanRunner(std::unique_ptr<Impl> impl);
+
+  const std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace shoal::model

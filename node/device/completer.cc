@@ -12,6 +12,12 @@ std::size_t weight_of(const StepOutput& output) {
   return output.x.size() * sizeof(float) + sizeof(Completion);
 }
 
+std::size_t weight_of(const std::vector<Completion>& batch) {
+  std::size_t bytes = 0;
+  for (const Completion& completion : batch) bytes += weight_of(completion.output);
+  return bytes;
+}
+
 std::uint32_t later_by(std::uint32_t us, std::chrono::steady_clock::duration wait) {
   const auto more = std::chrono::duration_cast<std::chrono::microseconds>(wait).count();
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(us + more, us, 0xffffffff));
@@ -29,8 +35,7 @@ Completer::~Completer() {
 
 void Completer::put(std::vector<Completion> batch) {
   if (batch.empty()) return;
-  std::size_t bytes = 0;
-  for (const Completion& completion : batch) bytes += weight_of(completion.output);
+  const std::size_t bytes = weight_of(batch);
   {
     const base::MutexLock lock(mutex_);
     while (!stopping_ && bytes_ > 0 && bytes_ + bytes > most_bytes_) changed_.wait(mutex_);
@@ -43,6 +48,19 @@ void Completer::put(std::vector<Completion> batch) {
     }
   }
   changed_.notify_all();
+}
+
+void Completer::put_idle(std::vector<Completion> batch) {
+  if (weight_of(batch) > kMostToldAtOnce || telling()) return put(std::move(batch));
+  for (Completion& completion : batch) {
+    const StepDone done = std::move(completion.done);
+    done(std::move(completion.output));
+  }
+}
+
+bool Completer::telling() const {
+  const base::MutexLock lock(mutex_);
+  return bytes_ > 0 || stopping_;
 }
 
 void Completer::stop() {

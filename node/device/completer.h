@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tells sessions what the device computed, on a thread of its own: encoding and sending do not keep
-// the device from the next batch. In the order in which steps were computed, so in order per
+// the device from the next batch. (Where there is no next batch, the device's thread may do it.) In the order in which steps were computed, so in order per
 // session. Bounded: while too much waits here the device thread waits in put(), for computing
 // further ahead of what leaves would gain nothing. Thread-safe; owns its thread.
 #pragma once
@@ -20,6 +20,8 @@ namespace shoal::node {
 // Results that wait, in bytes: a few batches of wide rows. (Steps that wait to be computed are
 // bounded by the scheduler; these have left it.)
 inline constexpr std::size_t kMostUntoldBytes = 8u << 20;
+// What is encoded in less time than a thread takes to wake: a row or two of a wide model.
+inline constexpr std::size_t kMostToldAtOnce = 64u << 10;
 
 class Completer {
  public:
@@ -31,6 +33,11 @@ class Completer {
   // Takes the completions of one batch, after what waits has left room for them; a batch that is
   // larger than all the room waits until it is alone.
   void put(std::vector<Completion> batch);
+  // For a caller that has nothing to compute: when nothing waits here, and the batch is small, it is
+  // told at once on the caller's thread, which spares the step of a lone session the wake-up of
+  // another thread. Otherwise as put(). Not while another thread is in put() or here: the order
+  // would be theirs.
+  void put_idle(std::vector<Completion> batch);
   // What waits is dropped and never told; no more is taken. Does not wait for what is being told.
   void stop();
 
@@ -43,11 +50,12 @@ class Completer {
   };
 
   void loop();
+  bool telling() const;  // or something waits
   // The next to be told; false after stop().
   bool take(Waiting& next);
 
   const std::size_t most_bytes_;
-  base::Mutex mutex_;
+  mutable base::Mutex mutex_;
   base::CondVar changed_;
   std::deque<Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
   std::size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // with what is being told

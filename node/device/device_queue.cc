@@ -69,7 +69,8 @@ std::optional<Refusal> DeviceQueue::open(SessionKey key, const proto::PeerId& pe
     return Refusal{
         .code = absl::StatusCode::kResourceExhausted,
         .reason = fmt::format("{} KV positions were asked for, {} of {} are free", max_positions,
-                              pool_->free_positions(span.size()), pool_->total_positions()),
+                              pool_->free_positions(span.size()),
+                              pool_->total_positions(span.size())),
         .retry_after_ms = kKvRetryMs};
   }
   auto session = std::make_shared<Lessee>();
@@ -90,11 +91,12 @@ std::optional<Refusal> DeviceQueue::submit(SessionKey key, StepInput input, Step
     }
     if (!broken_.ok()) return broken();
     if (!covered(*found->second, std::int64_t{input.start_position} + input.rows)) {
+      const std::int64_t blocks = found->second->span.size();
       return Refusal{.code = absl::StatusCode::kResourceExhausted,
                      .reason = fmt::format(
                          "your session was idle while others waited, who got its KV memory: {} of "
                          "{} positions are free now, too few to go on; use another node",
-                         pool_->free_positions(), pool_->total_positions()),
+                         pool_->free_positions(blocks), pool_->total_positions(blocks)),
                      .retry_after_ms = kKvRetryMs};
     }
     const Admission admission = scheduler_.push(key, input.rows, input.start_position);
@@ -221,6 +223,11 @@ std::vector<Completion> DeviceQueue::finish(RunningBatch batch) {
     if (auto completion = finish(work)) finished.push_back(std::move(*completion));
   }
   return finished;
+}
+
+bool DeviceQueue::idle() const {
+  const base::MutexLock lock(mutex_);
+  return scheduler_.idle();
 }
 
 void DeviceQueue::learn(const RunningBatch& batch) {

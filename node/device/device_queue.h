@@ -45,6 +45,7 @@ class DeviceQueue {
   std::optional<RunningBatch> next();
   // What of the batch has run to its end and is to be told, in order.
   std::vector<Completion> finish(RunningBatch batch);
+  bool idle() const;  // no step waits
   void stop();
   // Of all sessions, once nothing runs: their completions never will.
   void drop();

@@ -86,7 +86,12 @@ class DeviceThread::Impl {
       runner_->run(*batch);
       // Before any of it leaves: a weight that was read may have changed.
       check_files().IgnoreError();  // kept by the queue
-      completer_->put(queue_->finish(*std::move(batch)));
+      std::vector<Completion> finished = queue_->finish(*std::move(batch));
+      if (queue_->idle()) {
+        completer_->put_idle(std::move(finished));
+      } else {
+        completer_->put(std::move(finished));
+      }
     }
   }
 

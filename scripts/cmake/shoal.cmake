@@ -16,8 +16,8 @@ if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(APPEND SHOAL_TEST_OPTIONS -g0)
 endif()
 
-# Half of the time in which a small file compiles is its headers: files of one kind share them, compiled once.
-# Not in `dev`, where each file must say what it includes.
+# Most of the time in which a small file compiles is its headers: files of one kind share them, compiled once. Each file
+# still says what it includes: preset `lint` compiles without, and house_test reads the includes.
 function(shoal_headers name)
   cmake_parse_arguments(A "" "" "HEADERS;DEPS" ${ARGN})
   file(WRITE "${CMAKE_BINARY_DIR}/${name}.cc" "")
@@ -27,7 +27,7 @@ function(shoal_headers name)
     <functional> <map> <memory> <mutex> <optional> <random> <set> <string> <thread> <vector> <absl/status/statusor.h>
     ${A_HEADERS})
 endfunction()
-if(CMAKE_UNITY_BUILD)
+if(SHOAL_PCH)
   set(grpc_headers <grpcpp/grpcpp.h> <google/protobuf/message.h> "${CMAKE_BINARY_DIR}/proto/span_service.grpc.pb.h")
   shoal_headers(shoal_room_headers DEPS shoal_wire_grpc fmt::fmt
     HEADERS ${grpc_headers} <boost/asio/io_context.hpp> <boost/asio/steady_timer.hpp> <fmt/format.h>)
@@ -53,7 +53,7 @@ function(shoal_library name)
   if(NOT A_HOT AND (SHOAL_SANITIZE OR CMAKE_CURRENT_SOURCE_DIR MATCHES "/tests/"))
     target_compile_options(${name} PRIVATE -O0)
   endif()
-  if(CMAKE_UNITY_BUILD AND CMAKE_CURRENT_SOURCE_DIR MATCHES "^${CMAKE_SOURCE_DIR}/(net|node|client)$")
+  if(SHOAL_PCH AND CMAKE_CURRENT_SOURCE_DIR MATCHES "^${CMAKE_SOURCE_DIR}/(net|node|client)$")
     target_precompile_headers(${name} REUSE_FROM shoal_room_headers)
   endif()
   target_link_libraries(${name} PUBLIC shoal_options ${A_DEPS} PRIVATE ${A_PRIVATE_DEPS})
@@ -112,7 +112,7 @@ function(shoal_test name)
   if(NOT A_HOT)
     target_compile_options(${name} PRIVATE ${SHOAL_TEST_OPTIONS})
   endif()
-  if(CMAKE_UNITY_BUILD AND NOT A_HOT)
+  if(SHOAL_PCH AND NOT A_HOT)
     if(room MATCHES "^(net|node|client|e2e)$")
       target_precompile_headers(${name} REUSE_FROM shoal_grpc_test_headers)
     else()

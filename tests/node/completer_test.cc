@@ -88,6 +88,48 @@ TEST(Completer, WhatWaitsWhenItStopsIsNeverTold) {
   EXPECT_EQ(told, 1);
 }
 
+TEST(Completer, WhoIsIdleTellsASmallBatchItself) {
+  Completer completer;
+  std::thread::id teller;
+  completer.put_idle(batch(64, [&](StepOutput) { teller = std::this_thread::get_id(); }));
+  EXPECT_EQ(teller, std::this_thread::get_id()) << "told before put_idle returned";
+
+  std::promise<std::thread::id> large;
+  completer.put_idle(batch(kMostToldAtOnce / sizeof(float),
+                           [&](StepOutput) { large.set_value(std::this_thread::get_id()); }));
+  std::future<std::thread::id> of_large = large.get_future();
+  ASSERT_EQ(of_large.wait_for(kPatience), std::future_status::ready);
+  EXPECT_NE(of_large.get(), std::this_thread::get_id());
+}
+
+TEST(Completer, WhoIsIdleDoesNotOvertakeWhatWaits) {
+  Completer completer;
+  Events events;
+  std::promise<void> go;
+  std::promise<void> told;
+  completer.put(batch(1, [&](StepOutput) {
+    EXPECT_EQ(go.get_future().wait_for(kPatience), std::future_status::ready);
+    events.add("first");
+  }));
+  completer.put_idle(batch(1, [&](StepOutput) {
+    events.add("second");
+    told.set_value();
+  }));
+  EXPECT_EQ(events.all(), "");
+  go.set_value();
+  ASSERT_EQ(told.get_future().wait_for(kPatience), std::future_status::ready);
+  EXPECT_EQ(events.all(), "first second ");
+}
+
+TEST(Completer, NothingIsToldAfterItStopped) {
+  Completer completer;
+  completer.stop();
+  bool told = false;
+  completer.put_idle(batch(1, [&](StepOutput) { told = true; }));
+  completer.put(batch(1, [&](StepOutput) { told = true; }));
+  EXPECT_FALSE(told);
+}
+
 // Time in its queue is the session's time in this hop's queues.
 TEST(Completer, TheWaitCountsAsQueueing) {
   Completer completer;

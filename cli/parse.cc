@@ -52,7 +52,7 @@ class Reader {
     bool only_texts = false;
     while (at_ < arguments_.size()) {
       const std::string& argument = arguments_[at_++];
-      if (only_texts) {
+      if (only_texts || (argument != "--" && !looks_like_option(argument))) {
         take_text(argument);
       } else if (argument == "--") {
         only_texts = true;
@@ -61,10 +61,8 @@ class Reader {
         help_ = true;
       } else if (argument == "--version") {
         version_ = true;
-      } else if (looks_like_option(argument)) {
-        take_option(argument);
       } else {
-        take_text(argument);
+        take_option(argument);
       }
     }
     if (lost_) return error_;
@@ -181,6 +179,7 @@ class Reader {
     }
     if (!owners.empty()) {
       std::vector<std::string> names;
+      names.reserve(owners.size());
       for (const Command* owner : owners) names.push_back(owner->name());
       return mistake(fmt::format("{} is an option of {}, not of {}", name, either(names, "and"),
                                  command_->name()));

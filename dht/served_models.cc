@@ -23,6 +23,7 @@ std::vector<proto::ServedModel> served_models(std::span<const Record> records,
     model.nodes.push_back({record.peer_id(), record.addresses});
   }
   std::vector<proto::ServedModel> result;
+  result.reserve(models.size());
   for (auto& [digest, model] : models) result.push_back(std::move(model));
   std::stable_sort(result.begin(), result.end(),
                    [](const auto& a, const auto& b) { return a.nodes.size() > b.nodes.size(); });

@@ -274,8 +274,7 @@ class UdpService::Impl : public std::enable_shared_from_this<Impl> {
 };
 
 UdpService::UdpService(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
-// Timers do not throw when they are cancelled.
-UdpService::~UdpService() { impl_->close(); }  // NOLINT(bugprone-exception-escape)
+UdpService::~UdpService() { impl_->close(); }
 
 proto::Endpoint UdpService::local_endpoint() const { return impl_->local(); }
 identity::SwarmId UdpService::swarm_id() const { return impl_->core().swarm_id(); }

@@ -121,9 +121,10 @@ std::optional<Buffer> CpuExecutor::allocate(std::size_t bytes) {
 void CpuExecutor::discard(void* begin, void* end) {
   // Only whole pages of the system's: their neighbours may be in use.
   const auto unit = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto first = (reinterpret_cast<std::uintptr_t>(begin) + unit - 1) / unit * unit;
-  const auto last = reinterpret_cast<std::uintptr_t>(end) / unit * unit;
-  if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+  const auto past_page = [unit](void* p) { return reinterpret_cast<std::uintptr_t>(p) % unit; };
+  char* const first = static_cast<char*>(begin) + (unit - past_page(begin)) % unit;
+  char* const last = static_cast<char*>(end) - past_page(end);
+  if (first < last) ::madvise(first, static_cast<std::size_t>(last - first), MADV_DONTNEED);
 }
 
 void CpuExecutor::upload(void* device, const void* host, std::size_t bytes) {

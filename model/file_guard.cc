@@ -56,9 +56,9 @@ void on_sigbus(int number, siginfo_t* info, void*) {
     if (address < begin || address >= end) continue;
     const char* path = slot.path.load(std::memory_order_relaxed);
     if (g_policy == LostFile::kExit) exit_because_of(path);
-    const std::uintptr_t page = address / g_page * g_page;
+    char* const page = static_cast<char*>(info->si_addr) - address % g_page;
     slot.lost.store(true, std::memory_order_release);
-    void* const zeros = mmap(reinterpret_cast<void*>(page), end - page, PROT_READ,
+    void* const zeros = mmap(page, end - reinterpret_cast<std::uintptr_t>(page), PROT_READ,
                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
     if (zeros == MAP_FAILED) exit_because_of(path);
     errno = saved_errno;

@@ -111,9 +111,9 @@ absl::StatusOr<std::optional<NamedManifest>> folder_manifest(const ModelConfig& 
                                                              const WeightFiles& files,
                                                              const FileWork& work) {
   const bool whole = files.is_whole();
-  absl::StatusOr<std::optional<KeptManifest>> read = read_kept_manifest(files.directory);
+  const absl::StatusOr<std::optional<KeptManifest>> read = read_kept_manifest(files.directory);
   if (!read.ok() && !whole) return read.status();
-  const std::optional<KeptManifest> kept = read.ok() ? *std::move(read) : std::nullopt;
+  const std::optional<KeptManifest> kept = read.ok() ? *read : std::nullopt;
   if (!whole && !kept) return std::nullopt;
   const auto refuse = [&](const std::string& why) {
     return absl::FailedPreconditionError(absl::StrCat(

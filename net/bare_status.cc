@@ -19,7 +19,7 @@ std::string letters_of(std::string_view text) {
   return letters;
 }
 
-bool is_name_of(Code code, const std::string& letters) {
+bool is_name_of_a_code(const std::string& letters) {
   if (letters == "failed" || letters == "error" || letters == "ok") return true;
   if (letters == "callcancelled" || letters == "callcanceled" || letters == "canceled") return true;
   for (int number = 1; number <= 16; ++number) {
@@ -41,7 +41,7 @@ constexpr std::string_view kLibrarySays[] = {
 
 std::string_view sentence_for_bare(Code code, std::string_view message) {
   const std::string letters = letters_of(message);
-  bool bare = letters.empty() || is_name_of(code, letters);
+  bool bare = letters.empty() || is_name_of_a_code(letters);
   for (const std::string_view says : kLibrarySays) bare = bare || message.starts_with(says);
   if (!bare) return "";
   switch (code) {

@@ -36,7 +36,7 @@ class BridgeOwner {
   // returns kNone owns it; after any other fault the bridge closes all.
   virtual Fault on_secured(const proto::PeerId& peer, int local) = 0;
   // The traffic before and after some bytes, which gRPC does not have yet if they came in.
-  virtual Verdict on_traffic(const Traffic& before, const Traffic& after) { return {}; }
+  virtual Verdict on_traffic(const Traffic& /*before*/, const Traffic& /*after*/) { return {}; }
   // About once a second.
   virtual Fault on_tick() { return Fault::kNone; }
   // We hang up on it now; the connection may take a moment to end.

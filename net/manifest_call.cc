@@ -112,7 +112,7 @@ absl::Status find_manifest(
   std::string last = "it serves no model of so many blocks";
   for (std::size_t i = 0; i < std::min(models.size(), kMostModels); ++i) {
     const auto bytes = fetch_manifest(channels, models[i], stop);
-    const absl::Status taken = bytes.ok() ? takes(models[i].digest, *bytes) : bytes.status();
+    absl::Status taken = bytes.ok() ? takes(models[i].digest, *bytes) : bytes.status();
     if (taken.ok() || absl::IsCancelled(taken)) return taken;
     last = fmt::format("model {}: {}", proto::short_name(models[i].digest),
                        std::string(taken.message().data(), taken.message().size()));

@@ -252,9 +252,9 @@ TlsStream::Io TlsStream::outcome(int result, const char* doing) {
   }
   const unsigned long code = ERR_peek_error();
   const int reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
-  if (is_done_ && reason != 0 && reason >= SSL_AD_REASON_OFFSET) {
-    fail(kEndedByPeer);  // an alert of the other end, which refuses us
-  } else if (is_done_ && (socket_ended_ || socket_error_ != 0)) {
+  // Of the other end, which refuses us.
+  const bool alert = is_done_ && reason != 0 && reason >= SSL_AD_REASON_OFFSET;
+  if (!alert && is_done_ && (socket_ended_ || socket_error_ != 0)) {
     // The end of a connection without a farewell is none of TLS's business here: HTTP/2 has its
     // own, and knows where a message ends.
     fail(kEndedByPeer);
@@ -263,9 +263,10 @@ TlsStream::Io TlsStream::outcome(int result, const char* doing) {
   } else if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST ||
              reason == SSL_R_UNSUPPORTED_PROTOCOL || reason == SSL_R_UNEXPECTED_MESSAGE) {
     fail(kNoTls);
-  } else if (socket_error_ != 0 && socket_error_ != ECONNRESET && socket_error_ != EPIPE) {
+  } else if (!alert && socket_error_ != 0 && socket_error_ != ECONNRESET &&
+             socket_error_ != EPIPE) {
     fail(absl::StrCat("the connection broke: ", std::strerror(socket_error_)));
-  } else if (socket_ended_ || socket_error_ != 0) {
+  } else if (alert || socket_ended_ || socket_error_ != 0) {
     fail(kEndedByPeer);
   } else {
     const char* words = ERR_reason_error_string(code);

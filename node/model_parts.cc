@@ -53,7 +53,7 @@ absl::Status find_manifest(LoadedModel& model, std::span<const dht::Record> serv
                            net::ChannelPool& channels, const base::StopToken& stop) {
   const model::FileWork work = told_in_log(stop);
   const std::size_t told_before = model.warnings.size();
-  const absl::Status found = net::find_manifest(
+  absl::Status found = net::find_manifest(
       channels, dht::served_models(served, static_cast<std::uint32_t>(model.config.block_count)),
       [&](const proto::Digest& digest, const std::string& bytes) {
         return model.adopt(digest, bytes, work);

@@ -51,7 +51,7 @@ absl::Status find_manifest(NamedModel& model, SwarmConnection& swarm,
   const auto records = swarm.find(dht::models_key(swarm.swarm_id()), interrupt);
   if (!records.ok()) return records.status();
   const model::FileWork work = told_on(line, interrupt);
-  const absl::Status found = net::find_manifest(
+  absl::Status found = net::find_manifest(
       swarm.channels(), dht::served_models(*records, model.block_count()),
       [&](const proto::Digest& digest, const std::string& bytes) {
         return model.adopt(digest, bytes, work);

@@ -121,7 +121,7 @@ absl::Status run_status(const StatusFlags& flags, const base::StopToken& interru
                    return (*swarm)->find_any(keys, interrupt).status();
                  });
   ask_for_load(views, (*swarm)->channels(), interrupt);
-  if (const absl::Status status = looked_up.get(); !status.ok()) return status;
+  if (absl::Status status = looked_up.get(); !status.ok()) return status;
   if (interrupt.stopped()) return interrupt.status();
   const DhtHealth health = (*swarm)->health(interrupt);
   const std::uint64_t now_us = unix_microseconds();

@@ -23,7 +23,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kMostHeard = 16;
 constexpr double kOutOfTheOrdinary = 0.5;  // of the middle of all claims
 constexpr std::uint32_t kSteps = 2;        // the first one warms up
-constexpr std::chrono::milliseconds kCloseTime{200};
+constexpr std::chrono::milliseconds kVoiceCloseTime{200};
 
 struct Voice {
   std::shared_ptr<HopStream> stream;
@@ -128,7 +128,7 @@ std::map<proto::PeerId, absl::StatusOr<double>> audition(const std::vector<Candi
     hear(voices[event->hop], candidates[event->hop], hidden, *event);
   }
   std::map<proto::PeerId, absl::StatusOr<double>> verdicts;
-  const auto closed_by = Clock::now() + kCloseTime;
+  const auto closed_by = Clock::now() + kVoiceCloseTime;
   for (std::size_t i = 0; i < voices.size(); ++i) {
     Voice& voice = voices[i];
     voice.verdict&& voice.verdict->ok() ? voice.stream->finish() : voice.stream->cancel();
@@ -140,7 +140,7 @@ std::map<proto::PeerId, absl::StatusOr<double>> audition(const std::vector<Candi
   for (Voice& voice : voices) {
     if (voice.stream->wait_closed(closed_by)) continue;
     voice.stream->cancel();
-    voice.stream->wait_closed(Clock::now() + kCloseTime);
+    voice.stream->wait_closed(Clock::now() + kVoiceCloseTime);
   }
   return verdicts;
 }

@@ -12,7 +12,7 @@ namespace {
 // Bounds the scratch memory of a prefill.
 constexpr std::size_t kChunkRows = 256;
 // The time until Ctrl-C is heeded and progress is seen: a slow machine takes smaller chunks.
-constexpr std::size_t kFirstChunkRows = 64, kLeastChunkRows = 16;
+constexpr std::size_t kFirstChunkRows = 64, kSmallestChunkRows = 16;
 constexpr double kChunkSeconds = 0.5;
 
 }  // namespace
@@ -66,7 +66,7 @@ absl::StatusOr<std::vector<float>> LocalPipeline::append(std::span<const std::in
     position_ += step_rows;
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - chunk_started;
     if (took.count() > kChunkSeconds) {
-      chunk_rows_ = std::max(kLeastChunkRows, count / 2);
+      chunk_rows_ = std::max(kSmallestChunkRows, count / 2);
     } else if (count == chunk_rows_ && took.count() < kChunkSeconds / 3) {
       chunk_rows_ = std::min(kChunkRows, chunk_rows_ * 2);
     }

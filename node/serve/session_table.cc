@@ -47,7 +47,7 @@ std::optional<Refusal> SessionTable::admit(const NodeFacts& facts,
 
 std::variant<std::shared_ptr<Session>, Refusal> SessionTable::open(
     const NodeFacts& facts, DeviceThread& device, const OpenRequest& request,
-    const proto::PeerId& client, std::uint64_t network, std::shared_ptr<ClientLink> link) {
+    const proto::PeerId& client, std::uint64_t network, const std::shared_ptr<ClientLink>& link) {
   std::shared_ptr<Session> replaced;
   {
     const base::MutexLock lock(mutex_);

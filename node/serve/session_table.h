@@ -36,7 +36,7 @@ class SessionTable {
                                                        const OpenRequest& request,
                                                        const proto::PeerId& client,
                                                        std::uint64_t network,
-                                                       std::shared_ptr<ClientLink> link);
+                                                       const std::shared_ptr<ClientLink>& link);
   // Lets the previous hop in: the session's links are complete.
   void publish(const std::shared_ptr<Session>& session);
   void remove(const std::shared_ptr<Session>& session);

@@ -14,7 +14,7 @@ using std::chrono::milliseconds;
 // A client opens its sessions before its first step; a route takes so long at most to stand.
 constexpr milliseconds kStartGrace{5'000};
 // Within a share: a reader between two questions. Beyond it: anything but work.
-constexpr milliseconds kIdle{15'000};
+constexpr milliseconds kIdleTooLong{15'000};
 constexpr milliseconds kIdleBeyondShare{5'000};
 // The longer somebody waits, the less it takes. A generation at work makes several steps a second;
 // a token now and then is no work.
@@ -82,7 +82,7 @@ class Decision {
     const milliseconds idle = holding.working ? milliseconds(0) : holding.idle;
     const bool never = !holding.stepped && !holding.working;
     const bool gives_way =
-        (may_take && ((never && idle >= kStartGrace) || idle >= kIdle ||
+        (may_take && ((never && idle >= kStartGrace) || idle >= kIdleTooLong ||
                       (newcomer_.waited >= kWaitedTooLong && idle >= kPause))) ||
         (beyond_share && (idle >= kIdleBeyondShare || newcomer_.waited >= kWaitedTooLong ||
                           (newcomer_.waited >= kWaitedLong && idle >= kPauseBeyondShare)));

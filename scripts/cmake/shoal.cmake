@@ -29,8 +29,17 @@ function(shoal_headers name)
 endfunction()
 if(SHOAL_PCH)
   set(grpc_headers <grpcpp/grpcpp.h> <google/protobuf/message.h> "${CMAKE_BINARY_DIR}/proto/span_service.grpc.pb.h")
-  shoal_headers(shoal_room_headers DEPS shoal_wire_grpc fmt::fmt
-    HEADERS ${grpc_headers} <boost/asio/io_context.hpp> <boost/asio/steady_timer.hpp> <fmt/format.h>)
+  # What is in them costs each source a little, used or not: in `dev` only what most files use. Of a dozen files together
+  # some use gRPC and Asio.
+  if(CMAKE_UNITY_BUILD)
+    set(SHOAL_PCH_ROOMS net|node|client)
+    shoal_headers(shoal_room_headers DEPS shoal_wire_grpc fmt::fmt
+      HEADERS ${grpc_headers} <boost/asio/io_context.hpp> <boost/asio/steady_timer.hpp> <fmt/format.h>)
+  else()
+    set(SHOAL_PCH_ROOMS model|proto|identity|dht|net|node|client)
+    shoal_headers(shoal_room_headers DEPS protobuf::libprotobuf fmt::fmt
+      HEADERS <google/protobuf/message.h> <fmt/format.h>)
+  endif()
   if(SHOAL_SANITIZE)
     target_compile_options(shoal_room_headers PRIVATE -O0)
   endif()
@@ -53,7 +62,7 @@ function(shoal_library name)
   if(NOT A_HOT AND (SHOAL_SANITIZE OR CMAKE_CURRENT_SOURCE_DIR MATCHES "/tests/"))
     target_compile_options(${name} PRIVATE -O0)
   endif()
-  if(SHOAL_PCH AND CMAKE_CURRENT_SOURCE_DIR MATCHES "^${CMAKE_SOURCE_DIR}/(net|node|client)$")
+  if(SHOAL_PCH AND CMAKE_CURRENT_SOURCE_DIR MATCHES "^${CMAKE_SOURCE_DIR}/(${SHOAL_PCH_ROOMS})$")
     target_precompile_headers(${name} REUSE_FROM shoal_room_headers)
   endif()
   target_link_libraries(${name} PUBLIC shoal_options ${A_DEPS} PRIVATE ${A_PRIVATE_DEPS})

@@ -5,12 +5,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <utility>
 
+#include "base/mutex.h"
 #include "base/stop_token.h"
 
 namespace shoal::base {
@@ -24,7 +23,7 @@ class Awaited {
   auto setter() const {
     return [state = state_](T value) {
       {
-        const std::lock_guard lock(state->mutex);
+        const MutexLock lock(state->mutex);
         if (state->value) return;
         state->value = std::move(value);
       }
@@ -34,20 +33,20 @@ class Awaited {
 
   // nullopt after the deadline or a stop.
   std::optional<T> wait(Deadline deadline, const StopToken& stop) {
-    std::unique_lock lock(state_->mutex);
+    const MutexLock lock(state_->mutex);
     while (!state_->value) {
       const auto now = std::chrono::steady_clock::now();
       if (now >= deadline || stop.stopped()) return std::nullopt;
-      state_->arrived.wait_until(lock, std::min(deadline, now + kStopPoll));
+      state_->arrived.wait_until(state_->mutex, std::min(deadline, now + kStopPoll));
     }
     return std::move(state_->value);
   }
 
  private:
   struct State {
-    std::mutex mutex;
-    std::condition_variable arrived;
-    std::optional<T> value;
+    Mutex mutex;
+    CondVar arrived;
+    std::optional<T> value ABSL_GUARDED_BY(mutex);
   };
   std::shared_ptr<State> state_ = std::make_shared<State>();
 };

@@ -6,13 +6,13 @@
 #include <cstdint>
 #include <cstring>
 #include <deque>
-#include <mutex>
 #include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/mutex.h"
 #include "model/mapped_file.h"
 #include "model/weight_names.h"
 
@@ -141,7 +141,7 @@ class Checkpoint::Impl {
   // The format does not align data, only its writers do: a tensor at an odd place is copied once.
   const void* aligned(const TensorInfo& info, std::size_t alignment) {
     if (reinterpret_cast<std::uintptr_t>(info.data) % alignment == 0) return info.data;
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     std::unique_ptr<std::byte[]>& copy = copies_[info.data];
     if (copy == nullptr) {
       copy.reset(new std::byte[std::max<std::size_t>(info.bytes, 1)]);
@@ -152,8 +152,8 @@ class Checkpoint::Impl {
 
   std::vector<MappedFile> files_;
   std::deque<std::atomic<bool>> used_;  // of each file: a tensor of it was asked for
-  std::mutex mutex_;
-  std::map<const std::byte*, std::unique_ptr<std::byte[]>> copies_;
+  base::Mutex mutex_;
+  std::map<const std::byte*, std::unique_ptr<std::byte[]>> copies_ ABSL_GUARDED_BY(mutex_);
 };
 
 Checkpoint::Checkpoint(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -8,13 +8,12 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <condition_variable>
 #include <cstring>
-#include <mutex>
 #include <system_error>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "base/mutex.h"
 #include "model/sha256.h"
 
 namespace shoal::model {
@@ -34,10 +33,10 @@ struct Job {
   std::atomic<std::size_t> next{0};
   std::atomic<std::uint64_t> done{0};
   std::atomic<bool> stop{false};
-  std::mutex mutex;  // of what follows
-  std::condition_variable changed;
-  std::size_t running = 0;
-  absl::Status status;  // the first that is not OK
+  base::Mutex mutex;
+  base::CondVar changed;
+  std::size_t running ABSL_GUARDED_BY(mutex) = 0;
+  absl::Status status ABSL_GUARDED_BY(mutex);  // the first that is not OK
 };
 
 FileStamp stamp_of(const struct stat& info) {
@@ -98,10 +97,18 @@ void work_on(Job& job, const std::function<void()>& look) {
       ::close(file);
     }
     if (status.ok()) continue;
-    const std::lock_guard lock(job.mutex);
+    const base::MutexLock lock(job.mutex);
     if (job.status.ok()) job.status = std::move(status);
     job.stop = true;
   }
+}
+
+// False when threads still work after `time`.
+bool ended_within(Job& job, std::chrono::milliseconds time) {
+  const base::MutexLock lock(job.mutex);
+  const auto deadline = std::chrono::steady_clock::now() + time;
+  while (job.running > 0 && job.changed.wait_until(job.mutex, deadline)) continue;
+  return job.running == 0;
 }
 
 std::uint64_t size_of(const std::string& path) {
@@ -131,17 +138,17 @@ absl::StatusOr<std::vector<HashedFile>> hash_files(const std::vector<std::string
   for (std::size_t i = 0; count > 1 && i < count; ++i) {
     try {
       {
-        const std::lock_guard lock(job.mutex);
+        const base::MutexLock lock(job.mutex);
         ++job.running;
       }
       threads.emplace_back([&job] {
         work_on(job, {});
-        const std::lock_guard lock(job.mutex);
+        const base::MutexLock lock(job.mutex);
         --job.running;
         job.changed.notify_all();
       });
     } catch (const std::system_error&) {  // no more threads: those that there are do it
-      const std::lock_guard lock(job.mutex);
+      const base::MutexLock lock(job.mutex);
       --job.running;
       break;
     }
@@ -149,15 +156,13 @@ absl::StatusOr<std::vector<HashedFile>> hash_files(const std::vector<std::string
   if (threads.empty()) {
     work_on(job, look);
   } else {
-    std::unique_lock lock(job.mutex);
-    while (!job.changed.wait_for(lock, kLook, [&] { return job.running == 0; })) {
-      lock.unlock();
-      look();
-      lock.lock();
-    }
+    while (!ended_within(job, kLook)) look();
   }
   for (std::thread& thread : threads) thread.join();
-  if (!job.status.ok()) return job.status;
+  {
+    const base::MutexLock lock(job.mutex);
+    if (!job.status.ok()) return job.status;
+  }
   if (job.stop) return absl::CancelledError("interrupted");
   if (work.progress) work.progress(all, all);
   return std::move(job.results);

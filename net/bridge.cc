@@ -9,12 +9,12 @@
 #include <array>
 #include <atomic>
 #include <deque>
-#include <mutex>
 #include <thread>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "base/check.h"
+#include "base/mutex.h"
 #include "net/bridge_connection.h"
 
 namespace shoal::net {
@@ -50,7 +50,7 @@ class Bridges::Thread {
   void add(BridgePlan plan) {
     ++size_;
     {
-      const std::lock_guard lock(mutex_);
+      const base::MutexLock lock(mutex_);
       plans_.push_back(std::move(plan));
     }
     wake();
@@ -72,7 +72,7 @@ class Bridges::Thread {
   void take_plans() {
     std::deque<BridgePlan> plans;
     {
-      const std::lock_guard lock(mutex_);
+      const base::MutexLock lock(mutex_);
       plans.swap(plans_);
     }
     for (BridgePlan& plan : plans) {
@@ -187,8 +187,8 @@ class Bridges::Thread {
   const int wake_;
   std::atomic<bool> stopping_ = false;
   std::atomic<std::size_t> size_ = 0;
-  std::mutex mutex_;
-  std::deque<BridgePlan> plans_;
+  base::Mutex mutex_;
+  std::deque<BridgePlan> plans_ ABSL_GUARDED_BY(mutex_);
   std::vector<char> scratch_ = std::vector<char>(kBridgeChunkBytes);
   std::unordered_map<BridgeConnection*, std::unique_ptr<BridgeConnection>> connections_;
   std::unordered_set<BridgeConnection*> ready_, held_, over_;

@@ -2,19 +2,19 @@
 #include "net/caller.h"
 
 #include <charconv>
-#include <mutex>
 #include <optional>
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
+#include "base/mutex.h"
 
 namespace shoal::net {
 namespace {
 
 // As many entries as the process ever had descriptors at once.
 struct Callers {
-  std::mutex mutex;
-  absl::flat_hash_map<int, Caller> by_descriptor;
+  base::Mutex mutex;
+  absl::flat_hash_map<int, Caller> by_descriptor ABSL_GUARDED_BY(mutex);
 };
 
 Callers& callers() {
@@ -36,7 +36,7 @@ std::optional<int> descriptor_of(std::string_view peer) {
 
 absl::StatusOr<Caller> caller_of(const grpc::ServerContextBase& context) {
   if (const std::optional<int> descriptor = descriptor_of(context.peer())) {
-    const std::lock_guard lock(callers().mutex);
+    const base::MutexLock lock(callers().mutex);
     const auto found = callers().by_descriptor.find(*descriptor);
     if (found != callers().by_descriptor.end()) return found->second;
   }
@@ -44,7 +44,7 @@ absl::StatusOr<Caller> caller_of(const grpc::ServerContextBase& context) {
 }
 
 void set_caller(int descriptor, const Caller& caller) {
-  const std::lock_guard lock(callers().mutex);
+  const base::MutexLock lock(callers().mutex);
   callers().by_descriptor.insert_or_assign(descriptor, caller);
 }
 

@@ -9,10 +9,10 @@
 #include <chrono>
 #include <list>
 #include <map>
-#include <mutex>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/mutex.h"
 #include "net/dialer.h"
 #include "net/identity_tls.h"
 #include "proto/limits.h"
@@ -71,7 +71,7 @@ class ChannelPool::Impl {
 
   ~Impl() {  // the connections' timers live on the dialler's context
     Entries dropped;
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     dropped.swap(entries_);
     order_.clear();
   }
@@ -80,7 +80,7 @@ class ChannelPool::Impl {
                                      const std::vector<proto::Address>& addresses) {
     CHECK(!addresses.empty());
     std::shared_ptr<grpc::Channel> dropped;  // dies after the lock
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     const auto now = Clock::now();
     int failures = 0;
     if (const auto found = entries_.find(peer); found != entries_.end()) {
@@ -105,12 +105,12 @@ class ChannelPool::Impl {
 
   void drop(const proto::PeerId& peer) {
     std::shared_ptr<grpc::Channel> dropped;
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     if (const auto found = entries_.find(peer); found != entries_.end()) dropped = remove(found);
   }
 
   std::optional<proto::Address> connected_address(const proto::PeerId& peer) const {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     const auto found = entries_.find(peer);
     if (found == entries_.end() || found->second.dialled.connection == nullptr) return std::nullopt;
     const Outgoing::State state = found->second.dialled.connection->state();
@@ -119,7 +119,7 @@ class ChannelPool::Impl {
   }
 
   std::size_t size() const {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     return entries_.size();
   }
 
@@ -140,7 +140,7 @@ class ChannelPool::Impl {
   };
 
   Dialer::Dialled connect(const proto::PeerId& peer, const std::vector<proto::Address>& addresses,
-                          Clock::time_point now) {
+                          Clock::time_point now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const Past past = past_of(peer);
     if (now < past.refused_until) return dialer_.refuse(peer, why_refused(past.fault));
     if (const std::string why = proto::why_not_direct(addresses); !why.empty())
@@ -149,7 +149,8 @@ class ChannelPool::Impl {
   }
 
   // Whether the entry's channel is the one to use; else it is to be made anew.
-  bool stays(Entry& entry, const std::vector<proto::Address>& addresses, Clock::time_point now) {
+  bool stays(Entry& entry, const std::vector<proto::Address>& addresses, Clock::time_point now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (entry.dialled.connection == nullptr) return false;
     const Outgoing::State state = entry.dialled.connection->state();
     const bool names_others =
@@ -177,7 +178,8 @@ class ChannelPool::Impl {
     return false;
   }
 
-  std::shared_ptr<grpc::Channel> remove(Entries::iterator entry) {
+  std::shared_ptr<grpc::Channel> remove(Entries::iterator entry)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     remember(*entry);
     std::shared_ptr<grpc::Channel> channel = std::move(entry->second.dialled.channel);
     order_.erase(entry->second.place);
@@ -185,12 +187,12 @@ class ChannelPool::Impl {
     return channel;
   }
 
-  Past past_of(const proto::PeerId& peer) const {
+  Past past_of(const proto::PeerId& peer) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const auto found = past_.find(peer);
     return found == past_.end() ? Past() : found->second;
   }
 
-  void remember(const Entries::value_type& entry) {
+  void remember(const Entries::value_type& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (entry.second.dialled.connection == nullptr) return;
     const Outgoing::State state = entry.second.dialled.connection->state();
     const bool did_harm = state.fault != Fault::kNone;
@@ -205,7 +207,7 @@ class ChannelPool::Impl {
 
   // The longest unused that nobody holds, else the longest unused: whoever holds that one keeps it
   // working.
-  std::shared_ptr<grpc::Channel> evict() {
+  std::shared_ptr<grpc::Channel> evict() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     for (auto peer = order_.rbegin(); peer != order_.rend(); ++peer) {
       const auto entry = entries_.find(*peer);
       if (entry->second.dialled.channel.use_count() == 1) return remove(entry);
@@ -218,7 +220,7 @@ class ChannelPool::Impl {
   void sweep() {
     constexpr milliseconds kIdle{proto::kMaxConnectionIdleMs / 2};
     std::vector<std::shared_ptr<grpc::Channel>> dropped;
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     const auto now = Clock::now();
     for (auto entry = entries_.begin(); entry != entries_.end();) {
       const auto here = entry++;
@@ -233,11 +235,12 @@ class ChannelPool::Impl {
     }
   }
 
-  mutable std::mutex mutex_;
-  Entries entries_;
-  std::list<proto::PeerId> order_;      // latest use first
-  std::map<proto::PeerId, Past> past_;  // also of peers that are no entry now
-  Dialer dialer_;                       // last: its thread calls sweep()
+  mutable base::Mutex mutex_;
+  Entries entries_ ABSL_GUARDED_BY(mutex_);
+  std::list<proto::PeerId> order_ ABSL_GUARDED_BY(mutex_);  // latest use first
+  // Also of peers that are no entry now.
+  std::map<proto::PeerId, Past> past_ ABSL_GUARDED_BY(mutex_);
+  Dialer dialer_;  // last: its thread calls sweep()
 };
 
 ChannelPool::ChannelPool(const identity::Identity& identity,

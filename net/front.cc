@@ -11,11 +11,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <mutex>
 #include <thread>
 #include <utility>
 
 #include "base/check.h"
+#include "base/mutex.h"
 #include "net/bridge.h"
 #include "net/caller.h"
 #include "net/listening_socket.h"
@@ -80,7 +80,11 @@ class Front::Impl {
 
   void serve(grpc::Server& server) {
     server_ = &server;
-    bridges_ = std::make_unique<Bridges>(options_.threads);
+    auto bridges = std::make_unique<Bridges>(options_.threads);
+    {
+      const base::MutexLock lock(mutex_);
+      bridges_ = std::move(bridges);
+    }
     acceptor_ = std::thread([this] { accept_all(); });
   }
 
@@ -95,13 +99,13 @@ class Front::Impl {
   void stop() {
     stop_accepting();
     std::unique_ptr<Bridges> bridges;  // ends after the lock, which its threads take
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     bridges.swap(bridges_);
   }
 
   void add(int socket, const proto::Endpoint& from);
   FrontStats stats() const {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     FrontStats stats = stats_;
     stats.connections = gate_.connections();
     stats.half_message_bytes = half_;
@@ -122,14 +126,14 @@ class Front::Impl {
   grpc::Server* server_ = nullptr;
   std::atomic<bool> stopped_ = false;
 
-  mutable std::mutex mutex_;
-  Gatekeeper gate_;
-  FrontStats stats_;
-  Clock::time_point next_log_{};
+  mutable base::Mutex mutex_;
+  Gatekeeper gate_ ABSL_GUARDED_BY(mutex_);
+  FrontStats stats_ ABSL_GUARDED_BY(mutex_);
+  Clock::time_point next_log_ ABSL_GUARDED_BY(mutex_){};
 
   std::atomic<std::uint64_t> half_ = 0, half_holders_ = 0, silent_ = 0, silent_holders_ = 0;
 
-  std::unique_ptr<Bridges> bridges_;
+  std::unique_ptr<Bridges> bridges_ ABSL_GUARDED_BY(mutex_);
   std::thread acceptor_;
 };
 
@@ -142,7 +146,7 @@ class Front::Impl::Guest final : public BridgeOwner {
   Fault on_secured(const proto::PeerId& peer, int local) override {
     const auto now = Clock::now();
     {
-      const std::lock_guard lock(front_.mutex_);
+      const base::MutexLock lock(front_.mutex_);
       identified_ = true;
       const Refusal refusal = front_.gate_.identify(network_, peer, now);
       if (refusal != Refusal::kNone) {
@@ -174,7 +178,7 @@ class Front::Impl::Guest final : public BridgeOwner {
     }
     spoke_ = after.opened > after.silent;
     if (after.opened == before.opened && after.resets == before.resets) return {};
-    const std::lock_guard lock(front_.mutex_);
+    const base::MutexLock lock(front_.mutex_);
     const auto now = Clock::now();
     const Verdict verdict = front_.gate_.count(network_, *peer_, after.opened - before.opened,
                                                after.resets - before.resets, now);
@@ -184,7 +188,7 @@ class Front::Impl::Guest final : public BridgeOwner {
 
   Fault on_tick() override {
     const auto now = Clock::now();
-    const std::lock_guard lock(front_.mutex_);
+    const base::MutexLock lock(front_.mutex_);
     if (front_.gate_.is_banned(*peer_, now)) return Fault::kBanned;
     if (spoke_ && now - secured_ > kProbation && now >= next_praise_) {
       front_.gate_.praise(network_, *peer_, now);
@@ -195,13 +199,13 @@ class Front::Impl::Guest final : public BridgeOwner {
 
   // At once: what it still gets of us takes a moment to leave.
   void on_hung_up(Fault fault) override {
-    const std::lock_guard lock(front_.mutex_);
+    const base::MutexLock lock(front_.mutex_);
     if (is_abuse(fault)) ban(words_of(fault), Clock::now());
   }
 
   void on_ended(const BridgeEnd& end) override {
     const auto now = Clock::now();
-    const std::lock_guard lock(front_.mutex_);
+    const base::MutexLock lock(front_.mutex_);
     if (!identified_) front_.gate_.fail(network_, now);
     if (end.was_cut && !front_.stopped_) {
       // Too much metadata may be a mistake: it costs, and is no attack by itself.
@@ -223,8 +227,7 @@ class Front::Impl::Guest final : public BridgeOwner {
   }
 
  private:
-  // With the front's lock.
-  void ban(const char* why, Clock::time_point now) {
+  void ban(const char* why, Clock::time_point now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(front_.mutex_) {
     if (!peer_) return;
     ++front_.stats_.bans;
     front_.gate_.abuse(network_, peer_, now);
@@ -244,7 +247,7 @@ class Front::Impl::Guest final : public BridgeOwner {
 };
 
 void Front::Impl::add(int socket, const proto::Endpoint& from) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   const Refusal refusal = stopped_ || bridges_ == nullptr
                               ? Refusal::kFull
                               : gate_.arrive(Network::of(from), Clock::now());

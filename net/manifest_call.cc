@@ -7,11 +7,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <optional>
 
+#include "base/mutex.h"
 #include "net/status.h"
 #include "proto/limits.h"
 #include "proto/span_service.grpc.pb.h"
@@ -31,9 +30,9 @@ struct Call {
   grpc::ClientContext context;
   wire::ManifestRequest request;
   wire::ManifestReply reply;
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::optional<grpc::Status> status;
+  base::Mutex mutex;
+  base::CondVar changed;
+  std::optional<grpc::Status> status ABSL_GUARDED_BY(mutex);
 };
 
 absl::StatusOr<wire::ManifestReply> ask(wire::SpanService::Stub& stub, const proto::Digest& digest,
@@ -47,21 +46,25 @@ absl::StatusOr<wire::ManifestReply> ask(wire::SpanService::Stub& stub, const pro
                              std::chrono::milliseconds(proto::kManifestChunkTimeoutMs));
   stub.async()->Manifest(&call->context, &call->request, &call->reply,
                          [call](const grpc::Status& status) {
-                           const std::lock_guard lock(call->mutex);
+                           const base::MutexLock lock(call->mutex);
                            call->status = status;
                            call->changed.notify_all();
                          });
-  std::unique_lock lock(call->mutex);
-  while (!call->status && !stop.stopped()) call->changed.wait_for(lock, base::kStopPoll);
-  if (!call->status) {
-    lock.unlock();
-    call->context.TryCancel();
-    lock.lock();
-    call->changed.wait_for(lock, kCallEnd, [&] { return call->status.has_value(); });
-    return stop.status();
+  {
+    const base::MutexLock lock(call->mutex);
+    while (!call->status && !stop.stopped()) {
+      call->changed.wait_until(call->mutex, Clock::now() + base::kStopPoll);
+    }
+    if (call->status) {
+      if (!call->status->ok()) return to_absl(*call->status, name);
+      return std::move(call->reply);
+    }
   }
-  if (!call->status->ok()) return to_absl(*call->status, name);
-  return std::move(call->reply);
+  call->context.TryCancel();
+  const base::MutexLock lock(call->mutex);
+  const auto end = Clock::now() + kCallEnd;
+  while (!call->status && call->changed.wait_until(call->mutex, end)) continue;
+  return stop.status();
 }
 
 absl::StatusOr<std::string> fetch_from(ChannelPool& channels, const proto::Digest& digest,

@@ -61,7 +61,7 @@ void Outgoing::add(const std::vector<proto::Endpoint>& addresses) {
 }
 
 Outgoing::State Outgoing::state() const {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return state_;
 }
 
@@ -98,7 +98,7 @@ void Outgoing::attempted(const std::shared_ptr<DialAttempt>& attempt, const absl
 void Outgoing::won(DialAttempt& winner) {
   remote_ = winner.take();
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     state_.address = winner.address();
   }
   for (const auto& attempt : attempts_) attempt->cancel();
@@ -124,7 +124,7 @@ void Outgoing::cut(Fault fault) {
   spdlog::warn("hung up on {} at {}: {}", proto::short_name(peer_),
                proto::to_string(state().address.value_or(proto::Endpoint())), words_of(fault));
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     state_.fault = fault;
   }
   if (came_up_) return close();
@@ -150,7 +150,7 @@ void Outgoing::slept(Clock::duration time) {
 // From here on every call hears `why`, until gRPC lets go.
 void Outgoing::fail(const absl::Status& why) {
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     state_.phase = Phase::kEnded;
     state_.address.reset();
     state_.ended_at = Clock::now();
@@ -166,7 +166,7 @@ void Outgoing::fail(const absl::Status& why) {
 void Outgoing::close() {
   if (local_ == nullptr) return;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     if (state_.phase != Phase::kEnded) state_.ended_at = Clock::now();
     state_.phase = Phase::kEnded;
   }
@@ -191,7 +191,7 @@ void Outgoing::peer_ended(const absl::Status& why) {
 }
 
 void Outgoing::note_moved() {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   state_.last_moved = Clock::now();
   if (!came_up_) return;
   state_.came_up = true;

@@ -11,10 +11,10 @@
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <vector>
 
+#include "base/mutex.h"
 #include "net/dead_end.h"
 #include "net/dial_attempt.h"
 #include "net/dial_race.h"
@@ -104,8 +104,8 @@ class Outgoing : public std::enable_shared_from_this<Outgoing> {
   bool came_up_ = false, peer_ended_ = false;
   Readiness remote_readable_, remote_writable_, local_readable_, local_writable_;
 
-  mutable std::mutex mutex_;
-  State state_;
+  mutable base::Mutex mutex_;
+  State state_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace shoal::net

@@ -10,17 +10,16 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
-#include <mutex>
 #include <new>
 #include <system_error>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/mutex.h"
 
 namespace shoal::net {
 namespace {
@@ -119,7 +118,7 @@ class Trial {
   std::size_t size() const { return threads_.size(); }
   ~Trial() {
     {
-      const std::lock_guard lock(mutex_);
+      const base::MutexLock lock(mutex_);
       over_ = true;
     }
     ended_.notify_all();
@@ -128,13 +127,13 @@ class Trial {
 
  private:
   void wait() {
-    std::unique_lock lock(mutex_);
-    ended_.wait(lock, [this] { return over_; });
+    const base::MutexLock lock(mutex_);
+    while (!over_) ended_.wait(mutex_);
   }
 
-  std::mutex mutex_;
-  std::condition_variable ended_;
-  bool over_ = false;
+  base::Mutex mutex_;
+  base::CondVar ended_;
+  bool over_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<pthread_t> threads_;
 };
 

@@ -51,15 +51,17 @@ void Signals::loop() {
       _exit(128 + number);
     }
     if (stop_.stopped()) hurry_.stop(number);
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     stop_.stop(number);
     stopped_.notify_all();
   }
 }
 
 bool Signals::wait_for_stop(std::chrono::milliseconds most) {
-  std::unique_lock lock(mutex_);
-  return stopped_.wait_for(lock, most, [this] { return stop_.stopped(); });
+  const base::MutexLock lock(mutex_);
+  const auto deadline = std::chrono::steady_clock::now() + most;
+  while (!stop_.stopped() && stopped_.wait_until(mutex_, deadline)) continue;
+  return stop_.stopped();
 }
 
 }  // namespace shoal::node

@@ -9,11 +9,10 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <thread>
 
+#include "base/mutex.h"
 #include "base/stop_token.h"
 
 namespace shoal::node {
@@ -39,8 +38,8 @@ class Signals {
   base::StopToken stop_;
   base::StopToken hurry_;
   std::atomic<bool> done_ = false;
-  std::mutex mutex_;
-  std::condition_variable stopped_;
+  base::Mutex mutex_;
+  base::CondVar stopped_;
   std::thread thread_;
 };
 

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/mutex.h"
 #include "net/frame_codec.h"
 #include "net/frame_queue.h"
 #include "net/status.h"
@@ -44,7 +45,7 @@ class HopStream::Reactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc
   void send(wire::ClientFrame frame) {
     grpc::ByteBuffer bytes = net::to_bytes(frame);
     frame.Clear();
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     if (!held_ || finishing_) return;
     if (!frames_.push(std::move(bytes)))
       return give_up(absl::StatusCode::kResourceExhausted, "it does not take what is sent to it");
@@ -53,7 +54,7 @@ class HopStream::Reactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc
 
   void consumed(const HopEvent& event) {
     if (event.closed) return;
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     unread_bytes_ -= weight_of(event.frame);
     if (paused_ && held_ && unread_bytes_ < kMaxUnreadBytes) {
       paused_ = false;
@@ -62,21 +63,22 @@ class HopStream::Reactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc
   }
 
   void finish() {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     if (!held_ || finishing_) return;
     finishing_ = true;
     pump();
   }
 
   void cancel() {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     context_.TryCancel();
     release();  // whatever waits: nobody may be reading
   }
 
   bool wait_closed(Clock::time_point deadline) {
-    std::unique_lock lock(mutex_);
-    return ended_.wait_until(lock, deadline, [this] { return done_; });
+    const base::MutexLock lock(mutex_);
+    while (!done_ && ended_.wait_until(mutex_, deadline)) continue;
+    return done_;
   }
 
   void OnReadDone(bool ok) override {
@@ -84,7 +86,7 @@ class HopStream::Reactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc
     event.hop = hop_;
     event.at = Clock::now();
     const bool readable = ok && net::from_bytes(incoming_, event.frame);
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     if (!ok) return release();
     if (!readable)
       return give_up(absl::StatusCode::kInternal, "it sent a frame that cannot be read");
@@ -98,7 +100,7 @@ class HopStream::Reactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc
   }
 
   void OnWriteDone(bool ok) override {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     frames_.written();
     if (ok) return pump();
     frames_.drop();
@@ -110,7 +112,7 @@ class HopStream::Reactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc
     event.hop = hop_;
     event.at = Clock::now();
     const std::shared_ptr<Reactor> self = std::move(self_);  // may be the last to hold it
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     event.closed = failure_ ? *failure_ : net::to_absl(status, name_);
     inbox_->put(std::move(event));
     done_ = true;
@@ -118,14 +120,13 @@ class HopStream::Reactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc
   }
 
  private:
-  // These with mutex_ held.
-  void pump() {
+  void pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (!held_) return;
     if (const grpc::ByteBuffer* frame = frames_.next(Clock::now())) return StartWrite(frame);
     if (finishing_ && frames_.idle()) end_writes();
   }
 
-  void end_writes() {
+  void end_writes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     StartWritesDone();
     if (paused_) {  // nobody will read on: let the end come
       paused_ = false;
@@ -135,7 +136,7 @@ class HopStream::Reactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc
   }
 
   // Ends the stream for a reason of ours.
-  void give_up(absl::StatusCode code, const char* reason) {
+  void give_up(absl::StatusCode code, const char* reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     failure_ = absl::Status(code, name_ + ": " + reason);
     frames_.drop();
     context_.TryCancel();
@@ -143,7 +144,7 @@ class HopStream::Reactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc
   }
 
   // After this no operation may be started from outside.
-  void release() {
+  void release() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (!held_) return;
     held_ = false;
     RemoveHold();
@@ -156,16 +157,16 @@ class HopStream::Reactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc
   const std::shared_ptr<HopInbox> inbox_;
   std::shared_ptr<Reactor> self_;  // until OnDone
 
-  std::mutex mutex_;
-  std::condition_variable ended_;
-  net::FrameQueue<net::ByteLimit> frames_{kMaxUnsentBytes};
+  base::Mutex mutex_;
+  base::CondVar ended_;
+  net::FrameQueue<net::ByteLimit> frames_ ABSL_GUARDED_BY(mutex_){kMaxUnsentBytes};
   grpc::ByteBuffer incoming_;
-  std::size_t unread_bytes_ = 0;
-  std::optional<absl::Status> failure_;  // why we ended it
-  bool paused_ = false;
-  bool finishing_ = false;
-  bool held_ = true;
-  bool done_ = false;
+  std::size_t unread_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::optional<absl::Status> failure_ ABSL_GUARDED_BY(mutex_);  // why we ended it
+  bool paused_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finishing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool held_ ABSL_GUARDED_BY(mutex_) = true;
+  bool done_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 HopStream::HopStream(std::shared_ptr<Reactor> reactor) : reactor_(std::move(reactor)) {}
@@ -187,7 +188,7 @@ bool HopStream::wait_closed(Clock::time_point deadline) { return reactor_->wait_
 
 void HopInbox::put(HopEvent event) {
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     events_.push_back(std::move(event));
   }
   arrived_.notify_all();
@@ -195,11 +196,11 @@ void HopInbox::put(HopEvent event) {
 
 std::optional<HopEvent> HopInbox::take(Clock::time_point deadline,
                                        const base::StopToken& interrupt) {
-  std::unique_lock lock(mutex_);
+  const base::MutexLock lock(mutex_);
   while (events_.empty()) {
     const auto now = Clock::now();
     if (now >= deadline || interrupt.stopped()) return std::nullopt;
-    arrived_.wait_until(lock, std::min(deadline, now + base::kStopPoll));
+    arrived_.wait_until(mutex_, std::min(deadline, now + base::kStopPoll));
   }
   HopEvent event = std::move(events_.front());
   events_.pop_front();

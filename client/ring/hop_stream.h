@@ -5,15 +5,14 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 
 #include "absl/status/status.h"
+#include "base/mutex.h"
 #include "base/stop_token.h"
 #include "proto/limits.h"
 #include "proto/span_service.pb.h"
@@ -39,9 +38,9 @@ class HopInbox {
                                const base::StopToken& interrupt);
 
  private:
-  std::mutex mutex_;
-  std::condition_variable arrived_;
-  std::deque<HopEvent> events_;
+  base::Mutex mutex_;
+  base::CondVar arrived_;
+  std::deque<HopEvent> events_ ABSL_GUARDED_BY(mutex_);
 };
 
 // What may wait to be sent on one stream: all the steps that a session has under way at once, and

@@ -6,11 +6,10 @@
 #include <grpcpp/client_context.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <utility>
 
+#include "base/mutex.h"
 #include "client/swarm/network_check.h"
 #include "net/channel_pool.h"
 #include "net/status.h"
@@ -26,10 +25,10 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kStragglerTime{2};
 
 struct Board {
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::size_t running = 0;
-  std::vector<AskedNode> nodes;
+  base::Mutex mutex;
+  base::CondVar changed;
+  std::size_t running ABSL_GUARDED_BY(mutex) = 0;
+  std::vector<AskedNode> nodes ABSL_GUARDED_BY(mutex);
 };
 
 struct Call : std::enable_shared_from_this<Call> {
@@ -52,7 +51,7 @@ struct Call : std::enable_shared_from_this<Call> {
   void answered(std::size_t round, const grpc::Status& status) {
     const double rtt_us = std::chrono::duration<double, std::micro>(Clock::now() - sent).count();
     if (status.ok() && round + 1 < contexts.size()) return ask(round + 1);
-    const std::lock_guard lock(board->mutex);
+    const base::MutexLock lock(board->mutex);
     AskedNode& node = board->nodes[index];
     node.outcome = net::to_absl(status, "");
     if (status.ok()) node.said = proto::from_wire(reply);
@@ -89,26 +88,30 @@ std::vector<AskedNode> describe_all(std::vector<AskedNode> nodes, const Describe
     }
     calls.push_back(std::move(call));
   }
-  board->nodes = std::move(nodes);
-  board->running = calls.size();
+  {
+    const base::MutexLock lock(board->mutex);
+    board->nodes = std::move(nodes);
+    board->running = calls.size();
+  }
   for (const auto& call : calls) call->ask(0);
 
-  std::unique_lock lock(board->mutex);
-  while (board->running > 0 && !stop.stopped()) {
-    const auto now = Clock::now();
-    const auto until =
-        options.until ? std::min(deadline, options.until(board->nodes, now)) : deadline;
-    if (now >= until) break;
-    board->changed.wait_until(lock, std::min(until, now + base::kStopPoll));
-  }
-  if (board->running > 0) {
-    lock.unlock();
-    for (const auto& call : calls) {
-      for (const auto& context : call->contexts) context->TryCancel();
+  {
+    const base::MutexLock lock(board->mutex);
+    while (board->running > 0 && !stop.stopped()) {
+      const auto now = Clock::now();
+      const auto until =
+          options.until ? std::min(deadline, options.until(board->nodes, now)) : deadline;
+      if (now >= until) break;
+      board->changed.wait_until(board->mutex, std::min(until, now + base::kStopPoll));
     }
-    lock.lock();
-    board->changed.wait_for(lock, kStragglerTime, [&] { return board->running == 0; });
+    if (board->running == 0) return board->nodes;
   }
+  for (const auto& call : calls) {
+    for (const auto& context : call->contexts) context->TryCancel();
+  }
+  const base::MutexLock lock(board->mutex);
+  const auto end = Clock::now() + kStragglerTime;
+  while (board->running > 0 && board->changed.wait_until(board->mutex, end)) continue;
   return board->nodes;
 }
 

@@ -66,7 +66,7 @@ PeerMemory::Peer& PeerMemory::touch(const proto::PeerId& peer, Time now) {
 }
 
 void PeerMemory::measured(const proto::PeerId& peer, double block_us, Time now) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   if (!std::isfinite(block_us)) return;
   Peer& entry = touch(peer, now);
   block_us = std::max(block_us, kLeastBlockUs);
@@ -77,19 +77,19 @@ void PeerMemory::measured(const proto::PeerId& peer, double block_us, Time now) 
 }
 
 void PeerMemory::failed(const proto::PeerId& peer, Time now) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   add(touch(peer, now).failures, kFailureTime, now);
 }
 
 void PeerMemory::refused(const proto::PeerId& peer, milliseconds patience, Time now) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   Trouble& refusals = touch(peer, now).refusals;
   add(refusals, kRefusalTime, now);
   refusals.until = std::max(refusals.until, now + std::min(patience, kMostPatience));
 }
 
 void PeerMemory::cut(const proto::PeerId& from, const proto::PeerId& to, Time now) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   add(cuts_[{from, to}], kCutTime, now);
   bound(cuts_, kMaxCuts, [](const Trouble& trouble) { return trouble.until; });
   for (const auto& [peer, other] : {std::pair(from, to), std::pair(to, from)}) {
@@ -102,7 +102,7 @@ void PeerMemory::cut(const proto::PeerId& from, const proto::PeerId& to, Time no
 }
 
 void PeerMemory::worked(const proto::PeerId& peer, Time now) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   const auto it = peers_.find(peer);
   if (it == peers_.end()) return;
   it->second.touched = now;
@@ -110,7 +110,7 @@ void PeerMemory::worked(const proto::PeerId& peer, Time now) {
 }
 
 bool PeerMemory::avoids(const proto::PeerId& peer, Time now) const {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return is_avoided(peer, now);
 }
 
@@ -125,7 +125,7 @@ bool PeerMemory::is_cut(const proto::PeerId& from, const proto::PeerId& to, Time
 }
 
 bool PeerMemory::knows(const proto::PeerId& peer, Time now) const {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   const auto it = peers_.find(peer);
   if (it == peers_.end()) return false;
   return is_avoided(peer, now) ||
@@ -133,7 +133,7 @@ bool PeerMemory::knows(const proto::PeerId& peer, Time now) const {
 }
 
 std::set<proto::PeerId> PeerMemory::avoided(Time now) const {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   std::set<proto::PeerId> result;
   for (const auto& [peer, entry] : peers_) {
     if (is_avoided(peer, now)) result.insert(peer);
@@ -142,7 +142,7 @@ std::set<proto::PeerId> PeerMemory::avoided(Time now) const {
 }
 
 bool PeerMemory::is_clean(const Route& route, Time now) const {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   for (std::size_t hop = 0; hop < route.size(); ++hop) {
     if (is_avoided(route[hop].peer, now)) return false;
     if (hop > 0 && is_cut(route[hop - 1].peer, route[hop].peer, now)) return false;
@@ -160,14 +160,15 @@ double PeerMemory::jitter(const proto::PeerId& peer) const {
   return 1 + kJitter * static_cast<double>(hash >> 11) / static_cast<double>(1ull << 53);
 }
 
+const PeerMemory::Peer* PeerMemory::measured_of(const Candidate& candidate) const {
+  const auto it = peers_.find(candidate.peer);
+  return it != peers_.end() && it->second.block_us > 0 ? &it->second : nullptr;
+}
+
 void PeerMemory::judge(std::vector<Candidate>& candidates, RouteRequest& request, Time now) const {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   // What is usual: of those that bore out their claims, else of all claims; the slower of two.
   std::vector<double> known, claimed;
-  const auto measured_of = [&](const Candidate& candidate) -> const Peer* {
-    const auto it = peers_.find(candidate.peer);
-    return it != peers_.end() && it->second.block_us > 0 ? &it->second : nullptr;
-  };
   for (const Candidate& candidate : candidates) {
     // Whoever is far slower than it says is no measure for others.
     if (const Peer* peer = measured_of(candidate);

@@ -9,11 +9,11 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
-#include <mutex>
 #include <set>
 #include <utility>
 #include <vector>
 
+#include "base/mutex.h"
 #include "client/swarm/route.h"
 #include "proto/types.h"
 
@@ -60,16 +60,18 @@ class PeerMemory {
     std::map<proto::PeerId, Time> cuts;  // with whom, lately
     Time touched{};
   };
-  // With mutex_ held:
-  bool is_avoided(const proto::PeerId& peer, Time now) const;
-  bool is_cut(const proto::PeerId& from, const proto::PeerId& to, Time now) const;
-  Peer& touch(const proto::PeerId& peer, Time now);
+
+  bool is_avoided(const proto::PeerId& peer, Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool is_cut(const proto::PeerId& from, const proto::PeerId& to, Time now) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  const Peer* measured_of(const Candidate& candidate) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Peer& touch(const proto::PeerId& peer, Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   double jitter(const proto::PeerId& peer) const;
 
   const std::uint64_t salt_;
-  mutable std::mutex mutex_;
-  std::map<proto::PeerId, Peer> peers_;
-  std::map<std::pair<proto::PeerId, proto::PeerId>, Trouble> cuts_;
+  mutable base::Mutex mutex_;
+  std::map<proto::PeerId, Peer> peers_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::pair<proto::PeerId, proto::PeerId>, Trouble> cuts_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace shoal::client

@@ -5,10 +5,10 @@
 #include <fmt/ranges.h>
 
 #include <chrono>
-#include <mutex>
 #include <utility>
 
 #include "base/awaited.h"
+#include "base/mutex.h"
 #include "client/swarm/network_check.h"
 #include "dht/udp_service.h"
 #include "net/channel_pool.h"
@@ -120,7 +120,7 @@ class SwarmConnection::Impl {
 
   DhtHealth health(const base::StopToken& interrupt) {
     const auto stats = directory_->stats(kFindTimeoutMs, interrupt);
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     DhtHealth health = health_;
     if (stats) {
       health.contacts = stats->contacts;
@@ -149,7 +149,7 @@ class SwarmConnection::Impl {
     if (interrupt.stopped()) return interrupt.status();
     const auto end = answer.ok() ? answer->at : Clock::now();
     {
-      const std::lock_guard lock(mutex_);
+      const base::MutexLock lock(mutex_);
       health_.lookup_ms.push_back(std::chrono::duration<double, std::milli>(end - begun).count());
       if (answer.ok() && !answer->found.records.empty()) ++health_.lookups_found;
     }
@@ -167,8 +167,8 @@ class SwarmConnection::Impl {
   std::vector<proto::Endpoint> join_peers_;  // set before anything else asks
   bool network_down_ = false;
   std::unique_ptr<net::Directory> directory_;
-  std::mutex mutex_;
-  DhtHealth health_;  // the lookups of it, guarded by mutex_
+  base::Mutex mutex_;
+  DhtHealth health_ ABSL_GUARDED_BY(mutex_);  // the lookups of it
 };
 
 SwarmConnection::SwarmConnection() = default;

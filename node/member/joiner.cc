@@ -8,10 +8,10 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
-#include <mutex>
 #include <system_error>
 #include <thread>
 
+#include "base/mutex.h"
 #include "identity/random.h"
 #include "net/resolve.h"
 #include "node/member/join_wait.h"
@@ -43,8 +43,8 @@ struct Joiner::Names {
     absl::Status status;
     std::vector<proto::Endpoint> endpoints;
   };
-  mutable std::mutex mutex;
-  std::map<std::string, Name> all;
+  mutable base::Mutex mutex;
+  std::map<std::string, Name> all ABSL_GUARDED_BY(mutex);
 };
 
 Joiner::Joiner(std::vector<std::string> addresses, const base::StopToken& stop)
@@ -55,7 +55,7 @@ Joiner::~Joiner() = default;
 void Joiner::look_up() {
   for (const std::string& address : addresses_) {
     {
-      const std::lock_guard lock(names_->mutex);
+      const base::MutexLock lock(names_->mutex);
       Names::Name& name = names_->all[address];
       if (name.pending) continue;
       if (auto numeric = proto::parse_endpoint(address); numeric.ok()) {
@@ -66,7 +66,7 @@ void Joiner::look_up() {
     }
     const auto settle = [names = names_,
                          address](absl::StatusOr<std::vector<proto::Endpoint>> found) {
-      const std::lock_guard lock(names->mutex);
+      const base::MutexLock lock(names->mutex);
       Names::Name& name = names->all[address];
       name.pending = false;
       name.status = found.status();
@@ -89,7 +89,7 @@ absl::Status Joiner::wait_for_names(std::uint32_t timeout_ms) const {
   while (Clock::now() < deadline) {
     if (stop_.stopped()) return stop_.status();
     {
-      const std::lock_guard lock(names_->mutex);
+      const base::MutexLock lock(names_->mutex);
       if (std::none_of(names_->all.begin(), names_->all.end(),
                        [](const auto& entry) { return entry.second.pending; })) {
         break;
@@ -102,7 +102,7 @@ absl::Status Joiner::wait_for_names(std::uint32_t timeout_ms) const {
 
 std::vector<proto::Endpoint> Joiner::endpoints() const {
   std::vector<proto::Endpoint> result;
-  const std::lock_guard lock(names_->mutex);
+  const base::MutexLock lock(names_->mutex);
   for (const std::string& address : addresses_) {  // in the user's order
     const auto found = names_->all.find(address);
     if (found == names_->all.end()) continue;
@@ -115,7 +115,7 @@ std::vector<proto::Endpoint> Joiner::endpoints() const {
 }
 
 absl::Status Joiner::not_found() const {
-  const std::lock_guard lock(names_->mutex);
+  const base::MutexLock lock(names_->mutex);
   for (const auto& [address, name] : names_->all) {
     if (!name.status.ok()) return name.status;
   }

@@ -32,7 +32,7 @@ OwnAddresses::OwnAddresses(boost::asio::io_context& io, dht::UdpService& dht,
 }
 
 std::vector<proto::Endpoint> OwnAddresses::list() const {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return list_;
 }
 
@@ -78,7 +78,7 @@ void OwnAddresses::choose() {
   }
   bool first = false;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     if (chosen == list_) return;
     first = list_.empty();
     list_ = chosen;

@@ -8,11 +8,11 @@
 #include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "base/mutex.h"
 #include "dht/udp_service.h"
 #include "net/interface_watch.h"
 #include "node/member/addresses.h"
@@ -51,8 +51,8 @@ class OwnAddresses {
   bool joined_by_loopback_ = false;
   bool others_are_here_ = true;  // until we hear of one elsewhere
   std::vector<net::InterfaceAddress> interfaces_;
-  mutable std::mutex mutex_;
-  std::vector<proto::Endpoint> list_;  // guarded by mutex_
+  mutable base::Mutex mutex_;
+  std::vector<proto::Endpoint> list_ ABSL_GUARDED_BY(mutex_);
   std::optional<net::InterfaceWatch> watch_;
   const std::shared_ptr<int> alive_ = std::make_shared<int>();
 };

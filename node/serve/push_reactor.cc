@@ -16,7 +16,7 @@ PushReactor::PushReactor(SessionDesk& desk, proto::PeerId caller)
 void PushReactor::start() { StartRead(&in_); }
 
 void PushReactor::read_next() {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   if (!finished_) StartRead(&in_);
 }
 
@@ -24,7 +24,7 @@ void PushReactor::OnReadDone(bool ok) {
   std::shared_ptr<Session> session;
   bool opened = false;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     session = session_;
     opened = std::exchange(opened_, true);
   }
@@ -51,7 +51,7 @@ void PushReactor::OnReadDone(bool ok) {
   if (frame.has_step()) session->step(frame.step());
   frame.Clear();
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     paused_ = true;
   }
   resume();
@@ -60,12 +60,12 @@ void PushReactor::OnReadDone(bool ok) {
 void PushReactor::resume() {
   std::shared_ptr<Session> session;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     if (!paused_ || finished_) return;
     session = session_;
   }
   if (session == nullptr || !session->wants_more_of_previous()) return;
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   if (finished_ || !std::exchange(paused_, false)) return;
   StartRead(&in_);
 }
@@ -88,7 +88,7 @@ void PushReactor::session_ready(std::shared_ptr<Session> session) {
                    "this session expects another peer or token from the hop before"});
   }
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     if (finished_) return;
     session_ = session;
     StartSendInitialMetadata();
@@ -104,7 +104,7 @@ void PushReactor::give_up() {
 void PushReactor::end() { finish({grpc::StatusCode::ABORTED, "the session has ended"}); }
 
 void PushReactor::finish(grpc::Status status) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   if (finished_) return;
   finished_ = true;
   Finish(std::move(status));
@@ -113,7 +113,7 @@ void PushReactor::finish(grpc::Status status) {
 void PushReactor::sweep(std::chrono::steady_clock::time_point now) {
   resume();
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     if (opened_ || now < deadline_) return;
   }
   finish({grpc::StatusCode::DEADLINE_EXCEEDED, "no open frame within 5 s"});
@@ -123,7 +123,7 @@ void PushReactor::OnCancel() { finish({grpc::StatusCode::CANCELLED, "cancelled"}
 
 void PushReactor::OnDone() {
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     session_.reset();
   }
   desk_.registry().remove(this);  // destroys this

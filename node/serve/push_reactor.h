@@ -8,8 +8,8 @@
 #include <grpcpp/support/server_callback.h>
 
 #include <memory>
-#include <mutex>
 
+#include "base/mutex.h"
 #include "node/serve/links.h"
 #include "node/serve/session_table.h"
 #include "node/serve/stream_registry.h"
@@ -55,11 +55,11 @@ class PushReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer>,
   grpc::ByteBuffer in_;
   std::string token_;
 
-  std::mutex mutex_;
-  std::shared_ptr<Session> session_;
-  bool opened_ = false;
-  bool paused_ = false;  // nothing is being read
-  bool finished_ = false;
+  base::Mutex mutex_;
+  std::shared_ptr<Session> session_ ABSL_GUARDED_BY(mutex_);
+  bool opened_ ABSL_GUARDED_BY(mutex_) = false;
+  bool paused_ ABSL_GUARDED_BY(mutex_) = false;  // nothing is being read
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   const std::chrono::steady_clock::time_point deadline_;  // for the first frame
 };
 

@@ -28,7 +28,7 @@ PushStream::PushStream(StreamRegistry& registry, OutboxBudget& budget,
 std::shared_ptr<PushStream> PushStream::create(StreamRegistry& registry, OutboxBudget& budget,
                                                std::shared_ptr<Session> session) {
   std::shared_ptr<PushStream> stream(new PushStream(registry, budget, std::move(session)));
-  stream->frames_.budget().set_outlet(stream);
+  stream->account_.set_outlet(stream);
   return stream;
 }
 
@@ -37,7 +37,7 @@ void PushStream::start(const std::shared_ptr<grpc::Channel>& channel, const wire
   wire::PushFrame frame;
   *frame.mutable_open() = open;
   grpc::ByteBuffer bytes = net::to_bytes(frame);
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   if (ended_ || broken_ || done_) return;
   proven_ = proven;
   reached_ = std::move(reached);
@@ -56,7 +56,7 @@ void PushStream::start(const std::shared_ptr<grpc::Channel>& channel, const wire
 bool PushStream::judge() {
   std::shared_ptr<Session> session;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     if (ended_ || accepted_) return false;
     // Else OnDone and sweep() see to it.
     if (started_ && !done_ && !broken_ && reached_()) return false;
@@ -71,7 +71,7 @@ void PushStream::send(wire::PushFrame frame) {
   frame.Clear();
   std::shared_ptr<Outlet> victim;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     if (ended_ || broken_ || done_) return;  // OnDone or judge() tells
     victim = frames_.push(std::move(bytes));
     pump();
@@ -82,7 +82,7 @@ void PushStream::send(wire::PushFrame frame) {
 void PushStream::overflow(const std::string& /*reason*/) {
   std::shared_ptr<Session> session;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     session = session_;
     frames_.drop();
   }
@@ -104,7 +104,7 @@ void PushStream::end() {
   std::shared_ptr<Session> session;  // may be the last of it: not under the lock
   bool never_began = false;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     if (ended_) return;
     ended_ = true;
     session = std::move(session_);
@@ -116,7 +116,7 @@ void PushStream::end() {
 }
 
 void PushStream::OnReadInitialMetadataDone(bool ok) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   accepted_ = ok;
   if (ok) {
     reached_();  // so that it is known from now on
@@ -128,7 +128,7 @@ void PushStream::OnReadInitialMetadataDone(bool ok) {
 
 // The answer to a push is its end: it is noticed when it comes, not with the next step.
 void PushStream::OnReadDone(bool /*ok*/) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   broken_ = true;
   break_off();
 }
@@ -136,7 +136,7 @@ void PushStream::OnReadDone(bool /*ok*/) {
 void PushStream::OnWriteDone(bool ok) {
   std::shared_ptr<Session> session;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     frames_.written();
     if (!ok) {
       broken_ = true;
@@ -151,7 +151,7 @@ void PushStream::OnWriteDone(bool ok) {
 void PushStream::sweep(Clock::time_point now) {
   bool stuck = false;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     if (!started_ || ended_ || broken_) return;
     stuck = accepted_ && frames_.stuck(now, std::chrono::milliseconds(proto::kStuckWriteMs));
     if (!stuck) {
@@ -167,15 +167,17 @@ void PushStream::sweep(Clock::time_point now) {
 
 void PushStream::OnDone(const grpc::Status& status) {
   std::shared_ptr<Session> session;
+  bool late = false;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     done_ = true;
+    late = late_;
     frames_.drop();
     // Of a peer that we never reached judge() tells, at its time.
     if (!ended_ && (accepted_ || proven_ || late_ || reached_())) session = std::move(session_);
   }
   if (session != nullptr) {
-    std::string reason = late_         ? "does not accept our push within 10 s"
+    std::string reason = late          ? "does not accept our push within 10 s"
                          : status.ok() ? "has ended the stream"
                                        : std::string(net::to_absl(status, "").message());
     const auto tell = [weak = std::weak_ptr(session), reason = std::move(reason)] {

@@ -12,9 +12,9 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 
+#include "base/mutex.h"
 #include "net/frame_queue.h"
 #include "node/serve/links.h"
 #include "node/serve/outbox_budget.h"
@@ -51,7 +51,7 @@ class PushStream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::
 
   // NextLink
   void send(wire::PushFrame frame) override;
-  std::size_t queued_bytes() const override { return frames_.budget().bytes(); }
+  std::size_t queued_bytes() const override { return account_.bytes(); }
   void end() override;
   // Outlet
   void overflow(const std::string& reason) override;
@@ -67,28 +67,29 @@ class PushStream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::
   using Clock = std::chrono::steady_clock;
 
   PushStream(StreamRegistry& registry, OutboxBudget& budget, std::shared_ptr<Session> session);
-  void pump();
-  void break_off();
+  void pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void break_off() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   StreamRegistry& registry_;
   std::optional<grpc::GenericStub> stub_;
   grpc::ClientContext context_;
   grpc::ByteBuffer reply_;
-  Reached reached_;
+  Reached reached_ ABSL_GUARDED_BY(mutex_);
   Later later_;
 
-  mutable std::mutex mutex_;
-  net::FrameQueue<OutboxBudget::Account> frames_;
-  std::shared_ptr<Session> session_;
-  bool started_ = false;
-  bool proven_ = false;
-  bool accepted_ = false;
-  bool late_ = false;
-  bool ended_ = false;  // by us
-  bool broken_ = false;
-  bool done_ = false;
-  bool held_ = false;           // gRPC waits for more writes of ours
-  Clock::time_point deadline_;  // for being accepted
+  mutable base::Mutex mutex_;
+  net::FrameQueue<OutboxBudget::Account> frames_ ABSL_GUARDED_BY(mutex_);
+  OutboxBudget::Account& account_ = frames_.budget();  // guards itself
+  std::shared_ptr<Session> session_ ABSL_GUARDED_BY(mutex_);
+  bool started_ ABSL_GUARDED_BY(mutex_) = false;
+  bool proven_ ABSL_GUARDED_BY(mutex_) = false;
+  bool accepted_ ABSL_GUARDED_BY(mutex_) = false;
+  bool late_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // by us
+  bool broken_ ABSL_GUARDED_BY(mutex_) = false;
+  bool done_ ABSL_GUARDED_BY(mutex_) = false;
+  bool held_ ABSL_GUARDED_BY(mutex_) = false;           // gRPC waits for more writes of ours
+  Clock::time_point deadline_ ABSL_GUARDED_BY(mutex_);  // for being accepted
 };
 
 }  // namespace shoal::node

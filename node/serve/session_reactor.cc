@@ -22,12 +22,12 @@ SessionReactor::SessionReactor(SessionDesk& desk, grpc::CallbackServerContext& c
       deadline_(Clock::now() + kPeerTimeout) {}
 
 void SessionReactor::start() {
-  frames_.budget().set_outlet(weak_from_this());
+  account_.set_outlet(weak_from_this());
   StartRead(&in_);
 }
 
 std::shared_ptr<Session> SessionReactor::session() const {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return session_;
 }
 
@@ -54,7 +54,7 @@ void SessionReactor::OnReadDone(bool ok) {
     on_frame(frame);
   }
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     paused_ = true;
   }
   resume();
@@ -63,12 +63,12 @@ void SessionReactor::OnReadDone(bool ok) {
 void SessionReactor::resume() {
   std::shared_ptr<Session> session;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     if (!paused_ || ending_) return;
     session = session_;
   }
   if (session != nullptr && !session->wants_more_of_client()) return;
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   if (ending_ || !std::exchange(paused_, false)) return;
   StartRead(&in_);
 }
@@ -99,7 +99,7 @@ void SessionReactor::open(const wire::Open& message) {
   auto session = std::get<std::shared_ptr<Session>>(std::move(opened));
   bool ended = false;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     session_ = session;
     ended = ending_;
   }
@@ -112,7 +112,7 @@ void SessionReactor::send(wire::HopFrame frame) {
   frame.Clear();
   std::shared_ptr<Outlet> victim;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     if (ending_) return;
     victim = frames_.push(std::move(bytes));
     pump();
@@ -122,14 +122,14 @@ void SessionReactor::send(wire::HopFrame frame) {
 
 void SessionReactor::overflow(const std::string& reason) {
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     frames_.drop();
   }
   fail(absl::StatusCode::kResourceExhausted, reason);
 }
 
 void SessionReactor::end(std::optional<Refusal> refusal) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   if (ending_) return;
   ending_ = true;
   deadline_ = Clock::now() + kPeerTimeout;
@@ -151,7 +151,7 @@ void SessionReactor::pump() {
 }
 
 void SessionReactor::OnWriteDone(bool ok) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   frames_.written();
   if (!ok) frames_.drop();  // the stream is broken: OnCancel or OnReadDone says so
   pump();
@@ -166,7 +166,7 @@ void SessionReactor::sweep(Clock::time_point now) {
   resume();
   bool stuck = false;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     stuck = !ending_ && frames_.stuck(now, std::chrono::milliseconds(proto::kStuckWriteMs));
     if (!stuck) {
       if (now < deadline_ || (session_ != nullptr && !ending_)) return;

@@ -9,9 +9,9 @@
 #include <grpcpp/support/server_callback.h>
 
 #include <memory>
-#include <mutex>
 #include <optional>
 
+#include "base/mutex.h"
 #include "net/caller.h"
 #include "net/frame_queue.h"
 #include "node/serve/links.h"
@@ -57,7 +57,7 @@ class SessionReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, gr
   void open(const wire::Open& open);
   void on_frame(const wire::ClientFrame& frame);
   void fail(absl::StatusCode code, const std::string& reason);
-  void pump();  // mutex_ held
+  void pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::shared_ptr<Session> session() const;
 
   SessionDesk& desk_;
@@ -65,14 +65,16 @@ class SessionReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, gr
   const net::Caller client_;
   grpc::ByteBuffer in_;
 
-  mutable std::mutex mutex_;
-  std::shared_ptr<Session> session_;
-  net::FrameQueue<OutboxBudget::Account> frames_;
-  bool paused_ = false;  // nothing is being read
-  bool ending_ = false;
-  bool finished_ = false;
-  grpc::Status status_;
-  Clock::time_point deadline_;  // for the first frame; later for the end of the stream
+  mutable base::Mutex mutex_;
+  std::shared_ptr<Session> session_ ABSL_GUARDED_BY(mutex_);
+  net::FrameQueue<OutboxBudget::Account> frames_ ABSL_GUARDED_BY(mutex_);
+  OutboxBudget::Account& account_ = frames_.budget();  // guards itself
+  bool paused_ ABSL_GUARDED_BY(mutex_) = false;        // nothing is being read
+  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  grpc::Status status_ ABSL_GUARDED_BY(mutex_);
+  // For the first frame; later for the end of the stream.
+  Clock::time_point deadline_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace shoal::node

@@ -78,7 +78,7 @@ grpc::ServerUnaryReactor* SpanService::Describe(grpc::CallbackServerContext* con
   if (request->run() != 0 && request->run() != run_) {
     const auto caller = net::caller_of(*context);
     if (caller.ok() && caller->peer == self_) {
-      const std::lock_guard lock(twin_mutex_);
+      const base::MutexLock lock(twin_mutex_);
       twin_caller_ = caller->address;
     }
   }

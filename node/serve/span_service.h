@@ -6,11 +6,11 @@
 
 #include <atomic>
 #include <chrono>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "base/mutex.h"
 #include "node/serve/manifest_desk.h"
 #include "node/serve/session_desk.h"
 #include "proto/description.h"
@@ -63,7 +63,7 @@ class SpanService final : public RawSpanService {
 
   // From where another run of our own identity has asked us since the last time.
   std::optional<proto::Endpoint> take_twin_call() {
-    const std::lock_guard lock(twin_mutex_);
+    const base::MutexLock lock(twin_mutex_);
     return std::exchange(twin_caller_, std::nullopt);
   }
 
@@ -84,8 +84,8 @@ class SpanService final : public RawSpanService {
 
   const proto::PeerId self_;
   const std::uint64_t run_;
-  std::mutex twin_mutex_;
-  std::optional<proto::Endpoint> twin_caller_;
+  base::Mutex twin_mutex_;
+  std::optional<proto::Endpoint> twin_caller_ ABSL_GUARDED_BY(twin_mutex_);
   ManifestDesk manifest_;
   std::atomic<proto::NodeState> state_ = proto::NodeState::kJoining;
   SessionDesk desk_;

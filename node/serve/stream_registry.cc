@@ -18,7 +18,7 @@ std::size_t limit_of(StreamKind kind) {
 
 bool StreamRegistry::add(StreamKind kind, const proto::PeerId& peer,
                          std::shared_ptr<Stream> stream) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   const Owner owner{kind, peer};
   std::size_t& count = counts_[owner];
   if (count >= limit_of(kind)) return false;
@@ -31,7 +31,7 @@ bool StreamRegistry::add(StreamKind kind, const proto::PeerId& peer,
 void StreamRegistry::remove(const Stream* stream) {
   std::shared_ptr<Stream> last;  // destroyed without the lock
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     const auto found = streams_.find(stream);
     if (found == streams_.end()) return;
     const auto count = counts_.find(found->second.owner);
@@ -46,20 +46,22 @@ void StreamRegistry::remove(const Stream* stream) {
 void StreamRegistry::sweep(std::chrono::steady_clock::time_point now) {
   std::vector<std::shared_ptr<Stream>> streams;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     for (const auto& [key, entry] : streams_) streams.push_back(entry.stream);
   }
   for (const auto& stream : streams) stream->sweep(now);
 }
 
 std::size_t StreamRegistry::size() const {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return streams_.size();
 }
 
 bool StreamRegistry::wait_empty(std::chrono::milliseconds timeout) {
-  std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, timeout, [this] { return streams_.empty(); });
+  const base::MutexLock lock(mutex_);
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  while (!streams_.empty() && changed_.wait_until(mutex_, deadline)) continue;
+  return streams_.empty();
 }
 
 }  // namespace shoal::node

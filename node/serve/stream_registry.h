@@ -4,12 +4,11 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <utility>
 
+#include "base/mutex.h"
 #include "proto/types.h"
 
 namespace shoal::node {
@@ -39,10 +38,10 @@ class StreamRegistry {
     std::shared_ptr<Stream> stream;
   };
 
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::map<const Stream*, Entry> streams_;
-  std::map<Owner, std::size_t> counts_;
+  mutable base::Mutex mutex_;
+  base::CondVar changed_;
+  std::map<const Stream*, Entry> streams_ ABSL_GUARDED_BY(mutex_);
+  std::map<Owner, std::size_t> counts_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace shoal::node

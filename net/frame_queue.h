@@ -42,26 +42,26 @@ class FrameQueue {
   explicit FrameQueue(Arguments&&... of_budget) : budget_(std::forward<Arguments>(of_budget)...) {}
 
   // Takes the frame; what the budget says of it.
-  [[nodiscard]] auto push(grpc::ByteBuffer frame) {
+  [[nodiscard]] auto push(const grpc::ByteBuffer& frame) {
     auto verdict = budget_.add(frame.Length());
-    waiting_.push_back(std::move(frame));
+    waiting_.push_back(frame);
     return verdict;
   }
   // For the one frame with which a stream begins or ends.
-  void push_unjudged(grpc::ByteBuffer frame) {
+  void push_unjudged(const grpc::ByteBuffer& frame) {
     budget_.add_unjudged(frame.Length());
-    waiting_.push_back(std::move(frame));
+    waiting_.push_back(frame);
   }
-  void push_first(grpc::ByteBuffer frame) {
+  void push_first(const grpc::ByteBuffer& frame) {
     budget_.add_unjudged(frame.Length());
-    waiting_.push_front(std::move(frame));
+    waiting_.push_front(frame);
   }
 
   // The frame to write now, which stays here until written(); null when one is being written, or
   // none waits.
   grpc::ByteBuffer* next(Time now) {
     if (writing_ || waiting_.empty()) return nullptr;
-    out_ = std::move(waiting_.front());
+    out_ = waiting_.front();
     waiting_.pop_front();
     out_bytes_ = out_.Length();
     writing_ = true;

@@ -6,6 +6,9 @@
 #include <grpcpp/security/tls_credentials_options.h>
 #include <spdlog/spdlog.h>
 
+#include <functional>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 
 namespace shoal::net {

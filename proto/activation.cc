@@ -3,6 +3,7 @@
 
 #include <bit>
 #include <cstring>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "base/finite.h"

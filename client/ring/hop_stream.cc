@@ -47,7 +47,7 @@ class HopStream::Reactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc
     frame.Clear();
     const base::MutexLock lock(mutex_);
     if (!held_ || finishing_) return;
-    if (!frames_.push(std::move(bytes)))
+    if (!frames_.push(bytes))
       return give_up(absl::StatusCode::kResourceExhausted, "it does not take what is sent to it");
     pump();
   }

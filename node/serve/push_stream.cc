@@ -46,7 +46,7 @@ void PushStream::start(const std::shared_ptr<grpc::Channel>& channel, const wire
   stub_->PrepareBidiStreamingCall(&context_, kPushMethod, {}, this);
   AddHold();
   held_ = true;
-  frames_.push_first(std::move(bytes));
+  frames_.push_first(bytes);
   started_ = true;
   pump();
   StartRead(&reply_);
@@ -73,7 +73,7 @@ void PushStream::send(wire::PushFrame frame) {
   {
     const base::MutexLock lock(mutex_);
     if (ended_ || broken_ || done_) return;  // OnDone or judge() tells
-    victim = frames_.push(std::move(bytes));
+    victim = frames_.push(bytes);
     pump();
   }
   if (victim) victim->overflow(kTooSlow);

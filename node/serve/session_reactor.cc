@@ -114,7 +114,7 @@ void SessionReactor::send(wire::HopFrame frame) {
   {
     const base::MutexLock lock(mutex_);
     if (ending_) return;
-    victim = frames_.push(std::move(bytes));
+    victim = frames_.push(bytes);
     pump();
   }
   if (victim) victim->overflow(kUnread);

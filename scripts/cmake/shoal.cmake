@@ -7,13 +7,19 @@
 #   nothing for the thread sanitizer to see. PARTS: ctest entries of their own, each with a filter of GoogleTest's;
 #   NAME runs what is left. One program of many files is built in half the time of many programs.
 # HOT: computes enough that compiling it with optimization pays: the other tests are compiled without, and so are the
-#   other rooms for the sanitizers, where code takes longer to compile than to run.
+#   other rooms but in `release`.
 # shoal_protobuf(NAME PROTOS ... [GRPC])                       generated messages (and services)
 
 # Line numbers are for `dev`: g++ takes a fifth longer with them.
 set(SHOAL_TEST_OPTIONS -O0)
 if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(APPEND SHOAL_TEST_OPTIONS -g0)
+endif()
+
+# Rooms that do not compute, where code takes longer to compile than to run.
+set(SHOAL_COLD_OPTIONS)
+if(CMAKE_BUILD_TYPE STREQUAL "Debug")
+  set(SHOAL_COLD_OPTIONS -O0)
 endif()
 
 # Most of the time in which a small file compiles is its headers: files of one kind share them, compiled once. Each file
@@ -32,17 +38,15 @@ if(SHOAL_PCH)
   # What is in them costs each source a little, used or not: in `dev` only what most files use. Of a dozen files together
   # some use gRPC and Asio.
   if(CMAKE_UNITY_BUILD)
-    set(SHOAL_PCH_ROOMS net|node|client)
     shoal_headers(shoal_room_headers DEPS shoal_wire_grpc fmt::fmt
       HEADERS ${grpc_headers} <boost/asio/io_context.hpp> <boost/asio/steady_timer.hpp> <fmt/format.h>)
   else()
-    set(SHOAL_PCH_ROOMS model|proto|identity|dht|net|node|client)
     shoal_headers(shoal_room_headers DEPS protobuf::libprotobuf fmt::fmt
       HEADERS <google/protobuf/message.h> <fmt/format.h>)
+    shoal_headers(shoal_core_headers DEPS shoal_wire HEADERS <google/protobuf/message.h> <absl/container/flat_hash_map.h>
+      <absl/container/flat_hash_set.h> "${CMAKE_BINARY_DIR}/proto/dht.pb.h")
   endif()
-  if(SHOAL_SANITIZE)
-    target_compile_options(shoal_room_headers PRIVATE -O0)
-  endif()
+  target_compile_options(shoal_room_headers PRIVATE ${SHOAL_COLD_OPTIONS})
   if(BUILD_TESTING)
     set(test_headers <gtest/gtest.h> <gmock/gmock.h> <nlohmann/json.hpp>)
     shoal_headers(shoal_test_headers HEADERS ${test_headers} DEPS GTest::gtest GTest::gmock nlohmann_json::nlohmann_json)
@@ -59,11 +63,16 @@ endif()
 function(shoal_library name)
   cmake_parse_arguments(A "HOT" "" "SRCS;DEPS;PRIVATE_DEPS" ${ARGN})
   add_library(${name} STATIC ${A_SRCS})
-  if(NOT A_HOT AND (SHOAL_SANITIZE OR CMAKE_CURRENT_SOURCE_DIR MATCHES "/tests/"))
+  if(CMAKE_CURRENT_SOURCE_DIR MATCHES "/tests/" AND NOT A_HOT)
     target_compile_options(${name} PRIVATE -O0)
+  elseif(NOT A_HOT)
+    target_compile_options(${name} PRIVATE ${SHOAL_COLD_OPTIONS})
   endif()
-  if(SHOAL_PCH AND CMAKE_CURRENT_SOURCE_DIR MATCHES "^${CMAKE_SOURCE_DIR}/(${SHOAL_PCH_ROOMS})$")
+  file(RELATIVE_PATH room "${CMAKE_SOURCE_DIR}" "${CMAKE_CURRENT_SOURCE_DIR}")
+  if(TARGET shoal_room_headers AND room MATCHES "^(net|node|client)$")
     target_precompile_headers(${name} REUSE_FROM shoal_room_headers)
+  elseif(TARGET shoal_core_headers AND room MATCHES "^(proto|identity|dht)$")
+    target_precompile_headers(${name} REUSE_FROM shoal_core_headers)
   endif()
   target_link_libraries(${name} PUBLIC shoal_options ${A_DEPS} PRIVATE ${A_PRIVATE_DEPS})
 endfunction()

@@ -189,6 +189,66 @@ TEST(IncludeGraph, HeavyLibrariesStayInTheirRooms) {
   }
 }
 
+// Precompiled headers would hide that a file does not say what it uses: a header that a name needs is
+// included by the file, or by what it includes of ours.
+TEST(IncludeGraph, FilesSayWhichHeadersTheyNeed) {
+  const std::map<std::string, std::vector<std::string>> names = {
+      {"atomic", {"std::atomic"}},
+      {"chrono", {"std::chrono::"}},
+      {"condition_variable", {"std::condition_variable"}},
+      {"filesystem", {"std::filesystem"}},
+      {"fstream", {"std::ifstream", "std::ofstream"}},
+      {"functional", {"std::function<"}},
+      {"map", {"std::map<"}},
+      {"memory", {"std::unique_ptr<", "std::shared_ptr<", "std::make_unique<"}},
+      {"mutex", {"std::mutex"}},
+      {"optional", {"std::optional<", "std::nullopt"}},
+      {"random", {"std::random_device"}},
+      {"set", {"std::set<"}},
+      {"string", {"std::string ", "std::string&"}},
+      {"thread", {"std::thread", "std::this_thread"}},
+      {"vector", {"std::vector<"}},
+      {"absl/status/statusor.h", {"absl::StatusOr<"}},
+      {"fmt/format.h", {"fmt::format("}},
+      {"google/protobuf/message.h", {"google::protobuf::Message"}},
+  };
+  std::map<std::string, const Source*> by_path;
+  const std::vector<Source> all = sources();
+  for (const Source& source : all) by_path[source.path] = &source;
+  std::map<std::string, std::set<std::string>> reached;  // by a file, of all that is included
+  std::function<const std::set<std::string>&(const Source&)> reach =
+      [&](const Source& source) -> const std::set<std::string>& {
+    const auto [entry, is_new] = reached.try_emplace(source.path);
+    if (!is_new) return entry->second;
+    std::set<std::string> found;
+    for (const std::string& line : source.lines) {
+      const std::string path = included(line);
+      if (path.empty()) continue;
+      found.insert(path);
+      if (const auto own = by_path.find(path); own != by_path.end()) {
+        const std::set<std::string>& more = reach(*own->second);
+        found.insert(more.begin(), more.end());
+      }
+    }
+    return reached[source.path] = std::move(found);
+  };
+  int uses = 0;
+  for (const Source& source : all) {
+    for (std::size_t i = 0; i < source.lines.size(); ++i) {
+      const std::string code = source.lines[i].substr(0, source.lines[i].find("//"));
+      for (const auto& [header, spellings] : names) {
+        for (const std::string& name : spellings) {
+          if (code.find(name) == std::string::npos) continue;
+          ++uses;
+          EXPECT_TRUE(reach(source).contains(header))
+              << source.path << ":" << i + 1 << ": " << name << " without <" << header << ">";
+        }
+      }
+    }
+  }
+  EXPECT_GT(uses, 1'000) << "the check no longer sees the sources";
+}
+
 TEST(IncludeGraph, DecisionCodeTakesTimeAndRandomnessByArgument) {
   const std::vector<std::string> pure = {"dht/",
                                          "node/member/placement",

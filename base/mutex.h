@@ -51,6 +51,11 @@ class CondVar {
     lock.release();
     return status == std::cv_status::no_timeout;
   }
+  // False after `time`.
+  bool wait_for(Mutex& mutex, std::chrono::steady_clock::duration time)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    return wait_until(mutex, std::chrono::steady_clock::now() + time);
+  }
   void notify_one() { condition_.notify_one(); }
   void notify_all() { condition_.notify_all(); }
 

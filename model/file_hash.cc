@@ -103,11 +103,10 @@ void work_on(Job& job, const std::function<void()>& look) {
   }
 }
 
-// False when threads still work after `time`.
+// False when threads still work after `time`, or a little more.
 bool ended_within(Job& job, std::chrono::milliseconds time) {
   const base::MutexLock lock(job.mutex);
-  const auto deadline = std::chrono::steady_clock::now() + time;
-  while (job.running > 0 && job.changed.wait_until(job.mutex, deadline)) continue;
+  while (job.running > 0 && job.changed.wait_for(job.mutex, time)) continue;
   return job.running == 0;
 }
 

@@ -170,9 +170,9 @@ absl::StatusOr<std::unique_ptr<SpanRunner>> SpanRunner::load(
   std::optional<Workspace> workspace =
       Workspace::make(executor, config.hidden, widths_of(config.block(block_begin)), limits.rows);
   if (!workspace) return no_room(limits.rows);
-  return std::unique_ptr<SpanRunner>(new SpanRunner(
-      std::make_unique<Impl>(config, block_begin, std::move(blocks), bytes, executor,
-                             *std::move(plan), *std::move(workspace))));
+  return std::unique_ptr<SpanRunner>(
+      new SpanRunner(std::make_unique<Impl>(config, block_begin, std::move(blocks), bytes, executor,
+                                            *std::move(plan), *std::move(workspace))));
 }
 
 }  // namespace shoal::model

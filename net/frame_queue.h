@@ -2,7 +2,8 @@
 // Frames that wait to be written to a stream, and the one that is being written: what every gRPC
 // reactor of ours keeps, so that it is left with gRPC's verbs. Each byte is counted, from push() to
 // written() or drop(), by a budget that says when there is too much. Pure: time comes in by
-// argument, and whoever owns it guards it.
+// argument, and whoever owns it guards it. A frame refers to gRPC's slices: to copy it copies no
+// bytes.
 #pragma once
 
 #include <grpcpp/support/byte_buffer.h>

@@ -4,40 +4,23 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 
+#include "cli/read_progress.h"
 #include "dht/served_models.h"
 #include "model/manifest_file.h"
 #include "net/manifest_call.h"
 
 namespace shoal::node {
-namespace {
 
-using Clock = std::chrono::steady_clock;
-
-constexpr std::chrono::seconds kWorthLines{2};  // not worth a line
-constexpr int kPercentApart = 10;
-
-}  // namespace
-
-model::FileWork told_in_log(const base::StopToken& stop) {
+model::FileWork told_to_people(const base::StopToken& stop) {
+  const auto line = std::make_shared<cli::ProgressLine>();
   model::FileWork work;
-  struct Told {
-    Clock::time_point begun = Clock::now();
-    int percent = 0;
-  };
-  work.progress = [told = std::make_shared<Told>()](std::uint64_t done, std::uint64_t all) {
-    const auto now = Clock::now();
-    if (done == 0) *told = {now, 0};
-    if (all == 0 || now - told->begun < kWorthLines) return;
-    const int percent =
-        static_cast<int>(100.0 * static_cast<double>(done) / static_cast<double>(all));
-    if (percent < told->percent + kPercentApart && done < all) return;
-    told->percent = percent / kPercentApart * kPercentApart;
-    spdlog::info("reads the model's files through, once: {} % of {} MiB", percent, all >> 20);
-  };
+  work.progress = [line, progress = cli::read_progress(*line, [](const std::string& text) {
+                           spdlog::info("{}", text);
+                         })](std::uint64_t done, std::uint64_t all) { progress(done, all); };
   work.stop = &stop;
   return work;
 }
@@ -51,7 +34,7 @@ absl::Status unnamed_parts(const LoadedModel& model) {
 
 absl::Status find_manifest(LoadedModel& model, std::span<const dht::Record> served,
                            net::ChannelPool& channels, const base::StopToken& stop) {
-  const model::FileWork work = told_in_log(stop);
+  const model::FileWork work = told_to_people(stop);
   const std::size_t told_before = model.warnings.size();
   absl::Status found = net::find_manifest(
       channels, dht::served_models(served, static_cast<std::uint32_t>(model.config.block_count)),

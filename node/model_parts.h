@@ -13,8 +13,9 @@
 
 namespace shoal::node {
 
-// Says in the log how far it is, when it takes long. `stop` must outlive it.
-model::FileWork told_in_log(const base::StopToken& stop);
+// Says how far it is when it takes long: on a terminal with a bar, else in the log. `stop` must
+// outlive it.
+model::FileWork told_to_people(const base::StopToken& stop);
 
 // The sentence for parts of a model whose whole nobody can name, as yet.
 absl::Status unnamed_parts(const LoadedModel& model);

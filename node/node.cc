@@ -140,7 +140,7 @@ class Node::Impl {
 
   absl::Status run_node() {
     auto loaded = LoadedModel::open(options_.model_directory, options_.model_name,
-                                    options_.kv_dtype, told_in_log(member_->stop()));
+                                    options_.kv_dtype, told_to_people(member_->stop()));
     if (!loaded.ok()) return loaded.status();
     model_ = std::make_unique<LoadedModel>(std::move(*loaded));
     for (const std::string& warning : model_->warnings) spdlog::warn("{}", warning);

@@ -9,8 +9,8 @@
 
 #include "absl/status/statusor.h"
 #include "base/stop_token.h"
+#include "cli/progress_line.h"
 #include "client/cli/command_line.h"
-#include "client/cli/progress.h"
 #include "client/swarm/swarm_connection.h"
 #include "client/text/pipeline.h"
 #include "client/text/user_model.h"
@@ -26,7 +26,7 @@ absl::Status run_swarm_new(const SwarmNewFlags& flags);
 absl::StatusOr<std::unique_ptr<UserModel>> open_model(const std::string& directory,
                                                       const SwarmFlags& flags, int threads,
                                                       const base::StopToken& interrupt,
-                                                      ProgressLine& line);
+                                                      cli::ProgressLine& line);
 
 // Reads the key and identity files, and joins; with on_event it waits for this machine's network.
 absl::StatusOr<std::unique_ptr<SwarmConnection>> join_swarm(
@@ -41,6 +41,7 @@ struct OpenedPipeline {
 };
 absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, UserModel& user_model,
                                              std::int64_t positions, bool full_timings,
-                                             const base::StopToken& interrupt, ProgressLine& line);
+                                             const base::StopToken& interrupt,
+                                             cli::ProgressLine& line);
 
 }  // namespace shoal::client

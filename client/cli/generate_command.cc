@@ -92,7 +92,7 @@ std::string why_it_stopped(const GenerateFlags& flags, const GenerateRequest& re
 absl::Status run_generate(const GenerateFlags& flags, const base::StopToken& interrupt) {
   auto prompt = prompt_of(flags, interrupt);
   if (!prompt.ok()) return prompt.status();
-  ProgressLine line;
+  cli::ProgressLine line;
   auto user_model = open_model(flags.model, flags.swarm, flags.threads, interrupt, line);
   if (!user_model.ok()) return user_model.status();
   const model::ModelConfig& config = (*user_model)->config;

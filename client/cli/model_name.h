@@ -5,18 +5,18 @@
 
 #include "absl/status/status.h"
 #include "base/stop_token.h"
-#include "client/cli/progress.h"
+#include "cli/progress_line.h"
 #include "client/swarm/swarm_connection.h"
 #include "client/text/named_model.h"
 
 namespace shoal::client {
 
 // Draws on the line, or says in lines how far it is. Both must outlive what is returned.
-model::FileWork told_on(ProgressLine& line, const base::StopToken& interrupt);
+model::FileWork told_on(cli::ProgressLine& line, const base::StopToken& interrupt);
 
 // For parts of a model that have no name yet: asks those who serve a model of as many blocks.
 // FAILED_PRECONDITION when none of these is the one whose parts are here.
 absl::Status find_manifest(NamedModel& model, SwarmConnection& swarm,
-                           const base::StopToken& interrupt, ProgressLine& line);
+                           const base::StopToken& interrupt, cli::ProgressLine& line);
 
 }  // namespace shoal::client

@@ -12,7 +12,7 @@ namespace shoal::client {
 absl::StatusOr<std::unique_ptr<UserModel>> open_model(const std::string& directory,
                                                       const SwarmFlags& flags, int threads,
                                                       const base::StopToken& interrupt,
-                                                      ProgressLine& line) {
+                                                      cli::ProgressLine& line) {
   UserModelOptions options;
   options.threads = threads;
   options.with_blocks = flags.local;
@@ -27,7 +27,8 @@ absl::StatusOr<std::unique_ptr<UserModel>> open_model(const std::string& directo
 
 absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, UserModel& user_model,
                                              std::int64_t positions, bool full_timings,
-                                             const base::StopToken& interrupt, ProgressLine& line) {
+                                             const base::StopToken& interrupt,
+                                             cli::ProgressLine& line) {
   OpenedPipeline opened;
   if (flags.local) {
     auto local =

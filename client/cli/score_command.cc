@@ -46,7 +46,7 @@ absl::Status run_score(const ScoreFlags& flags, const base::StopToken& interrupt
     return absl::InvalidArgumentError(
         fmt::format("{} is empty: there is nothing to score", source));
   }
-  ProgressLine line;
+  cli::ProgressLine line;
   auto user_model = open_model(flags.model, flags.swarm, flags.threads, interrupt, line);
   if (!user_model.ok()) return user_model.status();
   const std::int64_t context = (*user_model)->config.max_positions;

@@ -99,7 +99,7 @@ absl::StatusOr<std::unique_ptr<SwarmConnection>> join_swarm(
 
 absl::Status run_status(const StatusFlags& flags, const base::StopToken& interrupt) {
   std::optional<NamedModel> model;
-  ProgressLine line;
+  cli::ProgressLine line;
   if (!flags.model.empty()) {
     auto named = name_model(flags.model, told_on(line, interrupt));
     line.clear();

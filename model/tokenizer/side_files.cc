@@ -21,7 +21,7 @@ namespace {
 using Ordered = nlohmann::ordered_json;
 
 constexpr std::size_t kMaxFileBytes = 16u << 20;  // chat templates are long
-constexpr std::size_t kMaxAddedTokens = 1 << 17;       // published models add a few thousand
+constexpr std::size_t kMaxAddedTokens = 1 << 17;  // published models add a few thousand
 constexpr std::size_t kMaxContentBytes = 1024;
 constexpr const char* kConfig = "tokenizer_config.json";
 constexpr const char* kMap = "special_tokens_map.json";

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tells sessions what the device computed, on a thread of its own: encoding and sending do not keep
-// the device from the next batch. (Where there is no next batch, the device's thread may do it.) In the order in which steps were computed, so in order per
-// session. Bounded: while too much waits here the device thread waits in put(), for computing
-// further ahead of what leaves would gain nothing. Thread-safe; owns its thread.
+// the device from the next batch. (Where there is no next batch, the device's thread may do it.) In
+// the order in which steps were computed, so in order per session. Bounded: while too much waits
+// here the device thread waits in put(), for computing further ahead of what leaves would gain
+// nothing. Thread-safe; owns its thread.
 #pragma once
 
 #include <chrono>
@@ -33,8 +34,8 @@ class Completer {
   // Takes the completions of one batch, after what waits has left room for them; a batch that is
   // larger than all the room waits until it is alone.
   void put(std::vector<Completion> batch);
-  // For a caller that has nothing to compute: when nothing waits here, and the batch is small, it is
-  // told at once on the caller's thread, which spares the step of a lone session the wake-up of
+  // For a caller that has nothing to compute: when nothing waits here, and the batch is small, it
+  // is told at once on the caller's thread, which spares the step of a lone session the wake-up of
   // another thread. Otherwise as put(). Not while another thread is in put() or here: the order
   // would be theirs.
   void put_idle(std::vector<Completion> batch);

@@ -66,12 +66,11 @@ std::optional<Refusal> DeviceQueue::open(SessionKey key, const proto::PeerId& pe
   std::optional<model::KvLease> lease =
       pool_->lease(max_positions, first_block, first_block + span.size());
   if (!lease) {
-    return Refusal{
-        .code = absl::StatusCode::kResourceExhausted,
-        .reason = fmt::format("{} KV positions were asked for, {} of {} are free", max_positions,
-                              pool_->free_positions(span.size()),
-                              pool_->total_positions(span.size())),
-        .retry_after_ms = kKvRetryMs};
+    return Refusal{.code = absl::StatusCode::kResourceExhausted,
+                   .reason = fmt::format("{} KV positions were asked for, {} of {} are free",
+                                         max_positions, pool_->free_positions(span.size()),
+                                         pool_->total_positions(span.size())),
+                   .retry_after_ms = kKvRetryMs};
   }
   auto session = std::make_shared<Lessee>();
   session->span = span;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The thread that computes: runs the steps of many sessions in batches over the blocks of our span.
 // Thread-safe; no call waits for computing. Completions run on a thread of their own (the
-// completer's), or on the device's when nothing else is to be computed; in order per session, without
-// locks held. They must not wait for another step. A slow one delays other completions. Owns the device's queue, runner and completer (docs/design.md, section 8).
+// completer's), or on the device's when nothing else is to be computed; in order per session,
+// without locks held. They must not wait for another step. A slow one delays other completions.
+// Owns the device's queue, runner and completer (docs/design.md, section 8).
 #pragma once
 
 #include <cstdint>

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace shoal::client {
+namespace shoal::cli {
 
 // "prefill [#####.....] 256/512 tokens  85/s  3 s left", at most `width` characters.
 std::string progress_text(std::string_view what, std::size_t done, std::size_t all,
@@ -50,4 +50,4 @@ class ProgressLine {
   Clock::time_point begun_, last_;
 };
 
-}  // namespace shoal::client
+}  // namespace shoal::cli

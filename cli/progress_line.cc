@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "client/cli/progress.h"
+#include "cli/progress_line.h"
 
 #include <fmt/format.h>
 #include <sys/ioctl.h>
@@ -9,7 +9,7 @@
 #include <cmath>
 #include <cstdio>
 
-namespace shoal::client {
+namespace shoal::cli {
 namespace {
 
 using std::chrono::milliseconds;
@@ -137,4 +137,4 @@ void ProgressLine::before_text(std::string_view text) {
   if (text_on_terminal_ && !text.empty()) in_text_ = text.back() != '\n';
 }
 
-}  // namespace shoal::client
+}  // namespace shoal::cli

@@ -89,6 +89,7 @@ void hear(Voice& voice, const Candidate& candidate, std::uint32_t hidden, const 
 std::vector<Candidate> worth_hearing(const std::vector<Candidate>& candidates,
                                      const PeerMemory& memory, PeerMemory::Time now) {
   std::vector<double> claims;
+  claims.reserve(candidates.size());
   for (const Candidate& candidate : candidates) claims.push_back(claimed_us(candidate));
   if (claims.empty()) return {};
   const auto middle = claims.begin() + static_cast<std::ptrdiff_t>(claims.size() / 2);

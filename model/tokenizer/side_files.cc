@@ -21,7 +21,7 @@ namespace {
 using Ordered = nlohmann::ordered_json;
 
 constexpr std::size_t kMaxFileBytes = 16u << 20;  // chat templates are long
-constexpr std::size_t kMaxAddedTokens = 1 << 17;  // published models add a few thousand
+constexpr std::size_t kMaxSideTokens = 1 << 17;   // published models add a few thousand
 constexpr std::size_t kMaxContentBytes = 1024;
 constexpr const char* kConfig = "tokenizer_config.json";
 constexpr const char* kMap = "special_tokens_map.json";
@@ -154,7 +154,7 @@ class Merger {
                  std::vector<Named>& tokens) {
     if (value.is_null()) return;
     const auto add = [&](const Ordered& item) {
-      if (tokens.size() >= kMaxAddedTokens) return;
+      if (tokens.size() >= kMaxSideTokens) return;
       if (auto token = token_of(item, file, key, true)) tokens.push_back(*std::move(token));
     };
     if (!value.is_array()) return add(value);
@@ -228,7 +228,7 @@ class Merger {
   }
 
   void put(std::int64_t id, std::optional<Named> token) {
-    if (!token || decoder_.size() >= kMaxAddedTokens) return;
+    if (!token || decoder_.size() >= kMaxSideTokens) return;
     const bool fits = id >= 0 && id < kMaxTokenId;
     token->token.id = fits ? static_cast<std::int32_t>(id) : -1;
     decoder_[id] = std::move(token->token);

@@ -23,7 +23,7 @@ if(CMAKE_BUILD_TYPE STREQUAL "Debug")
 endif()
 
 # Most of the time in which a small file compiles is its headers: files of one kind share them, compiled once. Each file
-# still says what it includes: preset `lint` compiles without, and house_test reads the includes.
+# still says what it includes: house_test reads that. Not in preset `lint`, whose sources are whole rooms.
 function(shoal_headers name)
   cmake_parse_arguments(A "" "" "HEADERS;DEPS" ${ARGN})
   file(WRITE "${CMAKE_BINARY_DIR}/${name}.cc" "")

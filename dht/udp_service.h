@@ -5,7 +5,6 @@
 // io_context has stopped.
 #pragma once
 
-#include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -18,6 +17,10 @@
 #include "identity/identity.h"
 #include "identity/swarm_key.h"
 #include "proto/endpoint.h"
+
+namespace boost::asio {
+class io_context;
+}
 
 namespace shoal::dht {
 

@@ -3,29 +3,45 @@
 
 #include <pthread.h>
 
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <future>
 #include <memory>
+#include <thread>
 
 #include "base/check.h"
 
 namespace shoal::net {
 
-IoThread::IoThread(const char* name)
-    : context_(1), guard_(boost::asio::make_work_guard(context_)), thread_([this, name] {
-        pthread_setname_np(pthread_self(), name);
-        context_.run();
-      }) {}
+struct IoThread::Impl {
+  explicit Impl(const char* name)
+      : guard(boost::asio::make_work_guard(context)), thread([this, name] {
+          pthread_setname_np(pthread_self(), name);
+          context.run();
+        }) {}
+
+  boost::asio::io_context context{1};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard;
+  std::thread thread;
+};
+
+IoThread::IoThread(const char* name) : impl_(std::make_unique<Impl>(name)) {}
 
 IoThread::~IoThread() {
-  context_.stop();
-  thread_.join();
+  impl_->context.stop();
+  impl_->thread.join();
 }
 
-void IoThread::post(std::function<void()> work) { boost::asio::post(context_, std::move(work)); }
+boost::asio::io_context& IoThread::context() { return impl_->context; }
+
+void IoThread::post(std::function<void()> work) {
+  boost::asio::post(impl_->context, std::move(work));
+}
 
 void IoThread::run_and_wait(std::function<void()> work) {
-  CHECK(std::this_thread::get_id() != thread_.get_id()) << "the net thread would wait for itself";
+  CHECK(std::this_thread::get_id() != impl_->thread.get_id())
+      << "the net thread would wait for itself";
   // Shared: the net thread may still be inside set_value() when we wake up and go.
   const auto done = std::make_shared<std::promise<void>>();
   std::future<void> finished = done->get_future();

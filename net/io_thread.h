@@ -3,10 +3,12 @@
 // both.
 #pragma once
 
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
 #include <functional>
-#include <thread>
+#include <memory>
+
+namespace boost::asio {
+class io_context;
+}
 
 namespace shoal::net {
 
@@ -17,15 +19,14 @@ class IoThread {
   IoThread(const IoThread&) = delete;
   IoThread& operator=(const IoThread&) = delete;
 
-  boost::asio::io_context& context() { return context_; }
+  boost::asio::io_context& context();
   void post(std::function<void()> work);
   // Runs `work` on the net thread and waits for it; must not be called from that thread.
   void run_and_wait(std::function<void()> work);
 
  private:
-  boost::asio::io_context context_;
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_;
-  std::thread thread_;
+  struct Impl;
+  const std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace shoal::net

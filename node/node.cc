@@ -154,7 +154,7 @@ class Node::Impl {
     channels_ = std::make_unique<net::ChannelPool>(options_.identity, options_.swarm_key);
     service_ = std::make_unique<SpanService>(peer_id(), *channels_, run);
     own_record_ = std::make_unique<OwnRecordWatch>(*member_, *channels_, peer_id(), run);
-    if (absl::Status status = member_->open(service_.get()); !status.ok()) return status;
+    if (absl::Status status = member_->open(&service_->calls()); !status.ok()) return status;
     sweeper_ = std::make_unique<Sweeper>(member_->io(), *service_);
 
     auto entry = enter_swarm(options_, *model_, *channels_, *member_, *own_record_);

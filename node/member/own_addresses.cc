@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "dht/key.h"
+#include "net/interface_watch.h"
 
 namespace shoal::node {
 namespace {
@@ -28,8 +29,10 @@ OwnAddresses::OwnAddresses(boost::asio::io_context& io, dht::UdpService& dht,
                                     [](const proto::Endpoint& peer) { return peer.is_loopback(); });
   look();
   if (options_.announced.empty() && options_.bound.is_unspecified())
-    watch_.emplace(io, [this] { look(); });
+    watch_ = std::make_unique<net::InterfaceWatch>(io, [this] { look(); });
 }
+
+OwnAddresses::~OwnAddresses() = default;
 
 std::vector<proto::Endpoint> OwnAddresses::list() const {
   const base::MutexLock lock(mutex_);

@@ -5,18 +5,24 @@
 // callback runs and where it is destroyed, before the DHT's service.
 #pragma once
 
-#include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <span>
 #include <vector>
 
 #include "base/mutex.h"
 #include "dht/udp_service.h"
-#include "net/interface_watch.h"
+#include "net/interfaces.h"
 #include "node/member/addresses.h"
 #include "proto/endpoint.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace shoal::net {
+class InterfaceWatch;
+}
 
 namespace shoal::node {
 
@@ -31,6 +37,7 @@ class OwnAddresses {
   // `changed` is told after the list has, with the log's line written.
   OwnAddresses(boost::asio::io_context& io, dht::UdpService& dht, OwnAddressesOptions options,
                std::function<void()> changed);
+  ~OwnAddresses();
   OwnAddresses(const OwnAddresses&) = delete;
   OwnAddresses& operator=(const OwnAddresses&) = delete;
 
@@ -53,7 +60,7 @@ class OwnAddresses {
   std::vector<net::InterfaceAddress> interfaces_;
   mutable base::Mutex mutex_;
   std::vector<proto::Endpoint> list_ ABSL_GUARDED_BY(mutex_);
-  std::optional<net::InterfaceWatch> watch_;
+  std::unique_ptr<net::InterfaceWatch> watch_;
   const std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 

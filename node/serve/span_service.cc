@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/serve/span_service.h"
 
+#include <utility>
+
 #include "net/caller.h"
 #include "net/frame_codec.h"
 #include "node/device/device_thread.h"
 #include "node/serve/push_reactor.h"
 #include "node/serve/replies.h"
 #include "node/serve/session_reactor.h"
+#include "proto/span_service.grpc.pb.h"
 #include "proto/version.h"
 
 namespace shoal::node {
@@ -24,7 +27,79 @@ class Refused final : public Reactor {
   void OnDone() override { delete this; }
 };
 
+// Session and Push are raw: their reactors parse (net/frame_codec.h).
+using RawSpanService = wire::SpanService::WithRawCallbackMethod_Session<
+    wire::SpanService::WithRawCallbackMethod_Push<wire::SpanService::WithCallbackMethod_Describe<
+        wire::SpanService::WithCallbackMethod_Manifest<wire::SpanService::Service>>>>;
+
 }  // namespace
+
+class SpanService::Calls final : public RawSpanService {
+ public:
+  explicit Calls(SpanService& service) : service_(service) {}
+
+  grpc::ServerUnaryReactor* Describe(grpc::CallbackServerContext* context,
+                                     const wire::DescribeRequest* request,
+                                     wire::DescribeReply* reply) override {
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    if (const auto refusal = check_version(request->version())) {
+      reactor->Finish({static_cast<grpc::StatusCode>(refusal->code), refusal->reason});
+      return reactor;
+    }
+    // Only nodes tell their run, and only to whom they take for their twin.
+    if (request->run() != 0 && request->run() != service_.run_) {
+      const auto caller = net::caller_of(*context);
+      if (caller.ok() && caller->peer == service_.self_) {
+        const base::MutexLock lock(service_.twin_mutex_);
+        service_.twin_caller_ = caller->address;
+      }
+    }
+    *reply = proto::to_wire(service_.describe());
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+
+  grpc::ServerUnaryReactor* Manifest(grpc::CallbackServerContext* context,
+                                     const wire::ManifestRequest* request,
+                                     wire::ManifestReply* reply) override {
+    return service_.manifest_.answer(*context, *request, *reply);
+  }
+
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Session(
+      grpc::CallbackServerContext* context) override {
+    using Base = grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>;
+    const auto caller = net::caller_of(*context);
+    if (!caller.ok()) return new Refused<Base>({grpc::StatusCode::UNAUTHENTICATED, "who are you?"});
+    auto reactor = std::make_shared<SessionReactor>(service_.desk_, *context, *caller);
+    if (!service_.desk_.registry().add(StreamKind::kSession, caller->peer, reactor))
+      return new Refused<Base>(too_many());
+    reactor->start();
+    return reactor.get();
+  }
+
+  grpc::ServerReadReactor<grpc::ByteBuffer>* Push(grpc::CallbackServerContext* context,
+                                                  grpc::ByteBuffer* reply) override {
+    using Base = grpc::ServerReadReactor<grpc::ByteBuffer>;
+    *reply = net::to_bytes(wire::PushReply());
+    const auto caller = net::caller_of(*context);
+    if (!caller.ok()) return new Refused<Base>({grpc::StatusCode::UNAUTHENTICATED, "who are you?"});
+    auto reactor = std::make_shared<PushReactor>(service_.desk_, caller->peer);
+    if (!service_.desk_.registry().add(StreamKind::kPushIn, caller->peer, reactor))
+      return new Refused<Base>(too_many());
+    reactor->start();
+    return reactor.get();
+  }
+
+ private:
+  SpanService& service_;
+};
+
+SpanService::SpanService(proto::PeerId self, net::ChannelPool& channels, std::uint64_t run)
+    : self_(self), run_(run), desk_(channels), calls_(std::make_unique<Calls>(*this)) {}
+
+SpanService::~SpanService() = default;
+
+grpc::Service& SpanService::calls() { return *calls_; }
 
 void SpanService::serve(const NodeFacts& facts, DeviceThread& device, NextHops& next_hops) {
   desk_.serve({facts, device, next_hops});
@@ -66,50 +141,9 @@ proto::Description SpanService::describe() const {
   return description;
 }
 
-grpc::ServerUnaryReactor* SpanService::Describe(grpc::CallbackServerContext* context,
-                                                const wire::DescribeRequest* request,
-                                                wire::DescribeReply* reply) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  if (const auto refusal = check_version(request->version())) {
-    reactor->Finish({static_cast<grpc::StatusCode>(refusal->code), refusal->reason});
-    return reactor;
-  }
-  // Only nodes tell their run, and only to whom they take for their twin.
-  if (request->run() != 0 && request->run() != run_) {
-    const auto caller = net::caller_of(*context);
-    if (caller.ok() && caller->peer == self_) {
-      const base::MutexLock lock(twin_mutex_);
-      twin_caller_ = caller->address;
-    }
-  }
-  *reply = proto::to_wire(describe());
-  reactor->Finish(grpc::Status::OK);
-  return reactor;
-}
-
-grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* SpanService::Session(
-    grpc::CallbackServerContext* context) {
-  using Base = grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>;
-  const auto caller = net::caller_of(*context);
-  if (!caller.ok()) return new Refused<Base>({grpc::StatusCode::UNAUTHENTICATED, "who are you?"});
-  auto reactor = std::make_shared<SessionReactor>(desk_, *context, *caller);
-  if (!desk_.registry().add(StreamKind::kSession, caller->peer, reactor))
-    return new Refused<Base>(too_many());
-  reactor->start();
-  return reactor.get();
-}
-
-grpc::ServerReadReactor<grpc::ByteBuffer>* SpanService::Push(grpc::CallbackServerContext* context,
-                                                             grpc::ByteBuffer* reply) {
-  using Base = grpc::ServerReadReactor<grpc::ByteBuffer>;
-  *reply = net::to_bytes(wire::PushReply());
-  const auto caller = net::caller_of(*context);
-  if (!caller.ok()) return new Refused<Base>({grpc::StatusCode::UNAUTHENTICATED, "who are you?"});
-  auto reactor = std::make_shared<PushReactor>(desk_, caller->peer);
-  if (!desk_.registry().add(StreamKind::kPushIn, caller->peer, reactor))
-    return new Refused<Base>(too_many());
-  reactor->start();
-  return reactor.get();
+std::optional<proto::Endpoint> SpanService::take_twin_call() {
+  const base::MutexLock lock(twin_mutex_);
+  return std::exchange(twin_caller_, std::nullopt);
 }
 
 }  // namespace shoal::node

@@ -6,23 +6,22 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 
 #include "base/mutex.h"
 #include "node/serve/manifest_desk.h"
 #include "node/serve/session_desk.h"
 #include "proto/description.h"
 #include "proto/endpoint.h"
-#include "proto/span_service.grpc.pb.h"
+
+namespace grpc {
+class Service;
+}
 
 namespace shoal::node {
-
-// Session and Push are raw: their reactors parse (net/frame_codec.h).
-using RawSpanService = wire::SpanService::WithRawCallbackMethod_Session<
-    wire::SpanService::WithRawCallbackMethod_Push<wire::SpanService::WithCallbackMethod_Describe<
-        wire::SpanService::WithCallbackMethod_Manifest<wire::SpanService::Service>>>>;
 
 struct ServiceCounts {
   std::size_t sessions = 0;
@@ -31,11 +30,14 @@ struct ServiceCounts {
   std::uint64_t given_way = 0;  // sessions ended for others who waited
 };
 
-class SpanService final : public RawSpanService {
+class SpanService {
  public:
   // `run` tells this run of our identity from another (node/twin.h); 0: does not tell.
-  SpanService(proto::PeerId self, net::ChannelPool& channels, std::uint64_t run = 0)
-      : self_(self), run_(run), desk_(channels) {}
+  SpanService(proto::PeerId self, net::ChannelPool& channels, std::uint64_t run = 0);
+  ~SpanService();
+
+  // What the gRPC server registers.
+  grpc::Service& calls();
 
   // Once; all must outlive the service's last stream.
   void serve(const NodeFacts& facts, DeviceThread& device, NextHops& next_hops);
@@ -48,24 +50,8 @@ class SpanService final : public RawSpanService {
   // What the record says too, as of now.
   proto::Load load() const;
 
-  grpc::ServerUnaryReactor* Describe(grpc::CallbackServerContext* context,
-                                     const wire::DescribeRequest* request,
-                                     wire::DescribeReply* reply) override;
-  grpc::ServerUnaryReactor* Manifest(grpc::CallbackServerContext* context,
-                                     const wire::ManifestRequest* request,
-                                     wire::ManifestReply* reply) override {
-    return manifest_.answer(*context, *request, *reply);
-  }
-  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Session(
-      grpc::CallbackServerContext* context) override;
-  grpc::ServerReadReactor<grpc::ByteBuffer>* Push(grpc::CallbackServerContext* context,
-                                                  grpc::ByteBuffer* reply) override;
-
   // From where another run of our own identity has asked us since the last time.
-  std::optional<proto::Endpoint> take_twin_call() {
-    const base::MutexLock lock(twin_mutex_);
-    return std::exchange(twin_caller_, std::nullopt);
-  }
+  std::optional<proto::Endpoint> take_twin_call();
 
   ServiceCounts counts() const;
   // Once a second.
@@ -80,6 +66,8 @@ class SpanService final : public RawSpanService {
   }
 
  private:
+  class Calls;
+
   proto::Description describe() const;
 
   const proto::PeerId self_;
@@ -89,6 +77,7 @@ class SpanService final : public RawSpanService {
   ManifestDesk manifest_;
   std::atomic<proto::NodeState> state_ = proto::NodeState::kJoining;
   SessionDesk desk_;
+  const std::unique_ptr<Calls> calls_;
 };
 
 }  // namespace shoal::node

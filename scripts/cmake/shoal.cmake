@@ -24,6 +24,8 @@ endif()
 
 # Most of the time in which a small file compiles is its headers: files of one kind share them, compiled once. Each file
 # still says what it includes: house_test reads that. Not in preset `lint`, whose sources are whole rooms.
+# shoal_headers(NAME HEADERS ... [DEPS ...])   precompiles them; shoal_use_room_headers(TARGET) gives them to a target of
+# the rooms that speak gRPC and Asio.
 function(shoal_headers name)
   cmake_parse_arguments(A "" "" "HEADERS;DEPS" ${ARGN})
   file(WRITE "${CMAKE_BINARY_DIR}/${name}.cc" "")
@@ -35,18 +37,13 @@ function(shoal_headers name)
 endfunction()
 if(SHOAL_PCH)
   set(grpc_headers <grpcpp/grpcpp.h> <google/protobuf/message.h> "${CMAKE_BINARY_DIR}/proto/span_service.grpc.pb.h")
-  # What is in them costs each source a little, used or not: in `dev` only what most files use. Of a dozen files together
-  # some use gRPC and Asio.
-  if(CMAKE_UNITY_BUILD)
-    shoal_headers(shoal_room_headers DEPS shoal_wire_grpc fmt::fmt
-      HEADERS ${grpc_headers} <boost/asio/io_context.hpp> <boost/asio/steady_timer.hpp> <fmt/format.h>)
-  else()
-    shoal_headers(shoal_room_headers DEPS protobuf::libprotobuf fmt::fmt
-      HEADERS <google/protobuf/message.h> <fmt/format.h>)
-    shoal_headers(shoal_core_headers DEPS shoal_wire HEADERS <google/protobuf/message.h> <absl/container/flat_hash_map.h>
-      <absl/container/flat_hash_set.h> "${CMAKE_BINARY_DIR}/proto/dht.pb.h")
-  endif()
+  shoal_headers(shoal_room_headers DEPS shoal_wire_grpc fmt::fmt absl::flat_hash_map absl::flat_hash_set
+    HEADERS ${grpc_headers} <boost/asio/io_context.hpp> <boost/asio/posix/stream_descriptor.hpp>
+    <boost/asio/steady_timer.hpp> <fmt/format.h> <absl/container/flat_hash_map.h> <absl/container/flat_hash_set.h>)
   target_compile_options(shoal_room_headers PRIVATE ${SHOAL_COLD_OPTIONS})
+  shoal_headers(shoal_core_headers DEPS shoal_wire absl::flat_hash_map absl::flat_hash_set
+    HEADERS <google/protobuf/message.h> <absl/container/flat_hash_map.h> <absl/container/flat_hash_set.h>
+    "${CMAKE_BINARY_DIR}/proto/dht.pb.h")
   if(BUILD_TESTING)
     set(test_headers <gtest/gtest.h> <gmock/gmock.h> <nlohmann/json.hpp>)
     shoal_headers(shoal_test_headers HEADERS ${test_headers} DEPS GTest::gtest GTest::gmock nlohmann_json::nlohmann_json)
@@ -60,6 +57,13 @@ if(SHOAL_PCH)
   endif()
 endif()
 
+function(shoal_use_room_headers target)
+  if(TARGET shoal_room_headers)
+    target_precompile_headers(${target} REUSE_FROM shoal_room_headers)
+    target_link_libraries(${target} PRIVATE fmt::fmt)  # its definitions must be those of the headers
+  endif()
+endfunction()
+
 function(shoal_library name)
   cmake_parse_arguments(A "HOT" "" "SRCS;DEPS;PRIVATE_DEPS" ${ARGN})
   add_library(${name} STATIC ${A_SRCS})
@@ -69,9 +73,9 @@ function(shoal_library name)
     target_compile_options(${name} PRIVATE ${SHOAL_COLD_OPTIONS})
   endif()
   file(RELATIVE_PATH room "${CMAKE_SOURCE_DIR}" "${CMAKE_CURRENT_SOURCE_DIR}")
-  if(TARGET shoal_room_headers AND room MATCHES "^(net|node|client)$")
-    target_precompile_headers(${name} REUSE_FROM shoal_room_headers)
-  elseif(TARGET shoal_core_headers AND A_HOT AND room MATCHES "^(proto|identity|dht)$")
+  if(room MATCHES "^(dht|net|node|client)$" AND NOT A_HOT)
+    shoal_use_room_headers(${name})
+  elseif(TARGET shoal_core_headers AND room MATCHES "^(proto|identity|dht)$")
     target_precompile_headers(${name} REUSE_FROM shoal_core_headers)
   endif()
   target_link_libraries(${name} PUBLIC shoal_options ${A_DEPS} PRIVATE ${A_PRIVATE_DEPS})
@@ -81,6 +85,11 @@ function(shoal_program name)
   cmake_parse_arguments(A "" "" "SRCS;DEPS" ${ARGN})
   add_executable(${name} ${A_SRCS})
   target_link_libraries(${name} PRIVATE shoal_options ${A_DEPS})
+  file(RELATIVE_PATH room "${CMAKE_SOURCE_DIR}" "${CMAKE_CURRENT_SOURCE_DIR}")
+  if(room MATCHES "^(node|client)$")
+    target_compile_options(${name} PRIVATE ${SHOAL_COLD_OPTIONS})
+    shoal_use_room_headers(${name})
+  endif()
   add_dependencies(release_tests ${name})
 endfunction()
 

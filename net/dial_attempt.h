@@ -3,6 +3,7 @@
 // there. Lives on one io_context's thread; owns its socket until that is taken.
 #pragma once
 
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <functional>
 #include <memory>

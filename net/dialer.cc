@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <boost/asio/steady_timer.hpp>
 #include <set>
 
 #include "net/flow_control.h"

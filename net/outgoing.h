@@ -6,6 +6,7 @@
 // gRPC lets go of its end, or close().
 #pragma once
 
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>

@@ -253,7 +253,7 @@ TlsStream::Io TlsStream::outcome(int result, const char* doing) {
   const unsigned long code = ERR_peek_error();
   const int reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
   // Of the other end, which refuses us.
-  const bool alert = is_done_ && reason != 0 && reason >= SSL_AD_REASON_OFFSET;
+  const bool alert = is_done_ && reason >= SSL_AD_REASON_OFFSET;
   if (!alert && is_done_ && (socket_ended_ || socket_error_ != 0)) {
     // The end of a connection without a farewell is none of TLS's business here: HTTP/2 has its
     // own, and knows where a message ends.

@@ -9,13 +9,11 @@
 #include "model/memory_needs.h"
 #include "model/wanted.h"
 #include "model/weight_check.h"
+#include "node/device/scheduler.h"
 #include "proto/limits.h"
 
 namespace shoal::node {
 namespace {
-
-// Of prefill, and of the sessions that decode beside it.
-constexpr std::int64_t kBatchRows = 320;
 
 std::string folder_name(const std::string& directory) {
   std::error_code ignored;
@@ -95,7 +93,8 @@ absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std:
   if (!manifest.ok()) return manifest.status();
   if (absl::Status intact = checkpoint->check_all(); !intact.ok()) return intact;
 
-  const model::MemoryNeeds needs = model::memory_needs(*config, *checkpoint, kBatchRows, kv_dtype);
+  const model::MemoryNeeds needs =
+      model::memory_needs(*config, *checkpoint, most_rows(SchedulerLimits()), kv_dtype);
   const proto::Numerics numerics = {
       proto::Compute::kF32, proto::weight_format_of(model::stored_type(*config, *checkpoint)),
       kv_format_of(kv_dtype)};

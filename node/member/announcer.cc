@@ -2,6 +2,7 @@
 #include "node/member/announcer.h"
 
 #include <algorithm>
+#include <boost/asio/io_context.hpp>
 #include <chrono>
 
 #include "proto/limits.h"

@@ -3,6 +3,7 @@
 // when services end.
 #include <gtest/gtest.h>
 
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/udp.hpp>
 
 #include "dht/kademlia.h"

@@ -75,8 +75,10 @@ CpuExecutor::CpuExecutor(int threads, IsaLevel level) : kernels_(cpu_kernels(lev
   const int total = threads == 0 ? std::min(available_cores(), kMaxThreads) : threads;
   std::optional<Buffer> scratch =
       allocate(static_cast<std::size_t>(total * kThreadScratchFloats) * sizeof(float));
-  if (!scratch) throw std::bad_alloc();
+  std::optional<Buffer> quantized = allocate(static_cast<std::size_t>(kQuantizedBytes));
+  if (!scratch || !quantized) throw std::bad_alloc();
   scratch_ = *std::move(scratch);
+  quantized_ = *std::move(quantized);
   try {
     for (int i = 1; i < total; ++i) workers_.emplace_back([this, i] { serve(i); });
   } catch (...) {  // the system has no more threads: those that run must end before we may fail
@@ -92,6 +94,16 @@ void CpuExecutor::stop() {
   job_.fetch_add(1, std::memory_order_release);
   job_.notify_all();
   for (std::thread& worker : workers_) worker.join();
+}
+
+QuantizedRows CpuExecutor::quantized_rows(std::int64_t rows, std::int64_t k) const {
+  CHECK(rows * quantized_row_bytes(k) <= kQuantizedBytes) << rows << " rows of " << k;
+  QuantizedRows to;
+  to.groups = groups_of(k);
+  to.scales = static_cast<float*>(quantized_.data());
+  to.sums = reinterpret_cast<std::int32_t*>(to.scales + rows * to.groups);
+  to.values = reinterpret_cast<std::int8_t*>(to.sums + rows * to.groups);
+  return to;
 }
 
 const Operators& CpuExecutor::operators() const {

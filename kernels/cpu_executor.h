@@ -50,6 +50,10 @@ class CpuExecutor final : public Executor {
     }
   }
 
+  // Room for `rows` quantized rows of k values, until it is asked for again; they must fit
+  // kQuantizedBytes.
+  QuantizedRows quantized_rows(std::int64_t rows, std::int64_t k) const;
+
  private:
   using Part = base::FunctionRef<void(std::int64_t begin, std::int64_t end, float* scratch)>;
 
@@ -63,7 +67,8 @@ class CpuExecutor final : public Executor {
   }
 
   const CpuKernels& kernels_;
-  Buffer scratch_;  // [threads, kThreadScratchFloats], committed as far as it is used
+  Buffer scratch_;    // [threads, kThreadScratchFloats], committed as far as it is used
+  Buffer quantized_;  // [kQuantizedBytes], likewise
 
   // The job: written by the caller while no part is out, read by workers before they draw a ticket.
   // A successful draw proves that the job was still the ticket's own.
@@ -78,6 +83,9 @@ class CpuExecutor final : public Executor {
 
   std::vector<std::thread> workers_;
 };
+
+// Activations of one product, quantized: more rows come in several goes.
+inline constexpr std::int64_t kQuantizedBytes = 32 << 20;
 
 // Makes parts of at least this many operations, so that small operators do not pay for waking a
 // thread.

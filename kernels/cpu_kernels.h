@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "kernels/portable.h"
 #include "kernels/tensor.h"
 
 namespace shoal::kernels {
@@ -18,6 +19,7 @@ struct LinearPart {
   std::int64_t x_stride = 0;
   WeightFormat format = WeightFormat::kF32;  // how to read `values`: weight_rows.h
   const void* values = nullptr;
+  QuantizedRows quantized;  // x again, for portable formats
   std::int64_t k = 0;
   const void* bias = nullptr;  // [outputs] or null
   DType bias_dtype = DType::kF32;
@@ -56,6 +58,11 @@ struct CpuKernels {
   // Many rows: weights are converted once per tile into `scratch` [kLinearScratchFloats], 64-byte
   // aligned.
   void (*linear_many)(const LinearPart& part, float* scratch);
+  // Portable formats, any number of rows; part.out_begin is a multiple of kTileOutputs.
+  void (*linear_portable)(const LinearPart& part);
+  void (*quantize_row)(const float* x, std::int64_t k, const QuantizedRows& to, std::int64_t row);
+  // w [32, 16]: of each input of a group the weights of 16 outputs.
+  void (*pack_group)(const float* w, WeightFormat format, std::uint8_t* to);
   // scratch [attention_scratch_floats(part)], 64-byte aligned.
   void (*attention)(const AttentionPart& part, float* scratch);
   void (*rms_norm)(const float* x, const void* weight, DType dtype, std::int64_t cols, float eps,

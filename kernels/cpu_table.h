@@ -6,15 +6,19 @@
 #include "kernels/attention_kernel.h"
 #include "kernels/cpu_kernels.h"
 #include "kernels/linear_kernel.h"
+#include "kernels/portable_pack_kernel.h"
 #include "kernels/row_kernel.h"
 
 namespace shoal::kernels {
 
-template <class V>
+template <class V, class Dots>
 constexpr CpuKernels cpu_table() {
   CpuKernels table{};
   table.linear_few = &linear_few<V>;
   table.linear_many = &linear_many<V>;
+  table.linear_portable = &linear_portable<V, Dots>;
+  table.quantize_row = &quantize_row<V>;
+  table.pack_group = &pack_group<V>;
   table.attention = &attention_part<V>;
   table.rms_norm = &rms_norm_row<V>;
   table.silu_mul = &silu_mul_row<V>;

@@ -13,25 +13,51 @@ namespace {
 // From this many rows on, converting weights once per tile pays for writing them to scratch.
 constexpr std::int64_t kManyRows = 8;
 // Parts begin at multiples of the widest register tile.
-constexpr std::int64_t kOutStep = 8;
+constexpr std::int64_t kOutStep = kTileOutputs;
 // Of gate_up with few rows: outputs of `up` that wait in scratch for those of the gate.
 constexpr std::int64_t kUpOuts = kUpScratchFloats / kManyRows / kOutStep * kOutStep;
 static_assert(kUpOuts >= kBlockOuts);
 
 std::int64_t round_up(std::int64_t n, std::int64_t step) { return (n + step - 1) / step * step; }
 
-LinearPart whole_product(const ConstF32Rows& x, const LinearWeight& weight, const F32Rows& out) {
+// Some consecutive rows of an operator's x, and the same quantized where a weight is portable.
+struct Inputs {
+  ConstF32Rows x;
+  std::int64_t first = 0;  // of the operator's rows
+  QuantizedRows quantized;
+};
+
+// Calls body(inputs) for all rows: as many at once as there is room for, quantized.
+template <class Body>
+void in_row_blocks(CpuExecutor& executor, const ConstF32Rows& x, bool portable, const Body& body) {
+  if (!portable) return body(Inputs{x, 0, {}});
+  const std::int64_t at_once = kQuantizedBytes / quantized_row_bytes(x.cols);
+  for (std::int64_t first = 0; first < x.rows; first += at_once) {
+    Inputs inputs{{x.row(first), std::min(at_once, x.rows - first), x.cols, x.stride}, first, {}};
+    inputs.quantized = executor.quantized_rows(inputs.x.rows, x.cols);
+    executor.parallel_for(
+        inputs.x.rows, grain_for(8 * x.cols), [&](std::int64_t begin, std::int64_t end) {
+          for (std::int64_t r = begin; r < end; ++r) {
+            executor.kernels().quantize_row(inputs.x.row(r), x.cols, inputs.quantized, r);
+          }
+        });
+    body(inputs);
+  }
+}
+
+LinearPart whole_product(const Inputs& inputs, const LinearWeight& weight, const F32Rows& out) {
   LinearPart part;
-  part.x = x.data;
-  part.x_stride = x.stride;
+  part.x = inputs.x.data;
+  part.x_stride = inputs.x.stride;
   part.format = weight.format;
   part.values = weight.values;
-  part.k = x.cols;
+  part.quantized = inputs.quantized;
+  part.k = inputs.x.cols;
   part.bias = weight.bias.present() ? weight.bias.data : nullptr;
   part.bias_dtype = weight.bias.dtype;
-  part.out = out.data;
+  part.out = out.row(inputs.first);
   part.out_stride = out.stride;
-  part.row_end = x.rows;
+  part.row_end = inputs.x.rows;
   part.out_end = out.cols;
   return part;
 }
@@ -71,12 +97,23 @@ class Products {
   std::int64_t width_ = 0;
 };
 
+// As the part's format asks; `scratch` with many rows.
+void multiply_part(const CpuKernels& kernels, const LinearPart& part, bool many, float* scratch) {
+  if (is_portable(part.format)) {
+    kernels.linear_portable(part);
+  } else if (many) {
+    kernels.linear_many(part, scratch);
+  } else {
+    kernels.linear_few(part);
+  }
+}
+
 void few_rows(CpuExecutor& executor, const Products& products) {
   const LinearPart& any = products.any();
   const std::int64_t grain = round_up(grain_for(any.row_end * any.k), kOutStep);
   executor.parallel_for(products.width(), grain, [&](std::int64_t begin, std::int64_t end) {
     products.each_in(begin, end, [&](const LinearPart& p, std::int64_t from, std::int64_t to) {
-      executor.kernels().linear_few(block_of(p, 0, p.row_end, from, to));
+      multiply_part(executor.kernels(), block_of(p, 0, p.row_end, from, to), false, nullptr);
     });
   });
 }
@@ -107,8 +144,9 @@ void many_rows(CpuExecutor& executor, const Products& products) {
       const std::int64_t row = i / columns * cut.rows, out = i % columns * cut.outs;
       products.each_in(
           out, out + cut.outs, [&](const LinearPart& p, std::int64_t from, std::int64_t to) {
-            executor.kernels().linear_many(
-                block_of(p, row, std::min(row + cut.rows, p.row_end), from, to), scratch);
+            multiply_part(executor.kernels(),
+                          block_of(p, row, std::min(row + cut.rows, p.row_end), from, to), true,
+                          scratch);
           });
     }
   };
@@ -132,47 +170,15 @@ void gate_up_block(const CpuKernels& kernels, const LinearPart& gate, LinearPart
   up.out_row = up.row_begin;
   up.out_column = up.out_begin;
   up.out_stride = up.out_end - up.out_begin;
-  if (many) {
-    kernels.linear_many(gate, scratch);
-    kernels.linear_many(up, scratch);
-  } else {
-    kernels.linear_few(gate);
-    kernels.linear_few(up);
-  }
+  multiply_part(kernels, gate, many, scratch);
+  multiply_part(kernels, up, many, scratch);
   for (std::int64_t r = gate.row_begin; r < gate.row_end; ++r) {
     float* out = gate.out + r * gate.out_stride + gate.out_begin;
     kernels.silu_mul(out, up.out + (r - up.out_row) * up.out_stride, up.out_stride, out);
   }
 }
 
-}  // namespace
-
-void linear(Executor& executor, const ConstMatrixView& x, const LinearWeight& weight,
-            const MatrixView& out, bool accumulate) {
-  LinearPart part = whole_product(f32_rows(x), weight, f32_rows(out));
-  part.accumulate = accumulate;
-  multiply(of(executor), {&part, 1});
-}
-
-void project(Executor& executor, const ConstMatrixView& x, std::span<const Projection> parts) {
-  constexpr std::size_t kAtOnce = 8;
-  std::array<LinearPart, kAtOnce> products;
-  while (!parts.empty()) {
-    const std::size_t count = std::min(parts.size(), kAtOnce);
-    for (std::size_t i = 0; i < count; ++i) {
-      products[i] = whole_product(f32_rows(x), *parts[i].weight, f32_rows(parts[i].out));
-    }
-    multiply(of(executor), std::span(products).first(count));
-    parts = parts.subspan(count);
-  }
-}
-
-void gate_up(Executor& executor, const ConstMatrixView& x, const LinearWeight& gate,
-             const LinearWeight& up, const MatrixView& out) {
-  CpuExecutor& cpu = of(executor);
-  const F32Rows to = f32_rows(out);
-  const LinearPart gates = whole_product(f32_rows(x), gate, to);
-  const LinearPart ups = whole_product(f32_rows(x), up, to);
+void gate_up_products(CpuExecutor& cpu, const LinearPart& gates, const LinearPart& ups) {
   const std::int64_t rows = gates.row_end, outs = gates.out_end, k = gates.k;
   const auto block = [&](std::int64_t row, std::int64_t row_end, std::int64_t begin,
                          std::int64_t end, bool many, float* scratch) {
@@ -197,6 +203,45 @@ void gate_up(Executor& executor, const ConstMatrixView& x, const LinearWeight& g
     }
   };
   cpu.parallel_for(cut.blocks * columns, (cut.grain + 1) / 2, work);
+}
+
+}  // namespace
+
+void linear(Executor& executor, const ConstMatrixView& x, const LinearWeight& weight,
+            const MatrixView& out, bool accumulate) {
+  in_row_blocks(of(executor), f32_rows(x), is_portable(weight.format), [&](const Inputs& inputs) {
+    LinearPart part = whole_product(inputs, weight, f32_rows(out));
+    part.accumulate = accumulate;
+    multiply(of(executor), {&part, 1});
+  });
+}
+
+void project(Executor& executor, const ConstMatrixView& x, std::span<const Projection> parts) {
+  constexpr std::size_t kAtOnce = 8;
+  const bool portable = std::any_of(parts.begin(), parts.end(), [](const Projection& part) {
+    return is_portable(part.weight->format);
+  });
+  in_row_blocks(of(executor), f32_rows(x), portable, [&](const Inputs& inputs) {
+    std::array<LinearPart, kAtOnce> products;
+    for (std::size_t first = 0; first < parts.size(); first += kAtOnce) {
+      const std::size_t count = std::min(parts.size() - first, kAtOnce);
+      for (std::size_t i = 0; i < count; ++i) {
+        const Projection& part = parts[first + i];
+        products[i] = whole_product(inputs, *part.weight, f32_rows(part.out));
+      }
+      multiply(of(executor), std::span(products).first(count));
+    }
+  });
+}
+
+void gate_up(Executor& executor, const ConstMatrixView& x, const LinearWeight& gate,
+             const LinearWeight& up, const MatrixView& out) {
+  CpuExecutor& cpu = of(executor);
+  const bool portable = is_portable(gate.format) || is_portable(up.format);
+  in_row_blocks(cpu, f32_rows(x), portable, [&](const Inputs& inputs) {
+    const F32Rows to = f32_rows(out);
+    gate_up_products(cpu, whole_product(inputs, gate, to), whole_product(inputs, up, to));
+  });
 }
 
 }  // namespace shoal::kernels::cpu

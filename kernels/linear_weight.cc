@@ -3,12 +3,15 @@
 
 #include "kernels/operator_check.h"
 #include "kernels/operators.h"
+#include "kernels/portable.h"
 
 namespace shoal::kernels {
 
 std::size_t LinearWeight::bytes() const {
   const std::size_t each = format == WeightFormat::kF32 ? 4 : 2;
-  const std::size_t own = present() ? static_cast<std::size_t>(rows * cols) * each : 0;
+  const std::size_t own = !present()            ? 0
+                          : is_portable(format) ? packed_bytes(format, rows, cols)
+                                                : static_cast<std::size_t>(rows * cols) * each;
   return own + (bias.present() ? bias.bytes() : 0);
 }
 

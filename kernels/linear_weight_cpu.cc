@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -13,11 +15,50 @@ DType dtype_of(WeightFormat format) {
                                          : DType::kF16;
 }
 
+// Tiles of 16 outputs, each by one thread: the same bytes for any number of threads.
+std::optional<PackedLinear> pack_portable(CpuExecutor& executor, const WeightView& weight,
+                                          const WeightView& bias, WeightFormat format) {
+  std::optional<Buffer> buffer = executor.allocate(packed_bytes(format, weight.rows, weight.cols));
+  if (!buffer) return std::nullopt;
+  const CpuKernels& kernels = executor.kernels();
+  const std::int64_t groups = groups_of(weight.cols);
+  const std::int64_t tiles = (weight.rows + kTileOutputs - 1) / kTileOutputs;
+  const auto row_bytes = static_cast<std::size_t>(weight.cols) * dtype_bytes(weight.dtype);
+  const auto value_bytes = dtype_bytes(weight.dtype);
+  executor.parallel_for(tiles, 1, [&](std::int64_t begin, std::int64_t end) {
+    float row[kGroup], inputs[kGroup * kTileOutputs];
+    for (std::int64_t i = begin * groups; i < end * groups; ++i) {
+      const std::int64_t n = i / groups * kTileOutputs, k = i % groups * kGroup;
+      const std::int64_t here = std::min(kGroup, weight.cols - k);
+      std::fill(std::begin(inputs), std::end(inputs), 0.0f);
+      for (std::int64_t j = 0; j < std::min(kTileOutputs, weight.rows - n); ++j) {
+        kernels.to_f32(static_cast<const char*>(weight.data) +
+                           static_cast<std::size_t>(n + j) * row_bytes +
+                           static_cast<std::size_t>(k) * value_bytes,
+                       weight.dtype, here, row);
+        for (std::int64_t c = 0; c < here; ++c) inputs[c * kTileOutputs + j] = row[c];
+      }
+      kernels.pack_group(
+          inputs, format,
+          static_cast<std::uint8_t*>(buffer->data()) + i * packed_group_bytes(format));
+    }
+  });
+  LinearWeight packed;
+  packed.format = format;
+  packed.rows = weight.rows;
+  packed.cols = weight.cols;
+  packed.group = kGroup;
+  packed.values = buffer->data();
+  packed.bias = bias;
+  return PackedLinear(*std::move(buffer), packed);
+}
+
 }  // namespace
 
 std::optional<PackedLinear> pack_linear(Executor& executor, const WeightView& weight,
                                         const WeightView& bias, WeightFormat format) {
   if (format == stored_format(weight.dtype)) return PackedLinear({}, LinearWeight(weight, bias));
+  if (is_portable(format)) return pack_portable(of(executor), weight, bias, format);
   const CpuKernels& kernels = of(executor).kernels();
   WeightView packed = weight;
   packed.dtype = dtype_of(format);

@@ -127,6 +127,16 @@ struct Vec16 {
     return {_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)};
   }
 
+  static SHOAL_INLINE __m256 select_half(__m256 a, __m256 b, __m256 x, __m256 y) {
+    return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+  }
+  static SHOAL_INLINE Vec16 select_less(Vec16 a, Vec16 b, Vec16 x, Vec16 y) {
+    return {select_half(a.lo, b.lo, x.lo, y.lo), select_half(a.hi, b.hi, x.hi, y.hi)};
+  }
+  static SHOAL_INLINE Vec16 from_ints(__m256i lo, __m256i hi) {
+    return {_mm256_cvtepi32_ps(lo), _mm256_cvtepi32_ps(hi)};
+  }
+
   static SHOAL_INLINE __m256 scale_half(__m256 p, __m256 t) {
     const __m256i bias = _mm256_set1_epi32(127);
     const __m256i n = _mm256_sub_epi32(_mm256_castps_si256(t), _mm256_set1_epi32(0x4b400000));

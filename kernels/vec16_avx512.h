@@ -75,6 +75,13 @@ struct Vec16 {
   static SHOAL_INLINE Vec16 max(Vec16 a, Vec16 b) { return {_mm512_max_ps(a.v, b.v)}; }
   static SHOAL_INLINE Vec16 min(Vec16 a, Vec16 b) { return {_mm512_min_ps(a.v, b.v)}; }
 
+  static SHOAL_INLINE Vec16 select_less(Vec16 a, Vec16 b, Vec16 x, Vec16 y) {
+    return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), y.v, x.v)};
+  }
+  static SHOAL_INLINE Vec16 from_ints(__m256i lo, __m256i hi) {
+    return {_mm512_cvtepi32_ps(_mm512_inserti64x4(_mm512_castsi256_si512(lo), hi, 1))};
+  }
+
   static SHOAL_INLINE Vec16 scale_by_power(Vec16 p, Vec16 t) {
     const __m512i bias = _mm512_set1_epi32(127);
     const __m512i n = _mm512_sub_epi32(_mm512_castps_si512(t.v), _mm512_set1_epi32(0x4b400000));

@@ -92,6 +92,14 @@ struct Vec16 {
   SHOAL_LANES(min, a < b ? a : b)
 #undef SHOAL_LANES
 
+  // x where a < b, else y.
+  static SHOAL_INLINE Vec16 select_less(const Vec16& a, const Vec16& b, const Vec16& x,
+                                        const Vec16& y) {
+    Vec16 v;
+    for (int i = 0; i < 16; ++i) v.lane[i] = a.lane[i] < b.lane[i] ? x.lane[i] : y.lane[i];
+    return v;
+  }
+
   // p * 2^n in two exact steps (but for underflow), where the float t = n + 1.5 * 2^23.
   static SHOAL_INLINE Vec16 scale_by_power(const Vec16& p, const Vec16& t) {
     Vec16 v;

@@ -41,6 +41,8 @@ SHOAL_INLINE void with_weights(const LinearPart& part, const Body& body) {
       return body(StoredRows<BF16>{static_cast<const BF16*>(part.values), part.k});
     case WeightFormat::kF16:
       return body(StoredRows<F16>{static_cast<const F16*>(part.values), part.k});
+    default:  // portable: linear_portable
+      return;
   }
 }
 

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// As int_dots.h, in two ymm registers: AVX2. Bytes are multiplied in pairs into 16 bits, which
+// saturate nowhere: 2 * 127 * 127 < 2^15, and for half bytes 16 * 15 * 127 < 2^15.
+#pragma once
+
+#include <immintrin.h>
+
+#include "kernels/portable.h"
+#include "kernels/vec16.h"
+
+namespace shoal::kernels {
+
+template <class V>
+struct IntDotsYmm {
+  struct Sums {
+    __m256i lo, hi;
+  };
+
+  static SHOAL_INLINE __m256i load(const std::uint8_t* p) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  }
+  static SHOAL_INLINE __m256i four(const std::int8_t* x) {
+    std::int32_t bits;
+    __builtin_memcpy(&bits, x, sizeof(bits));
+    return _mm256_set1_epi32(bits);
+  }
+
+  template <int R>
+  static SHOAL_INLINE void q8(const std::uint8_t* values, const std::int8_t* x, std::int64_t stride,
+                              Sums (&sums)[R]) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    const __m256i offset = _mm256_set1_epi8(static_cast<char>(0x80));
+    SHOAL_UNROLL
+    for (int r = 0; r < R; ++r) sums[r] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+    for (int run = 0; run < 8; ++run) {
+      const __m256i lo = _mm256_xor_si256(load(values + run * 64), offset);
+      const __m256i hi = _mm256_xor_si256(load(values + run * 64 + 32), offset);
+      SHOAL_UNROLL
+      for (int r = 0; r < R; ++r) {
+        // |x| as the unsigned side, its sign on the weight's.
+        const __m256i row = four(x + r * stride + run * 4);
+        const __m256i size = _mm256_abs_epi8(row);
+        const __m256i a = _mm256_maddubs_epi16(size, _mm256_sign_epi8(lo, row));
+        const __m256i b = _mm256_maddubs_epi16(size, _mm256_sign_epi8(hi, row));
+        sums[r].lo = _mm256_add_epi32(sums[r].lo, _mm256_madd_epi16(a, ones));
+        sums[r].hi = _mm256_add_epi32(sums[r].hi, _mm256_madd_epi16(b, ones));
+      }
+    }
+  }
+  template <int R>
+  static SHOAL_INLINE void q4(const std::uint8_t* values, const std::int8_t* x, std::int64_t stride,
+                              Sums (&sums)[R]) {
+    const __m256i half = _mm256_set1_epi8(15);
+    SHOAL_UNROLL
+    for (int r = 0; r < R; ++r) sums[r] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+    for (int run = 0; run < 4; ++run) {
+      const __m256i lo = load(values + run * 64), hi = load(values + run * 64 + 32);
+      const __m256i lo_even = _mm256_and_si256(lo, half), hi_even = _mm256_and_si256(hi, half);
+      const __m256i lo_odd = _mm256_and_si256(_mm256_srli_epi16(lo, 4), half);
+      const __m256i hi_odd = _mm256_and_si256(_mm256_srli_epi16(hi, 4), half);
+      SHOAL_UNROLL
+      for (int r = 0; r < R; ++r) {
+        const __m256i even = four(x + r * stride + run * 8);
+        const __m256i odd = four(x + r * stride + run * 8 + 4);
+        sums[r].lo = _mm256_add_epi16(sums[r].lo, _mm256_maddubs_epi16(lo_even, even));
+        sums[r].hi = _mm256_add_epi16(sums[r].hi, _mm256_maddubs_epi16(hi_even, even));
+        sums[r].lo = _mm256_add_epi16(sums[r].lo, _mm256_maddubs_epi16(lo_odd, odd));
+        sums[r].hi = _mm256_add_epi16(sums[r].hi, _mm256_maddubs_epi16(hi_odd, odd));
+      }
+    }
+    const __m256i ones = _mm256_set1_epi16(1);
+    SHOAL_UNROLL
+    for (int r = 0; r < R; ++r) {
+      sums[r].lo = _mm256_madd_epi16(sums[r].lo, ones);
+      sums[r].hi = _mm256_madd_epi16(sums[r].hi, ones);
+    }
+  }
+  static SHOAL_INLINE V to_f32(const Sums& sums) { return V::from_ints(sums.lo, sums.hi); }
+  static SHOAL_INLINE Sums minus(const Sums& sums, std::int32_t each) {
+    const __m256i less = _mm256_set1_epi32(each);
+    return {_mm256_sub_epi32(sums.lo, less), _mm256_sub_epi32(sums.hi, less)};
+  }
+};
+
+}  // namespace shoal::kernels

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// The law of portable.h: activations quantized, and their products with packed weights. Templates
+// over a Vec16 and the exact dots that go with it (rule: vec16.h).
+#pragma once
+
+#include "kernels/cpu_kernels.h"
+#include "kernels/linear_kernel.h"
+#include "kernels/portable.h"
+#include "kernels/row_kernel.h"
+
+namespace shoal::kernels {
+
+// Adding it rounds to an integer, in the low bits.
+inline constexpr float kRoundMagic = 12582912.0f;  // 1.5 * 2^23
+
+template <class V>
+SHOAL_INLINE V magnitude(const V& v) {
+  return V::max(v, V::sub(V::zero(), v));
+}
+
+// One group, `lanes` values of it; the sum of what it writes.
+template <class V>
+SHOAL_INLINE std::int32_t quantize_group(const V& first, const V& second, float inverse,
+                                         std::int8_t* to) {
+  const V inv = V::set1(inverse), most = V::set1(127.0f), least = V::set1(-127.0f);
+  const V magic = V::set1(kRoundMagic);
+  float rounded[32];
+  V::add(V::max(V::min(V::mul(first, inv), most), least), magic).store(rounded);
+  V::add(V::max(V::min(V::mul(second, inv), most), least), magic).store(rounded + 16);
+  std::int32_t sum = 0;
+  for (int i = 0; i < 32; ++i) {
+    const std::int32_t value = __builtin_bit_cast(std::int32_t, rounded[i]) -
+                               __builtin_bit_cast(std::int32_t, kRoundMagic);
+    to[i] = static_cast<std::int8_t>(value);
+    sum += value;
+  }
+  return sum;
+}
+
+// x [k] into row `row` of `to`.
+template <class V>
+void quantize_row(const float* x, std::int64_t k, const QuantizedRows& to, std::int64_t row) {
+  constexpr float kLeast = 0x1p-126f;
+  for (std::int64_t g = 0; g < to.groups; ++g) {
+    const std::int64_t left = k - g * kGroup;
+    const float* from = x + g * kGroup;
+    const V first = load_lanes<V>(from, left < 16 ? static_cast<int>(left) : 16);
+    const V second = left <= 16
+                         ? V::zero()
+                         : load_lanes<V>(from + 16, left < 32 ? static_cast<int>(left - 16) : 16);
+    const float largest = V::max_lane(V::max(magnitude(first), magnitude(second)));
+    // 0 when all are finite, else NaN: a maximum may lose one.
+    const float finite = V::sum(V::fma(first, V::zero(), V::mul(second, V::zero())));
+    float scale = largest / 127.0f;
+    if (!(scale >= kLeast)) scale = 0.0f;
+    float inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
+    if (finite != 0.0f) {
+      scale = finite;
+      inverse = 0.0f;
+    }
+    const std::int64_t at = row * to.groups + g;
+    to.scales[at] = scale;
+    to.sums[at] = quantize_group<V>(first, second, inverse, to.values + at * kGroup);
+  }
+}
+
+// One segment of R rows against the 16 outputs of a tile. `weights`: of its first group.
+template <class V, class Dots, WeightFormat kFormat, int R>
+SHOAL_INLINE void segment(const QuantizedRows& x, std::int64_t row, std::int64_t begin,
+                          std::int64_t end, const std::uint8_t* weights, V (&acc)[R]) {
+  constexpr std::int64_t kBytes = packed_group_bytes(kFormat);
+  constexpr int kScales = kFormat == WeightFormat::kQ4 ? 64 : 32;
+  SHOAL_UNROLL
+  for (int r = 0; r < R; ++r) acc[r] = V::zero();
+  for (std::int64_t g = begin; g < end; ++g, weights += kBytes) {
+    const std::int64_t at = row * x.groups + g;
+    typename Dots::Sums sums[R];
+    if constexpr (kFormat == WeightFormat::kQ8) {
+      Dots::template q8<R>(weights + kScales, x.values + at * kGroup, x.groups * kGroup, sums);
+    } else {
+      Dots::template q4<R>(weights + kScales, x.values + at * kGroup, x.groups * kGroup, sums);
+    }
+    const V scale = V::load(reinterpret_cast<const F16*>(weights));
+    SHOAL_UNROLL
+    for (int r = 0; r < R; ++r) {
+      const V of_x = V::set1(x.scales[at + r * x.groups]);
+      const std::int32_t sum = x.sums[at + r * x.groups];
+      if constexpr (kFormat == WeightFormat::kQ4S) sums[r] = Dots::minus(sums[r], 8 * sum);
+      acc[r] = V::fma(Dots::to_f32(sums[r]), V::mul(scale, of_x), acc[r]);
+      if constexpr (kFormat == WeightFormat::kQ4) {
+        const V least = V::load(reinterpret_cast<const F16*>(weights) + 16);
+        acc[r] = V::fma(V::set1(static_cast<float>(sum)), V::mul(least, of_x), acc[r]);
+      }
+    }
+  }
+}
+
+// R rows from `row` on: all their segments against one tile.
+template <class V, class Dots, WeightFormat kFormat, int R>
+SHOAL_INLINE void portable_rows(const LinearPart& part, const std::uint8_t* tile, std::int64_t row,
+                                std::int64_t n) {
+  const QuantizedRows& x = part.quantized;
+  V total[R];
+  std::int64_t end = x.groups < kSegmentGroups ? x.groups : kSegmentGroups;
+  segment<V, Dots, kFormat, R>(x, row, 0, end, tile, total);
+  while (end < x.groups) {
+    const std::int64_t begin = end;
+    end = begin + kSegmentGroups < x.groups ? begin + kSegmentGroups : x.groups;
+    V acc[R];
+    segment<V, Dots, kFormat, R>(x, row, begin, end, tile + begin * packed_group_bytes(kFormat),
+                                 acc);
+    SHOAL_UNROLL
+    for (int r = 0; r < R; ++r) total[r] = V::add(total[r], acc[r]);
+  }
+  const std::int64_t left = part.out_end - n;
+  const int valid = left < kTileOutputs ? static_cast<int>(left) : static_cast<int>(kTileOutputs);
+  SHOAL_UNROLL
+  for (int r = 0; r < R; ++r) {
+    V value = total[r];
+    if (part.bias != nullptr) value = V::add(value, load_bias<V>(part, n, valid));
+    float* out = part.out + (row - part.out_row + r) * part.out_stride + (n - part.out_column);
+    if (part.accumulate) value = V::add(load_lanes<V>(out, valid), value);
+    store_lanes<V>(value, out, valid);
+  }
+}
+
+template <class V, class Dots, WeightFormat kFormat>
+void linear_portable_typed(const LinearPart& part) {
+  const std::int64_t tile_bytes = part.quantized.groups * packed_group_bytes(kFormat);
+  for (std::int64_t n = part.out_begin; n < part.out_end; n += kTileOutputs) {
+    const std::uint8_t* tile =
+        static_cast<const std::uint8_t*>(part.values) + n / kTileOutputs * tile_bytes;
+    std::int64_t row = part.row_begin;
+    for (; row + 4 <= part.row_end; row += 4)
+      portable_rows<V, Dots, kFormat, 4>(part, tile, row, n);
+    for (; row < part.row_end; ++row) portable_rows<V, Dots, kFormat, 1>(part, tile, row, n);
+  }
+}
+
+// part.out_begin is a multiple of kTileOutputs.
+template <class V, class Dots>
+void linear_portable(const LinearPart& part) {
+  switch (part.format) {
+    case WeightFormat::kQ8:
+      return linear_portable_typed<V, Dots, WeightFormat::kQ8>(part);
+    case WeightFormat::kQ4:
+      return linear_portable_typed<V, Dots, WeightFormat::kQ4>(part);
+    default:
+      return linear_portable_typed<V, Dots, WeightFormat::kQ4S>(part);
+  }
+}
+
+}  // namespace shoal::kernels

@@ -8,7 +8,8 @@
 
 namespace shoal::model {
 
-absl::StatusOr<BlockLayers> BlockLayers::pack(kernels::Executor& executor, const BlockWeights& w) {
+absl::StatusOr<BlockLayers> BlockLayers::pack(kernels::Executor& executor, const BlockWeights& w,
+                                              WeightChoice choice) {
   BlockLayers layers;
   layers.input_norm = w.input_norm;
   layers.mlp_norm = w.mlp_norm;
@@ -24,7 +25,7 @@ absl::StatusOr<BlockLayers> BlockLayers::pack(kernels::Executor& executor, const
         Place{layers.gate, w.gate, w.gate_bias}, Place{layers.up, w.up, w.up_bias},
         Place{layers.down, w.down, w.down_bias}}) {
     std::optional<kernels::PackedLinear> packed = kernels::pack_linear(
-        executor, place.weight, place.bias, kernels::stored_format(place.weight.dtype));
+        executor, place.weight, place.bias, format_of(choice, place.weight.dtype));
     if (!packed) {
       return absl::ResourceExhaustedError(
           "there is not enough memory for the blocks' weights: serve fewer blocks");
@@ -32,6 +33,14 @@ absl::StatusOr<BlockLayers> BlockLayers::pack(kernels::Executor& executor, const
     place.layer = *std::move(packed);
   }
   return layers;
+}
+
+std::size_t BlockLayers::bytes() const {
+  std::size_t sum = input_norm.bytes() + mlp_norm.bytes() + q_norm.bytes() + k_norm.bytes();
+  for (const kernels::PackedLinear* layer : {&q, &k, &v, &output, &gate, &up, &down}) {
+    sum += layer->weight().bytes();
+  }
+  return sum;
 }
 
 }  // namespace shoal::model

@@ -3,9 +3,12 @@
 // stored, else what was packed for it. Owns what was packed; the checkpoint must outlive it.
 #pragma once
 
+#include <cstddef>
+
 #include "absl/status/statusor.h"
 #include "kernels/executor.h"
 #include "kernels/linear_weight.h"
+#include "model/weight_choice.h"
 
 namespace shoal::model {
 
@@ -17,7 +20,9 @@ struct BlockLayers {
   kernels::PackedLinear q, k, v, output, gate, up, down;
 
   // RESOURCE_EXHAUSTED when the executor's memory is short.
-  static absl::StatusOr<BlockLayers> pack(kernels::Executor& executor, const BlockWeights& weights);
+  static absl::StatusOr<BlockLayers> pack(kernels::Executor& executor, const BlockWeights& weights,
+                                          WeightChoice choice);
+  std::size_t bytes() const;
 };
 
 }  // namespace shoal::model

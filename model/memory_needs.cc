@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "kernels/portable.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
 #include "model/tensor_list.h"
@@ -34,13 +35,18 @@ std::uint64_t value_bytes(const TensorInfo& tensor) {
 }  // namespace
 
 MemoryNeeds memory_needs(const ModelConfig& config, const Checkpoint& checkpoint,
-                         std::int64_t batch_rows, kernels::DType kv_dtype) {
+                         std::int64_t batch_rows, kernels::DType kv_dtype, WeightChoice weights) {
   const TensorInfo* const stored = any_matrix(config, checkpoint);
   const std::uint64_t bytes_a_value = stored == nullptr ? sizeof(float) : value_bytes(*stored);
   MemoryNeeds needs;
   for (std::int64_t block = 0; block < config.block_count; ++block) {
     std::uint64_t bytes = 0;
     for (const TensorSpec& tensor : block_tensors(config, block)) {
+      if (weights != WeightChoice::kStored && tensor.shape.size() == 2) {
+        bytes += kernels::packed_bytes(format_of(weights, kernels::DType::kF32), tensor.shape[0],
+                                       tensor.shape[1]);
+        continue;
+      }
       const auto found = checkpoint.tensors().find(tensor.name);
       bytes += found != checkpoint.tensors().end()
                    ? found->second.bytes

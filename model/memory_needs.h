@@ -7,6 +7,7 @@
 #include <string>
 
 #include "kernels/tensor.h"
+#include "model/weight_choice.h"
 
 namespace shoal::model {
 
@@ -14,7 +15,7 @@ struct ModelConfig;
 class Checkpoint;
 
 struct MemoryNeeds {
-  std::uint64_t block_weight_bytes = 0;       // the largest block's, as stored
+  std::uint64_t block_weight_bytes = 0;       // the largest block's
   std::uint64_t block_position_kv_bytes = 0;  // keys and values of one position in one block
   std::uint64_t workspace_bytes = 0;          // activations of one batch
 };
@@ -22,7 +23,8 @@ struct MemoryNeeds {
 // `batch_rows`: the most rows that run together. What a block lacks in this folder counts as if it
 // were stored as the rest is.
 MemoryNeeds memory_needs(const ModelConfig& config, const Checkpoint& checkpoint,
-                         std::int64_t batch_rows, kernels::DType kv_dtype = kernels::DType::kF32);
+                         std::int64_t batch_rows, kernels::DType kv_dtype = kernels::DType::kF32,
+                         WeightChoice weights = WeightChoice::kStored);
 
 // The type in which the blocks' matrices are stored: "bf16".
 std::string stored_type(const ModelConfig& config, const Checkpoint& checkpoint);

@@ -143,7 +143,7 @@ void SpanRunner::finish() { impl_->finish(); }
 
 absl::StatusOr<std::unique_ptr<SpanRunner>> SpanRunner::load(
     const ModelConfig& config, const Checkpoint& checkpoint, std::int64_t block_begin,
-    std::int64_t block_end, kernels::Executor& executor, SpanLimits limits) {
+    std::int64_t block_end, kernels::Executor& executor, SpanOptions options) {
   if (block_begin < 0 || block_begin >= block_end || block_end > config.block_count) {
     return absl::InvalidArgumentError(
         absl::StrCat("blocks ", block_begin, ":", block_end,
@@ -154,22 +154,22 @@ absl::StatusOr<std::unique_ptr<SpanRunner>> SpanRunner::load(
   for (std::int64_t block = block_begin; block < block_end; ++block) {
     absl::StatusOr<BlockWeights> weights = BlockWeights::load(config, checkpoint, block);
     if (!weights.ok()) return weights.status();
-    bytes += weights->bytes();
-    absl::StatusOr<BlockLayers> layers = BlockLayers::pack(executor, *weights);
+    absl::StatusOr<BlockLayers> layers = BlockLayers::pack(executor, *weights, options.weights);
     if (!layers.ok()) return layers.status();
+    bytes += layers->bytes();
     blocks.push_back(*std::move(layers));
   }
   const RopeTable rope = make_rope_table(config.rope, config.block(block_begin).attention.head_dim,
                                          config.max_positions);
   // A lease over one block has a page of its own for each of its positions.
-  const std::int64_t pages = (limits.kv_positions + kPagePositions - 1) / kPagePositions;
+  const std::int64_t pages = (options.kv_positions + kPagePositions - 1) / kPagePositions;
   std::optional<kernels::StepPlan> plan =
       kernels::StepPlan::make(executor, {rope.inverse_frequency, rope.attention_factor},
-                              {.rows = limits.rows, .pages = pages * (block_end - block_begin)});
-  if (!plan) return no_room(limits.rows);
+                              {.rows = options.rows, .pages = pages * (block_end - block_begin)});
+  if (!plan) return no_room(options.rows);
   std::optional<Workspace> workspace =
-      Workspace::make(executor, config.hidden, widths_of(config.block(block_begin)), limits.rows);
-  if (!workspace) return no_room(limits.rows);
+      Workspace::make(executor, config.hidden, widths_of(config.block(block_begin)), options.rows);
+  if (!workspace) return no_room(options.rows);
   return std::unique_ptr<SpanRunner>(
       new SpanRunner(std::make_unique<Impl>(config, block_begin, std::move(blocks), bytes, executor,
                                             *std::move(plan), *std::move(workspace))));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs the blocks [begin, end) of a model on batches of rows of many sessions. One caller at a time
 // (the device thread). Row-invariant: see docs/design.md, section 5. Owns workspace and tables,
-// which are made at the start: a step allocates nothing. Weights stay in the checkpoint's mapping.
+// which are made at the start: a step allocates nothing. Weights stay in the checkpoint's mapping,
+// or are packed beside it.
 #pragma once
 
 #include <memory>
@@ -12,6 +13,7 @@
 #include "model/checkpoint.h"
 #include "model/config.h"
 #include "model/kv_pool.h"
+#include "model/weight_choice.h"
 
 namespace shoal::model {
 
@@ -24,9 +26,10 @@ struct SequenceStep {
   std::span<float> out;      // [wanted rows, hidden], the last ones; may be x, may be empty
 };
 
-struct SpanLimits {
+struct SpanOptions {
   std::int64_t rows = 0;          // of one batch
   std::int64_t kv_positions = 0;  // of the pool
+  WeightChoice weights = WeightChoice::kStored;
 };
 
 class SpanRunner {
@@ -35,7 +38,7 @@ class SpanRunner {
   // not fit. `checkpoint` and `executor` must outlive the runner.
   static absl::StatusOr<std::unique_ptr<SpanRunner>> load(
       const ModelConfig& config, const Checkpoint& checkpoint, std::int64_t block_begin,
-      std::int64_t block_end, kernels::Executor& executor, SpanLimits limits);
+      std::int64_t block_end, kernels::Executor& executor, SpanOptions options);
   ~SpanRunner();
   SpanRunner(const SpanRunner&) = delete;
   SpanRunner& operator=(const SpanRunner&) = delete;

@@ -57,6 +57,7 @@ struct RunTexts {  // of options that are more than a number
   std::string device = "cpu";
   std::string memory;
   std::string kv_dtype = "f32";
+  std::string weights = "stored";
 };
 
 void add_run(cli::Command& command, CommandLine& line, RunTexts& texts) {
@@ -89,6 +90,10 @@ void add_run(cli::Command& command, CommandLine& line, RunTexts& texts) {
                  "How keys and values are kept: f32, or bf16 or f16, which take half of the memory "
                  "and round; sessions are exact among nodes of one type",
                  cli::one_of(texts.kv_dtype, {"f32", "bf16", "f16"}));
+  command.option("--weights", "FORMAT",
+                 "How weights are kept: stored, or q8 (8.5 bits a weight), q4 (5 bits) or q4s (4.5 "
+                 "bits), which are made while loading and give the same bits on every machine",
+                 cli::one_of(texts.weights, {"stored", "q8", "q4", "q4s"}));
   command.option("--memory", "SIZE",
                  "The most memory that this node may take, for example 6GiB or 50% (default: what "
                  "the machine, its control groups and ulimit leave). Decides how many blocks fit",
@@ -116,6 +121,7 @@ absl::Status check(CommandLine& line, const RunTexts& texts) {
     line.memory = *memory;
   }
   if (const auto dtype = model::kv_dtype_named(texts.kv_dtype)) line.kv_dtype = *dtype;
+  if (const auto choice = model::weight_choice_named(texts.weights)) line.weights = *choice;
   if (!texts.blocks.empty()) {
     const auto span = proto::parse_span(texts.blocks);
     if (!span.ok()) {

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "kernels/tensor.h"
+#include "model/weight_choice.h"
 #include "node/device/memory_size.h"
 #include "proto/endpoint.h"
 #include "proto/types.h"
@@ -34,6 +35,7 @@ struct CommandLine {
   int threads = 0;
   std::optional<std::int64_t> kv_positions;
   kernels::DType kv_dtype = kernels::DType::kF32;
+  model::WeightChoice weights = model::WeightChoice::kStored;
   std::optional<MemorySize> memory;
   std::uint32_t max_sessions = 0;
   std::uint32_t max_sessions_per_peer = 0;

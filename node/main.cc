@@ -154,6 +154,7 @@ int serve(const CommandLine& line) {
   options.threads = line.threads;
   options.kv_positions = line.kv_positions;
   options.kv_dtype = line.kv_dtype;
+  options.weights = line.weights;
   options.memory = line.memory;
   options.max_sessions = line.max_sessions;
   options.max_sessions_per_peer = line.max_sessions_per_peer;

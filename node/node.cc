@@ -139,8 +139,9 @@ class Node::Impl {
   }
 
   absl::Status run_node() {
-    auto loaded = LoadedModel::open(options_.model_directory, options_.model_name,
-                                    options_.kv_dtype, told_to_people(member_->stop()));
+    auto loaded =
+        LoadedModel::open(options_.model_directory, options_.model_name,
+                          {options_.kv_dtype, options_.weights}, told_to_people(member_->stop()));
     if (!loaded.ok()) return loaded.status();
     model_ = std::make_unique<LoadedModel>(std::move(*loaded));
     for (const std::string& warning : model_->warnings) spdlog::warn("{}", warning);
@@ -196,6 +197,7 @@ class Node::Impl {
     device.span = facts_.offer.span;
     device.kv_positions = kv_positions;
     device.kv_dtype = options_.kv_dtype;
+    device.weights = options_.weights;
     device.threads = options_.threads;
     const std::int64_t row_bytes = static_cast<std::int64_t>(facts_.hidden) * sizeof(float);
     device.limits.queued_rows =

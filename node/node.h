@@ -17,6 +17,7 @@
 #include "identity/identity.h"
 #include "identity/swarm_key.h"
 #include "kernels/tensor.h"
+#include "model/weight_choice.h"
 #include "node/device/memory_size.h"
 #include "node/metrics/node_stats.h"
 #include "proto/endpoint.h"
@@ -43,6 +44,7 @@ struct NodeOptions {
   int threads = 0;                         // 0: one per available core
   std::optional<std::int64_t> kv_positions;
   kernels::DType kv_dtype = kernels::DType::kF32;
+  model::WeightChoice weights = model::WeightChoice::kStored;
   std::optional<MemorySize> memory;  // the most that this process may take
   std::uint32_t max_sessions = proto::kMaxSessions;
   std::uint32_t max_sessions_per_peer = proto::kMaxSessionsPerPeer;

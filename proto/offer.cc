@@ -13,7 +13,7 @@ namespace shoal::proto {
 namespace {
 
 constexpr const char* kComputeNames[] = {"unknown", "f32", "i8", "mma8", "mma9"};
-constexpr const char* kWeightNames[] = {"unknown", "f32", "bf16", "f16", "q8", "q4"};
+constexpr const char* kWeightNames[] = {"unknown", "f32", "bf16", "f16", "q8", "q4", "q4s"};
 constexpr const char* kKvNames[] = {"unknown", "f32", "bf16", "f16"};
 
 template <typename Kind>

@@ -21,7 +21,8 @@ enum class WeightFormat : std::uint8_t {
   kBf16 = 2,
   kF16 = 3,
   kQ8 = 4,
-  kQ4 = 5
+  kQ4 = 5,
+  kQ4S = 6
 };
 enum class KvFormat : std::uint8_t { kUnknown = 0, kF32 = 1, kBf16 = 2, kF16 = 3 };
 

@@ -37,6 +37,10 @@ void add_swarm(cli::Command& command, SwarmFlags& swarm, bool with_local) {
                    "With --local, how keys and values are kept: f32 (the default), or bf16 or f16, "
                    "which take half of the memory and round",
                    cli::one_of(swarm.kv_dtype, {"f32", "bf16", "f16"}));
+    command.option("--weights", "FORMAT",
+                   "With --local, how weights are kept: stored (the default), or q8 (8.5 bits a "
+                   "weight), q4 (5 bits) or q4s (4.5 bits), which are made while loading",
+                   cli::one_of(swarm.weights, {"stored", "q8", "q4", "q4s"}));
     command.option("--wait", "S", "Seconds to wait for blocks or a network that are away",
                    cli::real(swarm.wait_s, {0, kMaxWaitS, false, "(0 does not wait)"}));
   }
@@ -115,6 +119,9 @@ absl::Status check_swarm(const SwarmFlags& swarm, const char* command) {
   }
   if (!swarm.local && !swarm.kv_dtype.empty()) {
     return cli::usage_error("--kv-dtype needs --local: the nodes of a swarm choose their own");
+  }
+  if (!swarm.local && !swarm.weights.empty()) {
+    return cli::usage_error("--weights needs --local: the nodes of a swarm choose their own");
   }
   if (!swarm.local && swarm.join.empty()) {
     return cli::usage_error(fmt::format(

@@ -31,9 +31,10 @@ absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, UserModel&
                                              cli::ProgressLine& line) {
   OpenedPipeline opened;
   if (flags.local) {
-    auto local =
-        LocalPipeline::create(user_model, positions, interrupt,
-                              model::kv_dtype_named(flags.kv_dtype).value_or(kernels::DType::kF32));
+    auto local = LocalPipeline::create(
+        user_model, positions, interrupt,
+        model::kv_dtype_named(flags.kv_dtype).value_or(kernels::DType::kF32),
+        model::weight_choice_named(flags.weights).value_or(model::WeightChoice::kStored));
     if (!local.ok()) return local.status();
     opened.pipeline = *std::move(local);
     return opened;

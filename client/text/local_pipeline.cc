@@ -19,13 +19,14 @@ constexpr double kChunkSeconds = 0.5;
 
 absl::StatusOr<std::unique_ptr<LocalPipeline>> LocalPipeline::create(
     const UserModel& user_model, std::int64_t positions, const base::StopToken& interrupt,
-    kernels::DType kv_dtype) {
+    kernels::DType kv_dtype, model::WeightChoice weights) {
   std::unique_ptr<LocalPipeline> pipeline(new LocalPipeline(user_model, interrupt));
   pipeline->chunk_rows_ = kFirstChunkRows;
-  auto runner = model::SpanRunner::load(
-      user_model.config, *user_model.checkpoint, 0, user_model.config.block_count,
-      *user_model.executor,
-      {.rows = static_cast<std::int64_t>(kChunkRows), .kv_positions = positions});
+  auto runner = model::SpanRunner::load(user_model.config, *user_model.checkpoint, 0,
+                                        user_model.config.block_count, *user_model.executor,
+                                        {.rows = static_cast<std::int64_t>(kChunkRows),
+                                         .kv_positions = positions,
+                                         .weights = weights});
   if (!runner.ok()) return runner.status();
   pipeline->runner_ = *std::move(runner);
   auto pool =

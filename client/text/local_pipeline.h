@@ -9,6 +9,7 @@
 #include "client/text/user_model.h"
 #include "model/kv_pool.h"
 #include "model/span_runner.h"
+#include "model/weight_choice.h"
 
 namespace shoal::client {
 
@@ -17,7 +18,8 @@ class LocalPipeline : public Pipeline {
   // KV for `positions`. `user_model` and `interrupt` must outlive the pipeline.
   static absl::StatusOr<std::unique_ptr<LocalPipeline>> create(
       const UserModel& user_model, std::int64_t positions, const base::StopToken& interrupt,
-      kernels::DType kv_dtype = kernels::DType::kF32);
+      kernels::DType kv_dtype = kernels::DType::kF32,
+      model::WeightChoice weights = model::WeightChoice::kStored);
 
   absl::StatusOr<std::vector<float>> append(std::span<const std::int32_t> ids,
                                             RowsWanted rows) override;

@@ -24,11 +24,11 @@ BatchRunner::~BatchRunner() = default;
 absl::StatusOr<std::unique_ptr<BatchRunner>> BatchRunner::load(const model::ModelConfig& config,
                                                                const model::Checkpoint& checkpoint,
                                                                proto::Span span, int threads,
-                                                               model::SpanLimits limits) {
+                                                               model::SpanOptions options) {
   std::unique_ptr<BatchRunner> result(new BatchRunner(span, config.hidden));
   result->executor_ = kernels::Executor::cpu(threads);
-  auto runner =
-      model::SpanRunner::load(config, checkpoint, span.begin, span.end, *result->executor_, limits);
+  auto runner = model::SpanRunner::load(config, checkpoint, span.begin, span.end,
+                                        *result->executor_, options);
   if (!runner.ok()) return runner.status();
   result->runner_ = std::move(*runner);
   return result;

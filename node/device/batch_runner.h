@@ -29,7 +29,7 @@ class BatchRunner {
   static absl::StatusOr<std::unique_ptr<BatchRunner>> load(const model::ModelConfig& config,
                                                            const model::Checkpoint& checkpoint,
                                                            proto::Span span, int threads,
-                                                           model::SpanLimits limits);
+                                                           model::SpanOptions options);
   ~BatchRunner();
   BatchRunner(const BatchRunner&) = delete;
   BatchRunner& operator=(const BatchRunner&) = delete;

@@ -66,9 +66,10 @@ class DeviceThread::Impl {
   }
 
   absl::Status load() {
-    auto runner = BatchRunner::load(
-        config_, checkpoint_, options_.span, options_.threads,
-        {.rows = most_rows(options_.limits), .kv_positions = options_.kv_positions});
+    auto runner = BatchRunner::load(config_, checkpoint_, options_.span, options_.threads,
+                                    {.rows = most_rows(options_.limits),
+                                     .kv_positions = options_.kv_positions,
+                                     .weights = options_.weights});
     if (!runner.ok()) return runner.status();
     auto pool = (*runner)->make_pool(options_.kv_positions, options_.kv_dtype);
     if (!pool.ok()) return pool.status();

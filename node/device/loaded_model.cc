@@ -63,8 +63,7 @@ void take(model::NamedManifest named, LoadedModel& model) {
 }  // namespace
 
 absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std::string name,
-                                              kernels::DType kv_dtype,
-                                              const model::FileWork& work) {
+                                              const KeptAs& kept, const model::FileWork& work) {
   auto config = model::load_config(directory);
   if (!config.ok()) return config.status();
   auto files = model::read_weight_files(directory);
@@ -93,11 +92,14 @@ absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std:
   if (!manifest.ok()) return manifest.status();
   if (absl::Status intact = checkpoint->check_all(); !intact.ok()) return intact;
 
-  const model::MemoryNeeds needs =
-      model::memory_needs(*config, *checkpoint, most_rows(SchedulerLimits()), kv_dtype);
+  const model::MemoryNeeds needs = model::memory_needs(
+      *config, *checkpoint, most_rows(SchedulerLimits()), kept.kv, kept.weights);
+  const bool stored = kept.weights == model::WeightChoice::kStored;
   const proto::Numerics numerics = {
-      proto::Compute::kF32, proto::weight_format_of(model::stored_type(*config, *checkpoint)),
-      kv_format_of(kv_dtype)};
+      stored ? proto::Compute::kF32 : proto::Compute::kI8,
+      proto::weight_format_of(stored ? model::stored_type(*config, *checkpoint)
+                                     : model::name_of(kept.weights)),
+      kv_format_of(kept.kv)};
   LoadedModel result{.name = name.empty() ? folder_name(directory) : std::move(name),
                      .config = std::move(*config),
                      .files = std::move(*files),

@@ -13,9 +13,16 @@
 #include "model/config.h"
 #include "model/folder_manifest.h"
 #include "model/memory_needs.h"
+#include "model/weight_choice.h"
 #include "proto/offer.h"
 
 namespace shoal::node {
+
+// In which formats a node keeps what it computes with.
+struct KeptAs {
+  kernels::DType kv = kernels::DType::kF32;
+  model::WeightChoice weights = model::WeightChoice::kStored;
+};
 
 struct LoadedModel {
   std::string name;
@@ -35,7 +42,7 @@ struct LoadedModel {
   // `name` may be empty: then the folder's. Reads the files through once, if their hashes are not
   // known yet.
   static absl::StatusOr<LoadedModel> open(const std::string& directory, std::string name,
-                                          kernels::DType kv_dtype = kernels::DType::kF32,
+                                          const KeptAs& kept = {},
                                           const model::FileWork& work = {});
   // What a stranger says that this model is; FAILED_PRECONDITION when the files say otherwise.
   absl::Status adopt(const proto::Digest& told, const std::string& bytes,

@@ -138,6 +138,13 @@ TEST(CommandLine, ErrorsSayWhatToDo) {
   EXPECT_EQ(parsed<ScoreFlags>({"score", "--model", "m", "--local", "--kv-dtype", "f16", "f"})
                 .swarm.kv_dtype,
             "f16");
+  EXPECT_THAT(error({"generate", "--model", "m", "--join", "a:1", "--weights", "q4", "text"}),
+              HasSubstr("--weights needs --local"));
+  EXPECT_THAT(error({"score", "--model", "m", "--local", "--weights", "q5", "f"}),
+              HasSubstr("--weights"));
+  EXPECT_EQ(parsed<ScoreFlags>({"score", "--model", "m", "--local", "--weights", "q4s", "f"})
+                .swarm.weights,
+            "q4s");
   EXPECT_THAT(error({"generate", "--local", "text"}), HasSubstr("--model"));
   EXPECT_THAT(error({"generate", "--model", "m", "--local"}), HasSubstr("prompt"));
   EXPECT_THAT(error({"status", "--join", "0.0.0.0:7000"}),

@@ -59,11 +59,16 @@ TEST(Portable, ProductsHaveTheBitsOfTheReference) {
         const std::vector<float> w = widened(weights.view()), b = widened(bias.view());
         Guarded x(random.normals(shape.rows * shape.k), shape.rows, shape.k);
         const std::vector<float> before = random.normals(shape.rows * shape.outputs);
+        std::vector<std::vector<reference::Group>> groups;
+        for (std::int64_t n = 0; n < shape.outputs; ++n) {
+          groups.push_back(
+              reference::quantize_output(format.reference, w.data() + n * shape.k, shape.k));
+        }
         std::vector<float> expected;
         for (std::int64_t r = 0; r < shape.rows; ++r) {
           for (std::int64_t n = 0; n < shape.outputs; ++n) {
             const float value = reference::product(format.reference, x.view().row(r),
-                                                   w.data() + n * shape.k, shape.k);
+                                                   groups[static_cast<std::size_t>(n)], shape.k);
             expected.push_back(before[expected.size()] + (value + b[n]));
           }
         }

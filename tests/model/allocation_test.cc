@@ -53,10 +53,16 @@ TEST(Allocation, ADecodeStepTakesNothingFromTheHeap) {
   const Checkpoint checkpoint = Checkpoint::open(folder).value();
   const auto executor = kernels::Executor::cpu(2);
   constexpr std::int64_t kSessions = 3, kSteps = 3 * kPagePositions;
-  const auto runner =
-      SpanRunner::load(config, checkpoint, 0, 4, *executor, {.rows = 16, .kv_positions = 1024})
-          .value();
-  for (const kernels::DType dtype : {kernels::DType::kF32, kernels::DType::kF16}) {
+  struct Kept {
+    kernels::DType dtype;
+    WeightChoice weights;
+  };
+  for (const auto& [dtype, weights] : {Kept{kernels::DType::kF32, WeightChoice::kStored},
+                                       Kept{kernels::DType::kF16, WeightChoice::kStored},
+                                       Kept{kernels::DType::kF32, WeightChoice::kQ4}}) {
+    const auto runner = SpanRunner::load(config, checkpoint, 0, 4, *executor,
+                                         {.rows = 16, .kv_positions = 1024, .weights = weights})
+                            .value();
     const auto pool = KvPool::create(*executor, runner->kv_shape(dtype), 1024).value();
     // A whole span, and runs of it, whose first page of a slot is another way.
     for (const std::int64_t blocks : {4, 2, 1}) {

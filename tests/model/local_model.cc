@@ -35,7 +35,8 @@ std::unique_ptr<LocalModel> LocalModel::load(const std::string& directory, const
   for (std::size_t i = 0; i + 1 < model->edges_.size(); ++i) {
     absl::StatusOr<std::unique_ptr<SpanRunner>> runner = SpanRunner::load(
         model->config_, *model->checkpoint_, model->edges_[i], model->edges_[i + 1],
-        *model->executor_, {.rows = kMaxRows, .kv_positions = options.positions});
+        *model->executor_,
+        {.rows = kMaxRows, .kv_positions = options.positions, .weights = options.weights});
     CHECK(runner.ok()) << runner.status();
     absl::StatusOr<std::unique_ptr<KvPool>> pool =
         KvPool::create(*model->executor_, (*runner)->kv_shape(options.kv_dtype), options.positions);

@@ -38,6 +38,7 @@ class LocalModel {
     int threads = 2;
     std::int64_t positions = 2048;  // of KV in each span
     kernels::DType kv_dtype = kernels::DType::kF32;
+    WeightChoice weights = WeightChoice::kStored;
   };
   // Fails the test and aborts if the model cannot be loaded.
   static std::unique_ptr<LocalModel> load(const std::string& directory, const Options& options);

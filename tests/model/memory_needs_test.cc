@@ -35,6 +35,20 @@ TEST(MemoryNeeds, CountWeightsAsTheyAreStored) {
       2u * (2 * 32 + 2 * 64 * 32 + 2 * 32 * 32 + 3 * 32 * 48 + 64 + 2 * 32 + 32 + 2 * 48 + 32));
 }
 
+TEST(MemoryNeeds, PortableWeightsAreCountedAsTheyArePacked) {
+  const auto needs = [](WeightChoice weights) {
+    return memory_needs(load_config(kFixtures + "llama_mha").value(),
+                        Checkpoint::open(kFixtures + "llama_mha").value(), 1, kernels::DType::kF32,
+                        weights)
+        .block_weight_bytes;
+  };
+  // Of 32 inputs: 34, 20 and 18 bytes an output; of 48 inputs two groups. Norms stay f32.
+  const std::uint64_t groups = 4 * 32 + 2 * 48 + 2 * 32;
+  EXPECT_EQ(needs(WeightChoice::kQ8), 34 * groups + 4u * 2 * 32);
+  EXPECT_EQ(needs(WeightChoice::kQ4), 20 * groups + 4u * 2 * 32);
+  EXPECT_EQ(needs(WeightChoice::kQ4S), 18 * groups + 4u * 2 * 32);
+}
+
 // A folder may hold a part of the model.
 TEST(MemoryNeeds, WhatIsNotThereCountsAsIfItWereStoredAsTheRest) {
   ModelConfig config = load_config(kFixtures + "llama_bias").value();

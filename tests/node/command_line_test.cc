@@ -44,6 +44,8 @@ TEST(CommandLine, EveryOptionOfRun) {
                            "4096",
                            "--kv-dtype",
                            "bf16",
+                           "--weights",
+                           "q4",
                            "--max-sessions",
                            "9",
                            "--max-sessions-per-peer",
@@ -72,6 +74,7 @@ TEST(CommandLine, EveryOptionOfRun) {
   EXPECT_EQ(line->log_level, "debug");
   EXPECT_EQ(line->ready_file, "R");
   EXPECT_EQ(line->model_name, "tiny");
+  EXPECT_EQ(line->weights, model::WeightChoice::kQ4);
   EXPECT_EQ(line->kv_positions, 4096);
   EXPECT_EQ(line->kv_dtype, kernels::DType::kBF16);
   EXPECT_EQ(line->max_sessions, 9u);
@@ -182,6 +185,7 @@ TEST(CommandLine, EveryMistakeIsOneLineThatNamesIt) {
       {{"run", "--model", "D", "--new-swarm", "--log-level", "loud"}, "loud"},
       {{"run", "--model", "D", "--new-swarm", "--kv-positions", "3"}, "--kv-positions"},
       {{"run", "--model", "D", "--new-swarm", "--kv-dtype", "f64"}, "--kv-dtype"},
+      {{"run", "--model", "D", "--new-swarm", "--weights", "q5"}, "--weights"},
       {{"run", "--model", "D", "--new-swarm", "--max-sessions", "0"}, "--max-sessions"},
       {{"run", "--model", "D", "--new-swarm", "--drain-timeout", "-1"}, "--drain-timeout"},
       {{"run", "--model", "D", "--new-swarm", "--blokcs", "0:4"}, "--blokcs"},

@@ -71,6 +71,7 @@ TEST(OfferTest, ArithmeticIsShownShort) {
             "i8/q4, KV bf16");
   EXPECT_EQ(to_string(Numerics{}), "unknown/unknown, KV unknown");
   EXPECT_EQ(weight_format_of("f16"), WeightFormat::kF16);
+  EXPECT_EQ(weight_format_of("q4s"), WeightFormat::kQ4S);
   EXPECT_EQ(weight_format_of("unknown"), WeightFormat::kUnknown);
   EXPECT_EQ(weight_format_of("f8_e4m3"), WeightFormat::kUnknown);
 }

@@ -119,13 +119,23 @@ inline Group quantize_activations(const std::array<float, 32>& x) {
   return group;
 }
 
-// x [k], w [k] of one output: without bias.
-inline float product(Portable format, const float* x, const float* w, std::int64_t k) {
+// w [k] of one output.
+inline std::vector<Group> quantize_output(Portable format, const float* w, std::int64_t k) {
+  std::vector<Group> groups;
+  for (std::int64_t begin = 0; begin < k; begin += 32) {
+    groups.push_back(quantize_weights(format, group_at(w, k, begin)));
+  }
+  return groups;
+}
+
+// x [k]: without bias.
+inline float product(Portable format, const float* x, const std::vector<Group>& weights,
+                     std::int64_t k) {
   float value = 0, acc = 0;
   for (std::int64_t begin = 0; begin < k; begin += 32) {
     if (begin % 512 == 0) acc = 0;
     const Group a = quantize_activations(group_at(x, k, begin));
-    const Group b = quantize_weights(format, group_at(w, k, begin));
+    const Group& b = weights[static_cast<std::size_t>(begin / 32)];
     int dot = 0, sum = 0;
     for (int i = 0; i < 32; ++i) {
       dot += a.q[i] * b.q[i];

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whole models with weights in q8, q4 and q4s: the laws of docs/design.md, section 5, bit for bit,
+// and what the formats cost in perplexity on the bundled model.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "model/tokenizer.h"
+#include "tests/model/local_model.h"
+#include "tests/support/temp_dir.h"
+
+namespace shoal::model {
+namespace {
+
+const std::string kDemo = SHOAL_SOURCE_DIR "/models/demo";
+
+class PortableLaw : public testing::TestWithParam<WeightChoice> {
+ protected:
+  std::unique_ptr<LocalModel> load(const std::string& directory,
+                                   const std::vector<std::int64_t>& cuts = {}, int threads = 2) {
+    return LocalModel::load(directory, {.cuts = cuts, .threads = threads, .weights = GetParam()});
+  }
+};
+
+TEST_P(PortableLaw, ChunksSpansThreadsAndBatchesChangeNoBit) {
+  // hidden 32, intermediate 48: groups that are whole, and one that is not.
+  const std::string directory = SHOAL_SOURCE_DIR "/tests/fixtures/models/llama_bias";
+  const Ids ids =
+      nlohmann::json::parse(tests::read_file(directory + "/golden.json"))["ids"].get<Ids>();
+  const auto length = static_cast<std::int64_t>(ids.size());
+  const std::unique_ptr<LocalModel> one = load(directory);
+  LocalSession session = one->session(length);
+  const Rows whole = one->run(session, 0, ids);
+  const auto slice = [&](std::int64_t begin, std::int64_t end) {
+    return Ids(ids.begin() + begin, ids.begin() + end);
+  };
+  for (const std::int64_t size : {1, 5, 33}) {
+    LocalSession chunked = one->session(length);
+    Rows rows;
+    for (std::int64_t at = 0; at < length; at += size) {
+      const Rows part = one->run(chunked, at, slice(at, std::min(at + size, length)));
+      rows.insert(rows.end(), part.begin(), part.end());
+    }
+    EXPECT_TRUE(rows == whole) << "chunks of " << size;
+  }
+  const std::unique_ptr<LocalModel> split = load(directory, {1}, 3);
+  LocalSession parts = split->session(length);
+  EXPECT_TRUE(split->run(parts, 0, ids) == whole);
+  LocalSession a = one->session(length), b = one->session(length);
+  one->run(a, 0, slice(0, 40));
+  const Rows together = one->run({{.session = &a, .start = 40, .ids = slice(40, 41)},
+                                  {.session = &b, .start = 0, .ids = ids}});
+  const std::int64_t hidden = one->config().hidden;
+  EXPECT_TRUE(Rows(together.begin(), together.begin() + hidden) ==
+              Rows(whole.begin() + 40 * hidden, whole.begin() + 41 * hidden));
+  EXPECT_TRUE(Rows(together.begin() + hidden, together.end()) == whole);
+}
+
+#ifdef SHOAL_SANITIZED
+constexpr std::size_t kWindows = 1;  // instrumented code takes tens of seconds for all
+#else
+constexpr std::size_t kWindows = 8;
+#endif
+
+TEST_P(PortableLaw, CostsLittlePerplexity) {
+  const Ids ids =
+      Tokenizer::load(kDemo).value().encode(tests::read_file(kDemo + "/heldout.txt")).value();
+  const auto nats = [&](LocalModel& model) {
+    constexpr std::size_t kWindow = 512;
+    double sum = 0;
+    for (std::size_t k = 0; k < kWindows; ++k) {
+      const std::size_t begin = k * kWindow, end = std::min(begin + kWindow, ids.size() - 1);
+      const Ids window(ids.begin() + static_cast<std::ptrdiff_t>(begin),
+                       ids.begin() + static_cast<std::ptrdiff_t>(end));
+      LocalSession session = model.session(static_cast<std::int64_t>(window.size()));
+      const Rows logits = model.logits(model.run(session, 0, window));
+      const auto vocabulary = static_cast<std::size_t>(model.config().vocabulary);
+      for (std::size_t r = 0; r < window.size(); ++r) {
+        const float* row = logits.data() + r * vocabulary;
+        double total = 0;
+        for (std::size_t v = 0; v < vocabulary; ++v) total += std::exp(static_cast<double>(row[v]));
+        sum += std::log(total) - row[ids[begin + r + 1]];
+      }
+    }
+    return sum / static_cast<double>(std::min(kWindows * kWindow, ids.size() - 1));
+  };
+  const std::unique_ptr<LocalModel> stored = LocalModel::load(kDemo), portable = load(kDemo);
+  const double more = std::exp(nats(*portable) - nats(*stored)) - 1;
+  RecordProperty("perplexity_percent", std::to_string(100 * more));
+  // The most that docs/design.md, section 5, allows a format.
+  const double bound = GetParam() == WeightChoice::kQ8   ? 0.001
+                       : GetParam() == WeightChoice::kQ4 ? 0.005
+                                                         : 0.012;
+  // One window is eight times as few tokens: it may miss by more.
+  EXPECT_LT(more, kWindows == 8 ? bound : 3 * bound);
+  EXPECT_NE(more, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, PortableLaw,
+                         testing::Values(WeightChoice::kQ8, WeightChoice::kQ4, WeightChoice::kQ4S),
+                         [](const auto& info) { return std::string(name_of(info.param)); });
+
+}  // namespace
+}  // namespace shoal::model

@@ -98,6 +98,9 @@ class Checkpoint::Impl {
     }
     return absl::OkStatus();
   }
+  void release() const {
+    for (const MappedFile& file : files_) file.release();
+  }
   std::vector<std::string> replaced() const {
     std::vector<std::string> result;
     for (const MappedFile& file : files_) {
@@ -209,6 +212,8 @@ bool Checkpoint::contains(const std::string& name) const { return impl_->tensors
 absl::Status Checkpoint::check() const { return impl_->check(false); }
 
 absl::Status Checkpoint::check_all() const { return impl_->check(true); }
+
+void Checkpoint::release() const { impl_->release(); }
 
 std::vector<std::string> Checkpoint::replaced() const { return impl_->replaced(); }
 

@@ -59,6 +59,8 @@ class Checkpoint {
   absl::Status check() const;
   // The same for all files.
   absl::Status check_all() const;
+  // Lets go of the memory of all files, as MappedFile::release().
+  void release() const;
   // Files whose name leads to another file by now, or to none; ours are as they were.
   std::vector<std::string> replaced() const;
 

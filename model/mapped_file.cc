@@ -100,6 +100,11 @@ absl::Status MappedFile::check() const {
   return absl::OkStatus();
 }
 
+void MappedFile::release() const {
+  if (mapping_->size == 0) return;
+  ::madvise(mapping_->data, mapping_->size, MADV_DONTNEED);  // of a file: nothing is lost
+}
+
 bool MappedFile::is_replaced() const {
   struct stat now {};
   if (::stat(path().c_str(), &now) != 0) return errno == ENOENT || errno == ENOTDIR;

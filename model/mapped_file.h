@@ -40,6 +40,8 @@ class MappedFile {
   // naming the file: it was truncated, written to, or cannot be read any more; then nothing that
   // was computed from it since the last OK may be used. One system call.
   absl::Status check() const;
+  // Lets go of the memory that was read so far; what is touched again is read again.
+  void release() const;
   // Another file, or none, has its name by now. The mapping stays what it was.
   bool is_replaced() const;
 

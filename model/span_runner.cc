@@ -157,6 +157,7 @@ absl::StatusOr<std::unique_ptr<SpanRunner>> SpanRunner::load(
     absl::StatusOr<BlockLayers> layers = BlockLayers::pack(executor, *weights, options.weights);
     if (!layers.ok()) return layers.status();
     bytes += layers->bytes();
+    if (options.weights != WeightChoice::kStored) checkpoint.release();  // packed by now
     blocks.push_back(*std::move(layers));
   }
   const RopeTable rope = make_rope_table(config.rope, config.block(block_begin).attention.head_dim,

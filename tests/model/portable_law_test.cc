@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -56,6 +59,46 @@ TEST_P(PortableLaw, ChunksSpansThreadsAndBatchesChangeNoBit) {
   EXPECT_TRUE(Rows(together.begin(), together.begin() + hidden) ==
               Rows(whole.begin() + 40 * hidden, whole.begin() + 41 * hidden));
   EXPECT_TRUE(Rows(together.begin() + hidden, together.end()) == whole);
+}
+
+// Of the mapping that `address` lies in.
+std::int64_t resident_kib(const void* address) {
+  std::ifstream maps("/proc/self/smaps");
+  const auto wanted = reinterpret_cast<std::uintptr_t>(address);
+  bool inside = false;
+  for (std::string line; std::getline(maps, line);) {
+    std::uintptr_t begin = 0, end = 0;
+    std::int64_t kib = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2) {
+      inside = begin <= wanted && wanted < end;
+    } else if (inside && std::sscanf(line.c_str(), "Rss: %ld kB", &kib) == 1) {
+      return kib;
+    }
+  }
+  return -1;
+}
+
+TEST_P(PortableLaw, TheFileDoesNotStayInMemory) {
+  const ModelConfig config = load_config(kDemo).value();
+  const Checkpoint checkpoint = Checkpoint::open(kDemo).value();
+  const auto executor = kernels::Executor::cpu(1);
+  const auto resident = [&](WeightChoice weights) {
+    const auto runner = SpanRunner::load(config, checkpoint, 0, config.block_count, *executor,
+                                         {.rows = 1, .kv_positions = 32, .weights = weights})
+                            .value();
+    const auto pool = KvPool::create(*executor, runner->kv_shape(), 32).value();
+    KvLease lease = pool->lease(32).value();
+    lease.prepare(0, 1);
+    std::vector<float> x(static_cast<std::size_t>(config.hidden), 0.1f);
+    const SequenceStep step{&lease, 0, 1, x, x};
+    runner->begin({&step, 1}, 0, config.block_count);
+    runner->finish();
+    return resident_kib(checkpoint.tensors().begin()->second.data);
+  };
+  const std::int64_t packed = resident(GetParam());
+  // Norms stay, and the system reads 64 KiB around each.
+  EXPECT_LT(4 * packed, resident(WeightChoice::kStored));
+  EXPECT_GE(packed, 0);
 }
 
 #ifdef SHOAL_SANITIZED

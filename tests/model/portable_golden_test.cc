@@ -140,6 +140,7 @@ TEST(PortableGolden, BitsAreThoseOfAllVersions) {
     std::string ours;
     for (const float value : out) put(ours, value);
     EXPECT_EQ(hash(ours), golden.product);
+    if (golden.outputs * golden.cols > 20'000) continue;  // the next is slow
     std::string units;
     for (std::int64_t k = 0; k < golden.cols; ++k) {
       std::vector<float> unit(static_cast<std::size_t>(golden.cols));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // shoal-kernel-bench: the CPU operators beside this machine's own limits, measured in the same run.
 // Decode: weight bytes per second over the read bandwidth. Prefill: FLOP/s over the rate of fused
-// multiply-adds. SHOAL_THREADS sets the threads (default: all cores), SHOAL_CPU the instruction
-// set.
+// multiply-adds (portable formats compute in integers: what exceeds 1 is theirs). SHOAL_THREADS
+// sets the threads (default: all cores), SHOAL_CPU the instruction set.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -12,9 +12,11 @@
 #include <iostream>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "base/check.h"
 #include "kernels/attention.h"
 #include "kernels/bandwidth.h"
 #include "kernels/cpu_executor.h"
@@ -84,23 +86,48 @@ std::vector<char> ones(DType dtype, std::int64_t count) {
   return bytes;
 }
 
+const char* format_name(WeightFormat format) {
+  constexpr const char* kNames[] = {"f32", "bf16", "f16", "q8", "q4", "q4s"};
+  return kNames[static_cast<std::size_t>(format)];
+}
+
+// As many layers [outs, k] of one format as fit `bytes`, at least one, side by side.
+struct Layers {
+  Layers(WeightFormat format, std::int64_t outs, std::int64_t k, std::int64_t bytes) {
+    const std::vector<char> wide = ones(DType::kF32, outs * k);
+    const std::optional<PackedLinear> packed =
+        pack_linear(*machine().executor, {wide.data(), DType::kF32, outs, k}, WeightView(), format);
+    CHECK(packed.has_value()) << "no memory";
+    const std::size_t each = packed->weight().bytes();
+    const std::size_t count = std::max<std::size_t>(1, static_cast<std::size_t>(bytes) / each);
+    memory.resize(count * each);
+    for (std::size_t i = 0; i < count; ++i) {
+      LinearWeight weight = packed->weight();
+      std::memcpy(memory.data() + i * each, weight.values, each);
+      weight.values = memory.data() + i * each;
+      weights.push_back(weight);
+    }
+  }
+  std::vector<char> memory;
+  std::vector<LinearWeight> weights;
+};
+
 // One pass over all matrices [kHidden, kHidden] that fit kWeightBytes, as a decode step makes it.
 // Each is timed beside a bare read of the same bytes: on a shared machine the bandwidth of a minute
 // ago says little about now, so the ratio is taken per pair.
-void linear_decode(benchmark::State& state, DType dtype, std::int64_t rows) {
-  const std::int64_t matrix = kHidden * kHidden * static_cast<std::int64_t>(dtype_bytes(dtype));
-  const std::int64_t matrices = kWeightBytes / matrix;
-  const std::vector<char> weights = ones(dtype, matrices * kHidden * kHidden);
+void linear_decode(benchmark::State& state, WeightFormat format, std::int64_t rows) {
+  const Layers layers(format, kHidden, kHidden, kWeightBytes);
   std::vector<float> x(static_cast<std::size_t>(rows * kHidden), 0.5f), y(x.size());
-  const std::span bytes(reinterpret_cast<const float*>(weights.data()), weights.size() / 4);
+  // Whole lines of what the reader takes at once.
+  const std::size_t floats = layers.memory.size() / 512 * 128;
+  const std::span bytes(reinterpret_cast<const float*>(layers.memory.data()), floats);
   std::vector<double> ratios;
   double seconds = 0;
   for (auto _ : state) {
     const double read = time_read(*machine().executor, bytes);
     const Stopwatch watch;
-    for (std::int64_t m = 0; m < matrices; ++m) {
-      linear(*machine().executor, {x.data(), rows, kHidden, kHidden},
-             WeightView{weights.data() + m * matrix, dtype, kHidden, kHidden},
+    for (const LinearWeight& weight : layers.weights) {
+      linear(*machine().executor, {x.data(), rows, kHidden, kHidden}, weight,
              {y.data(), rows, kHidden, kHidden});
     }
     benchmark::ClobberMemory();
@@ -110,24 +137,40 @@ void linear_decode(benchmark::State& state, DType dtype, std::int64_t rows) {
     ratios.push_back(read / taken);
   }
   std::sort(ratios.begin(), ratios.end());
-  state.counters["GB_per_s"] = static_cast<double>(matrices * matrix) *
-                               static_cast<double>(state.iterations()) / seconds / 1e9;
+  const auto passes = static_cast<double>(state.iterations());
+  state.counters["GB_per_s"] = static_cast<double>(layers.memory.size()) * passes / seconds / 1e9;
   state.counters["of_read"] = ratios[ratios.size() / 2];
   state.counters["of_read_least"] = ratios.front();
+  state.counters["GOP_per_s"] = 2.0 * static_cast<double>(rows * kHidden * kHidden) *
+                                static_cast<double>(layers.weights.size()) * passes / seconds / 1e9;
 }
 
-void linear_prefill(benchmark::State& state, DType dtype, std::int64_t rows, std::int64_t k,
+void linear_prefill(benchmark::State& state, WeightFormat format, std::int64_t rows, std::int64_t k,
                     std::int64_t n) {
-  const std::vector<char> weights = ones(dtype, n * k);
+  const Layers layers(format, n, k, 1);
   std::vector<float> x(static_cast<std::size_t>(rows * k), 0.5f);
   std::vector<float> y(static_cast<std::size_t>(rows * n));
   const Stopwatch watch;
   for (auto _ : state) {
-    linear(*machine().executor, {x.data(), rows, k, k}, WeightView{weights.data(), dtype, n, k},
+    linear(*machine().executor, {x.data(), rows, k, k}, layers.weights.front(),
            {y.data(), rows, n, n});
     benchmark::ClobberMemory();
   }
   report_flops(state, watch, 2.0 * static_cast<double>(rows * n * k));
+}
+
+// Weights quantized and packed, in values of them a second.
+void pack_layer(benchmark::State& state, WeightFormat format) {
+  const std::vector<char> stored = ones(DType::kBF16, kHidden * kHidden);
+  const Stopwatch watch;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(pack_linear(*machine().executor,
+                                         {stored.data(), DType::kBF16, kHidden, kHidden},
+                                         WeightView(), format));
+  }
+  state.counters["stored_GB_per_s"] = static_cast<double>(stored.size()) *
+                                      static_cast<double>(state.iterations()) / watch.seconds() /
+                                      1e9;
 }
 
 // The layers of a block that read the same rows, [hidden] to [outs]: as one operator, and one after
@@ -211,23 +254,25 @@ void add(const std::string& name, Arguments... arguments) {
 }
 
 void register_all() {
-  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
-    const std::string name = dtype_name(dtype);
+  for (const WeightFormat format : {WeightFormat::kF32, WeightFormat::kBF16, WeightFormat::kF16,
+                                    WeightFormat::kQ8, WeightFormat::kQ4, WeightFormat::kQ4S}) {
+    const std::string name = format_name(format);
     for (const std::int64_t rows : {1, 4}) {
       benchmark::RegisterBenchmark(
-          ("linear_decode/" + name + "/rows:" + std::to_string(rows)).c_str(), linear_decode, dtype,
-          rows)
+          ("linear_decode/" + name + "/rows:" + std::to_string(rows)).c_str(), linear_decode,
+          format, rows)
           ->UseManualTime()
           ->Iterations(kPairs)
           ->Unit(benchmark::kMillisecond);
     }
     for (const std::int64_t rows : {8, 32, 128, 512}) {
-      add("linear_prefill/" + name + "/rows:" + std::to_string(rows), linear_prefill, dtype, rows,
+      add("linear_prefill/" + name + "/rows:" + std::to_string(rows), linear_prefill, format, rows,
           kHidden, kHidden);
     }
+    if (is_portable(format)) add("pack/" + name, pack_layer, format);
   }
-  add("linear_prefill/bf16/down", linear_prefill, DType::kBF16, 256, 14336, 4096);
-  add("linear_prefill/bf16/demo_model", linear_prefill, DType::kBF16, 128, 256, 704);
+  add("linear_prefill/bf16/down", linear_prefill, WeightFormat::kBF16, 256, 14336, 4096);
+  add("linear_prefill/bf16/demo_model", linear_prefill, WeightFormat::kBF16, 128, 256, 704);
   // The demo model's query, key and value; a model's of eight billion weights.
   for (const bool together : {false, true}) {
     const std::string name = together ? "together" : "apart";

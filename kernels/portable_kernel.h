@@ -64,6 +64,8 @@ void quantize_row(const float* x, std::int64_t k, const QuantizedRows& to, std::
   }
 }
 
+inline constexpr std::int64_t kPrefetchGroups = 6;
+
 // One segment of R rows against the 16 outputs of a tile. `weights`: of its first group.
 template <class V, class Dots, WeightFormat kFormat, int R>
 SHOAL_INLINE void segment(const QuantizedRows& x, std::int64_t row, std::int64_t begin,
@@ -74,6 +76,12 @@ SHOAL_INLINE void segment(const QuantizedRows& x, std::int64_t row, std::int64_t
   for (int r = 0; r < R; ++r) acc[r] = V::zero();
   for (std::int64_t g = begin; g < end; ++g, weights += kBytes) {
     const std::int64_t at = row * x.groups + g;
+    if constexpr (R == 1) {
+      // One row waits for memory: a processor's own prefetching does not reach far enough.
+      for (std::int64_t line = 0; line < kBytes; line += 64) {
+        __builtin_prefetch(weights + kPrefetchGroups * kBytes + line);
+      }
+    }
     typename Dots::Sums sums[R];
     if constexpr (kFormat == WeightFormat::kQ8) {
       Dots::template q8<R>(weights + kScales, x.values + at * kGroup, x.groups * kGroup, sums);

@@ -6,19 +6,19 @@
 namespace shoal::model {
 namespace {
 
-struct Named {
+struct NamedChoice {
   WeightChoice choice;
   const char* name;
 };
-constexpr std::array<Named, 4> kChoices = {{{WeightChoice::kStored, "stored"},
-                                            {WeightChoice::kQ8, "q8"},
-                                            {WeightChoice::kQ4, "q4"},
-                                            {WeightChoice::kQ4S, "q4s"}}};
+constexpr std::array<NamedChoice, 4> kChoices = {{{WeightChoice::kStored, "stored"},
+                                                  {WeightChoice::kQ8, "q8"},
+                                                  {WeightChoice::kQ4, "q4"},
+                                                  {WeightChoice::kQ4S, "q4s"}}};
 
 }  // namespace
 
 std::optional<WeightChoice> weight_choice_named(std::string_view name) {
-  for (const Named& each : kChoices) {
+  for (const NamedChoice& each : kChoices) {
     if (name == each.name) return each.choice;
   }
   return std::nullopt;

@@ -12,9 +12,27 @@ namespace shoal::kernels {
 namespace {
 
 constexpr std::int64_t kGrain = 64 * 1024;
+constexpr std::int64_t kLoopIterations = 200'000;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Operations per second of a loop that all threads run, each four times: the best of `repeats`.
+template <class Loop>
+double loop_rate(CpuExecutor& executor, int repeats, std::int64_t operations, const Loop& loop) {
+  const std::int64_t parts = executor.threads() * 4;
+  std::atomic<decltype(loop())> sink{0};
+  double best = 0;
+  for (int i = 0; i < repeats; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    executor.parallel_for(parts, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t p = begin; p < end; ++p) sink.store(loop(), std::memory_order_relaxed);
+    });
+    best = std::max(
+        best, static_cast<double>(parts * kLoopIterations * operations) / seconds_since(start));
+  }
+  return best;
 }
 
 }  // namespace
@@ -40,22 +58,15 @@ double measure_read_bandwidth(CpuExecutor& executor, std::int64_t bytes, int rep
 }
 
 double measure_fma_peak(CpuExecutor& executor, int repeats) {
-  constexpr std::int64_t kIterations = 200'000;
   const CpuKernels& kernels = executor.kernels();
-  const std::int64_t parts = executor.threads() * 4;
-  std::atomic<float> sink{0};
-  double best = 0;
-  for (int i = 0; i < repeats; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    executor.parallel_for(parts, 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t p = begin; p < end; ++p) {
-        sink.store(kernels.fma_loop(kIterations, 0.5f), std::memory_order_relaxed);
-      }
-    });
-    const double flops = static_cast<double>(parts * kIterations * kernels.fma_loop_flops);
-    best = std::max(best, flops / seconds_since(start));
-  }
-  return best;
+  return loop_rate(executor, repeats, kernels.fma_loop_flops,
+                   [&] { return kernels.fma_loop(kLoopIterations, 0.5f); });
+}
+
+double measure_int_dot_peak(CpuExecutor& executor, int repeats) {
+  const CpuKernels& kernels = executor.kernels();
+  return loop_rate(executor, repeats, kernels.int_dot_loop_ops,
+                   [&] { return kernels.int_dot_loop(kLoopIterations, 3); });
 }
 
 }  // namespace shoal::kernels

@@ -21,4 +21,7 @@ double time_read(CpuExecutor& executor, std::span<const float> data);
 // best of `repeats`.
 double measure_fma_peak(CpuExecutor& executor, int repeats);
 
+// Exact products of int8 summed in int32, from registers, two operations each, likewise.
+double measure_int_dot_peak(CpuExecutor& executor, int repeats);
+
 }  // namespace shoal::kernels

@@ -74,10 +74,12 @@ struct CpuKernels {
   void (*to_f32)(const void* from, DType dtype, std::int64_t count, float* to);
   void (*from_f32)(const float* from, DType dtype, std::int64_t count, void* to);
   // Yardsticks: reads `bytes` (a multiple of 512) once; runs iterations * fma_loop_flops operations
-  // in registers.
+  // in registers, and likewise for products of int8.
   float (*read)(const void* from, std::int64_t bytes);
   float (*fma_loop)(std::int64_t iterations, float seed);
   std::int64_t fma_loop_flops;
+  std::int32_t (*int_dot_loop)(std::int64_t iterations, std::int8_t seed);
+  std::int64_t int_dot_loop_ops;
 };
 
 // Blocks of linear_many: a part has at most this many rows and outputs.

@@ -29,6 +29,8 @@ constexpr CpuKernels cpu_table() {
   table.read = &read_bytes<V>;
   table.fma_loop = &fma_loop<V>;
   table.fma_loop_flops = fma_loop_flops<V>();
+  table.int_dot_loop = &Dots::dot_loop;
+  table.int_dot_loop_ops = Dots::kDotLoopOps;
   return table;
 }
 

@@ -55,6 +55,23 @@ struct IntDots {
     for (int j = 0; j < 16; ++j) less.lane[j] = sums.lane[j] - each;
     return less;
   }
+
+  // As many independent products as the registers hold, again and again: the yardstick.
+  static constexpr std::int64_t kDotLoopOps = 2 * 512;
+  static std::int32_t dot_loop(std::int64_t iterations, std::int8_t seed) {
+    std::uint8_t values[512];
+    std::int8_t x[32];
+    for (int i = 0; i < 512; ++i) values[i] = static_cast<std::uint8_t>(i + seed);
+    for (int i = 0; i < 32; ++i) x[i] = seed;
+    std::int32_t sum = 0;
+    for (std::int64_t i = 0; i < iterations; ++i) {
+      x[i % 32] = static_cast<std::int8_t>(i);
+      Sums sums[1];
+      q8<1>(values, x, 32, sums);
+      sum += sums[0].lane[i % 16];
+    }
+    return sum;
+  }
 };
 
 }  // namespace shoal::kernels

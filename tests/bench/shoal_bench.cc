@@ -1,195 +1,214 @@
 // SPDX-License-Identifier: Apache-2.0
-// shoal-bench: what a hop costs in software, and tokens per second, in one run on loopback with
-// real node processes; beside it the floors that the same bytes have without us (echo.h). Prints a
-// Markdown table, or with --json one object. `shoal-bench dht` does the same for the directory
-// (dht_bench.h).
+// shoal-bench: the product's own benchmarks. Each prints ratios within one run, as Markdown or as
+// one JSON object. `decode` and `prefill`: a span alone (span_bench.h); `sessions`: a node's device
+// (session_bench.h); `hop`: a swarm of processes (hop_bench.h); `dht`: the directory (dht_bench.h).
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <nlohmann/json.hpp>
+#include <exception>
+#include <string>
+#include <vector>
 
-#include "client/ring/swarm_pipeline.h"
-#include "client/swarm/swarm_connection.h"
-#include "client/text/generate.h"
-#include "client/text/local_pipeline.h"
+#include "model/kv_pool.h"
 #include "net/identity_tls.h"
 #include "tests/bench/dht_bench.h"
-#include "tests/bench/echo.h"
+#include "tests/bench/hop_bench.h"
+#include "tests/bench/session_bench.h"
+#include "tests/bench/span_bench.h"
 #include "tests/cli/process_swarm.h"
 
 namespace shoal::bench {
 namespace {
 
-struct Options {
-  std::string model = tests::kDemoModel;
-  int tokens = 400;
-  int echoes = 20'000;
+// What `decode`, `prefill` and `sessions` share.
+struct Shape {
+  std::string geometry = "llama-3.2-1b";
+  std::int64_t blocks = 4;
+  std::string weights = "stored";
+  std::string kv = "f32";
+  int threads = 0;
   bool json = false;
+  std::string plot;
 };
 
-struct RouteResult {
-  int nodes = 0;        // 0: in this process
-  Latency token_us;     // from one token to the next, embedding, head and sampling included
-  Latency step_us;      // through the blocks
-  Latency software_us;  // of a step: its time less what the hops computed, per hop
-  double tokens_per_s() const { return 1e6 / token_us.p50(); }
+CLI::Validator one_of_geometries() {
+  return {[](const std::string& name) {
+            return geometry_named(name) ? std::string() : "not one of " + geometry_names();
+          },
+          "NAME"};
+}
+CLI::Validator one_of_weights() {
+  return {[](const std::string& name) {
+            return model::weight_choice_named(name) ? std::string()
+                                                    : "not one of stored, q8, q4, q4s";
+          },
+          "FORMAT"};
+}
+
+void add_shape(CLI::App& command, Shape& shape) {
+  command.add_option("--geometry", shape.geometry, "Shape of the model: " + geometry_names())
+      ->check(one_of_geometries())
+      ->capture_default_str();
+  command.add_option("--blocks", shape.blocks, "Blocks of it, with random weights")
+      ->check(CLI::Range(1, 128))
+      ->capture_default_str();
+  command.add_option("--weights", shape.weights, "stored (bf16), q8, q4 or q4s")
+      ->check(one_of_weights())
+      ->capture_default_str();
+  command.add_option("--kv-dtype", shape.kv, "f32, bf16 or f16")
+      ->check([](const std::string& name) {
+        return model::kv_dtype_named(name) ? std::string() : "not one of f32, bf16, f16";
+      })
+      ->capture_default_str();
+  command.add_option("--threads", shape.threads, "0: one per available core")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  command.add_flag("--json", shape.json, "One JSON object instead of a table");
+  command.add_option("--plot", shape.plot, "Write a picture (SVG) to this file too");
+}
+
+void add_list(CLI::App& command, const std::string& name, std::vector<std::int64_t>& list,
+              const std::string& text, std::int64_t least, std::int64_t most) {
+  command.add_option(name, list, text)
+      ->delimiter(',')
+      ->check(CLI::Range(least, most))
+      ->capture_default_str();
+}
+
+absl::Status print(const absl::StatusOr<Report>& report, const Shape& shape) {
+  if (!report.ok()) return report.status();
+  fmt::print("{}", shape.json ? json_of(*report) : table_of(*report));
+  return shape.plot.empty() ? absl::OkStatus() : write_plot(*report, shape.plot);
+}
+
+// The command line, one member for each command that it has.
+class Program {
+ public:
+  Program() {
+    add_span(decode_, "Sessions of one row each", rows_of_decode_, contexts_of_decode_);
+    add_span(prefill_, "Rows of one session", rows_of_prefill_, contexts_of_prefill_);
+    add_shape(sessions_, shape_);
+    add_list(sessions_, "--sessions", session_bench_.sessions, "A point for each", 1, 64);
+    sessions_.add_option("--context", session_bench_.context, "Positions of each at first")
+        ->check(CLI::Range(1, 32'768))
+        ->capture_default_str();
+    sessions_.add_option("--tokens", session_bench_.tokens, "Steps of each session")
+        ->check(CLI::Range(8, 100'000))
+        ->capture_default_str();
+    sessions_.add_option("--prompt", session_bench_.prompt, "Rows of a prompt beside them")
+        ->check(CLI::Range(0, 32'768))
+        ->capture_default_str();
+    add_hop();
+    add_dht();
+    app_.require_subcommand(1);
+  }
+
+  CLI::App& app() { return app_; }
+
+  absl::Status run() {
+    if (dht_.parsed()) return run_dht(dht_bench_);
+    if (hop_.parsed()) {
+      if (!hop_geometry_.empty()) hop_bench_.geometry = geometry_named(hop_geometry_);
+      hop_bench_.weights = *model::weight_choice_named(hop_weights_);
+      return run_hop(hop_bench_);
+    }
+    if (sessions_.parsed()) {
+      session_bench_.geometry = *geometry_named(shape_.geometry);
+      session_bench_.blocks = shape_.blocks;
+      session_bench_.weights = *model::weight_choice_named(shape_.weights);
+      session_bench_.kv = *model::kv_dtype_named(shape_.kv);
+      session_bench_.threads = shape_.threads;
+      return print(measure_sessions(session_bench_), shape_);
+    }
+    const bool prefill = prefill_.parsed();
+    return print(measure_span({.geometry = *geometry_named(shape_.geometry),
+                               .blocks = shape_.blocks,
+                               .weights = *model::weight_choice_named(shape_.weights),
+                               .kv = *model::kv_dtype_named(shape_.kv),
+                               .prefill = prefill,
+                               .rows = prefill ? rows_of_prefill_ : rows_of_decode_,
+                               .contexts = prefill ? contexts_of_prefill_ : contexts_of_decode_,
+                               .threads = shape_.threads,
+                               .passes = passes_}),
+                 shape_);
+  }
+
+ private:
+  void add_span(CLI::App& command, const std::string& rows_text, std::vector<std::int64_t>& rows,
+                std::vector<std::int64_t>& contexts) {
+    add_shape(command, shape_);
+    add_list(command, "--rows", rows, rows_text + ", a point for each", 1, 2048);
+    add_list(command, "--context", contexts, "Positions before the rows, a point for each", 0,
+             32'768);
+    command.add_option("--passes", passes_, "Of each point, each beside a bare read")
+        ->check(CLI::Range(1, 1000))
+        ->capture_default_str();
+  }
+  void add_hop() {
+    hop_bench_.model = tests::kDemoModel;
+    CLI::Option* const model =
+        hop_.add_option("--model", hop_bench_.model, "Folder of a Hugging Face model")
+            ->capture_default_str();
+    hop_.add_option("--geometry", hop_geometry_, "Random weights instead: " + geometry_names())
+        ->check(one_of_geometries())
+        ->excludes(model);
+    hop_.add_option("--blocks", hop_bench_.blocks, "Blocks of that")
+        ->check(CLI::Range(3, 128))
+        ->capture_default_str();
+    hop_.add_option("--weights", hop_weights_, "stored, q8, q4 or q4s")
+        ->check(one_of_weights())
+        ->capture_default_str();
+    hop_.add_option("--tokens", hop_bench_.tokens, "Decode steps of each route")
+        ->check(CLI::Range(50, 100'000))
+        ->capture_default_str();
+    hop_.add_option("--echoes", hop_bench_.echoes, "Round trips of each echo")
+        ->check(CLI::Range(100, 10'000'000))
+        ->capture_default_str();
+    hop_.add_flag("--json", hop_bench_.json, "One JSON object instead of tables");
+  }
+  void add_dht() {
+    dht_.add_option("--seconds", dht_bench_.seconds, "Of each kind of request")
+        ->check(CLI::Range(0.1, 600.0))
+        ->capture_default_str();
+    dht_.add_option("--window", dht_bench_.window, "Requests in flight")
+        ->check(CLI::Range(1, 1024))
+        ->capture_default_str();
+    dht_.add_option("--records", dht_bench_.records, "Whose memory is measured")
+        ->check(CLI::Range(100, 1'000'000))
+        ->capture_default_str();
+    dht_.add_option("--joins", dht_bench_.joins, "Runs of each size of swarm")
+        ->check(CLI::Range(1, 1000))
+        ->capture_default_str();
+    dht_.add_flag("--json", dht_bench_.json, "One JSON object instead of tables");
+  }
+
+  CLI::App app_{"Measures what this machine makes of Shoal, as ratios within one run.",
+                "shoal-bench"};
+  CLI::App& decode_ = *app_.add_subcommand("decode", "A span's decode step beside bare reads");
+  CLI::App& prefill_ = *app_.add_subcommand("prefill", "A span's prefill beside bare products");
+  CLI::App& sessions_ = *app_.add_subcommand("sessions", "Sessions together on a node's device");
+  CLI::App& hop_ = *app_.add_subcommand("hop", "A local swarm beside bare gRPC and bare TCP");
+  CLI::App& dht_ = *app_.add_subcommand("dht", "The directory's UDP shell");
+  Shape shape_;
+  std::vector<std::int64_t> rows_of_decode_{1}, contexts_of_decode_{0};
+  std::vector<std::int64_t> rows_of_prefill_{512}, contexts_of_prefill_{0};
+  int passes_ = 9;
+  SessionBench session_bench_{.geometry = {}, .sessions = {16}};
+  HopBench hop_bench_;
+  std::string hop_geometry_, hop_weights_ = "stored";
+  DhtOptions dht_bench_;
 };
-
-absl::StatusOr<RouteResult> measure(client::Pipeline& pipeline, const client::UserModel& model,
-                                    int tokens, int nodes) {
-  client::GenerateRequest request;
-  auto ids = model.tokenizer->encode("Once upon a time");
-  if (!ids.ok()) return ids.status();
-  request.prompt_ids = *std::move(ids);
-  request.max_tokens = tokens;
-  request.sampling.greedy = true;
-  request.ignore_eos = true;
-  RouteResult result;
-  result.nodes = nodes;
-  client::GenerateObserver observer;
-  observer.on_step = [&](std::size_t token, const client::StepTiming& timing, double client_us) {
-    if (token < 20) return;  // the prefill, and caches that warm up
-    double software_us = timing.total_us;
-    for (const client::HopTiming& hop : timing.hops) software_us -= hop.compute_us;
-    result.token_us.samples_us.push_back(timing.total_us + client_us);
-    result.step_us.samples_us.push_back(timing.total_us);
-    result.software_us.samples_us.push_back(software_us / std::max(nodes, 1));
-  };
-  base::StopToken never;
-  auto generated = client::generate(pipeline, model, request, never, observer);
-  if (!generated.ok()) return generated.status();
-  return result;
-}
-
-absl::StatusOr<RouteResult> measure_swarm(const client::UserModel& model, const Options& options,
-                                          int nodes) {
-  tests::ProcessSwarm swarm({.model = options.model});
-  const int blocks = static_cast<int>(model.block_count());
-  for (int i = 0; i < nodes; ++i) {
-    swarm.start_node(fmt::format("{}:{}", blocks * i / nodes, blocks * (i + 1) / nodes));
-  }
-  base::StopToken never;
-  client::JoinOptions join;
-  join.peers = {swarm.address(0)};
-  auto connection = client::SwarmConnection::join(std::move(join), never);
-  if (!connection.ok()) return connection.status();
-  client::SwarmPipelineOptions ring;
-  ring.positions = static_cast<std::uint32_t>(options.tokens + 64);
-  ring.full_timings = true;
-  auto pipeline = client::SwarmPipeline::create(model, **connection, ring, never);
-  if (!pipeline.ok()) return pipeline.status();
-  return measure(**pipeline, model, options.tokens, nodes);
-}
-
-absl::StatusOr<std::vector<RouteResult>> measure_routes(const client::UserModel& model,
-                                                        const Options& options) {
-  std::vector<RouteResult> results;
-  base::StopToken never;
-  auto local = client::LocalPipeline::create(model, options.tokens + 64, never);
-  if (!local.ok()) return local.status();
-  auto alone = measure(**local, model, options.tokens, 0);
-  if (!alone.ok()) return alone.status();
-  results.push_back(*std::move(alone));
-  for (const int nodes : {1, 2, 3}) {
-    auto result = measure_swarm(model, options, nodes);
-    if (!result.ok()) return result.status();
-    results.push_back(*std::move(result));
-  }
-  return results;
-}
-
-std::string table(const std::vector<RouteResult>& routes, const Latency& grpc, const Latency& tcp,
-                  std::size_t bytes) {
-  std::string text =
-      "| route | tokens/s | of local | step p50 us | step p99 us | software per hop p50 us | p99 "
-      "us | p50 in gRPC echoes |\n"
-      "| --- | --- | --- | --- | --- | --- | --- | --- |\n";
-  for (const RouteResult& route : routes) {
-    text += fmt::format("| {} | {:.0f} | {:.2f} | {:.0f} | {:.0f} | ",
-                        route.nodes == 0   ? "--local"
-                        : route.nodes == 1 ? "1 node"
-                                           : fmt::format("{} nodes", route.nodes),
-                        route.tokens_per_s(), route.tokens_per_s() / routes.front().tokens_per_s(),
-                        route.step_us.p50(), route.step_us.p99());
-    text += route.nodes == 0
-                ? "- | - | - |\n"
-                : fmt::format("{:.0f} | {:.0f} | {:.2f} |\n", route.software_us.p50(),
-                              route.software_us.p99(), route.software_us.p50() / grpc.p50());
-  }
-  text += fmt::format(
-      "\n| floor: round trip of {} bytes | p50 us | p99 us |\n| --- | --- | --- |\n"
-      "| bare gRPC, mutual TLS | {:.0f} | {:.0f} |\n| bare TCP | {:.0f} | {:.0f} |\n",
-      bytes, grpc.p50(), grpc.p99(), tcp.p50(), tcp.p99());
-  return text;
-}
-
-std::string json(const std::vector<RouteResult>& routes, const Latency& grpc, const Latency& tcp,
-                 std::size_t bytes) {
-  nlohmann::json result{{"echo_bytes", bytes},
-                        {"grpc_echo_us", {{"p50", grpc.p50()}, {"p99", grpc.p99()}}},
-                        {"tcp_echo_us", {{"p50", tcp.p50()}, {"p99", tcp.p99()}}}};
-  for (const RouteResult& route : routes) {
-    result["routes"].push_back(
-        {{"nodes", route.nodes},
-         {"tokens_per_s", route.tokens_per_s()},
-         {"step_us", {{"p50", route.step_us.p50()}, {"p99", route.step_us.p99()}}},
-         {"software_per_hop_us",
-          {{"p50", route.software_us.p50()}, {"p99", route.software_us.p99()}}}});
-  }
-  return result.dump(2) + "\n";
-}
-
-absl::Status run(const Options& options) {
-  auto model = client::load_user_model(options.model, 1);
-  if (!model.ok()) return model.status();
-  // A decode step's message: one row in f32, its shape, step and positions.
-  const std::size_t bytes = (*model)->hidden() * sizeof(float) + 32;
-  auto tcp = tcp_echo(bytes, options.echoes);
-  if (!tcp.ok()) return tcp.status();
-  auto grpc = grpc_echo(bytes, options.echoes);
-  if (!grpc.ok()) return grpc.status();
-  auto routes = measure_routes(**model, options);
-  if (!routes.ok()) return routes.status();
-  fmt::print("{}",
-             options.json ? json(*routes, *grpc, *tcp, bytes) : table(*routes, *grpc, *tcp, bytes));
-  return absl::OkStatus();
-}
 
 }  // namespace
 }  // namespace shoal::bench
 
 int main(int argc, char** argv) {
   shoal::net::init_transport();
-  shoal::bench::Options options;
-  CLI::App app("Measures a local swarm beside bare gRPC and bare TCP.", "shoal-bench");
-  app.add_option("--model", options.model, "Folder of a Hugging Face model")->capture_default_str();
-  app.add_option("--tokens", options.tokens, "Decode steps of each route")
-      ->check(CLI::Range(50, 100'000))
-      ->capture_default_str();
-  app.add_option("--echoes", options.echoes, "Round trips of each echo")
-      ->check(CLI::Range(100, 10'000'000))
-      ->capture_default_str();
-  app.add_flag("--json", options.json, "One JSON object instead of tables");
-  shoal::bench::DhtOptions dht;
-  CLI::App& directory = *app.add_subcommand("dht", "Measures the directory's UDP shell instead");
-  directory.add_option("--seconds", dht.seconds, "Of each kind of request")
-      ->check(CLI::Range(0.1, 600.0))
-      ->capture_default_str();
-  directory.add_option("--window", dht.window, "Requests in flight")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  directory.add_option("--records", dht.records, "Whose memory is measured")
-      ->check(CLI::Range(100, 1'000'000))
-      ->capture_default_str();
-  directory.add_option("--joins", dht.joins, "Runs of each size of swarm")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  directory.add_flag("--json", dht.json, "One JSON object instead of tables");
-  CLI11_PARSE(app, argc, argv);
+  shoal::bench::Program program;
+  CLI11_PARSE(program.app(), argc, argv);
   try {
-    const absl::Status status =
-        directory.parsed() ? shoal::bench::run_dht(dht) : shoal::bench::run(options);
+    const absl::Status status = program.run();
     if (status.ok()) return 0;
     fmt::print(stderr, "shoal-bench: {}\n", std::string(status.message()));
   } catch (const std::exception& error) {  // a node that did not start

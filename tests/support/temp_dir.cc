@@ -11,8 +11,10 @@
 
 namespace shoal::tests {
 
-TempDir::TempDir() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "shoal-test-XXXXXX").string();
+TempDir::TempDir() : TempDir(std::filesystem::temp_directory_path().string()) {}
+
+TempDir::TempDir(const std::string& parent) {
+  std::string pattern = (std::filesystem::path(parent) / "shoal-test-XXXXXX").string();
   CHECK(mkdtemp(pattern.data()) != nullptr) << pattern;
   path_ = pattern;
 }

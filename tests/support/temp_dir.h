@@ -8,7 +8,8 @@ namespace shoal::tests {
 
 class TempDir {
  public:
-  TempDir();
+  TempDir();  // where the system keeps temporary files
+  explicit TempDir(const std::string& parent);
   ~TempDir();
   TempDir(const TempDir&) = delete;
   TempDir& operator=(const TempDir&) = delete;

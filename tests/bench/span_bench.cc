@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/bench/span_bench.h"
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "base/check.h"
+#include "kernels/bandwidth.h"
+#include "kernels/cpu_executor.h"
+#include "model/checkpoint.h"
+#include "model/config.h"
+#include "model/kv_pool.h"
+#include "model/span_runner.h"
+#include "tests/bench/latency.h"
+#include "tests/bench/random_model.h"
+
+namespace shoal::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kLeastReadBytes = std::size_t{256} << 20;  // beyond most caches
+constexpr std::size_t kMostReadBytes = std::size_t{1} << 30;
+constexpr std::size_t kReadGrain = 64 * 1024;  // bandwidth.h
+
+// Everything that one run needs, in the order in which it may be destroyed.
+struct Loaded {
+  kernels::CpuExecutor executor;
+  std::unique_ptr<model::SpanRunner> runner;
+  std::unique_ptr<model::KvPool> pool;
+  std::vector<float> bare;  // what the bare read reads
+  double peak = 0;          // operations a second
+
+  explicit Loaded(int threads) : executor(threads, kernels::isa_chosen()) {}
+};
+
+// Keys and values that no kernel can be quick about: 0.5 of each type.
+void fill(const model::KvPool& pool, const model::KvLease& lease) {
+  const kernels::KvPages pages = pool.pages();
+  const float wide = 0.5f;
+  const std::uint16_t half = pages.dtype == kernels::DType::kBF16 ? 0x3f00 : 0x3800;
+  for (const std::int32_t page : lease.pages()) {
+    const auto count = static_cast<std::size_t>(pool.shape().page_values());
+    const std::size_t at = static_cast<std::size_t>(page) * static_cast<std::size_t>(pages.stride);
+    if (pages.dtype == kernels::DType::kF32) {
+      std::fill_n(static_cast<float*>(pages.data) + at, count, wide);
+    } else {
+      std::fill_n(static_cast<std::uint16_t*>(pages.data) + at, count, half);
+    }
+  }
+}
+
+absl::StatusOr<nlohmann::ordered_json> measure_point(const SpanBench& bench, Loaded& loaded,
+                                                     std::int64_t rows, std::int64_t context) {
+  const Geometry& g = bench.geometry;
+  const std::int64_t sessions = bench.prefill ? 1 : rows;
+  const std::int64_t rows_each = rows / sessions;
+  std::vector<model::KvLease> leases;
+  for (std::int64_t i = 0; i < sessions; ++i) {
+    std::optional<model::KvLease> lease = loaded.pool->lease(context + rows_each);
+    CHECK(lease.has_value()) << "KV is sized for the largest point";
+    lease->prepare(0, context + rows_each);
+    fill(*loaded.pool, *lease);
+    lease->advance(context);
+    leases.push_back(*std::move(lease));
+  }
+  std::vector<float> x(static_cast<std::size_t>(rows * g.hidden)), out(x.size());
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = 0.01f * static_cast<float>(i % 13) - 0.06f;
+  std::vector<model::SequenceStep> steps;
+  const auto each = static_cast<std::size_t>(rows_each * g.hidden);
+  for (std::size_t i = 0; i < leases.size(); ++i) {
+    steps.push_back({&leases[i], context, rows_each, std::span(x).subspan(i * each, each),
+                     std::span(out).subspan(i * each, each)});
+  }
+
+  Latency step;
+  std::vector<double> shares, reads;
+  const double kv_bytes = static_cast<double>(sessions * bench.blocks * 2 * g.kv_heads *
+                                              g.head_dim * (context + rows_each)) *
+                          static_cast<double>(kernels::dtype_bytes(bench.kv));
+  const double bytes = static_cast<double>(loaded.runner->weight_bytes()) + kv_bytes;
+  for (int pass = -1; pass < bench.passes; ++pass) {  // the first warms up
+    const double read = static_cast<double>(loaded.bare.size() * sizeof(float)) /
+                        kernels::time_read(loaded.executor, loaded.bare);
+    for (model::KvLease& lease : leases) lease.prepare(context, rows_each);
+    const auto start = Clock::now();
+    loaded.runner->begin(steps, 0, bench.blocks);
+    loaded.runner->finish();
+    const double us = std::chrono::duration<double, std::micro>(Clock::now() - start).count();
+    if (pass < 0) continue;
+    step.samples_us.push_back(us);
+    reads.push_back(read);
+    shares.push_back(bytes / (us * 1e-6) / read);
+  }
+  std::sort(shares.begin(), shares.end());
+  std::sort(reads.begin(), reads.end());
+  const double seconds = step.p50() * 1e-6;
+  const double seen = static_cast<double>(context) + static_cast<double>(rows_each + 1) / 2;
+  const double operations = static_cast<double>(rows * bench.blocks) *
+                            (2.0 * static_cast<double>(block_weights(g)) +
+                             4.0 * static_cast<double>(g.heads * g.head_dim) * seen);
+  nlohmann::ordered_json point;
+  point["rows"] = rows;
+  point["context"] = context;
+  point["step_us"] = step.p50();
+  point["rows_per_s"] = static_cast<double>(rows) / seconds;
+  point["read_gb_s"] = bytes / seconds / 1e9;
+  point["machine_read_gb_s"] = reads[reads.size() / 2] / 1e9;
+  point["read_share"] = shares[shares.size() / 2];
+  point["gop_s"] = operations / seconds / 1e9;
+  point["machine_gop_s"] = loaded.peak / 1e9;
+  point["product_share"] = operations / seconds / loaded.peak;
+  point["share"] = bench.prefill ? point["product_share"] : point["read_share"];
+  return point;
+}
+
+}  // namespace
+
+absl::StatusOr<Report> measure_span(const SpanBench& bench) {
+  const auto model = RandomModel::make(bench.geometry, bench.blocks, false);
+  if (!model.ok()) return model.status();
+  const auto config = model::load_config(model->directory());
+  if (!config.ok()) return config.status();
+  const auto checkpoint = model::Checkpoint::open(model->directory());
+  if (!checkpoint.ok()) return checkpoint.status();
+
+  const std::int64_t rows = *std::max_element(bench.rows.begin(), bench.rows.end());
+  const std::int64_t context = *std::max_element(bench.contexts.begin(), bench.contexts.end());
+  const std::int64_t page = model::kPagePositions;
+  const std::int64_t positions = bench.prefill ? (context + rows + page - 1) / page * page
+                                               : (context + 1 + page - 1) / page * page * rows;
+  Loaded loaded(bench.threads);
+  auto runner =
+      model::SpanRunner::load(*config, *checkpoint, 0, bench.blocks, loaded.executor,
+                              {.rows = rows, .kv_positions = positions, .weights = bench.weights});
+  if (!runner.ok()) return runner.status();
+  loaded.runner = *std::move(runner);
+  auto pool = model::KvPool::create(loaded.executor, loaded.runner->kv_shape(bench.kv), positions);
+  if (!pool.ok()) return pool.status();
+  loaded.pool = *std::move(pool);
+  const bool portable = bench.weights != model::WeightChoice::kStored;
+  loaded.peak = portable ? kernels::measure_int_dot_peak(loaded.executor, 10)
+                         : kernels::measure_fma_peak(loaded.executor, 10);
+  const std::size_t bare =
+      std::clamp(loaded.runner->weight_bytes(), kLeastReadBytes, kMostReadBytes);
+  loaded.bare.assign(bare / kReadGrain * kReadGrain / sizeof(float), 1.0f);
+
+  Report report;
+  report.facts["geometry"] = bench.geometry.name;
+  report.facts["blocks"] = bench.blocks;
+  report.facts["weights"] = model::name_of(bench.weights);
+  report.facts["kv"] = kernels::dtype_name(bench.kv);
+  report.facts["threads"] = loaded.executor.threads();
+  report.facts["instruction_set"] = kernels::cpu_instruction_set();
+  report.facts["weight_bytes"] = loaded.runner->weight_bytes();
+  report.x = bench.contexts.size() > bench.rows.size() ? "context" : "rows";
+  report.y = "share";
+  for (const std::int64_t each : bench.contexts) {
+    for (const std::int64_t count : bench.rows) {
+      auto point = measure_point(bench, loaded, count, each);
+      if (!point.ok()) return point.status();
+      report.points.push_back(*std::move(point));
+    }
+  }
+  return report;
+}
+
+}  // namespace shoal::bench

@@ -130,6 +130,13 @@ std::optional<Buffer> CpuExecutor::allocate(std::size_t bytes) {
   });
 }
 
+void CpuExecutor::prefer_large_pages(const Buffer& buffer) {
+#if defined(MADV_HUGEPAGE)
+  // Where the system has none, small ones do.
+  if (buffer.bytes() > 0) ::madvise(buffer.data(), buffer.bytes(), MADV_HUGEPAGE);
+#endif
+}
+
 void CpuExecutor::discard(void* begin, void* end) {
   // Only whole pages of the system's: their neighbours may be in use.
   const auto unit = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));

@@ -34,6 +34,9 @@ class CpuExecutor final : public Executor {
   void copy(void* to, const void* from, std::size_t bytes) override;
   void synchronize() override {}  // every call is done when it returns
 
+  // Asks for large pages under memory that is read from one end to the other, as weights are.
+  static void prefer_large_pages(const Buffer& buffer);
+
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
   const CpuKernels& kernels() const { return kernels_; }
 

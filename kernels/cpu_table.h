@@ -7,6 +7,7 @@
 #include "kernels/cpu_kernels.h"
 #include "kernels/linear_kernel.h"
 #include "kernels/portable_pack_kernel.h"
+#include "kernels/portable_rows_kernel.h"
 #include "kernels/row_kernel.h"
 
 namespace shoal::kernels {

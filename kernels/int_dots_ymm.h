@@ -81,26 +81,25 @@ struct IntDotsYmm {
     return {_mm256_sub_epi32(sums.lo, less), _mm256_sub_epi32(sums.hi, less)};
   }
 
-  static constexpr std::int64_t kDotLoopOps = 8 * 2 * 32;
+  static constexpr std::int64_t kDotLoopOps = 4 * 2 * 32;
   static std::int32_t dot_loop(std::int64_t iterations, std::int8_t seed) {
-    const __m256i ones = _mm256_set1_epi16(1);
-    const __m256i values = _mm256_and_si256(_mm256_set1_epi8(seed), _mm256_set1_epi8(15));
-    __m256i x[8], sums[8];
-    for (int i = 0; i < 8; ++i) {
-      x[i] = _mm256_set1_epi8(static_cast<char>(seed + i));
-      sums[i] = _mm256_setzero_si256();
-    }
+    const __m256i x = _mm256_set1_epi8(seed), zero = _mm256_setzero_si256();
+    __m256i values = _mm256_set1_epi8(15);
+    __m256i a = zero, b = zero, c = zero, d = zero;
     for (std::int64_t n = 0; n < iterations; ++n) {
-      SHOAL_UNROLL
-      for (int i = 0; i < 8; ++i) {
-        asm volatile("" : "+x"(x[i]));  // or all products are the same one
-        const __m256i pairs = _mm256_maddubs_epi16(values, x[i]);
-        sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(pairs, ones));
-      }
+      a = add_product(a, values, x);
+      b = add_product(b, values, x);
+      c = add_product(c, values, x);
+      d = add_product(d, values, x);
     }
-    std::int32_t total = 0;
-    for (const __m256i& sum : sums) total += _mm256_extract_epi32(sum, 0);
-    return total;
+    const __m256i sum = _mm256_add_epi16(_mm256_add_epi16(a, b), _mm256_add_epi16(c, d));
+    return _mm256_extract_epi16(sum, 0);
+  }
+
+ private:
+  static SHOAL_INLINE __m256i add_product(__m256i sum, __m256i& values, __m256i x) {
+    asm volatile("" : "+x"(values));  // or all products are the same one
+    return _mm256_add_epi16(sum, _mm256_maddubs_epi16(values, x));
   }
 };
 

@@ -20,6 +20,7 @@ std::optional<PackedLinear> pack_portable(CpuExecutor& executor, const WeightVie
                                           const WeightView& bias, WeightFormat format) {
   std::optional<Buffer> buffer = executor.allocate(packed_bytes(format, weight.rows, weight.cols));
   if (!buffer) return std::nullopt;
+  CpuExecutor::prefer_large_pages(*buffer);
   const CpuKernels& kernels = executor.kernels();
   const std::int64_t groups = groups_of(weight.cols);
   const std::int64_t tiles = (weight.rows + kTileOutputs - 1) / kTileOutputs;

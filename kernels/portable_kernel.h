@@ -64,98 +64,74 @@ void quantize_row(const float* x, std::int64_t k, const QuantizedRows& to, std::
   }
 }
 
-inline constexpr std::int64_t kPrefetchGroups = 6;
-
-// One segment of R rows against the 16 outputs of a tile. `weights`: of its first group.
-template <class V, class Dots, WeightFormat kFormat, int R>
-SHOAL_INLINE void segment(const QuantizedRows& x, std::int64_t row, std::int64_t begin,
-                          std::int64_t end, const std::uint8_t* weights, V (&acc)[R]) {
+// Groups [begin, end) of R rows from `row` on, at most one segment of them, against the outputs of
+// T tiles: acc [R, T].
+template <class V, class Dots, WeightFormat kFormat, int R, int T>
+SHOAL_INLINE void segment(const QuantizedRows& x, const std::uint8_t* tile, std::int64_t row,
+                          std::int64_t begin, std::int64_t end, V (&acc)[R * T]) {
   constexpr std::int64_t kBytes = packed_group_bytes(kFormat);
   constexpr int kScales = kFormat == WeightFormat::kQ4 ? 64 : 32;
   SHOAL_UNROLL
-  for (int r = 0; r < R; ++r) acc[r] = V::zero();
-  for (std::int64_t g = begin; g < end; ++g, weights += kBytes) {
+  for (int i = 0; i < R * T; ++i) acc[i] = V::zero();
+  for (std::int64_t g = begin; g < end; ++g) {
     const std::int64_t at = row * x.groups + g;
-    if constexpr (R == 1) {
-      // One row waits for memory: a processor's own prefetching does not reach far enough.
-      for (std::int64_t line = 0; line < kBytes; line += 64) {
-        __builtin_prefetch(weights + kPrefetchGroups * kBytes + line);
-      }
-    }
-    typename Dots::Sums sums[R];
-    if constexpr (kFormat == WeightFormat::kQ8) {
-      Dots::template q8<R>(weights + kScales, x.values + at * kGroup, x.groups * kGroup, sums);
-    } else {
-      Dots::template q4<R>(weights + kScales, x.values + at * kGroup, x.groups * kGroup, sums);
-    }
-    const V scale = V::load(reinterpret_cast<const F16*>(weights));
     SHOAL_UNROLL
-    for (int r = 0; r < R; ++r) {
-      const V of_x = V::set1(x.scales[at + r * x.groups]);
-      const std::int32_t sum = x.sums[at + r * x.groups];
-      if constexpr (kFormat == WeightFormat::kQ4S) sums[r] = Dots::minus(sums[r], 8 * sum);
-      acc[r] = V::fma(Dots::to_f32(sums[r]), V::mul(scale, of_x), acc[r]);
-      if constexpr (kFormat == WeightFormat::kQ4) {
-        const V least = V::load(reinterpret_cast<const F16*>(weights) + 16);
-        acc[r] = V::fma(V::set1(static_cast<float>(sum)), V::mul(least, of_x), acc[r]);
+    for (int t = 0; t < T; ++t) {
+      const std::uint8_t* const weights = tile + (t * x.groups + g) * kBytes;
+      typename Dots::Sums sums[R];
+      if constexpr (kFormat == WeightFormat::kQ8) {
+        Dots::template q8<R>(weights + kScales, x.values + at * kGroup, x.groups * kGroup, sums);
+      } else {
+        Dots::template q4<R>(weights + kScales, x.values + at * kGroup, x.groups * kGroup, sums);
+      }
+      const V scale = V::load(reinterpret_cast<const F16*>(weights));
+      SHOAL_UNROLL
+      for (int r = 0; r < R; ++r) {
+        V& to = acc[r * T + t];
+        const V of_x = V::set1(x.scales[at + r * x.groups]);
+        const std::int32_t sum = x.sums[at + r * x.groups];
+        if constexpr (kFormat == WeightFormat::kQ4S) sums[r] = Dots::minus(sums[r], 8 * sum);
+        to = V::fma(Dots::to_f32(sums[r]), V::mul(scale, of_x), to);
+        if constexpr (kFormat == WeightFormat::kQ4) {
+          const V least = V::load(reinterpret_cast<const F16*>(weights) + 16);
+          to = V::fma(V::set1(static_cast<float>(sum)), V::mul(least, of_x), to);
+        }
       }
     }
   }
 }
 
-// R rows from `row` on: all their segments against one tile.
-template <class V, class Dots, WeightFormat kFormat, int R>
-SHOAL_INLINE void portable_rows(const LinearPart& part, const std::uint8_t* tile, std::int64_t row,
-                                std::int64_t n) {
-  const QuantizedRows& x = part.quantized;
-  V total[R];
-  std::int64_t end = x.groups < kSegmentGroups ? x.groups : kSegmentGroups;
-  segment<V, Dots, kFormat, R>(x, row, 0, end, tile, total);
-  while (end < x.groups) {
-    const std::int64_t begin = end;
-    end = begin + kSegmentGroups < x.groups ? begin + kSegmentGroups : x.groups;
-    V acc[R];
-    segment<V, Dots, kFormat, R>(x, row, begin, end, tile + begin * packed_group_bytes(kFormat),
-                                 acc);
-    SHOAL_UNROLL
-    for (int r = 0; r < R; ++r) total[r] = V::add(total[r], acc[r]);
-  }
+template <class V>
+SHOAL_INLINE void write_outputs(const LinearPart& part, V value, std::int64_t row, std::int64_t n) {
   const std::int64_t left = part.out_end - n;
   const int valid = left < kTileOutputs ? static_cast<int>(left) : static_cast<int>(kTileOutputs);
+  if (part.bias != nullptr) value = V::add(value, load_bias<V>(part, n, valid));
+  float* out = part.out + (row - part.out_row) * part.out_stride + (n - part.out_column);
+  if (part.accumulate) value = V::add(load_lanes<V>(out, valid), value);
+  store_lanes<V>(value, out, valid);
+}
+
+constexpr std::int64_t segment_end(std::int64_t begin, std::int64_t groups) {
+  return begin + kSegmentGroups < groups ? begin + kSegmentGroups : groups;
+}
+
+// One row waits for memory, which gives most to a reader that follows several streams: T tiles.
+template <class V, class Dots, WeightFormat kFormat, int T>
+void one_row(const LinearPart& part, const std::uint8_t* tile, std::int64_t row, std::int64_t n) {
+  const QuantizedRows& x = part.quantized;
+  V total[T];
+  std::int64_t end = segment_end(0, x.groups);
+  segment<V, Dots, kFormat, 1, T>(x, tile, row, 0, end, total);
+  while (end < x.groups) {
+    const std::int64_t begin = end;
+    end = segment_end(begin, x.groups);
+    V acc[T];
+    segment<V, Dots, kFormat, 1, T>(x, tile, row, begin, end, acc);
+    SHOAL_UNROLL
+    for (int t = 0; t < T; ++t) total[t] = V::add(total[t], acc[t]);
+  }
   SHOAL_UNROLL
-  for (int r = 0; r < R; ++r) {
-    V value = total[r];
-    if (part.bias != nullptr) value = V::add(value, load_bias<V>(part, n, valid));
-    float* out = part.out + (row - part.out_row + r) * part.out_stride + (n - part.out_column);
-    if (part.accumulate) value = V::add(load_lanes<V>(out, valid), value);
-    store_lanes<V>(value, out, valid);
-  }
-}
-
-template <class V, class Dots, WeightFormat kFormat>
-void linear_portable_typed(const LinearPart& part) {
-  const std::int64_t tile_bytes = part.quantized.groups * packed_group_bytes(kFormat);
-  for (std::int64_t n = part.out_begin; n < part.out_end; n += kTileOutputs) {
-    const std::uint8_t* tile =
-        static_cast<const std::uint8_t*>(part.values) + n / kTileOutputs * tile_bytes;
-    std::int64_t row = part.row_begin;
-    for (; row + 4 <= part.row_end; row += 4)
-      portable_rows<V, Dots, kFormat, 4>(part, tile, row, n);
-    for (; row < part.row_end; ++row) portable_rows<V, Dots, kFormat, 1>(part, tile, row, n);
-  }
-}
-
-// part.out_begin is a multiple of kTileOutputs.
-template <class V, class Dots>
-void linear_portable(const LinearPart& part) {
-  switch (part.format) {
-    case WeightFormat::kQ8:
-      return linear_portable_typed<V, Dots, WeightFormat::kQ8>(part);
-    case WeightFormat::kQ4:
-      return linear_portable_typed<V, Dots, WeightFormat::kQ4>(part);
-    default:
-      return linear_portable_typed<V, Dots, WeightFormat::kQ4S>(part);
-  }
+  for (int t = 0; t < T; ++t) write_outputs<V>(part, total[t], row, n + t * kTileOutputs);
 }
 
 }  // namespace shoal::kernels

@@ -11,7 +11,7 @@ namespace shoal::kernels::cpu {
 namespace {
 
 // From this many rows on, converting weights once per tile pays for writing them to scratch.
-constexpr std::int64_t kManyRows = 8;
+constexpr std::int64_t kManyRows = 20;
 // Parts begin at multiples of the widest register tile.
 constexpr std::int64_t kOutStep = kTileOutputs;
 // Of gate_up with few rows: outputs of `up` that wait in scratch for those of the gate.

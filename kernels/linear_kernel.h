@@ -110,12 +110,16 @@ void linear_few_typed(const LinearPart& part, Rows w) {
   for (std::int64_t n = part.out_begin; n < part.out_end; n += width) {
     band.out_begin = n;
     band.out_end = n + width < part.out_end ? n + width : part.out_end;
-    std::int64_t row = part.row_begin;
-    for (; row + 4 <= part.row_end; row += 4) few_rows<V, 4>(band, w, row);
-    const std::int64_t left = part.row_end - row;
-    if (left == 3) few_rows<V, 3>(band, w, row);
-    if (left == 2) few_rows<V, 2>(band, w, row);
-    if (left == 1) few_rows<V, 1>(band, w, row);
+    for (std::int64_t row = part.row_begin, left; (left = part.row_end - row) > 0;) {
+      // Not 3 and then one alone.
+      const std::int64_t at_once =
+          left < V::kFewRows ? left : left == V::kFewRows + 1 ? (left + 1) / 2 : V::kFewRows;
+      if (at_once == 4) few_rows<V, 4>(band, w, row);
+      if (at_once == 3) few_rows<V, 3>(band, w, row);
+      if (at_once == 2) few_rows<V, 2>(band, w, row);
+      if (at_once == 1) few_rows<V, 1>(band, w, row);
+      row += at_once;
+    }
   }
 }
 

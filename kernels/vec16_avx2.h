@@ -11,6 +11,7 @@ namespace shoal::kernels::avx2 {
 struct Vec16 {
   static constexpr bool kHasTileStep = true;
   static constexpr int kTileRows = 3, kTileOuts = 2;
+  static constexpr int kFewRows = 3;
   static constexpr int kDots = 4, kChunks = 4;
   static constexpr int few_outs(int rows) { return rows == 1 ? 8 : rows <= 3 ? 2 : 1; }
 

@@ -11,6 +11,7 @@ namespace shoal::kernels::avx512 {
 struct Vec16 {
   static constexpr bool kHasTileStep = false;
   static constexpr int kTileRows = 6, kTileOuts = 4;
+  static constexpr int kFewRows = 4;
   static constexpr int kDots = 16, kChunks = 8;
   static constexpr int few_outs(int rows) { return rows <= 2 ? 8 : 4; }
 

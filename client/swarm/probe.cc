@@ -118,12 +118,14 @@ ProbeResult probe(const SwarmView& view, const std::set<proto::PeerId>& excluded
                   const BlockKinds& kinds, net::ChannelPool& channels,
                   const base::StopToken& interrupt) {
   std::vector<AskedNode> nodes;
+  std::set<proto::PeerId> of_kind;  // as they say in their records
   for (const NodeView& node : worth_asking(view, excluded, kinds)) {
     nodes.push_back({node.peer, node.addresses});
+    if (has_kind_of(node, kinds)) of_kind.insert(node.peer);
   }
   const auto started = Clock::now();
   std::size_t heard = 0;
-  Cover covered = Cover::kNone;
+  bool settled = false;  // nothing better is to be hoped for than a quicker route
   auto grace_ends = Clock::time_point::max();
   DescribeOptions options;
   options.timeout = kProbeTimeout;
@@ -131,14 +133,16 @@ ProbeResult probe(const SwarmView& view, const std::set<proto::PeerId>& excluded
   options.until = [&](const std::vector<AskedNode>& so_far, Clock::time_point now) {
     const auto answers = static_cast<std::size_t>(std::count_if(
         so_far.begin(), so_far.end(), [](const AskedNode& n) { return n.outcome.has_value(); }));
-    if (covered != Cover::kAll && answers > heard) {
-      const Cover before = std::exchange(covered, cover(so_far, view, kinds, channels));
+    const Cover covered =
+        settled || answers == heard ? Cover::kNone : cover(so_far, view, kinds, channels);
+    if (covered != Cover::kNone) {
+      settled = covered == Cover::kAll ||
+                std::none_of(so_far.begin(), so_far.end(), [&](const AskedNode& node) {
+                  return !node.outcome && of_kind.contains(node.peer);
+                });
       const auto taken = std::chrono::duration_cast<std::chrono::milliseconds>(now - started);
-      if (covered == Cover::kAll) {
-        grace_ends = std::min(grace_ends, now + std::clamp(taken, kLeastGrace, kMostGrace));
-      } else if (covered != before) {
-        grace_ends = now + kMostGrace;
-      }
+      grace_ends = std::min(
+          grace_ends, now + (settled ? std::clamp(taken, kLeastGrace, kMostGrace) : kMostGrace));
     }
     heard = answers;
     return grace_ends;

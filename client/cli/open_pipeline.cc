@@ -17,7 +17,7 @@ absl::Status choose_head(const std::string& asked, const Pipeline& pipeline, Use
   const model::WeightChoice choice = model::weight_choice_named(asked).value_or(
       is_quantized(pipeline.kinds()) ? model::WeightChoice::kQ8 : model::WeightChoice::kStored);
   if (choice == user_model.ends->head()) return absl::OkStatus();
-  const auto status = user_model.ends->pack_head(
+  auto status = user_model.ends->pack_head(
       *user_model.checkpoint, choice, told_on(line, interrupt, "packs the model's last layer"));
   line.clear();
   return status;

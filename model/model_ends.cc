@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/model_ends.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstring>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "kernels/elementwise.h"
 #include "kernels/linear.h"
+#include "kernels/portable.h"
 #include "kernels/rms_norm.h"
 
 namespace shoal::model {
@@ -65,7 +69,8 @@ absl::StatusOr<ModelEnds> ModelEnds::load(const ModelConfig& config, const Check
   }
   ends.embedding_ = *embedding;
   ends.norm_ = *norm;
-  ends.head_ = *head;
+  ends.stored_head_ = *head;
+  ends.head_.emplace_back(kernels::Buffer(), kernels::LinearWeight(*head));
   return ends;
 }
 
@@ -84,18 +89,56 @@ absl::StatusOr<std::vector<float>> ModelEnds::embed(std::span<const std::int32_t
   return rows;
 }
 
-std::vector<float> ModelEnds::logits(std::span<const float> rows) const {
+void ModelEnds::logits(std::span<const float> rows, std::span<float> logits) const {
   const std::size_t hidden = static_cast<std::size_t>(hidden_);
   CHECK(rows.size() % hidden == 0) << rows.size() << " values for rows of " << hidden_;
   const std::int64_t count = static_cast<std::int64_t>(rows.size() / hidden);
-  std::vector<float> logits(static_cast<std::size_t>(count * vocabulary_));
-  if (count == 0) return logits;
+  CHECK(logits.size() == static_cast<std::size_t>(count * vocabulary_))
+      << logits.size() << " logits for " << count << " rows of " << vocabulary_;
+  if (count == 0) return;
   std::vector<float> normed(rows.size());
   const kernels::MatrixView x{normed.data(), count, hidden_, hidden_};
   kernels::rms_norm(*executor_, {rows.data(), count, hidden_, hidden_}, norm_, eps_, x);
-  kernels::linear(*executor_, x, head_,
-                  kernels::MatrixView{logits.data(), count, vocabulary_, vocabulary_});
-  return logits;
+  std::vector<kernels::Projection> parts;
+  parts.reserve(head_.size());
+  float* out = logits.data();
+  for (const kernels::PackedLinear& part : head_) {
+    const std::int64_t outputs = part.weight().rows;
+    parts.push_back({&part.weight(), {out, count, outputs, vocabulary_}});
+    out += outputs;
+  }
+  kernels::project(*executor_, x, parts);
+}
+
+absl::Status ModelEnds::pack_head(const Checkpoint& checkpoint, WeightChoice choice,
+                                  const FileWork& work, std::int64_t part_bytes) {
+  const kernels::WeightView& stored = stored_head_;
+  const std::size_t row_bytes = stored.bytes() / static_cast<std::size_t>(stored.rows);
+  // Each begins where a tile does: the bytes are those of one piece.
+  const std::int64_t rows_at_once =
+      std::max<std::int64_t>(
+          part_bytes / static_cast<std::int64_t>(row_bytes) / kernels::kTileOutputs, 1) *
+      kernels::kTileOutputs;
+  std::vector<kernels::PackedLinear> parts;
+  for (std::int64_t row = 0; row < stored.rows; row += rows_at_once) {
+    const std::size_t begin = static_cast<std::size_t>(row) * row_bytes;
+    if (work.stop != nullptr && work.stop->stopped()) return work.stop->status();
+    if (work.progress) work.progress(begin, stored.bytes());
+    kernels::WeightView part = stored;
+    part.data = static_cast<const std::byte*>(stored.data) + begin;
+    part.rows = std::min(rows_at_once, stored.rows - row);
+    auto packed = kernels::pack_linear(*executor_, part, {}, format_of(choice, stored.dtype));
+    if (!packed) {
+      return absl::ResourceExhaustedError(absl::StrCat("there is not enough memory for a head in ",
+                                                       name_of(choice), ": give --head stored"));
+    }
+    parts.push_back(*std::move(packed));
+    checkpoint.release();
+  }
+  if (work.progress) work.progress(stored.bytes(), stored.bytes());
+  head_ = std::move(parts);
+  head_choice_ = choice;
+  return absl::OkStatus();
 }
 
 }  // namespace shoal::model

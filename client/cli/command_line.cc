@@ -41,6 +41,11 @@ void add_swarm(cli::Command& command, SwarmFlags& swarm, bool with_local) {
                    "With --local, how weights are kept: stored (the default), or q8 (8.5 bits a "
                    "weight), q4 (5 bits) or q4s (4.5 bits), which are made while loading",
                    cli::one_of(swarm.weights, {"stored", "q8", "q4", "q4s"}));
+    command.option("--head", "FORMAT",
+                   "How the last layer, which this program computes, is kept: stored, or q8 (8.5 "
+                   "bits a weight: less to read for each token; default where all blocks run with "
+                   "quantized weights)",
+                   cli::one_of(swarm.head, {"stored", "q8"}));
     command.option("--wait", "S", "Seconds to wait for blocks or a network that are away",
                    cli::real(swarm.wait_s, {0, kMaxWaitS, false, "(0 does not wait)"}));
   }

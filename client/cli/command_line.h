@@ -19,6 +19,7 @@ struct SwarmFlags {
   bool local = false;
   std::string kv_dtype;  // with local; empty: f32
   std::string weights;   // with local; empty: stored
+  std::string head;      // stored or q8; empty: q8 where all blocks are quantized
   std::string swarm_key_file;
   std::string identity_file;  // empty: a new identity for this run
   double wait_s = 60;         // for what is lost; generate and score

@@ -11,6 +11,7 @@
 #include "base/stop_token.h"
 #include "cli/progress_line.h"
 #include "client/cli/command_line.h"
+#include "client/cli/report.h"
 #include "client/swarm/swarm_connection.h"
 #include "client/text/pipeline.h"
 #include "client/text/user_model.h"
@@ -33,12 +34,14 @@ absl::StatusOr<std::unique_ptr<SwarmConnection>> join_swarm(
     const SwarmFlags& flags, const base::StopToken& interrupt,
     const std::function<void(const std::string&)>& on_event = {});
 
-// A model's blocks for generate and score: in this process, or over the swarm, which it owns. What
-// happens is told on `line`. A model without a name gets it from the swarm.
+// A model's blocks for generate and score: in this process, or over the swarm, which it owns; the
+// head is made as they are. What happens is told on `line`. A model without a name gets it from the
+// swarm.
 struct OpenedPipeline {
   std::unique_ptr<SwarmConnection> swarm;  // outlives the pipeline
   std::unique_ptr<Pipeline> pipeline;
 };
+RunFacts facts_of(const Pipeline& pipeline, const UserModel& user_model);
 absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, UserModel& user_model,
                                              std::int64_t positions, bool full_timings,
                                              const base::StopToken& interrupt,

@@ -151,15 +151,15 @@ absl::Status run_generate(const GenerateFlags& flags, const base::StopToken& int
   };
   auto result = generate(*pipeline, **user_model, request, interrupt, observer);
   line.clear();
-  const Route route = pipeline->route();
-  const int reroutes = pipeline->reroutes();
+  const RunFacts facts = facts_of(*pipeline, **user_model);
   pipeline.reset();  // closes the session before anything waits for the reader of our output
   if (flags.json && result.ok()) {
-    std::puts(generate_json(request, *result, route, reroutes).c_str());
+    std::puts(generate_json(request, *result, facts).c_str());
   } else if (!flags.json && isatty(STDOUT_FILENO)) {
     std::puts("");
   }
   if (flags.trace && !summary.text().empty()) fmt::print(stderr, "{}\n", summary.text());
+  if (flags.trace) fmt::print(stderr, "{}\n", facts_line(facts));
   if (!result.ok()) return result.status();
   if (const std::string why =
           why_it_stopped(flags, request, *result, config.max_positions, line.on_terminal());

@@ -5,7 +5,6 @@
 
 #include <string>
 
-#include "cli/read_progress.h"
 #include "dht/served_models.h"
 #include "model/manifest_file.h"
 #include "net/channel_pool.h"
@@ -13,10 +12,11 @@
 
 namespace shoal::client {
 
-model::FileWork told_on(cli::ProgressLine& line, const base::StopToken& interrupt) {
+model::FileWork told_on(cli::ProgressLine& line, const base::StopToken& interrupt,
+                        const char* what) {
   model::FileWork work;
-  work.progress =
-      cli::read_progress(line, [&line](const std::string& text) { line.note("shoal: " + text); });
+  work.progress = cli::read_progress(
+      line, [&line](const std::string& text) { line.note("shoal: " + text); }, what);
   work.stop = &interrupt;
   return work;
 }

@@ -5,9 +5,25 @@
 #include "client/cli/commands.h"
 #include "client/cli/model_name.h"
 #include "client/ring/swarm_pipeline.h"
+#include "client/swarm/block_kinds.h"
 #include "client/text/local_pipeline.h"
 
 namespace shoal::client {
+namespace {
+
+// Once the route is known. What it fails over to later does not change the head.
+absl::Status choose_head(const std::string& asked, const Pipeline& pipeline, UserModel& user_model,
+                         const base::StopToken& interrupt, cli::ProgressLine& line) {
+  const model::WeightChoice choice = model::weight_choice_named(asked).value_or(
+      is_quantized(pipeline.kinds()) ? model::WeightChoice::kQ8 : model::WeightChoice::kStored);
+  if (choice == user_model.ends->head()) return absl::OkStatus();
+  auto status = user_model.ends->pack_head(
+      *user_model.checkpoint, choice, told_on(line, interrupt, "packs the model's last layer"));
+  line.clear();
+  return status;
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<UserModel>> open_model(const std::string& directory,
                                                       const SwarmFlags& flags, int threads,
@@ -25,6 +41,14 @@ absl::StatusOr<std::unique_ptr<UserModel>> open_model(const std::string& directo
   return user_model;
 }
 
+RunFacts facts_of(const Pipeline& pipeline, const UserModel& user_model) {
+  return {.route = pipeline.route(),
+          .reroutes = pipeline.reroutes(),
+          .kinds = pipeline.kinds(),
+          .exact = pipeline.exact(),
+          .head = user_model.ends->head()};
+}
+
 absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, UserModel& user_model,
                                              std::int64_t positions, bool full_timings,
                                              const base::StopToken& interrupt,
@@ -37,6 +61,10 @@ absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, UserModel&
         model::weight_choice_named(flags.weights).value_or(model::WeightChoice::kStored));
     if (!local.ok()) return local.status();
     opened.pipeline = *std::move(local);
+    if (auto status = choose_head(flags.head, *opened.pipeline, user_model, interrupt, line);
+        !status.ok()) {
+      return status;
+    }
     return opened;
   }
   const auto tell = [&line](const std::string& text) { line.note("shoal: " + text); };
@@ -59,6 +87,10 @@ absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, UserModel&
   auto ring = SwarmPipeline::create(user_model, *opened.swarm, options, interrupt);
   if (!ring.ok()) return ring.status();
   opened.pipeline = *std::move(ring);
+  if (auto status = choose_head(flags.head, *opened.pipeline, user_model, interrupt, line);
+      !status.ok()) {
+    return status;
+  }
   return opened;
 }
 

@@ -20,6 +20,7 @@ Json route_of(const Route& route) {
   for (const Hop& hop : route) {
     hops.push_back({{"peer_id", proto::to_string(hop.peer)},
                     {"span", {hop.span.begin, hop.span.end}},
+                    {"compute", proto::to_string(hop.numerics)},
                     {"address", proto::to_string(hop.addresses.front())}});
   }
   return hops;
@@ -98,15 +99,18 @@ std::string steps_text(const StepTiming& timing, double client_us, double diviso
 }  // namespace
 
 std::string generate_json(const GenerateRequest& request, const GenerateResult& result,
-                          const Route& route, int reroutes) {
+                          const RunFacts& facts) {
   Json per_token = Json::array();
   for (const double time : result.per_token_ms) per_token.push_back(rounded_ms(time));
   Json json{{"prompt_ids", request.prompt_ids},
             {"ids", result.ids},
             {"text", result.text},
             {"finish_reason", result.finish_reason},
-            {"route", route_of(route)},
-            {"reroutes", reroutes},
+            {"route", route_of(facts.route)},
+            {"reroutes", facts.reroutes},
+            {"compute", describe_kinds(facts.kinds)},
+            {"head", model::name_of(facts.head)},
+            {"exact", facts.exact},
             {"seed", request.seed},
             {"timings",
              {{"time_to_first_token_ms", rounded_ms(result.time_to_first_token_ms)},
@@ -116,18 +120,26 @@ std::string generate_json(const GenerateRequest& request, const GenerateResult& 
   return dump(json);
 }
 
-std::string score_json(const ScoreResult& result, std::int64_t window, const Route& route) {
+std::string score_json(const ScoreResult& result, std::int64_t window, const RunFacts& facts) {
   return dump({{"targets", result.targets},
                {"mean_nll", result.mean_nll},
                {"perplexity", result.perplexity},
                {"window", window},
                {"window_mean_nll", result.window_mean_nll},
-               {"route", route_of(route)}});
+               {"route", route_of(facts.route)},
+               {"compute", describe_kinds(facts.kinds)},
+               {"head", model::name_of(facts.head)},
+               {"exact", facts.exact}});
 }
 
-std::string score_text(const ScoreResult& result) {
-  return fmt::format("{} tokens, {:.6g} nats per token, perplexity {:.6g}\n", result.targets,
-                     result.mean_nll, result.perplexity);
+std::string score_text(const ScoreResult& result, const RunFacts& facts) {
+  return fmt::format("{} tokens, {:.6g} nats per token, perplexity {:.6g} ({})\n", result.targets,
+                     result.mean_nll, result.perplexity, facts_line(facts));
+}
+
+std::string facts_line(const RunFacts& facts) {
+  return fmt::format("computed in {}, head {}, {}", describe_kinds(facts.kinds),
+                     model::name_of(facts.head), facts.exact ? "exact" : "not exact");
 }
 
 std::string status_json(const std::vector<SwarmView>& views, const DhtHealth& health,

@@ -84,10 +84,11 @@ absl::Status run_score(const ScoreFlags& flags, const base::StopToken& interrupt
                       });
   line.clear();
   if (!result.ok()) return result.status();
-  std::fputs((flags.json ? score_json(*result, flags.window, pipeline.route()) + "\n"
-                         : score_text(*result))
-                 .c_str(),
-             stdout);
+  const RunFacts facts = facts_of(pipeline, **user_model);
+  std::fputs(
+      (flags.json ? score_json(*result, flags.window, facts) + "\n" : score_text(*result, facts))
+          .c_str(),
+      stdout);
   return absl::OkStatus();
 }
 

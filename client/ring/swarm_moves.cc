@@ -66,7 +66,8 @@ bool SwarmPipeline::should_leave(const PaceTrouble& trouble) {
     leaving_ = true;
     return true;
   }
-  if (!other_ && !scout_.running() && now >= next_look_) scout_.start(memory_.avoided(now));
+  if (!other_ && !scout_.running() && now >= next_look_)
+    scout_.start(memory_.avoided(now), computed_);
   return false;
 }
 
@@ -84,9 +85,9 @@ bool SwarmPipeline::is_better(const Plan& other, const PaceTrouble& trouble) con
   move.waited_us = trouble.waited_us;
   // A promise is as loose as the other's; what is better than promised does not count against it.
   move.step_us = std::max(pace.step_us(), plan_.step_us());
-  move.other_step_us = other.step_us() * std::max(1.0, inflation);
-  const double row_us =
-      prefill_row_us_ > 0 ? std::min(prefill_row_us_, move.other_step_us) : move.other_step_us / 2;
+  const double step_us = other.step_us() * std::max(1.0, inflation);
+  move.other_step_us = step_us + other.kinds_us;
+  const double row_us = prefill_row_us_ > 0 ? std::min(prefill_row_us_, step_us) : step_us / 2;
   const auto done = static_cast<double>(ids_.size());
   move.replay_us = done * row_us;
   move.steps_left =

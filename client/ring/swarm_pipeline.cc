@@ -7,6 +7,7 @@
 
 #include "base/awaited.h"
 #include "base/check.h"
+#include "client/swarm/block_kinds.h"
 #include "net/channel_pool.h"
 
 namespace shoal::client {
@@ -63,6 +64,9 @@ absl::StatusOr<std::unique_ptr<SwarmPipeline>> SwarmPipeline::create(
   if (pipeline->told_waiting_) {
     pipeline->tell(fmt::format("goes on through {}", describe(pipeline->plan_.route)));
   }
+  if (const BlockKinds kinds = pipeline->kinds(); is_mixed(kinds)) {
+    pipeline->tell(fmt::format("the route is mixed: {}", describe_kinds(kinds)));
+  }
   return pipeline;
 }
 
@@ -72,7 +76,7 @@ absl::Status SwarmPipeline::connect_patiently() {
     if (other_) {
       chosen = *std::exchange(other_, std::nullopt);
     } else {
-      const auto sighting = scout_.look(memory_.avoided(Clock::now()), interrupt_);
+      const auto sighting = scout_.look(memory_.avoided(Clock::now()), computed_, interrupt_);
       chosen = sighting.ok() ? plan(*sighting) : sighting.status();
       if (!sighting.ok()) drop_channels();
     }
@@ -134,6 +138,7 @@ absl::StatusOr<SwarmPipeline::Plan> SwarmPipeline::replan(std::vector<Candidate>
   RouteRequest request;
   request.block_count = user_model_.block_count();
   request.positions = options_.positions;
+  request.kinds = computed_;
   memory_.judge(candidates, request, now);
   if (trouble != nullptr) {
     const Hop& bad = plan_.route[trouble->hop];
@@ -166,6 +171,7 @@ absl::StatusOr<SwarmPipeline::Plan> SwarmPipeline::replan(std::vector<Candidate>
         result.clean && !request.cuts_us.contains({(*route)[hop - 1].peer, (*route)[hop].peer});
   }
   result.stages = stage_costs(*route, candidates);
+  result.kinds_us = other_kinds_us(*route, request.kinds);
   result.route = *std::move(route);
   return result;
 }
@@ -216,6 +222,7 @@ absl::StatusOr<std::vector<float>> SwarmPipeline::append(std::span<const std::in
       patience_.worked();
       told_waiting_ = false;
       note_speed();
+      note_kinds();
       return result;
     }
     if (interrupt_.stopped()) return interrupt_.status();
@@ -255,6 +262,18 @@ absl::StatusOr<std::vector<float>> SwarmPipeline::run(std::size_t from, std::siz
   session_position_ = to;
   timing_ = session_->timing();
   return result;
+}
+
+// Only what came out of a route counts: one that was lost before has changed nothing.
+void SwarmPipeline::note_kinds() {
+  if (noted_epoch_ == epoch_) return;
+  noted_epoch_ = epoch_;
+  BlockKinds now = kinds();
+  if (const auto changes = kind_changes(computed_, now); !changes.empty()) {
+    exact_ = false;
+    tell(fmt::format("{}: the text is not exact from here on", describe_changes(changes)));
+  }
+  computed_ = std::move(now);
 }
 
 void SwarmPipeline::truncate(std::int64_t position) {

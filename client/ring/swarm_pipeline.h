@@ -15,6 +15,7 @@
 #include "client/ring/patience.h"
 #include "client/ring/ring_session.h"
 #include "client/ring/swarm_scout.h"
+#include "client/swarm/block_kinds.h"
 #include "client/swarm/peer_memory.h"
 #include "client/swarm/swarm_connection.h"
 #include "client/text/pipeline.h"
@@ -46,6 +47,8 @@ class SwarmPipeline : public Pipeline {
   std::int64_t position() const override { return static_cast<std::int64_t>(ids_.size()); }
   Route route() const override { return plan_.route; }
   int reroutes() const override { return reroutes_; }
+  BlockKinds kinds() const override { return kinds_of(plan_.route); }
+  bool exact() const override { return exact_; }
   const StepTiming& timing() const override { return timing_; }
 
  private:
@@ -57,6 +60,7 @@ class SwarmPipeline : public Pipeline {
     std::vector<StageCost> stages;      // of its hops
     std::vector<Candidate> candidates;  // it was chosen from, as they described themselves
     bool clean = true;                  // uses nobody whom we avoid
+    double kinds_us = 0;                // what it costs that blocks would change their numerics
     double step_us() const;
   };
 
@@ -82,6 +86,7 @@ class SwarmPipeline : public Pipeline {
   bool should_leave(const PaceTrouble& trouble);
   bool is_better(const Plan& other, const PaceTrouble& trouble) const;
   void note_speed();
+  void note_kinds();
   double block_us(std::size_t hop, double stage_us) const;
   void tell(const std::string& text) const;
 
@@ -104,6 +109,9 @@ class SwarmPipeline : public Pipeline {
   std::uint64_t epoch_ = 0;
   bool opened_ = false;  // some session, once
   int reroutes_ = 0;
+  std::uint64_t noted_epoch_ = 0;
+  BlockKinds computed_;  // what the last rows that we handed out were computed in
+  bool exact_ = true;    // and all the others before
 
   // Of a route that lives and is in trouble.
   std::optional<Plan> other_;  // found lately

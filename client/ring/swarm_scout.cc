@@ -24,17 +24,18 @@ absl::StatusOr<SwarmView> SwarmScout::find_view(const base::StopToken& interrupt
 }
 
 absl::StatusOr<Sighting> SwarmScout::look(const std::set<proto::PeerId>& avoided,
+                                          const BlockKinds& kinds,
                                           const base::StopToken& interrupt) const {
   auto view = find_view(interrupt);
   if (!view.ok()) return view.status();
   Sighting sighting;
   sighting.view = *std::move(view);
-  sighting.answers = probe(sighting.view, avoided, swarm_.channels(), interrupt);
+  sighting.answers = probe(sighting.view, avoided, kinds, swarm_.channels(), interrupt);
   RouteRequest all;
   all.block_count = model_.block_count;
   if (!avoided.empty() && !interrupt.stopped() &&
       !find_route(all, sighting.answers.candidates).ok()) {
-    sighting.answers = probe(sighting.view, {}, swarm_.channels(), interrupt);
+    sighting.answers = probe(sighting.view, {}, kinds, swarm_.channels(), interrupt);
   }
   if (interrupt.stopped()) return interrupt.status();
   // A dead channel would fail at once while gRPC backs off; the node may be back.
@@ -62,14 +63,14 @@ void SwarmScout::hear(const std::vector<Candidate>& candidates,
   }
 }
 
-void SwarmScout::start(std::set<proto::PeerId> avoided) {
+void SwarmScout::start(std::set<proto::PeerId> avoided, BlockKinds kinds) {
   stop();
   enough_ = std::make_unique<base::StopToken>();
   done_ = false;
   found_.reset();
-  thread_ = std::thread([this, avoided = std::move(avoided)] {
+  thread_ = std::thread([this, avoided = std::move(avoided), kinds = std::move(kinds)] {
     try {
-      found_.emplace(look(avoided, *enough_));
+      found_.emplace(look(avoided, kinds, *enough_));
     } catch (const std::exception& error) {  // out of memory
       found_.emplace(absl::InternalError(error.what()));
     }

@@ -39,12 +39,13 @@ class SwarmScout {
   // Measures claims that are out of the ordinary.
   void hear(const std::vector<Candidate>& candidates, const base::StopToken& interrupt) const;
   absl::StatusOr<SwarmView> find_view(const base::StopToken& interrupt) const;
-  // `avoided` are asked only when the others do not cover all blocks.
-  absl::StatusOr<Sighting> look(const std::set<proto::PeerId>& avoided,
+  // `avoided` are asked only when the others do not cover all blocks; `kinds`: what the session was
+  // computed in so far.
+  absl::StatusOr<Sighting> look(const std::set<proto::PeerId>& avoided, const BlockKinds& kinds,
                                 const base::StopToken& interrupt) const;
 
   // The same in the background. One at a time; a new start() or stop() gives up the one before.
-  void start(std::set<proto::PeerId> avoided);
+  void start(std::set<proto::PeerId> avoided, BlockKinds kinds);
   bool running() const { return thread_.joinable(); }
   std::optional<absl::StatusOr<Sighting>> poll();  // when it is done, once
   void stop();

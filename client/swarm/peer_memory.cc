@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "proto/limits.h"
+
 namespace shoal::client {
 namespace {
 
@@ -29,6 +31,7 @@ constexpr double kBornOut = 4;
 // More than any path costs: avoided peers are used where nobody else is, the one that is soonest
 // forgiven first.
 constexpr double kAvoidedUs = 1e9;
+static_assert(kOtherKindUs * proto::kMaxModelBlocks < kAvoidedUs / 4);
 
 double seconds_between(PeerMemory::Time from, PeerMemory::Time to) {
   return std::chrono::duration<double>(to - from).count();

@@ -52,6 +52,7 @@ Candidate candidate(const AskedNode& node, net::ChannelPool& channels) {
     result.addresses.insert(result.addresses.begin(), *answered);
   }
   result.span = serving.offer.span;
+  result.numerics = serving.offer.numerics;
   result.load = node.said->load;
   result.rtt_us = node.rtt_us;
   result.max_positions = std::min(serving.max_positions, serving.occupancy.total_kv_positions);
@@ -59,21 +60,33 @@ Candidate candidate(const AskedNode& node, net::ChannelPool& channels) {
   return result;
 }
 
-// Whether those who have answered so far serve every block.
-bool covered(const std::vector<AskedNode>& nodes, const SwarmView& view,
-             net::ChannelPool& channels) {
+// Whether those who have answered so far serve every block, and in these kinds.
+enum class Cover { kNone, kOtherKinds, kAll };
+Cover cover(const std::vector<AskedNode>& nodes, const SwarmView& view, const BlockKinds& kinds,
+            net::ChannelPool& channels) {
   std::vector<Candidate> candidates;
   for (const AskedNode& node : nodes) {
     if (node.outcome && check(node, view).ok()) candidates.push_back(candidate(node, channels));
   }
   RouteRequest request;
   request.block_count = view.block_count;
-  return find_route(request, candidates).ok();
+  request.kinds = kinds;
+  const auto route = find_route(request, candidates);
+  if (!route.ok()) return Cover::kNone;
+  return other_kinds_us(*route, kinds) == 0 ? Cover::kAll : Cover::kOtherKinds;
+}
+
+bool has_kind_of(const NodeView& node, const BlockKinds& kinds) {
+  if (kinds.empty()) return true;
+  const auto begin = kinds.begin();
+  return std::find(begin + node.offer.span.begin, begin + node.offer.span.end,
+                   node.offer.numerics) != begin + node.offer.span.end;
 }
 
 }  // namespace
 
-std::vector<NodeView> worth_asking(const SwarmView& view, const std::set<proto::PeerId>& excluded) {
+std::vector<NodeView> worth_asking(const SwarmView& view, const std::set<proto::PeerId>& excluded,
+                                   const BlockKinds& kinds) {
   std::vector<NodeView> nodes;
   for (const NodeView& node : view.nodes) {
     if (node.load.state == proto::NodeState::kOnline && !node.addresses.empty() &&
@@ -87,8 +100,9 @@ std::vector<NodeView> worth_asking(const SwarmView& view, const std::set<proto::
   };
   std::stable_sort(nodes.begin(), nodes.end(),
                    [&](const NodeView& a, const NodeView& b) { return cost(a) < cost(b); });
-  std::vector<int> asked(view.block_count, 0);
+  std::vector<int> asked_of_kind(view.block_count, 0), asked_of_others(view.block_count, 0);
   std::erase_if(nodes, [&](const NodeView& node) {
+    std::vector<int>& asked = has_kind_of(node, kinds) ? asked_of_kind : asked_of_others;
     bool wanted = false;
     for (proto::BlockIndex b = node.offer.span.begin; b < node.offer.span.end; ++b) {
       wanted = wanted || asked[b] < kProbesPerBlock;
@@ -101,26 +115,37 @@ std::vector<NodeView> worth_asking(const SwarmView& view, const std::set<proto::
 }
 
 ProbeResult probe(const SwarmView& view, const std::set<proto::PeerId>& excluded,
-                  net::ChannelPool& channels, const base::StopToken& interrupt) {
+                  const BlockKinds& kinds, net::ChannelPool& channels,
+                  const base::StopToken& interrupt) {
   std::vector<AskedNode> nodes;
-  for (const NodeView& node : worth_asking(view, excluded)) {
+  std::set<proto::PeerId> of_kind;  // as they say in their records
+  for (const NodeView& node : worth_asking(view, excluded, kinds)) {
     nodes.push_back({node.peer, node.addresses});
+    if (has_kind_of(node, kinds)) of_kind.insert(node.peer);
   }
   const auto started = Clock::now();
   std::size_t heard = 0;
-  std::optional<Clock::time_point> grace_ends;
+  bool settled = false;  // nothing better is to be hoped for than a quicker route
+  auto grace_ends = Clock::time_point::max();
   DescribeOptions options;
   options.timeout = kProbeTimeout;
   options.rounds = 2;
   options.until = [&](const std::vector<AskedNode>& so_far, Clock::time_point now) {
     const auto answers = static_cast<std::size_t>(std::count_if(
         so_far.begin(), so_far.end(), [](const AskedNode& n) { return n.outcome.has_value(); }));
-    if (!grace_ends && answers > heard && covered(so_far, view, channels)) {
+    const Cover covered =
+        settled || answers == heard ? Cover::kNone : cover(so_far, view, kinds, channels);
+    if (covered != Cover::kNone) {
+      settled = covered == Cover::kAll ||
+                std::none_of(so_far.begin(), so_far.end(), [&](const AskedNode& node) {
+                  return !node.outcome && of_kind.contains(node.peer);
+                });
       const auto taken = std::chrono::duration_cast<std::chrono::milliseconds>(now - started);
-      grace_ends = now + std::clamp(taken, kLeastGrace, kMostGrace);
+      grace_ends = std::min(
+          grace_ends, now + (settled ? std::clamp(taken, kLeastGrace, kMostGrace) : kMostGrace));
     }
     heard = answers;
-    return grace_ends.value_or(Clock::time_point::max());
+    return grace_ends;
   };
   ProbeResult result;
   for (const AskedNode& node : describe_all(std::move(nodes), options, channels, interrupt)) {

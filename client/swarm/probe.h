@@ -28,10 +28,14 @@ struct ProbeResult {
 };
 
 // The nodes worth asking: online, at most about kProbesPerBlock for each block, quick ones first.
-std::vector<NodeView> worth_asking(const SwarmView& view, const std::set<proto::PeerId>& excluded);
+// With `kinds` as many again of those that compute otherwise.
+std::vector<NodeView> worth_asking(const SwarmView& view, const std::set<proto::PeerId>& excluded,
+                                   const BlockKinds& kinds = {});
 
-// Stops waiting for stragglers once the answers cover all blocks of the view.
+// Stops waiting for stragglers once the answers cover all blocks of the view; those of the `kinds`
+// have a little longer.
 ProbeResult probe(const SwarmView& view, const std::set<proto::PeerId>& excluded,
-                  net::ChannelPool& channels, const base::StopToken& interrupt);
+                  const BlockKinds& kinds, net::ChannelPool& channels,
+                  const base::StopToken& interrupt);
 
 }  // namespace shoal::client

@@ -24,6 +24,11 @@ double block_cost_us(const Candidate& node) {
   return step * (1.0 + node.load.queue_depth);
 }
 
+double kind_cost_us(const proto::Numerics& numerics, proto::BlockIndex block,
+                    const BlockKinds& kinds) {
+  return kinds.empty() || kinds[block] == numerics ? 0 : kOtherKindUs;
+}
+
 double rtt_us(const Candidate& node) { return std::max(0.0, node.rtt_us); }
 
 // One way between two nodes that we know only from here: the middle of what the triangle inequality
@@ -54,6 +59,9 @@ std::optional<Route> shortest_path(const RouteRequest& request,
   const std::uint32_t block_count = request.block_count;
   const int count = static_cast<int>(nodes.size());
   const bool cuts = !request.cuts_us.empty();
+  const auto block_us = [&](proto::BlockIndex b, const Candidate& node) {
+    return block_cost_us(node) + kind_cost_us(node.numerics, b, request.kinds);
+  };
   std::vector<std::vector<Cost>> best(block_count, std::vector<Cost>(count));
   std::vector<std::vector<int>> from(block_count, std::vector<int>(count, kNone));
   for (proto::BlockIndex b = 0; b < block_count; ++b) {
@@ -61,9 +69,8 @@ std::optional<Route> shortest_path(const RouteRequest& request,
       if (!nodes[n].span.contains(b)) continue;
       Cost& cost = best[b][n];
       if (b == 0) {
-        cost = {
-            rtt_us(nodes[n]) / 2 + kHopOverheadUs + block_cost_us(nodes[n]) + nodes[n].penalty_us,
-            1};
+        cost = {rtt_us(nodes[n]) / 2 + kHopOverheadUs + block_us(b, nodes[n]) + nodes[n].penalty_us,
+                1};
         continue;
       }
       for (int p = 0; p < count; ++p) {
@@ -77,7 +84,7 @@ std::optional<Route> shortest_path(const RouteRequest& request,
           }
           ++next.hops;
         }
-        next.us += block_cost_us(nodes[n]);
+        next.us += block_us(b, nodes[n]);
         if (next.better_than(cost)) {
           cost = next;
           from[b][n] = p;
@@ -101,7 +108,7 @@ std::optional<Route> shortest_path(const RouteRequest& request,
     if (!route.empty() && route.back().peer == nodes[last].peer) {
       route.back().span.begin = b;
     } else {
-      route.push_back({nodes[last].peer, nodes[last].addresses, {b, b + 1}});
+      route.push_back({nodes[last].peer, nodes[last].addresses, {b, b + 1}, nodes[last].numerics});
     }
     last = from[b][last];
   }
@@ -172,6 +179,16 @@ double route_cost_us(const Route& route, const std::vector<Candidate>& candidate
   return previous ? total + rtt_us(*previous) / 2 : 0;
 }
 
+double other_kinds_us(const Route& route, const BlockKinds& kinds) {
+  double total = 0;
+  for (const Hop& hop : route) {
+    for (proto::BlockIndex b = hop.span.begin; b < hop.span.end; ++b) {
+      total += kind_cost_us(hop.numerics, b, kinds);
+    }
+  }
+  return total;
+}
+
 std::vector<StageCost> stage_costs(const Route& route, const std::vector<Candidate>& candidates) {
   std::vector<StageCost> costs;
   const Candidate* previous = nullptr;
@@ -188,6 +205,7 @@ std::vector<StageCost> stage_costs(const Route& route, const std::vector<Candida
 absl::StatusOr<Route> find_route(const RouteRequest& request,
                                  const std::vector<Candidate>& candidates) {
   CHECK(request.block_count > 0);
+  CHECK(request.kinds.empty() || request.kinds.size() == request.block_count);
   std::vector<Candidate> nodes;
   for (const Candidate& node : candidates) {
     if (!node.span.empty() && node.span.end <= request.block_count) nodes.push_back(node);

@@ -21,6 +21,7 @@ struct Candidate {
   proto::PeerId peer;
   std::vector<proto::Address> addresses;  // the one that answers, when known, first
   proto::Span span;
+  proto::Numerics numerics{};
   proto::Load load;
   double rtt_us = 0;
   std::uint32_t max_positions = 0;  // that one session may ever have here
@@ -32,9 +33,13 @@ struct Hop {
   proto::PeerId peer;
   std::vector<proto::Address> addresses;  // at least one; the first is the one to show
   proto::Span span;
+  proto::Numerics numerics{};  // what it computes in
   friend bool operator==(const Hop&, const Hop&) = default;
 };
 using Route = std::vector<Hop>;
+
+// [blocks]: what each block of a session is computed in; empty: nothing was computed yet.
+using BlockKinds = std::vector<proto::Numerics>;
 
 struct RouteRequest {
   std::uint32_t block_count = 0;
@@ -42,6 +47,9 @@ struct RouteRequest {
   std::set<proto::PeerId> excluded{};  // not to be used at all
   // What it costs to go from the first peer straight to the second, who did not get through.
   std::map<std::pair<proto::PeerId, proto::PeerId>, double> cuts_us{};
+  // What the blocks were computed in so far: others cost kOtherKindUs a block. [block_count] or
+  // empty.
+  BlockKinds kinds{};
 };
 
 // Microseconds that every hop costs besides its blocks and the network: parsing, a thread's
@@ -49,10 +57,16 @@ struct RouteRequest {
 inline constexpr double kHopOverheadUs = 300;
 // For a node that has not measured itself.
 inline constexpr double kUnknownBlockStepUs = 1000;
+// For a block that would go on in other numerics: the text would no longer be exact. More than a
+// way around the world, and for a whole model (proto::kMaxModelBlocks) less than what a node costs
+// that has failed, so that a session never waits for the dead while others of another kind live.
+inline constexpr double kOtherKindUs = 250'000;
 
-// Microseconds that one decode step takes through `route`; with penalties the sum that find_route
-// makes least.
+// Microseconds that one decode step takes through `route`; with penalties, cuts and what other
+// kinds cost the sum that find_route makes least.
 double route_cost_us(const Route& route, const std::vector<Candidate>& candidates);
+// What its blocks of other kinds cost; part of no promise.
+double other_kinds_us(const Route& route, const BlockKinds& kinds);
 
 // [hops]: what may pass from the news of the hop before (or our sending) until the news of this
 // one, for one decode step, and how much of it is the way.

@@ -51,17 +51,19 @@ std::int64_t positions_needed(std::size_t prompt_tokens, std::int64_t max_tokens
 }
 
 std::vector<TopLogit> top_logits(std::span<const float> logits, int count) {
-  std::vector<TopLogit> all(logits.size());
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    all[i] = {static_cast<std::int32_t>(i), logits[i]};
+  const std::size_t keep = std::min(static_cast<std::size_t>(count), logits.size());
+  std::vector<TopLogit> top;
+  top.reserve(keep + 1);
+  for (std::size_t i = 0; keep > 0 && i < logits.size(); ++i) {
+    // Ids rise: an equal one comes behind.
+    if (top.size() == keep && !(logits[i] > top.back().value)) continue;
+    const auto place =
+        std::upper_bound(top.begin(), top.end(), logits[i],
+                         [](float value, const TopLogit& other) { return value > other.value; });
+    top.insert(place, {static_cast<std::int32_t>(i), logits[i]});
+    if (top.size() > keep) top.pop_back();
   }
-  const auto keep = std::min<std::size_t>(static_cast<std::size_t>(count), all.size());
-  std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(keep), all.end(),
-                    [](const TopLogit& a, const TopLogit& b) {
-                      return a.value != b.value ? a.value > b.value : a.id < b.id;
-                    });
-  all.resize(keep);
-  return all;
+  return top;
 }
 
 absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& user_model,
@@ -88,6 +90,7 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
   };
   std::vector<std::int32_t> context = request.prompt_ids;  // prompt and output
   std::span<const std::int32_t> next = context;
+  std::vector<float> logits(user_model.vocabulary());
   Clock::time_point last = started;
   while (result.finish_reason.empty()) {
     auto hidden = pipeline.append(next, RowsWanted::kLast);
@@ -100,7 +103,7 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
       return hidden.status();
     }
     const Clock::time_point returned = Clock::now();
-    const std::vector<float> logits = user_model.ends->logits(*hidden);
+    user_model.ends->logits(*hidden, logits);
     // Weights that changed meanwhile gave numbers of no model.
     if (auto intact = user_model.checkpoint->check(); !intact.ok()) return intact;
     if (!base::all_finite(logits)) {

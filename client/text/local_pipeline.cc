@@ -5,6 +5,8 @@
 #include <chrono>
 
 #include "base/check.h"
+#include "model/memory_needs.h"
+#include "proto/offer.h"
 
 namespace shoal::client {
 namespace {
@@ -15,6 +17,29 @@ constexpr std::size_t kChunkRows = 256;
 constexpr std::size_t kFirstChunkRows = 64, kSmallestChunkRows = 16;
 constexpr double kChunkSeconds = 0.5;
 
+proto::KvFormat kv_format_of(kernels::DType dtype) {
+  switch (dtype) {
+    case kernels::DType::kF32:
+      return proto::KvFormat::kF32;
+    case kernels::DType::kBF16:
+      return proto::KvFormat::kBf16;
+    case kernels::DType::kF16:
+      return proto::KvFormat::kF16;
+  }
+  return proto::KvFormat::kUnknown;
+}
+
+// As a node would say it that keeps its blocks so.
+proto::Numerics numerics_of(const UserModel& user_model, kernels::DType kv,
+                            model::WeightChoice weights) {
+  const bool stored = weights == model::WeightChoice::kStored;
+  return {
+      stored ? proto::Compute::kF32 : proto::Compute::kI8,
+      proto::weight_format_of(stored ? model::stored_type(user_model.config, *user_model.checkpoint)
+                                     : model::name_of(weights)),
+      kv_format_of(kv)};
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<LocalPipeline>> LocalPipeline::create(
@@ -22,6 +47,7 @@ absl::StatusOr<std::unique_ptr<LocalPipeline>> LocalPipeline::create(
     kernels::DType kv_dtype, model::WeightChoice weights) {
   std::unique_ptr<LocalPipeline> pipeline(new LocalPipeline(user_model, interrupt));
   pipeline->chunk_rows_ = kFirstChunkRows;
+  pipeline->kinds_.assign(user_model.block_count(), numerics_of(user_model, kv_dtype, weights));
   auto runner = model::SpanRunner::load(user_model.config, *user_model.checkpoint, 0,
                                         user_model.config.block_count, *user_model.executor,
                                         {.rows = static_cast<std::int64_t>(kChunkRows),

@@ -27,6 +27,8 @@ class LocalPipeline : public Pipeline {
   std::int64_t position() const override { return position_; }
   Route route() const override { return {}; }
   int reroutes() const override { return 0; }
+  BlockKinds kinds() const override { return kinds_; }
+  bool exact() const override { return true; }
   const StepTiming& timing() const override { return timing_; }
 
  private:
@@ -41,6 +43,7 @@ class LocalPipeline : public Pipeline {
   std::int64_t position_ = 0;
   std::size_t chunk_rows_ = 1;  // of a prefill, as this machine bears
   StepTiming timing_;
+  BlockKinds kinds_;
 };
 
 }  // namespace shoal::client

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <optional>
 
 #include "base/check.h"
 #include "client/text/portable_exp.h"
@@ -17,37 +19,117 @@ namespace {
 // Below this a temperature is greedy: dividing by it could overflow, and nothing else would ever be
 // drawn.
 constexpr double kGreedyTemperature = 1e-5;
+// Up to here a heap of the K largest is quicker than to look for the K-th among all.
+constexpr std::int64_t kSmallTopK = 1024;
+// Far more than the rounding errors of sums over a vocabulary.
+constexpr double kWorthPruning = 1e-6;
 
 // Order of a heap whose top is the largest value, and the lowest id among equals.
 bool ranks_below(const Score& a, const Score& b) {
   return a.value != b.value ? a.value < b.value : a.id > b.id;
 }
 
-void penalize(std::span<double> values, std::span<const std::int32_t> context, double penalty) {
-  if (penalty == 1.0) return;
-  std::vector<bool> seen(values.size(), false);
-  for (const std::int32_t id : context) {
-    if (id < 0 || static_cast<std::size_t>(id) >= values.size() || seen[id]) continue;
-    seen[id] = true;
-    double& value = values[id];
-    value = value < 0 ? value * penalty : value / penalty;
-  }
+// The ids of the text, each once, in rising order.
+std::vector<std::int32_t> ids_seen(std::span<const std::int32_t> context, std::size_t vocabulary) {
+  std::vector<std::int32_t> seen(context.begin(), context.end());
+  std::sort(seen.begin(), seen.end());
+  seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
+  std::erase_if(
+      seen, [&](std::int32_t id) { return id < 0 || static_cast<std::size_t>(id) >= vocabulary; });
+  return seen;
 }
 
-// The scores that may be chosen from: all logits, without those that a rule forbids.
-std::vector<Score> ruled(std::span<const float> logits, const ScoreContext& context,
-                         const SamplingOptions& options) {
-  std::vector<double> values(logits.begin(), logits.end());
-  const bool rules = options.rules.any();
-  if (rules) apply_early_rules(options.rules, context, values);
-  penalize(values, context.ids, options.repetition_penalty);
-  if (rules) apply_late_rules(options.rules, context, values);
-  std::vector<Score> scores;
-  scores.reserve(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (rules && values[i] == -std::numeric_limits<double>::infinity()) continue;
-    scores.push_back({static_cast<std::int32_t>(i), values[i]});
+// What may be chosen from: all logits, less those that a rule forbids, as rules and penalty leave
+// them. A vocabulary is wide, and most of it stays as it is: it is copied only where there are
+// rules.
+class Choices {
+ public:
+  Choices(std::span<const float> logits, const ScoreContext& context,
+          const SamplingOptions& options)
+      : logits_(logits) {
+    const double penalty = options.repetition_penalty;
+    const auto penalized = [penalty](double value) {
+      return value < 0 ? value * penalty : value / penalty;
+    };
+    std::vector<std::int32_t> seen;
+    if (penalty != 1.0) seen = ids_seen(context.ids, logits.size());
+    if (!options.rules.any()) {
+      for (const std::int32_t id : seen) changed_.push_back({id, penalized(logits[id])});
+      return;
+    }
+    ruled_.assign(logits.begin(), logits.end());
+    apply_early_rules(options.rules, context, ruled_);
+    for (const std::int32_t id : seen) ruled_[id] = penalized(ruled_[id]);
+    apply_late_rules(options.rules, context, ruled_);
   }
+
+  // Calls body(id, value) for each, ids in rising order.
+  template <typename Body>
+  void each(const Body& body) const {
+    if (!ruled_.empty()) {
+      for (std::size_t id = 0; id < ruled_.size(); ++id) {
+        if (ruled_[id] != -std::numeric_limits<double>::infinity()) {
+          body(static_cast<std::int32_t>(id), ruled_[id]);
+        }
+      }
+      return;
+    }
+    std::int32_t id = 0;
+    for (const Score& changed : changed_) {
+      for (; id < changed.id; ++id) body(id, static_cast<double>(logits_[id]));
+      body(id++, changed.value);
+    }
+    for (; id < static_cast<std::int32_t>(logits_.size()); ++id) {
+      body(id, static_cast<double>(logits_[id]));
+    }
+  }
+
+  // The largest, the lowest id among equals; nothing where the rules forbid all.
+  std::optional<Score> best() const {
+    std::optional<Score> best;
+    each([&](std::int32_t id, double value) {
+      if (!best || value > best->value) best = Score{id, value};
+    });
+    return best;
+  }
+  std::vector<Score> scaled(double temperature) const {
+    std::vector<Score> scores;
+    scores.reserve(logits_.size());
+    each([&](std::int32_t id, double value) { scores.push_back({id, value / temperature}); });
+    return scores;
+  }
+  // As keep_top_k() leaves of scaled(), by two looks and without a copy.
+  std::vector<Score> scaled_top(double temperature, std::size_t k) const;
+
+ private:
+  std::span<const float> logits_;
+  std::vector<Score> changed_;  // by the penalty; ids rise
+  std::vector<double> ruled_;   // empty: without rules
+};
+
+std::vector<Score> Choices::scaled_top(double temperature, std::size_t k) const {
+  std::vector<double> largest;  // a heap with the least of them on top
+  largest.reserve(k);
+  each([&](std::int32_t, double value) {
+    if (largest.size() < k) {
+      largest.push_back(value);
+      std::push_heap(largest.begin(), largest.end(), std::greater<>());
+    } else if (value > largest.front()) {
+      std::pop_heap(largest.begin(), largest.end(), std::greater<>());
+      largest.back() = value;
+      std::push_heap(largest.begin(), largest.end(), std::greater<>());
+    }
+  });
+  if (largest.size() < k) return scaled(temperature);
+  const double least = largest.front() / temperature;
+  // Division keeps the order, but may make equals of neighbours: those count as equals. What is
+  // farther away need not be divided.
+  double near = largest.front() - std::abs(largest.front()) * 1e-9;
+  if (!std::isfinite(near)) near = -std::numeric_limits<double>::infinity();
+  std::vector<Score> scores;
+  each([&](std::int32_t id, double value) {
+    if (value >= near && value / temperature >= least) scores.push_back({id, value / temperature});
+  });
   return scores;
 }
 
@@ -65,8 +147,23 @@ void keep_top_k(std::vector<Score>& scores, std::int64_t k) {
 // the first.
 void keep_top_p(std::vector<Score>& scores, double p, double largest) {
   if (p >= 1.0) return;
+  std::vector<double> weights;
+  weights.reserve(scores.size());
   double total = 0;
-  for (const Score& score : scores) total += portable_exp(score.value - largest);
+  for (const Score& score : scores) {
+    weights.push_back(portable_exp(score.value - largest));
+    total += weights.back();
+  }
+  // Those below `least` weigh together less than half of what may be left out, so none of them is
+  // among those that are kept: they need not be put in order.
+  if (1 - p > kWorthPruning) {
+    const double least = (1 - p) * total / (2 * static_cast<double>(scores.size()));
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+      if (weights[i] >= least) scores[kept++] = scores[i];
+    }
+    scores.resize(kept);
+  }
   std::make_heap(scores.begin(), scores.end(), ranks_below);
   double before = 0;
   auto end = scores.end();  // [end, scores.end()) is the nucleus, in rising order
@@ -124,15 +221,20 @@ std::vector<TokenProbability> ruled_distribution(std::span<const float> logits,
                                                  const ScoreContext& context,
                                                  const SamplingOptions& options) {
   CHECK(!logits.empty());
-  std::vector<Score> scores = ruled(logits, context, options);
-  if (scores.empty()) return {{0, 1.0}};  // as the reference's argmax
-  const Score best = *std::max_element(scores.begin(), scores.end(), ranks_below);
-  if (options.greedy || options.temperature < kGreedyTemperature) return {{best.id, 1.0}};
+  const Choices choices(logits, context, options);
+  const std::optional<Score> best = choices.best();
+  if (!best) return {{0, 1.0}};  // as the reference's argmax
+  if (options.greedy || options.temperature < kGreedyTemperature) return {{best->id, 1.0}};
 
-  for (Score& score : scores) score.value /= options.temperature;
-  const double largest = best.value / options.temperature;
-  if (options.top_h > 0) keep_top_h(scores, options.top_h);
-  keep_top_k(scores, options.top_k);
+  const double largest = best->value / options.temperature;
+  std::vector<Score> scores;
+  if (options.top_h <= 0 && options.top_k > 0 && options.top_k <= kSmallTopK) {
+    scores = choices.scaled_top(options.temperature, static_cast<std::size_t>(options.top_k));
+  } else {
+    scores = choices.scaled(options.temperature);
+    if (options.top_h > 0) keep_top_h(scores, options.top_h);
+    keep_top_k(scores, options.top_k);
+  }
   keep_top_p(scores, options.top_p, largest);
   if (options.min_p > 0) {
     std::erase_if(scores, [&](const Score& score) {
@@ -142,13 +244,16 @@ std::vector<TokenProbability> ruled_distribution(std::span<const float> logits,
   if (options.typical_p < 1) keep_typical(scores, options.typical_p);
   if (options.epsilon_cutoff > 0) keep_epsilon(scores, options.epsilon_cutoff);
   if (options.eta_cutoff > 0) keep_eta(scores, options.eta_cutoff);
-  std::sort(scores.begin(), scores.end(),
-            [](const Score& a, const Score& b) { return a.id < b.id; });
+  const auto by_id = [](const Score& a, const Score& b) { return a.id < b.id; };
+  if (!std::is_sorted(scores.begin(), scores.end(), by_id)) {
+    std::sort(scores.begin(), scores.end(), by_id);
+  }
   double reference = largest;  // the likeliest may be gone: typical sampling takes it for too dull
   if (options.typical_p < 1) {
     reference = std::max_element(scores.begin(), scores.end(), ranks_below)->value;
   }
   std::vector<TokenProbability> kept;
+  kept.reserve(scores.size());
   double total = 0;
   for (const Score& score : scores) {
     const double weight = portable_exp(score.value - reference);

@@ -38,6 +38,7 @@ absl::StatusOr<ScoreResult> score(
   const std::size_t vocabulary = user_model.vocabulary();
   const std::size_t inputs = ids.size() - 1;
   ScoreResult result;
+  std::vector<float> logits;
   double total = 0;
   for (std::size_t begin = 0; begin < inputs; begin += static_cast<std::size_t>(window)) {
     const std::size_t count = std::min(static_cast<std::size_t>(window), inputs - begin);
@@ -48,8 +49,8 @@ absl::StatusOr<ScoreResult> score(
     for (std::size_t row = 0; row < count; row += kHeadRows) {
       if (interrupt.stopped()) return interrupt.status();
       const std::size_t n = std::min(kHeadRows, count - row);
-      const std::vector<float> logits =
-          user_model.ends->logits(std::span(*rows).subspan(row * hidden, n * hidden));
+      logits.resize(n * vocabulary);
+      user_model.ends->logits(std::span(*rows).subspan(row * hidden, n * hidden), logits);
       if (auto intact = user_model.checkpoint->check(); !intact.ok()) return intact;
       for (std::size_t i = 0; i < n; ++i) {
         sum += negative_log_likelihood(std::span(logits).subspan(i * vocabulary, vocabulary),

@@ -17,7 +17,8 @@ std::string ProcessSwarm::ready_file(std::size_t index) const {
   return folder_.file("node" + std::to_string(index) + ".json");
 }
 
-void ProcessSwarm::start_node(const std::string& blocks) {
+void ProcessSwarm::start_node(const std::string& blocks,
+                              const std::vector<std::string>& arguments) {
   const std::string name = "node" + std::to_string(nodes_.size());
   std::vector<std::string> command = {program("shoal-node"),
                                       "run",
@@ -42,6 +43,7 @@ void ProcessSwarm::start_node(const std::string& blocks) {
   }
   if (options_.with_key) command.insert(command.end(), {"--swarm-key", key_file()});
   command.insert(command.end(), options_.node_arguments.begin(), options_.node_arguments.end());
+  command.insert(command.end(), arguments.begin(), arguments.end());
   auto node = std::make_unique<Process>(command);
   if (!wait_for_file(folder_.file(name + ".json"), *node, 15'000)) {
     throw std::runtime_error(name + " did not come online: " + node->err());

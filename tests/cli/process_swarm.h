@@ -27,7 +27,7 @@ class ProcessSwarm {
 
   // Starts a node with blocks "B:E" and waits until it is online; throws std::runtime_error with
   // its stderr if not.
-  void start_node(const std::string& blocks);
+  void start_node(const std::string& blocks, const std::vector<std::string>& arguments = {});
   Process& node(std::size_t index) { return *nodes_[index]; }
   std::size_t size() const { return nodes_.size(); }
   const std::string& address(std::size_t index) const { return addresses_[index]; }

@@ -84,6 +84,19 @@ TEST(CommandLine, WhatIsNotGivenIsLeftToTheModel) {
   EXPECT_EQ(flags.prompt, "-");
 }
 
+TEST(CommandLine, TheHeadIsStoredOrQ8) {
+  EXPECT_EQ(parsed<ScoreFlags>({"score", "--model", "m", "--join", "a:1", "--head", "q8", "f"})
+                .swarm.head,
+            "q8");
+  EXPECT_EQ(
+      parsed<GenerateFlags>({"generate", "--model", "m", "--local", "--head", "stored", "text"})
+          .swarm.head,
+      "stored");
+  EXPECT_EQ(parsed<GenerateFlags>({"generate", "--model", "m", "--local", "text"}).swarm.head, "");
+  EXPECT_THAT(error({"generate", "--model", "m", "--local", "--head", "q4", "text"}),
+              HasSubstr("--head"));
+}
+
 TEST(CommandLine, SeveralAddresses) {
   EXPECT_THAT(
       parsed<GenerateFlags>({"generate", "--model", "m", "--join", "a:1", "--join", "b:2", "text"})
@@ -116,10 +129,11 @@ TEST(CommandLine, ScoreStatusAndSwarm) {
 
 TEST(CommandLine, HelpIsComplete) {
   const std::string help = parsed<Notice>({"generate", "--help"}).text;
-  for (const char* option :
-       {"--model", "--join", "--local", "--swarm-key", "--identity", "--max-tokens",
-        "--temperature", "--top-k", "--top-p", "--min-p", "--repetition-penalty", "--seed",
-        "--greedy", "--stop", "--json", "--trace", "--logits", "--threads", "PROMPT"}) {
+  for (const char* option : {"--model",     "--join",     "--local",      "--head",
+                             "--swarm-key", "--identity", "--max-tokens", "--temperature",
+                             "--top-k",     "--top-p",    "--min-p",      "--repetition-penalty",
+                             "--seed",      "--greedy",   "--stop",       "--json",
+                             "--trace",     "--logits",   "--threads",    "PROMPT"}) {
     EXPECT_THAT(help, HasSubstr(option));
   }
   EXPECT_THAT(parsed<Notice>({"--help"}).text, HasSubstr("status"));

@@ -123,6 +123,27 @@ TEST_F(Program, TraceGoesToStandardError) {
   EXPECT_THAT(outcome.err, HasSubstr("token 2: "));
   EXPECT_THAT(outcome.err, HasSubstr("queue"));
   EXPECT_THAT(outcome.err, HasSubstr("mean of 2 decode steps"));
+  EXPECT_THAT(outcome.err, HasSubstr("head stored, exact\n"));
+}
+
+TEST_F(Program, TheHeadGoesWithTheBlocksUnlessAsked) {
+  const auto json = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"--json", "--logits", "--greedy", "--max-tokens", "4", "Once upon"});
+    const Outcome outcome = generate(more);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return Json::parse(outcome.out);
+  };
+  const Json stored = json({}), packed = json({"--head", "q8"});
+  EXPECT_EQ(stored["head"], "stored");
+  EXPECT_EQ(stored["exact"], true);
+  EXPECT_EQ(packed["head"], "q8");
+  EXPECT_EQ(packed["compute"], stored["compute"]);
+  EXPECT_NE(packed["logits"], stored["logits"]);
+  EXPECT_NEAR(packed["logits"][0][0][1], stored["logits"][0][0][1], 0.2);
+  const Json quantized = json({"--weights", "q4"});
+  EXPECT_EQ(quantized["head"], "q8");
+  EXPECT_EQ(quantized["compute"], "i8/q4");
+  EXPECT_EQ(json({"--weights", "q4", "--head", "stored"})["head"], "stored");
 }
 
 TEST_F(Program, ScoreJson) {

@@ -45,15 +45,26 @@ TEST(Report, GenerateJsonHasEveryField) {
   result.time_to_first_token_ms = 12.5;
   result.per_token_ms = {3.25};
   result.total_ms = 15.75;
-  const Route route{
-      {node_view(0xab, {}).peer, {proto::Endpoint::v4({127, 0, 0, 1}, 7001)}, {0, 8}}};
-  const Json json = Json::parse(generate_json(request, result, route, 2));
+  const Route route{{node_view(0xab, {}).peer,
+                     {proto::Endpoint::v4({127, 0, 0, 1}, 7001)},
+                     {0, 8},
+                     {proto::Compute::kI8, proto::WeightFormat::kQ4, proto::KvFormat::kF32}}};
+  const RunFacts facts{.route = route,
+                       .reroutes = 2,
+                       .kinds = kinds_of(route),
+                       .exact = false,
+                       .head = model::WeightChoice::kQ8};
+  const Json json = Json::parse(generate_json(request, result, facts));
   EXPECT_EQ(json["prompt_ids"], Json({0, 5}));
   EXPECT_EQ(json["ids"], Json({7, 8}));
   EXPECT_EQ(json["text"], result.text);
   EXPECT_EQ(json["finish_reason"], "length");
   EXPECT_EQ(json["seed"], 9);
   EXPECT_EQ(json["reroutes"], 2);
+  EXPECT_EQ(json["compute"], "i8/q4");
+  EXPECT_EQ(json["head"], "q8");
+  EXPECT_EQ(json["exact"], false);
+  EXPECT_EQ(json["route"][0]["compute"], "i8/q4");
   EXPECT_EQ(json["route"][0]["span"], Json({0, 8}));
   EXPECT_EQ(json["route"][0]["peer_id"], proto::to_string(route[0].peer));
   EXPECT_EQ(json["timings"]["time_to_first_token_ms"], 12.5);
@@ -61,8 +72,21 @@ TEST(Report, GenerateJsonHasEveryField) {
   EXPECT_EQ(json["timings"]["total_ms"], 15.75);
   // Nine significant digits: exactly this float again, and no more than that.
   EXPECT_EQ(static_cast<float>(json["logits"][0][0][1].get<double>()), 10.51809978485107f);
-  EXPECT_THAT(generate_json(request, result, route, 0), HasSubstr("10.5180998"));
-  EXPECT_THAT(generate_json(request, result, route, 0), HasSubstr("-0.100000001"));
+  EXPECT_THAT(generate_json(request, result, facts), HasSubstr("10.5180998"));
+  EXPECT_THAT(generate_json(request, result, facts), HasSubstr("-0.100000001"));
+}
+
+TEST(Report, SaysHowAResultWasComputed) {
+  RunFacts facts;
+  facts.kinds.assign(4, {proto::Compute::kF32, proto::WeightFormat::kBf16, proto::KvFormat::kF32});
+  EXPECT_EQ(facts_line(facts), "computed in f32/bf16, head stored, exact");
+  EXPECT_EQ(Json::parse(score_json({}, 1, facts))["exact"], true);
+  facts.kinds[3] = {proto::Compute::kI8, proto::WeightFormat::kQ8, proto::KvFormat::kF32};
+  facts.exact = false;
+  facts.head = model::WeightChoice::kQ8;
+  EXPECT_EQ(facts_line(facts),
+            "computed in f32/bf16 (blocks 0..2), i8/q8 (block 3), head q8, not exact");
+  EXPECT_THAT(score_text({}, facts), HasSubstr("head q8, not exact"));
 }
 
 TEST(Report, StatusTellsTheHealthOfTheDirectory) {

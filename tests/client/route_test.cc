@@ -9,7 +9,9 @@
 #include <limits>
 
 #include "base/random.h"
+#include "client/swarm/block_kinds.h"
 #include "client/swarm/network_check.h"
+#include "client/swarm/probe.h"
 #include "client/swarm/swarm_view.h"
 #include "proto/limits.h"
 
@@ -138,6 +140,123 @@ TEST(Route, NodesWithoutRoomAreAskedOnlyWhereNoOtherServes) {
   taken.sessions_full = true;
   EXPECT_EQ(show(find_route(request(4, 500), {taken, node(2, {0, 4}, 900, 900)})), "2[0:4)");
   EXPECT_EQ(show(find_route(request(4, 500), {taken})), "1[0:4)");
+}
+
+constexpr proto::Numerics kQ4{proto::Compute::kI8, proto::WeightFormat::kQ4, proto::KvFormat::kF32};
+constexpr proto::Numerics kStored{proto::Compute::kF32, proto::WeightFormat::kBf16,
+                                  proto::KvFormat::kF32};
+
+Candidate of_kind(Candidate candidate, const proto::Numerics& numerics) {
+  candidate.numerics = numerics;
+  return candidate;
+}
+
+TEST(Route, MayMixKindsAndSaysWhatEachHopComputesIn) {
+  const auto route =
+      find_route(request(8), {of_kind(node(1, {0, 4}), kQ4), of_kind(node(2, {4, 8}), kStored)});
+  ASSERT_TRUE(route.ok());
+  EXPECT_EQ((*route)[0].numerics, kQ4);
+  EXPECT_EQ((*route)[1].numerics, kStored);
+}
+
+TEST(Route, BlocksGoOnInTheirKindWhereTheyCan) {
+  // The quick one computes otherwise.
+  const std::vector<Candidate> nodes{of_kind(node(1, {0, 8}, 1000, 10), kStored),
+                                     of_kind(node(2, {0, 8}, 150'000, 2000), kQ4)};
+  EXPECT_EQ(show(find_route(request(8), nodes)), "1[0:8)");
+  RouteRequest going_on = request(8);
+  going_on.kinds = BlockKinds(8, kQ4);
+  EXPECT_EQ(show(find_route(going_on, nodes)), "2[0:8)");
+  // Of a mixed route each block has its own.
+  std::fill(going_on.kinds.begin(), going_on.kinds.begin() + 3, kStored);
+  EXPECT_EQ(show(find_route(going_on, nodes)), "1[0:3) 2[3:8)");
+  // Keys and values kept otherwise are another kind too.
+  std::vector<Candidate> rounded = nodes;
+  rounded[1].numerics.kv = proto::KvFormat::kBf16;
+  EXPECT_EQ(show(find_route(going_on, rounded)), "1[0:8)");
+}
+
+TEST(Route, ASessionGoesOnInAnotherKindRatherThanEnd) {
+  RouteRequest going_on = request(8);
+  going_on.kinds = BlockKinds(8, kQ4);
+  EXPECT_EQ(show(find_route(going_on, {of_kind(node(1, {0, 8}), kStored)})), "1[0:8)");
+  Candidate twin = of_kind(node(2, {0, 8}), kQ4);
+  const auto with = [&](const Candidate& other) {
+    return show(find_route(going_on, {of_kind(node(1, {0, 8}), kStored), other}));
+  };
+  EXPECT_EQ(with(twin), "2[0:8)");
+  twin.load.free_kv_positions = 0;
+  EXPECT_EQ(with(twin), "1[0:8)") << "it has no room";
+  twin.load.free_kv_positions = 1000;
+  twin.penalty_us = 1e9;
+  EXPECT_EQ(with(twin), "1[0:8)") << "it has just failed";
+  twin.penalty_us = 0;
+  going_on.excluded = {twin.peer};
+  EXPECT_EQ(with(twin), "1[0:8)");
+}
+
+TEST(Route, AnotherKindIsNoPartOfAPromise) {
+  const std::vector<Candidate> nodes{of_kind(node(1, {0, 8}), kStored)};
+  RouteRequest going_on = request(8);
+  going_on.kinds = BlockKinds(8, kQ4);
+  going_on.kinds[2] = kStored;
+  const Route route = find_route(going_on, nodes).value();
+  EXPECT_EQ(other_kinds_us(route, going_on.kinds), 7 * kOtherKindUs);
+  EXPECT_EQ(other_kinds_us(route, {}), 0);
+  EXPECT_LT(route_cost_us(route, nodes), kOtherKindUs);
+  EXPECT_LT(stage_costs(route, nodes)[0].us, kOtherKindUs);
+}
+
+TEST(BlockKinds, AreNamedByTheBlocksThatHaveThem) {
+  const Hop first{peer(1), {}, {0, 3}, kQ4}, second{peer(2), {}, {3, 4}, kStored},
+      third{peer(3), {}, {4, 6}, kQ4};
+  EXPECT_EQ(describe_kinds(kinds_of({first, second, third})),
+            "i8/q4 (blocks 0..2), f32/bf16 (block 3), i8/q4 (blocks 4..5)");
+  EXPECT_EQ(describe_kinds(kinds_of({first})), "i8/q4");
+  EXPECT_TRUE(is_mixed(kinds_of({first, second})));
+  EXPECT_FALSE(is_mixed(kinds_of({first})));
+  EXPECT_FALSE(is_mixed({}));
+  EXPECT_TRUE(is_quantized(kinds_of({first})));
+  EXPECT_FALSE(is_quantized(kinds_of({first, second})));
+  EXPECT_FALSE(is_quantized({}));
+}
+
+TEST(BlockKinds, ChangesAreToldInSpansThatChangedAlike) {
+  const BlockKinds before(6, kQ4);
+  BlockKinds now = before;
+  EXPECT_THAT(kind_changes(before, now), testing::IsEmpty());
+  EXPECT_THAT(kind_changes({}, now), testing::IsEmpty()) << "nothing was computed yet";
+  now[1] = now[2] = now[5] = kStored;
+  const auto changes = kind_changes(before, now);
+  EXPECT_THAT(changes, testing::ElementsAre(KindChange{{1, 3}, kQ4, kStored},
+                                            KindChange{{5, 6}, kQ4, kStored}));
+  EXPECT_EQ(describe_changes(changes),
+            "blocks 1..2 changed from i8/q4 to f32/bf16, block 5 changed from i8/q4 to f32/bf16");
+}
+
+// As many of those that compute otherwise: should none of the kind answer, the session goes on.
+TEST(BlockKinds, ThoseOfTheKindAreAskedBesideTheQuickest) {
+  SwarmView swarm;
+  swarm.block_count = 4;
+  for (int number = 1; number <= 20; ++number) {
+    NodeView seen;
+    seen.peer = peer(number);
+    seen.addresses = {proto::Endpoint::v4({127, 0, 0, 1}, 7000)};
+    seen.offer.span = {0, 4};
+    seen.offer.numerics = number <= 10 ? kStored : kQ4;
+    seen.load.state = proto::NodeState::kOnline;
+    seen.load.block_step_us = number;
+    swarm.nodes.push_back(seen);
+  }
+  const auto asked = [&](const BlockKinds& kinds) {
+    std::string numbers;
+    for (const NodeView& seen : worth_asking(swarm, {}, kinds)) {
+      numbers += std::to_string(seen.peer.bytes[0]) + " ";
+    }
+    return numbers;
+  };
+  EXPECT_EQ(asked({}), "1 2 3 4 5 6 ");
+  EXPECT_EQ(asked(BlockKinds(4, kQ4)), "1 2 3 4 5 6 11 12 13 14 15 16 ");
 }
 
 TEST(Route, WhatNoNodeCouldEverHoldIsAnotherError) {

@@ -141,6 +141,80 @@ TEST(Sampler, AgreesWithTheReferenceOnRandomLogits) {
   }
 }
 
+// The same arithmetic over the whole vocabulary, without any way around: not a bit may differ.
+std::vector<TokenProbability> over_all(const std::vector<float>& logits,
+                                       const std::set<std::int32_t>& context,
+                                       const SamplingOptions& options) {
+  std::vector<double> values(logits.begin(), logits.end());
+  for (const std::int32_t id : context) {
+    values[id] = values[id] < 0 ? values[id] * options.repetition_penalty
+                                : values[id] / options.repetition_penalty;
+  }
+  for (double& value : values) value /= options.temperature;
+  std::vector<std::int32_t> order(values.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return values[a] > values[b]; });
+  const double largest = values[order.front()];
+  if (options.top_k > 0 && static_cast<std::size_t>(options.top_k) < order.size()) {
+    const double least = values[order[options.top_k - 1]];
+    std::erase_if(order, [&](int id) { return values[id] < least; });
+  }
+  std::vector<std::int32_t> kept(order);
+  std::sort(kept.begin(), kept.end());
+  if (options.top_p < 1) {
+    double total = 0, before = 0;
+    for (const int id : kept) total += portable_exp(values[id] - largest);
+    kept.clear();
+    for (const int id : order) {
+      if (!kept.empty() && before >= options.top_p * total) break;
+      kept.push_back(id);
+      before += portable_exp(values[id] - largest);
+    }
+    std::sort(kept.begin(), kept.end());
+  }
+  std::erase_if(kept, [&](int id) { return portable_exp(values[id] - largest) < options.min_p; });
+  std::vector<TokenProbability> result;
+  double total = 0;
+  for (const int id : kept) {
+    result.push_back({id, portable_exp(values[id] - largest)});
+    total += result.back().probability;
+  }
+  for (TokenProbability& token : result) token.probability /= total;
+  return result;
+}
+
+TEST(Sampler, WhatItSparesChangesNoBit) {
+  base::Random random(23);
+  for (int round = 0; round < 400; ++round) {
+    std::vector<float> logits = random_logits(round, 3000);
+    if (round % 3 == 0) {  // equals, also at the edge of top-k
+      for (float& value : logits) value = std::round(value * 20) / 20;
+    }
+    SamplingOptions options = sampling();
+    options.temperature = std::vector{0.05, 0.7, 1.0, 3.0, 97.0}[random.next() % 5];
+    options.top_k =
+        std::vector<std::int64_t>{0, 0, 1, 2, 50, 1024, 1025, 2999, 3000}[random.next() % 9];
+    options.top_p =
+        std::vector{1.0, 0.0, 0.01, 0.5, 0.95, 0.99999, 1 - 1e-7, 1 - 1e-16}[random.next() % 8];
+    options.min_p = round % 5 ? 0.0 : 0.05;
+    options.repetition_penalty = round % 2 ? 1.0 : 0.8 + random.uniform();
+    const std::vector<std::int32_t> context{2999, 0, 17, 17, -4, 3000, 4};
+    const auto expected = over_all(logits, {0, 4, 17, 2999}, options);
+    const auto actual = distribution(logits, context, options);
+    ASSERT_EQ(ids_of(actual), ids_of(expected)) << "round " << round;
+    for (std::size_t i = 0; i < actual.size(); ++i) {
+      ASSERT_EQ(actual[i].probability, expected[i].probability) << "round " << round;
+    }
+    options.greedy = true;
+    ASSERT_EQ(
+        distribution(logits, context, options)[0].id,
+        std::max_element(expected.begin(), expected.end(),
+                         [](const auto& a, const auto& b) { return a.probability < b.probability; })
+            ->id)
+        << "round " << round;
+  }
+}
+
 // Each count is binomial: 6 standard deviations fail once in 5e8 counts, and the seed is fixed.
 TEST(Sampler, DrawsFollowTheDistribution) {
   const std::vector<float> logits = random_logits(11, 40);

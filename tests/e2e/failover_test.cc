@@ -2,6 +2,7 @@
 // Nodes that stop in the middle of a generation: the text goes on as if nothing had happened.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <thread>
 
@@ -61,6 +62,55 @@ TEST_F(Failover, SpansOfAnotherShapeTakeOver) {
   ASSERT_TRUE(run.result.ok()) << run.result.status();
   EXPECT_EQ(run.reroutes, 2);
   EXPECT_TRUE(client::same_logits(*run.result, user.generate_locally(request())));
+}
+
+// The blocks are computed in q4: of those that could take over, the one that goes on so is chosen,
+// and what comes is what came. Then only the other is left: the text goes on, and says that it is
+// not exact.
+TEST_F(Failover, BlocksGoOnInTheirKindWhereTheyCan) {
+  using model::WeightChoice;
+  InProcessSwarm swarm({});
+  const std::size_t first = swarm.add({0, 8}, WeightChoice::kQ4);
+  TestClient user(swarm.address());
+  std::size_t twin = 0;
+  const auto run = user.generate(request(), [&](client::Pipeline& pipeline, std::size_t tokens) {
+    if (tokens == 5) {
+      swarm.add({0, 8}, WeightChoice::kStored);
+      twin = swarm.add({0, 8}, WeightChoice::kQ4);
+      swarm.stop(first);
+    } else if (tokens == 20) {
+      EXPECT_EQ(pipeline.route().front().peer, swarm.node(twin).peer_id());
+      EXPECT_TRUE(pipeline.exact());
+      swarm.stop(twin);
+    }
+  });
+  ASSERT_TRUE(run.result.ok()) << run.result.status();
+  EXPECT_EQ(run.reroutes, 2);
+  EXPECT_FALSE(run.exact);
+  EXPECT_EQ(run.result->ids.size(), 48u);
+  EXPECT_NE(user.told.find("blocks 0..7 changed from i8/q4 to f32/bf16: the text is not exact from "
+                           "here on"),
+            std::string::npos)
+      << user.told;
+  const auto alone = user.generate_locally(request(), WeightChoice::kQ4);
+  EXPECT_TRUE(std::equal(alone.ids.begin(), alone.ids.begin() + 20, run.result->ids.begin()));
+  for (std::size_t token = 0; token < 20; ++token) {
+    for (std::size_t i = 0; i < 5; ++i) {
+      EXPECT_EQ(run.result->top_logits[token][i].value, alone.top_logits[token][i].value) << token;
+    }
+  }
+}
+
+TEST_F(Failover, AMixedRouteSaysSoAndStaysExact) {
+  InProcessSwarm swarm({{0, 3}});
+  swarm.add({3, 8}, model::WeightChoice::kQ8);
+  TestClient user(swarm.address());
+  const auto run = user.generate(request());
+  ASSERT_TRUE(run.result.ok()) << run.result.status();
+  EXPECT_TRUE(run.exact);
+  EXPECT_NE(user.told.find("the route is mixed: f32/bf16 (blocks 0..2), i8/q8 (blocks 3..7)"),
+            std::string::npos)
+      << user.told;
 }
 
 // However often it has to look: for as long as --wait says.

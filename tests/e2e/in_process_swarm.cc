@@ -24,10 +24,11 @@ InProcessSwarm::~InProcessSwarm() {
   for (std::thread& thread : stopping) thread.join();
 }
 
-std::size_t InProcessSwarm::add(proto::Span span) {
+std::size_t InProcessSwarm::add(proto::Span span, model::WeightChoice weights) {
   node::NodeOptions options;
   options.model_directory = options_.model_directory;
   options.blocks = span;
+  options.weights = weights;
   options.listen = proto::Endpoint::v4({127, 0, 0, 1}, 0);
   options.swarm_key = options_.swarm_key;
   options.kv_positions = options_.kv_positions.value_or(16'384);

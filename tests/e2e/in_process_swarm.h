@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "identity/swarm_key.h"
+#include "model/weight_choice.h"
 #include "node/node.h"
 #include "proto/types.h"
 
@@ -26,7 +27,7 @@ class InProcessSwarm {
   ~InProcessSwarm();  // all nodes at the same time
 
   // One more node; returns its index.
-  std::size_t add(proto::Span span);
+  std::size_t add(proto::Span span, model::WeightChoice weights = model::WeightChoice::kStored);
   node::Node& node(std::size_t index) { return *nodes_[index]; }
   std::size_t index_of(const proto::PeerId& peer) const;  // CHECKs that it is there
   void stop(std::size_t index);                           // at once, without a goodbye

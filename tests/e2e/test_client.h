@@ -40,6 +40,7 @@ class TestClient {
     absl::StatusOr<client::GenerateResult> result;
     client::Route route;
     int reroutes = 0;
+    bool exact = true;
   };
   // `on_token` gets the pipeline and the number of tokens so far.
   Run generate(const client::GenerateRequest& request,
@@ -53,13 +54,16 @@ class TestClient {
       if (on_token) on_token(**pipeline, token + 1);
     };
     auto result = client::generate(**pipeline, *model_, request, interrupt_, observer);
-    return {std::move(result), (*pipeline)->route(), (*pipeline)->reroutes()};
+    return {std::move(result), (*pipeline)->route(), (*pipeline)->reroutes(), (*pipeline)->exact()};
   }
 
-  client::GenerateResult generate_locally(const client::GenerateRequest& request) {
+  client::GenerateResult generate_locally(
+      const client::GenerateRequest& request,
+      model::WeightChoice weights = model::WeightChoice::kStored) {
     const auto positions = client::positions_needed(request.prompt_ids.size(), request.max_tokens,
                                                     model_->config.max_positions);
-    auto pipeline = client::LocalPipeline::create(*model_, positions, interrupt_);
+    auto pipeline = client::LocalPipeline::create(*model_, positions, interrupt_,
+                                                  kernels::DType::kF32, weights);
     CHECK(pipeline.ok()) << pipeline.status();
     auto result = client::generate(**pipeline, *model_, request, interrupt_);
     CHECK(result.ok()) << result.status();

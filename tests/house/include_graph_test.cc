@@ -260,6 +260,7 @@ TEST(IncludeGraph, DecisionCodeTakesTimeAndRandomnessByArgument) {
                                          "node/serve/shares",
                                          "client/text/sampler",
                                          "client/swarm/route",
+                                         "client/swarm/block_kinds",
                                          "client/swarm/peer_memory",
                                          "client/ring/patience",
                                          "client/ring/session_pace",

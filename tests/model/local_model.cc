@@ -85,6 +85,13 @@ Rows LocalModel::run(LocalSession& session, std::int64_t start, const Ids& ids) 
   return run({{.session = &session, .start = start, .ids = ids}});
 }
 
+Rows LocalModel::logits(std::span<const float> rows) const {
+  Rows result(rows.size() / static_cast<std::size_t>(config_.hidden) *
+              static_cast<std::size_t>(config_.vocabulary));
+  ends_->logits(rows, result);
+  return result;
+}
+
 Rows LocalModel::last_logits(std::span<const float> rows) const {
   return logits(rows.last(static_cast<std::size_t>(config_.hidden)));
 }

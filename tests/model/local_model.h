@@ -53,7 +53,9 @@ class LocalModel {
   // Hidden states after the last block, of all rows of all steps in their order.
   Rows run(const std::vector<LocalStep>& steps);
   Rows run(LocalSession& session, std::int64_t start, const Ids& ids);
-  Rows logits(std::span<const float> rows) const { return ends_->logits(rows); }
+  ModelEnds& ends() { return *ends_; }
+  const Checkpoint& checkpoint() const { return *checkpoint_; }
+  Rows logits(std::span<const float> rows) const;
   // The last row's logits.
   Rows last_logits(std::span<const float> rows) const;
 

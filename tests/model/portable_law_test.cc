@@ -5,13 +5,12 @@
 
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "model/tokenizer.h"
 #include "tests/model/local_model.h"
+#include "tests/support/resident_memory.h"
 #include "tests/support/temp_dir.h"
 
 namespace shoal::model {
@@ -61,23 +60,6 @@ TEST_P(PortableLaw, ChunksSpansThreadsAndBatchesChangeNoBit) {
   EXPECT_TRUE(Rows(together.begin() + hidden, together.end()) == whole);
 }
 
-// Of the mapping that `address` lies in.
-std::int64_t resident_kib(const void* address) {
-  std::ifstream maps("/proc/self/smaps");
-  const auto wanted = reinterpret_cast<std::uintptr_t>(address);
-  bool inside = false;
-  for (std::string line; std::getline(maps, line);) {
-    std::uintptr_t begin = 0, end = 0;
-    std::int64_t kib = 0;
-    if (std::sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2) {
-      inside = begin <= wanted && wanted < end;
-    } else if (inside && std::sscanf(line.c_str(), "Rss: %ld kB", &kib) == 1) {
-      return kib;
-    }
-  }
-  return -1;
-}
-
 TEST_P(PortableLaw, TheFileDoesNotStayInMemory) {
   const ModelConfig config = load_config(kDemo).value();
   const Checkpoint checkpoint = Checkpoint::open(kDemo).value();
@@ -93,7 +75,7 @@ TEST_P(PortableLaw, TheFileDoesNotStayInMemory) {
     const SequenceStep step{&lease, 0, 1, x, x};
     runner->begin({&step, 1}, 0, config.block_count);
     runner->finish();
-    return resident_kib(checkpoint.tensors().begin()->second.data);
+    return tests::resident_kib(checkpoint.tensors().begin()->second.data);
   };
   const std::int64_t packed = resident(GetParam());
   // Norms stay, and the system reads 64 KiB around each.

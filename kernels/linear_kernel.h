@@ -112,8 +112,9 @@ void linear_few_typed(const LinearPart& part, Rows w) {
     band.out_end = n + width < part.out_end ? n + width : part.out_end;
     for (std::int64_t row = part.row_begin, left; (left = part.row_end - row) > 0;) {
       // Not 3 and then one alone.
-      const std::int64_t at_once =
-          left < V::kFewRows ? left : left == V::kFewRows + 1 ? (left + 1) / 2 : V::kFewRows;
+      const std::int64_t at_once = left < V::kFewRows        ? left
+                                   : left == V::kFewRows + 1 ? (left + 1) / 2
+                                                             : V::kFewRows;
       if (at_once == 4) few_rows<V, 4>(band, w, row);
       if (at_once == 3) few_rows<V, 3>(band, w, row);
       if (at_once == 2) few_rows<V, 2>(band, w, row);

@@ -11,7 +11,7 @@ struct Vec16 {
   static constexpr bool kHasTileStep = false;
   static constexpr int kTileRows = 1, kTileOuts = 2;  // of linear_many
   static constexpr int kFewRows = 4;
-  static constexpr int kDots = 1, kChunks = 1;        // keys at once, head_dim/16 chunks at once
+  static constexpr int kDots = 1, kChunks = 1;  // keys at once, head_dim/16 chunks at once
   static constexpr int few_outs(int) { return 1; }
 
   float lane[16];

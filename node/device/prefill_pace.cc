@@ -6,12 +6,13 @@
 namespace shoal::node {
 namespace {
 
-// A token waits for one prefill batch, then for its own computing: with three of its own times for
-// the batch, and one more for an estimate that is off, it takes five times as long as usual. Six is
-// the promise.
-constexpr double kDecodeTimes = 3;
+// A token waits for one prefill batch, then for the batch that it is in: with less than the time of
+// that one for the prompt, and the rest for an estimate that is off, tokens of many sessions take
+// twice as long as usual.
+constexpr double kDecodeTimes = 0.75;
 // A batch of one row reads all weights; one that takes twice as long does many rows for them. Less
-// would starve prompts on slow machines.
+// would starve prompts. A token of somebody who decodes alone takes three times as long as usual,
+// four with the estimate off.
 constexpr double kRowTimes = 2;
 // Slower than thought: believed at once. Quicker: with time, it may have been a short batch.
 constexpr double kSlowerShare = 0.7;

@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "cli/read_progress.h"
+#include "cli/byte_progress.h"
 #include "dht/served_models.h"
 #include "model/manifest_file.h"
 #include "net/channel_pool.h"
@@ -14,9 +14,14 @@
 namespace shoal::client {
 
 model::FileWork told_on(cli::ProgressLine& line, const base::StopToken& interrupt) {
+  return told_on(line, interrupt, cli::kReadsFiles);
+}
+
+model::FileWork told_on(cli::ProgressLine& line, const base::StopToken& interrupt,
+                        const std::string& what) {
   model::FileWork work;
-  work.progress =
-      cli::read_progress(line, [&line](const std::string& text) { line.note("shoal: " + text); });
+  work.progress = cli::byte_progress(
+      line, what, [&line](const std::string& text) { line.note("shoal: " + text); });
   work.stop = &interrupt;
   return work;
 }

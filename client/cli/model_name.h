@@ -13,6 +13,9 @@ namespace shoal::client {
 
 // Draws on the line, or says in lines how far it is. Both must outlive what is returned.
 model::FileWork told_on(cli::ProgressLine& line, const base::StopToken& interrupt);
+// Of other work than reading the files.
+model::FileWork told_on(cli::ProgressLine& line, const base::StopToken& interrupt,
+                        const std::string& what);
 
 // For parts of a model that have no name yet: asks those who serve a model of as many blocks.
 // FAILED_PRECONDITION when none of these is the one whose parts are here.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/read_progress.h"
+#include "cli/byte_progress.h"
 
 #include <fmt/format.h>
 
@@ -13,14 +13,13 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kWorthLines{2};  // not worth a line that stays
 constexpr int kPercentApart = 10;
-constexpr const char* kReads = "reads the model's files through, once";
 
 }  // namespace
 
-std::function<void(std::uint64_t done, std::uint64_t all)> read_progress(
-    ProgressLine& line, std::function<void(const std::string& text)> say) {
-  return [&line, say = std::move(say), begun = Clock::now(), told = 0](std::uint64_t done,
-                                                                       std::uint64_t all) mutable {
+std::function<void(std::uint64_t done, std::uint64_t all)> byte_progress(
+    ProgressLine& line, std::string what, std::function<void(const std::string& text)> say) {
+  return [&line, what = std::move(what), say = std::move(say), begun = Clock::now(), told = 0](
+             std::uint64_t done, std::uint64_t all) mutable {
     const auto now = Clock::now();
     if (done == 0) {
       begun = now;
@@ -28,14 +27,16 @@ std::function<void(std::uint64_t done, std::uint64_t all)> read_progress(
     }
     if (line.on_terminal()) {
       if (done == all) return line.clear();
-      return line.show(kReads, done >> 20, all >> 20, "MiB");
+      return line.show(what, done >> 20, all >> 20, "MiB");
     }
     if (all == 0 || now - begun < kWorthLines) return;
     const int percent =
         static_cast<int>(100.0 * static_cast<double>(done) / static_cast<double>(all));
     if (percent < told + kPercentApart && done < all) return;
     told = percent / kPercentApart * kPercentApart;
-    say(fmt::format("{}: {} % of {} MiB", kReads, percent, all >> 20));
+    const double mib_s =
+        static_cast<double>(done) / 0x1p20 / std::chrono::duration<double>(now - begun).count();
+    say(fmt::format("{}: {} % of {} MiB, {:.0f} MiB/s", what, percent, all >> 20, mib_s));
   };
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Memory decides how many blocks a node serves when nobody names them: blocks before cache.
-#include "node/device/sizing.h"
+#include "model/sizing.h"
 
 #include <gtest/gtest.h>
 
-namespace shoal::node {
+namespace shoal::model {
 namespace {
 
 constexpr std::uint64_t kMiB = 1 << 20;
@@ -90,4 +90,4 @@ TEST(Sizing, AddressSpaceIsForAllButTheWeights) {
 }
 
 }  // namespace
-}  // namespace shoal::node
+}  // namespace shoal::model

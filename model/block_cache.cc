@@ -103,7 +103,7 @@ std::string BlockCache::path(const CachedBlock& block, WeightChoice weights) con
 
 void BlockCache::give_up(const std::string& why) {
   if (std::exchange(keeps_, false) && options_.warn) {
-    options_.warn(absl::StrCat(why, ": weights that are not kept are packed again at each start"));
+    options_.warn(absl::StrCat(why, "; weights that are not kept are packed at each start"));
   }
 }
 
@@ -112,6 +112,7 @@ absl::StatusOr<std::vector<std::optional<PackedFile>>> BlockCache::find(
     const FileWork& work) {
   std::vector<std::optional<PackedFile>> found(blocks.size());
   if (options_.directory.empty()) return found;
+  make_room(0);  // the limit may be another one by now
   std::vector<absl::Status> statuses(blocks.size());
   std::uint64_t bytes = 0;
   std::vector<std::size_t> here;
@@ -133,10 +134,12 @@ absl::StatusOr<std::vector<std::optional<PackedFile>>> BlockCache::find(
   if (!all.ok()) return all;
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     if (statuses[i].ok() || absl::IsNotFound(statuses[i])) continue;
-    if (options_.warn) options_.warn(absl::StrCat(statuses[i].message(), "; it is made anew"));
-    ::unlink(path(*blocks[i], weights).c_str());  // what cannot be removed is replaced, or not
+    const bool damaged = absl::IsDataLoss(statuses[i]);
+    if (options_.warn) {
+      options_.warn(absl::StrCat(statuses[i].message(), damaged ? "; it is made anew" : ""));
+    }
+    if (damaged) ::unlink(path(*blocks[i], weights).c_str());
   }
-  make_room(0);  // the limit may be another one by now; what we found is in use
   return found;
 }
 
@@ -169,8 +172,7 @@ std::optional<PackedFile> BlockCache::keep(const CachedBlock& block, WeightChoic
   std::error_code error;
   std::filesystem::create_directories(options_.directory, error);
   if (error) {
-    give_up(
-        absl::StrCat("the cache in ", options_.directory, " cannot be made: ", error.message()));
+    give_up(absl::StrCat("the cache ", options_.directory, " cannot be made: ", error.message()));
     return std::nullopt;
   }
   if (!make_room(block.bytes)) return std::nullopt;
@@ -182,11 +184,10 @@ std::optional<PackedFile> BlockCache::keep(const CachedBlock& block, WeightChoic
   }
   absl::StatusOr<PackedFile> file =
       PackedFile::open(where, block.key, block.bytes, [](std::uint64_t) { return true; });
-  if (!file.ok()) {
-    give_up(std::string(file.status().message()));
-    return std::nullopt;
-  }
-  return *std::move(file);
+  if (file.ok()) return *std::move(file);
+  // Somebody else may have dropped it already.
+  if (!absl::IsNotFound(file.status())) give_up(std::string(file.status().message()));
+  return std::nullopt;
 }
 
 }  // namespace shoal::model

@@ -121,9 +121,7 @@ std::span<const std::byte> PackedFile::matrices() const {
 
 absl::Status PackedFile::check() const {
   const absl::Status status = file_.check();
-  return status.ok() ? status
-                     : absl::DataLossError(
-                           absl::StrCat(status.message(), ": start again, and it is made anew"));
+  return status.ok() ? status : absl::DataLossError(status.message());
 }
 
 }  // namespace shoal::model

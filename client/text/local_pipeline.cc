@@ -104,7 +104,11 @@ absl::StatusOr<std::vector<float>> LocalPipeline::append(std::span<const std::in
       chunk_rows_ = std::min(kChunkRows, chunk_rows_ * 2);
     }
   }
-  if (absl::Status intact = runner_->check(); !intact.ok()) return intact;
+  if (absl::Status intact = runner_->check(); !intact.ok()) {
+    if (!absl::IsDataLoss(intact)) return intact;
+    return absl::DataLossError(std::string(intact.message()) +
+                               ": start again, and it is made anew");
+  }
   if (on_rows_) on_rows_(ids.size(), ids.size());
   timing_.total_us =
       std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - started).count();

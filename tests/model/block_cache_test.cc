@@ -217,6 +217,19 @@ TEST_F(BlockCacheTest, TheLimitIsKeptAndNobodyElsesFilesAreTouched) {
   EXPECT_THAT(little.warnings.front(), testing::HasSubstr("--cache-limit"));
 }
 
+TEST_F(BlockCacheTest, UseIsTheTimeOfAccess) {
+  load(WeightChoice::kQ4);
+  const std::string path = cached().front();
+  const timespec long_ago[2] = {{.tv_sec = 1'000'000'000, .tv_nsec = 0},
+                                {.tv_sec = 1'000'000'001, .tv_nsec = 0}};
+  ASSERT_EQ(::utimensat(AT_FDCWD, path.c_str(), long_ago, 0), 0);
+  load(WeightChoice::kQ4);
+  struct stat info {};
+  ASSERT_EQ(::stat(path.c_str(), &info), 0);
+  EXPECT_GT(info.st_atim.tv_sec, 1'000'000'001);
+  EXPECT_EQ(info.st_mtim.tv_sec, 1'000'000'001) << "others who have it mapped watch it";
+}
+
 TEST_F(BlockCacheTest, WhatAKilledWriterLeftIsTidiedUp) {
   load(WeightChoice::kQ4);
   const std::string name = fs::path(cached().front()).filename().string();
@@ -294,7 +307,9 @@ TEST_F(BlockCacheTest, PackingAndReadingCanBeInterrupted) {
 TEST_F(BlockCacheTest, NamesAndBytesOfThisVersion) {
   ASSERT_EQ(kPackVersion, 1u);
   const std::vector<std::pair<WeightChoice, std::vector<std::string>>> expected = {
-      {WeightChoice::kQ8, {}}, {WeightChoice::kQ4, {}}, {WeightChoice::kQ4S, {}}};
+      {WeightChoice::kQ8, {"292d28e7 08dc5b82", "cd73e1ed 09cea732"}},
+      {WeightChoice::kQ4, {"b1d71f01 00a30a59", "c886b3ac 9e7ca6cd"}},
+      {WeightChoice::kQ4S, {"6f21b3bc 249d5666", "76415236 a4f45859"}}};
   for (const auto& [weights, files] : expected) {
     fs::remove_all(cache_);
     load(weights);

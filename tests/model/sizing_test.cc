@@ -117,8 +117,8 @@ TEST(ChooseWeights, TheWidestInWhichAllBlocksFit) {
   EXPECT_EQ(chosen(8000).weights, WeightChoice::kStored);
   EXPECT_EQ(chosen(1600).weights, WeightChoice::kQ8);
   EXPECT_EQ(chosen(1000).weights, WeightChoice::kQ4);
-  EXPECT_EQ(chosen(950).weights, WeightChoice::kQ4S);
-  for (const std::uint64_t mib : {8000, 1600, 1000, 950}) {
+  EXPECT_EQ(chosen(850).weights, WeightChoice::kQ4S);
+  for (const std::uint64_t mib : {8000, 1600, 1000, 850}) {
     EXPECT_EQ(chosen(mib).plan.blocks, 22u);
     EXPECT_GE(chosen(mib).plan.kv_positions, kLeastKvPositions);
   }

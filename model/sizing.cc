@@ -51,7 +51,7 @@ std::int64_t whole_pages(std::int64_t positions) {
   return positions / model::kPagePositions * model::kPagePositions;
 }
 
-// "stored would hold 3, q8 6 of 8"
+// What the wider ones would hold: "; stored 3, q8 6".
 std::string others_text(std::span<const absl::StatusOr<MemoryPlan>> plans, std::size_t chosen,
                         std::uint32_t wanted) {
   std::string text;
@@ -159,9 +159,9 @@ absl::StatusOr<WeightPlan> choose_weights(const MemoryBudget& budget,
   if (!best) return plans.back().status();
   WeightPlan result{kWeightChoices[*best], *plans[*best], ""};
   const bool all = result.plan.blocks == wanted && is_roomy(result.plan);
-  result.reason = all ? fmt::format("weights: {} is the widest format in which {} blocks fit",
+  result.reason = all ? fmt::format("{} is the widest format in which {} blocks fit",
                                     name_of(result.weights), wanted)
-                      : fmt::format("weights: {} holds most, {} of {} blocks with {} KV positions",
+                      : fmt::format("{} holds most, {} of {} blocks with {} KV positions",
                                     name_of(result.weights), result.plan.blocks, wanted,
                                     result.plan.kv_positions);
   result.reason += others_text(plans, *best, wanted);

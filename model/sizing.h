@@ -46,7 +46,7 @@ absl::StatusOr<MemoryPlan> plan_memory(const MemoryBudget& budget, const MemoryN
 struct WeightPlan {
   WeightChoice weights = WeightChoice::kStored;
   MemoryPlan plan;
-  std::string reason;  // for the log: why this format
+  std::string reason;  // why this format: "q8 is ..."
 };
 
 // For --weights auto: the widest format in which all blocks fit that are wanted (wishes.blocks,

@@ -32,7 +32,7 @@ absl::StatusOr<model::MemoryPlan> plan_span(const NodeOptions& options, LoadedMo
     auto chosen =
         model::choose_weights(budget, needs_of_all(model, options.kv_dtype), most_blocks, wishes);
     if (!chosen.ok()) return chosen.status();
-    spdlog::info("{}", chosen->reason);
+    spdlog::info("weights: {}", chosen->reason);
     model.keep_as({options.kv_dtype, chosen->weights});
   }
   auto plan = model::plan_memory(budget, model.needs, most_blocks, wishes);

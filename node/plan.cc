@@ -65,7 +65,8 @@ NodePlan make_plan(const base::MemoryBudget& budget, std::span<const model::Memo
 
 std::string plan_text(const NodePlan& plan) {
   std::string text = fmt::format(
-      "{}, stored as {}: {} of the {} that {} leaves can be used; it is read with {:.1f} GB/s\n\n"
+      "{}, stored as {}: {} of the {} that {} leaves can be used; this machine reads {:.1f} "
+      "GB/s\n\n"
       "{:<8} {:>10} {:>10} {:>13} {:>18}\n",
       plan.model, plan.stored, base::memory_text(plan.usable_bytes),
       base::memory_text(plan.memory.bytes), plan.memory.from, plan.read_bytes_s / 1e9, "weights",
@@ -80,9 +81,8 @@ std::string plan_text(const NodePlan& plan) {
                 : fmt::format("{:<8} {:>10} {:>10} {:>13} {:>18}\n", name_of(format.weights), mib,
                               "none fits", "-", "-");
   }
-  text += plan.chosen
-              ? fmt::format("\n--weights auto takes {}. {}\n", name_of(*plan.chosen), plan.reason)
-              : fmt::format("\nNothing fits: {}\n", plan.reason);
+  text += plan.chosen ? fmt::format("\n--weights auto: {}\n", plan.reason)
+                      : fmt::format("\nNothing fits: {}\n", plan.reason);
   return text;
 }
 

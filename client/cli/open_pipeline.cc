@@ -45,7 +45,7 @@ absl::StatusOr<std::unique_ptr<LocalPipeline>> open_local(const SwarmFlags& flag
         choose_local_weights(base::memory_budget("/", base::process_limits(), std::nullopt),
                              user_model, positions, options.kv_dtype);
     options.weights = chosen.weights;
-    line.note("shoal: " + chosen.reason);
+    line.note("shoal: weights: " + chosen.reason);
   } else if (!flags.weights.empty()) {
     options.weights = model::weight_choice_named(flags.weights).value();
   }

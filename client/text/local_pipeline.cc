@@ -44,8 +44,8 @@ LocalWeights choose_local_weights(const base::MemoryBudget& budget, const UserMo
   const auto plan = model::choose_weights(budget, needs, *wishes.blocks, wishes);
   if (plan.ok()) return {plan->weights, plan->reason};
   const model::WeightChoice least = model::kWeightChoices.back();
-  return {least, std::string("weights: ") + name_of(least) + ", though even so " +
-                     std::string(plan.status().message())};
+  return {least, std::string(name_of(least)) + ", though the model does not fit into " +
+                     budget.all.from + " in any format"};
 }
 
 absl::StatusOr<std::unique_ptr<LocalPipeline>> LocalPipeline::create(

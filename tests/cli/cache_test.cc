@@ -92,7 +92,7 @@ TEST_F(Cache, APlanReadsNoWeights) {
   EXPECT_EQ(plan.status, 0) << plan.err;
   EXPECT_EQ(plan.err, "");
   for (const char* part : {"model, stored as bf16", "KV positions", "8 of 8", "\nq4s ",
-                           "--weights auto takes stored"}) {
+                           "--weights auto: stored is the widest"}) {
     EXPECT_THAT(plan.out, HasSubstr(part));
   }
   EXPECT_FALSE(fs::exists(model_ + "/shoal-manifest.json"));

@@ -123,7 +123,7 @@ TEST(ChooseWeights, TheWidestInWhichAllBlocksFit) {
     EXPECT_GE(chosen(mib).plan.kv_positions, kLeastKvPositions);
   }
   const std::string reason = chosen(1000).reason;
-  EXPECT_EQ(reason, "weights: q4 is the widest format in which 22 blocks fit; stored 9, q8 16");
+  EXPECT_EQ(reason, "q4 is the widest format in which 22 blocks fit; stored 9, q8 16");
 }
 
 TEST(ChooseWeights, ElseTheWidestOfThoseThatHoldMost) {

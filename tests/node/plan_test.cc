@@ -37,13 +37,14 @@ TEST(NodePlan, OfEachFormatWhatFitsAndHowFastItIsRead) {
   const std::string text = plan_text(plan);
   EXPECT_THAT(text, HasSubstr("m, stored as bf16: 900 MiB of the 1000 MiB that --memory leaves"));
   EXPECT_THAT(text, HasSubstr("stored    160.0 MiB    5 of 10"));
-  EXPECT_THAT(text, HasSubstr("--weights auto takes q8"));
+  EXPECT_THAT(
+      text, HasSubstr("--weights auto: q8 is the widest format in which 10 blocks fit; stored 5"));
 }
 
 TEST(NodePlan, WhatDoesNotFitSaysSo) {
   const NodePlan some = plan_with(200);
   EXPECT_EQ(some.formats[0].blocks, 0u);
-  EXPECT_EQ(some.formats[3].blocks, 2u);
+  EXPECT_EQ(some.formats[3].blocks, 3u);  // 150 MiB for 45 + 4
   EXPECT_THAT(plan_text(some), HasSubstr("none fits"));
   const NodePlan none = plan_with(20);
   EXPECT_EQ(none.chosen, std::nullopt);

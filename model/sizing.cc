@@ -144,17 +144,14 @@ absl::StatusOr<WeightPlan> choose_weights(const MemoryBudget& budget,
   const auto is_roomy = [&](const MemoryPlan& plan) {
     return wishes.kv_positions || plan.kv_positions >= kLeastKvPositions;
   };
+  const auto is_better = [&](const MemoryPlan& plan, const MemoryPlan& before) {
+    return plan.blocks > before.blocks || (plan.blocks == before.blocks && !is_roomy(before) &&
+                                           plan.kv_positions > before.kv_positions);
+  };
   std::optional<std::size_t> best;
   for (std::size_t i = 0; i < plans.size(); ++i) {
     if (!plans[i].ok()) continue;
-    const MemoryPlan& plan = *plans[i];
-    if (!best) {
-      best = i;
-    } else if (const MemoryPlan& before = *plans[*best];
-               plan.blocks > before.blocks || (plan.blocks == before.blocks && !is_roomy(before) &&
-                                               plan.kv_positions > before.kv_positions)) {
-      best = i;
-    }
+    if (!best || is_better(*plans[i], *plans[*best])) best = i;
   }
   if (!best) return plans.back().status();
   WeightPlan result{kWeightChoices[*best], *plans[*best], ""};

@@ -57,6 +57,7 @@ absl::StatusOr<std::vector<BlockLayers>> load_span_layers(
   std::vector<std::optional<PackedFile>> found(blocks.size());
   if (cache != nullptr) {
     std::vector<std::optional<CachedBlock>> wanted;
+    wanted.reserve(blocks.size());
     for (const ToLoad& block : blocks) wanted.push_back(block.cached);
     auto files = cache->find(wanted, choice, options.reading);
     if (!files.ok()) return files.status();

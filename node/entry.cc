@@ -44,6 +44,7 @@ absl::StatusOr<model::MemoryPlan> plan_span(const NodeOptions& options, LoadedMo
 
 std::vector<model::MemoryNeeds> needs_of_all(const LoadedModel& model, kernels::DType kv) {
   std::vector<model::MemoryNeeds> needs;
+  needs.reserve(model::kWeightChoices.size());
   for (const model::WeightChoice weights : model::kWeightChoices) {
     needs.push_back(model.needs_as({kv, weights}));
   }

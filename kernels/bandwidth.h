@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Yardsticks: what this machine can do, measured now, so that benchmarks print ratios. Not for
-// product decisions.
+// Yardsticks: what this machine can do, measured now, so that benchmarks print ratios and people
+// see what to expect. Nothing is decided by them.
 #pragma once
 
 #include <cstdint>

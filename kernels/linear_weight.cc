@@ -7,12 +7,32 @@
 
 namespace shoal::kernels {
 
+LinearWeight portable_weight(const void* values, WeightFormat format, std::int64_t rows,
+                             std::int64_t cols, const WeightView& bias) {
+  LinearWeight weight;
+  weight.format = format;
+  weight.rows = rows;
+  weight.cols = cols;
+  weight.group = kGroup;
+  weight.values = values;
+  weight.bias = bias;
+  return weight;
+}
+
 std::size_t LinearWeight::bytes() const {
   const std::size_t each = format == WeightFormat::kF32 ? 4 : 2;
   const std::size_t own = !present()            ? 0
                           : is_portable(format) ? packed_bytes(format, rows, cols)
                                                 : static_cast<std::size_t>(rows * cols) * each;
   return own + (bias.present() ? bias.bytes() : 0);
+}
+
+PackedLinear view_packed(const Executor& executor, const void* values, WeightFormat format,
+                         std::int64_t rows, std::int64_t cols, const WeightView& bias) {
+  CHECK(executor.device() == Device::kCpu) << "a view of the host's memory";
+  CHECK(is_portable(format) && reinterpret_cast<std::uintptr_t>(values) % 64 == 0)
+      << "packed weights at " << values;
+  return PackedLinear({}, portable_weight(values, format, rows, cols, bias));
 }
 
 std::optional<PackedLinear> pack_linear(Executor& executor, const WeightView& weight,

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "kernels/executor.h"
 #include "kernels/tensor.h"
@@ -39,6 +40,10 @@ struct LinearWeight {
   std::size_t bytes() const;  // bias and scales too
 };
 
+// Of values that are packed in a portable format.
+LinearWeight portable_weight(const void* values, WeightFormat format, std::int64_t rows,
+                             std::int64_t cols, const WeightView& bias);
+
 class PackedLinear {
  public:
   PackedLinear() = default;
@@ -46,12 +51,17 @@ class PackedLinear {
       : buffer_(std::move(buffer)), weight_(weight) {}
 
   const LinearWeight& weight() const { return weight_; }
-  std::size_t owned_bytes() const { return buffer_.bytes(); }  // 0: a view of the file
+  std::size_t owned_bytes() const { return buffer_.bytes(); }  // 0: a view of a file
 
  private:
   Buffer buffer_;
   LinearWeight weight_;
 };
+
+// Weights [rows, cols] that were packed in a portable format before: packed_bytes() of them, from a
+// multiple of 64 bytes on, in the host's memory; for executors that read them there (the CPU).
+PackedLinear view_packed(const Executor& executor, const void* values, WeightFormat format,
+                         std::int64_t rows, std::int64_t cols, const WeightView& bias);
 
 // `weight` [rows, cols] and `bias` [1, rows] in the host's memory. A view where the executor reads
 // the stored values as they are; nullopt when its memory is short.

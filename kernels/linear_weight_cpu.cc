@@ -44,13 +44,8 @@ std::optional<PackedLinear> pack_portable(CpuExecutor& executor, const WeightVie
           static_cast<std::uint8_t*>(buffer->data()) + i * packed_group_bytes(format));
     }
   });
-  LinearWeight packed;
-  packed.format = format;
-  packed.rows = weight.rows;
-  packed.cols = weight.cols;
-  packed.group = kGroup;
-  packed.values = buffer->data();
-  packed.bias = bias;
+  const LinearWeight packed =
+      portable_weight(buffer->data(), format, weight.rows, weight.cols, bias);
   return PackedLinear(*std::move(buffer), packed);
 }
 

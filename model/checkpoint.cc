@@ -91,6 +91,18 @@ class Checkpoint::Impl {
                                .cols = shape.back()};
   }
 
+  std::optional<TensorPlace> place(const std::string& name) const {
+    const auto found = tensors.find(name);
+    if (found == tensors.end()) return std::nullopt;
+    const std::size_t at = file_of(found->second);
+    if (at == files_.size()) return std::nullopt;
+    const MappedFile& file = files_[at];
+    return TensorPlace{.dtype = found->second.dtype,
+                       .file = file.path().substr(file.path().rfind('/') + 1),
+                       .stamp = file.stamp(),
+                       .begin = static_cast<std::size_t>(found->second.data - file.data())};
+  }
+
   absl::Status check(bool all) const {
     for (std::size_t i = 0; i < files_.size(); ++i) {
       if (!all && !used_[i]) continue;
@@ -208,6 +220,10 @@ const std::string& Checkpoint::where() const { return impl_->where; }
 const std::vector<std::string>& Checkpoint::warnings() const { return impl_->warnings; }
 
 bool Checkpoint::contains(const std::string& name) const { return impl_->tensors.count(name) > 0; }
+
+std::optional<TensorPlace> Checkpoint::place(const std::string& name) const {
+  return impl_->place(name);
+}
 
 absl::Status Checkpoint::check() const { return impl_->check(false); }
 

@@ -9,11 +9,13 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "kernels/tensor.h"
+#include "model/mapped_file.h"
 #include "model/wanted.h"
 #include "model/weight_files.h"
 
@@ -24,6 +26,14 @@ struct TensorInfo {
   std::vector<std::int64_t> shape;
   const std::byte* data = nullptr;
   std::size_t bytes = 0;
+};
+
+// Where a tensor's bytes come from.
+struct TensorPlace {
+  std::string dtype;
+  std::string file;       // its name in the folder
+  FileStamp stamp;        // of that file, when it was opened
+  std::size_t begin = 0;  // in it
 };
 
 class Checkpoint {
@@ -48,6 +58,7 @@ class Checkpoint {
                                              std::int64_t cols) const;
   absl::StatusOr<kernels::WeightView> vector(const std::string& name, std::int64_t size) const;
   bool contains(const std::string& name) const;
+  std::optional<TensorPlace> place(const std::string& name) const;  // nullopt: there is no such
   // The file, or the index of the files, for error messages.
   const std::string& where() const;
   // One line each: what of the folder is taken otherwise than somebody may think.

@@ -1,22 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/manifest_file.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "model/cache_folder.h"
 #include "model/json_fields.h"
 #include "model/weight_files.h"
+#include "model/whole_file.h"
 
 namespace shoal::model {
 namespace {
@@ -28,19 +23,13 @@ constexpr std::size_t kMaxKeptBytes = kMaxManifestBytes + (4u << 20);
 
 // Of this folder, whatever name it is called by; empty: there is no cache folder.
 std::string cache_path(const std::string& directory) {
-  std::filesystem::path cache;
-  if (const char* set = std::getenv("XDG_CACHE_HOME"); set != nullptr && *set == '/') {
-    cache = set;
-  } else if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/') {
-    cache = std::filesystem::path(home) / ".cache";
-  } else {
-    return "";
-  }
+  const std::string cache = cache_folder("manifests");
+  if (cache.empty()) return "";
   std::error_code error;
   const std::filesystem::path folder = std::filesystem::weakly_canonical(directory, error);
   const absl::StatusOr<Sha256Digest> name = sha256(folder.string());
   if (error || !name.ok()) return "";
-  return (cache / "shoal" / "manifests" / (to_hex(*name) + ".json")).string();
+  return absl::StrCat(cache, "/", to_hex(*name), ".json");
 }
 
 absl::StatusOr<KeptManifest> parse_kept(const std::string& text, const std::string& path) {
@@ -84,34 +73,9 @@ absl::StatusOr<KeptManifest> parse_kept(const std::string& text, const std::stri
   return kept;
 }
 
-absl::Status write_whole(const std::string& path, const std::string& text) {
-  const std::filesystem::path target(path);
-  std::string part =
-      (target.parent_path() / absl::StrCat(".", target.filename().string(), ".XXXXXX")).string();
-  const int file = ::mkostemp(part.data(), O_CLOEXEC);
-  if (file < 0 || ::fchmod(file, 0644) != 0) {
-    const int error = errno;
-    if (file >= 0) ::close(file);
-    return absl::FailedPreconditionError(
-        absl::StrCat(path, ": cannot be written: ", std::strerror(error)));
-  }
-  std::size_t written = 0;
-  int error = 0;
-  while (written < text.size() && error == 0) {
-    const ssize_t count = ::write(file, text.data() + written, text.size() - written);
-    if (count >= 0) {
-      written += static_cast<std::size_t>(count);
-    } else if (errno != EINTR) {
-      error = errno;
-    }
-  }
-  if (error == 0 && ::fsync(file) != 0) error = errno;
-  ::close(file);
-  if (error == 0 && std::rename(part.c_str(), path.c_str()) != 0) error = errno;
-  if (error == 0) return absl::OkStatus();
-  ::unlink(part.c_str());
-  return absl::FailedPreconditionError(
-      absl::StrCat(path, ": cannot be written: ", std::strerror(error)));
+absl::Status write_text(const std::string& path, const std::string& text) {
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(text));
+  return write_whole_file(path, {&bytes, 1});
 }
 
 }  // namespace
@@ -148,13 +112,13 @@ absl::StatusOr<std::string> keep_manifest(const std::string& directory, const Ke
       absl::StrCat("{\n\"digest\": \"", to_hex(*digest), "\",\n\"checked\": ", checked.dump(),
                    ",\n\"manifest\": ", *manifest, "\n}\n");
   const std::string beside = absl::StrCat(directory, "/", kManifestName);
-  const absl::Status written = write_whole(beside, text);
+  const absl::Status written = write_text(beside, text);
   if (written.ok()) return beside;
   const std::string cached = cache_path(directory);
   if (cached.empty()) return written;
   std::error_code ignored;
   std::filesystem::create_directories(std::filesystem::path(cached).parent_path(), ignored);
-  if (!write_whole(cached, text).ok()) return written;
+  if (!write_text(cached, text).ok()) return written;
   return cached;
 }
 

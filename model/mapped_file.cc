@@ -2,6 +2,7 @@
 #include "model/mapped_file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -103,6 +104,14 @@ absl::Status MappedFile::check() const {
 void MappedFile::release() const {
   if (mapping_->size == 0) return;
   ::madvise(mapping_->data, mapping_->size, MADV_DONTNEED);  // of a file: nothing is lost
+}
+
+void MappedFile::note_use() const {
+  while (::flock(mapping_->file, LOCK_SH) != 0 && errno == EINTR) {
+  }
+  const timespec times[2] = {{.tv_sec = 0, .tv_nsec = UTIME_NOW},
+                             {.tv_sec = 0, .tv_nsec = UTIME_OMIT}};
+  ::futimens(mapping_->file, times);
 }
 
 bool MappedFile::is_replaced() const {

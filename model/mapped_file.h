@@ -42,6 +42,9 @@ class MappedFile {
   absl::Status check() const;
   // Lets go of the memory that was read so far; what is touched again is read again.
   void release() const;
+  // Tells others that it is in use, as long as this object lives (a shared flock), and when: its
+  // time of access becomes now. As far as the system lets us.
+  void note_use() const;
   // Another file, or none, has its name by now. The mapping stays what it was.
   bool is_replaced() const;
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "kernels/cpu_executor.h"
 #include "kernels/portable.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
@@ -30,6 +31,17 @@ std::uint64_t value_bytes(const TensorInfo& tensor) {
   std::uint64_t values = 1;
   for (const std::int64_t dimension : tensor.shape) values *= static_cast<std::uint64_t>(dimension);
   return values == 0 ? sizeof(float) : tensor.bytes / values;
+}
+
+// Of the activations of the widest product, as the executor keeps them.
+std::uint64_t quantized_bytes(const ModelConfig& config, std::int64_t batch_rows) {
+  std::int64_t row = 0;
+  for (const BlockSpec& kind : config.kinds) {
+    for (const WeightSpec& weight : kind.weights) {
+      if (!weight.is_vector()) row = std::max(row, kernels::quantized_row_bytes(weight.cols));
+    }
+  }
+  return static_cast<std::uint64_t>(std::min(batch_rows * row, kernels::kQuantizedBytes));
 }
 
 }  // namespace
@@ -61,6 +73,8 @@ MemoryNeeds memory_needs(const ModelConfig& config, const Checkpoint& checkpoint
   needs.workspace_bytes =
       Workspace::bytes(config.hidden, widths, batch_rows) +
       static_cast<std::uint64_t>(2 * batch_rows * config.hidden) * sizeof(float);
+  needs.packed = weights != WeightChoice::kStored;
+  if (needs.packed) needs.workspace_bytes += quantized_bytes(config, batch_rows);
   return needs;
 }
 

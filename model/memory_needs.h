@@ -18,6 +18,7 @@ struct MemoryNeeds {
   std::uint64_t block_weight_bytes = 0;       // the largest block's
   std::uint64_t block_position_kv_bytes = 0;  // keys and values of one position in one block
   std::uint64_t workspace_bytes = 0;          // activations of one batch
+  bool packed = false;                        // weights are not those of the model's own files
 };
 
 // `batch_rows`: the most rows that run together. What a block lacks in this folder counts as if it

@@ -6,7 +6,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,7 +13,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "base/stop_token.h"
+#include "model/file_work.h"
 #include "model/mapped_file.h"
 
 namespace shoal::model {
@@ -40,13 +39,6 @@ absl::StatusOr<Sha256Digest> sha256(std::string_view bytes);
 std::string to_hex(const Sha256Digest& digest);
 // Of 64 small hexadecimal digits, nothing else.
 std::optional<Sha256Digest> sha256_from_hex(std::string_view text);
-
-// How long work on large files goes on, and who is told. Called on the caller's thread.
-struct FileWork {
-  std::function<void(std::uint64_t done, std::uint64_t all)> progress = {};  // bytes
-  const base::StopToken* stop = nullptr;                                     // ends it: CANCELLED
-  int threads = 0;                                                           // 0: as many as help
-};
 
 struct HashedFile {
   Sha256Digest sha256{};

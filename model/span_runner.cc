@@ -10,18 +10,19 @@
 #include "kernels/step_plan.h"
 #include "model/block.h"
 #include "model/block_layers.h"
-#include "model/block_weights.h"
 #include "model/rope.h"
+#include "model/span_layers.h"
 #include "model/workspace.h"
 
 namespace shoal::model {
 
 class SpanRunner::Impl {
  public:
-  Impl(const ModelConfig& config, std::int64_t block_begin, std::vector<BlockLayers> blocks,
-       std::size_t weight_bytes, kernels::Executor& executor, kernels::StepPlan plan,
-       Workspace workspace)
+  Impl(const ModelConfig& config, const Checkpoint& checkpoint, std::int64_t block_begin,
+       std::vector<BlockLayers> blocks, std::size_t weight_bytes, kernels::Executor& executor,
+       kernels::StepPlan plan, Workspace workspace)
       : config_(config),
+        checkpoint_(checkpoint),
         block_begin_(block_begin),
         blocks_(std::move(blocks)),
         weight_bytes_(weight_bytes),
@@ -39,6 +40,14 @@ class SpanRunner::Impl {
   }
 
   std::size_t weight_bytes() const { return weight_bytes_; }
+
+  absl::Status check() const {
+    for (const BlockLayers& layers : blocks_) {
+      if (!layers.file) continue;
+      if (absl::Status intact = layers.file->check(); !intact.ok()) return intact;
+    }
+    return checkpoint_.check();
+  }
 
   void begin(std::span<const SequenceStep> steps, std::int64_t first_block,
              std::int64_t last_block) {
@@ -112,6 +121,7 @@ class SpanRunner::Impl {
   }
 
   const ModelConfig config_;
+  const Checkpoint& checkpoint_;
   const std::int64_t block_begin_;
   const std::vector<BlockLayers> blocks_;
   const std::size_t weight_bytes_;
@@ -135,6 +145,7 @@ SpanRunner::~SpanRunner() = default;
 
 KvShape SpanRunner::kv_shape(kernels::DType dtype) const { return impl_->kv_shape(dtype); }
 std::size_t SpanRunner::weight_bytes() const { return impl_->weight_bytes(); }
+absl::Status SpanRunner::check() const { return impl_->check(); }
 void SpanRunner::begin(std::span<const SequenceStep> steps, std::int64_t first_block,
                        std::int64_t last_block) {
   impl_->begin(steps, first_block, last_block);
@@ -143,23 +154,17 @@ void SpanRunner::finish() { impl_->finish(); }
 
 absl::StatusOr<std::unique_ptr<SpanRunner>> SpanRunner::load(
     const ModelConfig& config, const Checkpoint& checkpoint, std::int64_t block_begin,
-    std::int64_t block_end, kernels::Executor& executor, SpanOptions options) {
+    std::int64_t block_end, kernels::Executor& executor, const SpanOptions& options) {
   if (block_begin < 0 || block_begin >= block_end || block_end > config.block_count) {
     return absl::InvalidArgumentError(
         absl::StrCat("blocks ", block_begin, ":", block_end,
                      " are no span of this model; it has blocks 0:", config.block_count));
   }
-  std::vector<BlockLayers> blocks;
+  absl::StatusOr<std::vector<BlockLayers>> blocks = load_span_layers(
+      config, checkpoint, block_begin, block_end, executor, options.weights, options.pack);
+  if (!blocks.ok()) return blocks.status();
   std::size_t bytes = 0;
-  for (std::int64_t block = block_begin; block < block_end; ++block) {
-    absl::StatusOr<BlockWeights> weights = BlockWeights::load(config, checkpoint, block);
-    if (!weights.ok()) return weights.status();
-    absl::StatusOr<BlockLayers> layers = BlockLayers::pack(executor, *weights, options.weights);
-    if (!layers.ok()) return layers.status();
-    bytes += layers->bytes();
-    if (options.weights != WeightChoice::kStored) checkpoint.release();  // packed by now
-    blocks.push_back(*std::move(layers));
-  }
+  for (const BlockLayers& layers : *blocks) bytes += layers.bytes();
   const RopeTable rope = make_rope_table(config.rope, config.block(block_begin).attention.head_dim,
                                          config.max_positions);
   // A lease over one block has a page of its own for each of its positions.
@@ -171,9 +176,9 @@ absl::StatusOr<std::unique_ptr<SpanRunner>> SpanRunner::load(
   std::optional<Workspace> workspace =
       Workspace::make(executor, config.hidden, widths_of(config.block(block_begin)), options.rows);
   if (!workspace) return no_room(options.rows);
-  return std::unique_ptr<SpanRunner>(
-      new SpanRunner(std::make_unique<Impl>(config, block_begin, std::move(blocks), bytes, executor,
-                                            *std::move(plan), *std::move(workspace))));
+  return std::unique_ptr<SpanRunner>(new SpanRunner(
+      std::make_unique<Impl>(config, checkpoint, block_begin, *std::move(blocks), bytes, executor,
+                             *std::move(plan), *std::move(workspace))));
 }
 
 }  // namespace shoal::model

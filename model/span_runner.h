@@ -13,6 +13,7 @@
 #include "model/checkpoint.h"
 #include "model/config.h"
 #include "model/kv_pool.h"
+#include "model/span_layers.h"
 #include "model/weight_choice.h"
 
 namespace shoal::model {
@@ -30,6 +31,7 @@ struct SpanOptions {
   std::int64_t rows = 0;          // of one batch
   std::int64_t kv_positions = 0;  // of the pool
   WeightChoice weights = WeightChoice::kStored;
+  PackOptions pack = {};  // of another choice than as they are stored
 };
 
 class SpanRunner {
@@ -38,13 +40,17 @@ class SpanRunner {
   // not fit. `checkpoint` and `executor` must outlive the runner.
   static absl::StatusOr<std::unique_ptr<SpanRunner>> load(
       const ModelConfig& config, const Checkpoint& checkpoint, std::int64_t block_begin,
-      std::int64_t block_end, kernels::Executor& executor, SpanOptions options);
+      std::int64_t block_end, kernels::Executor& executor, const SpanOptions& options);
   ~SpanRunner();
   SpanRunner(const SpanRunner&) = delete;
   SpanRunner& operator=(const SpanRunner&) = delete;
 
   KvShape kv_shape(kernels::DType dtype = kernels::DType::kF32) const;
   std::size_t weight_bytes() const;
+  // Whether all files that we read weights from are still as they were opened: ask before a result
+  // is used. As Checkpoint::check(); DATA_LOSS: a file of the cache, which the next start makes
+  // anew. Thread-safe; a system call for each file.
+  absl::Status check() const;
   // Takes the rows of a batch and starts it. Blocks [first_block, last_block) of the span relative
   // to the model; a session may use a part of the span. All leases are of one pool and begin at the
   // same block. At most one batch is under way, and what the steps refer to stays until finish():

@@ -19,6 +19,7 @@ constexpr const char* kAbout =
     "\n"
     "  start a swarm   shoal-node run --model DIR --new-swarm --listen :7000\n"
     "  join a swarm    shoal-node run --model DIR --join HOST:7000\n"
+    "  look before     shoal-node plan --model DIR\n"
     "  stop            Ctrl-C or SIGTERM: finishes running sessions, then leaves; a second one "
     "leaves at once";
 
@@ -58,30 +59,21 @@ struct RunTexts {  // of options that are more than a number
   std::string memory;
   std::string kv_dtype = "f32";
   std::string weights = "stored";
+  std::string cache;
+  std::string cache_limit;
 };
 
-void add_run(cli::Command& command, CommandLine& line, RunTexts& texts) {
+void add_sizes(cli::Command& command, CommandLine& line, RunTexts& texts) {
   command
       .option("--model", "DIR", "A Hugging Face model folder: config.json and safetensors",
               cli::name(line.model))
       .required();
-  command.option("--model-name", "NAME", "The model's name for people (default: the folder's)",
-                 cli::text(line.model_name));
   command.option("--blocks", "B:E",
                  "Blocks to serve, B to E-1 (default: as many as fit, where the swarm needs them "
                  "most)",
                  cli::name(texts.blocks));
-  command.flag("--new-swarm", line.new_swarm, "Start a swarm instead of joining one");
-  command.flag("--add-model", line.add_model,
-               "Join even if the swarm serves only other models so "
-               "far");
-  command.option("--listen", "HOST:PORT",
-                 "Address for TCP and UDP; without HOST all of this machine, IPv4 and IPv6. Port 0 "
-                 "picks a free one; name one if a firewall must let it through",
-                 cli::name(line.listen));
   command.option("--threads", "N", "CPU threads (default: one per core)",
                  cli::whole(line.threads, 1, 1024));
-  command.option("--device", "DEVICE", "Where to compute", cli::one_of(texts.device, {"cpu"}));
   command.option("--kv-positions", "N",
                  "Positions of all sessions together that are kept in memory (default: what fits, "
                  "at most 65536)",
@@ -90,14 +82,38 @@ void add_run(cli::Command& command, CommandLine& line, RunTexts& texts) {
                  "How keys and values are kept: f32, or bf16 or f16, which take half of the memory "
                  "and round; sessions are exact among nodes of one type",
                  cli::one_of(texts.kv_dtype, {"f32", "bf16", "f16"}));
-  command.option("--weights", "FORMAT",
-                 "How weights are kept: stored, or q8 (8.5 bits a weight), q4 (5 bits) or q4s (4.5 "
-                 "bits), which are made while loading and give the same bits on every machine",
-                 cli::one_of(texts.weights, {"stored", "q8", "q4", "q4s"}));
   command.option("--memory", "SIZE",
                  "The most memory that this node may take, for example 6GiB or 50% (default: what "
                  "the machine, its control groups and ulimit leave). Decides how many blocks fit",
                  cli::name(texts.memory));
+}
+
+void add_run(cli::Command& command, CommandLine& line, RunTexts& texts) {
+  add_sizes(command, line, texts);
+  command.option("--model-name", "NAME", "The model's name for people (default: the folder's)",
+                 cli::text(line.model_name));
+  command.flag("--new-swarm", line.new_swarm, "Start a swarm instead of joining one");
+  command.flag("--add-model", line.add_model,
+               "Join even if the swarm serves only other models so "
+               "far");
+  command.option("--listen", "HOST:PORT",
+                 "Address for TCP and UDP; without HOST all of this machine, IPv4 and IPv6. Port 0 "
+                 "picks a free one; name one if a firewall must let it through",
+                 cli::name(line.listen));
+  command.option("--device", "DEVICE", "Where to compute", cli::one_of(texts.device, {"cpu"}));
+  command.option("--weights", "FORMAT",
+                 "How weights are kept: stored, or q8 (8.5 bits a weight), q4 (5 bits) or q4s (4.5 "
+                 "bits), which are made once and give the same bits on every machine; auto takes "
+                 "the first of these in which the blocks fit (see shoal-node plan)",
+                 cli::one_of(texts.weights, {"stored", "q8", "q4", "q4s", "auto"}));
+  command.option("--cache", "DIR",
+                 "Where q8, q4 and q4s weights are kept for the next start (default: "
+                 "~/.cache/shoal/blocks); off: nowhere",
+                 cli::name(texts.cache));
+  command.option("--cache-limit", "SIZE",
+                 "The most that is kept there, for example 100GB or 50% of the disk (default: "
+                 "64GiB); what was not used for longest goes first. off: no limit",
+                 cli::name(texts.cache_limit));
   command.option("--max-sessions", "N", "Sessions at a time",
                  cli::whole(line.max_sessions, 1, proto::kMaxSessions));
   command.option("--max-sessions-per-peer", "N", "Sessions of one client at a time",
@@ -113,7 +129,7 @@ absl::Status wrong(const std::string& text) { return cli::usage_error(text); }
 
 absl::Status check(CommandLine& line, const RunTexts& texts) {
   if (!texts.memory.empty()) {
-    const auto memory = parse_memory_size(texts.memory);
+    const auto memory = base::parse_memory_size(texts.memory);
     if (!memory.ok()) {
       return wrong(fmt::format("--memory: {}", std::string(memory.status().message().data(),
                                                            memory.status().message().size())));
@@ -121,7 +137,10 @@ absl::Status check(CommandLine& line, const RunTexts& texts) {
     line.memory = *memory;
   }
   if (const auto dtype = model::kv_dtype_named(texts.kv_dtype)) line.kv_dtype = *dtype;
-  if (const auto choice = model::weight_choice_named(texts.weights)) line.weights = *choice;
+  line.weights = model::weight_choice_named(texts.weights);  // none is named auto
+  const auto cache = model::cache_options(texts.cache, texts.cache_limit);
+  if (!cache.ok()) return wrong(std::string(cache.status().message()));
+  line.cache = *cache;
   if (!texts.blocks.empty()) {
     const auto span = proto::parse_span(texts.blocks);
     if (!span.ok()) {
@@ -177,6 +196,10 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
   cli::Command program("shoal-node", kAbout);
   cli::Command& run = program.command("run", "Serve a span of a model");
   add_run(run, line, texts);
+  cli::Command& plan = program.command(
+      "plan", "Say how much of a model fits in which format, and how fast it could be");
+  add_sizes(plan, line, texts);
+  plan.flag("--json", line.json, "Print one JSON object");
   cli::Command& bootstrap = program.command(
       "bootstrap", "Be an address to join by: a member of the swarm's directory without blocks");
   std::string bootstrap_listen;
@@ -206,8 +229,9 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
     line.print = called->print;
     return line;
   }
-  line.action =
-      called->command == &run ? CommandLine::Action::kRun : CommandLine::Action::kBootstrap;
+  line.action = called->command == &run    ? CommandLine::Action::kRun
+                : called->command == &plan ? CommandLine::Action::kPlan
+                                           : CommandLine::Action::kBootstrap;
   if (line.action == CommandLine::Action::kBootstrap) line.listen = bootstrap_listen;
   if (absl::Status status = check(line, texts); !status.ok()) return status;
   return line;

@@ -9,16 +9,17 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/memory_size.h"
 #include "kernels/tensor.h"
+#include "model/block_cache.h"
 #include "model/weight_choice.h"
-#include "node/device/memory_size.h"
 #include "proto/endpoint.h"
 #include "proto/types.h"
 
 namespace shoal::node {
 
 struct CommandLine {
-  enum class Action { kRun, kBootstrap, kPrint };
+  enum class Action { kRun, kBootstrap, kPlan, kPrint };
   Action action = Action::kPrint;
   std::string print;  // --help and --version
 
@@ -35,14 +36,16 @@ struct CommandLine {
   int threads = 0;
   std::optional<std::int64_t> kv_positions;
   kernels::DType kv_dtype = kernels::DType::kF32;
-  model::WeightChoice weights = model::WeightChoice::kStored;
-  std::optional<MemorySize> memory;
+  std::optional<model::WeightChoice> weights = model::WeightChoice::kStored;  // absent: auto
+  model::CacheOptions cache;
+  std::optional<base::MemorySize> memory;
   std::uint32_t max_sessions = 0;
   std::uint32_t max_sessions_per_peer = 0;
   std::string public_name;
   std::string log_level = "info";
   std::string ready_file;
   std::string metrics;
+  bool json = false;  // of a plan
   double drain_timeout_s = 10;
   std::optional<double> join_timeout_s;  // absent: for ever
 };

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/awaited.h"
+#include "base/memory_budget.h"
 #include "identity/random.h"
-#include "node/device/memory_budget.h"
 #include "node/member/placement.h"
 #include "node/model_parts.h"
 
@@ -21,18 +21,35 @@ namespace {
 constexpr std::uint32_t kPlacementPauseMs = 1'500;
 
 // What memory there is now, after all waiting.
-absl::StatusOr<MemoryPlan> plan_span(const NodeOptions& options, const LoadedModel& model,
-                                     std::uint32_t most_blocks) {
-  MemoryWishes wishes;
+absl::StatusOr<model::MemoryPlan> plan_span(const NodeOptions& options, LoadedModel& model,
+                                            std::uint32_t most_blocks) {
+  model::MemoryWishes wishes;
   if (options.blocks) wishes.blocks = options.blocks->size();
   wishes.kv_positions = options.kv_positions;
-  auto plan = plan_memory(memory_budget("/", process_limits(), options.memory), model.needs,
-                          most_blocks, wishes);
+  const base::MemoryBudget budget =
+      base::memory_budget("/", base::process_limits(), options.memory);
+  if (!options.weights) {
+    auto chosen =
+        model::choose_weights(budget, needs_of_all(model, options.kv_dtype), most_blocks, wishes);
+    if (!chosen.ok()) return chosen.status();
+    spdlog::info("weights: {}", chosen->reason);
+    model.keep_as({options.kv_dtype, chosen->weights});
+  }
+  auto plan = model::plan_memory(budget, model.needs, most_blocks, wishes);
   if (plan.ok()) spdlog::info("{}", plan->reason);
   return plan;
 }
 
 }  // namespace
+
+std::vector<model::MemoryNeeds> needs_of_all(const LoadedModel& model, kernels::DType kv) {
+  std::vector<model::MemoryNeeds> needs;
+  needs.reserve(model::kWeightChoices.size());
+  for (const model::WeightChoice weights : model::kWeightChoices) {
+    needs.push_back(model.needs_as({kv, weights}));
+  }
+  return needs;
+}
 
 OwnModel own_model(const LoadedModel& model) {
   return {model.name, model.digest, static_cast<std::uint32_t>(model.config.block_count)};

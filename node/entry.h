@@ -4,10 +4,13 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "kernels/tensor.h"
+#include "model/memory_needs.h"
+#include "model/sizing.h"
 #include "node/device/loaded_model.h"
-#include "node/device/sizing.h"
 #include "node/member/join.h"
 #include "node/member/membership.h"
 #include "node/member/own_record_watch.h"
@@ -17,13 +20,17 @@ namespace shoal::node {
 
 struct Entry {
   proto::Span span;
-  MemoryPlan plan;
+  model::MemoryPlan plan;
   std::uint64_t last_sequence = 0;  // of our record that the swarm still knows
 };
+
+// Of each of model::kWeightChoices.
+std::vector<model::MemoryNeeds> needs_of_all(const LoadedModel& model, kernels::DType kv);
 
 OwnModel own_model(const LoadedModel& model);
 
 // Every error is one sentence that names the way out.
+// Where --weights is auto, it chooses the format and makes the model's.
 // Parts of a model whose whole is not known yet learn it from the swarm.
 absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, LoadedModel& model,
                                   net::ChannelPool& channels, Membership& member,

@@ -23,6 +23,7 @@
 #include "node/identity_file.h"
 #include "node/member/twin.h"
 #include "node/node.h"
+#include "node/plan.h"
 #include "node/ready_file.h"
 #include "node/signals.h"
 #include "proto/limits.h"
@@ -155,6 +156,7 @@ int serve(const CommandLine& line) {
   options.kv_positions = line.kv_positions;
   options.kv_dtype = line.kv_dtype;
   options.weights = line.weights;
+  options.cache = line.cache;
   options.memory = line.memory;
   options.max_sessions = line.max_sessions;
   options.max_sessions_per_peer = line.max_sessions_per_peer;
@@ -190,6 +192,15 @@ int serve(const CommandLine& line) {
   }
 }
 
+int show_plan(const CommandLine& line) {
+  model::guard_mapped_files("shoal-node", model::LostFile::kExit);
+  const auto plan = plan_of(line);
+  if (!plan.ok()) return fail(plan.status());
+  say(stdout, line.json ? plan_json(*plan) : plan_text(*plan));
+  const absl::Status written = cli::finish_output();
+  return written.ok() || cli::output_reader_is_gone() ? 0 : fail(written);
+}
+
 int main(int argc, char** argv) {
   cli::open_standard_streams();
   net::end_with_a_sentence("shoal-node");
@@ -200,6 +211,7 @@ int main(int argc, char** argv) {
     const absl::Status written = cli::finish_output();
     return written.ok() || cli::output_reader_is_gone() ? 0 : fail(written);
   }
+  if (line->action == CommandLine::Action::kPlan) return show_plan(*line);
   return serve(*line);
 }
 

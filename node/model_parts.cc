@@ -8,21 +8,37 @@
 #include <memory>
 #include <string>
 
-#include "cli/read_progress.h"
+#include "cli/byte_progress.h"
 #include "dht/served_models.h"
 #include "model/manifest_file.h"
 #include "net/manifest_call.h"
 
 namespace shoal::node {
+namespace {
 
-model::FileWork told_to_people(const base::StopToken& stop) {
+model::FileWork told_as(const std::string& what, const base::StopToken& stop) {
   const auto line = std::make_shared<cli::ProgressLine>();
   model::FileWork work;
-  work.progress = [line, progress = cli::read_progress(*line, [](const std::string& text) {
+  work.progress = [line, progress = cli::byte_progress(*line, what, [](const std::string& text) {
                            spdlog::info("{}", text);
                          })](std::uint64_t done, std::uint64_t all) { progress(done, all); };
   work.stop = &stop;
   return work;
+}
+
+}  // namespace
+
+model::FileWork told_to_people(const base::StopToken& stop) {
+  return told_as(cli::kReadsFiles, stop);
+}
+
+model::PackOptions packing_told_to_people(model::BlockCache& cache, model::WeightChoice weights,
+                                          const base::StopToken& stop) {
+  model::PackOptions pack;
+  pack.cache = &cache;
+  pack.reading = told_as(fmt::format("reads the {} weights of the cache", name_of(weights)), stop);
+  pack.packing = told_as(fmt::format("packs the weights as {}", name_of(weights)), stop);
+  return pack;
 }
 
 absl::Status unnamed_parts(const LoadedModel& model) {

@@ -8,6 +8,8 @@
 #include "absl/status/status.h"
 #include "base/stop_token.h"
 #include "dht/record.h"
+#include "model/block_cache.h"
+#include "model/span_layers.h"
 #include "net/channel_pool.h"
 #include "node/device/loaded_model.h"
 
@@ -16,6 +18,11 @@ namespace shoal::node {
 // Says how far it is when it takes long: on a terminal with a bar, else in the log. `stop` must
 // outlive it.
 model::FileWork told_to_people(const base::StopToken& stop);
+
+// The same for the weights of a span that are kept in a portable format. `cache` must outlive it
+// too.
+model::PackOptions packing_told_to_people(model::BlockCache& cache, model::WeightChoice weights,
+                                          const base::StopToken& stop);
 
 // The sentence for parts of a model whose whole nobody can name, as yet.
 absl::Status unnamed_parts(const LoadedModel& model);

@@ -26,6 +26,7 @@
 namespace shoal::node {
 namespace {
 
+using model::WeightChoice;
 using std::chrono::milliseconds;
 
 absl::Status stopped() { return absl::CancelledError("stopped while starting"); }
@@ -141,7 +142,8 @@ class Node::Impl {
   absl::Status run_node() {
     auto loaded =
         LoadedModel::open(options_.model_directory, options_.model_name,
-                          {options_.kv_dtype, options_.weights}, told_to_people(member_->stop()));
+                          {options_.kv_dtype, options_.weights.value_or(WeightChoice::kStored)},
+                          told_to_people(member_->stop()));
     if (!loaded.ok()) return loaded.status();
     model_ = std::make_unique<LoadedModel>(std::move(*loaded));
     for (const std::string& warning : model_->warnings) spdlog::warn("{}", warning);
@@ -197,7 +199,11 @@ class Node::Impl {
     device.span = facts_.offer.span;
     device.kv_positions = kv_positions;
     device.kv_dtype = options_.kv_dtype;
-    device.weights = options_.weights;
+    device.weights = model_->kept.weights;
+    model::CacheOptions cache_options = options_.cache;
+    cache_options.warn = [](const std::string& text) { spdlog::warn("{}", text); };
+    model::BlockCache cache(std::move(cache_options), model_->contents);
+    device.pack = packing_told_to_people(cache, model_->kept.weights, member_->stop());
     device.threads = options_.threads;
     const std::int64_t row_bytes = static_cast<std::int64_t>(facts_.hidden) * sizeof(float);
     device.limits.queued_rows =

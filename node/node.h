@@ -13,12 +13,13 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/memory_size.h"
 #include "base/stop_token.h"
 #include "identity/identity.h"
 #include "identity/swarm_key.h"
 #include "kernels/tensor.h"
+#include "model/block_cache.h"
 #include "model/weight_choice.h"
-#include "node/device/memory_size.h"
 #include "node/metrics/node_stats.h"
 #include "proto/endpoint.h"
 #include "proto/limits.h"
@@ -44,8 +45,10 @@ struct NodeOptions {
   int threads = 0;                         // 0: one per available core
   std::optional<std::int64_t> kv_positions;
   kernels::DType kv_dtype = kernels::DType::kF32;
-  model::WeightChoice weights = model::WeightChoice::kStored;
-  std::optional<MemorySize> memory;  // the most that this process may take
+  // Absent: auto, the widest with which the span fits into the memory.
+  std::optional<model::WeightChoice> weights = model::WeightChoice::kStored;
+  model::CacheOptions cache;               // of packed weights; without a folder, none
+  std::optional<base::MemorySize> memory;  // the most that this process may take
   std::uint32_t max_sessions = proto::kMaxSessions;
   std::uint32_t max_sessions_per_peer = proto::kMaxSessionsPerPeer;
   std::string public_name;

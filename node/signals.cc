@@ -33,6 +33,7 @@ Signals::Signals(std::function<void()> last_resort)
   pthread_sigmask(SIG_BLOCK, &handled_, nullptr);
   // A reader of our log, or a peer, that is gone is an error of one write.
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // ulimit -f: writing says so
   thread_ = std::thread([this] { loop(); });
 }
 

@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/usage.h"
 #include "client/text/sampler.h"
+#include "model/block_cache.h"
 #include "proto/endpoint.h"
 
 namespace shoal::client {
@@ -39,13 +40,22 @@ void add_swarm(cli::Command& command, SwarmFlags& swarm, bool with_local) {
                    cli::one_of(swarm.kv_dtype, {"f32", "bf16", "f16"}));
     command.option("--weights", "FORMAT",
                    "With --local, how weights are kept: stored (the default), or q8 (8.5 bits a "
-                   "weight), q4 (5 bits) or q4s (4.5 bits), which are made while loading",
-                   cli::one_of(swarm.weights, {"stored", "q8", "q4", "q4s"}));
+                   "weight), q4 (5 bits) or q4s (4.5 bits), which are made once; auto takes the "
+                   "first of these in which the model fits into the free memory",
+                   cli::one_of(swarm.weights, {"stored", "q8", "q4", "q4s", "auto"}));
     command.option("--head", "FORMAT",
                    "How the last layer, which this program computes, is kept: stored, or q8 (8.5 "
                    "bits a weight: less to read for each token; default where all blocks run with "
                    "quantized weights)",
                    cli::one_of(swarm.head, {"stored", "q8"}));
+    command.option("--cache", "DIR",
+                   "With --local, where q8, q4 and q4s weights are kept for the next start "
+                   "(default: ~/.cache/shoal/blocks); off: nowhere",
+                   cli::name(swarm.cache));
+    command.option("--cache-limit", "SIZE",
+                   "The most that is kept there, for example 100GB or 50% of the disk (default: "
+                   "64GiB); what was not used for longest goes first. off: no limit",
+                   cli::name(swarm.cache_limit));
     command.option("--wait", "S", "Seconds to wait for blocks or a network that are away",
                    cli::real(swarm.wait_s, {0, kMaxWaitS, false, "(0 does not wait)"}));
   }
@@ -127,6 +137,13 @@ absl::Status check_swarm(const SwarmFlags& swarm, const char* command) {
   }
   if (!swarm.local && !swarm.weights.empty()) {
     return cli::usage_error("--weights needs --local: the nodes of a swarm choose their own");
+  }
+  if (!swarm.local && (!swarm.cache.empty() || !swarm.cache_limit.empty())) {
+    return cli::usage_error(
+        "--cache and --cache-limit need --local: the nodes of a swarm have their own");
+  }
+  if (const auto cache = model::cache_options(swarm.cache, swarm.cache_limit); !cache.ok()) {
+    return cli::usage_error(std::string(cache.status().message()));
   }
   if (!swarm.local && swarm.join.empty()) {
     return cli::usage_error(fmt::format(

@@ -36,6 +36,7 @@ base::StopToken& interrupt_by_signals() {
   pthread_sigmask(SIG_UNBLOCK, &ours, nullptr);
   // A reader or a peer that went away is seen by the write.
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // ulimit -f: writing says so
   return g_interrupt;
 }
 

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "cli/byte_progress.h"
 #include "dht/served_models.h"
 #include "model/manifest_file.h"
 #include "net/channel_pool.h"
@@ -12,11 +13,15 @@
 
 namespace shoal::client {
 
+model::FileWork told_on(cli::ProgressLine& line, const base::StopToken& interrupt) {
+  return told_on(line, interrupt, cli::kReadsFiles);
+}
+
 model::FileWork told_on(cli::ProgressLine& line, const base::StopToken& interrupt,
-                        const char* what) {
+                        const std::string& what) {
   model::FileWork work;
-  work.progress = cli::read_progress(
-      line, [&line](const std::string& text) { line.note("shoal: " + text); }, what);
+  work.progress = cli::byte_progress(
+      line, what, [&line](const std::string& text) { line.note("shoal: " + text); });
   work.stop = &interrupt;
   return work;
 }

@@ -2,11 +2,17 @@
 // How generate and score get at a model's blocks, and what they tell people meanwhile.
 #include <fmt/format.h>
 
+#include <optional>
+#include <string>
+
+#include "base/memory_budget.h"
+#include "cli/shown.h"
 #include "client/cli/commands.h"
 #include "client/cli/model_name.h"
 #include "client/ring/swarm_pipeline.h"
 #include "client/swarm/block_kinds.h"
 #include "client/text/local_pipeline.h"
+#include "model/block_cache.h"
 
 namespace shoal::client {
 namespace {
@@ -21,6 +27,44 @@ absl::Status choose_head(const std::string& asked, const Pipeline& pipeline, Use
       *user_model.checkpoint, choice, told_on(line, interrupt, "packs the model's last layer"));
   line.clear();
   return status;
+}
+
+absl::StatusOr<std::unique_ptr<LocalPipeline>> open_local(const SwarmFlags& flags,
+                                                          UserModel& user_model,
+                                                          std::int64_t positions,
+                                                          const base::StopToken& interrupt,
+                                                          cli::ProgressLine& line) {
+  LocalOptions options;
+  options.kv_dtype = model::kv_dtype_named(flags.kv_dtype).value_or(kernels::DType::kF32);
+  if (flags.weights == "auto") {
+    const LocalWeights chosen =
+        choose_local_weights(base::memory_budget("/", base::process_limits(), std::nullopt),
+                             user_model, positions, options.kv_dtype);
+    options.weights = chosen.weights;
+    line.note("shoal: weights: " + chosen.reason);
+  } else if (!flags.weights.empty()) {
+    options.weights = model::weight_choice_named(flags.weights).value();
+  }
+  if (options.weights == model::WeightChoice::kStored) {
+    return LocalPipeline::create(user_model, positions, interrupt, options);
+  }
+  auto cache_options = model::cache_options(flags.cache, flags.cache_limit);
+  if (!cache_options.ok()) return cache_options.status();
+  cache_options->warn = [&line](const std::string& text) {
+    line.note("shoal: warning: " + cli::printable(text));
+  };
+  if (!cache_options->directory.empty() && !user_model.is_named) {
+    // What the files hold is what packed weights are known by.
+    const std::size_t told_before = user_model.warnings.size();
+    if (auto status = user_model.name(told_on(line, interrupt)); !status.ok()) return status;
+    print_warnings(user_model, told_before);
+  }
+  model::BlockCache cache(*std::move(cache_options), user_model.contents);
+  options.pack.cache = &cache;
+  const std::string format = name_of(options.weights);
+  options.pack.reading = told_on(line, interrupt, "reads the " + format + " weights of the cache");
+  options.pack.packing = told_on(line, interrupt, "packs the weights as " + format);
+  return LocalPipeline::create(user_model, positions, interrupt, options);
 }
 
 }  // namespace
@@ -55,10 +99,8 @@ absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, UserModel&
                                              cli::ProgressLine& line) {
   OpenedPipeline opened;
   if (flags.local) {
-    auto local = LocalPipeline::create(
-        user_model, positions, interrupt,
-        model::kv_dtype_named(flags.kv_dtype).value_or(kernels::DType::kF32),
-        model::weight_choice_named(flags.weights).value_or(model::WeightChoice::kStored));
+    auto local = open_local(flags, user_model, positions, interrupt, line);
+    line.clear();
     if (!local.ok()) return local.status();
     opened.pipeline = *std::move(local);
     if (auto status = choose_head(flags.head, *opened.pipeline, user_model, interrupt, line);

@@ -3,9 +3,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "base/check.h"
 #include "model/memory_needs.h"
+#include "model/sizing.h"
+#include "model/tensor_list.h"
 #include "proto/offer.h"
 
 namespace shoal::client {
@@ -42,21 +47,48 @@ proto::Numerics numerics_of(const UserModel& user_model, kernels::DType kv,
 
 }  // namespace
 
+LocalWeights choose_local_weights(const base::MemoryBudget& budget, const UserModel& user_model,
+                                  std::int64_t positions, kernels::DType kv_dtype) {
+  std::vector<model::MemoryNeeds> needs;
+  for (const model::WeightChoice weights : model::kWeightChoices) {
+    model::MemoryNeeds& each = needs.emplace_back(
+        model::memory_needs(user_model.config, *user_model.checkpoint,
+                            static_cast<std::int64_t>(kChunkRows), kv_dtype, weights));
+    for (const model::TensorSpec& tensor : model::end_tensors(user_model.config)) {
+      const auto found = user_model.checkpoint->tensors().find(tensor.name);
+      if (found != user_model.checkpoint->tensors().end()) {
+        each.workspace_bytes += found->second.bytes;
+      }
+    }
+  }
+  model::MemoryWishes wishes;
+  wishes.blocks = user_model.block_count();
+  wishes.kv_positions =
+      (positions + model::kPagePositions - 1) / model::kPagePositions * model::kPagePositions;
+  const auto plan = model::choose_weights(budget, needs, *wishes.blocks, wishes);
+  if (plan.ok()) return {plan->weights, plan->reason};
+  const model::WeightChoice least = model::kWeightChoices.back();
+  return {least, std::string(name_of(least)) + ", though the model does not fit into " +
+                     budget.all.from + " in any format"};
+}
+
 absl::StatusOr<std::unique_ptr<LocalPipeline>> LocalPipeline::create(
     const UserModel& user_model, std::int64_t positions, const base::StopToken& interrupt,
-    kernels::DType kv_dtype, model::WeightChoice weights) {
+    const LocalOptions& options) {
   std::unique_ptr<LocalPipeline> pipeline(new LocalPipeline(user_model, interrupt));
   pipeline->chunk_rows_ = kFirstChunkRows;
-  pipeline->kinds_.assign(user_model.block_count(), numerics_of(user_model, kv_dtype, weights));
+  pipeline->kinds_.assign(user_model.block_count(),
+                          numerics_of(user_model, options.kv_dtype, options.weights));
   auto runner = model::SpanRunner::load(user_model.config, *user_model.checkpoint, 0,
                                         user_model.config.block_count, *user_model.executor,
                                         {.rows = static_cast<std::int64_t>(kChunkRows),
                                          .kv_positions = positions,
-                                         .weights = weights});
+                                         .weights = options.weights,
+                                         .pack = options.pack});
   if (!runner.ok()) return runner.status();
   pipeline->runner_ = *std::move(runner);
-  auto pool =
-      model::KvPool::create(*user_model.executor, pipeline->runner_->kv_shape(kv_dtype), positions);
+  auto pool = model::KvPool::create(*user_model.executor,
+                                    pipeline->runner_->kv_shape(options.kv_dtype), positions);
   if (!pool.ok()) return pool.status();
   pipeline->pool_ = *std::move(pool);
   auto lease = pipeline->pool_->lease(positions);
@@ -97,6 +129,11 @@ absl::StatusOr<std::vector<float>> LocalPipeline::append(std::span<const std::in
     } else if (count == chunk_rows_ && took.count() < kChunkSeconds / 3) {
       chunk_rows_ = std::min(kChunkRows, chunk_rows_ * 2);
     }
+  }
+  if (absl::Status intact = runner_->check(); !intact.ok()) {
+    if (!absl::IsDataLoss(intact)) return intact;
+    return absl::DataLossError(std::string(intact.message()) +
+                               ": start again, and it is made anew");
   }
   if (on_rows_) on_rows_(ids.size(), ids.size());
   timing_.total_us =

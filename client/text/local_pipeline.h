@@ -3,23 +3,41 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
+#include "base/memory_budget.h"
 #include "base/stop_token.h"
 #include "client/text/pipeline.h"
 #include "client/text/user_model.h"
 #include "model/kv_pool.h"
+#include "model/span_layers.h"
 #include "model/span_runner.h"
 #include "model/weight_choice.h"
 
 namespace shoal::client {
 
+struct LocalOptions {
+  kernels::DType kv_dtype = kernels::DType::kF32;
+  model::WeightChoice weights = model::WeightChoice::kStored;
+  model::PackOptions pack = {};
+};
+
+// For --weights auto: the widest format in which the whole model fits into the budget, with KV for
+// `positions` and the model's ends; the narrowest when none does.
+struct LocalWeights {
+  model::WeightChoice weights = model::WeightChoice::kStored;
+  std::string reason;  // one line
+};
+LocalWeights choose_local_weights(const base::MemoryBudget& budget, const UserModel& user_model,
+                                  std::int64_t positions, kernels::DType kv_dtype);
+
 class LocalPipeline : public Pipeline {
  public:
   // KV for `positions`. `user_model` and `interrupt` must outlive the pipeline.
-  static absl::StatusOr<std::unique_ptr<LocalPipeline>> create(
-      const UserModel& user_model, std::int64_t positions, const base::StopToken& interrupt,
-      kernels::DType kv_dtype = kernels::DType::kF32,
-      model::WeightChoice weights = model::WeightChoice::kStored);
+  static absl::StatusOr<std::unique_ptr<LocalPipeline>> create(const UserModel& user_model,
+                                                               std::int64_t positions,
+                                                               const base::StopToken& interrupt,
+                                                               const LocalOptions& options = {});
 
   absl::StatusOr<std::vector<float>> append(std::span<const std::int32_t> ids,
                                             RowsWanted rows) override;

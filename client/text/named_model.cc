@@ -10,6 +10,7 @@ void take(const model::NamedManifest& named, NamedModel& model) {
   model.digest.bytes = named.digest;
   model.is_named = true;
   model::learn(model.files, named.manifest);
+  model.contents = model::contents_of(model.files, named.manifest);
   model.warnings.insert(model.warnings.end(), named.warnings.begin(), named.warnings.end());
 }
 

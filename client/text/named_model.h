@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "model/block_key.h"
 #include "model/config.h"
 #include "model/folder_manifest.h"
 #include "model/weight_files.h"
@@ -23,7 +24,8 @@ struct NamedModel {
   proto::Digest digest;
   // One line each: where the folder's files disagree, or ask for what is not done.
   std::vector<std::string> warnings;
-  model::FileHashes hashes;  // of the files, as far as adopt() has read them
+  model::FileHashes hashes;      // of the files, as far as adopt() has read them
+  model::FileContents contents;  // of the files, where it has a name
 
   std::uint32_t block_count() const { return static_cast<std::uint32_t>(config.block_count); }
 

@@ -24,7 +24,7 @@ BatchRunner::~BatchRunner() = default;
 absl::StatusOr<std::unique_ptr<BatchRunner>> BatchRunner::load(const model::ModelConfig& config,
                                                                const model::Checkpoint& checkpoint,
                                                                proto::Span span, int threads,
-                                                               model::SpanOptions options) {
+                                                               const model::SpanOptions& options) {
   std::unique_ptr<BatchRunner> result(new BatchRunner(span, config.hidden));
   result->executor_ = kernels::Executor::cpu(threads);
   auto runner = model::SpanRunner::load(config, checkpoint, span.begin, span.end,

@@ -29,7 +29,7 @@ class BatchRunner {
   static absl::StatusOr<std::unique_ptr<BatchRunner>> load(const model::ModelConfig& config,
                                                            const model::Checkpoint& checkpoint,
                                                            proto::Span span, int threads,
-                                                           model::SpanOptions options);
+                                                           const model::SpanOptions& options);
   ~BatchRunner();
   BatchRunner(const BatchRunner&) = delete;
   BatchRunner& operator=(const BatchRunner&) = delete;
@@ -39,6 +39,9 @@ class BatchRunner {
   // A few rows through the whole span: faults the weights in, measures one row in microseconds, and
   // notices damaged weights before a user does.
   absl::StatusOr<double> warm_up(model::KvPool& pool);
+
+  // Of the files that weights are read from: model::SpanRunner::check(). Thread-safe.
+  absl::Status check() const { return runner_->check(); }
 
   // Fills in what was computed and what it took. The leases are prepared; they are not advanced.
   void run(RunningBatch& batch);

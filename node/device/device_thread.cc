@@ -17,7 +17,7 @@ namespace shoal::node {
 class DeviceThread::Impl {
  public:
   Impl(const model::ModelConfig& config, const model::Checkpoint& checkpoint, DeviceOptions options)
-      : config_(config), checkpoint_(checkpoint), options_(options) {}
+      : config_(config), checkpoint_(checkpoint), options_(std::move(options)) {}
 
   ~Impl() { stop(); }
 
@@ -44,13 +44,13 @@ class DeviceThread::Impl {
 
   DeviceQueue& queue() { return *queue_; }
   std::int64_t hidden() const { return config_.hidden; }
-  absl::Status check_files() { return queue_->set_files(checkpoint_.check()); }
+  absl::Status check_files() { return queue_->set_files(runner_->check()); }
 
  private:
   absl::Status load_within_limits() {
     try {
       if (absl::Status status = load(); !status.ok()) return status;
-      return checkpoint_.check();
+      return runner_->check();
     } catch (const std::bad_alloc&) {
       return absl::ResourceExhaustedError(
           fmt::format("there is not enough memory for blocks {} with {} KV positions: serve "
@@ -69,7 +69,9 @@ class DeviceThread::Impl {
     auto runner = BatchRunner::load(config_, checkpoint_, options_.span, options_.threads,
                                     {.rows = most_rows(options_.limits),
                                      .kv_positions = options_.kv_positions,
-                                     .weights = options_.weights});
+                                     .weights = options_.weights,
+                                     .pack = options_.pack});
+    options_.pack = {};
     if (!runner.ok()) return runner.status();
     auto pool = (*runner)->make_pool(options_.kv_positions, options_.kv_dtype);
     if (!pool.ok()) return pool.status();
@@ -98,7 +100,7 @@ class DeviceThread::Impl {
 
   const model::ModelConfig& config_;
   const model::Checkpoint& checkpoint_;
-  const DeviceOptions options_;
+  DeviceOptions options_;
   std::unique_ptr<BatchRunner> runner_;
   std::unique_ptr<DeviceQueue> queue_;  // after the runner: its pool is of the runner's executor
   std::unique_ptr<Completer> completer_;
@@ -110,7 +112,7 @@ DeviceThread::~DeviceThread() { impl_->stop(); }
 
 absl::StatusOr<std::unique_ptr<DeviceThread>> DeviceThread::start(
     const model::ModelConfig& config, const model::Checkpoint& checkpoint, DeviceOptions options) {
-  auto impl = std::make_unique<Impl>(config, checkpoint, options);
+  auto impl = std::make_unique<Impl>(config, checkpoint, std::move(options));
   if (absl::Status status = impl->launch(); !status.ok()) return status;
   return std::unique_ptr<DeviceThread>(new DeviceThread(std::move(impl)));
 }

@@ -15,6 +15,7 @@
 #include "kernels/tensor.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
+#include "model/span_layers.h"
 #include "model/weight_choice.h"
 #include "node/device/device_stats.h"
 #include "node/device/refusal.h"
@@ -29,7 +30,8 @@ struct DeviceOptions {
   std::int64_t kv_positions = 0;
   kernels::DType kv_dtype = kernels::DType::kF32;
   model::WeightChoice weights = model::WeightChoice::kStored;
-  int threads = 0;  // 0: one per available core
+  model::PackOptions pack = {};  // used by start() only
+  int threads = 0;               // 0: one per available core
   SchedulerLimits limits;
 };
 

@@ -57,6 +57,7 @@ void take(model::NamedManifest named, LoadedModel& model) {
   model.digest.bytes = named.digest;
   model.manifest = std::make_shared<const std::string>(std::move(named.bytes));
   model::learn(model.files, named.manifest);
+  model.contents = model::contents_of(model.files, named.manifest);
   model.warnings.insert(model.warnings.end(), named.warnings.begin(), named.warnings.end());
 }
 
@@ -64,6 +65,17 @@ void take(model::NamedManifest named, LoadedModel& model) {
 
 absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std::string name,
                                               const KeptAs& kept, const model::FileWork& work) {
+  auto result = read(directory, std::move(name), kept);
+  if (!result.ok()) return result.status();
+  auto manifest = model::folder_manifest(result->config, result->files, work);
+  if (!manifest.ok()) return manifest.status();
+  if (absl::Status intact = result->checkpoint.check_all(); !intact.ok()) return intact;
+  if (*manifest) take(**std::move(manifest), *result);
+  return result;
+}
+
+absl::StatusOr<LoadedModel> LoadedModel::read(const std::string& directory, std::string name,
+                                              const KeptAs& kept) {
   auto config = model::load_config(directory);
   if (!config.ok()) return config.status();
   auto files = model::read_weight_files(directory);
@@ -88,18 +100,6 @@ absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std:
                     "blocks that are to be served",
                     directory, files->missing()));
   }
-  auto manifest = model::folder_manifest(*config, *files, work);
-  if (!manifest.ok()) return manifest.status();
-  if (absl::Status intact = checkpoint->check_all(); !intact.ok()) return intact;
-
-  const model::MemoryNeeds needs = model::memory_needs(
-      *config, *checkpoint, most_rows(SchedulerLimits()), kept.kv, kept.weights);
-  const bool stored = kept.weights == model::WeightChoice::kStored;
-  const proto::Numerics numerics = {
-      stored ? proto::Compute::kF32 : proto::Compute::kI8,
-      proto::weight_format_of(stored ? model::stored_type(*config, *checkpoint)
-                                     : model::name_of(kept.weights)),
-      kv_format_of(kept.kv)};
   LoadedModel result{.name = name.empty() ? folder_name(directory) : std::move(name),
                      .config = std::move(*config),
                      .files = std::move(*files),
@@ -107,12 +107,29 @@ absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std:
                      .held = std::move(held),
                      .manifest = nullptr,
                      .digest = {},
-                     .needs = needs,
+                     .kept = {},
+                     .needs = {},
                      .warnings = std::move(warnings),
-                     .numerics = numerics,
-                     .hashes = {}};
-  if (*manifest) take(**std::move(manifest), result);
+                     .numerics = {},
+                     .hashes = {},
+                     .contents = {}};
+  result.keep_as(kept);
   return result;
+}
+
+model::MemoryNeeds LoadedModel::needs_as(const KeptAs& formats) const {
+  return model::memory_needs(config, checkpoint, most_rows(SchedulerLimits()), formats.kv,
+                             formats.weights);
+}
+
+void LoadedModel::keep_as(const KeptAs& formats) {
+  kept = formats;
+  needs = needs_as(formats);
+  const bool stored = formats.weights == model::WeightChoice::kStored;
+  numerics = {stored ? proto::Compute::kF32 : proto::Compute::kI8,
+              proto::weight_format_of(stored ? model::stored_type(config, checkpoint)
+                                             : model::name_of(formats.weights)),
+              kv_format_of(formats.kv)};
 }
 
 absl::Status LoadedModel::adopt(const proto::Digest& told, const std::string& bytes,

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "kernels/tensor.h"
+#include "model/block_key.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
 #include "model/folder_manifest.h"
@@ -34,16 +35,24 @@ struct LoadedModel {
   // the whole is: see adopt().
   std::shared_ptr<const std::string> manifest;
   proto::Digest digest;
+  KeptAs kept;
   model::MemoryNeeds needs;
   std::vector<std::string> warnings;  // one line each: where the folder's files disagree
   proto::Numerics numerics;
-  model::FileHashes hashes;  // of the files, as far as adopt() has read them
+  model::FileHashes hashes;      // of the files, as far as adopt() has read them
+  model::FileContents contents;  // of the files, where a manifest is known
 
+  // All but the manifest: reads headers only. `name` as in open().
+  static absl::StatusOr<LoadedModel> read(const std::string& directory, std::string name,
+                                          const KeptAs& kept);
   // `name` may be empty: then the folder's. Reads the files through once, if their hashes are not
   // known yet.
   static absl::StatusOr<LoadedModel> open(const std::string& directory, std::string name,
                                           const KeptAs& kept = {},
                                           const model::FileWork& work = {});
+  // Before keep(): what it needs, and what is said of it, when it is kept in these formats.
+  void keep_as(const KeptAs& formats);
+  model::MemoryNeeds needs_as(const KeptAs& formats) const;
   // What a stranger says that this model is; FAILED_PRECONDITION when the files say otherwise.
   absl::Status adopt(const proto::Digest& told, const std::string& bytes,
                      const model::FileWork& work);

@@ -58,7 +58,8 @@ absl::StatusOr<RouteResult> measure_swarm(const client::UserModel& model,
                                           const std::string& directory, const HopBench& options,
                                           int nodes) {
   tests::ProcessSwarm swarm(
-      {.model = directory, .node_arguments = {"--weights", model::name_of(options.weights)}});
+      {.model = directory,
+       .node_arguments = {"--weights", model::name_of(options.weights), "--cache", "off"}});
   const int blocks = static_cast<int>(model.block_count());
   for (int i = 0; i < nodes; ++i) {
     swarm.start_node(fmt::format("{}:{}", blocks * i / nodes, blocks * (i + 1) / nodes));

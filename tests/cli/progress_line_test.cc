@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "cli/read_progress.h"
+#include "cli/byte_progress.h"
 
 namespace shoal::cli {
 namespace {
@@ -64,24 +64,26 @@ TEST(ProgressLine, IsWipedBeforeAnythingElseIsPrinted) {
   EXPECT_NE(out.find("\r\x1b[Kshoal: goes on\nshoal: lost it\n"), std::string::npos) << out;
 }
 
-TEST(ReadProgress, SaysNothingOfWhatIsQuick) {
+TEST(ByteProgress, SaysNothingOfWhatIsQuick) {
   ProgressLine line(false, false);
   std::vector<std::string> said;
-  const auto progress = read_progress(line, [&](const std::string& text) { said.push_back(text); });
+  const auto progress =
+      byte_progress(line, "reads", [&](const std::string& text) { said.push_back(text); });
   for (std::uint64_t done = 0; done <= 100; ++done) progress(done << 20, 100u << 20);
   EXPECT_EQ(said, std::vector<std::string>{});
 }
 
-TEST(ReadProgress, SaysALineNowAndThenElsewhereThanOnATerminal) {
+TEST(ByteProgress, SaysALineNowAndThenElsewhereThanOnATerminal) {
   ProgressLine line(false, false);
   std::vector<std::string> said;
-  const auto progress = read_progress(line, [&](const std::string& text) { said.push_back(text); });
+  const auto progress =
+      byte_progress(line, "reads", [&](const std::string& text) { said.push_back(text); });
   progress(0, 100u << 20);
   std::this_thread::sleep_for(std::chrono::milliseconds(2'050));  // from then on it is worth it
   for (std::uint64_t done = 1; done <= 100; ++done) progress(done << 20, 100u << 20);
   ASSERT_EQ(said.size(), 10u);
-  EXPECT_EQ(said.front(), "reads the model's files through, once: 10 % of 100 MiB");
-  EXPECT_EQ(said.back(), "reads the model's files through, once: 100 % of 100 MiB");
+  EXPECT_EQ(said.front().substr(0, 26), "reads: 10 % of 100 MiB, 5 ") << said.front();
+  EXPECT_EQ(said.back().substr(0, 25), "reads: 100 % of 100 MiB, ") << said.back();
 }
 
 }  // namespace

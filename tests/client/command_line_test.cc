@@ -159,6 +159,13 @@ TEST(CommandLine, ErrorsSayWhatToDo) {
   EXPECT_EQ(parsed<ScoreFlags>({"score", "--model", "m", "--local", "--weights", "q4s", "f"})
                 .swarm.weights,
             "q4s");
+  EXPECT_THAT(error({"generate", "--model", "m", "--join", "a:1", "--cache", "off", "text"}),
+              HasSubstr("--cache and --cache-limit need --local"));
+  EXPECT_THAT(error({"score", "--model", "m", "--local", "--cache-limit", "0", "f"}),
+              HasSubstr("--cache-limit: \"0\""));
+  EXPECT_EQ(
+      parsed<ScoreFlags>({"score", "--model", "m", "--local", "--cache", "D", "f"}).swarm.cache,
+      "D");
   EXPECT_THAT(error({"generate", "--local", "text"}), HasSubstr("--model"));
   EXPECT_THAT(error({"generate", "--model", "m", "--local"}), HasSubstr("prompt"));
   EXPECT_THAT(error({"status", "--join", "0.0.0.0:7000"}),

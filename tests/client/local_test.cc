@@ -47,6 +47,20 @@ class Local : public ::testing::Test {
 };
 UserModel* Local::demo_ = nullptr;
 
+TEST_F(Local, AutoTakesTheWidestWeightsThatFitBesideTheEnds) {
+  const auto chosen = [&](std::uint64_t mib) {
+    return choose_local_weights({{mib << 20, "a limit", false}, std::nullopt}, *demo_, 512,
+                                kernels::DType::kF32);
+  };
+  // 2 MiB of embedding, 8 blocks of 1.4 MiB and their 4 MiB of KV, and what a program takes.
+  EXPECT_EQ(chosen(200).weights, model::WeightChoice::kStored);
+  const LocalWeights narrow = chosen(24);
+  EXPECT_GT(narrow.weights, model::WeightChoice::kStored);
+  EXPECT_THAT(narrow.reason, HasSubstr("is the widest format in which 8 blocks fit; stored 0"));
+  EXPECT_EQ(chosen(4).weights, model::WeightChoice::kQ4S);
+  EXPECT_THAT(chosen(4).reason, HasSubstr("does not fit into a limit in any format"));
+}
+
 TEST_F(Local, GoldenPromptsGiveTheGoldenIdsTextAndLogits) {
   const auto golden = read_golden();
   for (const auto& prompt : golden["prompts"]) {

@@ -49,6 +49,19 @@ TEST(MemoryNeeds, PortableWeightsAreCountedAsTheyArePacked) {
   EXPECT_EQ(needs(WeightChoice::kQ4S), 18 * groups + 4u * 2 * 32);
 }
 
+// Inputs become bytes, with a scale and a sum for each group: at most 32 MiB at once.
+TEST(MemoryNeeds, QuantizedActivationsAreCounted) {
+  const ModelConfig config = load_config(SHOAL_SOURCE_DIR "/models/demo").value();
+  const Checkpoint checkpoint = Checkpoint::open(SHOAL_SOURCE_DIR "/models/demo").value();
+  const auto more = [&](std::int64_t rows) {
+    return memory_needs(config, checkpoint, rows, kernels::DType::kF32, WeightChoice::kQ4)
+               .workspace_bytes -
+           memory_needs(config, checkpoint, rows).workspace_bytes;
+  };
+  EXPECT_EQ(more(320), 320u * (704 + 704 / 4));
+  EXPECT_EQ(more(100'000), 32u << 20);
+}
+
 // A folder may hold a part of the model.
 TEST(MemoryNeeds, WhatIsNotThereCountsAsIfItWereStoredAsTheRest) {
   ModelConfig config = load_config(kFixtures + "llama_bias").value();

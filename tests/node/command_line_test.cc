@@ -46,6 +46,10 @@ TEST(CommandLine, EveryOptionOfRun) {
                            "bf16",
                            "--weights",
                            "q4",
+                           "--cache",
+                           "C",
+                           "--cache-limit",
+                           "10GB",
                            "--max-sessions",
                            "9",
                            "--max-sessions-per-peer",
@@ -64,7 +68,7 @@ TEST(CommandLine, EveryOptionOfRun) {
   EXPECT_EQ(line->model, "DIR");
   EXPECT_EQ(line->blocks, (proto::Span{2, 5}));
   EXPECT_EQ(line->join, (std::vector<std::string>{"a:1", "b:2"}));
-  EXPECT_EQ(line->memory, (MemorySize{1'610'612'736, 0}));
+  EXPECT_EQ(line->memory, (base::MemorySize{1'610'612'736, 0}));
   EXPECT_EQ(line->join_timeout_s, 30);
   EXPECT_EQ(line->listen, "127.0.0.1:7000");
   EXPECT_EQ(line->swarm_key, "K");
@@ -75,6 +79,8 @@ TEST(CommandLine, EveryOptionOfRun) {
   EXPECT_EQ(line->ready_file, "R");
   EXPECT_EQ(line->model_name, "tiny");
   EXPECT_EQ(line->weights, model::WeightChoice::kQ4);
+  EXPECT_EQ(line->cache.directory, "C");
+  EXPECT_EQ(line->cache.limit, (base::MemorySize{10'000'000'000, 0}));
   EXPECT_EQ(line->kv_positions, 4096);
   EXPECT_EQ(line->kv_dtype, kernels::DType::kBF16);
   EXPECT_EQ(line->max_sessions, 9u);
@@ -92,7 +98,24 @@ TEST(CommandLine, Defaults) {
   EXPECT_FALSE(line->blocks.has_value());
   EXPECT_FALSE(line->kv_positions.has_value());
   EXPECT_EQ(line->kv_dtype, kernels::DType::kF32);
+  EXPECT_EQ(line->weights, model::WeightChoice::kStored);
   EXPECT_EQ(line->drain_timeout_s, 10);
+  EXPECT_EQ(parse({"run", "--model", "DIR", "--new-swarm", "--weights", "auto"})->weights,
+            std::nullopt);
+}
+
+TEST(CommandLine, APlanNeedsNoSwarm) {
+  const auto line = parse({"plan", "--model", "DIR", "--memory", "2GiB", "--kv-dtype", "bf16",
+                           "--blocks", "1:3", "--json"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->action, CommandLine::Action::kPlan);
+  EXPECT_EQ(line->model, "DIR");
+  EXPECT_EQ(line->memory, (base::MemorySize{std::uint64_t{2} << 30, 0}));
+  EXPECT_EQ(line->kv_dtype, kernels::DType::kBF16);
+  EXPECT_EQ(line->blocks, (proto::Span{1, 3}));
+  EXPECT_TRUE(line->json);
+  EXPECT_FALSE(parse({"plan"}).ok());
+  EXPECT_FALSE(parse({"plan", "--model", "DIR", "--join", "a:1"}).ok());
 }
 
 TEST(CommandLine, BootstrapNeedsAnAddressOnly) {
@@ -186,6 +209,7 @@ TEST(CommandLine, EveryMistakeIsOneLineThatNamesIt) {
       {{"run", "--model", "D", "--new-swarm", "--kv-positions", "3"}, "--kv-positions"},
       {{"run", "--model", "D", "--new-swarm", "--kv-dtype", "f64"}, "--kv-dtype"},
       {{"run", "--model", "D", "--new-swarm", "--weights", "q5"}, "--weights"},
+      {{"run", "--model", "D", "--new-swarm", "--cache-limit", "lots"}, "--cache-limit: \"lots\""},
       {{"run", "--model", "D", "--new-swarm", "--max-sessions", "0"}, "--max-sessions"},
       {{"run", "--model", "D", "--new-swarm", "--drain-timeout", "-1"}, "--drain-timeout"},
       {{"run", "--model", "D", "--new-swarm", "--blokcs", "0:4"}, "--blokcs"},

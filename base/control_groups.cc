@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "node/device/control_groups.h"
+#include "base/control_groups.h"
 
 #include <fmt/format.h>
 
@@ -10,7 +10,7 @@
 #include <sstream>
 #include <utility>
 
-namespace shoal::node {
+namespace shoal::base {
 namespace {
 
 namespace fs = std::filesystem;
@@ -202,4 +202,4 @@ std::vector<GroupLimit> group_limits(const fs::path& root) {
   return result;
 }
 
-}  // namespace shoal::node
+}  // namespace shoal::base

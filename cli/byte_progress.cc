@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/read_progress.h"
+#include "cli/byte_progress.h"
 
 #include <fmt/format.h>
 
@@ -16,9 +16,9 @@ constexpr int kPercentApart = 10;
 
 }  // namespace
 
-std::function<void(std::uint64_t done, std::uint64_t all)> read_progress(
-    ProgressLine& line, std::function<void(const std::string& text)> say, const char* what) {
-  return [&line, say = std::move(say), what, begun = Clock::now(), told = 0](
+std::function<void(std::uint64_t done, std::uint64_t all)> byte_progress(
+    ProgressLine& line, std::string what, std::function<void(const std::string& text)> say) {
+  return [&line, what = std::move(what), say = std::move(say), begun = Clock::now(), told = 0](
              std::uint64_t done, std::uint64_t all) mutable {
     const auto now = Clock::now();
     if (done == 0) {
@@ -34,7 +34,9 @@ std::function<void(std::uint64_t done, std::uint64_t all)> read_progress(
         static_cast<int>(100.0 * static_cast<double>(done) / static_cast<double>(all));
     if (percent < told + kPercentApart && done < all) return;
     told = percent / kPercentApart * kPercentApart;
-    say(fmt::format("{}: {} % of {} MiB", what, percent, all >> 20));
+    const double mib_s =
+        static_cast<double>(done) / 0x1p20 / std::chrono::duration<double>(now - begun).count();
+    say(fmt::format("{}: {} % of {} MiB, {:.0f} MiB/s", what, percent, all >> 20, mib_s));
   };
 }
 

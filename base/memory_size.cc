@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "node/device/memory_size.h"
+#include "base/memory_size.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include <cmath>
 #include <map>
 
-namespace shoal::node {
+namespace shoal::base {
 namespace {
 
 constexpr double kMost = 9e18;  // fits 63 bits
@@ -61,4 +61,4 @@ std::string memory_text(std::uint64_t bytes) {
   return mib < 10'000 ? fmt::format("{:.0f} MiB", mib) : fmt::format("{:.1f} GiB", mib / 1024);
 }
 
-}  // namespace shoal::node
+}  // namespace shoal::base

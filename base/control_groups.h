@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-namespace shoal::node {
+namespace shoal::base {
 
 struct GroupLimit {
   std::uint64_t limit_bytes = 0;
@@ -48,4 +48,4 @@ GroupMembership membership(std::string_view proc_self_cgroup);
 // mount point itself. A group that the mount does not show (another namespace) is the mount point.
 std::vector<std::string> groups_from(const std::string& mount_root, const std::string& group);
 
-}  // namespace shoal::node
+}  // namespace shoal::base

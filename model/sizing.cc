@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "node/device/sizing.h"
+#include "model/sizing.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <limits>
+#include <vector>
 
+#include "base/check.h"
 #include "model/kv_pool.h"
 
-namespace shoal::node {
+namespace shoal::model {
 namespace {
 
 constexpr std::uint64_t kMiB = 1 << 20;
@@ -24,12 +26,15 @@ struct Fit {
   std::uint64_t weight = 0;
   std::uint64_t position = 0;  // of one block
   std::uint64_t usable = 0;
-  std::uint64_t own = std::numeric_limits<std::uint64_t>::max();  // for KV alone
+  std::uint64_t own = std::numeric_limits<std::uint64_t>::max();  // for KV, and for packed weights
+  std::uint64_t own_weight = 0;                                   // of a block, of `own`
 
   // Positions that fit beside the weights of so many blocks.
   std::int64_t positions(std::uint32_t blocks) const {
     const double weights = static_cast<double>(weight) * blocks;
-    const double left = std::min(static_cast<double>(usable) - weights, static_cast<double>(own));
+    const double left =
+        std::min(static_cast<double>(usable) - weights,
+                 static_cast<double>(own) - static_cast<double>(own_weight) * blocks);
     const double fit = left / std::max(static_cast<double>(position) * blocks, 1.0);
     return static_cast<std::int64_t>(std::clamp(fit, 0.0, 9e15));
   }
@@ -37,13 +42,27 @@ struct Fit {
     const double kv = static_cast<double>(position) * static_cast<double>(positions);
     const double fit =
         std::min(static_cast<double>(usable) / std::max(static_cast<double>(weight) + kv, 1.0),
-                 static_cast<double>(own) / std::max(kv, 1.0));
+                 static_cast<double>(own) / std::max(static_cast<double>(own_weight) + kv, 1.0));
     return static_cast<std::uint32_t>(std::min<double>(fit, most));
   }
 };
 
 std::int64_t whole_pages(std::int64_t positions) {
   return positions / model::kPagePositions * model::kPagePositions;
+}
+
+// What the wider ones would hold: "; stored 3, q8 6".
+std::string others_text(std::span<const absl::StatusOr<MemoryPlan>> plans, std::size_t chosen,
+                        std::uint32_t wanted) {
+  std::string text;
+  for (std::size_t i = 0; i < chosen; ++i) {
+    text += fmt::format("{}{} {}", i == 0 ? "; " : ", ", name_of(kWeightChoices[i]),
+                        plans[i].ok() ? plans[i]->blocks : 0);
+    if (plans[i].ok() && plans[i]->blocks == wanted) {
+      text += fmt::format(" with {} KV positions", plans[i]->kv_positions);
+    }
+  }
+  return text;
 }
 
 }  // namespace
@@ -59,13 +78,15 @@ std::uint64_t usable_bytes(const MemoryLimit& limit, const MemoryNeeds& needs) {
 absl::StatusOr<MemoryPlan> plan_memory(const MemoryBudget& budget, const MemoryNeeds& needs,
                                        std::uint32_t block_count, const MemoryWishes& wishes) {
   Fit fit{needs.block_weight_bytes, needs.block_position_kv_bytes, usable_bytes(budget.all, needs)};
+  if (needs.packed) fit.own_weight = needs.block_weight_bytes;
   if (budget.own) fit.own = usable_bytes(*budget.own, needs);
   const auto limits = [&] {
-    std::string text = fmt::format("{} of the {} that {} leaves", memory_text(fit.usable),
-                                   memory_text(budget.all.bytes), budget.all.from);
+    std::string text = fmt::format("{} of the {} that {} leaves", base::memory_text(fit.usable),
+                                   base::memory_text(budget.all.bytes), budget.all.from);
     if (budget.own) {
-      text += fmt::format(", and {} of the {} that {} leaves for all but weights",
-                          memory_text(fit.own), memory_text(budget.own->bytes), budget.own->from);
+      text += fmt::format(", and {} of the {} that {} leaves for all but the model's files",
+                          base::memory_text(fit.own), base::memory_text(budget.own->bytes),
+                          budget.own->from);
     }
     return text;
   };
@@ -87,7 +108,7 @@ absl::StatusOr<MemoryPlan> plan_memory(const MemoryBudget& budget, const MemoryN
       return absl::ResourceExhaustedError(fmt::format(
           "one block needs {:.0f} MiB ({} of weights, the rest for {} KV positions), but only {} "
           "can be used; free some memory{}, raise the limit, or choose fewer --kv-positions",
-          needed / kMiB, memory_text(weight), positions, limits(),
+          needed / kMiB, base::memory_text(weight), positions, limits(),
           budget.all.from == "--memory" ? ", give more --memory" : ""));
     }
   }
@@ -100,15 +121,48 @@ absl::StatusOr<MemoryPlan> plan_memory(const MemoryBudget& budget, const MemoryN
     return absl::ResourceExhaustedError(fmt::format(
         "{} blocks need {} for weights and {:.3f} MiB for each of {} KV positions, but only {} "
         "can be used; serve fewer blocks (--blocks) or fewer --kv-positions (at least {})",
-        plan.blocks, memory_text(weight * plan.blocks), position_mib * plan.blocks, asked, limits(),
-        model::kPagePositions));
+        plan.blocks, base::memory_text(weight * plan.blocks), position_mib * plan.blocks, asked,
+        limits(), model::kPagePositions));
   }
   plan.reason = fmt::format(
       "memory: {} can be used; {} of {} blocks take {}, room for {} positions takes {}", limits(),
-      plan.blocks, block_count, memory_text(weight * plan.blocks), plan.kv_positions,
-      memory_text(needs.block_position_kv_bytes * plan.blocks *
-                  static_cast<std::uint64_t>(plan.kv_positions)));
+      plan.blocks, block_count, base::memory_text(weight * plan.blocks), plan.kv_positions,
+      base::memory_text(needs.block_position_kv_bytes * plan.blocks *
+                        static_cast<std::uint64_t>(plan.kv_positions)));
   return plan;
 }
 
-}  // namespace shoal::node
+absl::StatusOr<WeightPlan> choose_weights(const MemoryBudget& budget,
+                                          std::span<const MemoryNeeds> needs,
+                                          std::uint32_t block_count, const MemoryWishes& wishes) {
+  CHECK(needs.size() == kWeightChoices.size()) << needs.size() << " formats";
+  const std::uint32_t wanted = wishes.blocks.value_or(block_count);
+  std::vector<absl::StatusOr<MemoryPlan>> plans;
+  for (const MemoryNeeds& each : needs) {
+    plans.push_back(plan_memory(budget, each, block_count, wishes));
+  }
+  const auto is_roomy = [&](const MemoryPlan& plan) {
+    return wishes.kv_positions || plan.kv_positions >= kLeastKvPositions;
+  };
+  const auto is_better = [&](const MemoryPlan& plan, const MemoryPlan& before) {
+    return plan.blocks > before.blocks || (plan.blocks == before.blocks && !is_roomy(before) &&
+                                           plan.kv_positions > before.kv_positions);
+  };
+  std::optional<std::size_t> best;
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    if (!plans[i].ok()) continue;
+    if (!best || is_better(*plans[i], *plans[*best])) best = i;
+  }
+  if (!best) return plans.back().status();
+  WeightPlan result{kWeightChoices[*best], *plans[*best], ""};
+  const bool all = result.plan.blocks == wanted && is_roomy(result.plan);
+  result.reason = all ? fmt::format("{} is the widest format in which {} blocks fit",
+                                    name_of(result.weights), wanted)
+                      : fmt::format("{} holds most, {} of {} blocks with {} KV positions",
+                                    name_of(result.weights), result.plan.blocks, wanted,
+                                    result.plan.kv_positions);
+  result.reason += others_text(plans, *best, wanted);
+  return result;
+}
+
+}  // namespace shoal::model

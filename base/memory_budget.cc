@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "node/device/memory_budget.h"
+#include "base/memory_budget.h"
 
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -10,9 +10,9 @@
 #include <map>
 #include <vector>
 
-#include "node/device/control_groups.h"
+#include "base/control_groups.h"
 
-namespace shoal::node {
+namespace shoal::base {
 namespace {
 
 constexpr std::uint64_t kUnknown = std::numeric_limits<std::uint64_t>::max() / 4;
@@ -86,4 +86,4 @@ MemoryBudget memory_budget(const std::filesystem::path& root, const ProcessLimit
   return budget;
 }
 
-}  // namespace shoal::node
+}  // namespace shoal::base

@@ -6,15 +6,18 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "base/memory_budget.h"
 #include "model/memory_needs.h"
-#include "node/device/memory_budget.h"
+#include "model/weight_choice.h"
 
-namespace shoal::node {
+namespace shoal::model {
 
-using model::MemoryNeeds;
+using base::MemoryBudget;
+using base::MemoryLimit;
 
 // Without --kv-positions a node keeps room for this many: 32 sessions of 2,048 positions.
 inline constexpr std::int64_t kDefaultKvPositions = 65'536;
@@ -40,7 +43,21 @@ struct MemoryPlan {
 absl::StatusOr<MemoryPlan> plan_memory(const MemoryBudget& budget, const MemoryNeeds& needs,
                                        std::uint32_t block_count, const MemoryWishes& wishes);
 
+struct WeightPlan {
+  WeightChoice weights = WeightChoice::kStored;
+  MemoryPlan plan;
+  std::string reason;  // why this format: "q8 is ..."
+};
+
+// For --weights auto: the widest format in which all blocks fit that are wanted (wishes.blocks,
+// else block_count), with at least kLeastKvPositions where nobody says how many. When there is
+// none, the widest of those that hold most blocks, or most positions where all hold as many.
+// `needs`: of each of kWeightChoices. Errors as plan_memory's for the last of them.
+absl::StatusOr<WeightPlan> choose_weights(const MemoryBudget& budget,
+                                          std::span<const MemoryNeeds> needs,
+                                          std::uint32_t block_count, const MemoryWishes& wishes);
+
 // What of a limit we plan with.
 std::uint64_t usable_bytes(const MemoryLimit& limit, const MemoryNeeds& needs);
 
-}  // namespace shoal::node
+}  // namespace shoal::model

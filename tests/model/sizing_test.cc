@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Memory decides how many blocks a node serves when nobody names them: blocks before cache.
-#include "node/device/sizing.h"
+#include "model/sizing.h"
 
 #include <gtest/gtest.h>
 
-namespace shoal::node {
+namespace shoal::model {
 namespace {
 
 constexpr std::uint64_t kMiB = 1 << 20;
@@ -89,5 +89,77 @@ TEST(Sizing, AddressSpaceIsForAllButTheWeights) {
   EXPECT_NE(plan->reason.find("ulimit -v"), std::string::npos) << plan->reason;
 }
 
+TEST(Sizing, PackedWeightsAreNoFilesOfTheModel) {
+  MemoryBudget budget = own(10'000 * kMiB);
+  budget.own = MemoryLimit{1000 * kMiB, "ulimit -v", false};
+  MemoryNeeds packed = kTiny;
+  packed.packed = true;
+  EXPECT_EQ(plan_memory(budget, kTiny, 22, {})->blocks, 22u);
+  EXPECT_EQ(plan_memory(budget, packed, 22, {})->blocks, 9u);  // 870 MiB for 84 + 8
+}
+
+// As kTiny in each format: 16, 8.5, 5 and 4.5 bits a weight.
+const std::vector<MemoryNeeds> kFormats = [] {
+  std::vector<MemoryNeeds> needs;
+  for (const double bits : {16.0, 8.5, 5.0, 4.5}) {
+    MemoryNeeds each = kTiny;
+    each.block_weight_bytes = static_cast<std::uint64_t>(84 * kMiB * bits / 16);
+    needs.push_back(each);
+  }
+  return needs;
+}();
+
+WeightPlan chosen(std::uint64_t mib, const MemoryWishes& wishes = {}) {
+  return choose_weights(own(mib * kMiB), kFormats, 22, wishes).value();
+}
+
+TEST(ChooseWeights, TheWidestInWhichAllBlocksFit) {
+  EXPECT_EQ(chosen(8000).weights, WeightChoice::kStored);
+  EXPECT_EQ(chosen(1600).weights, WeightChoice::kQ8);
+  EXPECT_EQ(chosen(1000).weights, WeightChoice::kQ4);
+  EXPECT_EQ(chosen(850).weights, WeightChoice::kQ4S);
+  for (const std::uint64_t mib : {8000, 1600, 1000, 850}) {
+    EXPECT_EQ(chosen(mib).plan.blocks, 22u);
+    EXPECT_GE(chosen(mib).plan.kv_positions, kLeastKvPositions);
+  }
+  const std::string reason = chosen(1000).reason;
+  EXPECT_EQ(reason, "q4 is the widest format in which 22 blocks fit; stored 9, q8 16");
+}
+
+TEST(ChooseWeights, ElseTheWidestOfThoseThatHoldMost) {
+  const WeightPlan plan = chosen(500);
+  EXPECT_EQ(plan.weights, WeightChoice::kQ4S);
+  EXPECT_LT(plan.plan.blocks, 22u);
+  EXPECT_EQ(plan.plan.blocks, plan_memory(own(500 * kMiB), kFormats[3], 22, {})->blocks);
+  // A block more would fit in none of them: then nothing is gained by the narrower.
+  for (std::uint64_t mib = 200; mib < 3000; mib += 10) {
+    const WeightPlan best = chosen(mib);
+    for (std::size_t i = 0; i < kFormats.size(); ++i) {
+      const auto other = plan_memory(own(mib * kMiB), kFormats[i], 22, {});
+      if (!other.ok()) continue;
+      EXPECT_LE(other->blocks, best.plan.blocks) << mib;
+      if (kWeightChoices[i] < best.weights && other->blocks == best.plan.blocks) {
+        EXPECT_LT(other->kv_positions, kLeastKvPositions) << mib;
+      }
+    }
+  }
+}
+
+TEST(ChooseWeights, OfBlocksThatAreNamed) {
+  EXPECT_EQ(chosen(1000, {4, std::nullopt}).weights, WeightChoice::kStored);
+  // They fit as they are stored, but with hardly any room for sessions.
+  EXPECT_TRUE(plan_memory(own(1000 * kMiB), kFormats[0], 22, {10, std::nullopt}).ok());
+  EXPECT_EQ(chosen(1000, {10, std::nullopt}).weights, WeightChoice::kQ8);
+  // Whoever names positions has what he asked for.
+  EXPECT_EQ(chosen(1000, {10, 64}).weights, WeightChoice::kStored);
+  EXPECT_EQ(chosen(1000, {20, 64}).weights, WeightChoice::kQ4);
+}
+
+TEST(ChooseWeights, WhereNothingFitsTheErrorIsOfTheNarrowest) {
+  const absl::Status status = choose_weights(own(60 * kMiB), kFormats, 22, {}).status();
+  EXPECT_EQ(status, plan_memory(own(60 * kMiB), kFormats[3], 22, {}).status());
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+}
+
 }  // namespace
-}  // namespace shoal::node
+}  // namespace shoal::model

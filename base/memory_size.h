@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 
-namespace shoal::node {
+namespace shoal::base {
 
 struct MemorySize {
   std::uint64_t bytes = 0;
@@ -26,4 +26,4 @@ absl::StatusOr<MemorySize> parse_memory_size(std::string_view text);
 // "6.0 GiB", "512 MiB": for people.
 std::string memory_text(std::uint64_t bytes);
 
-}  // namespace shoal::node
+}  // namespace shoal::base

@@ -9,9 +9,9 @@
 #include <optional>
 #include <string>
 
-#include "node/device/memory_size.h"
+#include "base/memory_size.h"
 
-namespace shoal::node {
+namespace shoal::base {
 
 struct MemoryLimit {
   std::uint64_t bytes = 0;  // that may still be taken
@@ -36,4 +36,4 @@ ProcessLimits process_limits();
 MemoryBudget memory_budget(const std::filesystem::path& root, const ProcessLimits& limits,
                            const std::optional<MemorySize>& most);
 
-}  // namespace shoal::node
+}  // namespace shoal::base

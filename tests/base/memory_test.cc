@@ -5,12 +5,12 @@
 
 #include <filesystem>
 
-#include "node/device/control_groups.h"
-#include "node/device/memory_budget.h"
-#include "node/device/memory_size.h"
+#include "base/control_groups.h"
+#include "base/memory_budget.h"
+#include "base/memory_size.h"
 #include "tests/support/temp_dir.h"
 
-namespace shoal::node {
+namespace shoal::base {
 namespace {
 
 constexpr std::uint64_t kMiB = 1 << 20;
@@ -263,4 +263,4 @@ TEST(ThisMachine, HasMemory) {
 }
 
 }  // namespace
-}  // namespace shoal::node
+}  // namespace shoal::base

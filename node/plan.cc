@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "kernels/bandwidth.h"
+#include "kernels/cpu_executor.h"
+#include "kernels/cpu_kernels.h"
+#include "node/device/loaded_model.h"
+#include "node/entry.h"
+#include "node/member/join.h"
+
+namespace shoal::node {
+namespace {
+
+// More than caches hold, but not all that there is.
+constexpr std::uint64_t kMostMeasured = 256u << 20;
+constexpr std::uint64_t kLeastMeasured = 16u << 20;
+constexpr int kPasses = 5;
+
+double measured_read_bytes_s(int threads, std::uint64_t usable) {
+  kernels::CpuExecutor executor(threads, kernels::isa_chosen());
+  const std::uint64_t bytes = std::clamp(usable / 4, kLeastMeasured, kMostMeasured);
+  return kernels::measure_read_bandwidth(executor, static_cast<std::int64_t>(bytes), kPasses);
+}
+
+std::string tokens_text(double tokens_s) {
+  return tokens_s < 10 ? fmt::format("{:.1f}", tokens_s) : fmt::format("{:.0f}", tokens_s);
+}
+
+}  // namespace
+
+NodePlan make_plan(const base::MemoryBudget& budget, std::span<const model::MemoryNeeds> needs,
+                   std::uint32_t block_count, const model::MemoryWishes& wishes,
+                   double read_bytes_s) {
+  NodePlan plan;
+  plan.blocks = wishes.blocks.value_or(block_count);
+  plan.memory = budget.all;
+  plan.usable_bytes = model::usable_bytes(budget.all, needs.front());
+  plan.read_bytes_s = read_bytes_s;
+  for (std::size_t i = 0; i < needs.size(); ++i) {
+    FormatPlan format{.weights = model::kWeightChoices[i],
+                      .block_bytes = needs[i].block_weight_bytes};
+    const auto fits = model::plan_memory(budget, needs[i], block_count, wishes);
+    if (fits.ok()) {
+      format.blocks = fits->blocks;
+      format.kv_positions = fits->kv_positions;
+      format.tokens_s = read_bytes_s / static_cast<double>(std::max<std::uint64_t>(
+                                           format.block_bytes * format.blocks, 1));
+    }
+    plan.formats.push_back(format);
+  }
+  const auto chosen = model::choose_weights(budget, needs, block_count, wishes);
+  if (chosen.ok()) {
+    plan.chosen = chosen->weights;
+    plan.reason = chosen->reason;
+  } else {
+    plan.reason = std::string(chosen.status().message());
+  }
+  return plan;
+}
+
+std::string plan_text(const NodePlan& plan) {
+  std::string text = fmt::format(
+      "{}, stored as {}: {} of the {} that {} leaves can be used; this machine reads {:.1f} "
+      "GB/s\n\n"
+      "{:<8} {:>10} {:>10} {:>13} {:>18}\n",
+      plan.model, plan.stored, base::memory_text(plan.usable_bytes),
+      base::memory_text(plan.memory.bytes), plan.memory.from, plan.read_bytes_s / 1e9, "weights",
+      "a block", "blocks", "KV positions", "tokens/s, at most");
+  for (const FormatPlan& format : plan.formats) {
+    const std::string mib =
+        fmt::format("{:.1f} MiB", static_cast<double>(format.block_bytes) / 0x1p20);
+    const std::string blocks = fmt::format("{} of {}", format.blocks, plan.blocks);
+    text += format.blocks > 0
+                ? fmt::format("{:<8} {:>10} {:>10} {:>13} {:>18}\n", name_of(format.weights), mib,
+                              blocks, format.kv_positions, tokens_text(format.tokens_s))
+                : fmt::format("{:<8} {:>10} {:>10} {:>13} {:>18}\n", name_of(format.weights), mib,
+                              "none fits", "-", "-");
+  }
+  text += plan.chosen ? fmt::format("\n--weights auto: {}\n", plan.reason)
+                      : fmt::format("\nNothing fits: {}\n", plan.reason);
+  return text;
+}
+
+std::string plan_json(const NodePlan& plan) {
+  nlohmann::ordered_json formats = nlohmann::ordered_json::array();
+  for (const FormatPlan& format : plan.formats) {
+    formats.push_back({{"weights", name_of(format.weights)},
+                       {"block_bytes", format.block_bytes},
+                       {"blocks", format.blocks},
+                       {"kv_positions", format.kv_positions},
+                       {"tokens_per_s_at_most", format.tokens_s}});
+  }
+  nlohmann::ordered_json object = {{"model", plan.model},
+                                   {"stored", plan.stored},
+                                   {"blocks", plan.blocks},
+                                   {"memory_bytes", plan.memory.bytes},
+                                   {"memory_from", plan.memory.from},
+                                   {"usable_bytes", plan.usable_bytes},
+                                   {"read_bytes_per_s", plan.read_bytes_s},
+                                   {"formats", formats},
+                                   {"auto", nullptr},
+                                   {"reason", plan.reason}};
+  if (plan.chosen) object["auto"] = name_of(*plan.chosen);
+  return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+absl::StatusOr<NodePlan> plan_of(const CommandLine& line) {
+  auto model = LoadedModel::read(line.model, line.model_name, {.kv = line.kv_dtype});
+  if (!model.ok()) return model.status();
+  model::MemoryWishes wishes;
+  if (line.blocks) {
+    absl::Status inside = check_blocks(*line.blocks, own_model(*model));
+    if (!inside.ok()) return inside;
+    if (absl::Status held = model->check_held(*line.blocks); !held.ok()) return held;
+    wishes.blocks = line.blocks->size();
+  }
+  wishes.kv_positions = line.kv_positions;
+  std::uint32_t most = 0;  // blocks in a row that are here
+  for (const proto::Span& run : model->held) most = std::max(most, run.size());
+  const base::MemoryBudget budget = base::memory_budget("/", base::process_limits(), line.memory);
+  NodePlan plan = make_plan(budget, needs_of_all(*model, line.kv_dtype), most, wishes,
+                            measured_read_bytes_s(line.threads, budget.all.bytes));
+  plan.model = model->name;
+  plan.stored = model::stored_type(model->config, model->checkpoint);
+  return plan;
+}
+
+}  // namespace shoal::node

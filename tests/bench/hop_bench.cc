@@ -83,7 +83,7 @@ absl::StatusOr<std::vector<RouteResult>> measure_routes(const client::UserModel&
   std::vector<RouteResult> results;
   base::StopToken never;
   auto local = client::LocalPipeline::create(model, options.tokens + 64, never,
-                                             kernels::DType::kF32, options.weights);
+                                             {.weights = options.weights});
   if (!local.ok()) return local.status();
   auto alone = measure(**local, model, options.tokens, 0);
   if (!alone.ok()) return alone.status();

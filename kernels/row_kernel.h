@@ -161,7 +161,10 @@ float read_bytes(const void* from, std::int64_t bytes) {
 inline constexpr int kFmaChains = 6;
 template <class V>
 float fma_loop(std::int64_t iterations, float seed) {
-  const V factor = V::set1(seed), addend = V::set1(1.0f);
+  // Lanes that differ: equal halves of a chain would be one to a compiler.
+  float lanes[16];
+  for (int i = 0; i < 16; ++i) lanes[i] = seed / static_cast<float>(i + 1);
+  const V factor = V::load(lanes), addend = V::set1(1.0f);
   V chain[2 * kFmaChains];
   constexpr int kChains = V::kDots > 4 ? 2 * kFmaChains : kFmaChains;
   SHOAL_UNROLL

@@ -117,27 +117,33 @@ std::string roomiest_folder() {
 
 }  // namespace
 
-absl::StatusOr<RandomModel> RandomModel::make(const Geometry& geometry, std::int64_t blocks,
-                                              bool with_ends) {
-  const std::string parent = roomiest_folder();
+absl::Status write_random_model(const std::string& directory, const Geometry& geometry,
+                                std::int64_t blocks, bool with_ends) {
   const std::vector<Tensor> tensors = tensors_of(geometry, blocks, with_ends);
   std::uint64_t bytes = 0;
   for (const Tensor& tensor : tensors) bytes += 2 * static_cast<std::uint64_t>(tensor.values());
   std::error_code ignored;
-  const auto room = std::filesystem::space(parent, ignored).available;
+  const auto room = std::filesystem::space(directory, ignored).available;
   if (room < bytes) {
     return absl::ResourceExhaustedError(
         fmt::format("{} blocks of {} take {} MiB, {} has {} MiB: measure fewer --blocks", blocks,
-                    geometry.name, bytes >> 20, parent, room >> 20));
+                    geometry.name, bytes >> 20, directory, room >> 20));
   }
-  RandomModel model(std::make_unique<tests::TempDir>(parent));
-  tests::write_file(model.folder_->file("config.json"), config_of(geometry, blocks));
+  const auto file = [&](const char* name) { return directory + "/" + name; };
+  tests::write_file(file("config.json"), config_of(geometry, blocks));
   if (with_ends) {
     for (const char* name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json"}) {
-      std::filesystem::copy_file(tests::kDemoModel + "/" + name, model.folder_->file(name));
+      std::filesystem::copy_file(tests::kDemoModel + "/" + name, file(name),
+                                 std::filesystem::copy_options::overwrite_existing);
     }
   }
-  if (absl::Status written = write_weights(model.folder_->file("model.safetensors"), tensors);
+  return write_weights(file("model.safetensors"), tensors);
+}
+
+absl::StatusOr<RandomModel> RandomModel::make(const Geometry& geometry, std::int64_t blocks,
+                                              bool with_ends) {
+  RandomModel model(std::make_unique<tests::TempDir>(roomiest_folder()));
+  if (absl::Status written = write_random_model(model.directory(), geometry, blocks, with_ends);
       !written.ok()) {
     return written;
   }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A model folder with random bf16 weights of a given shape, in memory where the system has a file
-// system in memory, so that what is measured is loaded as users' models are. The tokenizer, and the
-// vocabulary, are the bundled model's. Removed on destruction.
+// Model folders with random bf16 weights of a given shape, so that what is measured is loaded as
+// users' models are. The tokenizer, and the vocabulary, are the bundled model's.
 #pragma once
 
 #include <cstdint>
@@ -14,10 +13,15 @@
 
 namespace shoal::bench {
 
+// Into `directory`, which exists: `blocks` of them, with or without embedding, final norm and
+// tokenizer. RESOURCE_EXHAUSTED says how much room is missing where.
+absl::Status write_random_model(const std::string& directory, const Geometry& geometry,
+                                std::int64_t blocks, bool with_ends);
+
+// A folder of its own, in memory where the system has a file system in memory; removed on
+// destruction.
 class RandomModel {
  public:
-  // `blocks` of them, with or without embedding, final norm and tokenizer. RESOURCE_EXHAUSTED says
-  // how much room is missing where.
   static absl::StatusOr<RandomModel> make(const Geometry& geometry, std::int64_t blocks,
                                           bool with_ends);
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // shoal-bench: the product's own benchmarks. Each prints ratios within one run, as Markdown or as
 // one JSON object. `decode` and `prefill`: a span alone (span_bench.h); `sessions`: a node's device
-// (session_bench.h); `hop`: a swarm of processes (hop_bench.h); `dht`: the directory (dht_bench.h).
+// (session_bench.h); `hop`: a swarm of processes (hop_bench.h); `dht`: the directory (dht_bench.h);
+// `model` writes the random weights, for measuring others beside us (scripts/bench).
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -14,6 +15,7 @@
 #include "net/identity_tls.h"
 #include "tests/bench/dht_bench.h"
 #include "tests/bench/hop_bench.h"
+#include "tests/bench/random_model.h"
 #include "tests/bench/session_bench.h"
 #include "tests/bench/span_bench.h"
 #include "tests/cli/process_swarm.h"
@@ -101,6 +103,7 @@ class Program {
         ->capture_default_str();
     add_hop();
     add_dht();
+    add_model();
     app_.require_subcommand(1);
   }
 
@@ -108,6 +111,10 @@ class Program {
 
   absl::Status run() {
     if (dht_.parsed()) return run_dht(dht_bench_);
+    if (model_.parsed()) {
+      return write_random_model(model_folder_, *geometry_named(shape_.geometry), shape_.blocks,
+                                true);
+    }
     if (hop_.parsed()) {
       if (!hop_geometry_.empty()) hop_bench_.geometry = geometry_named(hop_geometry_);
       hop_bench_.weights = *model::weight_choice_named(hop_weights_);
@@ -183,6 +190,18 @@ class Program {
     dht_.add_flag("--json", dht_bench_.json, "One JSON object instead of tables");
   }
 
+  void add_model() {
+    model_.add_option("--geometry", shape_.geometry, "Shape of the model: " + geometry_names())
+        ->check(one_of_geometries())
+        ->capture_default_str();
+    model_.add_option("--blocks", shape_.blocks, "Blocks of it")
+        ->check(CLI::Range(1, 128))
+        ->capture_default_str();
+    model_.add_option("FOLDER", model_folder_, "Where, a folder that is there")
+        ->required()
+        ->check(CLI::ExistingDirectory);
+  }
+
   CLI::App app_{"Measures what this machine makes of Shoal, as ratios within one run.",
                 "shoal-bench"};
   CLI::App& decode_ = *app_.add_subcommand("decode", "A span's decode step beside bare reads");
@@ -190,6 +209,8 @@ class Program {
   CLI::App& sessions_ = *app_.add_subcommand("sessions", "Sessions together on a node's device");
   CLI::App& hop_ = *app_.add_subcommand("hop", "A local swarm beside bare gRPC and bare TCP");
   CLI::App& dht_ = *app_.add_subcommand("dht", "The directory's UDP shell");
+  CLI::App& model_ = *app_.add_subcommand("model", "Writes a model with random weights");
+  std::string model_folder_;
   Shape shape_;
   std::vector<std::int64_t> rows_of_decode_{1}, contexts_of_decode_{0};
   std::vector<std::int64_t> rows_of_prefill_{512}, contexts_of_prefill_{0};

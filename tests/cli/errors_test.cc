@@ -173,13 +173,16 @@ TEST(NodeErrors, WrongSwarmKey) {
   swarm.start_node("0:8");
   const std::string other = swarm.folder().file("other.key");
   ASSERT_EQ(run({program("shoal"), "swarm", "new", other}, kErrorTimeoutMs).status, 0);
-  const auto with_other = run(node_command({"--model", kDemoModel, "--join", swarm.address(0),
-                                            "--swarm-key", other, "--join-timeout", "4"}),
-                              kErrorTimeoutMs);
-  expect_one_clear_line(with_other, AllOf(HasSubstr(swarm.address(0)), HasSubstr("swarm key")));
-  const auto without =
-      run(node_command({"--model", kDemoModel, "--join", swarm.address(0), "--join-timeout", "4"}),
+  // Not the user's own, which may know members of other swarms.
+  const std::string identity = swarm.folder().file("stranger.key");
+  const auto with_other =
+      run(node_command({"--model", kDemoModel, "--join", swarm.address(0), "--identity", identity,
+                        "--swarm-key", other, "--join-timeout", "4"}),
           kErrorTimeoutMs);
+  expect_one_clear_line(with_other, AllOf(HasSubstr(swarm.address(0)), HasSubstr("swarm key")));
+  const auto without = run(node_command({"--model", kDemoModel, "--join", swarm.address(0),
+                                         "--identity", identity, "--join-timeout", "4"}),
+                           kErrorTimeoutMs);
   expect_one_clear_line(without, AllOf(HasSubstr(swarm.address(0)), HasSubstr("swarm key")));
 }
 

@@ -38,7 +38,10 @@ template <class V, int R, int N, class Rows>
 SHOAL_INLINE void accumulate_tile(const float* x, std::int64_t x_stride, const Rows& w,
                                   std::int64_t k, V (&acc)[R * N]) {
   std::int64_t i = 0;
-  for (; i + 16 <= k; i += 16) full_step<V, R, N>(x + i, x_stride, w.at(0, i), acc);
+  for (; i + 16 <= k; i += 16) {
+    if constexpr (R == 1) w.prefetch(N, i);
+    full_step<V, R, N>(x + i, x_stride, w.at(0, i), acc);
+  }
   if (i < k) tile_step<V, R, N>(x + i, x_stride, w.at(0, i), static_cast<int>(k - i), acc);
 }
 

@@ -12,6 +12,8 @@ namespace shoal::kernels {
 // Values as they are: f32, bf16 and f16, row after row.
 template <class T>
 struct StoredRows {
+  static constexpr std::int64_t kSoon = 128;  // inputs
+
   const T* values;
   std::int64_t stride;
 
@@ -23,6 +25,14 @@ struct StoredRows {
   template <class V>
   SHOAL_INLINE V load(int n, int lanes) const {
     return load_lanes<V>(values + n * stride, lanes);
+  }
+  // Of `outs` outputs what is read soon, once for each line of narrow values. One row waits for
+  // memory: a processor's own prefetching begins anew with every page.
+  SHOAL_INLINE void prefetch(int outs, std::int64_t k) const {
+    if constexpr (sizeof(T) == 2) {
+      if (k % 32 != 0) return;
+      for (int n = 0; n < outs; ++n) __builtin_prefetch(values + n * stride + k + kSoon);
+    }
   }
   // Inputs [k, k + 8) of output n, for sets whose registers hold half of a Vec16.
   template <class V>

@@ -15,22 +15,24 @@
 namespace shoal::model {
 namespace {
 
-const std::string kDemo = SHOAL_SOURCE_DIR "/models/demo";
+const std::string kHeadDemo = SHOAL_SOURCE_DIR "/models/demo";
 
 #ifdef SHOAL_SANITIZED
-constexpr std::size_t kWindows = 1;  // instrumented code takes tens of seconds for all
+constexpr std::size_t kHeadWindows = 1;  // instrumented code takes tens of seconds for all
 #else
-constexpr std::size_t kWindows = 8;
+constexpr std::size_t kHeadWindows = 8;
 #endif
 
 // Negative log likelihoods of the held-out text, with both heads, of the same hidden rows.
 TEST(Head, Q8CostsLittlePerplexity) {
-  const Ids ids =
-      Tokenizer::load(kDemo).value().encode(tests::read_file(kDemo + "/heldout.txt")).value();
-  const std::unique_ptr<LocalModel> model = LocalModel::load(kDemo);
+  const Ids ids = Tokenizer::load(kHeadDemo)
+                      .value()
+                      .encode(tests::read_file(kHeadDemo + "/heldout.txt"))
+                      .value();
+  const std::unique_ptr<LocalModel> model = LocalModel::load(kHeadDemo);
   constexpr std::size_t kWindow = 512;
   std::vector<Rows> windows;
-  for (std::size_t k = 0; k < kWindows; ++k) {
+  for (std::size_t k = 0; k < kHeadWindows; ++k) {
     const std::size_t begin = k * kWindow, end = std::min(begin + kWindow, ids.size() - 1);
     LocalSession session = model->session(static_cast<std::int64_t>(end - begin));
     windows.push_back(model->run(session, 0,
@@ -55,13 +57,13 @@ TEST(Head, Q8CostsLittlePerplexity) {
   ASSERT_TRUE(model->ends().pack_head(model->checkpoint(), WeightChoice::kQ8, {}).ok());
   const double more = std::exp(nats() - stored) - 1;
   RecordProperty("perplexity_percent", std::to_string(100 * more));
-  EXPECT_LT(std::abs(more), kWindows == 8 ? 0.001 : 0.003);
+  EXPECT_LT(std::abs(more), kHeadWindows == 8 ? 0.001 : 0.003);
   EXPECT_NE(more, 0);
 }
 
 TEST(Head, PartsRowsAndThreadsChangeNoBit) {
   for (const std::string& directory :
-       {kDemo, SHOAL_SOURCE_DIR "/tests/fixtures/models/" + std::string("llama_bias")}) {
+       {kHeadDemo, SHOAL_SOURCE_DIR "/tests/fixtures/models/" + std::string("llama_bias")}) {
     const std::unique_ptr<LocalModel> whole =
         LocalModel::load(directory, {.cuts = {}, .threads = 1});
     const std::unique_ptr<LocalModel> parts =
@@ -90,7 +92,7 @@ TEST(Head, PartsRowsAndThreadsChangeNoBit) {
 }
 
 TEST(Head, WhatWasReadOfTheFileDoesNotStayInMemory) {
-  const std::unique_ptr<LocalModel> model = LocalModel::load(kDemo);
+  const std::unique_ptr<LocalModel> model = LocalModel::load(kHeadDemo);
   const void* file = model->checkpoint().tensors().begin()->second.data;
   const Rows row(static_cast<std::size_t>(model->config().hidden), 0.5f);
   model->logits(row);
@@ -101,7 +103,7 @@ TEST(Head, WhatWasReadOfTheFileDoesNotStayInMemory) {
 }
 
 TEST(Head, AStopLeavesItAsItWas) {
-  const std::unique_ptr<LocalModel> model = LocalModel::load(kDemo);
+  const std::unique_ptr<LocalModel> model = LocalModel::load(kHeadDemo);
   const Rows row(static_cast<std::size_t>(model->config().hidden), 0.5f);
   const Rows before = model->logits(row);
   base::StopToken stop;

@@ -62,8 +62,8 @@ class TestClient {
       model::WeightChoice weights = model::WeightChoice::kStored) {
     const auto positions = client::positions_needed(request.prompt_ids.size(), request.max_tokens,
                                                     model_->config.max_positions);
-    auto pipeline = client::LocalPipeline::create(*model_, positions, interrupt_,
-                                                  kernels::DType::kF32, weights);
+    auto pipeline =
+        client::LocalPipeline::create(*model_, positions, interrupt_, {.weights = weights});
     CHECK(pipeline.ok()) << pipeline.status();
     auto result = client::generate(**pipeline, *model_, request, interrupt_);
     CHECK(result.ok()) << result.status();

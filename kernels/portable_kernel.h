@@ -10,7 +10,7 @@
 
 namespace shoal::kernels {
 
-// Adding it rounds to an integer, in the low bits.
+// Adding it, and taking it away, rounds to an integer.
 inline constexpr float kRoundMagic = 12582912.0f;  // 1.5 * 2^23
 
 template <class V>
@@ -18,23 +18,16 @@ SHOAL_INLINE V magnitude(const V& v) {
   return V::max(v, V::sub(V::zero(), v));
 }
 
-// One group, `lanes` values of it; the sum of what it writes.
 template <class V>
-SHOAL_INLINE std::int32_t quantize_group(const V& first, const V& second, float inverse,
-                                         std::int8_t* to) {
-  const V inv = V::set1(inverse), most = V::set1(127.0f), least = V::set1(-127.0f);
+SHOAL_INLINE V round_in(const V& v, float least, float most) {
   const V magic = V::set1(kRoundMagic);
-  float rounded[32];
-  V::add(V::max(V::min(V::mul(first, inv), most), least), magic).store(rounded);
-  V::add(V::max(V::min(V::mul(second, inv), most), least), magic).store(rounded + 16);
-  std::int32_t sum = 0;
-  for (int i = 0; i < 32; ++i) {
-    const std::int32_t value = __builtin_bit_cast(std::int32_t, rounded[i]) -
-                               __builtin_bit_cast(std::int32_t, kRoundMagic);
-    to[i] = static_cast<std::int8_t>(value);
-    sum += value;
-  }
-  return sum;
+  return V::sub(V::add(V::max(V::min(v, V::set1(most)), V::set1(least)), magic), magic);
+}
+
+template <class V>
+SHOAL_INLINE QuantizedGroup* group_at(const QuantizedRows& rows, std::int64_t row, std::int64_t g) {
+  return reinterpret_cast<QuantizedGroup*>(reinterpret_cast<char*>(rows.data) + row * rows.stride) +
+         g;
 }
 
 // x [k] into row `row` of `to`.
@@ -58,9 +51,14 @@ void quantize_row(const float* x, std::int64_t k, const QuantizedRows& to, std::
       scale = finite;
       inverse = 0.0f;
     }
-    const std::int64_t at = row * to.groups + g;
-    to.scales[at] = scale;
-    to.sums[at] = quantize_group<V>(first, second, inverse, to.values + at * kGroup);
+    const V inv = V::set1(inverse);
+    const V low = round_in<V>(V::mul(first, inv), -127.0f, 127.0f);
+    const V high = round_in<V>(V::mul(second, inv), -127.0f, 127.0f);
+    QuantizedGroup& group = *group_at<V>(to, row, g);
+    group.scale = scale;
+    low.store_integers(group.values);
+    high.store_integers(group.values + 16);
+    group.sum = V::sum(V::add(low, high));
   }
 }
 
@@ -74,27 +72,22 @@ SHOAL_INLINE void segment(const QuantizedRows& x, const std::uint8_t* tile, std:
   SHOAL_UNROLL
   for (int i = 0; i < R * T; ++i) acc[i] = V::zero();
   for (std::int64_t g = begin; g < end; ++g) {
-    const std::int64_t at = row * x.groups + g;
+    const QuantizedGroup* const first = group_at<V>(x, row, g);
+    typename Dots::Sums sums[R * T];
+    Dots::template dots<kFormat, R, T>(tile + g * kBytes + kScales, x.groups * kBytes, first,
+                                       x.stride, sums);
     SHOAL_UNROLL
     for (int t = 0; t < T; ++t) {
-      const std::uint8_t* const weights = tile + (t * x.groups + g) * kBytes;
-      typename Dots::Sums sums[R];
-      if constexpr (kFormat == WeightFormat::kQ8) {
-        Dots::template q8<R>(weights + kScales, x.values + at * kGroup, x.groups * kGroup, sums);
-      } else {
-        Dots::template q4<R>(weights + kScales, x.values + at * kGroup, x.groups * kGroup, sums);
-      }
-      const V scale = V::load(reinterpret_cast<const F16*>(weights));
+      const auto* const scales = reinterpret_cast<const F16*>(tile + (t * x.groups + g) * kBytes);
+      const V scale = V::load(scales);
       SHOAL_UNROLL
       for (int r = 0; r < R; ++r) {
         V& to = acc[r * T + t];
-        const V of_x = V::set1(x.scales[at + r * x.groups]);
-        const std::int32_t sum = x.sums[at + r * x.groups];
-        if constexpr (kFormat == WeightFormat::kQ4S) sums[r] = Dots::minus(sums[r], 8 * sum);
-        to = V::fma(Dots::to_f32(sums[r]), V::mul(scale, of_x), to);
+        const QuantizedGroup& of = *rows_behind<V>(first, r * x.stride);
+        const V of_x = V::set1(of.scale);
+        to = V::fma(Dots::to_f32(sums[r * T + t]), V::mul(scale, of_x), to);
         if constexpr (kFormat == WeightFormat::kQ4) {
-          const V least = V::load(reinterpret_cast<const F16*>(weights) + 16);
-          to = V::fma(V::set1(static_cast<float>(sum)), V::mul(least, of_x), to);
+          to = V::fma(V::set1(of.sum), V::mul(V::load(scales + 16), of_x), to);
         }
       }
     }

@@ -62,17 +62,32 @@ void quantize_row(const float* x, std::int64_t k, const QuantizedRows& to, std::
   }
 }
 
+// One group of T tiles.
+template <WeightFormat kFormat, int T>
+SHOAL_INLINE void prefetch_group(const std::uint8_t* group, std::int64_t groups) {
+  constexpr std::int64_t kBytes = packed_group_bytes(kFormat);
+  SHOAL_UNROLL
+  for (int t = 0; t < T; ++t) {
+    SHOAL_UNROLL
+    for (std::int64_t at = 0; at < kBytes; at += 64) {
+      __builtin_prefetch(group + t * groups * kBytes + at, 0, 2);
+    }
+  }
+}
+
 // Groups [begin, end) of R rows from `row` on, at most one segment of them, against the outputs of
-// T tiles: acc [R, T].
+// T tiles: acc [R, T]. Where `ahead` is not null it is where the first tile's next segment begins.
 template <class V, class Dots, WeightFormat kFormat, int R, int T>
 SHOAL_INLINE void segment(const QuantizedRows& x, const std::uint8_t* tile, std::int64_t row,
-                          std::int64_t begin, std::int64_t end, V (&acc)[R * T]) {
+                          std::int64_t begin, std::int64_t end, const std::uint8_t* ahead,
+                          V (&acc)[R * T]) {
   constexpr std::int64_t kBytes = packed_group_bytes(kFormat);
   constexpr int kScales = kFormat == WeightFormat::kQ4 ? 64 : 32;
   SHOAL_UNROLL
   for (int i = 0; i < R * T; ++i) acc[i] = V::zero();
   for (std::int64_t g = begin; g < end; ++g) {
     const QuantizedGroup* const first = group_at<V>(x, row, g);
+    if (ahead != nullptr) prefetch_group<kFormat, T>(ahead + (g - begin) * kBytes, x.groups);
     typename Dots::Sums sums[R * T];
     Dots::template dots<kFormat, R, T>(tile + g * kBytes + kScales, x.groups * kBytes, first,
                                        x.stride, sums);
@@ -114,12 +129,12 @@ void one_row(const LinearPart& part, const std::uint8_t* tile, std::int64_t row,
   const QuantizedRows& x = part.quantized;
   V total[T];
   std::int64_t end = segment_end(0, x.groups);
-  segment<V, Dots, kFormat, 1, T>(x, tile, row, 0, end, total);
+  segment<V, Dots, kFormat, 1, T>(x, tile, row, 0, end, nullptr, total);
   while (end < x.groups) {
     const std::int64_t begin = end;
     end = segment_end(begin, x.groups);
     V acc[T];
-    segment<V, Dots, kFormat, 1, T>(x, tile, row, begin, end, acc);
+    segment<V, Dots, kFormat, 1, T>(x, tile, row, begin, end, nullptr, acc);
     SHOAL_UNROLL
     for (int t = 0; t < T; ++t) total[t] = V::add(total[t], acc[t]);
   }

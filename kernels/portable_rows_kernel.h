@@ -50,10 +50,14 @@ void tile_rows(const LinearPart& part, const std::uint8_t* tile, std::int64_t ro
   alignas(64) float totals[kBlockRows * kOutputs];
   for (std::int64_t begin = 0; begin < x.groups; begin += kSegmentGroups) {
     const std::int64_t end = segment_end(begin, x.groups);
+    // The first rows ask for what all rows read next.
+    const std::uint8_t* const ahead =
+        tile + (end < x.groups ? end : T * x.groups) * packed_group_bytes(kFormat);
     in_runs<Dots::kRows>(row_begin, row_end, [&](auto rows, std::int64_t row) SHOAL_LAMBDA {
       constexpr int kRows = decltype(rows)::kValue;
       V acc[kRows * T];
-      segment<V, Dots, kFormat, kRows, T>(x, tile, row, begin, end, acc);
+      segment<V, Dots, kFormat, kRows, T>(x, tile, row, begin, end,
+                                          row == row_begin ? ahead : nullptr, acc);
       add_totals<V, kRows, T>(acc, begin == 0, totals + (row - row_begin) * kOutputs);
     });
   }

@@ -33,13 +33,15 @@ SHOAL_INLINE void full_step(const float* x, std::int64_t x_stride, const Rows& w
   }
 }
 
-// Adds K values to the R x N accumulators; x rows are x_stride apart.
+// Adds K values to the R x N accumulators; x rows are x_stride apart. Meanwhile asks for the
+// weights that are `ahead` outputs behind these, where that is not 0.
 template <class V, int R, int N, class Rows>
 SHOAL_INLINE void accumulate_tile(const float* x, std::int64_t x_stride, const Rows& w,
-                                  std::int64_t k, V (&acc)[R * N]) {
+                                  std::int64_t k, std::int64_t ahead, V (&acc)[R * N]) {
   std::int64_t i = 0;
   for (; i + 16 <= k; i += 16) {
-    if constexpr (R == 1) w.prefetch(N, i);
+    if constexpr (R == 1) w.prefetch_soon(N, i);
+    if (ahead != 0) w.prefetch(N, i, ahead);
     full_step<V, R, N>(x + i, x_stride, w.at(0, i), acc);
   }
   if (i < k) tile_step<V, R, N>(x + i, x_stride, w.at(0, i), static_cast<int>(k - i), acc);
@@ -74,7 +76,7 @@ SHOAL_INLINE void finish_tile(const LinearPart& part, const V (&acc)[R * N], std
     for (int i = 0; i < kPadded; ++i) padded[i] = i < R * N ? acc[i] : V::zero();
     for (int i = 0; i < kPadded; i += 16) V::sum16(padded + i).store(sums + i);
   }
-  float bias[16];
+  float bias[16] = {};
   if (part.bias != nullptr) load_bias<V>(part, n, valid).store(bias);
   for (int r = 0; r < R; ++r) {
     float* out = part.out + (row - part.out_row + r) * part.out_stride + (n - part.out_column);
@@ -87,42 +89,52 @@ SHOAL_INLINE void finish_tile(const LinearPart& part, const V (&acc)[R * N], std
 }
 
 template <class V, int R, int N, class Rows>
-SHOAL_INLINE void few_tile(const LinearPart& part, const Rows& w, std::int64_t row,
-                           std::int64_t n) {
+SHOAL_INLINE void few_tile(const LinearPart& part, const Rows& w, std::int64_t row, std::int64_t n,
+                           std::int64_t ahead) {
   V acc[R * N];
   SHOAL_UNROLL
   for (int i = 0; i < R * N; ++i) acc[i] = V::zero();
-  accumulate_tile<V, R, N>(part.x + row * part.x_stride, part.x_stride, w.at(n, 0), part.k, acc);
+  accumulate_tile<V, R, N>(part.x + row * part.x_stride, part.x_stride, w.at(n, 0), part.k, ahead,
+                           acc);
   finish_tile<V, R, N>(part, acc, row, n, N);
 }
 
+// `band`: as many outputs are done for all rows before the next; 0 where the weights that come next
+// have been asked for.
 template <class V, int R, class Rows>
-void few_rows(const LinearPart& part, Rows w, std::int64_t row) {
+void few_rows(const LinearPart& part, Rows w, std::int64_t row, std::int64_t band) {
   constexpr int kOuts = V::few_outs(R);
   std::int64_t n = part.out_begin;
-  for (; n + kOuts <= part.out_end; n += kOuts) few_tile<V, R, kOuts>(part, w, row, n);
-  for (; n < part.out_end; ++n) few_tile<V, R, 1>(part, w, row, n);
+  for (; n + kOuts <= part.out_end; n += kOuts) few_tile<V, R, kOuts>(part, w, row, n, band);
+  for (; n < part.out_end; ++n) few_tile<V, R, 1>(part, w, row, n, band);
+}
+// R counts down to the number of rows.
+template <class V, int R, class Rows>
+SHOAL_INLINE void few_rows_of(const LinearPart& part, Rows w, std::int64_t row, std::int64_t rows,
+                              std::int64_t band) {
+  if (rows == R) return few_rows<V, R>(part, w, row, band);
+  if constexpr (R > 1) few_rows_of<V, R - 1>(part, w, row, rows, band);
 }
 
 template <class V, class Rows>
 void linear_few_typed(const LinearPart& part, Rows w) {
-  // Bands of outputs whose weights stay in the second-level cache while the rows pass over them.
-  LinearPart band = part;
+  constexpr std::int64_t kBand = 16;
   const std::int64_t rows = part.row_end - part.row_begin;
-  const std::int64_t width = rows <= 4 ? part.out_end - part.out_begin : 16;
-  for (std::int64_t n = part.out_begin; n < part.out_end; n += width) {
+  const std::int64_t runs = (rows + V::kFewRows - 1) / V::kFewRows;
+  if (runs == 1) {
+    few_rows_of<V, V::kFewRows>(part, w, part.row_begin, rows, V::few_outs(rows));
+    return;
+  }
+  // Bands of outputs whose weights stay in the second-level cache while the rows pass over them;
+  // the last rows ask for the next band.
+  LinearPart band = part;
+  for (std::int64_t n = part.out_begin; n < part.out_end; n += kBand) {
     band.out_begin = n;
-    band.out_end = n + width < part.out_end ? n + width : part.out_end;
-    for (std::int64_t row = part.row_begin, left; (left = part.row_end - row) > 0;) {
-      // Not 3 and then one alone.
-      const std::int64_t at_once = left < V::kFewRows        ? left
-                                   : left == V::kFewRows + 1 ? (left + 1) / 2
-                                                             : V::kFewRows;
-      if (at_once == 4) few_rows<V, 4>(band, w, row);
-      if (at_once == 3) few_rows<V, 3>(band, w, row);
-      if (at_once == 2) few_rows<V, 2>(band, w, row);
-      if (at_once == 1) few_rows<V, 1>(band, w, row);
-      row += at_once;
+    band.out_end = n + kBand < part.out_end ? n + kBand : part.out_end;
+    for (std::int64_t run = 0; run < runs; ++run) {
+      const std::int64_t first = rows * run / runs, end = rows * (run + 1) / runs;
+      few_rows_of<V, V::kFewRows>(band, w, part.row_begin + first, end - first,
+                                  run + 1 == runs ? kBand : 0);
     }
   }
 }

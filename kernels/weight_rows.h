@@ -26,17 +26,18 @@ struct StoredRows {
   SHOAL_INLINE V load(int n, int lanes) const {
     return load_lanes<V>(values + n * stride, lanes);
   }
-  // Of `outs` outputs what is read soon, and of as many behind them what is read after these, once
-  // for each line of narrow values. One row waits for memory: a processor's own prefetching begins
-  // anew with every page.
-  SHOAL_INLINE void prefetch(int outs, std::int64_t k) const {
+  // Of `outs` outputs what is read soon, once for each line of narrow values: a processor's own
+  // prefetching begins anew with every page.
+  SHOAL_INLINE void prefetch_soon(int outs, std::int64_t k) const {
     if constexpr (sizeof(T) == 2) {
       if (k % 32 != 0) return;
-      for (int n = 0; n < outs; ++n) {
-        __builtin_prefetch(values + n * stride + k + kSoon);
-        __builtin_prefetch(values + (n + outs) * stride + k, 0, 2);  // into the second level
-      }
+      for (int n = 0; n < outs; ++n) __builtin_prefetch(values + n * stride + k + kSoon);
     }
+  }
+  // Input k of `outs` outputs, `ahead` outputs behind these, into the second-level cache.
+  SHOAL_INLINE void prefetch(int outs, std::int64_t k, std::int64_t ahead) const {
+    if (k % (64 / sizeof(T)) != 0) return;
+    for (int n = 0; n < outs; ++n) __builtin_prefetch(values + (n + ahead) * stride + k, 0, 2);
   }
   // Inputs [k, k + 8) of output n, for sets whose registers hold half of a Vec16.
   template <class V>

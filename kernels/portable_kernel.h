@@ -6,31 +6,22 @@
 #include "kernels/cpu_kernels.h"
 #include "kernels/linear_kernel.h"
 #include "kernels/portable.h"
+#include "kernels/quantize_kernel.h"
 #include "kernels/row_kernel.h"
 
 namespace shoal::kernels {
-
-// Adding it rounds to an integer, in the low bits.
-inline constexpr float kRoundMagic = 12582912.0f;  // 1.5 * 2^23
-
-template <class V>
-SHOAL_INLINE V magnitude(const V& v) {
-  return V::max(v, V::sub(V::zero(), v));
-}
 
 // One group, `lanes` values of it; the sum of what it writes.
 template <class V>
 SHOAL_INLINE std::int32_t quantize_group(const V& first, const V& second, float inverse,
                                          std::int8_t* to) {
-  const V inv = V::set1(inverse), most = V::set1(127.0f), least = V::set1(-127.0f);
-  const V magic = V::set1(kRoundMagic);
+  const V inv = V::set1(inverse);
   float rounded[32];
-  V::add(V::max(V::min(V::mul(first, inv), most), least), magic).store(rounded);
-  V::add(V::max(V::min(V::mul(second, inv), most), least), magic).store(rounded + 16);
+  rounded_bits(first, inv).store(rounded);
+  rounded_bits(second, inv).store(rounded + 16);
   std::int32_t sum = 0;
   for (int i = 0; i < 32; ++i) {
-    const std::int32_t value = __builtin_bit_cast(std::int32_t, rounded[i]) -
-                               __builtin_bit_cast(std::int32_t, kRoundMagic);
+    const std::int32_t value = rounded_int<V>(rounded[i]);
     to[i] = static_cast<std::int8_t>(value);
     sum += value;
   }
@@ -40,7 +31,6 @@ SHOAL_INLINE std::int32_t quantize_group(const V& first, const V& second, float 
 // x [k] into row `row` of `to`.
 template <class V>
 void quantize_row(const float* x, std::int64_t k, const QuantizedRows& to, std::int64_t row) {
-  constexpr float kLeast = 0x1p-126f;
   for (std::int64_t g = 0; g < to.groups; ++g) {
     const std::int64_t left = k - g * kGroup;
     const float* from = x + g * kGroup;
@@ -49,18 +39,11 @@ void quantize_row(const float* x, std::int64_t k, const QuantizedRows& to, std::
                          ? V::zero()
                          : load_lanes<V>(from + 16, left < 32 ? static_cast<int>(left - 16) : 16);
     const float largest = V::max_lane(V::max(magnitude(first), magnitude(second)));
-    // 0 when all are finite, else NaN: a maximum may lose one.
     const float finite = V::sum(V::fma(first, V::zero(), V::mul(second, V::zero())));
-    float scale = largest / 127.0f;
-    if (!(scale >= kLeast)) scale = 0.0f;
-    float inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
-    if (finite != 0.0f) {
-      scale = finite;
-      inverse = 0.0f;
-    }
+    const Int8Scale by = int8_scale<V>(largest, finite);
     const std::int64_t at = row * to.groups + g;
-    to.scales[at] = scale;
-    to.sums[at] = quantize_group<V>(first, second, inverse, to.values + at * kGroup);
+    to.scales[at] = by.scale;
+    to.sums[at] = quantize_group<V>(first, second, by.inverse, to.values + at * kGroup);
   }
 }
 

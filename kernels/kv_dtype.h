@@ -13,7 +13,8 @@
 //   not finite, s is NaN (0x7fc00000) and q says nothing: who reads the vector reads NaN.
 // i8, read: x = float(q) * s. Then it is f32 like the rest.
 // All operations f32, rounded to nearest even, so every instruction set keeps and reads the same
-// bits. What is read misses what was written by at most 0.50003 s, or 2^-119 where s is taken as 0.
+// bits. What is read misses what was written by at most 0.50003 s, or 2^-119 where s is taken as 0;
+// the largest few of all f32 may read as infinity, as in bf16.
 //
 // A tile's values, and all of it, take a multiple of 32 bytes whatever head_dim is: pages begin at
 // multiples of 64 bytes, so tiles and scales begin at multiples of 32.

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "kernels/kv_dtype.h"
+
 namespace shoal::client {
 namespace {
 

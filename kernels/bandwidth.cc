@@ -65,8 +65,8 @@ double measure_fma_peak(CpuExecutor& executor, int repeats) {
 
 double measure_int_dot_peak(CpuExecutor& executor, int repeats) {
   const CpuKernels& kernels = executor.kernels();
-  return loop_rate(executor, repeats, kernels.int_dot_loop_ops,
-                   [&] { return kernels.int_dot_loop(kLoopIterations, 3); });
+  return loop_rate(executor, repeats, kernels.integers.dot_loop_ops,
+                   [&] { return kernels.integers.dot_loop(kLoopIterations, 3); });
 }
 
 }  // namespace shoal::kernels

@@ -56,7 +56,7 @@ constexpr int kMaxThreads = 4096;
 }  // namespace
 
 std::unique_ptr<Executor> Executor::cpu(int threads) {
-  return std::make_unique<CpuExecutor>(threads, isa_chosen());
+  return std::make_unique<CpuExecutor>(threads);
 }
 
 F32Rows f32_rows(const MatrixView& view) {
@@ -70,7 +70,7 @@ ConstF32Rows f32_rows(const ConstMatrixView& view) {
   return {static_cast<const float*>(view.data), view.rows, view.cols, view.stride};
 }
 
-CpuExecutor::CpuExecutor(int threads, IsaLevel level) : kernels_(cpu_kernels(level)) {
+CpuExecutor::CpuExecutor(int threads, const CpuKernels& kernels) : kernels_(kernels) {
   CHECK(threads >= 0 && threads <= kMaxThreads) << "threads " << threads;
   const int total = threads == 0 ? std::min(available_cores(), kMaxThreads) : threads;
   std::optional<Buffer> scratch =
@@ -98,12 +98,7 @@ void CpuExecutor::stop() {
 
 QuantizedRows CpuExecutor::quantized_rows(std::int64_t rows, std::int64_t k) const {
   CHECK(rows * quantized_row_bytes(k) <= kQuantizedBytes) << rows << " rows of " << k;
-  QuantizedRows to;
-  to.groups = groups_of(k);
-  to.scales = static_cast<float*>(quantized_.data());
-  to.sums = reinterpret_cast<std::int32_t*>(to.scales + rows * to.groups);
-  to.values = reinterpret_cast<std::int8_t*>(to.sums + rows * to.groups);
-  return to;
+  return {static_cast<QuantizedGroup*>(quantized_.data()), groups_of(k), quantized_row_bytes(k)};
 }
 
 const Operators& CpuExecutor::operators() const {

@@ -20,7 +20,10 @@ namespace shoal::kernels {
 
 class CpuExecutor final : public Executor {
  public:
-  CpuExecutor(int threads, IsaLevel level);
+  // With the best instruction set of this machine (isa_chosen()), or another. 0 threads: one for
+  // each core.
+  explicit CpuExecutor(int threads) : CpuExecutor(threads, cpu_kernels(isa_chosen())) {}
+  CpuExecutor(int threads, const CpuKernels& kernels);
   ~CpuExecutor() override;
   CpuExecutor(const CpuExecutor&) = delete;
   CpuExecutor& operator=(const CpuExecutor&) = delete;

@@ -12,7 +12,7 @@
 
 namespace shoal::kernels {
 
-enum class IsaLevel : std::uint8_t { kBaseline, kAvx2, kAvx512 };
+enum class IsaLevel : std::uint8_t { kBaseline, kAvx2, kAvxVnni, kAvx512, kAvx512Vnni };
 
 // Outputs [row_begin, row_end) x [out_begin, out_end) of x [., k] times weight [., k] transposed.
 struct LinearPart {
@@ -53,14 +53,23 @@ struct AttentionPart {
   std::int64_t window = 0;  // 0: all
 };
 
+// Products of integers, for which some processors have more than their instruction set otherwise
+// says.
+struct IntKernels {
+  // Portable formats, any number of rows; part.out_begin is a multiple of kTileOutputs.
+  void (*linear_portable)(const LinearPart& part);
+  // Yardstick: iterations * dot_loop_ops operations in registers.
+  std::int32_t (*dot_loop)(std::int64_t iterations, std::int8_t seed);
+  std::int64_t dot_loop_ops;
+};
+
 struct CpuKernels {
   // Few rows: weights are converted in registers, and read once.
   void (*linear_few)(const LinearPart& part);
   // Many rows: weights are converted once per tile into `scratch` [kLinearScratchFloats], 64-byte
   // aligned.
   void (*linear_many)(const LinearPart& part, float* scratch);
-  // Portable formats, any number of rows; part.out_begin is a multiple of kTileOutputs.
-  void (*linear_portable)(const LinearPart& part);
+  IntKernels integers;
   void (*quantize_row)(const float* x, std::int64_t k, const QuantizedRows& to, std::int64_t row);
   // w [32, 16]: of each input of a group the weights of 16 outputs.
   void (*pack_group)(const float* w, WeightFormat format, std::uint8_t* to);
@@ -78,12 +87,10 @@ struct CpuKernels {
   void (*keep_kv)(const float* x, KvDType dtype, std::int64_t head_dim, void* tile,
                   std::int64_t at);
   // Yardsticks: reads `bytes` (a multiple of 512) once; runs iterations * fma_loop_flops operations
-  // in registers, and likewise for products of int8.
+  // in registers.
   float (*read)(const void* from, std::int64_t bytes);
   float (*fma_loop)(std::int64_t iterations, float seed);
   std::int64_t fma_loop_flops;
-  std::int32_t (*int_dot_loop)(std::int64_t iterations, std::int8_t seed);
-  std::int64_t int_dot_loop_ops;
 };
 
 // Blocks of linear_many: a part has at most this many rows and outputs.
@@ -123,5 +130,8 @@ const CpuKernels& cpu_kernels(IsaLevel level);
 extern const CpuKernels kBaselineKernels;
 extern const CpuKernels kAvx2Kernels;
 extern const CpuKernels kAvx512Kernels;
+// In place of those that go with AVX2 and AVX-512.
+extern const IntKernels kAvxVnniIntegers;
+extern const IntKernels kAvx512VnniIntegers;
 
 }  // namespace shoal::kernels

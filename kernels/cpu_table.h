@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fills the table of one instruction set; included only by cpu_baseline.cc, cpu_avx2.cc and
-// cpu_avx512.cc.
+// Fills the tables of one instruction set; included only by the files that are compiled for one:
+// cpu_baseline.cc, cpu_avx2.cc and the like.
 #pragma once
 
 #include "kernels/attention_kernel.h"
@@ -14,11 +14,16 @@
 namespace shoal::kernels {
 
 template <class V, class Dots>
+constexpr IntKernels int_table() {
+  return {&linear_portable<V, Dots>, &Dots::dot_loop, Dots::kDotLoopOps};
+}
+
+template <class V, class Dots>
 constexpr CpuKernels cpu_table() {
   CpuKernels table{};
   table.linear_few = &linear_few<V>;
   table.linear_many = &linear_many<V>;
-  table.linear_portable = &linear_portable<V, Dots>;
+  table.integers = int_table<V, Dots>();
   table.quantize_row = &quantize_row<V>;
   table.pack_group = &pack_group<V>;
   table.attention = &attention_part<V>;
@@ -32,8 +37,6 @@ constexpr CpuKernels cpu_table() {
   table.read = &read_bytes<V>;
   table.fma_loop = &fma_loop<V>;
   table.fma_loop_flops = fma_loop_flops<V>();
-  table.int_dot_loop = &Dots::dot_loop;
-  table.int_dot_loop_ops = Dots::kDotLoopOps;
   return table;
 }
 

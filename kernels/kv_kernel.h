@@ -9,14 +9,8 @@
 
 namespace shoal::kernels {
 
-// The scales of an i8 tile.
 template <class V>
-SHOAL_INLINE std::int64_t kv_scales_at(std::int64_t head_dim) {
-  return kTilePositions * head_dim;
-}
-
-template <class V>
-SHOAL_INLINE void keep_i8_vector(const float* x, std::int64_t head_dim, char* tile,
+SHOAL_INLINE void keep_i8_vector(const float* x, std::int64_t head_dim, std::int8_t* tile,
                                  std::int64_t at) {
   V most = V::zero(), finite = V::zero();
   for_lanes<V>(head_dim, [&](std::int64_t d, int lanes) SHOAL_LAMBDA {
@@ -25,13 +19,16 @@ SHOAL_INLINE void keep_i8_vector(const float* x, std::int64_t head_dim, char* ti
     finite = V::fma(v, V::zero(), finite);
   });
   const Int8Scale by = int8_scale<V>(V::max_lane(most), V::sum(finite));
-  char* const to = tile + at * head_dim;
+  const V inverse = V::set1(by.inverse);
+  std::int8_t* const to = tile + at * head_dim;
   for_lanes<V>(head_dim, [&](std::int64_t d, int lanes) SHOAL_LAMBDA {
-    float rounded[16];
-    rounded_bits(load_lanes<V>(x + d, lanes), V::set1(by.inverse)).store(rounded);
-    for (int i = 0; i < lanes; ++i) to[d + i] = static_cast<char>(rounded_int<V>(rounded[i]));
+    const V q = round_in<V>(V::mul(load_lanes<V>(x + d, lanes), inverse), -127.0f, 127.0f);
+    if (lanes == 16) return q.store_integers(to + d);
+    std::int8_t all[16];
+    q.store_integers(all);
+    for (int i = 0; i < lanes; ++i) to[d + i] = all[i];
   });
-  reinterpret_cast<float*>(tile + kv_scales_at<V>(head_dim))[at] = by.scale;
+  reinterpret_cast<float*>(tile + kTilePositions * head_dim)[at] = by.scale;
 }
 
 // x [head_dim] becomes vector `at` of a tile.
@@ -46,7 +43,7 @@ void keep_kv_vector(const float* x, KvDType dtype, std::int64_t head_dim, void* 
     case KvDType::kF16:
       return convert_row<V>(x, head_dim, static_cast<F16*>(tile) + at * head_dim);
     case KvDType::kI8:
-      return keep_i8_vector<V>(x, head_dim, static_cast<char*>(tile), at);
+      return keep_i8_vector<V>(x, head_dim, static_cast<std::int8_t*>(tile), at);
   }
 }
 
@@ -54,8 +51,7 @@ template <class V>
 SHOAL_INLINE void read_i8_vectors(const void* tile, std::int64_t positions, std::int64_t head_dim,
                                   float* to) {
   const auto* const values = static_cast<const std::int8_t*>(tile);
-  const auto* const scales =
-      reinterpret_cast<const float*>(static_cast<const char*>(tile) + kv_scales_at<V>(head_dim));
+  const auto* const scales = reinterpret_cast<const float*>(values + kTilePositions * head_dim);
   for (std::int64_t p = 0; p < positions; ++p) {
     const V scale = V::set1(scales[p]);
     for_lanes<V>(head_dim, [&](std::int64_t d, int lanes) SHOAL_LAMBDA {

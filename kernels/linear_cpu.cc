@@ -100,7 +100,7 @@ class Products {
 // As the part's format asks; `scratch` with many rows.
 void multiply_part(const CpuKernels& kernels, const LinearPart& part, bool many, float* scratch) {
   if (is_portable(part.format)) {
-    kernels.linear_portable(part);
+    kernels.integers.linear_portable(part);
   } else if (many) {
     kernels.linear_many(part, scratch);
   } else {

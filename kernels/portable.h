@@ -47,13 +47,24 @@ constexpr std::size_t packed_bytes(WeightFormat format, std::int64_t rows, std::
   return static_cast<std::size_t>(tiles * groups_of(cols) * packed_group_bytes(format));
 }
 
-// Rows of activations, quantized: values [rows, groups * 32], scales and sums [rows, groups].
-struct QuantizedRows {
-  std::int8_t* values = nullptr;
-  float* scales = nullptr;
-  std::int32_t* sums = nullptr;  // of the values of each group
-  std::int64_t groups = 0;
+// One group of a row of activations, quantized.
+struct QuantizedGroup {
+  float scale;
+  float sum;  // of the values, exact
+  std::int8_t values[kGroup];
 };
-constexpr std::int64_t quantized_row_bytes(std::int64_t k) { return groups_of(k) * (kGroup + 8); }
+// Rows of activations, quantized: [rows, groups], a row `stride` bytes behind the one before it.
+struct QuantizedRows {
+  QuantizedGroup* data = nullptr;
+  std::int64_t groups = 0;
+  std::int64_t stride = 0;
+};
+// Whole lines of the caches, and an odd number of them: rows that are read side by side lie in
+// different sets then.
+constexpr std::int64_t quantized_row_bytes(std::int64_t k) {
+  constexpr std::int64_t kLine = 64;
+  const auto bytes = groups_of(k) * static_cast<std::int64_t>(sizeof(QuantizedGroup));
+  return ((bytes + kLine - 1) / kLine | 1) * kLine;
+}
 
 }  // namespace shoal::kernels

@@ -11,21 +11,10 @@
 
 namespace shoal::kernels {
 
-// One group, `lanes` values of it; the sum of what it writes.
 template <class V>
-SHOAL_INLINE std::int32_t quantize_group(const V& first, const V& second, float inverse,
-                                         std::int8_t* to) {
-  const V inv = V::set1(inverse);
-  float rounded[32];
-  rounded_bits(first, inv).store(rounded);
-  rounded_bits(second, inv).store(rounded + 16);
-  std::int32_t sum = 0;
-  for (int i = 0; i < 32; ++i) {
-    const std::int32_t value = rounded_int<V>(rounded[i]);
-    to[i] = static_cast<std::int8_t>(value);
-    sum += value;
-  }
-  return sum;
+SHOAL_INLINE QuantizedGroup* group_at(const QuantizedRows& rows, std::int64_t row, std::int64_t g) {
+  return reinterpret_cast<QuantizedGroup*>(reinterpret_cast<char*>(rows.data) + row * rows.stride) +
+         g;
 }
 
 // x [k] into row `row` of `to`.
@@ -41,43 +30,58 @@ void quantize_row(const float* x, std::int64_t k, const QuantizedRows& to, std::
     const float largest = V::max_lane(V::max(magnitude(first), magnitude(second)));
     const float finite = V::sum(V::fma(first, V::zero(), V::mul(second, V::zero())));
     const Int8Scale by = int8_scale<V>(largest, finite);
-    const std::int64_t at = row * to.groups + g;
-    to.scales[at] = by.scale;
-    to.sums[at] = quantize_group<V>(first, second, by.inverse, to.values + at * kGroup);
+    const V inv = V::set1(by.inverse);
+    const V low = round_in<V>(V::mul(first, inv), -127.0f, 127.0f);
+    const V high = round_in<V>(V::mul(second, inv), -127.0f, 127.0f);
+    QuantizedGroup& group = *group_at<V>(to, row, g);
+    group.scale = by.scale;
+    low.store_integers(group.values);
+    high.store_integers(group.values + 16);
+    group.sum = V::sum(V::add(low, high));
+  }
+}
+
+// One group of T tiles.
+template <WeightFormat kFormat, int T>
+SHOAL_INLINE void prefetch_group(const std::uint8_t* group, std::int64_t groups) {
+  constexpr std::int64_t kBytes = packed_group_bytes(kFormat);
+  SHOAL_UNROLL
+  for (int t = 0; t < T; ++t) {
+    SHOAL_UNROLL
+    for (std::int64_t at = 0; at < kBytes; at += 64) {
+      __builtin_prefetch(group + t * groups * kBytes + at, 0, 2);
+    }
   }
 }
 
 // Groups [begin, end) of R rows from `row` on, at most one segment of them, against the outputs of
-// T tiles: acc [R, T].
+// T tiles: acc [R, T]. Where `ahead` is not null it is where the first tile's next segment begins.
 template <class V, class Dots, WeightFormat kFormat, int R, int T>
 SHOAL_INLINE void segment(const QuantizedRows& x, const std::uint8_t* tile, std::int64_t row,
-                          std::int64_t begin, std::int64_t end, V (&acc)[R * T]) {
+                          std::int64_t begin, std::int64_t end, const std::uint8_t* ahead,
+                          V (&acc)[R * T]) {
   constexpr std::int64_t kBytes = packed_group_bytes(kFormat);
   constexpr int kScales = kFormat == WeightFormat::kQ4 ? 64 : 32;
   SHOAL_UNROLL
   for (int i = 0; i < R * T; ++i) acc[i] = V::zero();
   for (std::int64_t g = begin; g < end; ++g) {
-    const std::int64_t at = row * x.groups + g;
+    const QuantizedGroup* const first = group_at<V>(x, row, g);
+    if (ahead != nullptr) prefetch_group<kFormat, T>(ahead + (g - begin) * kBytes, x.groups);
+    typename Dots::Sums sums[R * T];
+    Dots::template dots<kFormat, R, T>(tile + g * kBytes + kScales, x.groups * kBytes, first,
+                                       x.stride, sums);
     SHOAL_UNROLL
     for (int t = 0; t < T; ++t) {
-      const std::uint8_t* const weights = tile + (t * x.groups + g) * kBytes;
-      typename Dots::Sums sums[R];
-      if constexpr (kFormat == WeightFormat::kQ8) {
-        Dots::template q8<R>(weights + kScales, x.values + at * kGroup, x.groups * kGroup, sums);
-      } else {
-        Dots::template q4<R>(weights + kScales, x.values + at * kGroup, x.groups * kGroup, sums);
-      }
-      const V scale = V::load(reinterpret_cast<const F16*>(weights));
+      const auto* const scales = reinterpret_cast<const F16*>(tile + (t * x.groups + g) * kBytes);
+      const V scale = V::load(scales);
       SHOAL_UNROLL
       for (int r = 0; r < R; ++r) {
         V& to = acc[r * T + t];
-        const V of_x = V::set1(x.scales[at + r * x.groups]);
-        const std::int32_t sum = x.sums[at + r * x.groups];
-        if constexpr (kFormat == WeightFormat::kQ4S) sums[r] = Dots::minus(sums[r], 8 * sum);
-        to = V::fma(Dots::to_f32(sums[r]), V::mul(scale, of_x), to);
+        const QuantizedGroup& of = *rows_behind<V>(first, r * x.stride);
+        const V of_x = V::set1(of.scale);
+        to = V::fma(Dots::to_f32(sums[r * T + t]), V::mul(scale, of_x), to);
         if constexpr (kFormat == WeightFormat::kQ4) {
-          const V least = V::load(reinterpret_cast<const F16*>(weights) + 16);
-          to = V::fma(V::set1(static_cast<float>(sum)), V::mul(least, of_x), to);
+          to = V::fma(V::set1(of.sum), V::mul(V::load(scales + 16), of_x), to);
         }
       }
     }
@@ -104,12 +108,12 @@ void one_row(const LinearPart& part, const std::uint8_t* tile, std::int64_t row,
   const QuantizedRows& x = part.quantized;
   V total[T];
   std::int64_t end = segment_end(0, x.groups);
-  segment<V, Dots, kFormat, 1, T>(x, tile, row, 0, end, total);
+  segment<V, Dots, kFormat, 1, T>(x, tile, row, 0, end, nullptr, total);
   while (end < x.groups) {
     const std::int64_t begin = end;
     end = segment_end(begin, x.groups);
     V acc[T];
-    segment<V, Dots, kFormat, 1, T>(x, tile, row, begin, end, acc);
+    segment<V, Dots, kFormat, 1, T>(x, tile, row, begin, end, nullptr, acc);
     SHOAL_UNROLL
     for (int t = 0; t < T; ++t) total[t] = V::add(total[t], acc[t]);
   }

@@ -42,12 +42,6 @@ SHOAL_INLINE V inverse_of(const V& scale) {
                              V::select_less(V::zero(), magnitude(scale), scale, V::set1(1.0f))));
 }
 
-template <class V>
-SHOAL_INLINE V round_in(const V& v, float least, float most) {
-  const V magic = V::set1(kRoundMagic);
-  return V::sub(V::add(V::max(V::min(v, V::set1(most)), V::set1(least)), magic), magic);
-}
-
 template <class V, WeightFormat kFormat>
 SHOAL_INLINE V quantized(const V& w, const V& least, const V& inverse) {
   if constexpr (kFormat == WeightFormat::kQ8)

@@ -7,12 +7,18 @@
 
 namespace shoal::kernels {
 
-// Adding it rounds to an integer, in the low bits.
+// Adding it, and taking it away, rounds to an integer.
 inline constexpr float kRoundMagic = 12582912.0f;  // 1.5 * 2^23
 
 template <class V>
 SHOAL_INLINE V magnitude(const V& v) {
   return V::max(v, V::sub(V::zero(), v));
+}
+
+template <class V>
+SHOAL_INLINE V round_in(const V& v, float least, float most) {
+  const V magic = V::set1(kRoundMagic);
+  return V::sub(V::add(V::max(V::min(v, V::set1(most)), V::set1(least)), magic), magic);
 }
 
 struct Int8Scale {
@@ -27,17 +33,6 @@ SHOAL_INLINE Int8Scale int8_scale(float largest, float finite) {
   const float scale = largest / 127.0f;
   if (!(scale >= kLeast)) return {0.0f, 0.0f};
   return {scale, 1.0f / scale};
-}
-
-// The low bits of each lane, less those of kRoundMagic: an integer in [-127, 127].
-template <class V>
-SHOAL_INLINE V rounded_bits(const V& x, const V& inverse) {
-  const V held = V::max(V::min(V::mul(x, inverse), V::set1(127.0f)), V::set1(-127.0f));
-  return V::add(held, V::set1(kRoundMagic));
-}
-template <class V>
-SHOAL_INLINE std::int32_t rounded_int(float bits) {
-  return __builtin_bit_cast(std::int32_t, bits) - __builtin_bit_cast(std::int32_t, kRoundMagic);
 }
 
 }  // namespace shoal::kernels

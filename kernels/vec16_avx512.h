@@ -74,6 +74,10 @@ struct Vec16 {
   SHOAL_INLINE void store_tail(F16* p, int n) const {
     _mm256_mask_storeu_epi16(p, first(n), f16());
   }
+  // Integers in [-127, 127].
+  SHOAL_INLINE void store_integers(std::int8_t* p) const {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
+  }
 
   static SHOAL_INLINE Vec16 fma(Vec16 a, Vec16 b, Vec16 c) {
     return {_mm512_fmadd_ps(a.v, b.v, c.v)};

@@ -53,6 +53,11 @@ struct Vec16 {
     for (int i = 0; i < n; ++i) set(p[i], lane[i]);
   }
 
+  // Integers in [-127, 127].
+  SHOAL_INLINE void store_integers(std::int8_t* p) const {
+    for (int i = 0; i < 16; ++i) p[i] = static_cast<std::int8_t>(lane[i]);
+  }
+
   // a * b + c rounded once. Without such an instruction: the product is exact in double; the sum is
   // rounded to odd (Boldo and Melquiond 2008), so that the second rounding, to float, is the only
   // one that counts.

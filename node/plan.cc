@@ -22,7 +22,7 @@ constexpr std::uint64_t kLeastMeasured = 16u << 20;
 constexpr int kPasses = 5;
 
 double measured_read_bytes_s(int threads, std::uint64_t usable) {
-  kernels::CpuExecutor executor(threads, kernels::isa_chosen());
+  kernels::CpuExecutor executor(threads);
   const std::uint64_t bytes = std::clamp(usable / 4, kLeastMeasured, kMostMeasured);
   return kernels::measure_read_bandwidth(executor, static_cast<std::int64_t>(bytes), kPasses);
 }

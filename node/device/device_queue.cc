@@ -46,6 +46,7 @@ DeviceQueue::DeviceQueue(proto::Span span, const SchedulerLimits& limits,
       pool_(std::move(pool)),
       scheduler_(limits),
       pace_(limits.prefill_us, row_us, attention_positions),
+      gather_(std::chrono::microseconds(static_cast<std::int64_t>(row_us))),
       block_step_us_(unloaded_step_us_) {}
 
 DeviceQueue::~DeviceQueue() { drop(); }
@@ -104,6 +105,7 @@ std::optional<Refusal> DeviceQueue::submit(SessionKey key, StepInput input, Step
     step.input = std::move(input);
     step.done = std::move(done);
     step.arrived = Clock::now();
+    gather_.arrived(key, step.arrived);
     found->second->steps.push_back(std::move(step));
   }
   wake_.notify_one();
@@ -127,6 +129,7 @@ void DeviceQueue::close(SessionKey key) {
   const auto found = sessions_.find(key);
   if (found == sessions_.end()) return;
   scheduler_.remove_session(key);
+  gather_.closed(key);
   session = std::move(found->second);
   sessions_.erase(found);
   session->closed = true;
@@ -187,10 +190,23 @@ absl::Status DeviceQueue::set_files(absl::Status intact) {
   return broken_;
 }
 
+bool DeviceQueue::wait_for_work() {
+  while (!stopping_) {
+    if (scheduler_.idle()) {
+      wake_.wait(mutex_);
+      continue;
+    }
+    const auto now = Clock::now();
+    const auto until = scheduler_.only_decodes() ? gather_.wait_until(now) : now;
+    if (until <= now) return true;
+    wake_.wait_until(mutex_, until);
+  }
+  return false;
+}
+
 std::optional<RunningBatch> DeviceQueue::next() {
   const base::MutexLock lock(mutex_);
-  while (!stopping_ && scheduler_.idle()) wake_.wait(mutex_);
-  if (stopping_) return std::nullopt;
+  if (!wait_for_work()) return std::nullopt;
   const auto now = Clock::now();
   RunningBatch batch;
   batch.budget = pace_.budget(block_step_us_ * span_.size(), now - decoded_at_ < kDecodingLately);
@@ -199,7 +215,10 @@ std::optional<RunningBatch> DeviceQueue::next() {
   batch.weight = chosen.weight;
   if (batch.decode) decoded_at_ = now;
   for (const BatchItem& item : chosen.items) {
-    BatchWork work{.session = sessions_.at(item.session), .rows = item.rows, .last = item.last};
+    BatchWork work{.key = item.session,
+                   .session = sessions_.at(item.session),
+                   .rows = item.rows,
+                   .last = item.last};
     Lessee& session = *work.session;
     session.in_batch = true;
     work.step = &session.steps.front();
@@ -218,8 +237,11 @@ std::vector<Completion> DeviceQueue::finish(RunningBatch batch) {
   std::vector<Completion> finished;
   const base::MutexLock lock(mutex_);
   learn(batch);
+  const auto now = Clock::now();
   for (BatchWork& work : batch.work) {
     if (auto completion = finish(work)) finished.push_back(std::move(*completion));
+    const Lessee& session = *work.session;
+    if (batch.decode && !session.closed && session.steps.empty()) gather_.computed(work.key, now);
   }
   return finished;
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "node/device/decode_gather.h"
 #include "node/device/device_stats.h"
 #include "node/device/refusal.h"
 #include "node/device/running_batch.h"
@@ -53,6 +54,7 @@ class DeviceQueue {
  private:
   using Clock = std::chrono::steady_clock;
 
+  bool wait_for_work() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // false after stop()
   Refusal queue_full(Admission admission) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void learn(const RunningBatch& batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::optional<Completion> finish(BatchWork& work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -67,6 +69,7 @@ class DeviceQueue {
   absl::Status broken_ ABSL_GUARDED_BY(mutex_);  // why nothing is computed any more
   Scheduler scheduler_ ABSL_GUARDED_BY(mutex_);
   PrefillPace pace_ ABSL_GUARDED_BY(mutex_);
+  DecodeGather gather_ ABSL_GUARDED_BY(mutex_);
   std::map<SessionKey, std::shared_ptr<Lessee>> sessions_ ABSL_GUARDED_BY(mutex_);
   Clock::time_point decoded_at_ ABSL_GUARDED_BY(mutex_){};
   float block_step_us_ ABSL_GUARDED_BY(mutex_);

@@ -12,6 +12,7 @@
 
 #include "model/kv_pool.h"
 #include "node/device/prefill_pace.h"
+#include "node/device/scheduler.h"
 #include "node/device/step.h"
 #include "proto/types.h"
 
@@ -37,6 +38,7 @@ struct Lessee {
 };
 
 struct BatchWork {
+  SessionKey key = 0;
   std::shared_ptr<Lessee> session;
   PendingStep* step = nullptr;  // the session's first
   std::int64_t rows = 0;

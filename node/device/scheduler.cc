@@ -72,6 +72,13 @@ Scheduler::Turns Scheduler::turns_of(bool decode) {
   return turns;
 }
 
+bool Scheduler::only_decodes() const {
+  return std::none_of(sessions_.begin(), sessions_.end(), [](const auto& entry) {
+    const Session& session = entry.second;
+    return !session.steps.empty() && !session.steps.front().decode;
+  });
+}
+
 bool Scheduler::crowded(SessionKey key, double part) const {
   const auto session = sessions_.find(key);
   if (session == sessions_.end() || session->second.steps.size() < 2) return false;

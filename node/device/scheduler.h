@@ -60,6 +60,8 @@ class Scheduler {
   Admission push(SessionKey session, std::int64_t rows, std::int64_t start_position = 0);
 
   bool idle() const { return queued_rows_ == 0; }
+  // No session's oldest step has more than one row: what next_batch() gives is a decode batch.
+  bool only_decodes() const;
   std::int64_t queued_rows() const { return queued_rows_; }
   std::int64_t queued_steps() const { return queued_steps_; }
   // Whether the session has steps waiting while more than `part` of a queue is full, the node's or

@@ -40,8 +40,7 @@ Machine& machine() {
   static Machine* const one = [] {
     const char* threads = std::getenv("SHOAL_THREADS");
     auto* m = new Machine;
-    m->executor =
-        std::make_unique<CpuExecutor>(threads == nullptr ? 0 : std::atoi(threads), isa_chosen());
+    m->executor = std::make_unique<CpuExecutor>(threads == nullptr ? 0 : std::atoi(threads));
     m->read = measure_read_bandwidth(*m->executor, kBandwidthBytes, 5);
     m->fma = measure_fma_peak(*m->executor, 10);
     return m;

@@ -238,8 +238,10 @@ absl::StatusOr<Report> measure_sessions(const SessionBench& bench) {
     }
     const auto one = driver.decode(1, bench.tokens, 0);
     if (!one.ok()) return one.status();
+    const node::DeviceStats before = (*device)->stats();
     const auto all = driver.decode(static_cast<std::size_t>(count), bench.tokens, 0);
     if (!all.ok()) return all.status();
+    const node::DeviceStats after = (*device)->stats();
     nlohmann::ordered_json point;
     point["sessions"] = count;
     point["one_tokens_per_s"] = one->tokens_per_s();
@@ -249,6 +251,8 @@ absl::StatusOr<Report> measure_sessions(const SessionBench& bench) {
     point["one_step_p99_us"] = one->step_us.p99();
     point["step_p50_us"] = all->step_us.p50();
     point["step_p99_us"] = all->step_us.p99();
+    point["rows_per_batch"] = static_cast<double>(after.batched_rows - before.batched_rows) /
+                              static_cast<double>(after.batches - before.batches);
     point["p99_of_one_p50"] = all->step_us.p99() / one->step_us.p50();
     if (bench.prompt > 0) {
       if (absl::Status opened = driver.open(bench.prompt); !opened.ok()) return opened;

@@ -36,7 +36,7 @@ struct Loaded {
   std::vector<float> bare;  // what the bare read reads
   double peak = 0;          // operations a second
 
-  explicit Loaded(int threads) : executor(threads, kernels::isa_chosen()) {}
+  explicit Loaded(int threads) : executor(threads) {}
 };
 
 // Keys and values that no kernel can be quick about: these bytes are a normal number in each type,

@@ -16,7 +16,7 @@ namespace shoal::kernels {
 namespace {
 
 std::unique_ptr<CpuExecutor> executor_of(int threads) {
-  return std::make_unique<CpuExecutor>(threads, isa_chosen());
+  return std::make_unique<CpuExecutor>(threads);
 }
 
 TEST(Executor, CoversEveryIndexOnceInWholeGrains) {

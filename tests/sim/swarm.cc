@@ -17,9 +17,10 @@ Swarm::Swarm(const SwarmOptions& options)
       plan_(options.addresses, options.seed),
       random_(options.seed ^ 0x5eed),
       default_config_(std::make_shared<dht::KademliaConfig>()),
-      executor_(options.threads > 1 ? std::make_unique<kernels::CpuExecutor>(
-                                          options.threads, kernels::IsaLevel::kBaseline)
-                                    : nullptr),
+      executor_(options.threads > 1
+                    ? std::make_unique<kernels::CpuExecutor>(
+                          options.threads, kernels::cpu_kernels(kernels::IsaLevel::kBaseline))
+                    : nullptr),
       batch_(kMaxBatch) {}
 
 identity::Identity Swarm::draw_identity() {

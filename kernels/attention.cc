@@ -11,12 +11,13 @@ void check_pages(const Executor& executor, const KvPages& pages, const KvLayout&
                  const StepPlan& plan) {
   check_device(executor, pages.device, "the pool of pages");
   CHECK(pages.data != nullptr) << "a pool without memory";
-  const std::int64_t half = layout.kv_heads * kPagePositions * layout.head_dim;
-  CHECK(layout.kv_heads > 0 && layout.head_dim > 0 && layout.key_offset >= 0 &&
-        layout.value_offset >= 0)
-      << layout.kv_heads << " heads of " << layout.head_dim << " at " << layout.key_offset
-      << " and " << layout.value_offset;
-  CHECK(pages.stride >= half) << "pages of " << pages.stride << " values";
+  CHECK(layout.kv_heads > 0 && layout.head_dim > 0 && layout.key_offset_bytes >= 0 &&
+        layout.value_offset_bytes >= 0)
+      << layout.kv_heads << " heads of " << layout.head_dim << " at " << layout.key_offset_bytes
+      << " and " << layout.value_offset_bytes;
+  CHECK(pages.stride_bytes >=
+        kPagePositions * kv_position_bytes(pages.dtype, layout.kv_heads, layout.head_dim))
+      << "pages of " << pages.stride_bytes << " bytes";
   for (const StepSequence& s : plan.sequences()) {
     const std::int64_t needed = (s.start_position + s.rows + kPagePositions - 1) / kPagePositions;
     CHECK(s.rows == 0 || s.pages >= needed) << s.pages << " pages, " << needed << " needed";

@@ -4,42 +4,42 @@
 #include <cstdint>
 
 #include "kernels/executor.h"
+#include "kernels/kv_dtype.h"
 #include "kernels/step_plan.h"
 #include "kernels/tensor.h"
 
 namespace shoal::kernels {
 
-// The pages of a pool: page `id` begins id * stride values after `data`. Negative ids are pages
-// that nobody may look into any more.
+// The pages of a pool: page `id` begins id * stride_bytes after `data`. Negative ids are pages that
+// nobody may look into any more.
 struct KvPages {
   void* data = nullptr;
-  DType dtype = DType::kF32;
+  KvDType dtype = KvDType::kF32;
   Device device = Device::kCpu;
-  std::int64_t stride = 0;
+  std::int64_t stride_bytes = 0;
 };
 
-// Where one block's keys and values lie inside every page: values from the page's start. Within a
-// page, keys are [kv_heads, kPagePositions, head_dim] at key_offset, values likewise at
-// value_offset.
+// Where one block's keys and values lie inside every page, from the page's start: the tiles
+// (kv_dtype.h) of the keys of each kv head in turn, and those of the values likewise.
 struct KvLayout {
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
-  std::int64_t key_offset = 0;
-  std::int64_t value_offset = 0;
+  std::int64_t key_offset_bytes = 0;
+  std::int64_t value_offset_bytes = 0;
 };
 
-// Copies keys and values [rows, kv_heads * head_dim] into their sessions' pages, rounded to nearest
-// even where the pages are narrower.
+// Keeps keys and values [rows, kv_heads * head_dim] in their sessions' pages, as kv_dtype.h says
+// for their type.
 void kv_append(Executor& executor, const ConstMatrixView& keys, const ConstMatrixView& values,
                const KvPages& pages, const KvLayout& layout, const StepPlan& plan);
 
 // Causal attention with grouped heads over paged keys and values that already hold the step's own
 // rows: out[r, h] = softmax over p of (q[r, h] . key[p, h / group] * scale) times value[p, h /
 // group], where p runs from max(0, position - window + 1) to position; window 0 means all. q, out
-// [rows, heads * head_dim]; out may be q. Narrow pages are widened exactly, then all is f32. Online
-// softmax over tiles of kPagePositions positions aligned to pages, in ascending order: a row's
-// result does not depend on which other rows are in the step. Data beyond a row's position never
-// has an effect, not even NaN.
+// [rows, heads * head_dim]; out may be q. Narrow pages are read as kv_dtype.h says, then all is
+// f32. Online softmax over tiles of kPagePositions positions aligned to pages, in ascending order:
+// a row's result does not depend on which other rows are in the step. Data beyond a row's position
+// never has an effect, not even NaN.
 void attention(Executor& executor, const ConstMatrixView& q, std::int64_t heads,
                const KvPages& pages, const KvLayout& layout, const StepPlan& plan, float scale,
                std::int64_t window, const MatrixView& out);

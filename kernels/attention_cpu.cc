@@ -43,21 +43,21 @@ void kv_append(Executor& executor, const ConstMatrixView& key_view,
   CpuExecutor& cpu = of(executor);
   const ConstF32Rows keys = f32_rows(key_view), values = f32_rows(value_view);
   const std::int64_t dim = layout.head_dim;
-  const auto width = static_cast<std::int64_t>(dtype_bytes(pages.dtype));
+  const std::int64_t tile = kPagePositions * kv_vector_bytes(pages.dtype, dim);
   auto* const pool = static_cast<char*>(pages.data);
   for (const StepSequence& s : plan.sequences()) {
     const std::int32_t* table = plan.pages() + s.page_begin;
     cpu.parallel_for(s.rows, grain_for(keys.cols), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t r = begin; r < end; ++r) {
         const std::int64_t position = s.start_position + r;
-        const std::int64_t page = table[position / kPagePositions] * pages.stride;
+        char* const page = pool + table[position / kPagePositions] * pages.stride_bytes;
+        const std::int64_t at = position % kPagePositions;
         for (std::int64_t h = 0; h < layout.kv_heads; ++h) {
-          const std::int64_t to = page + (h * kPagePositions + position % kPagePositions) * dim;
           const float* key = keys.row(s.row_begin + r) + h * dim;
           const float* value = values.row(s.row_begin + r) + h * dim;
-          cpu.kernels().from_f32(key, pages.dtype, dim, pool + (to + layout.key_offset) * width);
-          cpu.kernels().from_f32(value, pages.dtype, dim,
-                                 pool + (to + layout.value_offset) * width);
+          char* const head = page + h * tile;
+          cpu.kernels().keep_kv(key, pages.dtype, dim, head + layout.key_offset_bytes, at);
+          cpu.kernels().keep_kv(value, pages.dtype, dim, head + layout.value_offset_bytes, at);
         }
       }
     });
@@ -76,6 +76,7 @@ void attention(Executor& executor, const ConstMatrixView& q_view, std::int64_t h
     longest = std::max(longest, s.start_position + s.rows);
   }
   const std::int64_t dim = layout.head_dim, group = heads / layout.kv_heads;
+  const std::int64_t tile = kPagePositions * kv_vector_bytes(pages.dtype, dim);
   // Heads at a time: all of a group, but where they are more than a thread's scratch has room for.
   const std::int64_t room = (kThreadScratchFloats - attention_tile_floats(dim)) /
                             (kAttentionRows * attention_state_floats(dim));
@@ -87,19 +88,19 @@ void attention(Executor& executor, const ConstMatrixView& q_view, std::int64_t h
     for (std::int64_t i = begin; i < end; ++i) {
       const StepSequence& s = at.sequences[at.sequence];
       const std::int64_t kv_head = i % layout.kv_heads, first = at.block * kAttentionRows;
-      const std::int64_t in_page = kv_head * kPagePositions * dim;
+      const std::int64_t in_page = kv_head * tile;
       AttentionPart part;
       part.q_stride = q.stride;
       part.out_stride = out.stride;
       part.rows = std::min(kAttentionRows, s.rows - first);
       part.first_position = s.start_position + first;
       part.head_dim = dim;
-      part.pages = pages.data;
+      part.pages = static_cast<const char*>(pages.data);
       part.dtype = pages.dtype;
-      part.page_stride = pages.stride;
+      part.page_stride_bytes = pages.stride_bytes;
       part.table = plan.pages() + s.page_begin;
-      part.key_offset = layout.key_offset + in_page;
-      part.value_offset = layout.value_offset + in_page;
+      part.key_offset_bytes = layout.key_offset_bytes + in_page;
+      part.value_offset_bytes = layout.value_offset_bytes + in_page;
       part.scale = scale;
       part.window = window;
       for (std::int64_t head = 0; head < group; head += room) {

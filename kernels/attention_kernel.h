@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernels/cpu_kernels.h"
+#include "kernels/kv_kernel.h"
 #include "kernels/row_kernel.h"
 
 namespace shoal::kernels {
@@ -101,19 +102,6 @@ SHOAL_INLINE void attend_tile(const float* q, const float* keys, const float* va
   add_values<V>(weights, begin, end, values, head_dim, correction[0], state);
 }
 
-// The keys or values of `positions` positions of a tile, from value `at` of the pool on, as f32.
-template <class V>
-SHOAL_INLINE const float* widen_tile(const AttentionPart& part, std::int64_t at,
-                                     std::int64_t positions, float* to) {
-  const std::int64_t count = positions * part.head_dim;
-  if (part.dtype == DType::kBF16) {
-    convert_row<V>(static_cast<const BF16*>(part.pages) + at, count, to);
-  } else {
-    convert_row<V>(static_cast<const F16*>(part.pages) + at, count, to);
-  }
-  return to;
-}
-
 template <class V>
 void attention_part(const AttentionPart& part, float* scratch) {
   float* const states = scratch + attention_tile_floats(part.head_dim);
@@ -131,21 +119,16 @@ void attention_part(const AttentionPart& part, float* scratch) {
   const std::int64_t last = part.first_position + part.rows - 1;
   for (std::int64_t page = first_seen(part.first_position) / kTilePositions;
        page <= last / kTilePositions; ++page) {
-    const std::int64_t start = part.table[page] * part.page_stride;
-    const float* keys;
-    const float* values;
-    if (part.dtype == DType::kF32) {
-      keys = static_cast<const float*>(part.pages) + start + part.key_offset;
-      values = static_cast<const float*>(part.pages) + start + part.value_offset;
-    } else {
-      // Once for all rows and heads of the part. Scores are computed of 16 keys at a time, and
-      // those that nobody may see are replaced: what scratch still holds there does no harm.
-      const std::int64_t left = last + 1 - page * kTilePositions;
-      const std::int64_t filled = left < kTilePositions ? left : kTilePositions;
-      keys = widen_tile<V>(part, start + part.key_offset, filled, scratch);
-      values = widen_tile<V>(part, start + part.value_offset, filled,
-                             scratch + kTilePositions * part.head_dim);
-    }
+    const char* const at = part.pages + part.table[page] * part.page_stride_bytes;
+    // Once for all rows and heads of the part. Scores are computed of 16 keys at a time, and those
+    // that nobody may see are replaced: what scratch still holds there does no harm.
+    const std::int64_t left = last + 1 - page * kTilePositions;
+    const std::int64_t filled = left < kTilePositions ? left : kTilePositions;
+    const float* const keys =
+        kv_vectors<V>(at + part.key_offset_bytes, part.dtype, filled, part.head_dim, scratch);
+    const float* const values =
+        kv_vectors<V>(at + part.value_offset_bytes, part.dtype, filled, part.head_dim,
+                      scratch + kTilePositions * part.head_dim);
     for (std::int64_t r = 0; r < part.rows; ++r) {
       const std::int64_t position = part.first_position + r;
       const std::int64_t begin = first_seen(position) - page * kTilePositions;

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "kernels/kv_dtype.h"
 #include "kernels/portable.h"
 #include "kernels/tensor.h"
 
@@ -42,12 +43,12 @@ struct AttentionPart {
   std::int64_t first_position = 0;
   std::int64_t group = 0;
   std::int64_t head_dim = 0;
-  const void* pages = nullptr;  // of the pool
-  DType dtype = DType::kF32;
-  std::int64_t page_stride = 0;         // values
+  const char* pages = nullptr;  // of the pool
+  KvDType dtype = KvDType::kF32;
+  std::int64_t page_stride_bytes = 0;
   const std::int32_t* table = nullptr;  // the session's pages
-  std::int64_t key_offset = 0;          // of this kv head inside a page
-  std::int64_t value_offset = 0;
+  std::int64_t key_offset_bytes = 0;    // of this kv head's tiles inside a page
+  std::int64_t value_offset_bytes = 0;
   float scale = 0;
   std::int64_t window = 0;  // 0: all
 };
@@ -82,6 +83,9 @@ struct CpuKernels {
                const float* sin);
   void (*to_f32)(const void* from, DType dtype, std::int64_t count, float* to);
   void (*from_f32)(const float* from, DType dtype, std::int64_t count, void* to);
+  // x [head_dim] becomes vector `at` of a tile.
+  void (*keep_kv)(const float* x, KvDType dtype, std::int64_t head_dim, void* tile,
+                  std::int64_t at);
   // Yardsticks: reads `bytes` (a multiple of 512) once; runs iterations * fma_loop_flops operations
   // in registers.
   float (*read)(const void* from, std::int64_t bytes);

@@ -5,6 +5,7 @@
 
 #include "kernels/attention_kernel.h"
 #include "kernels/cpu_kernels.h"
+#include "kernels/kv_kernel.h"
 #include "kernels/linear_kernel.h"
 #include "kernels/portable_pack_kernel.h"
 #include "kernels/portable_rows_kernel.h"
@@ -32,6 +33,7 @@ constexpr CpuKernels cpu_table() {
   table.rope = &rope_row<V>;
   table.to_f32 = &to_f32_row<V>;
   table.from_f32 = &from_f32_row<V>;
+  table.keep_kv = &keep_kv_vector<V>;
   table.read = &read_bytes<V>;
   table.fma_loop = &fma_loop<V>;
   table.fma_loop_flops = fma_loop_flops<V>();

@@ -6,23 +6,10 @@
 #include "kernels/cpu_kernels.h"
 #include "kernels/linear_kernel.h"
 #include "kernels/portable.h"
+#include "kernels/quantize_kernel.h"
 #include "kernels/row_kernel.h"
 
 namespace shoal::kernels {
-
-// Adding it, and taking it away, rounds to an integer.
-inline constexpr float kRoundMagic = 12582912.0f;  // 1.5 * 2^23
-
-template <class V>
-SHOAL_INLINE V magnitude(const V& v) {
-  return V::max(v, V::sub(V::zero(), v));
-}
-
-template <class V>
-SHOAL_INLINE V round_in(const V& v, float least, float most) {
-  const V magic = V::set1(kRoundMagic);
-  return V::sub(V::add(V::max(V::min(v, V::set1(most)), V::set1(least)), magic), magic);
-}
 
 template <class V>
 SHOAL_INLINE QuantizedGroup* group_at(const QuantizedRows& rows, std::int64_t row, std::int64_t g) {
@@ -33,7 +20,6 @@ SHOAL_INLINE QuantizedGroup* group_at(const QuantizedRows& rows, std::int64_t ro
 // x [k] into row `row` of `to`.
 template <class V>
 void quantize_row(const float* x, std::int64_t k, const QuantizedRows& to, std::int64_t row) {
-  constexpr float kLeast = 0x1p-126f;
   for (std::int64_t g = 0; g < to.groups; ++g) {
     const std::int64_t left = k - g * kGroup;
     const float* from = x + g * kGroup;
@@ -42,20 +28,13 @@ void quantize_row(const float* x, std::int64_t k, const QuantizedRows& to, std::
                          ? V::zero()
                          : load_lanes<V>(from + 16, left < 32 ? static_cast<int>(left - 16) : 16);
     const float largest = V::max_lane(V::max(magnitude(first), magnitude(second)));
-    // 0 when all are finite, else NaN: a maximum may lose one.
     const float finite = V::sum(V::fma(first, V::zero(), V::mul(second, V::zero())));
-    float scale = largest / 127.0f;
-    if (!(scale >= kLeast)) scale = 0.0f;
-    float inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
-    if (finite != 0.0f) {
-      scale = finite;
-      inverse = 0.0f;
-    }
-    const V inv = V::set1(inverse);
+    const Int8Scale by = int8_scale<V>(largest, finite);
+    const V inv = V::set1(by.inverse);
     const V low = round_in<V>(V::mul(first, inv), -127.0f, 127.0f);
     const V high = round_in<V>(V::mul(second, inv), -127.0f, 127.0f);
     QuantizedGroup& group = *group_at<V>(to, row, g);
-    group.scale = scale;
+    group.scale = by.scale;
     low.store_integers(group.values);
     high.store_integers(group.values + 16);
     group.sum = V::sum(V::add(low, high));

@@ -33,6 +33,10 @@ struct Vec16 {
   static SHOAL_INLINE Vec16 load(const F16* p) {
     return {_mm256_cvtph_ps(half(p, 0)), _mm256_cvtph_ps(half(p, 1))};
   }
+  static SHOAL_INLINE Vec16 load(const std::int8_t* p) {
+    const __m128i all = half(p, 0);
+    return from_ints(_mm256_cvtepi8_epi32(all), _mm256_cvtepi8_epi32(_mm_srli_si128(all, 8)));
+  }
   static SHOAL_INLINE __m256 load_half(const float* p) { return _mm256_loadu_ps(p); }
   static SHOAL_INLINE __m256 load_half(const BF16* p) { return widen(half(p, 0)); }
   static SHOAL_INLINE __m256 load_half(const F16* p) { return _mm256_cvtph_ps(half(p, 0)); }

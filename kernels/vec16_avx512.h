@@ -26,11 +26,17 @@ struct Vec16 {
   static SHOAL_INLINE __m256i words(const void* p) {
     return _mm256_loadu_si256(static_cast<const __m256i*>(p));
   }
+  static SHOAL_INLINE Vec16 ints(__m128i bytes) {
+    return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes))};
+  }
   static SHOAL_INLINE __mmask16 first(int n) { return static_cast<__mmask16>((1u << n) - 1u); }
 
   static SHOAL_INLINE Vec16 load(const float* p) { return {_mm512_loadu_ps(p)}; }
   static SHOAL_INLINE Vec16 load(const BF16* p) { return {widen(words(p))}; }
   static SHOAL_INLINE Vec16 load(const F16* p) { return {_mm512_cvtph_ps(words(p))}; }
+  static SHOAL_INLINE Vec16 load(const std::int8_t* p) {
+    return ints(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
   static SHOAL_INLINE Vec16 load_tail(const float* p, int n) {
     return {_mm512_maskz_loadu_ps(first(n), p)};
   }
@@ -39,6 +45,9 @@ struct Vec16 {
   }
   static SHOAL_INLINE Vec16 load_tail(const F16* p, int n) {
     return {_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first(n), p))};
+  }
+  static SHOAL_INLINE Vec16 load_tail(const std::int8_t* p, int n) {
+    return ints(_mm_maskz_loadu_epi8(first(n), p));
   }
   SHOAL_INLINE void store(float* p) const { _mm512_storeu_ps(p, v); }
   SHOAL_INLINE void store_tail(float* p, int n) const { _mm512_mask_storeu_ps(p, first(n), v); }

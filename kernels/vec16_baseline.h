@@ -26,6 +26,7 @@ struct Vec16 {
   static SHOAL_INLINE float to_f32(float x) { return x; }
   static SHOAL_INLINE float to_f32(BF16 x) { return base::from_bf16(x.bits); }
   static SHOAL_INLINE float to_f32(F16 x) { return base::from_f16(x.bits); }
+  static SHOAL_INLINE float to_f32(std::int8_t x) { return static_cast<float>(x); }
   static SHOAL_INLINE void set(float& to, float x) { to = x; }
   static SHOAL_INLINE void set(BF16& to, float x) { to.bits = base::to_bf16(x); }
   static SHOAL_INLINE void set(F16& to, float x) { to.bits = base::to_f16(x); }

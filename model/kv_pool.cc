@@ -18,10 +18,9 @@
 
 namespace shoal::model {
 
-std::optional<kernels::DType> kv_dtype_named(std::string_view name) {
-  for (const kernels::DType dtype :
-       {kernels::DType::kF32, kernels::DType::kBF16, kernels::DType::kF16}) {
-    if (name == kernels::dtype_name(dtype)) return dtype;
+std::optional<kernels::KvDType> kv_dtype_named(std::string_view name) {
+  for (const kernels::KvDType dtype : kernels::kKvDTypes) {
+    if (name == kernels::kv_dtype_name(dtype)) return dtype;
   }
   return std::nullopt;
 }
@@ -30,8 +29,8 @@ kernels::KvLayout KvShape::layout(std::int64_t block) const {
   CHECK(block >= 0 && block < blocks) << block << " of " << blocks;
   return {.kv_heads = kv_heads,
           .head_dim = head_dim,
-          .key_offset = block * unit_values(),
-          .value_offset = block * unit_values() + unit_values() / 2};
+          .key_offset_bytes = block * unit_bytes(),
+          .value_offset_bytes = block * unit_bytes() + unit_bytes() / 2};
 }
 
 absl::StatusOr<std::unique_ptr<KvPool>> KvPool::create(kernels::Executor& executor, KvShape shape,
@@ -70,7 +69,7 @@ kernels::KvPages KvPool::pages() const {
   return {.data = memory_.data(),
           .dtype = shape_.dtype,
           .device = memory_.device(),
-          .stride = shape_.unit_values()};
+          .stride_bytes = shape_.unit_bytes()};
 }
 
 std::int64_t KvPool::total_positions(std::int64_t blocks) const {

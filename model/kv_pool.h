@@ -23,21 +23,20 @@ namespace shoal::model {
 // A page has room for so many positions: KV memory is promised and taken in whole pages.
 inline constexpr std::int64_t kPagePositions = kernels::kPagePositions;
 
-// "f32", "bf16" or "f16": the type in which keys and values are kept.
-std::optional<kernels::DType> kv_dtype_named(std::string_view name);
+// "f32", "bf16", "f16" or "i8": the type in which keys and values are kept.
+std::optional<kernels::KvDType> kv_dtype_named(std::string_view name);
 
 struct KvShape {
   std::int64_t blocks = 0;
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
-  kernels::DType dtype = kernels::DType::kF32;
+  kernels::KvDType dtype = kernels::KvDType::kF32;
 
   // Keys and values of one page in one block; in all blocks.
-  std::int64_t unit_values() const { return 2 * kv_heads * kPagePositions * head_dim; }
-  std::int64_t page_values() const { return blocks * unit_values(); }
-  std::size_t page_bytes() const {
-    return static_cast<std::size_t>(page_values()) * kernels::dtype_bytes(dtype);
+  std::int64_t unit_bytes() const {
+    return kPagePositions * kernels::kv_position_bytes(dtype, kv_heads, head_dim);
   }
+  std::size_t page_bytes() const { return static_cast<std::size_t>(blocks * unit_bytes()); }
   // Of the block that is `block` behind the first of the lease.
   kernels::KvLayout layout(std::int64_t block) const;
 };

@@ -47,7 +47,7 @@ std::uint64_t quantized_bytes(const ModelConfig& config, std::int64_t batch_rows
 }  // namespace
 
 MemoryNeeds memory_needs(const ModelConfig& config, const Checkpoint& checkpoint,
-                         std::int64_t batch_rows, kernels::DType kv_dtype, WeightChoice weights) {
+                         std::int64_t batch_rows, kernels::KvDType kv_dtype, WeightChoice weights) {
   const TensorInfo* const stored = any_matrix(config, checkpoint);
   const std::uint64_t bytes_a_value = stored == nullptr ? sizeof(float) : value_bytes(*stored);
   MemoryNeeds needs;
@@ -67,8 +67,9 @@ MemoryNeeds memory_needs(const ModelConfig& config, const Checkpoint& checkpoint
     needs.block_weight_bytes = std::max(needs.block_weight_bytes, bytes);
   }
   const BlockWidths widths = widths_of(config.block(0));
-  needs.block_position_kv_bytes =
-      static_cast<std::uint64_t>(2 * widths.key) * kernels::dtype_bytes(kv_dtype);
+  const AttentionSpec& attention = config.block(0).attention;
+  needs.block_position_kv_bytes = static_cast<std::uint64_t>(
+      kernels::kv_position_bytes(kv_dtype, attention.kv_heads, attention.head_dim));
   // Beside the runner's own, the rows as they came and as they go.
   needs.workspace_bytes =
       Workspace::bytes(config.hidden, widths, batch_rows) +

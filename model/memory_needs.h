@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string>
 
-#include "kernels/tensor.h"
+#include "kernels/kv_dtype.h"
 #include "model/weight_choice.h"
 
 namespace shoal::model {
@@ -24,7 +24,8 @@ struct MemoryNeeds {
 // `batch_rows`: the most rows that run together. What a block lacks in this folder counts as if it
 // were stored as the rest is.
 MemoryNeeds memory_needs(const ModelConfig& config, const Checkpoint& checkpoint,
-                         std::int64_t batch_rows, kernels::DType kv_dtype = kernels::DType::kF32,
+                         std::int64_t batch_rows,
+                         kernels::KvDType kv_dtype = kernels::KvDType::kF32,
                          WeightChoice weights = WeightChoice::kStored);
 
 // The type in which the blocks' matrices are stored: "bf16".

@@ -32,7 +32,7 @@ class SpanRunner::Impl {
     steps_.reserve(static_cast<std::size_t>(workspace_.max_rows()));
   }
 
-  KvShape kv_shape(kernels::DType dtype) const {
+  KvShape kv_shape(kernels::KvDType dtype) const {
     return {.blocks = static_cast<std::int64_t>(blocks_.size()),
             .kv_heads = config_.block(block_begin_).attention.kv_heads,
             .head_dim = config_.block(block_begin_).attention.head_dim,
@@ -143,7 +143,7 @@ absl::Status no_room(std::int64_t rows) {
 SpanRunner::SpanRunner(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 SpanRunner::~SpanRunner() = default;
 
-KvShape SpanRunner::kv_shape(kernels::DType dtype) const { return impl_->kv_shape(dtype); }
+KvShape SpanRunner::kv_shape(kernels::KvDType dtype) const { return impl_->kv_shape(dtype); }
 std::size_t SpanRunner::weight_bytes() const { return impl_->weight_bytes(); }
 absl::Status SpanRunner::check() const { return impl_->check(); }
 void SpanRunner::begin(std::span<const SequenceStep> steps, std::int64_t first_block,

@@ -45,7 +45,7 @@ class SpanRunner {
   SpanRunner(const SpanRunner&) = delete;
   SpanRunner& operator=(const SpanRunner&) = delete;
 
-  KvShape kv_shape(kernels::DType dtype = kernels::DType::kF32) const;
+  KvShape kv_shape(kernels::KvDType dtype = kernels::KvDType::kF32) const;
   std::size_t weight_bytes() const;
   // Whether all files that we read weights from are still as they were opened: ask before a result
   // is used. As Checkpoint::check(); DATA_LOSS: a file of the cache, which the next start makes

@@ -80,8 +80,9 @@ void add_sizes(cli::Command& command, CommandLine& line, RunTexts& texts) {
                  cli::whole(line.kv_positions, model::kPagePositions, std::uint64_t{1} << 32));
   command.option("--kv-dtype", "TYPE",
                  "How keys and values are kept: f32, or bf16 or f16, which take half of the memory "
-                 "and round; sessions are exact among nodes of one type",
-                 cli::one_of(texts.kv_dtype, {"f32", "bf16", "f16"}));
+                 "and round, or i8, which takes little more than a quarter; sessions are exact "
+                 "among nodes of one type",
+                 cli::one_of(texts.kv_dtype, {"f32", "bf16", "f16", "i8"}));
   command.option("--memory", "SIZE",
                  "The most memory that this node may take, for example 6GiB or 50% (default: what "
                  "the machine, its control groups and ulimit leave). Decides how many blocks fit",

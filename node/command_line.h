@@ -10,7 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/memory_size.h"
-#include "kernels/tensor.h"
+#include "kernels/kv_dtype.h"
 #include "model/block_cache.h"
 #include "model/weight_choice.h"
 #include "proto/endpoint.h"
@@ -35,7 +35,7 @@ struct CommandLine {
   std::string identity;
   int threads = 0;
   std::optional<std::int64_t> kv_positions;
-  kernels::DType kv_dtype = kernels::DType::kF32;
+  kernels::KvDType kv_dtype = kernels::KvDType::kF32;
   std::optional<model::WeightChoice> weights = model::WeightChoice::kStored;  // absent: auto
   model::CacheOptions cache;
   std::optional<base::MemorySize> memory;

@@ -42,7 +42,7 @@ absl::StatusOr<model::MemoryPlan> plan_span(const NodeOptions& options, LoadedMo
 
 }  // namespace
 
-std::vector<model::MemoryNeeds> needs_of_all(const LoadedModel& model, kernels::DType kv) {
+std::vector<model::MemoryNeeds> needs_of_all(const LoadedModel& model, kernels::KvDType kv) {
   std::vector<model::MemoryNeeds> needs;
   needs.reserve(model::kWeightChoices.size());
   for (const model::WeightChoice weights : model::kWeightChoices) {

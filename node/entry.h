@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "kernels/tensor.h"
+#include "kernels/kv_dtype.h"
 #include "model/memory_needs.h"
 #include "model/sizing.h"
 #include "node/device/loaded_model.h"
@@ -25,7 +25,7 @@ struct Entry {
 };
 
 // Of each of model::kWeightChoices.
-std::vector<model::MemoryNeeds> needs_of_all(const LoadedModel& model, kernels::DType kv);
+std::vector<model::MemoryNeeds> needs_of_all(const LoadedModel& model, kernels::KvDType kv);
 
 OwnModel own_model(const LoadedModel& model);
 

@@ -17,7 +17,7 @@
 #include "base/stop_token.h"
 #include "identity/identity.h"
 #include "identity/swarm_key.h"
-#include "kernels/tensor.h"
+#include "kernels/kv_dtype.h"
 #include "model/block_cache.h"
 #include "model/weight_choice.h"
 #include "node/metrics/node_stats.h"
@@ -44,7 +44,7 @@ struct NodeOptions {
   std::optional<proto::Endpoint> metrics;  // where metrics are served over HTTP
   int threads = 0;                         // 0: one per available core
   std::optional<std::int64_t> kv_positions;
-  kernels::DType kv_dtype = kernels::DType::kF32;
+  kernels::KvDType kv_dtype = kernels::KvDType::kF32;
   // Absent: auto, the widest with which the span fits into the memory.
   std::optional<model::WeightChoice> weights = model::WeightChoice::kStored;
   model::CacheOptions cache;               // of packed weights; without a folder, none

@@ -14,13 +14,21 @@ namespace {
 
 constexpr const char* kComputeNames[] = {"unknown", "f32", "i8", "mma8", "mma9"};
 constexpr const char* kWeightNames[] = {"unknown", "f32", "bf16", "f16", "q8", "q4", "q4s"};
-constexpr const char* kKvNames[] = {"unknown", "f32", "bf16", "f16"};
+constexpr const char* kKvNames[] = {"unknown", "f32", "bf16", "f16", "i8"};
 
 template <typename Kind>
 std::string name_of(Kind kind, std::span<const char* const> names) {
   const auto number = static_cast<std::size_t>(kind);
   if (number < names.size()) return names[number];
   return absl::StrCat("kind ", number);
+}
+
+template <typename Kind>
+Kind kind_named(std::string_view name, std::span<const char* const> names) {
+  for (std::size_t i = 1; i < names.size(); ++i) {
+    if (name == names[i]) return static_cast<Kind>(i);
+  }
+  return Kind::kUnknown;
 }
 
 absl::Status bad(const char* why) { return absl::InvalidArgumentError(why); }
@@ -43,11 +51,10 @@ std::string to_string(const Numerics& numerics) {
 }
 
 WeightFormat weight_format_of(std::string_view name) {
-  for (std::size_t i = 1; i < std::size(kWeightNames); ++i) {
-    if (name == kWeightNames[i]) return static_cast<WeightFormat>(i);
-  }
-  return WeightFormat::kUnknown;
+  return kind_named<WeightFormat>(name, kWeightNames);
 }
+
+KvFormat kv_format_of(std::string_view name) { return kind_named<KvFormat>(name, kKvNames); }
 
 wire::Offer to_wire(const Offer& offer) {
   wire::Offer out;

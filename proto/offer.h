@@ -24,7 +24,7 @@ enum class WeightFormat : std::uint8_t {
   kQ4 = 5,
   kQ4S = 6
 };
-enum class KvFormat : std::uint8_t { kUnknown = 0, kF32 = 1, kBf16 = 2, kF16 = 3 };
+enum class KvFormat : std::uint8_t { kUnknown = 0, kF32 = 1, kBf16 = 2, kF16 = 3, kI8 = 4 };
 
 // What decides the bits of a result: nodes that agree in it agree in every bit.
 struct Numerics {
@@ -38,6 +38,8 @@ struct Numerics {
 std::string to_string(const Numerics& numerics);
 // "bf16", as safetensors files call it in capitals; kUnknown for what has no name.
 WeightFormat weight_format_of(std::string_view name);
+// Likewise "i8", as --kv-dtype calls it.
+KvFormat kv_format_of(std::string_view name);
 
 // Fixed while a node serves.
 struct Offer {

@@ -36,8 +36,9 @@ void add_swarm(cli::Command& command, SwarmFlags& swarm, bool with_local) {
     command.flag("--local", swarm.local, "Run the whole model in this process");
     command.option("--kv-dtype", "TYPE",
                    "With --local, how keys and values are kept: f32 (the default), or bf16 or f16, "
-                   "which take half of the memory and round",
-                   cli::one_of(swarm.kv_dtype, {"f32", "bf16", "f16"}));
+                   "which take half of the memory and round, or i8, which takes little more than a "
+                   "quarter",
+                   cli::one_of(swarm.kv_dtype, {"f32", "bf16", "f16", "i8"}));
     command.option("--weights", "FORMAT",
                    "With --local, how weights are kept: stored (the default), or q8 (8.5 bits a "
                    "weight), q4 (5 bits) or q4s (4.5 bits), which are made once; auto takes the "

@@ -35,7 +35,7 @@ absl::StatusOr<std::unique_ptr<LocalPipeline>> open_local(const SwarmFlags& flag
                                                           const base::StopToken& interrupt,
                                                           cli::ProgressLine& line) {
   LocalOptions options;
-  options.kv_dtype = model::kv_dtype_named(flags.kv_dtype).value_or(kernels::DType::kF32);
+  options.kv_dtype = model::kv_dtype_named(flags.kv_dtype).value_or(kernels::KvDType::kF32);
   if (flags.weights == "auto") {
     const LocalWeights chosen =
         choose_local_weights(base::memory_budget("/", base::process_limits(), std::nullopt),

@@ -22,33 +22,21 @@ constexpr std::size_t kChunkRows = 256;
 constexpr std::size_t kFirstChunkRows = 64, kSmallestChunkRows = 16;
 constexpr double kChunkSeconds = 0.5;
 
-proto::KvFormat kv_format_of(kernels::DType dtype) {
-  switch (dtype) {
-    case kernels::DType::kF32:
-      return proto::KvFormat::kF32;
-    case kernels::DType::kBF16:
-      return proto::KvFormat::kBf16;
-    case kernels::DType::kF16:
-      return proto::KvFormat::kF16;
-  }
-  return proto::KvFormat::kUnknown;
-}
-
 // As a node would say it that keeps its blocks so.
-proto::Numerics numerics_of(const UserModel& user_model, kernels::DType kv,
+proto::Numerics numerics_of(const UserModel& user_model, kernels::KvDType kv,
                             model::WeightChoice weights) {
   const bool stored = weights == model::WeightChoice::kStored;
   return {
       stored ? proto::Compute::kF32 : proto::Compute::kI8,
       proto::weight_format_of(stored ? model::stored_type(user_model.config, *user_model.checkpoint)
                                      : model::name_of(weights)),
-      kv_format_of(kv)};
+      proto::kv_format_of(kernels::kv_dtype_name(kv))};
 }
 
 }  // namespace
 
 LocalWeights choose_local_weights(const base::MemoryBudget& budget, const UserModel& user_model,
-                                  std::int64_t positions, kernels::DType kv_dtype) {
+                                  std::int64_t positions, kernels::KvDType kv_dtype) {
   std::vector<model::MemoryNeeds> needs;
   for (const model::WeightChoice weights : model::kWeightChoices) {
     model::MemoryNeeds& each = needs.emplace_back(

@@ -17,7 +17,7 @@
 namespace shoal::client {
 
 struct LocalOptions {
-  kernels::DType kv_dtype = kernels::DType::kF32;
+  kernels::KvDType kv_dtype = kernels::KvDType::kF32;
   model::WeightChoice weights = model::WeightChoice::kStored;
   model::PackOptions pack = {};
 };
@@ -29,7 +29,7 @@ struct LocalWeights {
   std::string reason;  // one line
 };
 LocalWeights choose_local_weights(const base::MemoryBudget& budget, const UserModel& user_model,
-                                  std::int64_t positions, kernels::DType kv_dtype);
+                                  std::int64_t positions, kernels::KvDType kv_dtype);
 
 class LocalPipeline : public Pipeline {
  public:

@@ -34,8 +34,8 @@ absl::StatusOr<std::unique_ptr<BatchRunner>> BatchRunner::load(const model::Mode
   return result;
 }
 
-absl::StatusOr<std::unique_ptr<model::KvPool>> BatchRunner::make_pool(std::int64_t positions,
-                                                                      kernels::DType dtype) const {
+absl::StatusOr<std::unique_ptr<model::KvPool>> BatchRunner::make_pool(
+    std::int64_t positions, kernels::KvDType dtype) const {
   return model::KvPool::create(*executor_, runner_->kv_shape(dtype), positions);
 }
 

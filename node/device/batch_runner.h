@@ -35,7 +35,7 @@ class BatchRunner {
   BatchRunner& operator=(const BatchRunner&) = delete;
 
   absl::StatusOr<std::unique_ptr<model::KvPool>> make_pool(std::int64_t positions,
-                                                           kernels::DType dtype) const;
+                                                           kernels::KvDType dtype) const;
   // A few rows through the whole span: faults the weights in, measures one row in microseconds, and
   // notices damaged weights before a user does.
   absl::StatusOr<double> warm_up(model::KvPool& pool);

@@ -12,7 +12,7 @@
 #include <optional>
 
 #include "absl/status/statusor.h"
-#include "kernels/tensor.h"
+#include "kernels/kv_dtype.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
 #include "model/span_layers.h"
@@ -28,7 +28,7 @@ namespace shoal::node {
 struct DeviceOptions {
   proto::Span span;
   std::int64_t kv_positions = 0;
-  kernels::DType kv_dtype = kernels::DType::kF32;
+  kernels::KvDType kv_dtype = kernels::KvDType::kF32;
   model::WeightChoice weights = model::WeightChoice::kStored;
   model::PackOptions pack = {};  // used by start() only
   int threads = 0;               // 0: one per available core

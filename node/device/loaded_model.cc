@@ -22,18 +22,6 @@ std::string folder_name(const std::string& directory) {
   return name.empty() ? "model" : name;
 }
 
-proto::KvFormat kv_format_of(kernels::DType dtype) {
-  switch (dtype) {
-    case kernels::DType::kF32:
-      return proto::KvFormat::kF32;
-    case kernels::DType::kBF16:
-      return proto::KvFormat::kBf16;
-    case kernels::DType::kF16:
-      return proto::KvFormat::kF16;
-  }
-  return proto::KvFormat::kUnknown;
-}
-
 std::vector<proto::Span> held_spans(const model::ModelConfig& config,
                                     const model::WeightFiles& files) {
   // Of a whole folder, what is wrong with a block is said when it is loaded.
@@ -129,7 +117,7 @@ void LoadedModel::keep_as(const KeptAs& formats) {
   numerics = {stored ? proto::Compute::kF32 : proto::Compute::kI8,
               proto::weight_format_of(stored ? model::stored_type(config, checkpoint)
                                              : model::name_of(formats.weights)),
-              kv_format_of(formats.kv)};
+              proto::kv_format_of(kernels::kv_dtype_name(formats.kv))};
 }
 
 absl::Status LoadedModel::adopt(const proto::Digest& told, const std::string& bytes,

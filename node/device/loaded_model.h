@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "kernels/tensor.h"
+#include "kernels/kv_dtype.h"
 #include "model/block_key.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
@@ -21,7 +21,7 @@ namespace shoal::node {
 
 // In which formats a node keeps what it computes with.
 struct KeptAs {
-  kernels::DType kv = kernels::DType::kF32;
+  kernels::KvDType kv = kernels::KvDType::kF32;
   model::WeightChoice weights = model::WeightChoice::kStored;
 };
 

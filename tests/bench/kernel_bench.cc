@@ -204,13 +204,14 @@ void projections(benchmark::State& state, std::int64_t rows, std::int64_t hidden
 
 // Rows that all see `positions`: decode has one row in each of `sessions`.
 void attention_step(benchmark::State& state, std::int64_t sessions, std::int64_t rows,
-                    std::int64_t positions, DType dtype) {
-  constexpr std::int64_t kHeads = 32, kDim = 128;
-  const KvLayout layout{8, kDim, 0, 8 * kPagePositions * kDim};
-  const std::int64_t page_values = 2 * layout.value_offset;
+                    std::int64_t positions, KvDType dtype) {
+  constexpr std::int64_t kHeads = 32, kKvHeads = 8, kDim = 128;
+  const std::int64_t page_bytes = kPagePositions * kv_position_bytes(dtype, kKvHeads, kDim);
+  const KvLayout layout{kKvHeads, kDim, 0, page_bytes / 2};
   const std::int64_t pages = positions / kPagePositions;
-  std::vector<char> kv = ones(dtype, sessions * pages * page_values);
-  const KvPages pool{kv.data(), dtype, Device::kCpu, page_values};
+  // A normal number in each type, and an i8 with a normal scale.
+  std::vector<char> kv(static_cast<std::size_t>(sessions * pages * page_bytes), 0x3c);
+  const KvPages pool{kv.data(), dtype, Device::kCpu, page_bytes};
   CpuExecutor& executor = *machine().executor;
   StepPlan plan =
       StepPlan::make(executor, {}, {.rows = sessions * rows, .pages = sessions * pages}).value();
@@ -280,9 +281,9 @@ void register_all() {
     add("projections/hidden:4096/" + name, projections, 1, 4096,
         std::vector<std::int64_t>{4096, 1024, 1024}, together);
   }
-  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
+  for (const KvDType dtype : kKvDTypes) {
     const std::string type =
-        dtype == DType::kF32 ? std::string() : std::string("/kv:") + dtype_name(dtype);
+        dtype == KvDType::kF32 ? std::string() : std::string("/kv:") + kv_dtype_name(dtype);
     add("attention_decode/positions:4096" + type, attention_step, 1, 1, 4096, dtype);
     add("attention_decode/sessions:16" + type, attention_step, 16, 1, 1024, dtype);
     add("attention_prefill/rows:256" + type, attention_step, 1, 256, 1024, dtype);

@@ -219,7 +219,7 @@ absl::StatusOr<Report> measure_sessions(const SessionBench& bench) {
   report.facts["geometry"] = bench.geometry.name;
   report.facts["blocks"] = bench.blocks;
   report.facts["weights"] = model::name_of(bench.weights);
-  report.facts["kv"] = kernels::dtype_name(bench.kv);
+  report.facts["kv"] = kernels::kv_dtype_name(bench.kv);
   report.facts["threads"] = bench.threads;
   report.facts["instruction_set"] = kernels::cpu_instruction_set();
   report.facts["context"] = bench.context;

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "kernels/tensor.h"
+#include "kernels/kv_dtype.h"
 #include "model/weight_choice.h"
 #include "tests/bench/geometry.h"
 #include "tests/bench/report.h"
@@ -19,7 +19,7 @@ struct SessionBench {
   Geometry geometry;
   std::int64_t blocks = 1;
   model::WeightChoice weights = model::WeightChoice::kStored;
-  kernels::DType kv = kernels::DType::kF32;
+  kernels::KvDType kv = kernels::KvDType::kF32;
   std::vector<std::int64_t> sessions;  // one point each
   std::int64_t context = 64;           // positions that each session has at first
   int tokens = 64;                     // steps of each session

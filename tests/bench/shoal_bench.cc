@@ -58,9 +58,9 @@ void add_shape(CLI::App& command, Shape& shape) {
   command.add_option("--weights", shape.weights, "stored (bf16), q8, q4 or q4s")
       ->check(one_of_weights())
       ->capture_default_str();
-  command.add_option("--kv-dtype", shape.kv, "f32, bf16 or f16")
+  command.add_option("--kv-dtype", shape.kv, "f32, bf16, f16 or i8")
       ->check([](const std::string& name) {
-        return model::kv_dtype_named(name) ? std::string() : "not one of f32, bf16, f16";
+        return model::kv_dtype_named(name) ? std::string() : "not one of f32, bf16, f16, i8";
       })
       ->capture_default_str();
   command.add_option("--threads", shape.threads, "0: one per available core")

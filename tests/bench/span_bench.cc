@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <span>
@@ -38,19 +39,14 @@ struct Loaded {
   explicit Loaded(int threads) : executor(threads) {}
 };
 
-// Keys and values that no kernel can be quick about: 0.5 of each type.
+// Keys and values that no kernel can be quick about: these bytes are a normal number in each type,
+// and an i8 with a normal scale.
+constexpr int kByte = 0x3c;
 void fill(const model::KvPool& pool, const model::KvLease& lease) {
   const kernels::KvPages pages = pool.pages();
-  const float wide = 0.5f;
-  const std::uint16_t half = pages.dtype == kernels::DType::kBF16 ? 0x3f00 : 0x3800;
   for (const std::int32_t page : lease.pages()) {
-    const auto count = static_cast<std::size_t>(pool.shape().page_values());
-    const std::size_t at = static_cast<std::size_t>(page) * static_cast<std::size_t>(pages.stride);
-    if (pages.dtype == kernels::DType::kF32) {
-      std::fill_n(static_cast<float*>(pages.data) + at, count, wide);
-    } else {
-      std::fill_n(static_cast<std::uint16_t*>(pages.data) + at, count, half);
-    }
+    std::memset(static_cast<char*>(pages.data) + page * pages.stride_bytes, kByte,
+                pool.shape().page_bytes());
   }
 }
 
@@ -79,9 +75,9 @@ absl::StatusOr<nlohmann::ordered_json> measure_point(const SpanBench& bench, Loa
 
   Latency step;
   std::vector<double> shares, reads;
-  const double kv_bytes = static_cast<double>(sessions * bench.blocks * 2 * g.kv_heads *
-                                              g.head_dim * (context + rows_each)) *
-                          static_cast<double>(kernels::dtype_bytes(bench.kv));
+  const auto kv_bytes =
+      static_cast<double>(sessions * bench.blocks * (context + rows_each) *
+                          kernels::kv_position_bytes(bench.kv, g.kv_heads, g.head_dim));
   const double bytes = static_cast<double>(loaded.runner->weight_bytes()) + kv_bytes;
   for (int pass = -1; pass < bench.passes; ++pass) {  // the first warms up
     const double read = static_cast<double>(loaded.bare.size() * sizeof(float)) /
@@ -153,7 +149,7 @@ absl::StatusOr<Report> measure_span(const SpanBench& bench) {
   report.facts["geometry"] = bench.geometry.name;
   report.facts["blocks"] = bench.blocks;
   report.facts["weights"] = model::name_of(bench.weights);
-  report.facts["kv"] = kernels::dtype_name(bench.kv);
+  report.facts["kv"] = kernels::kv_dtype_name(bench.kv);
   report.facts["threads"] = loaded.executor.threads();
   report.facts["instruction_set"] = kernels::cpu_instruction_set();
   report.facts["weight_bytes"] = loaded.runner->weight_bytes();

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "kernels/tensor.h"
+#include "kernels/kv_dtype.h"
 #include "model/weight_choice.h"
 #include "tests/bench/geometry.h"
 #include "tests/bench/report.h"
@@ -19,7 +19,7 @@ struct SpanBench {
   Geometry geometry;
   std::int64_t blocks = 1;
   model::WeightChoice weights = model::WeightChoice::kStored;
-  kernels::DType kv = kernels::DType::kF32;
+  kernels::KvDType kv = kernels::KvDType::kF32;
   bool prefill = false;
   std::vector<std::int64_t> rows;      // one point each,
   std::vector<std::int64_t> contexts;  // for each of these: positions before the rows

@@ -107,5 +107,60 @@ TEST(Kinds, AMixedRouteIsToldAtTheStart) {
               HasSubstr("shoal: the route is mixed: i8/q8 (blocks 0..4), i8/q4s (blocks 5..7)"));
 }
 
+// Keys and values in int8: one more part of what decides the bits, told and kept like the others.
+TEST(Kinds, KeysAndValuesInInt8GiveTheSameBitsHereAndThere) {
+  for (const std::string weights : {"stored", "q4"}) {
+    SCOPED_TRACE(weights);
+    ProcessSwarm swarm;
+    for (const char* blocks : {"0:3", "3:8"}) {
+      swarm.start_node(blocks, {"--weights", weights, "--kv-dtype", "i8"});
+    }
+    const auto here = [&](const std::string& subcommand, std::vector<std::string> arguments) {
+      std::vector<std::string> command = {program("shoal"), subcommand,   "--model",
+                                          kDemoModel,       "--local",    "--weights",
+                                          weights,          "--kv-dtype", "i8"};
+      command.insert(command.end(), arguments.begin(), arguments.end());
+      return run(command, 60'000);
+    };
+    std::vector<std::string> arguments = kGenerate;
+    arguments.insert(arguments.begin(), "--logits");
+    const Outcome local = here("generate", arguments);
+    const Outcome ring = swarm.shoal("generate", arguments);
+    ASSERT_EQ(local.status, 0) << local.err;
+    ASSERT_EQ(ring.status, 0) << ring.err;
+    const json expected = json::parse(local.out), got = json::parse(ring.out);
+    EXPECT_EQ(got.at("ids").size(), static_cast<std::size_t>(kTokens));
+    EXPECT_EQ(got.at("ids"), expected.at("ids"));
+    EXPECT_EQ(got.at("text"), expected.at("text"));
+    EXPECT_EQ(got.at("logits"), expected.at("logits"));
+    EXPECT_EQ(got.at("exact"), true);
+    EXPECT_EQ(got.at("compute"), weights == "q4" ? "i8/q4, KV i8" : "f32/bf16, KV i8");
+    EXPECT_EQ(expected.at("compute"), got.at("compute"));
+    for (const json& hop : got.at("route")) EXPECT_EQ(hop.at("compute"), got.at("compute"));
+
+    const std::vector<std::string> text = {"--json", kDemoModel + "/heldout.txt"};
+    const Outcome local_score = here("score", text), ring_score = swarm.shoal("score", text);
+    ASSERT_EQ(local_score.status, 0) << local_score.err;
+    ASSERT_EQ(ring_score.status, 0) << ring_score.err;
+    EXPECT_EQ(json::parse(ring_score.out).at("window_mean_nll"),
+              json::parse(local_score.out).at("window_mean_nll"));
+    EXPECT_TRUE(swarm.stop());
+  }
+}
+
+TEST(Kinds, ATextThatGoesOnWithKeysKeptOtherwiseIsNotExact) {
+  ProcessSwarm swarm;
+  swarm.start_node("0:8", {"--kv-dtype", "i8"});
+  swarm.start_node("0:8", {"--kv-dtype", "f16"});
+  const Killed killed = generate_and_kill(swarm);
+  ASSERT_TRUE(killed.answer.is_object());
+  EXPECT_EQ(killed.answer.at("reroutes"), 1);
+  EXPECT_EQ(killed.answer.at("exact"), false);
+  EXPECT_THAT(
+      killed.err,
+      HasSubstr(killed.used == 0 ? "blocks 0..7 changed from f32/bf16, KV i8 to f32/bf16, KV f16"
+                                 : "blocks 0..7 changed from f32/bf16, KV f16 to f32/bf16, KV i8"));
+}
+
 }  // namespace
 }  // namespace shoal::tests

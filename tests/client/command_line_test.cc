@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "kernels/kv_dtype.h"
+
 namespace shoal::client {
 namespace {
 
@@ -148,10 +150,13 @@ TEST(CommandLine, ErrorsSayWhatToDo) {
   EXPECT_THAT(error({"generate", "--model", "m", "--join", "a:1", "--kv-dtype", "f16", "text"}),
               HasSubstr("--kv-dtype needs --local"));
   EXPECT_THAT(error({"score", "--model", "m", "--local", "--kv-dtype", "f64", "f"}),
-              HasSubstr("--kv-dtype"));
-  EXPECT_EQ(parsed<ScoreFlags>({"score", "--model", "m", "--local", "--kv-dtype", "f16", "f"})
-                .swarm.kv_dtype,
-            "f16");
+              HasSubstr("--kv-dtype is \"f64\", but must be f32, bf16, f16 or i8"));
+  for (const kernels::KvDType dtype : kernels::kKvDTypes) {
+    const std::string name = kernels::kv_dtype_name(dtype);
+    EXPECT_EQ(parsed<ScoreFlags>({"score", "--model", "m", "--local", "--kv-dtype", name, "f"})
+                  .swarm.kv_dtype,
+              name);
+  }
   EXPECT_THAT(error({"generate", "--model", "m", "--join", "a:1", "--weights", "q4", "text"}),
               HasSubstr("--weights needs --local"));
   EXPECT_THAT(error({"score", "--model", "m", "--local", "--weights", "q5", "f"}),

@@ -50,7 +50,7 @@ UserModel* Local::demo_ = nullptr;
 TEST_F(Local, AutoTakesTheWidestWeightsThatFitBesideTheEnds) {
   const auto chosen = [&](std::uint64_t mib) {
     return choose_local_weights({{mib << 20, "a limit", false}, std::nullopt}, *demo_, 512,
-                                kernels::DType::kF32);
+                                kernels::KvDType::kF32);
   };
   // 2 MiB of embedding, 8 blocks of 1.4 MiB and their 4 MiB of KV, and what a program takes.
   EXPECT_EQ(chosen(200).weights, model::WeightChoice::kStored);

@@ -4,6 +4,9 @@
 #include "kernels/attention.h"
 
 #include <cmath>
+#include <deque>
+#include <functional>
+#include <tuple>
 
 #include "gtest/gtest.h"
 #include "tests/kernels/compare.h"
@@ -14,23 +17,77 @@
 namespace shoal::kernels {
 namespace {
 
-std::vector<reference::Bounded> expected_row(const Session& session, const Shape& shape,
-                                             const float* q, std::int64_t position,
-                                             std::int64_t window, float scale) {
+// Of each head of a row: what it is to see.
+template <class Vector>
+std::vector<reference::Bounded> row_of(const Vector& key, const Vector& value, const Shape& shape,
+                                       const float* q, std::int64_t position, std::int64_t window,
+                                       float scale) {
   const std::int64_t first = window > 0 ? std::max<std::int64_t>(0, position - window + 1) : 0;
   std::vector<reference::Bounded> row;
   for (std::int64_t h = 0; h < shape.heads; ++h) {
     std::vector<const float*> keys, values;
     for (std::int64_t p = first; p <= position; ++p) {
       const std::int64_t kv_head = h / (shape.heads / shape.kv_heads);
-      keys.push_back(session.key(p, kv_head));
-      values.push_back(session.value(p, kv_head));
+      keys.push_back(key(p, kv_head));
+      values.push_back(value(p, kv_head));
     }
     const auto head = reference::attention(q + h * shape.head_dim, keys, values, shape.head_dim,
                                            static_cast<double>(scale));
     row.insert(row.end(), head.begin(), head.end());
   }
   return row;
+}
+
+std::vector<reference::Bounded> expected_row(const Session& session, const Shape& shape,
+                                             const float* q, std::int64_t position,
+                                             std::int64_t window, float scale) {
+  using Vector = std::function<const float*(std::int64_t, std::int64_t)>;
+  return row_of<Vector>([&](std::int64_t p, std::int64_t head) { return session.key(p, head); },
+                        [&](std::int64_t p, std::int64_t head) { return session.value(p, head); },
+                        shape, q, position, window, scale);
+}
+
+// Of keys and values as the pages keep them.
+std::vector<reference::Bounded> kept_row(Session& session, const Shape& shape, const float* q,
+                                         std::int64_t position, std::int64_t window, float scale) {
+  using Vector = std::function<const float*(std::int64_t, std::int64_t)>;
+  std::deque<std::vector<float>> kept;  // whose elements stay where they are
+  const auto vector = [&](Side side) {
+    return [&kept, &session, side](std::int64_t p, std::int64_t head) -> const float* {
+      return kept.emplace_back(session.pages().get(session.page_of(p), side, p, head)).data();
+    };
+  };
+  return row_of<Vector>(vector(Side::kKeys), vector(Side::kValues), shape, q, position, window,
+                        scale);
+}
+
+// By what the rounding of keys and values may change: a score by the sum over head_dim of |q| times
+// a key's error, so weights by e^(2 shift) up and down; a value by its own error.
+void widen_bounds(std::vector<reference::Bounded>& row, const Session& session, const Shape& shape,
+                  const float* q, std::int64_t position, std::int64_t window, float scale) {
+  const std::int64_t dim = shape.head_dim;
+  const std::int64_t first = window > 0 ? std::max<std::int64_t>(0, position - window + 1) : 0;
+  const KvDType dtype = session.dtype();
+  for (std::int64_t h = 0; h < shape.heads; ++h) {
+    const std::int64_t kv_head = h / (shape.heads / shape.kv_heads);
+    double shift = 0, largest = 0, miss = 0;
+    for (std::int64_t p = first; p <= position; ++p) {
+      const float* const key = session.key(p, kv_head);
+      const float* const value = session.value(p, kv_head);
+      double moved = 0;
+      for (std::int64_t d = 0; d < dim; ++d) {
+        moved +=
+            std::abs(static_cast<double>(q[h * dim + d])) * reference::kv_error(dtype, key, dim, d);
+        largest = std::max(largest, std::abs(static_cast<double>(value[d])));
+        miss = std::max(miss, reference::kv_error(dtype, value, dim, d));
+      }
+      shift = std::max(shift, moved * static_cast<double>(scale));
+    }
+    for (std::int64_t d = 0; d < dim; ++d) {
+      row[static_cast<std::size_t>(h * dim + d)].bound +=
+          std::expm1(2 * shift) * 2 * largest + miss * 1.01;
+    }
+  }
 }
 
 TEST(Attention, StaysWithinTheBoundAndIsOneResultEverywhere) {
@@ -87,10 +144,12 @@ TEST(Attention, RescalesAcrossTiles) {
     std::vector<float> page_of_ones(16, 1.0f);
     // Keys p * step along one axis, written over the random ones; values stay.
     for (std::int64_t p = 0; p < 200; ++p) {
-      Pages& pages = session.pages();
-      const std::int64_t key = pages.at(session.ids()[static_cast<std::size_t>(p / kPagePositions)],
-                                        session.layout().key_offset + p % kPagePositions * 16);
-      for (int d = 0; d < 16; ++d) pages.set(key + d, d == 0 ? step * static_cast<float>(p) : 0.0f);
+      const std::vector<float> key = [&] {
+        std::vector<float> x(16, 0.0f);
+        x[0] = step * static_cast<float>(p);
+        return x;
+      }();
+      session.pages().put(session.page_of(p), Side::kKeys, p, 0, key.data());
     }
     const std::int64_t winner = step > 0 ? 199 : 0;
     for (const NamedExecutor& on : all_executors()) {
@@ -112,78 +171,43 @@ TEST(Attention, RescalesAcrossTiles) {
   }
 }
 
-// Narrow pages: exactly what f32 attention makes of the rounded keys and values, and no further
-// from the unrounded ones than the type's own rounding moves scores and values.
-TEST(Attention, NarrowPagesAreWidenedExactlyAndCostOneRounding) {
+// Narrow pages: exactly what f32 attention makes of the keys and values as they are kept, and no
+// further from those that came than the type's own rounding moves scores and values.
+TEST(Attention, NarrowPagesCostTheRoundingOfTheirTypeAndNoMore) {
   Random random(5);
-  for (const DType dtype : {DType::kBF16, DType::kF16}) {
-    const double rounding = dtype == DType::kBF16 ? 0x1p-8 : 0x1p-11;
+  for (const KvDType dtype : {KvDType::kBF16, KvDType::kF16, KvDType::kI8}) {
     for (const Shape& shape :
-         {Shape{2, 2, 3}, Shape{8, 2, 64}, Shape{6, 2, 127}, Shape{8, 2, 128}}) {
+         {Shape{2, 2, 3}, Shape{4, 4, 32}, Shape{3, 1, 33}, Shape{8, 2, 64}, Shape{4, 2, 80},
+          Shape{6, 2, 127}, Shape{8, 2, 128}, Shape{2, 2, 255}, Shape{4, 1, 256}}) {
       const float scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
       Session session(random, shape, 150, dtype);
       session.append(*all_executors().back().executor, 0, 150);
-      for (const auto& [start, rows] : std::vector<std::pair<std::int64_t, std::int64_t>>{
-               {0, 1}, {31, 1}, {30, 9}, {149, 1}, {120, 30}}) {
+      for (const auto& [start, rows, window] :
+           std::vector<std::tuple<std::int64_t, std::int64_t, std::int64_t>>{
+               {0, 1, 0}, {31, 1, 0}, {30, 9, 0}, {149, 1, 0}, {149, 1, 40}, {120, 30, 33}}) {
         const std::int64_t cols = shape.heads * shape.head_dim;
         const std::vector<float> data = random.normals(rows * cols);
-        std::vector<reference::Bounded> exact, rounded;
+        std::vector<reference::Bounded> exact, kept;
         for (std::int64_t r = 0; r < rows; ++r) {
-          for (std::int64_t h = 0; h < shape.heads; ++h) {
-            const float* q = data.data() + r * cols + h * shape.head_dim;
-            const std::int64_t kv_head = h / (shape.heads / shape.kv_heads);
-            std::vector<const float*> keys, values, kept_keys, kept_values;
-            std::vector<std::vector<float>> kept;
-            double score_shift = 0, largest = 0;
-            for (std::int64_t p = 0; p <= start + r; ++p) {
-              keys.push_back(session.key(p, kv_head));
-              values.push_back(session.value(p, kv_head));
-              double magnitude = 0;
-              std::vector<float> key, value;
-              const auto keep = [&](float x) {
-                return dtype == DType::kBF16 ? base::from_bf16(base::to_bf16(x))
-                                             : base::from_f16(base::to_f16(x));
-              };
-              for (std::int64_t d = 0; d < shape.head_dim; ++d) {
-                magnitude += std::abs(static_cast<double>(q[d]) * keys.back()[d]);
-                largest = std::max(largest, std::abs(static_cast<double>(values.back()[d])));
-                key.push_back(keep(keys.back()[d]));
-                value.push_back(keep(values.back()[d]));
-              }
-              score_shift =
-                  std::max(score_shift, rounding * magnitude * static_cast<double>(scale));
-              kept.push_back(key);
-              kept.push_back(value);
-            }
-            for (std::size_t p = 0; p < keys.size(); ++p) {
-              kept_keys.push_back(kept[2 * p].data());
-              kept_values.push_back(kept[2 * p + 1].data());
-            }
-            const double s = static_cast<double>(scale);
-            auto head = reference::attention(q, kept_keys, kept_values, shape.head_dim, s);
-            rounded.insert(rounded.end(), head.begin(), head.end());
-            head = reference::attention(q, keys, values, shape.head_dim, s);
-            for (reference::Bounded& value : head) {
-              // Weights move by e^(2 shift), up and down; values by one rounding, or the smallest
-              // step of f16.
-              value.bound +=
-                  (std::expm1(2 * score_shift) * 2 + rounding * 1.01) * largest + 0x1p-24;
-            }
-            exact.insert(exact.end(), head.begin(), head.end());
-          }
+          const float* const q = data.data() + r * cols;
+          const auto of_kept = kept_row(session, shape, q, start + r, window, scale);
+          kept.insert(kept.end(), of_kept.begin(), of_kept.end());
+          auto of_all = expected_row(session, shape, q, start + r, window, scale);
+          widen_bounds(of_all, session, shape, q, start + r, window, scale);
+          exact.insert(exact.end(), of_all.begin(), of_all.end());
         }
         std::vector<float> first;
         for (const NamedExecutor& on : all_executors()) {
           SCOPED_TRACE(testing::Message()
-                       << on.name << " " << dtype_name(dtype) << " heads " << shape.heads << "/"
+                       << on.name << " " << kv_dtype_name(dtype) << " heads " << shape.heads << "/"
                        << shape.kv_heads << " x " << shape.head_dim << " start " << start
-                       << " rows " << rows);
+                       << " rows " << rows << " window " << window);
           Guarded q(data, rows, cols), out(rows, cols, 2);
           attention(*on.executor, q.view(), shape.heads, session.pages().view(), session.layout(),
-                    plan_of(*on.executor, {session.rows(start, rows)}), scale, 0, out.view());
+                    plan_of(*on.executor, {session.rows(start, rows)}), scale, window, out.view());
           EXPECT_TRUE(out.intact());
           if (first.empty()) first = out.content();
-          ASSERT_TRUE(within_bound(rounded, out.content()));
+          ASSERT_TRUE(within_bound(kept, out.content()));
           ASSERT_TRUE(within_bound(exact, out.content()));
           ASSERT_TRUE(bitwise_equal(first, out.content()));
         }
@@ -192,42 +216,28 @@ TEST(Attention, NarrowPagesAreWidenedExactlyAndCostOneRounding) {
   }
 }
 
+// The bytes of the law where they belong, and nothing else is written: not the other block's half
+// of a page, not the positions that are to come.
 TEST(KvAppend, PlacesEveryPositionAndNothingElse) {
   Random random(3);
-  const Shape shape{4, 2, 5};
-  for (const DType dtype : kDTypes) {
-    for (const NamedExecutor& on : all_executors()) {
-      SCOPED_TRACE(testing::Message() << on.name << " " << dtype_name(dtype));
-      Session session(random, shape, 100, dtype);
-      session.append(*on.executor, 0, 30);
-      session.append(*on.executor, 30, 31);
-      session.append(*on.executor, 31, 70);
-      const KvLayout layout = session.layout();
-      Pages& pages = session.pages();
-      std::int64_t written = 0;
-      for (const std::int32_t id : session.ids()) {
-        for (std::int64_t i = 0; i < pages.stride(); ++i) {
-          written += !std::isnan(pages.get(pages.at(id, i)));
-        }
-      }
-      EXPECT_EQ(written, 70 * 2 * 2 * 5);
-      const auto kept = [&](float x) {
-        return dtype == DType::kF32    ? x
-               : dtype == DType::kBF16 ? base::from_bf16(base::to_bf16(x))
-                                       : base::from_f16(base::to_f16(x));
-      };
-      for (std::int64_t p = 0; p < 70; ++p) {
-        const std::int32_t page = session.ids()[static_cast<std::size_t>(p / kPagePositions)];
-        for (std::int64_t h = 0; h < 2; ++h) {
-          for (std::int64_t d = 0; d < 5; ++d) {
-            const std::int64_t at = (h * kPagePositions + p % kPagePositions) * 5 + d;
-            ASSERT_EQ(pages.get(pages.at(page, layout.key_offset + at)), kept(session.key(p, h)[d]))
-                << p;
-            ASSERT_EQ(pages.get(pages.at(page, layout.value_offset + at)),
-                      kept(session.value(p, h)[d]))
-                << p;
+  for (const std::int64_t head_dim : {1, 5, 16, 33, 80, 128}) {
+    const Shape shape{4, 2, head_dim};
+    for (const KvDType dtype : kKvDTypes) {
+      for (const NamedExecutor& on : all_executors()) {
+        SCOPED_TRACE(testing::Message()
+                     << on.name << " " << kv_dtype_name(dtype) << " x " << head_dim);
+        Session session(random, shape, 100, dtype);
+        session.append(*on.executor, 0, 30);
+        session.append(*on.executor, 30, 31);
+        session.append(*on.executor, 31, 70);
+        Pages expected(shape, 100 / kPagePositions + 1, dtype);
+        for (std::int64_t p = 0; p < 70; ++p) {
+          for (std::int64_t h = 0; h < 2; ++h) {
+            expected.put(session.page_of(p), Side::kKeys, p, h, session.key(p, h));
+            expected.put(session.page_of(p), Side::kValues, p, h, session.value(p, h));
           }
         }
+        ASSERT_TRUE(expected.bytes() == session.pages().bytes());
       }
     }
   }

@@ -3,15 +3,14 @@
 // matter; everything poisoned with NaN; ids in no order.
 #pragma once
 
-#include <cmath>
 #include <cstring>
 #include <memory>
 #include <vector>
 
 #include "base/check.h"
-#include "base/half.h"
 #include "kernels/attention.h"
 #include "tests/kernels/data.h"
+#include "tests/reference/kv.h"
 
 namespace shoal::kernels {
 
@@ -19,22 +18,24 @@ struct Shape {
   std::int64_t heads, kv_heads, head_dim;
 };
 
+enum class Side { kKeys, kValues };
+
 // The memory behind the ids of many sessions.
 class Pages {
  public:
-  Pages(const Shape& shape, std::int64_t count, DType dtype = DType::kF32)
-      : half_(shape.kv_heads * kPagePositions * shape.head_dim),
+  Pages(const Shape& shape, std::int64_t count, KvDType dtype = KvDType::kF32)
+      : vector_bytes_(kv_vector_bytes(dtype, shape.head_dim)),
+        half_(shape.kv_heads * kPagePositions * vector_bytes_),
         layout_{shape.kv_heads, shape.head_dim, 3 * half_, 2 * half_},
         dtype_(dtype),
         count_(count),
-        bytes_(static_cast<std::size_t>(count * stride()) * dtype_bytes(dtype)) {
-    for (std::int64_t i = 0; i < count * stride(); ++i) set(i, NAN);
-  }
+        bytes_(static_cast<std::size_t>(count * stride()), kPoison) {}
 
   KvPages view() { return {bytes_.data(), dtype_, Device::kCpu, stride()}; }
   const KvLayout& layout() const { return layout_; }
-  std::int64_t stride() const { return 4 * half_; }  // values of a page
-  DType dtype() const { return dtype_; }
+  std::int64_t stride() const { return 4 * half_; }  // bytes of a page
+  KvDType dtype() const { return dtype_; }
+  const std::vector<char>& bytes() const { return bytes_; }
   // In steps that have no divisor in common with the count, so that each is given once.
   std::int32_t take() {
     CHECK(taken_ < count_);
@@ -42,31 +43,48 @@ class Pages {
     return static_cast<std::int32_t>((taken_++ * step + 3) % count_);
   }
 
-  float get(std::int64_t i) const {
-    if (dtype_ == DType::kF32) {
-      float value;
-      std::memcpy(&value, bytes_.data() + 4 * i, 4);
-      return value;
+  // The vector of a position, the page's own or the session's, as it is read: [head_dim].
+  std::vector<float> get(std::int32_t id, Side side, std::int64_t position,
+                         std::int64_t head) const {
+    reference::KeptVector kept;
+    const std::int64_t at = tile(id, side, head), slot = position % kPagePositions;
+    const char* const from = bytes_.data() + at + slot * values_bytes();
+    kept.values.assign(from, from + values_bytes());
+    if (dtype_ == KvDType::kI8) {
+      std::memcpy(&kept.scale, bytes_.data() + scale_at(at, slot), sizeof(float));
     }
-    std::uint16_t bits;
-    std::memcpy(&bits, bytes_.data() + 2 * i, 2);
-    return dtype_ == DType::kBF16 ? base::from_bf16(bits) : base::from_f16(bits);
+    return reference::read(dtype_, kept, layout_.head_dim);
   }
-  void set(std::int64_t i, float value) {
-    if (dtype_ == DType::kF32) {
-      std::memcpy(bytes_.data() + 4 * i, &value, 4);
-      return;
+  // x [head_dim], kept as the law says.
+  void put(std::int32_t id, Side side, std::int64_t position, std::int64_t head, const float* x) {
+    const reference::KeptVector kept = reference::keep(dtype_, x, layout_.head_dim);
+    const std::int64_t at = tile(id, side, head), slot = position % kPagePositions;
+    std::memcpy(bytes_.data() + at + slot * values_bytes(), kept.values.data(), kept.values.size());
+    if (dtype_ == KvDType::kI8) {
+      std::memcpy(bytes_.data() + scale_at(at, slot), &kept.scale, sizeof(float));
     }
-    const std::uint16_t bits = dtype_ == DType::kBF16 ? base::to_bf16(value) : base::to_f16(value);
-    std::memcpy(bytes_.data() + 2 * i, &bits, 2);
   }
-  // Of value `i` of page `id`.
-  std::int64_t at(std::int32_t id, std::int64_t i) const { return id * stride() + i; }
+  void copy_page(std::int32_t from, std::int32_t to) {
+    std::memcpy(bytes_.data() + to * stride(), bytes_.data() + from * stride(),
+                static_cast<std::size_t>(stride()));
+  }
 
  private:
-  std::int64_t half_;
+  static constexpr char kPoison = '\xff';  // NaN in every type of float, and so in the scale of i8
+
+  std::int64_t values_bytes() const { return vector_bytes_ - (dtype_ == KvDType::kI8 ? 4 : 0); }
+  std::int64_t tile(std::int32_t id, Side side, std::int64_t head) const {
+    const std::int64_t offset =
+        side == Side::kKeys ? layout_.key_offset_bytes : layout_.value_offset_bytes;
+    return id * stride() + offset + head * kPagePositions * vector_bytes_;
+  }
+  std::int64_t scale_at(std::int64_t tile, std::int64_t slot) const {
+    return tile + kPagePositions * values_bytes() + 4 * slot;
+  }
+
+  std::int64_t vector_bytes_, half_;
   KvLayout layout_;
-  DType dtype_;
+  KvDType dtype_;
   std::int64_t count_, taken_ = 0;
   std::vector<char> bytes_;
 };
@@ -101,11 +119,12 @@ class Session {
     for (std::int64_t p = 0; p < length; p += kPagePositions) ids_.push_back(pages_->take());
   }
   // With a pool of its own.
-  Session(Random& random, const Shape& shape, std::int64_t length, DType dtype = DType::kF32)
+  Session(Random& random, const Shape& shape, std::int64_t length, KvDType dtype = KvDType::kF32)
       : Session(random, shape, length,
                 std::make_shared<Pages>(shape, length / kPagePositions + 1, dtype)) {}
 
   Pages& pages() { return *pages_; }
+  KvDType dtype() const { return pages_->dtype(); }
   const KvLayout& layout() const { return pages_->layout(); }
   std::int64_t length() const { return length_; }
   const std::vector<std::int32_t>& ids() const { return ids_; }
@@ -114,6 +133,16 @@ class Session {
   }
   const float* value(std::int64_t position, std::int64_t head) const {
     return values_.data() + position * width_ + head * layout().head_dim;
+  }
+  // Before it is appended.
+  float* key(std::int64_t position, std::int64_t head) {
+    return keys_.data() + position * width_ + head * layout().head_dim;
+  }
+  float* value(std::int64_t position, std::int64_t head) {
+    return values_.data() + position * width_ + head * layout().head_dim;
+  }
+  std::int32_t page_of(std::int64_t position) const {
+    return ids_[static_cast<std::size_t>(position / kPagePositions)];
   }
   SessionRows rows(std::int64_t start, std::int64_t count) const { return {start, count, ids_}; }
 

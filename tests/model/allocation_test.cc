@@ -54,12 +54,13 @@ TEST(Allocation, ADecodeStepTakesNothingFromTheHeap) {
   const auto executor = kernels::Executor::cpu(2);
   constexpr std::int64_t kSessions = 3, kSteps = 3 * kPagePositions;
   struct Kept {
-    kernels::DType dtype;
+    kernels::KvDType dtype;
     WeightChoice weights;
   };
-  for (const auto& [dtype, weights] : {Kept{kernels::DType::kF32, WeightChoice::kStored},
-                                       Kept{kernels::DType::kF16, WeightChoice::kStored},
-                                       Kept{kernels::DType::kF32, WeightChoice::kQ4}}) {
+  for (const auto& [dtype, weights] : {Kept{kernels::KvDType::kF32, WeightChoice::kStored},
+                                       Kept{kernels::KvDType::kF16, WeightChoice::kStored},
+                                       Kept{kernels::KvDType::kI8, WeightChoice::kStored},
+                                       Kept{kernels::KvDType::kF32, WeightChoice::kQ4}}) {
     const auto runner = SpanRunner::load(config, checkpoint, 0, 4, *executor,
                                          {.rows = 16, .kv_positions = 1024, .weights = weights})
                             .value();

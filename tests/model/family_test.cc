@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -151,9 +152,10 @@ TEST_P(Family, StaleMemoryHasNoEffect) {
     std::optional<KvLease> lease = pool->lease(pool->total_positions());
     ASSERT_TRUE(lease);
     lease->prepare(0, pool->total_positions());
-    auto* const memory = static_cast<float*>(pool->pages().data);
+    auto* const memory = static_cast<char*>(pool->pages().data);
     for (const std::int32_t page : lease->pages()) {
-      std::fill_n(memory + page * pool->pages().stride, pool->shape().page_values(), std::nanf(""));
+      // NaN.
+      std::memset(memory + page * pool->pages().stride_bytes, 0xff, pool->shape().page_bytes());
     }
   }
   EXPECT_TRUE(prefill() == whole);

@@ -19,7 +19,7 @@ namespace {
 constexpr std::int64_t kPage = kPagePositions;
 
 std::unique_ptr<KvPool> pool_of(std::int64_t blocks, std::int64_t pages,
-                                kernels::DType dtype = kernels::DType::kF32) {
+                                kernels::KvDType dtype = kernels::KvDType::kF32) {
   static kernels::Executor& executor = *kernels::Executor::cpu(1).release();
   return KvPool::create(executor, {blocks, 2, 8, dtype}, pages * kPage).value();
 }
@@ -51,14 +51,23 @@ TEST(KvPart, LengthsThatDoNotDivideTheSpanLoseTheRestOfAPage) {
   EXPECT_EQ(pool->free_positions(), kPage);
 }
 
-TEST(KvPart, PagesOfTwoBytesAreHalfAsLarge) {
-  const KvShape wide{4, 2, 8};
-  KvShape narrow = wide;
-  narrow.dtype = kernels::DType::kF16;
-  EXPECT_EQ(2 * narrow.page_bytes(), wide.page_bytes());
-  EXPECT_EQ(pool_of(4, 1, kernels::DType::kF16)->pages().dtype, kernels::DType::kF16);
-  EXPECT_EQ(kv_dtype_named("bf16"), kernels::DType::kBF16);
+TEST(KvPart, NarrowPagesAreSmaller) {
+  KvShape shape{4, 2, 8};
+  const std::size_t wide = shape.page_bytes();
+  EXPECT_EQ(wide, static_cast<std::size_t>(4 * 2 * 2 * kPage * 8 * 4));
+  shape.dtype = kernels::KvDType::kF16;
+  EXPECT_EQ(2 * shape.page_bytes(), wide);
+  shape.dtype = kernels::KvDType::kI8;  // 8 bytes and a scale of 4, where f32 has 32
+  EXPECT_EQ(32 * shape.page_bytes(), 12 * wide);
+  for (const kernels::KvDType dtype : kernels::kKvDTypes) {
+    const auto pool = pool_of(4, 1, dtype);
+    shape.dtype = dtype;
+    EXPECT_EQ(pool->pages().dtype, dtype);
+    EXPECT_EQ(static_cast<std::size_t>(4 * pool->pages().stride_bytes), shape.page_bytes());
+    EXPECT_EQ(kv_dtype_named(kernels::kv_dtype_name(dtype)), dtype);
+  }
   EXPECT_EQ(kv_dtype_named("f64"), std::nullopt);
+  EXPECT_EQ(kv_dtype_named(""), std::nullopt);
 }
 
 TEST(KvPart, APageLivesAsLongAsSomebodyRefersToIt) {

@@ -27,8 +27,12 @@ std::unique_ptr<KvPool> pool_of(KvShape shape, std::int64_t pages) {
   static kernels::Executor& executor = *kernels::Executor::cpu(1).release();
   return KvPool::create(executor, shape, pages * kPage).value();
 }
+// Of f32 in a page.
+std::int64_t values_of(const KvShape& shape) {
+  return static_cast<std::int64_t>(shape.page_bytes() / sizeof(float));
+}
 float* memory_of(const KvPool& pool, std::int32_t page) {
-  return static_cast<float*>(pool.pages().data) + page * pool.pages().stride;
+  return static_cast<float*>(pool.pages().data) + page * pool.pages().stride_bytes / 4;
 }
 std::vector<float*> pages_of(const KvPool& pool, const KvLease& lease) {
   std::vector<float*> pages;
@@ -37,14 +41,21 @@ std::vector<float*> pages_of(const KvPool& pool, const KvLease& lease) {
 }
 
 TEST(KvShape, BlocksLieBesideEachOtherInAPage) {
-  const std::int64_t half = 2 * kPage * 8;
-  EXPECT_EQ(kShape.page_values(), 6 * half);
-  for (std::int64_t block = 0; block < 3; ++block) {
-    const kernels::KvLayout layout = kShape.layout(block);
-    EXPECT_EQ(layout.key_offset, 2 * block * half);
-    EXPECT_EQ(layout.value_offset, (2 * block + 1) * half);
-    EXPECT_EQ(layout.kv_heads, 2);
-    EXPECT_EQ(layout.head_dim, 8);
+  for (const auto& [dtype, vector_bytes] : {std::pair{kernels::KvDType::kF32, 32},
+                                            {kernels::KvDType::kBF16, 16},
+                                            {kernels::KvDType::kF16, 16},
+                                            {kernels::KvDType::kI8, 8 + 4}}) {
+    KvShape shape = kShape;
+    shape.dtype = dtype;
+    const std::int64_t half = 2 * kPage * vector_bytes;
+    EXPECT_EQ(shape.page_bytes(), static_cast<std::size_t>(6 * half));
+    for (std::int64_t block = 0; block < 3; ++block) {
+      const kernels::KvLayout layout = shape.layout(block);
+      EXPECT_EQ(layout.key_offset_bytes, 2 * block * half);
+      EXPECT_EQ(layout.value_offset_bytes, (2 * block + 1) * half);
+      EXPECT_EQ(layout.kv_heads, 2);
+      EXPECT_EQ(layout.head_dim, 8);
+    }
   }
 }
 
@@ -103,7 +114,7 @@ TEST(KvPool, PagesAreDistinctWritableAndReused) {
     lease->prepare(0, 5 * kPage);
     for (float* page : pages_of(*pool, *lease)) {
       seen.insert(page);
-      for (std::int64_t i = 0; i < kShape.page_values(); ++i) page[i] = 1.0f;
+      for (std::int64_t i = 0; i < values_of(kShape); ++i) page[i] = 1.0f;
     }
   }
   EXPECT_EQ(seen.size(), 5u);
@@ -129,8 +140,8 @@ TEST(KvPool, GivesWrittenPagesBackToTheKernelAndKeepsThoseInUse) {
     kept->prepare(0, 2 * kPage);
     ended->prepare(0, 5 * kPage);
     free = pages_of(*pool, *ended);
-    for (float* page : free) std::fill_n(page, kLarge.page_values(), 1.0f);
-    for (float* page : pages_of(*pool, *kept)) std::fill_n(page, kLarge.page_values(), 2.0f);
+    for (float* page : free) std::fill_n(page, values_of(kLarge), 1.0f);
+    for (float* page : pages_of(*pool, *kept)) std::fill_n(page, values_of(kLarge), 2.0f);
   }
   for (const float* page : free) EXPECT_GT(resident(page), 0);
   EXPECT_EQ(pool->trim(kLarge.page_bytes(), 2 * kLarge.page_bytes()), 2 * kLarge.page_bytes());
@@ -138,11 +149,11 @@ TEST(KvPool, GivesWrittenPagesBackToTheKernelAndKeepsThoseInUse) {
   EXPECT_EQ(pool->trim(kLarge.page_bytes(), 1u << 30), 0u);  // the one that stays
   EXPECT_EQ(std::ranges::count_if(free, [](const float* page) { return resident(page) > 0; }), 1);
   for (const float* page : pages_of(*pool, *kept)) {
-    EXPECT_TRUE(std::all_of(page, page + kLarge.page_values(), [](float x) { return x == 2; }));
+    EXPECT_TRUE(std::all_of(page, page + values_of(kLarge), [](float x) { return x == 2; }));
   }
   std::optional<KvLease> next = pool->lease(6 * kPage);  // takes them all again
   next->prepare(0, 6 * kPage);
-  for (float* page : pages_of(*pool, *next)) std::fill_n(page, kLarge.page_values(), 3.0f);
+  for (float* page : pages_of(*pool, *next)) std::fill_n(page, values_of(kLarge), 3.0f);
   next.reset();
   EXPECT_EQ(pool->trim(0, 1u << 30), 6 * kLarge.page_bytes());
 }

@@ -37,7 +37,7 @@ class LocalModel {
     std::vector<std::int64_t> cuts;  // span boundaries between 0 and the number of blocks
     int threads = 2;
     std::int64_t positions = 2048;  // of KV in each span
-    kernels::DType kv_dtype = kernels::DType::kF32;
+    kernels::KvDType kv_dtype = kernels::KvDType::kF32;
     WeightChoice weights = WeightChoice::kStored;
   };
   // Fails the test and aborts if the model cannot be loaded.

@@ -8,6 +8,7 @@
 
 #include "model/checkpoint.h"
 #include "model/config.h"
+#include "model/kv_pool.h"
 
 namespace shoal::model {
 namespace {
@@ -25,6 +26,21 @@ TEST(MemoryNeeds, OfTheBundledModel) {
   EXPECT_EQ(needs.workspace_bytes, 320u * 4 * (4 * 256 + 704 + (8 + 2 * 4) * 32));
 }
 
+TEST(MemoryNeeds, KeysAndValuesAreCountedAsTheyAreKept) {
+  const ModelConfig config = load_config(SHOAL_SOURCE_DIR "/models/demo").value();
+  const Checkpoint checkpoint = Checkpoint::open(SHOAL_SOURCE_DIR "/models/demo").value();
+  for (const kernels::KvDType dtype : kernels::kKvDTypes) {
+    const std::uint64_t bytes = memory_needs(config, checkpoint, 1, dtype).block_position_kv_bytes;
+    const std::uint64_t by_hand = dtype == kernels::KvDType::kF32  ? 32 * 4
+                                  : dtype == kernels::KvDType::kI8 ? 32 + 4
+                                                                   : 32 * 2;
+    EXPECT_EQ(bytes, 2 * 4 * by_hand) << kernels::kv_dtype_name(dtype);
+    // And what the pool takes for a page of so many positions.
+    const KvShape shape{1, 4, 32, dtype};
+    EXPECT_EQ(shape.page_bytes(), bytes * static_cast<std::uint64_t>(kPagePositions));
+  }
+}
+
 TEST(MemoryNeeds, CountWeightsAsTheyAreStored) {
   // Of 32 wide, 48 between, 4 heads of 8, all with keys of their own, in f32.
   EXPECT_EQ(needs_of(kFixtures + "llama_mha", 1).block_weight_bytes,
@@ -38,8 +54,8 @@ TEST(MemoryNeeds, CountWeightsAsTheyAreStored) {
 TEST(MemoryNeeds, PortableWeightsAreCountedAsTheyArePacked) {
   const auto needs = [](WeightChoice weights) {
     return memory_needs(load_config(kFixtures + "llama_mha").value(),
-                        Checkpoint::open(kFixtures + "llama_mha").value(), 1, kernels::DType::kF32,
-                        weights)
+                        Checkpoint::open(kFixtures + "llama_mha").value(), 1,
+                        kernels::KvDType::kF32, weights)
         .block_weight_bytes;
   };
   // Of 32 inputs: 34, 20 and 18 bytes an output; of 48 inputs two groups. Norms stay f32.
@@ -54,7 +70,7 @@ TEST(MemoryNeeds, QuantizedActivationsAreCounted) {
   const ModelConfig config = load_config(SHOAL_SOURCE_DIR "/models/demo").value();
   const Checkpoint checkpoint = Checkpoint::open(SHOAL_SOURCE_DIR "/models/demo").value();
   const auto more = [&](std::int64_t rows) {
-    return memory_needs(config, checkpoint, rows, kernels::DType::kF32, WeightChoice::kQ4)
+    return memory_needs(config, checkpoint, rows, kernels::KvDType::kF32, WeightChoice::kQ4)
                .workspace_bytes -
            memory_needs(config, checkpoint, rows).workspace_bytes;
   };

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "model/tokenizer.h"
+#include "tests/model/heldout.h"
 #include "tests/model/local_model.h"
 #include "tests/support/resident_memory.h"
 #include "tests/support/temp_dir.h"
@@ -83,43 +83,15 @@ TEST_P(PortableLaw, TheFileDoesNotStayInMemory) {
   EXPECT_GE(packed, 0);
 }
 
-#ifdef SHOAL_SANITIZED
-constexpr std::size_t kWindows = 1;  // instrumented code takes tens of seconds for all
-#else
-constexpr std::size_t kWindows = 8;
-#endif
-
 TEST_P(PortableLaw, CostsLittlePerplexity) {
-  const Ids ids =
-      Tokenizer::load(kDemo).value().encode(tests::read_file(kDemo + "/heldout.txt")).value();
-  const auto nats = [&](LocalModel& model) {
-    constexpr std::size_t kWindow = 512;
-    double sum = 0;
-    for (std::size_t k = 0; k < kWindows; ++k) {
-      const std::size_t begin = k * kWindow, end = std::min(begin + kWindow, ids.size() - 1);
-      const Ids window(ids.begin() + static_cast<std::ptrdiff_t>(begin),
-                       ids.begin() + static_cast<std::ptrdiff_t>(end));
-      LocalSession session = model.session(static_cast<std::int64_t>(window.size()));
-      const Rows logits = model.logits(model.run(session, 0, window));
-      const auto vocabulary = static_cast<std::size_t>(model.config().vocabulary);
-      for (std::size_t r = 0; r < window.size(); ++r) {
-        const float* row = logits.data() + r * vocabulary;
-        double total = 0;
-        for (std::size_t v = 0; v < vocabulary; ++v) total += std::exp(static_cast<double>(row[v]));
-        sum += std::log(total) - row[ids[begin + r + 1]];
-      }
-    }
-    return sum / static_cast<double>(std::min(kWindows * kWindow, ids.size() - 1));
-  };
   const std::unique_ptr<LocalModel> stored = LocalModel::load(kDemo), portable = load(kDemo);
-  const double more = std::exp(nats(*portable) - nats(*stored)) - 1;
+  const double more = std::exp(heldout_nats(*portable, kDemo) - heldout_nats(*stored, kDemo)) - 1;
   RecordProperty("perplexity_percent", std::to_string(100 * more));
   // The most that docs/design.md, section 5, allows a format.
   const double bound = GetParam() == WeightChoice::kQ8   ? 0.001
                        : GetParam() == WeightChoice::kQ4 ? 0.005
                                                          : 0.012;
-  // One window is eight times as few tokens: it may miss by more.
-  EXPECT_LT(more, kWindows == 8 ? bound : 3 * bound);
+  EXPECT_LT(more, bound * kHeldoutSlack);
   EXPECT_NE(more, 0);
 }
 

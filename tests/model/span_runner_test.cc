@@ -143,9 +143,10 @@ TEST_F(SpanRunnerTest, OnlyTheRowsThatAreWantedComeBack) {
 TEST_F(SpanRunnerTest, NarrowPagesKeepTheLawAndStayNear) {
   const std::unique_ptr<SpanRunner> runner = load(0, 2).value();
   std::vector<float> wide;
-  for (const auto& [dtype, rounding] : {std::pair{kernels::DType::kF32, 0.0f},
-                                        {kernels::DType::kBF16, 0x1p-8f},
-                                        {kernels::DType::kF16, 0x1p-11f}}) {
+  for (const auto& [dtype, rounding] : {std::pair{kernels::KvDType::kF32, 0.0f},
+                                        {kernels::KvDType::kBF16, 0x1p-8f},
+                                        {kernels::KvDType::kF16, 0x1p-11f},
+                                        {kernels::KvDType::kI8, 0.5f / 127}}) {
     const auto pool = KvPool::create(*executor_, runner->kv_shape(dtype), 256).value();
     KvLease whole = pool->lease(64).value(), pieces = pool->lease(64).value();
     std::vector<float> x = some_rows(40);
@@ -161,7 +162,7 @@ TEST_F(SpanRunnerTest, NarrowPagesKeepTheLawAndStayNear) {
       pieces.advance(end - begin);
       joined.insert(joined.end(), part.begin(), part.end());
     }
-    EXPECT_TRUE(joined == x) << kernels::dtype_name(dtype);
+    EXPECT_TRUE(joined == x) << kernels::kv_dtype_name(dtype);
     if (wide.empty()) wide = x;
     float furthest = 0, largest = 0;
     for (std::size_t i = 0; i < x.size(); ++i) {
@@ -169,8 +170,9 @@ TEST_F(SpanRunnerTest, NarrowPagesKeepTheLawAndStayNear) {
       largest = std::max(largest, std::abs(wide[i]));
     }
     // A few roundings of what attention adds, carried through two blocks.
-    EXPECT_LE(furthest, 8 * rounding * largest) << kernels::dtype_name(dtype) << " of " << largest;
-    EXPECT_EQ(furthest > 0, dtype != kernels::DType::kF32);
+    EXPECT_LE(furthest, 8 * rounding * largest)
+        << kernels::kv_dtype_name(dtype) << " of " << largest;
+    EXPECT_EQ(furthest > 0, dtype != kernels::KvDType::kF32);
   }
 }
 

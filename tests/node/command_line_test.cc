@@ -82,7 +82,7 @@ TEST(CommandLine, EveryOptionOfRun) {
   EXPECT_EQ(line->cache.directory, "C");
   EXPECT_EQ(line->cache.limit, (base::MemorySize{10'000'000'000, 0}));
   EXPECT_EQ(line->kv_positions, 4096);
-  EXPECT_EQ(line->kv_dtype, kernels::DType::kBF16);
+  EXPECT_EQ(line->kv_dtype, kernels::KvDType::kBF16);
   EXPECT_EQ(line->max_sessions, 9u);
   EXPECT_EQ(line->max_sessions_per_peer, 4u);
   EXPECT_EQ(line->announce, (std::vector<std::string>{"h:9"}));
@@ -97,11 +97,20 @@ TEST(CommandLine, Defaults) {
   EXPECT_EQ(line->threads, 0);
   EXPECT_FALSE(line->blocks.has_value());
   EXPECT_FALSE(line->kv_positions.has_value());
-  EXPECT_EQ(line->kv_dtype, kernels::DType::kF32);
+  EXPECT_EQ(line->kv_dtype, kernels::KvDType::kF32);
   EXPECT_EQ(line->weights, model::WeightChoice::kStored);
   EXPECT_EQ(line->drain_timeout_s, 10);
   EXPECT_EQ(parse({"run", "--model", "DIR", "--new-swarm", "--weights", "auto"})->weights,
             std::nullopt);
+}
+
+TEST(CommandLine, KeysAndValuesMayBeKeptInEveryType) {
+  for (const kernels::KvDType dtype : kernels::kKvDTypes) {
+    const auto line = parse(
+        {"run", "--model", "DIR", "--new-swarm", "--kv-dtype", kernels::kv_dtype_name(dtype)});
+    ASSERT_TRUE(line.ok()) << line.status();
+    EXPECT_EQ(line->kv_dtype, dtype);
+  }
 }
 
 TEST(CommandLine, APlanNeedsNoSwarm) {
@@ -111,7 +120,7 @@ TEST(CommandLine, APlanNeedsNoSwarm) {
   EXPECT_EQ(line->action, CommandLine::Action::kPlan);
   EXPECT_EQ(line->model, "DIR");
   EXPECT_EQ(line->memory, (base::MemorySize{std::uint64_t{2} << 30, 0}));
-  EXPECT_EQ(line->kv_dtype, kernels::DType::kBF16);
+  EXPECT_EQ(line->kv_dtype, kernels::KvDType::kBF16);
   EXPECT_EQ(line->blocks, (proto::Span{1, 3}));
   EXPECT_TRUE(line->json);
   EXPECT_FALSE(parse({"plan"}).ok());
@@ -207,7 +216,8 @@ TEST(CommandLine, EveryMistakeIsOneLineThatNamesIt) {
       {{"run", "--model", "D", "--new-swarm", "--device", "abacus"}, "abacus"},
       {{"run", "--model", "D", "--new-swarm", "--log-level", "loud"}, "loud"},
       {{"run", "--model", "D", "--new-swarm", "--kv-positions", "3"}, "--kv-positions"},
-      {{"run", "--model", "D", "--new-swarm", "--kv-dtype", "f64"}, "--kv-dtype"},
+      {{"run", "--model", "D", "--new-swarm", "--kv-dtype", "f64"},
+       "--kv-dtype is \"f64\", but must be f32, bf16, f16 or i8"},
       {{"run", "--model", "D", "--new-swarm", "--weights", "q5"}, "--weights"},
       {{"run", "--model", "D", "--new-swarm", "--cache-limit", "lots"}, "--cache-limit: \"lots\""},
       {{"run", "--model", "D", "--new-swarm", "--max-sessions", "0"}, "--max-sessions"},

@@ -69,11 +69,17 @@ TEST(OfferTest, ArithmeticIsShownShort) {
   EXPECT_EQ(to_string(example().numerics), "f32/bf16");
   EXPECT_EQ(to_string(Numerics{Compute::kI8, WeightFormat::kQ4, KvFormat::kBf16}),
             "i8/q4, KV bf16");
+  EXPECT_EQ(to_string(Numerics{Compute::kI8, WeightFormat::kQ4, KvFormat::kI8}), "i8/q4, KV i8");
   EXPECT_EQ(to_string(Numerics{}), "unknown/unknown, KV unknown");
   EXPECT_EQ(weight_format_of("f16"), WeightFormat::kF16);
   EXPECT_EQ(weight_format_of("q4s"), WeightFormat::kQ4S);
   EXPECT_EQ(weight_format_of("unknown"), WeightFormat::kUnknown);
   EXPECT_EQ(weight_format_of("f8_e4m3"), WeightFormat::kUnknown);
+  EXPECT_EQ(kv_format_of("f32"), KvFormat::kF32);
+  EXPECT_EQ(kv_format_of("bf16"), KvFormat::kBf16);
+  EXPECT_EQ(kv_format_of("f16"), KvFormat::kF16);
+  EXPECT_EQ(kv_format_of("i8"), KvFormat::kI8);
+  EXPECT_EQ(kv_format_of("unknown"), KvFormat::kUnknown);
 }
 
 TEST(OfferTest, EveryFieldOutOfBoundsIsRefused) {

@@ -102,6 +102,11 @@ SHOAL_INLINE void attend_tile(const float* q, const float* keys, const float* va
   add_values<V>(weights, begin, end, values, head_dim, correction[0], state);
 }
 
+// One row reads what it has not read since the step before: it asks early for a tile.
+SHOAL_INLINE void prefetch_tile(const char* tile, std::int64_t bytes) {
+  for (std::int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(tile + at, 0, 2);
+}
+
 template <class V>
 void attention_part(const AttentionPart& part, float* scratch) {
   float* const states = scratch + attention_tile_floats(part.head_dim);
@@ -117,9 +122,15 @@ void attention_part(const AttentionPart& part, float* scratch) {
     return first < 0 ? 0 : first;
   };
   const std::int64_t last = part.first_position + part.rows - 1;
+  const std::int64_t tile_bytes = kTilePositions * kv_vector_bytes(part.dtype, part.head_dim);
   for (std::int64_t page = first_seen(part.first_position) / kTilePositions;
        page <= last / kTilePositions; ++page) {
     const char* const at = part.pages + part.table[page] * part.page_stride_bytes;
+    if (part.rows == 1 && page < last / kTilePositions) {
+      const char* const next = part.pages + part.table[page + 1] * part.page_stride_bytes;
+      prefetch_tile(next + part.key_offset_bytes, tile_bytes);
+      prefetch_tile(next + part.value_offset_bytes, tile_bytes);
+    }
     // Once for all rows and heads of the part. Scores are computed of 16 keys at a time, and those
     // that nobody may see are replaced: what scratch still holds there does no harm.
     const std::int64_t left = last + 1 - page * kTilePositions;

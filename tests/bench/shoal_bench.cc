@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,17 @@ CLI::Validator one_of_geometries() {
           },
           "NAME"};
 }
+// Random weights are stored as bf16.
+std::optional<model::WeightChoice> random_weights_named(const std::string& name) {
+  return model::weight_choice_named(name == "bf16" ? "stored" : name);
+}
+CLI::Validator one_of_random_weights() {
+  return {[](const std::string& name) {
+            return random_weights_named(name) ? std::string()
+                                              : "not one of stored (or bf16), q8, q4, q4s";
+          },
+          "FORMAT"};
+}
 CLI::Validator one_of_weights() {
   return {[](const std::string& name) {
             return model::weight_choice_named(name) ? std::string()
@@ -55,8 +67,8 @@ void add_shape(CLI::App& command, Shape& shape) {
   command.add_option("--blocks", shape.blocks, "Blocks of it, with random weights")
       ->check(CLI::Range(1, 128))
       ->capture_default_str();
-  command.add_option("--weights", shape.weights, "stored (bf16), q8, q4 or q4s")
-      ->check(one_of_weights())
+  command.add_option("--weights", shape.weights, "stored (or bf16: the same), q8, q4 or q4s")
+      ->check(one_of_random_weights())
       ->capture_default_str();
   command.add_option("--kv-dtype", shape.kv, "f32, bf16, f16 or i8")
       ->check([](const std::string& name) {
@@ -123,7 +135,7 @@ class Program {
     if (sessions_.parsed()) {
       session_bench_.geometry = *geometry_named(shape_.geometry);
       session_bench_.blocks = shape_.blocks;
-      session_bench_.weights = *model::weight_choice_named(shape_.weights);
+      session_bench_.weights = *random_weights_named(shape_.weights);
       session_bench_.kv = *model::kv_dtype_named(shape_.kv);
       session_bench_.threads = shape_.threads;
       return print(measure_sessions(session_bench_), shape_);
@@ -131,7 +143,7 @@ class Program {
     const bool prefill = prefill_.parsed();
     return print(measure_span({.geometry = *geometry_named(shape_.geometry),
                                .blocks = shape_.blocks,
-                               .weights = *model::weight_choice_named(shape_.weights),
+                               .weights = *random_weights_named(shape_.weights),
                                .kv = *model::kv_dtype_named(shape_.kv),
                                .prefill = prefill,
                                .rows = prefill ? rows_of_prefill_ : rows_of_decode_,

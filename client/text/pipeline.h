@@ -52,6 +52,8 @@ class Pipeline {
 
   virtual Route route() const = 0;       // empty: in this process
   virtual int reroutes() const = 0;      // how often a hop had to be replaced
+  // That hops still had from earlier sessions, and did not compute.
+  virtual std::int64_t reused_positions() const = 0;
   virtual BlockKinds kinds() const = 0;  // [blocks], of the route as it is
   // Every row that came out was computed in the same numerics: another run in these, with other
   // nodes or none, gives the same bits.

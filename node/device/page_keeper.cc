@@ -44,7 +44,7 @@ bool PageKeeper::grow(model::KvLease& lease, std::int64_t max_positions) {
   while (!lease.grow(max_positions)) {
     const auto victim = index_.victim();
     CHECK(victim.has_value()) << "the pool promises less than it has";
-    drop(victim->page);
+    drop(*victim);
   }
   return true;
 }
@@ -53,20 +53,13 @@ void PageKeeper::keep(const model::KvLease& lease, KnownPages& known, const prot
                       Time now) {
   const std::size_t full = full_pages(lease, known);
   if (known.kept >= full) return;
-  const std::uint64_t before = index_.uses();
   known.kept = use(lease, known, known.kept, now);
   for (; known.kept < full; ++known.kept) {
     const proto::PageHash& hash = known.hashes[known.kept];
     const std::int32_t page = lease.pages()[known.kept];
     // A page that is kept under another hash was claimed twice, and is not kept twice.
     if (index_.touch(hash, part_of(lease), now) || pool_->is_kept(page)) continue;
-    while (!pool_->keep(page)) {
-      const auto victim = index_.victim();
-      // Not for the beginning of what is kept here.
-      if (!victim || victim->last_use > before) break;
-      drop(victim->page);
-    }
-    if (!pool_->is_kept(page)) break;
+    if (!pool_->keep(page)) break;
     index_.add(hash, part_of(lease), page, peer, now);
   }
   use(lease, known, known.kept, now);
@@ -104,7 +97,7 @@ void PageKeeper::expire(Time now) {
 }
 
 void PageKeeper::drop_all() {
-  while (const auto victim = index_.victim()) drop(victim->page);
+  while (const auto victim = index_.victim()) drop(*victim);
 }
 
 }  // namespace shoal::node

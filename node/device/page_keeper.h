@@ -46,10 +46,10 @@ class PageKeeper {
                                       std::span<const proto::PageHash> prefix, Time now);
   // As KvLease::grow().
   bool grow(model::KvLease& lease, std::int64_t max_positions);
-  // Keeps those of the pages known and filled that are not kept yet, as far as there is room without
-  // what the lease was promised; others' kept pages go for them by the index's rule.
+  // Keeps those of the pages known and filled that are not kept yet, as far as there is room beside
+  // what leases were promised and what is kept.
   void keep(const model::KvLease& lease, KnownPages& known, const proto::PeerId& peer, Time now);
-  // Ends the lease, and keeps what could not be kept before.
+  // Ends the lease, and keeps what could not be kept before in its room.
   void end(model::KvLease lease, const KnownPages& known, const proto::PeerId& peer, Time now);
 
   void expire(Time now);

@@ -52,10 +52,9 @@ void PrefixIndex::use(Entries::iterator entry, Time now) {
   own.emplace(value.last_use, entry);
 }
 
-std::optional<PrefixIndex::Victim> PrefixIndex::victim() const {
+std::optional<std::int32_t> PrefixIndex::victim() const {
   if (counts_.empty()) return std::nullopt;
-  const auto& [last_use, entry] = *by_peer_.at(counts_.rbegin()->second).begin();
-  return Victim{entry->second.page, last_use};
+  return by_peer_.at(counts_.rbegin()->second).begin()->second->second.page;
 }
 
 void PrefixIndex::remove(std::int32_t page) {

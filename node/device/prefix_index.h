@@ -45,15 +45,9 @@ class PrefixIndex {
   void add(const proto::PageHash& hash, PartOfSpan part, std::int32_t page,
            const proto::PeerId& peer, Time now);
 
-  // Uses so far: what is used from now on has a larger number.
-  std::uint64_t uses() const { return uses_; }
-  struct Victim {
-    std::int32_t page = 0;
-    std::uint64_t last_use = 0;
-  };
-  // The next to go when there is no room: of the peer that keeps most, what was not used for
+  // The page to go next when there is no room: of the peer that keeps most, what was not used for
   // longest. nullopt: nothing is kept.
-  std::optional<Victim> victim() const;
+  std::optional<std::int32_t> victim() const;
   void remove(std::int32_t page);  // it must be here
   // Takes out, and returns, what was not used for kKeptFor.
   std::vector<std::int32_t> expire(Time now);

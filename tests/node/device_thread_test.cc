@@ -358,7 +358,8 @@ TEST(DeviceThread, KeepsWhatIsFilledAndNotBehindAGap) {
   EXPECT_EQ(own->position(3), 64u);
   submit(*own, 3, 40, rows(9, 30), inbox.slot());
   inbox.wait(3);
-  own->keep(3, 1, std::span(prefix(3, 2)).subspan(1));
+  const auto others = prefix(3, 2);
+  own->keep(3, 1, std::span(others).subspan(1));
   own->close(3);
   EXPECT_EQ(own->stats().kept_pages, 3);
   ASSERT_FALSE(own->open(4, {}, {0, 4}, 512, hashes).has_value());

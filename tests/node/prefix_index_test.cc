@@ -57,8 +57,8 @@ TEST(PrefixIndex, TheEndOfAChainGoesBeforeItsBeginning) {
   index.find(chain_of({0, 1, 2}), kAll, kStart);
   Pages gone;
   while (const auto victim = index.victim()) {
-    gone.push_back(victim->page);
-    index.remove(victim->page);
+    gone.push_back(*victim);
+    index.remove(*victim);
   }
   EXPECT_EQ(gone, (Pages{3, 2, 1, 0}));
   EXPECT_EQ(index.size(), 0u);
@@ -71,7 +71,7 @@ TEST(PrefixIndex, WhoKeepsMostGivesFirst) {
   for (int i = 10; i < 15; ++i) index.add(hash_of(i), kAll, i, keeper(2), kStart + seconds(9));
   std::map<int, int> left{{1, 3}, {2, 5}};
   for (int n = 0; n < 6; ++n) {
-    const std::int32_t page = index.victim()->page;
+    const std::int32_t page = *index.victim();
     const int owner = page < 10 ? 1 : 2, other = 3 - owner;
     EXPECT_GE(left[owner], left[other]);
     --left[owner];
@@ -120,7 +120,10 @@ TEST(PrefixIndex, HoldsWhateverComes) {
           break;
         case 1:
           ASSERT_EQ(index.touch(hash_of(number), kAll, now), known.contains(number));
-          if (known.contains(number)) known[number].use = ++use, known[number].at = now;
+          if (known.contains(number)) {
+            known[number].use = ++use;
+            known[number].at = now;
+          }
           break;
         case 2: {
           Pages expected;
@@ -142,15 +145,15 @@ TEST(PrefixIndex, HoldsWhateverComes) {
           std::map<int, int> counts;
           for (const auto& [n, entry] : known) ++counts[entry.peer];
           const auto found = std::ranges::find_if(
-              known, [&](const auto& entry) { return entry.second.page == victim->page; });
+              known, [&](const auto& entry) { return entry.second.page == *victim; });
           ASSERT_NE(found, known.end());
           for (const auto& [peer, count] : counts) {
             ASSERT_LE(count, counts[found->second.peer]);
           }
           for (const auto& [n, entry] : known) {
-            if (entry.peer == found->second.peer) ASSERT_GE(entry.use, found->second.use);
+            ASSERT_TRUE(entry.peer != found->second.peer || entry.use >= found->second.use);
           }
-          index.remove(victim->page);
+          index.remove(*victim);
           known.erase(found);
         }
       }

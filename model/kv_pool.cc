@@ -8,9 +8,9 @@
 // however many leases share it. Slots that hold such pages already serve first, free slots do the
 // rest; the pool admits what leaves
 //   sum over r of max(0, ceil((promised + kept) / runs_per_slot) - slots of r) <= free slots.
-// Taking a page, giving one back, replacing a shared one and ending a lease keep it true. What could
-// be leased if nothing were kept is the same sum without the kept pages and the slots that hold
-// nothing else.
+// Taking a page, giving one back, replacing a shared one and ending a lease keep it true. What
+// could be leased if nothing were kept is the same sum without the kept pages and the slots that
+// hold nothing else.
 #include "model/kv_pool.h"
 
 #include <algorithm>

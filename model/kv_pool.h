@@ -171,8 +171,8 @@ class KvPool {
   std::vector<std::int32_t> references_;  // of leases, to the page of this id
   std::vector<std::uint8_t> kept_;        // whether it is, by id
   std::int64_t kept_pages_ = 0;
-  std::vector<std::int32_t> free_;        // slots; the written ones last: they are taken first
-  std::size_t written_ = 0;               // of free_
+  std::vector<std::int32_t> free_;  // slots; the written ones last: they are taken first
+  std::size_t written_ = 0;         // of free_
 };
 
 }  // namespace shoal::model

@@ -139,8 +139,8 @@ std::string score_text(const ScoreResult& result, const RunFacts& facts) {
 }
 
 std::string facts_line(const RunFacts& facts) {
-  const std::string reused =
-      facts.reused_positions > 0 ? fmt::format("{} positions reused, ", facts.reused_positions)
+  const std::string reused = facts.reused_positions > 0
+                                 ? fmt::format("{} positions reused, ", facts.reused_positions)
                                  : "";
   return fmt::format("computed in {}, head {}, {}{}", describe_kinds(facts.kinds),
                      model::name_of(facts.head), reused, facts.exact ? "exact" : "not exact");

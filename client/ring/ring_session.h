@@ -68,8 +68,8 @@ class RingSession {
   std::uint32_t kept_positions() const;
   // All hops have said what they compute in: what the hashes stand for is certain.
   bool names_numerics() const;
-  // Asks every hop to keep its pages from `first_page` on, which all are filled; hashes: [hops]. Not
-  // after an error.
+  // Asks every hop to keep its pages from `first_page` on, which all are filled; hashes: [hops].
+  // Not after an error.
   void keep(std::uint32_t first_page, const std::vector<std::string>& hashes);
   // rows [n, hidden] at positions start_position, ...; a start below the session's position
   // truncates it. The rows go out in chunks, several of them in flight. After an error failure()

@@ -216,9 +216,8 @@ absl::Status SwarmPipeline::open(Plan chosen) {
 std::vector<std::string> SwarmPipeline::hashes(std::span<const std::int32_t> ids,
                                                std::size_t first_page, std::size_t end) const {
   constexpr std::size_t kSize = proto::PageHash::kSize;
-  const std::size_t most =
-      std::min<std::size_t>(proto::kMaxPrefixPages * proto::kPrefixPagePositions,
-                            options_.positions);
+  const std::size_t most = std::min<std::size_t>(
+      proto::kMaxPrefixPages * proto::kPrefixPagePositions, options_.positions);
   const BlockKinds kinds = this->kinds();
   std::vector<std::string> result;
   for (const Hop& hop : plan_.route) {

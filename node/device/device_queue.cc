@@ -98,12 +98,13 @@ std::optional<Refusal> DeviceQueue::submit(SessionKey key, StepInput input, Step
     if (!broken_.ok()) return broken();
     if (!covered(*found->second, std::int64_t{input.start_position} + input.rows)) {
       const std::int64_t blocks = found->second->span.size();
-      return Refusal{.code = absl::StatusCode::kResourceExhausted,
-                     .reason = fmt::format(
-                         "your session was idle while others waited, who got its KV memory: {} of "
-                         "{} positions are free now, too few to go on; use another node",
-                         pages_.pool().free_positions(blocks), pages_.pool().total_positions(blocks)),
-                     .retry_after_ms = kKvRetryMs};
+      return Refusal{
+          .code = absl::StatusCode::kResourceExhausted,
+          .reason = fmt::format(
+              "your session was idle while others waited, who got its KV memory: {} of "
+              "{} positions are free now, too few to go on; use another node",
+              pages_.pool().free_positions(blocks), pages_.pool().total_positions(blocks)),
+          .retry_after_ms = kKvRetryMs};
     }
     const Admission admission = scheduler_.push(key, input.rows, input.start_position);
     if (admission != Admission::kAccepted) return queue_full(admission);
@@ -152,8 +153,7 @@ void DeviceQueue::end_lease(Lessee& session) {
 std::uint32_t DeviceQueue::position(SessionKey key) const {
   const base::MutexLock lock(mutex_);
   const auto found = sessions_.find(key);
-  return found == sessions_.end() ? 0
-                                  : static_cast<std::uint32_t>(found->second->lease.position());
+  return found == sessions_.end() ? 0 : static_cast<std::uint32_t>(found->second->lease.position());
 }
 
 void DeviceQueue::keep(SessionKey key, std::uint32_t first_page,

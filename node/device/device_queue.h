@@ -31,8 +31,7 @@ class DeviceQueue {
 
   // As DeviceThread says.
   std::optional<Refusal> open(SessionKey key, const proto::PeerId& peer, proto::Span span,
-                              std::uint32_t max_positions,
-                              std::span<const proto::PageHash> prefix);
+                              std::uint32_t max_positions, std::span<const proto::PageHash> prefix);
   std::uint32_t position(SessionKey key) const;
   void keep(SessionKey key, std::uint32_t first_page, std::span<const proto::PageHash> hashes);
   std::optional<Refusal> submit(SessionKey key, StepInput input, StepDone done);

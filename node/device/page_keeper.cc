@@ -39,6 +39,7 @@ std::optional<model::KvLease> PageKeeper::lease(std::int64_t max_positions, Part
 }
 
 bool PageKeeper::grow(model::KvLease& lease, std::int64_t max_positions) {
+  if (max_positions <= lease.max_positions()) return true;
   const std::int64_t more = max_positions - lease.promised_positions();
   if (more > pool_->free_positions(lease.blocks())) return false;
   while (!lease.grow(max_positions)) {

@@ -61,7 +61,8 @@ class PageKeeper {
  private:
   // Counts the first pages as used now, the last one longest ago; how many stand before the first
   // that is not in the index.
-  std::size_t use(const model::KvLease& lease, const KnownPages& known, std::size_t pages, Time now);
+  std::size_t use(const model::KvLease& lease, const KnownPages& known, std::size_t pages,
+                  Time now);
   void drop(std::int32_t page);
 
   const std::unique_ptr<model::KvPool> pool_;

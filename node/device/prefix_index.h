@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which KV pages are kept for later sessions, and which of them goes first. A page is known by the
 // hash of its tokens and all tokens before it, which only its client can make (docs/protocol.md,
-// "Prefixes"), and serves sessions of exactly the blocks that it was computed for. Pages are charged
-// to the peer that had them kept. Pure: time comes in by argument; the caller guards it and keeps
-// the pages alive.
+// "Prefixes"), and serves sessions of exactly the blocks that it was computed for. Pages are
+// charged to the peer that had them kept. Pure: time comes in by argument; the caller guards it and
+// keeps the pages alive.
 #pragma once
 
 #include <chrono>
@@ -20,8 +20,8 @@
 
 namespace shoal::node {
 
-// Between two turns of somebody who reads and writes; long enough for most, and an idle node has its
-// memory back soon.
+// Between two turns of somebody who reads and writes; long enough for most, and an idle node has
+// its memory back soon.
 inline constexpr std::chrono::minutes kKeptFor{5};
 
 // Blocks within the span of the node.
@@ -60,7 +60,8 @@ class PrefixIndex {
     std::uint64_t last_use = 0;
     Time used_at;
   };
-  using Entries = std::map<Key, Entry>;  // hashes come from strangers: no table that they could fill
+  using Entries =
+      std::map<Key, Entry>;  // hashes come from strangers: no table that they could fill
   using ByUse = std::map<std::uint64_t, Entries::iterator>;
 
   void use(Entries::iterator entry, Time now);

@@ -165,7 +165,8 @@ void add_node(Families& out, const NodeStats& node) {
   gauge("shoal_node_sessions", "Sessions that are open", node.sessions);
   gauge("shoal_node_streams", "gRPC streams, in and out", node.streams);
   gauge("shoal_node_kv_positions", "Positions of KV cache in all", node.total_kv_positions);
-  gauge("shoal_node_kv_positions_free", "Positions of KV cache that nobody leases, those kept for later sessions among them",
+  gauge("shoal_node_kv_positions_free",
+        "Positions of KV cache that nobody leases, those kept for later sessions among them",
         node.free_kv_positions);
   gauge("shoal_node_kv_pages_kept",
         "Pages of KV cache kept for later sessions; they go when somebody leases their room",

@@ -238,11 +238,11 @@ void Session::keep(const wire::Keep& keep) {
   const auto hashes = parse_hashes(keep.hashes());
   const std::uint64_t pages = std::uint64_t{keep.first_page()} + (hashes ? hashes->size() : 0);
   if (!hashes || pages > open_.max_positions / proto::kPrefixPagePositions) {
-    return fail(refuse(absl::StatusCode::kInvalidArgument,
-                       fmt::format("keep: {} bytes of hashes from page {} on: 16 for each page, at "
-                                   "most {} and within the positions that were asked for",
-                                   keep.hashes().size(), keep.first_page(),
-                                   proto::kMaxPrefixPages)));
+    return fail(
+        refuse(absl::StatusCode::kInvalidArgument,
+               fmt::format("keep: {} bytes of hashes from page {} on: 16 for each page, at "
+                           "most {} and within the positions that were asked for",
+                           keep.hashes().size(), keep.first_page(), proto::kMaxPrefixPages)));
   }
   const base::MutexLock lock(mutex_);
   last_activity_ = Clock::now();

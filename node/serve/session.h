@@ -101,7 +101,7 @@ class Session : public std::enable_shared_from_this<Session> {
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   std::uint64_t epoch_ ABSL_GUARDED_BY(mutex_) = 0;
   std::optional<std::uint64_t> last_step_id_ ABSL_GUARDED_BY(mutex_);
-  std::uint32_t next_position_ ABSL_GUARDED_BY(mutex_) = 0;  // after all accepted steps
+  std::uint32_t next_position_ ABSL_GUARDED_BY(mutex_) = 0;    // after all accepted steps
   std::uint64_t last_truncation_ ABSL_GUARDED_BY(mutex_) = 0;  // the last step that did
   Clock::time_point last_activity_ ABSL_GUARDED_BY(mutex_);
   std::optional<Clock::time_point> last_step_ ABSL_GUARDED_BY(mutex_);

@@ -13,9 +13,7 @@ namespace {
 using nlohmann::json;
 using ::testing::HasSubstr;
 
-std::string long_prompt() {
-  return read_file(kDemoModel + "/heldout.txt").substr(0, 1'500);
-}
+std::string long_prompt() { return read_file(kDemoModel + "/heldout.txt").substr(0, 1'500); }
 
 json generate(const ProcessSwarm& swarm, std::vector<std::string> options,
               const std::string& prompt, std::string* err = nullptr) {

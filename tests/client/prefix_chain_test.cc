@@ -87,9 +87,12 @@ TEST(PrefixChain, EverythingThatKvDependsOnChangesTheSeed) {
   other_model.bytes[31] = 1;
   const PrefixSalt salt = prefix_salt_named("a");
   const std::set<PrefixSeed> seeds{
-      prefix_seed(salt, {}, {2, 4}, before),      prefix_seed(salt, {}, {2, 4}, mixed),
-      prefix_seed(salt, {}, {2, 4}, f16),         prefix_seed(salt, {}, {2, 4}, f32),
-      prefix_seed(salt, {}, {2, 5}, before),      prefix_seed(salt, {}, {3, 5}, longer),
+      prefix_seed(salt, {}, {2, 4}, before),
+      prefix_seed(salt, {}, {2, 4}, mixed),
+      prefix_seed(salt, {}, {2, 4}, f16),
+      prefix_seed(salt, {}, {2, 4}, f32),
+      prefix_seed(salt, {}, {2, 5}, before),
+      prefix_seed(salt, {}, {3, 5}, longer),
       prefix_seed(salt, other_model, {2, 4}, before),
       prefix_seed(prefix_salt_named("b"), {}, {2, 4}, before),
       prefix_seed(prefix_salt_of(identity::Identity::generate()), {}, {2, 4}, before),

@@ -225,8 +225,7 @@ TEST(PageKeeper, WhateverIsMixedNobodySeesWhatIsNotHis) {
         const PartOfSpan part = part_of();
         const Tokens prompt = text(static_cast<std::uint32_t>(below(3)), 32 * below(6) + below(20));
         const std::int64_t positions = 1 + below(250), free = keeper.free_positions(part.blocks);
-        auto writer =
-            open(keeper, positions, part, prompt, static_cast<std::uint32_t>(below(3)));
+        auto writer = open(keeper, positions, part, prompt, static_cast<std::uint32_t>(below(3)));
         ASSERT_EQ(writer.has_value(), positions <= free) << "seed " << seed << " step " << step;
         if (!writer) {
           ++refused;
@@ -234,8 +233,8 @@ TEST(PageKeeper, WhateverIsMixedNobodySeesWhatIsNotHis) {
         }
         found += writer->lease.position() > 0 ? 1 : 0;
         // The first step may go on from anywhere at or below.
-        const std::int64_t start = below(4) > 0 ? writer->lease.position()
-                                                : below(writer->lease.position() + 1);
+        const std::int64_t start =
+            below(4) > 0 ? writer->lease.position() : below(writer->lease.position() + 1);
         Tokens rest(prompt.begin() + std::min<std::int64_t>(start, std::ssize(prompt)),
                     prompt.end());
         rest.resize(std::min<std::int64_t>(std::ssize(rest), positions - start));
@@ -247,8 +246,8 @@ TEST(PageKeeper, WhateverIsMixedNobodySeesWhatIsNotHis) {
       if (what < 5) {
         // As a step does: grows again if it was shrunk, or ends.
         if (keeper.grow(writer.lease, writer.max_positions)) {
-          const std::int64_t start = below(3) > 0 ? writer.lease.position()
-                                                  : below(writer.lease.position() + 1);
+          const std::int64_t start =
+              below(3) > 0 ? writer.lease.position() : below(writer.lease.position() + 1);
           const std::int64_t rows = below(writer.max_positions - start + 1);
           writer.run(start, text(static_cast<std::uint32_t>(below(3)), rows));
         }

@@ -160,8 +160,8 @@ TEST_F(PrefixTest, WhatIsNotFilledOrSaidTooLateIsNotKept) {
   settle(*stream);
   EXPECT_EQ(node_->stats().kept_pages, 2);
   // A step truncates; what was said of the session before it comes later.
-  run(*stream, 32, random_rows(2, 60), 2);
-  ASSERT_TRUE(keep(*stream, hashes('a', 2), 0, 1));
+  run(*stream, 32, random_rows(2, 70), 2);
+  ASSERT_TRUE(keep(*stream, hashes('a', 3), 0, 1));
   settle(*stream);
   EXPECT_EQ(node_->stats().kept_pages, 2);
   leave(std::move(stream));
@@ -249,8 +249,8 @@ TEST_F(PrefixTest, WhateverIsClaimedTheNodeServesOn) {
       stream->step(step_of(step, start, random_rows(step, count), wire::RETURN_NONE));
       position = start + count;
       const std::uint32_t first = below(4);
-      keep(*stream, hashes(static_cast<char>('a' + below(2)), below(12), first), first,
-           below(9), 1);
+      keep(*stream, hashes(static_cast<char>('a' + below(2)), below(12), first), first, below(9),
+           1);
     }
     if (below(2) == 0) settle(*stream);
     if (below(2) == 0) stream->close();

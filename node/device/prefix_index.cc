@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/device/prefix_index.h"
 
-#include <ranges>
 #include <utility>
 
 #include "base/check.h"
@@ -20,7 +19,7 @@ std::vector<std::int32_t> PrefixIndex::find(std::span<const proto::PageHash> cha
   std::vector<std::int32_t> pages;
   pages.reserve(found.size());
   for (const auto& entry : found) pages.push_back(entry->second.page);
-  for (const auto& entry : std::views::reverse(found)) use(entry, now);
+  for (auto entry = found.rbegin(); entry != found.rend(); ++entry) use(*entry, now);
   return pages;
 }
 

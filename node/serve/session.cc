@@ -22,6 +22,12 @@ constexpr double kPreviousShare = 0.5;
 // Computed steps that the next hop has not taken, before we take no more from the hop before.
 constexpr std::size_t kMostUntaken = 4 * proto::kMaxChunkBytes;
 
+// What is looked at once: up to 64 KiB.
+OpenRequest without_prefix(OpenRequest open) {
+  open.prefix = {};
+  return open;
+}
+
 std::string text(const absl::Status& status) {
   return std::string(status.message().data(), status.message().size());
 }
@@ -39,7 +45,7 @@ struct Session::Ticket {
 Session::Session(const NodeFacts& facts, const OpenRequest& open, const proto::PeerId& client,
                  SessionKey key, DeviceThread& device, std::shared_ptr<ClientLink> client_link)
     : facts_(facts),
-      open_(open),
+      open_(without_prefix(open)),
       client_(client),
       key_(key),
       device_(device),

@@ -35,7 +35,7 @@ KvLease& KvLease::operator=(KvLease&& other) noexcept {
 
 KvLease::~KvLease() {
   if (pool_ == nullptr) return;
-  for (const std::int32_t page : pages_) pool_->give_back(blocks_, page);
+  for (const std::int32_t page : pages_) pool_->give_back(page);
   pool_->runs_of(blocks_).promised -= pages_for(max_positions_);
 }
 
@@ -55,10 +55,16 @@ void KvLease::prepare(std::int64_t start, std::int64_t rows) {
   position_ = start;
   const std::size_t needed = static_cast<std::size_t>(pages_for(start + rows));
   while (pages_.size() > needed) {
-    pool_->give_back(blocks_, pages_.back());
+    pool_->give_back(pages_.back());
     pages_.pop_back();
   }
-  for (auto i = static_cast<std::size_t>(start / kPagePositions); i < pages_.size(); ++i) {
+  const auto first = static_cast<std::size_t>(start / kPagePositions);
+  for (std::size_t i = first; i < pages_.size(); ++i) {
+    if (!pool_->shared(pages_[i])) continue;
+    const bool filled = i == first && start % kPagePositions > 0;
+    pages_[i] = pool_->replace(blocks_, pages_[i], filled);
+  }
+  for (std::size_t i = first; i < pages_.size(); ++i) {
     CHECK(!pool_->shared(pages_[i])) << "page " << pages_[i] << " would be written and is shared";
   }
   while (pages_.size() < needed) pages_.push_back(pool_->take(blocks_));
@@ -75,6 +81,7 @@ std::int64_t KvLease::shrink() {
   CHECK(pool_ != nullptr) << "an empty lease";
   const std::int64_t promised = pages_for(max_positions_);
   const auto held = static_cast<std::int64_t>(pages_.size());
+  if (promised <= held) return 0;
   pool_->runs_of(blocks_).promised -= promised - held;
   max_positions_ = std::min(max_positions_, held * kPagePositions);
   return (promised - held) * kPagePositions;
@@ -83,9 +90,12 @@ std::int64_t KvLease::shrink() {
 bool KvLease::grow(std::int64_t max_positions) {
   CHECK(pool_ != nullptr) << "an empty lease";
   if (max_positions <= max_positions_) return true;
+  CHECK(max_positions >= position_) << max_positions << " at position " << position_;
   if (!pool_->promise(blocks_, pages_for(max_positions) - pages_for(max_positions_))) return false;
   max_positions_ = max_positions;
+  // So that taking a page allocates nothing.
   pages_.reserve(static_cast<std::size_t>(pages_for(max_positions)));
+  pool_->runs_of(blocks_).slots.reserve(pool_->slots_.size());
   return true;
 }
 

@@ -78,6 +78,8 @@ class Node::Impl {
     stats.sessions = served.sessions;
     stats.streams = served.streams;
     stats.pages_in_use = load.pages_in_use;
+    stats.kept_pages = load.kept_pages;
+    stats.reused_positions = load.reused_positions;
     stats.free_kv_positions = load.free_positions;
     stats.total_kv_positions = load.total_positions;
     stats.queued_steps = load.queued_steps;

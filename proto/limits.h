@@ -10,7 +10,7 @@ namespace shoal::proto {
 
 // Peers of another major version are refused with a clear reason; minor versions interoperate.
 inline constexpr std::uint32_t kProtocolMajor = 2;
-inline constexpr std::uint32_t kProtocolMinor = 0;
+inline constexpr std::uint32_t kProtocolMinor = 1;
 
 // One gRPC message: a 1 MiB chunk of activations, a whole vocabulary of slack, and never an
 // allocation that hurts.
@@ -66,6 +66,10 @@ inline constexpr std::uint32_t kMaxManifestCallsPerPeer = 2;
 inline constexpr std::uint32_t kSessionIdleTimeoutMs = 30'000;
 // Clients send a heartbeat this often: two lost ones are noticed long before the session is idle.
 inline constexpr std::uint32_t kHeartbeatIntervalMs = 2'000;
+// Tokens of one hash of a prefix: a page of KV, in which nodes keep it.
+inline constexpr std::uint32_t kPrefixPagePositions = 32;
+// Hashes of one Open or Keep: 131,072 positions, the longest context of today's models, in 64 KiB.
+inline constexpr std::size_t kMaxPrefixPages = 4096;
 // Names that people choose (public name, model name).
 inline constexpr std::size_t kMaxNameBytes = 64;
 // Human-readable reason inside a failure frame.

@@ -79,6 +79,12 @@ wire::Load to_wire(const Load& load) {
   return out;
 }
 
+std::optional<Numerics> numerics_from_wire(int compute, int weights, int kv) {
+  if (!fits_a_kind(compute) || !fits_a_kind(weights) || !fits_a_kind(kv)) return std::nullopt;
+  return Numerics{static_cast<Compute>(compute), static_cast<WeightFormat>(weights),
+                  static_cast<KvFormat>(kv)};
+}
+
 absl::StatusOr<Offer> from_wire(const wire::Offer& in) {
   const auto digest = Digest::from_bytes(in.model_digest());
   if (!digest) return bad("its model digest has the wrong size");
@@ -86,8 +92,8 @@ absl::StatusOr<Offer> from_wire(const wire::Offer& in) {
     return bad("its block count is out of range");
   if (in.span_begin() > in.span_end() || in.span_end() > in.block_count())
     return bad("its span is not within the model");
-  if (!fits_a_kind(in.compute()) || !fits_a_kind(in.weights()) || !fits_a_kind(in.kv()))
-    return bad("the kind of its arithmetic is out of range");
+  const auto numerics = numerics_from_wire(in.compute(), in.weights(), in.kv());
+  if (!numerics) return bad("the kind of its arithmetic is out of range");
   if (!is_name(in.model_name()) || !is_name(in.public_name()))
     return bad("a name in it is too long or has control characters");
   Offer offer;
@@ -95,8 +101,7 @@ absl::StatusOr<Offer> from_wire(const wire::Offer& in) {
   offer.model_name = in.model_name();
   offer.block_count = in.block_count();
   offer.span = {in.span_begin(), in.span_end()};
-  offer.numerics = {static_cast<Compute>(in.compute()), static_cast<WeightFormat>(in.weights()),
-                    static_cast<KvFormat>(in.kv())};
+  offer.numerics = *numerics;
   offer.public_name = in.public_name();
   return offer;
 }

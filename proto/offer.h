@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -60,6 +61,9 @@ struct Load {
   std::uint32_t queue_depth = 0;  // steps
   friend bool operator==(const Load&, const Load&) = default;
 };
+
+// nullopt when a number is no kind, known or not.
+std::optional<Numerics> numerics_from_wire(int compute, int weights, int kv);
 
 // Names are made clean, and cut to kMaxNameBytes.
 wire::Offer to_wire(const Offer& offer);

@@ -74,6 +74,7 @@ struct FixedBytes {
 using PeerId = FixedBytes<32, struct PeerIdTag>;        // SHA-256 of the peer's Ed25519 public key
 using Digest = FixedBytes<32, struct DigestTag>;        // SHA-256
 using SessionId = FixedBytes<16, struct SessionIdTag>;  // random, chosen by the client
+using PageHash = FixedBytes<16, struct PageHashTag>;    // of a page of tokens and all before it
 using HopToken = FixedBytes<16, struct HopTokenTag>;  // random; by it a hop knows the hop before it
 
 std::string hex(std::span<const std::uint8_t> bytes);

@@ -98,6 +98,13 @@ void define_generate(cli::Command& command, GenerateFlags& flags) {
   command.flag("--json", flags.json, "Print one JSON object instead of the text");
   command.flag("--logits", flags.logits, "With --json: the five largest logits of each token");
   command.flag("--trace", flags.trace, "Show on stderr where the time of each token goes");
+  command.option("--share-prefix", "NAME",
+                 "Share what nodes keep of texts, for minutes, with everybody who gives the same "
+                 "NAME: give it to people whom you trust (default: with --identity nodes keep it "
+                 "for that identity, else not at all)",
+                 cli::text(flags.share_prefix));
+  command.flag("--no-prefix-reuse", flags.no_prefix_reuse,
+               "Have nodes keep nothing of the text, and compute all of it");
   add_threads(command, flags.threads);
   command.operand({"PROMPT|-",
                    "The text to go on from, in quotes; - or none at all: standard input, whose one "
@@ -169,6 +176,13 @@ absl::Status check(const GenerateFlags& flags) {
     return cli::usage_error("--stop is empty: give the text to stop before");
   }
   if (flags.logits && !flags.json) return cli::usage_error("--logits needs --json");
+  if (!flags.share_prefix.empty() && flags.swarm.local) {
+    return cli::usage_error("--share-prefix is for a swarm: with --local nothing is kept");
+  }
+  if (!flags.share_prefix.empty() && flags.no_prefix_reuse) {
+    return cli::usage_error(
+        "--share-prefix and --no-prefix-reuse exclude each other: give one of them");
+  }
   return absl::OkStatus();
 }
 

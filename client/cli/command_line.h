@@ -45,6 +45,8 @@ struct GenerateFlags {
   bool json = false;
   bool logits = false;
   bool trace = false;
+  std::string share_prefix;  // empty: what nodes keep is this client's alone
+  bool no_prefix_reuse = false;
   std::string prompt;  // "-": standard input
 };
 

@@ -5,7 +5,9 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "base/stop_token.h"
@@ -42,9 +44,16 @@ struct OpenedPipeline {
   std::unique_ptr<Pipeline> pipeline;
 };
 RunFacts facts_of(const Pipeline& pipeline, const UserModel& user_model);
+struct PipelineNeeds {
+  std::int64_t positions = 0;
+  bool full_timings = false;
+  // Nodes may keep the text that begins so, for whoever gives the same name; an empty name: for the
+  // identity of --identity, and for nobody without one.
+  std::optional<std::vector<std::int32_t>> reusable_prompt = std::nullopt;
+  std::string share_prefix = {};
+};
 absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, UserModel& user_model,
-                                             std::int64_t positions, bool full_timings,
-                                             const base::StopToken& interrupt,
+                                             PipelineNeeds needs, const base::StopToken& interrupt,
                                              cli::ProgressLine& line);
 
 }  // namespace shoal::client

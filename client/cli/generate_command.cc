@@ -118,9 +118,12 @@ absl::Status run_generate(const GenerateFlags& flags, const base::StopToken& int
   request.ignore_eos = flags.ignore_eos;
   request.top_logits = flags.logits ? kTopLogits : 0;
 
-  const std::int64_t positions =
-      positions_needed(request.prompt_ids.size(), request.max_tokens, config.max_positions);
-  auto opened = open_pipeline(flags.swarm, **user_model, positions, flags.trace, interrupt, line);
+  PipelineNeeds needs{.positions = positions_needed(request.prompt_ids.size(), request.max_tokens,
+                                                    config.max_positions),
+                      .full_timings = flags.trace,
+                      .share_prefix = flags.share_prefix};
+  if (!flags.no_prefix_reuse) needs.reusable_prompt = request.prompt_ids;
+  auto opened = open_pipeline(flags.swarm, **user_model, std::move(needs), interrupt, line);
   if (!opened.ok()) return opened.status();
   std::unique_ptr<Pipeline>& pipeline = opened->pipeline;
 

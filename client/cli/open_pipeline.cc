@@ -88,18 +88,18 @@ absl::StatusOr<std::unique_ptr<UserModel>> open_model(const std::string& directo
 RunFacts facts_of(const Pipeline& pipeline, const UserModel& user_model) {
   return {.route = pipeline.route(),
           .reroutes = pipeline.reroutes(),
+          .reused_positions = pipeline.reused_positions(),
           .kinds = pipeline.kinds(),
           .exact = pipeline.exact(),
           .head = user_model.ends->head()};
 }
 
 absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, UserModel& user_model,
-                                             std::int64_t positions, bool full_timings,
-                                             const base::StopToken& interrupt,
+                                             PipelineNeeds needs, const base::StopToken& interrupt,
                                              cli::ProgressLine& line) {
   OpenedPipeline opened;
   if (flags.local) {
-    auto local = open_local(flags, user_model, positions, interrupt, line);
+    auto local = open_local(flags, user_model, needs.positions, interrupt, line);
     line.clear();
     if (!local.ok()) return local.status();
     opened.pipeline = *std::move(local);
@@ -121,8 +121,17 @@ absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, UserModel&
     print_warnings(user_model, told_before);
   }
   SwarmPipelineOptions options;
-  options.positions = static_cast<std::uint32_t>(positions);
-  options.full_timings = full_timings;
+  options.positions = static_cast<std::uint32_t>(needs.positions);
+  options.full_timings = needs.full_timings;
+  if (needs.reusable_prompt) {
+    options.prompt = *std::move(needs.reusable_prompt);
+    // An identity that ends with this run finds nothing again.
+    if (!needs.share_prefix.empty()) {
+      options.prefix_salt = prefix_salt_named(needs.share_prefix);
+    } else if (!flags.identity_file.empty()) {
+      options.prefix_salt = prefix_salt_of(opened.swarm->identity());
+    }
+  }
   options.wait = wait_of(flags);
   options.on_event = tell;
   options.on_wait = [&line](auto waited, auto limit) { line.show_waiting(waited, limit); };

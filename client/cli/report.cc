@@ -108,6 +108,7 @@ std::string generate_json(const GenerateRequest& request, const GenerateResult& 
             {"finish_reason", result.finish_reason},
             {"route", route_of(facts.route)},
             {"reroutes", facts.reroutes},
+            {"reused_positions", facts.reused_positions},
             {"compute", describe_kinds(facts.kinds)},
             {"head", model::name_of(facts.head)},
             {"exact", facts.exact},
@@ -138,8 +139,11 @@ std::string score_text(const ScoreResult& result, const RunFacts& facts) {
 }
 
 std::string facts_line(const RunFacts& facts) {
-  return fmt::format("computed in {}, head {}, {}", describe_kinds(facts.kinds),
-                     model::name_of(facts.head), facts.exact ? "exact" : "not exact");
+  const std::string reused = facts.reused_positions > 0
+                                 ? fmt::format("{} positions reused, ", facts.reused_positions)
+                                 : "";
+  return fmt::format("computed in {}, head {}, {}{}", describe_kinds(facts.kinds),
+                     model::name_of(facts.head), reused, facts.exact ? "exact" : "not exact");
 }
 
 std::string status_json(const std::vector<SwarmView>& views, const DhtHealth& health,

@@ -19,6 +19,7 @@ namespace shoal::client {
 struct RunFacts {
   Route route;  // empty: in this process
   int reroutes = 0;
+  std::int64_t reused_positions = 0;  // that hops had kept
   BlockKinds kinds;
   bool exact = true;  // all of it in the same numerics
   model::WeightChoice head = model::WeightChoice::kStored;

@@ -66,7 +66,7 @@ absl::Status run_score(const ScoreFlags& flags, const base::StopToken& interrupt
   const std::int64_t positions =
       std::min<std::int64_t>(flags.window, static_cast<std::int64_t>(ids->size()) - 1);
 
-  auto opened = open_pipeline(flags.swarm, **user_model, positions, false, interrupt, line);
+  auto opened = open_pipeline(flags.swarm, **user_model, {.positions = positions}, interrupt, line);
   if (!opened.ok()) return opened.status();
   Pipeline& pipeline = *opened->pipeline;
   // Each token goes through the blocks and then through the head: half of the way each.

@@ -35,19 +35,8 @@ absl::Status RingSession::on_frame(std::size_t hop, const HopEvent& event,
   }
   pace_.heard(hop, event.at, event.frame.has_heartbeat());
   switch (event.frame.frame_case()) {
-    case wire::HopFrame::kWelcome: {
-      const wire::Welcome& welcome = event.frame.welcome();
-      if (welcome.version().major() != proto::kProtocolMajor ||
-          welcome.span().begin() != route_[hop].span.begin ||
-          welcome.span().end() != route_[hop].span.end ||
-          welcome.max_positions() < options_.positions || welcome.max_rows_per_step() == 0) {
-        return fail(absl::InternalError("it agreed to another session than was asked for"), hop);
-      }
-      if (state.welcomed) return on_idle_frame(hop, event.at);
-      state.welcome = welcome;
-      state.welcomed = true;
-      return absl::OkStatus();
-    }
+    case wire::HopFrame::kWelcome:
+      return on_welcome(hop, event);
     case wire::HopFrame::kAck: {
       const wire::Ack& ack = event.frame.ack();
       if (ack.epoch() != options_.epoch || !pace_.acked(hop, ack.step_id(), event.at)) {
@@ -70,6 +59,36 @@ absl::Status RingSession::on_frame(std::size_t hop, const HopEvent& event,
     case wire::HopFrame::FRAME_NOT_SET:
       return on_idle_frame(hop, event.at);  // of a later minor version
   }
+  return absl::OkStatus();
+}
+
+absl::Status RingSession::on_welcome(std::size_t hop, const HopEvent& event) {
+  const wire::Welcome& welcome = event.frame.welcome();
+  const std::size_t pages =
+      options_.prefix.empty() ? 0 : options_.prefix[hop].size() / proto::PageHash::kSize;
+  if (welcome.version().major() != proto::kProtocolMajor ||
+      welcome.span().begin() != route_[hop].span.begin ||
+      welcome.span().end() != route_[hop].span.end ||
+      welcome.max_positions() < options_.positions || welcome.max_rows_per_step() == 0 ||
+      welcome.kept_positions() % proto::kPrefixPagePositions != 0 ||
+      welcome.kept_positions() / proto::kPrefixPagePositions > pages) {
+    return fail(absl::InternalError("it agreed to another session than was asked for"), hop);
+  }
+  // It was started anew since we asked it; one of 2.0 does not say.
+  const auto now = proto::numerics_from_wire(welcome.compute(), welcome.weights(), welcome.kv());
+  const proto::Numerics& described = route_[hop].numerics;
+  if (now != proto::Numerics{} && now != described) {
+    failure_.changed = true;
+    return fail(absl::UnavailableError(
+                    now ? fmt::format("it computes in {} by now, and said {} when it was asked",
+                                      proto::to_string(*now), proto::to_string(described))
+                        : "the kind of its arithmetic is out of range"),
+                hop);
+  }
+  HopState& state = hops_[hop];
+  if (state.welcomed) return on_idle_frame(hop, event.at);
+  state.welcome = welcome;
+  state.welcomed = true;
   return absl::OkStatus();
 }
 

@@ -57,6 +57,7 @@ RingSession::RingSession(Route route, const RingOptions& options, net::ChannelPo
       pace_(options_.promised_us.empty() ? std::vector<double>(route_.size())
                                          : options_.promised_us) {
   CHECK(options_.promised_us.empty() || options_.promised_us.size() == route_.size());
+  CHECK(options_.prefix.empty() || options_.prefix.size() == route_.size());
   CHECK(!route_.empty() && options_.hidden > 0 && options_.positions > 0);
 }
 
@@ -129,6 +130,7 @@ void RingSession::open_hop(std::size_t hop, const std::string& session_id,
   open.set_max_positions(options_.positions);
   open.set_epoch(options_.epoch);
   open.set_codec(wire::CODEC_F32);
+  if (!options_.prefix.empty()) open.set_prefix(options_.prefix[hop]);
   if (hop > 0) {
     open.set_hop_token(tokens[hop]);
     open.set_previous_peer_id(route_[hop - 1].peer.to_bytes());
@@ -146,6 +148,31 @@ void RingSession::open_hop(std::size_t hop, const std::string& session_id,
   wire::ClientFrame heartbeat;
   heartbeat.mutable_heartbeat()->set_nonce(next_nonce_++);
   state.stream->send(std::move(heartbeat));
+}
+
+std::uint32_t RingSession::kept_positions() const {
+  std::uint32_t least = options_.positions;
+  for (const HopState& hop : hops_) least = std::min(least, hop.welcome.kept_positions());
+  return least;
+}
+
+bool RingSession::names_numerics() const {
+  return std::all_of(hops_.begin(), hops_.end(), [](const HopState& hop) {
+    return hop.welcome.compute() != 0 && hop.welcome.weights() != 0 && hop.welcome.kv() != 0;
+  });
+}
+
+void RingSession::keep(std::uint32_t first_page, const std::vector<std::string>& hashes) {
+  CHECK(failure_.status.ok() && hashes.size() == hops_.size());
+  for (std::size_t hop = 0; hop < hops_.size(); ++hop) {
+    wire::ClientFrame frame;
+    wire::Keep& keep = *frame.mutable_keep();
+    keep.set_epoch(options_.epoch);
+    keep.set_step_id(next_step_ - 1);
+    keep.set_first_page(first_page);
+    keep.set_hashes(hashes[hop]);
+    hops_[hop].stream->send(std::move(frame));
+  }
 }
 
 absl::StatusOr<std::vector<float>> RingSession::run(

@@ -33,6 +33,9 @@ struct RingOptions {
   std::uint32_t hidden = 0;
   std::uint32_t positions = 0;  // KV to lease
   std::uint64_t epoch = 1;
+  // [hops], or empty: hashes of the pages that the session will begin with, and of no more than it
+  // will compute beside at least one row.
+  std::vector<std::string> prefix{};
   std::vector<double> promised_us{};  // [hops], of one decode step; empty: nothing is promised
   bool full_timings =
       false;  // wait for every hop's acknowledgement of a step, not only for its result
@@ -47,6 +50,7 @@ struct RingFailure {
       before;                       // the peer that does not get through to the culprit, it seems
   std::optional<proto::Span> lost;  // what the culprit ran
   std::optional<PaceTrouble> trouble;  // when the hop lives
+  bool changed = false;                // the culprit is not what it said of itself before
   std::chrono::milliseconds retry_after{0};
 };
 
@@ -60,6 +64,13 @@ class RingSession {
 
   // Opens every hop at once and waits for all welcomes.
   absl::Status open();
+  // Of the prefix, that every hop has: the first run() may start at or below.
+  std::uint32_t kept_positions() const;
+  // All hops have said what they compute in: what the hashes stand for is certain.
+  bool names_numerics() const;
+  // Asks every hop to keep its pages from `first_page` on, which all are filled; hashes: [hops].
+  // Not after an error.
+  void keep(std::uint32_t first_page, const std::vector<std::string>& hashes);
   // rows [n, hidden] at positions start_position, ...; a start below the session's position
   // truncates it. The rows go out in chunks, several of them in flight. After an error failure()
   // says more, and the session is of no more use.
@@ -109,6 +120,7 @@ class RingSession {
   // Waits for one event and works it off; fails when the session has.
   absl::Status turn(std::vector<float>* wanted_rows);
   absl::Status on_frame(std::size_t hop, const HopEvent& event, std::vector<float>* wanted_rows);
+  absl::Status on_welcome(std::size_t hop, const HopEvent& event);
   absl::Status on_result(std::size_t hop, const HopEvent& event, std::vector<float>* wanted_rows);
   absl::Status check_pace(Clock::time_point now);
   void probe_hops();

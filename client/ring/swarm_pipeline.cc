@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "client/swarm/block_kinds.h"
 #include "net/channel_pool.h"
+#include "proto/limits.h"
 
 namespace shoal::client {
 namespace {
@@ -198,31 +199,82 @@ absl::Status SwarmPipeline::open(Plan chosen) {
   options.leave = [this](const PaceTrouble& trouble) { return should_leave(trouble); };
   plan_ = std::move(chosen);
   session_position_ = 0;
+  kept_pages_ = 0;
+  // One row at least is computed.
+  const std::vector<std::int32_t>& ids = ids_.empty() ? options_.prompt : ids_;
+  if (options_.prefix_salt && !ids.empty()) options.prefix = hashes(ids, 0, ids.size() - 1);
   look_pause_ = milliseconds(0);
   next_look_ = {};
   session_ = std::make_unique<RingSession>(plan_.route, options, swarm_.channels(), swarm_.io(),
                                            interrupt_);
   auto status = session_->open();
   opened_ = opened_ || status.ok();
+  if (status.ok()) session_position_ = session_->kept_positions();
   return status;
 }
+
+std::vector<std::string> SwarmPipeline::hashes(std::span<const std::int32_t> ids,
+                                               std::size_t first_page, std::size_t end) const {
+  constexpr std::size_t kSize = proto::PageHash::kSize;
+  const std::size_t most = std::min<std::size_t>(
+      proto::kMaxPrefixPages * proto::kPrefixPagePositions, options_.positions);
+  const BlockKinds kinds = this->kinds();
+  std::vector<std::string> result;
+  for (const Hop& hop : plan_.route) {
+    const PrefixSeed seed = prefix_seed(*options_.prefix_salt, user_model_.digest, hop.span,
+                                        std::span(kinds).first(hop.span.begin));
+    result.push_back(
+        page_hashes(seed, ids.first(std::min({end, most, ids.size()}))).substr(first_page * kSize));
+  }
+  return result;
+}
+
+void SwarmPipeline::keep_pages() {
+  if (!options_.prefix_salt || session_ == nullptr || !session_->failure().status.ok() ||
+      !session_->names_numerics()) {
+    return;
+  }
+  const std::size_t pages = std::min<std::size_t>(session_position_ / proto::kPrefixPagePositions,
+                                                  proto::kMaxPrefixPages);
+  if (pages <= kept_pages_) return;
+  session_->keep(static_cast<std::uint32_t>(kept_pages_),
+                 hashes(ids_, kept_pages_, session_position_));
+  kept_pages_ = pages;
+}
+
+SwarmPipeline::~SwarmPipeline() { keep_pages(); }
 
 absl::StatusOr<std::vector<float>> SwarmPipeline::append(std::span<const std::int32_t> ids,
                                                          RowsWanted rows) {
   CHECK(!ids.empty() && ids_.size() + ids.size() <= options_.positions);
   const std::size_t begin = ids_.size();
   ids_.insert(ids_.end(), ids.begin(), ids.end());
+  if (begin < session_position_) {  // what its hops have kept, if it is that
+    const auto differs = std::ranges::mismatch(ids_, options_.prompt).in1;
+    session_position_ =
+        std::min(session_position_, static_cast<std::size_t>(differs - ids_.begin()));
+  }
   for (;;) {
     absl::StatusOr<std::vector<float>> result = std::vector<float>();
+    // The last row is computed in any case, and all that are wanted.
+    session_position_ =
+        std::min(session_position_, rows == RowsWanted::kAll ? begin : ids_.size() - 1);
+    const auto reused = static_cast<std::int64_t>(session_position_);
+    const bool is_new = noted_epoch_ != epoch_;
+    if (is_new) kept_pages_ = session_position_ / proto::kPrefixPagePositions;
     if (session_position_ < begin) {  // a new session: what came before, whose rows we had long ago
       result = run(session_position_, begin, RowsWanted::kNone);
     }
-    if (result.ok()) result = run(begin, ids_.size(), rows);
+    if (result.ok()) result = run(std::max(begin, session_position_), ids_.size(), rows);
     if (result.ok()) {
       patience_.worked();
       told_waiting_ = false;
       note_speed();
       note_kinds();
+      if (is_new) {
+        reused_positions_ += reused;
+        keep_pages();
+      }
       return result;
     }
     if (interrupt_.stopped()) return interrupt_.status();
@@ -280,6 +332,7 @@ void SwarmPipeline::truncate(std::int64_t position) {
   CHECK(0 <= position && position <= this->position()) << position;
   ids_.resize(static_cast<std::size_t>(position));
   session_position_ = std::min(session_position_, ids_.size());
+  kept_pages_ = std::min(kept_pages_, session_position_ / proto::kPrefixPagePositions);
 }
 
 void SwarmPipeline::lose(const absl::Status& status) {
@@ -301,6 +354,8 @@ void SwarmPipeline::drop_channels() {
 
 void SwarmPipeline::blame(const RingFailure& failure) {
   if (!failure.culprit) return;
+  // It is asked again first.
+  if (failure.changed && changed_.insert(*failure.culprit).second) return;
   const auto now = Clock::now();
   if (failure.status.code() == absl::StatusCode::kResourceExhausted) {
     return memory_.refused(*failure.culprit, failure.retry_after, now);

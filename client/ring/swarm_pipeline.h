@@ -9,10 +9,14 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "base/stop_token.h"
 #include "client/ring/patience.h"
+#include "client/ring/prefix_chain.h"
 #include "client/ring/ring_session.h"
 #include "client/ring/swarm_scout.h"
 #include "client/swarm/block_kinds.h"
@@ -25,6 +29,10 @@ namespace shoal::client {
 
 struct SwarmPipelineOptions {
   std::uint32_t positions = 0;  // KV that every hop leases
+  // What the session begins with, as far as it is known; and by what its pages are known again.
+  // Without a salt no hop keeps anything, and nothing that is kept is used.
+  std::vector<std::int32_t> prompt{};
+  std::optional<PrefixSalt> prefix_salt{};
   bool full_timings = false;
   std::chrono::milliseconds wait{60'000};  // for what is lost
   // For people: a hop was lost, we wait, a new route was taken.
@@ -40,6 +48,7 @@ class SwarmPipeline : public Pipeline {
                                                                SwarmConnection& swarm,
                                                                SwarmPipelineOptions options,
                                                                const base::StopToken& interrupt);
+  ~SwarmPipeline() override;
 
   absl::StatusOr<std::vector<float>> append(std::span<const std::int32_t> ids,
                                             RowsWanted rows) override;
@@ -47,6 +56,7 @@ class SwarmPipeline : public Pipeline {
   std::int64_t position() const override { return static_cast<std::int64_t>(ids_.size()); }
   Route route() const override { return plan_.route; }
   int reroutes() const override { return reroutes_; }
+  std::int64_t reused_positions() const override { return reused_positions_; }
   BlockKinds kinds() const override { return kinds_of(plan_.route); }
   bool exact() const override { return exact_; }
   const StepTiming& timing() const override { return timing_; }
@@ -74,6 +84,10 @@ class SwarmPipeline : public Pipeline {
   absl::Status open(Plan plan);
   bool is_permanent(const absl::Status& status) const;
   bool has_elsewhere(const Plan& plan) const;  // after the blame
+  // Hashes for each hop, of the pages from `first_page` on that lie before `end`.
+  std::vector<std::string> hashes(std::span<const std::int32_t> ids, std::size_t first_page,
+                                  std::size_t end) const;
+  void keep_pages();  // all that are filled, for later sessions
   absl::StatusOr<std::vector<float>> run(std::size_t from, std::size_t to, RowsWanted rows);
 
   void lose(const absl::Status& status);  // the session: tells, blames, ends it
@@ -105,10 +119,13 @@ class SwarmPipeline : public Pipeline {
   std::unique_ptr<RingSession> session_;
   std::vector<std::int32_t> ids_;     // all tokens up to the position
   std::size_t session_position_ = 0;  // how many of them the session's hops have seen
+  std::size_t kept_pages_ = 0;        // of the session, that its hops keep already
   StepTiming timing_;
   std::uint64_t epoch_ = 0;
   bool opened_ = false;  // some session, once
   int reroutes_ = 0;
+  std::int64_t reused_positions_ = 0;
+  std::set<proto::PeerId> changed_;  // those that were not what they said, once
   std::uint64_t noted_epoch_ = 0;
   BlockKinds computed_;  // what the last rows that we handed out were computed in
   bool exact_ = true;    // and all the others before

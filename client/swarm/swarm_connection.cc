@@ -133,6 +133,7 @@ class SwarmConnection::Impl {
   }
 
   identity::SwarmId swarm_id() const { return directory_->swarm_id(); }
+  const identity::Identity& identity() const { return options_.identity; }
   net::ChannelPool& channels() { return channels_; }
   net::IoThread& io() { return io_; }
 
@@ -173,6 +174,8 @@ class SwarmConnection::Impl {
 
 SwarmConnection::SwarmConnection() = default;
 SwarmConnection::~SwarmConnection() = default;
+
+const identity::Identity& SwarmConnection::identity() const { return impl_->identity(); }
 
 absl::StatusOr<std::unique_ptr<SwarmConnection>> SwarmConnection::join(
     JoinOptions options, const base::StopToken& interrupt) {

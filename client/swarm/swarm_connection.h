@@ -45,6 +45,7 @@ class SwarmConnection {
   ~SwarmConnection();
 
   identity::SwarmId swarm_id() const { return swarm_id_; }
+  const identity::Identity& identity() const;
   // An empty answer is one: UNAVAILABLE when nobody answered at all, the addresses of join()
   // neither.
   absl::StatusOr<std::vector<dht::Record>> find(const dht::Key& key,

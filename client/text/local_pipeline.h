@@ -45,6 +45,7 @@ class LocalPipeline : public Pipeline {
   std::int64_t position() const override { return position_; }
   Route route() const override { return {}; }
   int reroutes() const override { return 0; }
+  std::int64_t reused_positions() const override { return 0; }
   BlockKinds kinds() const override { return kinds_; }
   bool exact() const override { return true; }
   const StepTiming& timing() const override { return timing_; }

@@ -50,8 +50,10 @@ class Pipeline {
   virtual void truncate(std::int64_t position) = 0;
   virtual std::int64_t position() const = 0;
 
-  virtual Route route() const = 0;       // empty: in this process
-  virtual int reroutes() const = 0;      // how often a hop had to be replaced
+  virtual Route route() const = 0;   // empty: in this process
+  virtual int reroutes() const = 0;  // how often a hop had to be replaced
+  // That hops still had from earlier sessions, and did not compute.
+  virtual std::int64_t reused_positions() const = 0;
   virtual BlockKinds kinds() const = 0;  // [blocks], of the route as it is
   // Every row that came out was computed in the same numerics: another run in these, with other
   // nodes or none, gives the same bits.

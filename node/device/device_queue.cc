@@ -31,11 +31,6 @@ std::uint32_t microseconds(std::chrono::steady_clock::duration duration) {
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(us, 0, 0xffffffff));
 }
 
-// A lease that was shrunk grows again, to all that was promised or to what this step needs.
-bool covered(Lessee& session, std::int64_t positions) {
-  return session.lease.grow(session.max_positions) || session.lease.grow(positions);
-}
-
 }  // namespace
 
 DeviceQueue::DeviceQueue(proto::Span span, const SchedulerLimits& limits,
@@ -43,7 +38,7 @@ DeviceQueue::DeviceQueue(proto::Span span, const SchedulerLimits& limits,
                          double attention_positions)
     : span_(span),
       unloaded_step_us_(static_cast<float>(row_us / span.size())),
-      pool_(std::move(pool)),
+      pages_(std::move(pool)),
       scheduler_(limits),
       pace_(limits.prefill_us, row_us, attention_positions),
       gather_(std::chrono::microseconds(static_cast<std::int64_t>(row_us))),
@@ -56,27 +51,39 @@ void DeviceQueue::drop() {
   const base::MutexLock lock(mutex_);
   sessions.swap(sessions_);
   for (const auto& [key, session] : sessions) session->lease = model::KvLease();
+  pages_.drop_all();
+}
+
+// A lease that was shrunk grows again, to all that was promised or to what this step needs.
+bool DeviceQueue::covered(Lessee& session, std::int64_t positions) {
+  return pages_.grow(session.lease, session.max_positions) || pages_.grow(session.lease, positions);
 }
 
 std::optional<Refusal> DeviceQueue::open(SessionKey key, const proto::PeerId& peer,
-                                         proto::Span span, std::uint32_t max_positions) {
+                                         proto::Span span, std::uint32_t max_positions,
+                                         std::span<const proto::PageHash> prefix) {
   const base::MutexLock lock(mutex_);
   CHECK(span_.contains(span) && !span.empty()) << proto::to_string(span);
   if (!broken_.ok()) return broken();
   const std::int64_t first_block = span.begin - span_.begin;
   std::optional<model::KvLease> lease =
-      pool_->lease(max_positions, first_block, first_block + span.size());
+      pages_.lease(max_positions, {first_block, span.size()}, prefix, Clock::now());
   if (!lease) {
     return Refusal{.code = absl::StatusCode::kResourceExhausted,
                    .reason = fmt::format("{} KV positions were asked for, {} of {} are free",
-                                         max_positions, pool_->free_positions(span.size()),
-                                         pool_->total_positions(span.size())),
+                                         max_positions, pages_.pool().free_positions(span.size()),
+                                         pages_.pool().total_positions(span.size())),
                    .retry_after_ms = kKvRetryMs};
   }
   auto session = std::make_shared<Lessee>();
   session->span = span;
+  session->peer = peer;
   session->max_positions = max_positions;
   session->lease = std::move(*lease);
+  session->found = session->lease.position();
+  session->known.kept = static_cast<std::size_t>(session->found / model::kPagePositions);
+  const auto found = prefix.first(session->known.kept);
+  session->known.hashes.assign(found.begin(), found.end());
   CHECK(sessions_.emplace(key, std::move(session)).second) << "session " << key;
   scheduler_.add_session(key, peer, static_cast<double>(span.size()) / span_.size());
   return std::nullopt;
@@ -92,12 +99,13 @@ std::optional<Refusal> DeviceQueue::submit(SessionKey key, StepInput input, Step
     if (!broken_.ok()) return broken();
     if (!covered(*found->second, std::int64_t{input.start_position} + input.rows)) {
       const std::int64_t blocks = found->second->span.size();
-      return Refusal{.code = absl::StatusCode::kResourceExhausted,
-                     .reason = fmt::format(
-                         "your session was idle while others waited, who got its KV memory: {} of "
-                         "{} positions are free now, too few to go on; use another node",
-                         pool_->free_positions(blocks), pool_->total_positions(blocks)),
-                     .retry_after_ms = kKvRetryMs};
+      return Refusal{
+          .code = absl::StatusCode::kResourceExhausted,
+          .reason = fmt::format(
+              "your session was idle while others waited, who got its KV memory: {} of "
+              "{} positions are free now, too few to go on; use another node",
+              pages_.pool().free_positions(blocks), pages_.pool().total_positions(blocks)),
+          .retry_after_ms = kKvRetryMs};
     }
     const Admission admission = scheduler_.push(key, input.rows, input.start_position);
     if (admission != Admission::kAccepted) return queue_full(admission);
@@ -134,7 +142,37 @@ void DeviceQueue::close(SessionKey key) {
   sessions_.erase(found);
   session->closed = true;
   // Here and now, or with the batch that is being computed.
-  if (!session->in_batch) session->lease = model::KvLease();
+  if (!session->in_batch) end_lease(*session);
+}
+
+void DeviceQueue::end_lease(Lessee& session) {
+  if (broken_.ok()) {
+    pages_.end(std::move(session.lease), session.known, session.peer, Clock::now());
+  } else {
+    session.lease = model::KvLease();
+  }
+}
+
+std::uint32_t DeviceQueue::position(SessionKey key) const {
+  const base::MutexLock lock(mutex_);
+  const auto found = sessions_.find(key);
+  return found == sessions_.end() ? 0 : static_cast<std::uint32_t>(found->second->lease.position());
+}
+
+void DeviceQueue::keep(SessionKey key, std::uint32_t first_page,
+                       std::span<const proto::PageHash> hashes) {
+  const base::MutexLock lock(mutex_);
+  const auto found = sessions_.find(key);
+  if (found == sessions_.end() || !broken_.ok()) return;
+  Lessee& session = *found->second;
+  std::vector<proto::PageHash>& known = session.known.hashes;
+  // What was said before stands; behind a gap nothing could be found.
+  if (first_page > known.size()) return;
+  const auto full = static_cast<std::size_t>(session.lease.position() / model::kPagePositions);
+  for (std::size_t i = known.size() - first_page; i < hashes.size() && known.size() < full; ++i) {
+    known.push_back(hashes[i]);
+  }
+  pages_.keep(session.lease, session.known, session.peer, Clock::now());
 }
 
 bool DeviceQueue::crowded(SessionKey key, double part) const {
@@ -160,10 +198,14 @@ std::int64_t DeviceQueue::shrink(SessionKey key) {
 }
 
 void DeviceQueue::return_memory() {
+  {
+    const base::MutexLock lock(mutex_);
+    pages_.expire(Clock::now());
+  }
   // In pieces: whoever waits for the lock waits for one.
   for (std::size_t given = 0; given < kReturnedAtOnce;) {
     const base::MutexLock lock(mutex_);
-    const std::size_t bytes = pool_->trim(kKeptKvBytes, kReturnedPiece);
+    const std::size_t bytes = pages_.trim(kKeptKvBytes, kReturnedPiece);
     if (bytes == 0) return;
     given += bytes;
   }
@@ -173,9 +215,11 @@ DeviceStats DeviceQueue::stats() const {
   const base::MutexLock lock(mutex_);
   // A node that was slow once and is avoided since would never find out that it is quick again.
   const bool stale = Clock::now() - measured_at_ > kMeasureLifetime;
-  return {.free_positions = pool_->free_positions(),
-          .total_positions = pool_->total_positions(),
-          .pages_in_use = pool_->pages_in_use(),
+  return {.free_positions = pages_.pool().free_positions(),
+          .total_positions = pages_.pool().total_positions(),
+          .pages_in_use = pages_.pool().pages_in_use(),
+          .kept_pages = pages_.pool().kept_pages(),
+          .reused_positions = reused_positions_,
           .sessions = static_cast<std::int64_t>(sessions_.size()),
           .queued_steps = scheduler_.queued_steps(),
           .batches = batches_,
@@ -223,7 +267,10 @@ std::optional<RunningBatch> DeviceQueue::next() {
     session.in_batch = true;
     work.step = &session.steps.front();
     if (work.step->rows_done == 0) work.step->queue_us = microseconds(now - work.step->arrived);
-    session.lease.prepare(work.step->input.start_position + work.step->rows_done, item.rows);
+    const std::int64_t start = work.step->input.start_position + work.step->rows_done;
+    reused_positions_ += std::min(start, std::exchange(session.found, 0));
+    session.known.truncate(start);
+    session.lease.prepare(start, item.rows);
     batch.work.push_back(std::move(work));
   }
   // Sessions that use the same blocks are computed together.
@@ -268,7 +315,7 @@ std::optional<Completion> DeviceQueue::finish(BatchWork& work) {
   Lessee& session = *work.session;
   session.in_batch = false;
   if (session.closed) {
-    session.lease = model::KvLease();
+    end_lease(session);
     return std::nullopt;
   }
   PendingStep& step = *work.step;

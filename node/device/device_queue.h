@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // The bookkeeping of the device: sessions with their leases and steps, what is computed next, and
 // what is known of the device's speed. Thread-safe: one mutex, never held while computing, so that
-// opening and closing take effect at once. Calls nobody. Owns the KV pool.
+// opening and closing take effect at once. Calls nobody. Owns the KV pool and what is kept in it.
 #pragma once
 
 #include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/mutex.h"
 #include "node/device/decode_gather.h"
 #include "node/device/device_stats.h"
+#include "node/device/page_keeper.h"
 #include "node/device/refusal.h"
 #include "node/device/running_batch.h"
 #include "node/device/scheduler.h"
@@ -30,7 +32,9 @@ class DeviceQueue {
 
   // As DeviceThread says.
   std::optional<Refusal> open(SessionKey key, const proto::PeerId& peer, proto::Span span,
-                              std::uint32_t max_positions);
+                              std::uint32_t max_positions, std::span<const proto::PageHash> prefix);
+  std::uint32_t position(SessionKey key) const;
+  void keep(SessionKey key, std::uint32_t first_page, std::span<const proto::PageHash> hashes);
   std::optional<Refusal> submit(SessionKey key, StepInput input, StepDone done);
   void close(SessionKey key);
   bool crowded(SessionKey key, double part) const;
@@ -58,13 +62,16 @@ class DeviceQueue {
   Refusal queue_full(Admission admission) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void learn(const RunningBatch& batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::optional<Completion> finish(BatchWork& work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool covered(Lessee& session, std::int64_t positions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void end_lease(Lessee& session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const proto::Span span_;
   const float unloaded_step_us_;
 
   mutable base::Mutex mutex_;
   base::CondVar wake_;
-  const std::unique_ptr<model::KvPool> pool_ ABSL_PT_GUARDED_BY(mutex_);
+  PageKeeper pages_ ABSL_GUARDED_BY(mutex_);
+  std::uint64_t reused_positions_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status broken_ ABSL_GUARDED_BY(mutex_);  // why nothing is computed any more
   Scheduler scheduler_ ABSL_GUARDED_BY(mutex_);

@@ -18,6 +18,8 @@ struct DeviceStats {
   std::int64_t free_positions = 0;
   std::int64_t total_positions = 0;
   std::int64_t pages_in_use = 0;
+  std::int64_t kept_pages = 0;         // for later sessions
+  std::uint64_t reused_positions = 0;  // that sessions did not compute, since they were kept
   std::int64_t sessions = 0;
   std::int64_t queued_steps = 0;
   std::uint64_t batches = 0;

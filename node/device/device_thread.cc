@@ -118,8 +118,16 @@ absl::StatusOr<std::unique_ptr<DeviceThread>> DeviceThread::start(
 }
 
 std::optional<Refusal> DeviceThread::open(SessionKey key, const proto::PeerId& peer,
-                                          proto::Span span, std::uint32_t max_positions) {
-  return impl_->queue().open(key, peer, span, max_positions);
+                                          proto::Span span, std::uint32_t max_positions,
+                                          std::span<const proto::PageHash> prefix) {
+  return impl_->queue().open(key, peer, span, max_positions, prefix);
+}
+
+std::uint32_t DeviceThread::position(SessionKey key) const { return impl_->queue().position(key); }
+
+void DeviceThread::keep(SessionKey key, std::uint32_t first_page,
+                        std::span<const proto::PageHash> hashes) {
+  impl_->queue().keep(key, first_page, hashes);
 }
 
 std::optional<Refusal> DeviceThread::submit(SessionKey key, StepInput input, StepDone done) {

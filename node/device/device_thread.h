@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "absl/status/statusor.h"
 #include "kernels/kv_dtype.h"
@@ -47,10 +48,18 @@ class DeviceThread {
   DeviceThread(const DeviceThread&) = delete;
   DeviceThread& operator=(const DeviceThread&) = delete;
 
-  // A lease of max_positions for the blocks of `span`, a part of ours. RESOURCE_EXHAUSTED with a
-  // retry time when KV is short.
+  // A lease of max_positions for the blocks of `span`, a part of ours, which stands behind as much
+  // of `prefix` (a hash for each page) as is kept here. RESOURCE_EXHAUSTED with a retry time when
+  // KV is short.
   std::optional<Refusal> open(SessionKey key, const proto::PeerId& peer, proto::Span span,
-                              std::uint32_t max_positions);
+                              std::uint32_t max_positions,
+                              std::span<const proto::PageHash> prefix = {});
+  // That the session's KV reaches; 0 when it is closed.
+  std::uint32_t position(SessionKey key) const;
+  // The session's full pages from first_page on hold what these hashes say, in whatever steps have
+  // run: keeps them for later sessions, now or when the session ends. Pages that are not full yet,
+  // or behind a gap, are left out.
+  void keep(SessionKey key, std::uint32_t first_page, std::span<const proto::PageHash> hashes);
   // Queues a step; refused when a queue is full, or when the lease was shrunk and there is no room
   // to grow again. The caller has checked positions, rows and values.
   std::optional<Refusal> submit(SessionKey key, StepInput input, StepDone done);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "model/kv_pool.h"
+#include "node/device/page_keeper.h"
 #include "node/device/prefill_pace.h"
 #include "node/device/scheduler.h"
 #include "node/device/step.h"
@@ -30,8 +31,11 @@ struct PendingStep {
 // A session as the device has it.
 struct Lessee {
   proto::Span span;
+  proto::PeerId peer;
   std::int64_t max_positions = 0;  // that it was promised; the lease may have shrunk
   model::KvLease lease;
+  KnownPages known;        // of the lease
+  std::int64_t found = 0;  // positions that it began with, until its first step
   std::deque<PendingStep> steps;
   bool in_batch = false;  // the lease must live until the batch ends
   bool closed = false;

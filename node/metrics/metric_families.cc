@@ -165,8 +165,15 @@ void add_node(Families& out, const NodeStats& node) {
   gauge("shoal_node_sessions", "Sessions that are open", node.sessions);
   gauge("shoal_node_streams", "gRPC streams, in and out", node.streams);
   gauge("shoal_node_kv_positions", "Positions of KV cache in all", node.total_kv_positions);
-  gauge("shoal_node_kv_positions_free", "Positions of KV cache that nobody leases",
+  gauge("shoal_node_kv_positions_free",
+        "Positions of KV cache that nobody leases, those kept for later sessions among them",
         node.free_kv_positions);
+  gauge("shoal_node_kv_pages_kept",
+        "Pages of KV cache kept for later sessions; they go when somebody leases their room",
+        node.kept_pages);
+  out.counter("shoal_node_reused_positions_total",
+              "Positions that sessions did not compute, since they were kept from earlier ones",
+              node.reused_positions);
   gauge("shoal_node_queued_steps", "Steps that wait for the device", node.queued_steps);
   gauge("shoal_node_block_step_seconds", "Time of one row through one block",
         node.block_step_us / 1e6);

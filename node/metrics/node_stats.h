@@ -14,8 +14,10 @@ namespace shoal::node {
 
 struct NodeStats {
   std::size_t sessions = 0;
-  std::size_t streams = 0;  // of gRPC, in and out
-  std::int64_t pages_in_use = 0;
+  std::size_t streams = 0;             // of gRPC, in and out
+  std::int64_t pages_in_use = 0;       // by sessions
+  std::int64_t kept_pages = 0;         // for later ones
+  std::uint64_t reused_positions = 0;  // that sessions did not compute, since they were kept
   std::int64_t free_kv_positions = 0;
   std::int64_t total_kv_positions = 0;
   std::int64_t queued_steps = 0;

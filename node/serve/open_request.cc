@@ -34,6 +34,19 @@ std::optional<Refusal> check_version(const wire::Version& version) {
   return refused(absl::StatusCode::kFailedPrecondition, *std::move(reason));
 }
 
+std::optional<std::vector<proto::PageHash>> parse_hashes(std::string_view bytes) {
+  constexpr std::size_t kSize = proto::PageHash::kSize;
+  if (bytes.size() % kSize != 0 || bytes.size() / kSize > proto::kMaxPrefixPages) {
+    return std::nullopt;
+  }
+  std::vector<proto::PageHash> hashes;
+  hashes.reserve(bytes.size() / kSize);
+  for (std::size_t i = 0; i < bytes.size(); i += kSize) {
+    hashes.push_back(*proto::PageHash::from_bytes(bytes.substr(i, kSize)));
+  }
+  return hashes;
+}
+
 std::variant<OpenRequest, Refusal> parse_open(const NodeFacts& facts, const wire::Open& open) {
   if (auto refusal = check_version(open.version())) return *refusal;
   OpenRequest request;
@@ -94,6 +107,15 @@ std::variant<OpenRequest, Refusal> parse_open(const NodeFacts& facts, const wire
   if (proto::codec_bytes(request.codec) == 0) {
     return malformed(fmt::format("codec {} is not known here", static_cast<int>(open.codec())));
   }
+
+  auto prefix = parse_hashes(open.prefix());
+  if (!prefix || prefix->size() > request.max_positions / proto::kPrefixPagePositions) {
+    return malformed(
+        fmt::format("prefix has {} bytes: 16 for each of at most {} pages", open.prefix().size(),
+                    std::min<std::size_t>(request.max_positions / proto::kPrefixPagePositions,
+                                          proto::kMaxPrefixPages)));
+  }
+  request.prefix = *std::move(prefix);
   return request;
 }
 

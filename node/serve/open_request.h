@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <variant>
+#include <vector>
 
 #include "node/device/refusal.h"
 #include "node/serve/node_facts.h"
@@ -36,11 +38,16 @@ struct OpenRequest {
   std::optional<PreviousHop> previous;              // absent: first hop
   std::optional<NextHop> next;                      // absent: last hop
   wire::Codec codec = static_cast<wire::Codec>(1);  // of what this hop sends on; CODEC_F32
+  std::vector<proto::PageHash> prefix;              // of its first pages
 };
 
 // FAILED_PRECONDITION: another protocol version or another model; OUT_OF_RANGE: blocks or positions
 // that we do not have; INVALID_ARGUMENT: anything malformed.
 std::variant<OpenRequest, Refusal> parse_open(const NodeFacts& facts, const wire::Open& open);
+
+// The hashes of pages in one field of Open or Keep; nullopt unless they are whole, and at most
+// kMaxPrefixPages.
+std::optional<std::vector<proto::PageHash>> parse_hashes(std::string_view bytes);
 
 // nullopt when the version is ours.
 std::optional<Refusal> check_version(const wire::Version& version);

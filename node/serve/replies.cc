@@ -18,7 +18,7 @@ wire::Failure to_failure(const Refusal& refusal) {
   return failure;
 }
 
-wire::HopFrame welcome(const OpenRequest& request, const NodeFacts& facts) {
+wire::HopFrame welcome(const OpenRequest& request, const NodeFacts& facts, std::uint32_t kept) {
   wire::HopFrame frame;
   wire::Welcome& welcome = *frame.mutable_welcome();
   *welcome.mutable_version() = proto::our_version();
@@ -27,6 +27,11 @@ wire::HopFrame welcome(const OpenRequest& request, const NodeFacts& facts) {
   welcome.set_max_positions(request.max_positions);
   welcome.set_max_rows_per_step(facts.max_rows_per_step);
   welcome.set_idle_timeout_ms(proto::kSessionIdleTimeoutMs);
+  welcome.set_kept_positions(kept);
+  const wire::Offer offer = proto::to_wire(facts.offer);
+  welcome.set_compute(offer.compute());
+  welcome.set_weights(offer.weights());
+  welcome.set_kv(offer.kv());
   return frame;
 }
 

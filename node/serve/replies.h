@@ -12,8 +12,8 @@ namespace shoal::node {
 // Reason cut to kMaxReasonBytes and made printable ASCII: it may quote what a peer sent.
 wire::Failure to_failure(const Refusal& refusal);
 
-// To the client whose session was opened.
-wire::HopFrame welcome(const OpenRequest& request, const NodeFacts& facts);
+// To the client whose session was opened, and begins with so many kept positions.
+wire::HopFrame welcome(const OpenRequest& request, const NodeFacts& facts, std::uint32_t kept);
 
 // To the next hop, by which it knows whose session we push for.
 wire::PushOpen push_open(const OpenRequest& request);

@@ -22,6 +22,12 @@ constexpr double kPreviousShare = 0.5;
 // Computed steps that the next hop has not taken, before we take no more from the hop before.
 constexpr std::size_t kMostUntaken = 4 * proto::kMaxChunkBytes;
 
+// What is looked at once: up to 64 KiB.
+OpenRequest without_prefix(OpenRequest open) {
+  open.prefix = {};
+  return open;
+}
+
 std::string text(const absl::Status& status) {
   return std::string(status.message().data(), status.message().size());
 }
@@ -39,11 +45,13 @@ struct Session::Ticket {
 Session::Session(const NodeFacts& facts, const OpenRequest& open, const proto::PeerId& client,
                  SessionKey key, DeviceThread& device, std::shared_ptr<ClientLink> client_link)
     : facts_(facts),
-      open_(open),
+      open_(without_prefix(open)),
       client_(client),
       key_(key),
       device_(device),
+      kept_positions_(device.position(key)),
       epoch_(open_.epoch),
+      next_position_(kept_positions_),
       last_activity_(Clock::now()),
       client_link_(std::move(client_link)) {}
 
@@ -95,6 +103,7 @@ std::optional<Refusal> Session::accept(const wire::Step& step) {
   epoch_ = ticket.epoch;
   last_step_id_ = ticket.step_id;
   last_step_ = last_activity_;
+  if (ticket.start_position < next_position_) last_truncation_ = ticket.step_id;
   next_position_ = ticket.start_position + ticket.rows;
   return std::nullopt;
 }
@@ -229,6 +238,23 @@ void Session::heartbeat(std::uint64_t nonce) {
   wire::HopFrame frame;
   frame.mutable_heartbeat()->set_nonce(nonce);
   client->send(std::move(frame));
+}
+
+void Session::keep(const wire::Keep& keep) {
+  const auto hashes = parse_hashes(keep.hashes());
+  const std::uint64_t pages = std::uint64_t{keep.first_page()} + (hashes ? hashes->size() : 0);
+  if (!hashes || pages > open_.max_positions / proto::kPrefixPagePositions) {
+    return fail(
+        refuse(absl::StatusCode::kInvalidArgument,
+               fmt::format("keep: {} bytes of hashes from page {} on: 16 for each page, at "
+                           "most {} and within the positions that were asked for",
+                           keep.hashes().size(), keep.first_page(), proto::kMaxPrefixPages)));
+  }
+  const base::MutexLock lock(mutex_);
+  last_activity_ = Clock::now();
+  // Said of what a later step has truncated: the two came by different ways.
+  if (closed_ || keep.epoch() != epoch_ || keep.step_id() < last_truncation_) return;
+  device_.keep(key_, keep.first_page(), *hashes);
 }
 
 bool Session::admits(const proto::PeerId& caller, const std::string& token) const {

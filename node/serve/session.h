@@ -19,6 +19,7 @@
 
 namespace shoal::wire {
 class Activation;
+class Keep;
 class Step;
 }  // namespace shoal::wire
 
@@ -44,6 +45,10 @@ class Session : public std::enable_shared_from_this<Session> {
   // the reason.
   void step(const wire::Step& step);
   void heartbeat(std::uint64_t nonce);
+  // Pages to be kept for later sessions; what cannot be understood ends this one.
+  void keep(const wire::Keep& keep);
+  // Of the prefix that it was opened with: its first step may start there.
+  std::uint32_t kept_positions() const { return kept_positions_; }
   // Whether the stream should be read on: not while the device's queue is nearly full and holds
   // steps of ours, nor (the previous hop's) while the next hop does not take what we have. The
   // session resumes the streams when it changes.
@@ -89,13 +94,15 @@ class Session : public std::enable_shared_from_this<Session> {
   const proto::PeerId client_;
   const SessionKey key_;
   DeviceThread& device_;
+  const std::uint32_t kept_positions_;
   const Clock::time_point opened_ = Clock::now();
 
   mutable base::Mutex mutex_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   std::uint64_t epoch_ ABSL_GUARDED_BY(mutex_) = 0;
   std::optional<std::uint64_t> last_step_id_ ABSL_GUARDED_BY(mutex_);
-  std::uint32_t next_position_ ABSL_GUARDED_BY(mutex_) = 0;  // after all accepted steps
+  std::uint32_t next_position_ ABSL_GUARDED_BY(mutex_) = 0;    // after all accepted steps
+  std::uint64_t last_truncation_ ABSL_GUARDED_BY(mutex_) = 0;  // the last step that did
   Clock::time_point last_activity_ ABSL_GUARDED_BY(mutex_);
   std::optional<Clock::time_point> last_step_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<ClientLink> client_link_ ABSL_GUARDED_BY(mutex_);

@@ -41,7 +41,7 @@ std::variant<std::shared_ptr<Session>, Refusal> SessionDesk::open(
                                network_of(client.address), link);
   if (auto* session = std::get_if<std::shared_ptr<Session>>(&opened)) {
     connect_next(*serving, request, client, *session);
-    link->send(welcome(request, serving->facts));
+    link->send(welcome(request, serving->facts, (*session)->kept_positions()));
   }
   return opened;
 }

@@ -86,6 +86,9 @@ void SessionReactor::on_frame(const wire::ClientFrame& frame) {
     case wire::ClientFrame::kHeartbeat:
       if (session != nullptr) return session->heartbeat(frame.heartbeat().nonce());
       break;
+    case wire::ClientFrame::kKeep:
+      if (session != nullptr) return session->keep(frame.keep());
+      break;
     case wire::ClientFrame::FRAME_NOT_SET:
       if (session != nullptr) return;  // a frame of a later minor version
       break;

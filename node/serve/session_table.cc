@@ -100,7 +100,8 @@ SessionTable::Opened SessionTable::open_locked(const NodeFacts& facts, DeviceThr
                    .reason = "this session is being opened"};
   }
   const SessionKey key = next_key_++;
-  if (auto refusal = device.open(key, client, request.span, request.max_positions)) {
+  if (auto refusal =
+          device.open(key, client, request.span, request.max_positions, request.prefix)) {
     need.positions = missing_positions(device, request.max_positions);
     return *refusal;
   }

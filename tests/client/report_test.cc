@@ -87,6 +87,8 @@ TEST(Report, SaysHowAResultWasComputed) {
   EXPECT_EQ(facts_line(facts),
             "computed in f32/bf16 (blocks 0..2), i8/q8 (block 3), head q8, not exact");
   EXPECT_THAT(score_text({}, facts), HasSubstr("head q8, not exact"));
+  facts.reused_positions = 64;
+  EXPECT_THAT(facts_line(facts), HasSubstr("head q8, 64 positions reused, not exact"));
 }
 
 TEST(Report, StatusTellsTheHealthOfTheDirectory) {

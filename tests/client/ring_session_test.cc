@@ -263,6 +263,100 @@ TEST_F(Ring, AnAgreementToAnotherSessionIsNone) {
   EXPECT_THAT(error_of(hop), HasSubstr("another session"));
 }
 
+TEST_F(Ring, BeginsAtTheLeastThatItsHopsHaveKept) {
+  std::vector<wire::Open> opens(2);
+  std::vector<wire::Keep> kept(2);
+  std::atomic<int> keeps{0};
+  std::vector<std::unique_ptr<FakeHop>> hops;
+  for (std::size_t i = 0; i < 2; ++i) {
+    hops.push_back(
+        std::make_unique<FakeHop>([&, i](const wire::ClientFrame& frame, Stream& stream) {
+          if (frame.has_open()) {
+            opens[i] = frame.open();
+            wire::HopFrame answer = welcome(frame.open());
+            answer.mutable_welcome()->set_kept_positions(i == 0 ? 96 : 64);
+            answer.mutable_welcome()->set_compute(wire::COMPUTE_I8);
+            answer.mutable_welcome()->set_weights(wire::WEIGHTS_Q4);
+            answer.mutable_welcome()->set_kv(wire::KV_F32);
+            stream.Write(answer);
+          }
+          if (frame.has_keep()) {
+            kept[i] = frame.keep();
+            ++keeps;
+          }
+          return true;
+        }));
+  }
+  RingOptions options;
+  options.hidden = kHidden;
+  options.positions = 128;
+  options.epoch = 5;
+  options.prefix = {std::string(48, 'a'), std::string(48, 'b')};
+  Route route{hops[0]->hop({0, 4}), hops[1]->hop({4, 8})};
+  for (Hop& hop : route) {
+    hop.numerics = {proto::Compute::kI8, proto::WeightFormat::kQ4, proto::KvFormat::kF32};
+  }
+  {
+    RingSession ring(route, options, channels_, io_, interrupt_);
+    ASSERT_TRUE(ring.open().ok());
+    EXPECT_EQ(ring.kept_positions(), 64u);
+    EXPECT_TRUE(ring.names_numerics());
+    ring.keep(2, {std::string(16, 'c'), std::string(16, 'd')});
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (keeps < 2 && std::chrono::steady_clock::now() < until) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+  ASSERT_EQ(keeps, 2);
+  EXPECT_EQ(opens[0].prefix(), std::string(48, 'a'));
+  EXPECT_EQ(opens[1].prefix(), std::string(48, 'b'));
+  EXPECT_EQ(kept[0].hashes(), std::string(16, 'c'));
+  EXPECT_EQ(kept[1].hashes(), std::string(16, 'd'));
+  EXPECT_EQ(kept[1].first_page(), 2u);
+  EXPECT_EQ(kept[1].epoch(), 5u);
+}
+
+TEST_F(Ring, AHopThatKeepsMoreThanItWasAskedForAgreesToAnotherSession) {
+  for (const std::uint32_t positions : {32u, 33u, 0xffffffe0u}) {
+    FakeHop hop([&](const wire::ClientFrame& frame, Stream& stream) {
+      if (!frame.has_open()) return true;
+      wire::HopFrame answer = welcome(frame.open());
+      answer.mutable_welcome()->set_kept_positions(positions);
+      return stream.Write(answer);
+    });
+    EXPECT_THAT(error_of(hop), HasSubstr("another session"));
+  }
+}
+
+// It was started anew with other weights since it was asked.
+TEST_F(Ring, AHopThatComputesInWhatItDidNotSayIsAskedAgain) {
+  FakeHop hop([&](const wire::ClientFrame& frame, Stream& stream) {
+    if (!frame.has_open()) return true;
+    wire::HopFrame answer = welcome(frame.open());
+    answer.mutable_welcome()->set_compute(wire::COMPUTE_I8);
+    answer.mutable_welcome()->set_weights(wire::WEIGHTS_Q8);
+    answer.mutable_welcome()->set_kv(wire::KV_F32);
+    return stream.Write(answer);
+  });
+  RingOptions options;
+  options.hidden = kHidden;
+  options.positions = 16;
+  Route route{hop.hop({0, 8})};
+  for (const bool changed : {false, true}) {
+    const auto weights = changed ? proto::WeightFormat::kQ4 : proto::WeightFormat::kQ8;
+    route[0].numerics = {proto::Compute::kI8, weights, proto::KvFormat::kF32};
+    RingSession ring(route, options, channels_, io_, interrupt_);
+    const absl::Status status = ring.open();
+    EXPECT_EQ(status.ok(), !changed) << status;
+    EXPECT_EQ(ring.failure().changed, changed);
+    if (!changed) continue;
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+    EXPECT_THAT(std::string(status.message()),
+                HasSubstr("it computes in i8/q8 by now, and said i8/q4 when it was asked"));
+    EXPECT_EQ(ring.failure().culprit, route[0].peer);
+  }
+}
+
 TEST_F(Ring, ARefusalCarriesItsReasonAndWhenToTryAgain) {
   FakeHop hop([](const wire::ClientFrame&, Stream& stream) {
     wire::HopFrame frame;

@@ -100,5 +100,32 @@ TEST_F(FaultyHop, OneThatRefusesIsNotAskedAgainAndAgain) {
   EXPECT_LT(Clock::now() - begun, std::chrono::seconds(10));
 }
 
+// Started anew with other weights between our question and the session: it is asked again, and
+// taken for what it is.
+TEST_F(FaultyHop, AHopThatIsNotWhatItSaidIsAskedAgain) {
+  InProcessSwarm swarm({{0, 4}});
+  FaultyNode faulty(swarm.address(), {4, 8}, 300);
+  TestClient user(swarm.address());
+  faulty.outdated = 2;  // both times that one look asks
+  const auto run = user.generate(request());
+  ASSERT_TRUE(run.result.ok()) << run.result.status();
+  EXPECT_EQ(faulty.asked, 2);
+  EXPECT_TRUE(run.exact);
+  EXPECT_EQ(run.route.back().numerics.weights, proto::WeightFormat::kBf16);
+  EXPECT_TRUE(client::same_logits(*run.result, user.generate_locally(request())));
+
+  // One that never is does not keep us for ever.
+  faulty.outdated = 1'000'000;
+  user.wait = std::chrono::milliseconds(500);
+  const auto begun = Clock::now();
+  const auto lied = user.generate(request());
+  ASSERT_FALSE(lied.result.ok());
+  EXPECT_NE(std::string(lied.result.status().message()).find("it computes in f32/bf16 by now"),
+            std::string::npos)
+      << lied.result.status();
+  EXPECT_LT(Clock::now() - begun, std::chrono::seconds(30));
+  EXPECT_LT(faulty.asked, 60);
+}
+
 }  // namespace
 }  // namespace shoal::tests

@@ -77,6 +77,7 @@ grpc::Status FaultyNode::Describe(grpc::ServerContext*, const wire::DescribeRequ
   reply->set_peer_id(peer_.to_bytes());
   reply->mutable_load()->set_block_step_us(static_cast<float>(claimed_block_us_));
   reply->mutable_load()->set_queue_depth(0);
+  if (outdated > 0 && outdated-- > 0) reply->mutable_offer()->set_weights(wire::WEIGHTS_F16);
   return status;
 }
 

@@ -31,6 +31,7 @@ class FaultyNode : public wire::SpanService::Service {
   std::atomic<bool> swallows{false};  // what the hop before pushes
   std::atomic<bool> refuses{false};   // sessions
   std::atomic<int> asked{0};          // for sessions, so often
+  std::atomic<int> outdated{0};       // of that many Describes the weights are others by now
 
   const proto::PeerId& peer() const { return peer_; }
 

@@ -28,10 +28,13 @@ class TestClient {
     swarm_ = *std::move(joined);
   }
 
-  absl::StatusOr<std::unique_ptr<client::SwarmPipeline>> open(std::uint32_t positions) {
+  absl::StatusOr<std::unique_ptr<client::SwarmPipeline>> open(
+      std::uint32_t positions, const std::vector<std::int32_t>& prompt = {}) {
     client::SwarmPipelineOptions options;
     options.positions = positions;
     options.wait = wait;
+    options.prompt = prompt;
+    options.prefix_salt = salt;
     options.on_event = [this](const std::string& text) { told += text + "\n"; };
     return client::SwarmPipeline::create(*model_, *swarm_, options, interrupt_);
   }
@@ -41,20 +44,22 @@ class TestClient {
     client::Route route;
     int reroutes = 0;
     bool exact = true;
+    std::int64_t reused = 0;
   };
   // `on_token` gets the pipeline and the number of tokens so far.
   Run generate(const client::GenerateRequest& request,
                const std::function<void(client::Pipeline&, std::size_t)>& on_token = {}) {
     const auto positions = client::positions_needed(request.prompt_ids.size(), request.max_tokens,
                                                     model_->config.max_positions);
-    auto pipeline = open(static_cast<std::uint32_t>(positions));
+    auto pipeline = open(static_cast<std::uint32_t>(positions), request.prompt_ids);
     if (!pipeline.ok()) return {pipeline.status(), {}, 0};
     client::GenerateObserver observer;
     observer.on_step = [&](std::size_t token, const client::StepTiming&, double) {
       if (on_token) on_token(**pipeline, token + 1);
     };
     auto result = client::generate(**pipeline, *model_, request, interrupt_, observer);
-    return {std::move(result), (*pipeline)->route(), (*pipeline)->reroutes(), (*pipeline)->exact()};
+    return {std::move(result), (*pipeline)->route(), (*pipeline)->reroutes(), (*pipeline)->exact(),
+            (*pipeline)->reused_positions()};
   }
 
   client::GenerateResult generate_locally(
@@ -72,6 +77,7 @@ class TestClient {
 
   std::chrono::milliseconds wait{60'000};  // for what is lost
   std::string told;                        // to people, a line each
+  std::optional<client::PrefixSalt> salt;  // none: no page is kept for this client
 
   client::UserModel& model() { return *model_; }
   base::StopToken& interrupt() { return interrupt_; }

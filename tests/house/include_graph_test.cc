@@ -254,6 +254,8 @@ TEST(IncludeGraph, DecisionCodeTakesTimeAndRandomnessByArgument) {
   const std::vector<std::string> pure = {"dht/",
                                          "node/member/placement",
                                          "node/device/scheduler",
+                                         "node/device/page_keeper",
+                                         "node/device/prefix_index",
                                          "node/serve/next_hop_book",
                                          "node/serve/outbox_budget",
                                          "node/device/prefill_pace",
@@ -263,6 +265,7 @@ TEST(IncludeGraph, DecisionCodeTakesTimeAndRandomnessByArgument) {
                                          "client/swarm/block_kinds",
                                          "client/swarm/peer_memory",
                                          "client/ring/patience",
+                                         "client/ring/prefix_chain",
                                          "client/ring/session_pace",
                                          "model/",
                                          "kernels/"};

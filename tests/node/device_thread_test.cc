@@ -268,6 +268,122 @@ TEST(DeviceThread, NarrowPagesRoundAndHoldTheLaw) {
   }
 }
 
+// Hashes of a text of this number, for each of its pages.
+std::vector<proto::PageHash> prefix(std::uint8_t text, std::size_t pages) {
+  std::vector<proto::PageHash> hashes(pages);
+  for (std::size_t i = 0; i < pages; ++i) {
+    hashes[i].bytes = {text, static_cast<std::uint8_t>(i)};
+  }
+  return hashes;
+}
+
+struct ReuseCase {
+  proto::Span part;
+  kernels::DType kv;
+  model::WeightChoice weights;
+};
+
+class Reuse : public testing::TestWithParam<ReuseCase> {};
+
+// The same rows through a session of their own, and behind what another one left, in steps of any
+// length and from any position: not a bit differs.
+TEST_P(Reuse, WhatComesBehindKeptPagesIsWhatAWholeSessionComputes) {
+  const ReuseCase& how = GetParam();
+  const auto own = device({.span = {0, 4},
+                           .kv_positions = 2048,
+                           .kv_dtype = how.kv,
+                           .weights = how.weights,
+                           .threads = 1,
+                           .limits = {.prefill_rows = 48, .prefill_quantum = 16}});
+  const auto hidden = static_cast<std::ptrdiff_t>(demo().config.hidden);
+  const std::vector<float> x = rows(3, 150);
+  const auto part_of = [&](std::ptrdiff_t from, std::ptrdiff_t to) {
+    return std::vector(x.begin() + from * hidden, x.begin() + to * hidden);
+  };
+  Inbox first;
+  ASSERT_FALSE(own->open(1, {}, how.part, 160).has_value());
+  submit(*own, 1, 0, x, first.slot());
+  const std::vector<float> whole = first.wait(1)[0].x;
+  own->keep(1, 0, prefix(1, 4));
+  own->close(1);
+  EXPECT_EQ(own->stats().kept_pages, 4);
+
+  SessionKey key = 2;
+  for (const std::uint32_t start : {128u, 96u, 64u, 77u, 1u}) {
+    for (const std::uint32_t step : {150u, 31u, 7u}) {
+      ASSERT_FALSE(own->open(++key, {}, how.part, 160, prefix(1, 4)).has_value());
+      ASSERT_EQ(own->position(key), 128u);
+      std::vector<float> got;
+      Inbox inbox;
+      std::size_t steps = 0;
+      for (std::uint32_t from = start; from < 150; from += step, ++steps) {
+        const std::uint32_t to = std::min(from + step, 150u);
+        submit(*own, key, from, part_of(from, to), inbox.slot());
+      }
+      for (const StepOutput& output : inbox.wait(steps)) {
+        got.insert(got.end(), output.x.begin(), output.x.end());
+      }
+      EXPECT_TRUE(bitwise(got, {whole.begin() + start * hidden, whole.end()}))
+          << "from " << start << " in steps of " << step;
+      own->close(key);
+    }
+  }
+  EXPECT_EQ(own->stats().reused_positions, 3u * (128 + 96 + 64 + 77 + 1));
+  EXPECT_EQ(own->stats().pages_in_use, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, Reuse,
+    testing::Values(ReuseCase{{0, 4}, kernels::DType::kF32, model::WeightChoice::kStored},
+                    ReuseCase{{1, 3}, kernels::DType::kF32, model::WeightChoice::kStored},
+                    ReuseCase{{0, 4}, kernels::DType::kF16, model::WeightChoice::kStored},
+                    ReuseCase{{0, 4}, kernels::DType::kBF16, model::WeightChoice::kQ8},
+                    ReuseCase{{0, 4}, kernels::DType::kF32, model::WeightChoice::kQ4}));
+
+TEST(DeviceThread, KeepsWhatIsFilledAndNotBehindAGap) {
+  const auto own = device();
+  Inbox inbox;
+  open(*own, 1);
+  submit(*own, 1, 0, rows(1, 70), inbox.slot());
+  inbox.wait(1);
+  const auto hashes = prefix(1, 8);
+  own->keep(1, 1, std::span(hashes).subspan(1));
+  EXPECT_EQ(own->stats().kept_pages, 0) << "nothing is known of its first page";
+  own->keep(1, 0, hashes);
+  EXPECT_EQ(own->stats().kept_pages, 2) << "the third is not full";
+  own->keep(1, 0, prefix(2, 8));
+  EXPECT_EQ(own->stats().kept_pages, 2) << "what was said first stands";
+  // Another session kept the same: it is kept once.
+  open(*own, 2);
+  submit(*own, 2, 0, rows(1, 70), inbox.slot());
+  inbox.wait(2);
+  own->keep(2, 0, hashes);
+  own->close(2);
+  own->close(1);
+  EXPECT_EQ(own->stats().kept_pages, 2);
+  EXPECT_EQ(own->stats().free_positions, own->stats().total_positions);
+  // Truncated, other rows: the pages behind that are no longer what they were said to be.
+  ASSERT_FALSE(own->open(3, {}, {0, 4}, 512, hashes).has_value());
+  EXPECT_EQ(own->position(3), 64u);
+  submit(*own, 3, 40, rows(9, 30), inbox.slot());
+  inbox.wait(3);
+  const auto others = prefix(3, 2);
+  own->keep(3, 1, std::span(others).subspan(1));
+  own->close(3);
+  EXPECT_EQ(own->stats().kept_pages, 3);
+  ASSERT_FALSE(own->open(4, {}, {0, 4}, 512, hashes).has_value());
+  EXPECT_EQ(own->position(4), 64u);
+  submit(*own, 4, 64, rows(5, 1), inbox.slot());
+  const auto outputs = inbox.wait(4);
+  std::vector<float> all = rows(1, 70);
+  all.resize(64 * demo().config.hidden);
+  const auto row = rows(5, 1);
+  all.insert(all.end(), row.begin(), row.end());
+  const auto expected = alone({0, 4}, all);
+  EXPECT_TRUE(bitwise(outputs[3].x, {expected.end() - std::ssize(row), expected.end()}));
+  own->close(4);
+}
+
 TEST(DeviceThread, AFullQueueIsRefusedWithARetryTime) {
   const auto own = device(
       {.span = {0, 4}, .kv_positions = 1024, .threads = 1, .limits = {.steps_per_session = 2}});

@@ -55,6 +55,25 @@ TEST(OpenRequest, TakesAllFields) {
   EXPECT_EQ(request.codec, wire::CODEC_BF16);
 }
 
+TEST(OpenRequest, APrefixIsWholeHashesOfPagesThatTheSessionHasRoomFor) {
+  wire::Open open = good();
+  for (const std::size_t pages : {0, 1, 31}) {
+    open.set_prefix(std::string(16 * pages, 'h'));
+    const auto result = parse_open(facts(), open);
+    ASSERT_TRUE(std::holds_alternative<OpenRequest>(result)) << pages;
+    EXPECT_EQ(std::get<OpenRequest>(result).prefix.size(), pages);
+  }
+  for (const std::size_t bytes : {1, 15, 17, 16 * 32, 1'000'000}) {  // 1000 positions: 31 pages
+    open.set_prefix(std::string(bytes, 'h'));
+    const auto result = parse_open(facts(), open);
+    ASSERT_TRUE(std::holds_alternative<Refusal>(result)) << bytes;
+    EXPECT_EQ(std::get<Refusal>(result).code, absl::StatusCode::kInvalidArgument);
+    EXPECT_NE(std::get<Refusal>(result).reason.find("at most 31 pages"), std::string::npos);
+  }
+  EXPECT_TRUE(parse_hashes(std::string(16 * proto::kMaxPrefixPages, 'h')).has_value());
+  EXPECT_FALSE(parse_hashes(std::string(16 * (proto::kMaxPrefixPages + 1), 'h')).has_value());
+}
+
 TEST(OpenRequest, FirstAndLastHopHaveNoNeighbour) {
   wire::Open open = good();
   open.clear_hop_token();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Online softmax (Milakov and Gimelshein 2018) over the tiles of a page table. Templates over a
-// Vec16 (rule: vec16.h).
+// Online softmax (Milakov and Gimelshein 2018) over the tiles of a page table, in splits of
+// kSplitPositions positions that begin at multiples of it: each split by itself, then merged in
+// ascending order, so that splits may be computed at the same time. Templates over a Vec16 (rule:
+// vec16.h).
 #pragma once
 
 #include "kernels/cpu_kernels.h"
@@ -107,9 +109,31 @@ SHOAL_INLINE void prefetch_tile(const char* tile, std::int64_t bytes) {
   for (std::int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(tile + at, 0, 2);
 }
 
+SHOAL_INLINE std::int64_t first_seen(const AttentionPart& part, std::int64_t position) {
+  const std::int64_t first = part.window > 0 ? position - part.window + 1 : 0;
+  return first < 0 ? 0 : first;
+}
+// Whether row r of the part sees anything of a split.
+SHOAL_INLINE bool sees(const AttentionPart& part, std::int64_t r, std::int64_t split) {
+  const std::int64_t position = part.first_position + r;
+  return split * kSplitPositions <= position &&
+         first_seen(part, position) < (split + 1) * kSplitPositions;
+}
+
+// Those that the part sees something of.
+struct SplitRange {
+  std::int64_t begin, end;
+};
+SHOAL_INLINE SplitRange splits_of(const AttentionPart& part) {
+  return {first_seen(part, part.first_position) / kSplitPositions,
+          (part.first_position + part.rows - 1) / kSplitPositions + 1};
+}
+
+// What all rows and heads of the part see of one split: states [rows, group]. tiles
+// [attention_tile_floats].
 template <class V>
-void attention_part(const AttentionPart& part, float* scratch) {
-  float* const states = scratch + attention_tile_floats(part.head_dim);
+void attend_split(const AttentionPart& part, std::int64_t split, float* states, float* tiles) {
+  constexpr std::int64_t kTiles = kSplitPositions / kTilePositions;
   const std::int64_t padded = round_up_16(part.head_dim);
   const std::int64_t state_floats = attention_state_floats(part.head_dim);
   for (std::int64_t s = 0; s < part.rows * part.group; ++s) {
@@ -117,14 +141,11 @@ void attention_part(const AttentionPart& part, float* scratch) {
     for (std::int64_t i = 0; i < state_floats; i += 16) V::zero().store(state + i);
     state[padded] = -__builtin_inff();
   }
-  const auto first_seen = [&](std::int64_t position) SHOAL_LAMBDA {
-    const std::int64_t first = part.window > 0 ? position - part.window + 1 : 0;
-    return first < 0 ? 0 : first;
-  };
   const std::int64_t last = part.first_position + part.rows - 1;
   const std::int64_t tile_bytes = kTilePositions * kv_vector_bytes(part.dtype, part.head_dim);
-  for (std::int64_t page = first_seen(part.first_position) / kTilePositions;
-       page <= last / kTilePositions; ++page) {
+  std::int64_t page = first_seen(part, part.first_position) / kTilePositions;
+  if (page < split * kTiles) page = split * kTiles;
+  for (; page <= last / kTilePositions && page < (split + 1) * kTiles; ++page) {
     const char* const at = part.pages + part.table[page] * part.page_stride_bytes;
     if (part.rows == 1 && page < last / kTilePositions) {
       const char* const next = part.pages + part.table[page + 1] * part.page_stride_bytes;
@@ -136,13 +157,13 @@ void attention_part(const AttentionPart& part, float* scratch) {
     const std::int64_t left = last + 1 - page * kTilePositions;
     const std::int64_t filled = left < kTilePositions ? left : kTilePositions;
     const float* const keys =
-        kv_vectors<V>(at + part.key_offset_bytes, part.dtype, filled, part.head_dim, scratch);
+        kv_vectors<V>(at + part.key_offset_bytes, part.dtype, filled, part.head_dim, tiles);
     const float* const values =
         kv_vectors<V>(at + part.value_offset_bytes, part.dtype, filled, part.head_dim,
-                      scratch + kTilePositions * part.head_dim);
+                      tiles + kTilePositions * part.head_dim);
     for (std::int64_t r = 0; r < part.rows; ++r) {
       const std::int64_t position = part.first_position + r;
-      const std::int64_t begin = first_seen(position) - page * kTilePositions;
+      const std::int64_t begin = first_seen(part, position) - page * kTilePositions;
       const std::int64_t end = position + 1 - page * kTilePositions;
       if (begin >= kTilePositions || end <= 0) continue;
       for (std::int64_t h = 0; h < part.group; ++h) {
@@ -154,16 +175,70 @@ void attention_part(const AttentionPart& part, float* scratch) {
       }
     }
   }
-  for (std::int64_t r = 0; r < part.rows; ++r) {
-    for (std::int64_t h = 0; h < part.group; ++h) {
-      const float* state = states + (r * part.group + h) * state_floats;
-      float* out = part.out + r * part.out_stride + h * part.head_dim;
-      const V sum = V::set1(state[padded + 1]);
-      for_lanes<V>(part.head_dim, [&](std::int64_t d, int lanes) SHOAL_LAMBDA {
-        store_lanes<V>(V::div(V::load(state + d), sum), out + d, lanes);
-      });
+}
+
+// The states of a split into those of the splits before it. A row that sees nothing of it is left
+// as it is, bit for bit.
+template <class V>
+void merge_split(const AttentionPart& part, std::int64_t split, const float* states,
+                 float* totals) {
+  const std::int64_t padded = round_up_16(part.head_dim);
+  const std::int64_t state_floats = attention_state_floats(part.head_dim);
+  for (std::int64_t s = 0; s < part.rows * part.group; ++s) {
+    if (!sees(part, s / part.group, split)) continue;
+    const float* const state = states + s * state_floats;
+    float* const total = totals + s * state_floats;
+    if (split == 0 || !sees(part, s / part.group, split - 1)) {
+      for (std::int64_t i = 0; i < state_floats; i += 16) V::load(state + i).store(total + i);
+      continue;
     }
+    const float maximum = state[padded] > total[padded] ? state[padded] : total[padded];
+    float kept[16], added[16];
+    exp<V>(V::set1(total[padded] - maximum)).store(kept);
+    exp<V>(V::set1(state[padded] - maximum)).store(added);
+    for (std::int64_t i = 0; i < padded; i += 16) {
+      V::fma(V::load(state + i), V::set1(added[0]), V::mul(V::load(total + i), V::set1(kept[0])))
+          .store(total + i);
+    }
+    total[padded] = maximum;
+    total[padded + 1] = total[padded + 1] * kept[0] + state[padded + 1] * added[0];
   }
+}
+
+template <class V>
+SHOAL_INLINE void write_attended(const AttentionPart& part, const float* totals) {
+  const std::int64_t padded = round_up_16(part.head_dim);
+  for (std::int64_t s = 0; s < part.rows * part.group; ++s) {
+    const float* const state = totals + s * attention_state_floats(part.head_dim);
+    float* const out = part.out + s / part.group * part.out_stride + s % part.group * part.head_dim;
+    const V sum = V::set1(state[padded + 1]);
+    for_lanes<V>(part.head_dim, [&](std::int64_t d, int lanes) SHOAL_LAMBDA {
+      store_lanes<V>(V::div(V::load(state + d), sum), out + d, lanes);
+    });
+  }
+}
+
+// The states of all splits of the part into those of the first; and what goes out.
+template <class V>
+void merge_attention(const AttentionPart& part, float* states, std::int64_t stride) {
+  const SplitRange splits = splits_of(part);
+  for (std::int64_t split = splits.begin + 1; split < splits.end; ++split) {
+    merge_split<V>(part, split, states + (split - splits.begin) * stride, states);
+  }
+  write_attended<V>(part, states);
+}
+
+template <class V>
+void attention_part(const AttentionPart& part, float* scratch) {
+  float* const totals = scratch + attention_tile_floats(part.head_dim);
+  float* const states = totals + attention_states_floats(part.rows * part.group, part.head_dim);
+  const SplitRange splits = splits_of(part);
+  attend_split<V>(part, splits.begin, totals, scratch);
+  for (std::int64_t split = splits.begin + 1; split < splits.end; ++split) {
+    attend_split<V>(part, split, states, scratch);
+    merge_split<V>(part, split, states, totals);
+  }
+  write_attended<V>(part, totals);
 }
 
 }  // namespace shoal::kernels

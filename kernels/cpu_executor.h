@@ -56,6 +56,10 @@ class CpuExecutor final : public Executor {
     }
   }
 
+  // The thread's own scratch, for whoever hands out parts of it himself.
+  float* scratch_of(int thread) const {
+    return static_cast<float*>(scratch_.data()) + thread * kThreadScratchFloats;
+  }
   // Room for `rows` quantized rows of k values, until it is asked for again; they must fit
   // kQuantizedBytes.
   QuantizedRows quantized_rows(std::int64_t rows, std::int64_t k) const;
@@ -68,9 +72,6 @@ class CpuExecutor final : public Executor {
   void serve(int thread);
   // Runs parts of the job that `ticket` belongs to until none is left.
   void work_on(std::uint64_t ticket, int thread);
-  float* scratch_of(int thread) const {
-    return static_cast<float*>(scratch_.data()) + thread * kThreadScratchFloats;
-  }
 
   const CpuKernels& kernels_;
   Buffer scratch_;    // [threads, kThreadScratchFloats], committed as far as it is used

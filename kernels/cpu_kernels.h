@@ -73,8 +73,13 @@ struct CpuKernels {
   void (*quantize_row)(const float* x, std::int64_t k, const QuantizedRows& to, std::int64_t row);
   // w [32, 16]: of each input of a group the weights of 16 outputs.
   void (*pack_group)(const float* w, WeightFormat format, std::uint8_t* to);
-  // scratch [attention_scratch_floats(part)], 64-byte aligned.
+  // scratch [attention_scratch_floats(group, head_dim)], 64-byte aligned.
   void (*attention)(const AttentionPart& part, float* scratch);
+  // The same in pieces: of each split that the part sees (attention_kernel.h) its states
+  // [attention_states_floats(rows * group, head_dim)]; then, from all of them in order, `stride`
+  // floats apart, what goes out. tiles [attention_tile_floats].
+  void (*attend_split)(const AttentionPart& part, std::int64_t split, float* states, float* tiles);
+  void (*merge_attention)(const AttentionPart& part, float* states, std::int64_t stride);
   void (*rms_norm)(const float* x, const void* weight, DType dtype, std::int64_t cols, float eps,
                    float* out);
   void (*silu_mul)(const float* gate, const float* up, std::int64_t count, float* out);
@@ -103,18 +108,22 @@ inline constexpr std::int64_t kLinearScratchFloats =
     (kBlockOuts + kBlockRows) * kBlockK + kBlockRows * kBlockOuts * 16;
 
 constexpr std::int64_t round_up_16(std::int64_t n) { return (n + 15) / 16 * 16; }
-// Per row and head: the weighted values so far, their maximum and their sum. Before them, keys and
-// values of one tile as f32, where pages are narrower.
+// Keys and values of one tile as f32, where pages are narrower; then, per row and head, the
+// weighted values so far, their maximum and their sum: of all splits so far, and of one.
 inline constexpr std::int64_t kTilePositions = 32;
+inline constexpr std::int64_t kSplitPositions = 256;
 constexpr std::int64_t attention_tile_floats(std::int64_t head_dim) {
   return 2 * kTilePositions * head_dim;
 }
 constexpr std::int64_t attention_state_floats(std::int64_t head_dim) {
   return round_up_16(head_dim) + 16;
 }
+constexpr std::int64_t attention_states_floats(std::int64_t states, std::int64_t head_dim) {
+  return states * attention_state_floats(head_dim);
+}
 constexpr std::int64_t attention_scratch_floats(std::int64_t group, std::int64_t head_dim) {
   return attention_tile_floats(head_dim) +
-         kAttentionRows * group * attention_state_floats(head_dim);
+         2 * attention_states_floats(kAttentionRows * group, head_dim);
 }
 // Of gate_up: the outputs of `up` for one block of the gate's.
 inline constexpr std::int64_t kUpScratchFloats = kBlockRows * kBlockOuts;

@@ -27,6 +27,8 @@ constexpr CpuKernels cpu_table() {
   table.quantize_row = &quantize_row<V>;
   table.pack_group = &pack_group<V>;
   table.attention = &attention_part<V>;
+  table.attend_split = &attend_split<V>;
+  table.merge_attention = &merge_attention<V>;
   table.rms_norm = &rms_norm_row<V>;
   table.silu_mul = &silu_mul_row<V>;
   table.exp = &exp_row<V>;

@@ -59,6 +59,38 @@ TEST(AttentionLaw, PrefillInAnyChunksEqualsDecodingOneByOne) {
   }
 }
 
+// Splits begin at multiples of 256: threads share those of a lone row, and rows of a chunk that
+// stand before and behind such a border are merged at different times.
+TEST(AttentionLaw, SplitsEqualDecodingOneByOne) {
+  Random random(11);
+  const std::int64_t length = 1'030;
+  for (const KvDType dtype : {KvDType::kF32, KvDType::kI8}) {
+    const auto pages = std::make_shared<Pages>(kShape, 40, dtype);
+    Session session(random, kShape, length, pages);
+    session.append(*all_executors().back().executor, 0, length);
+    for (const std::int64_t window : {0, 300, 256, 255}) {
+      for (const std::int64_t first : {250, 509, 1'020}) {
+        const std::vector<float> q = random.normals(10 * kCols);
+        std::vector<float> expected;
+        for (const NamedExecutor& on : all_executors()) {
+          SCOPED_TRACE(testing::Message() << on.name << " " << kv_dtype_name(dtype) << " rows from "
+                                          << first << " window " << window);
+          std::vector<float> alone;
+          for (std::int64_t r = 0; r < 10; ++r) {
+            const auto row =
+                run(*on.executor, rows_of(q, r, 1), *pages, {session.rows(first + r, 1)}, window);
+            alone.insert(alone.end(), row.begin(), row.end());
+          }
+          if (expected.empty()) expected = alone;
+          ASSERT_TRUE(bitwise_equal(expected, alone));
+          ASSERT_TRUE(bitwise_equal(
+              expected, run(*on.executor, q, *pages, {session.rows(first, 10)}, window)));
+        }
+      }
+    }
+  }
+}
+
 TEST(AttentionLaw, ABatchOfSessionsEqualsEachAlone) {
   for (const KvDType dtype : kKvDTypes) {
     Random random(2);

@@ -245,7 +245,7 @@ void KvPool::release(std::int32_t page) {
 std::int32_t KvPool::replace(std::int64_t blocks, std::int32_t page, bool with_content) {
   const std::int32_t own = take(blocks);
   if (with_content) {
-    const std::size_t unit = shape_.page_bytes() / static_cast<std::size_t>(shape_.blocks);
+    const auto unit = static_cast<std::size_t>(shape_.unit_bytes());
     char* const memory = static_cast<char*>(memory_.data());
     executor_.copy(memory + static_cast<std::size_t>(own) * unit,
                    memory + static_cast<std::size_t>(page) * unit,

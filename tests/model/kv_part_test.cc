@@ -124,7 +124,7 @@ TEST(KvPart, KeptPagesOfAPartArePromisedInTheirLength) {
 }
 
 TEST(KvPart, WhoWritesASharedPageWritesHisOwn) {
-  for (const auto dtype : {kernels::DType::kF32, kernels::DType::kF16}) {
+  for (const auto dtype : {kernels::KvDType::kF32, kernels::KvDType::kF16, kernels::KvDType::kI8}) {
     const auto pool = pool_of(4, 4, dtype);
     const std::size_t bytes = pool->shape().page_bytes();
     const auto content = [&](std::int32_t page) {

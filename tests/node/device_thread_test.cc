@@ -279,7 +279,7 @@ std::vector<proto::PageHash> prefix(std::uint8_t text, std::size_t pages) {
 
 struct ReuseCase {
   proto::Span part;
-  kernels::DType kv;
+  kernels::KvDType kv;
   model::WeightChoice weights;
 };
 
@@ -334,11 +334,12 @@ TEST_P(Reuse, WhatComesBehindKeptPagesIsWhatAWholeSessionComputes) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, Reuse,
-    testing::Values(ReuseCase{{0, 4}, kernels::DType::kF32, model::WeightChoice::kStored},
-                    ReuseCase{{1, 3}, kernels::DType::kF32, model::WeightChoice::kStored},
-                    ReuseCase{{0, 4}, kernels::DType::kF16, model::WeightChoice::kStored},
-                    ReuseCase{{0, 4}, kernels::DType::kBF16, model::WeightChoice::kQ8},
-                    ReuseCase{{0, 4}, kernels::DType::kF32, model::WeightChoice::kQ4}));
+    testing::Values(ReuseCase{{0, 4}, kernels::KvDType::kF32, model::WeightChoice::kStored},
+                    ReuseCase{{0, 4}, kernels::KvDType::kI8, model::WeightChoice::kQ4S},
+                    ReuseCase{{1, 3}, kernels::KvDType::kF32, model::WeightChoice::kStored},
+                    ReuseCase{{0, 4}, kernels::KvDType::kF16, model::WeightChoice::kStored},
+                    ReuseCase{{0, 4}, kernels::KvDType::kBF16, model::WeightChoice::kQ8},
+                    ReuseCase{{0, 4}, kernels::KvDType::kF32, model::WeightChoice::kQ4}));
 
 TEST(DeviceThread, KeepsWhatIsFilledAndNotBehindAGap) {
   const auto own = device();

@@ -17,7 +17,7 @@ constexpr std::int64_t kPage = model::kPagePositions;
 constexpr PrefixIndex::Time kNow{};
 
 std::unique_ptr<model::KvPool> pool_with(std::int64_t blocks, std::int64_t pages,
-                                         kernels::DType dtype = kernels::DType::kF32) {
+                                         kernels::KvDType dtype = kernels::KvDType::kF32) {
   static kernels::Executor& executor = *kernels::Executor::cpu(1).release();
   return model::KvPool::create(executor, {blocks, 1, 4, dtype}, pages * kPage).value();
 }
@@ -119,7 +119,7 @@ Tokens text(std::uint32_t seed, std::size_t count) {
   return result;
 }
 
-class PageKeeperTest : public ::testing::TestWithParam<kernels::DType> {};
+class PageKeeperTest : public ::testing::TestWithParam<kernels::KvDType> {};
 
 TEST_P(PageKeeperTest, ASessionBeginsBehindWhatIsKept) {
   PageKeeper keeper(pool_with(4, 16, GetParam()));
@@ -148,8 +148,8 @@ TEST_P(PageKeeperTest, ASessionBeginsBehindWhatIsKept) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, PageKeeperTest,
-                         ::testing::Values(kernels::DType::kF32, kernels::DType::kF16,
-                                           kernels::DType::kBF16));
+                         ::testing::Values(kernels::KvDType::kF32, kernels::KvDType::kF16,
+                                           kernels::KvDType::kBF16, kernels::KvDType::kI8));
 
 TEST(PageKeeper, WhatIsKeptGoesForALeaseAndForNothingInVain) {
   PageKeeper keeper(pool_with(2, 8));

@@ -74,10 +74,11 @@ absl::Status RingSession::on_welcome(std::size_t hop, const HopEvent& event) {
       welcome.kept_positions() / proto::kPrefixPagePositions > pages) {
     return fail(absl::InternalError("it agreed to another session than was asked for"), hop);
   }
-  // It was started anew since we asked it; one of 2.0 does not say.
+  // It was started anew since we asked it; one of 2.0 does not say, nor does a route that nobody
+  // was asked for.
   const auto now = proto::numerics_from_wire(welcome.compute(), welcome.weights(), welcome.kv());
   const proto::Numerics& described = route_[hop].numerics;
-  if (now != proto::Numerics{} && now != described) {
+  if (now != proto::Numerics{} && described != proto::Numerics{} && now != described) {
     failure_.changed = true;
     return fail(absl::UnavailableError(
                     now ? fmt::format("it computes in {} by now, and said {} when it was asked",

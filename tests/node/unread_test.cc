@@ -38,10 +38,11 @@ class UnreadTest : public testing::Test {
   void SetUp() override {
     net::init_transport();
     const std::string ready = folder_.file("node.json");
+    // KV in little: it is what --kv-positions says, however quickly it fills, and not what waits.
     node_.emplace(std::vector<std::string>{
         tests::program("shoal-node"), "run", "--model", kDemoModel, "--listen", "127.0.0.1:0",
-        "--new-swarm", "--blocks", "0:2", "--threads", "1", "--kv-positions", "65536", "--identity",
-        folder_.file("node.key"), "--ready-file", ready});
+        "--new-swarm", "--blocks", "0:2", "--threads", "1", "--kv-positions", "65536", "--kv-dtype",
+        "i8", "--identity", folder_.file("node.key"), "--ready-file", ready});
     ASSERT_TRUE(tests::wait_for_file(ready, *node_, 20'000)) << node_->err();
     const auto json = nlohmann::json::parse(tests::read_file(ready));
     peer_ = *proto::PeerId::from_bytes(*proto::unhex(json["peer_id"].get<std::string>()));

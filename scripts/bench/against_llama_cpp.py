@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engine beside llama.cpp: the same random weights, the same machine, in turns.
 
-Needs the packages xllamacpp, gguf and numpy of PyPI, and build/release/bin/shoal-bench. For each format
-(bf16; q8 and Q8_0; q4 and Q4_0) it measures decode of 1, 8 and 16 sequences and a prompt of 512 tokens, takes
-the median of several turns, and prints a Markdown table. llama.cpp's time holds its head too (a vocabulary of 4096):
-its share of the weights is taken off.
+Needs the packages llama_cpp_python (built here, for this processor: CMAKE_ARGS=-DGGML_NATIVE=ON pip install
+--no-binary llama_cpp_python llama_cpp_python), gguf and numpy of PyPI, and build/release/bin/shoal-bench. For each
+format (bf16; q8 and Q8_0; q4 and Q4_0) it measures decode of 1, 8 and 16 sequences and a prompt of 512 tokens, takes
+the median of several turns, and prints a Markdown table. llama.cpp's time holds its head too (a vocabulary of 4096),
+for each row, since it skips most of the last block for rows without: its share of the weights is taken off.
 """
 import argparse
 import json
@@ -15,7 +16,7 @@ import struct
 import subprocess
 import sys
 import tempfile
-import threading
+import time
 
 FORMATS = {"stored": "BF16", "q8": "Q8_0", "q4": "Q4_0"}
 SEQUENCES = (1, 8, 16)
@@ -92,41 +93,52 @@ def write_gguf(folder, path, kind):
     writer.close()
 
 
-def measure_theirs(path, threads, sequences, tokens, prompt):
-    """In a process of its own: tokens/s of all sequences, and of the prompt of the first."""
-    import xllamacpp
+def measure_theirs(path, threads, sequences, steps, prompt):
+    """In a process of its own: rows/s of all sequences together, one row each, and of a prompt."""
+    import llama_cpp
 
-    params = xllamacpp.CommonParams()
-    params.model.path = path
-    params.n_parallel = sequences
-    params.n_ctx = (prompt + tokens + 64) * sequences
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-    params.n_gpu_layers = 0
-    params.cache_prompt = False
-    server = xllamacpp.Server(params)
-    results = [None] * sequences
+    llama_cpp.llama_backend_init()
+    model_params = llama_cpp.llama_model_default_params()
+    model_params.n_gpu_layers = 0
+    model = llama_cpp.llama_model_load_from_file(path.encode(), model_params)
+    params = llama_cpp.llama_context_default_params()
+    params.n_ctx = (prompt + steps + 64) * sequences
+    params.n_batch = params.n_ubatch = max(prompt, sequences, 32)
+    params.n_seq_max = sequences
+    params.n_threads = params.n_threads_batch = threads
+    context = llama_cpp.llama_init_from_model(model, params)
+    batch = llama_cpp.llama_batch_init(params.n_batch, 0, 1)
 
-    def run(i):
-        told = []
-        server.handle_completions(
-            {"prompt": [2 + (7 * i + j) % 4000 for j in range(prompt)], "n_predict": tokens,
-             "ignore_eos": True, "temperature": 0, "cache_prompt": False}, told.append)
-        results[i] = told[0][0] if isinstance(told[0], list) else told[0]
+    def run(rows):
+        batch.n_tokens = len(rows)
+        for i, (sequence, position) in enumerate(rows):
+            batch.token[i] = 2 + (7 * sequence + 13 * position) % 4000
+            batch.pos[i] = position
+            batch.n_seq_id[i] = 1
+            batch.seq_id[i][0] = sequence
+            batch.logits[i] = True
+        start = time.perf_counter()
+        if llama_cpp.llama_decode(context, batch) != 0:
+            raise RuntimeError("llama_decode failed")
+        llama_cpp.llama_synchronize(context)
+        return time.perf_counter() - start
 
-    workers = [threading.Thread(target=run, args=(i,)) for i in range(sequences)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    timings = [result["timings"] for result in results]
-    print(json.dumps({"decode": sum(t["predicted_per_second"] for t in timings),
-                      "prompt": timings[0]["prompt_per_second"]}))
+    took = 0
+    if prompt > 0:
+        for _ in range(2):  # the first one touches everything
+            llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(context), True)
+            took = run([(0, i) for i in range(prompt)])
+        rate = prompt / took
+    else:
+        took = statistics.median(run([(s, step) for s in range(sequences)]) for step in range(steps))
+        rate = sequences / took
+    print(json.dumps({"rate": rate}))
 
 
-def theirs(path, threads, sequences, tokens, prompt):
-    command = [sys.executable, __file__, "--child", path, str(threads), str(sequences), str(tokens), str(prompt)]
+def theirs(path, threads, sequences, steps, prompt):
+    command = [sys.executable, __file__, "--child", path, str(threads), str(sequences), str(steps), str(prompt)]
     out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return json.loads([line for line in out.splitlines() if line.startswith("{")][-1])
+    return json.loads([line for line in out.splitlines() if line.startswith("{")][-1])["rate"]
 
 
 def ours(bench, kind, geometry, blocks, weights, threads, rows, passes):
@@ -161,10 +173,10 @@ def main():
             rates = {}
             for _ in range(args.turns):
                 for sequences in SEQUENCES:
-                    other = theirs(path, args.threads, sequences, 32, 8)["decode"] * with_head
+                    other = theirs(path, args.threads, sequences, 24, 0) * with_head
                     own = ours(args.bench, "decode", args.geometry, args.blocks, weights, args.threads, sequences, 9)
                     rates.setdefault(f"decode, {sequences}", []).append((other, own))
-                other = theirs(path, args.threads, 1, 1, PROMPT)["prompt"]
+                other = theirs(path, args.threads, 1, 0, PROMPT) * with_head
                 own = ours(args.bench, "prefill", args.geometry, args.blocks, weights, args.threads, PROMPT, 1)
                 rates.setdefault(f"prompt of {PROMPT}", []).append((other, own))
             os.remove(path)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -65,6 +66,19 @@ class Soak : public ::testing::Test {
     EXPECT_LE(growth.of(&Footprint::resident_bytes), 4 << 20) << growth.describe();
   }
 
+  // The heap swings by some hundred KiB, more on a busy machine: what grows once may be that, what
+  // grows three times in a row is left behind.
+  static Growth lasting_growth(Cycles plan, double bytes_per_cycle,
+                               const std::function<void(int)>& work) {
+    Growth growth = measure_growth(plan, work);
+    plan.warm_up = 0;
+    for (int again = 0; again < 2 && !HasFatalFailure(); ++again) {
+      if (growth.per_cycle(&Footprint::heap_bytes) <= bytes_per_cycle) break;
+      growth = measure_growth(plan, work);
+    }
+    return growth;
+  }
+
   base::StopToken interrupt_;
   std::vector<float> first_row_;
 };
@@ -90,7 +104,7 @@ TEST_F(Soak, ANodeStartedAndStoppedAThousandTimesLeavesNothing) {
     ASSERT_NO_FATAL_FAILURE(step(session));
     node->reset();
   };
-  expect_none(measure_growth(kLives, live), kBytesPerLife);
+  expect_none(lasting_growth(kLives, kBytesPerLife, live), kBytesPerLife);
 }
 
 // Most sessions use a known route; every tenth one looks for the nodes and measures them first, as
@@ -121,7 +135,7 @@ TEST_F(Soak, TenThousandSessionsLeaveNothing) {
       ASSERT_TRUE(swarm.idle_within(3'000)) << swarm.describe();
     }
   };
-  expect_none(measure_growth(kSessions, live), kBytesPerSession);
+  expect_none(lasting_growth(kSessions, kBytesPerSession, live), kBytesPerSession);
 }
 
 // That the two tests above can fail: what is left here on purpose, beside real work, is found. One

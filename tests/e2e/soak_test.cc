@@ -70,13 +70,14 @@ class Soak : public ::testing::Test {
   // grows three times in a row is left behind.
   static Growth lasting_growth(Cycles plan, double bytes_per_cycle,
                                const std::function<void(int)>& work) {
-    Growth growth = measure_growth(plan, work);
-    plan.warm_up = 0;
-    for (int again = 0; again < 2 && !HasFatalFailure(); ++again) {
-      if (growth.per_cycle(&Footprint::heap_bytes) <= bytes_per_cycle) break;
-      growth = measure_growth(plan, work);
+    for (int again = 0;; ++again) {
+      Growth growth = measure_growth(plan, work);
+      if (again == 2 || HasFatalFailure() ||
+          growth.per_cycle(&Footprint::heap_bytes) <= bytes_per_cycle) {
+        return growth;
+      }
+      plan.warm_up = 0;
     }
-    return growth;
   }
 
   base::StopToken interrupt_;

@@ -106,6 +106,7 @@ const Operators& CpuExecutor::operators() const {
                                        .project = &cpu::project,
                                        .gate_up = &cpu::gate_up,
                                        .pack_linear = &cpu::pack_linear,
+                                       .pack_quantized = &cpu::pack_quantized,
                                        .rms_norm = &cpu::rms_norm,
                                        .rope = &cpu::rope,
                                        .kv_append = &cpu::kv_append,

@@ -35,14 +35,35 @@ PackedLinear view_packed(const Executor& executor, const void* values, WeightFor
   return PackedLinear({}, portable_weight(values, format, rows, cols, bias));
 }
 
+namespace {
+
+void check_bias(const WeightView& bias, std::int64_t outputs) {
+  CHECK(!bias.present() || bias.device == Device::kCpu)
+      << "weights are packed from the host's memory";
+  CHECK(!bias.present() || (bias.rows == 1 && bias.cols == outputs))
+      << "bias is [" << bias.rows << ", " << bias.cols << "] for " << outputs << " outputs";
+}
+
+}  // namespace
+
 std::optional<PackedLinear> pack_linear(Executor& executor, const WeightView& weight,
                                         const WeightView& bias, WeightFormat format) {
-  CHECK(weight.device == Device::kCpu && (!bias.present() || bias.device == Device::kCpu))
-      << "weights are packed from the host's memory";
+  CHECK(weight.device == Device::kCpu) << "weights are packed from the host's memory";
   CHECK(weight.present() && weight.rows > 0 && weight.cols > 0) << "no weights";
-  CHECK(!bias.present() || (bias.rows == 1 && bias.cols == weight.rows))
-      << "bias is [" << bias.rows << ", " << bias.cols << "] for " << weight.rows << " outputs";
+  check_bias(bias, weight.rows);
   return executor.operators().pack_linear(executor, weight, bias, format);
+}
+
+std::optional<PackedLinear> pack_quantized(Executor& executor, const QuantizedWeight& weight,
+                                           const WeightView& bias) {
+  CHECK(is_portable(weight.format) && weight.rows > 0 && weight.cols > 0) << "no weights";
+  CHECK(weight.group == 32 || weight.group == 64 || weight.group == 128)
+      << "groups of " << weight.group;
+  CHECK(weight.values != nullptr && weight.scales != nullptr &&
+        (weight.minima != nullptr) == (weight.format == WeightFormat::kQ4))
+      << "values, scales, or minima";
+  check_bias(bias, weight.rows);
+  return executor.operators().pack_quantized(executor, weight, bias);
 }
 
 }  // namespace shoal::kernels

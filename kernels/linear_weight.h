@@ -68,4 +68,22 @@ PackedLinear view_packed(const Executor& executor, const void* values, WeightFor
 std::optional<PackedLinear> pack_linear(Executor& executor, const WeightView& weight,
                                         const WeightView& bias, WeightFormat format);
 
+// Weights that somebody else quantized, in the host's memory: w = q s, or u s + m in q4, q and u as
+// portable.h has them. Scales and minima are f16 and belong to `group` inputs: 32, 64 or 128.
+// GGUF's Q8_0, Q4_1 and Q4_0 are q8, q4 and q4s in groups of 32; symmetric GPTQ is q4s in groups
+// of 128. A zero point other than 8 is none of them exactly: its product with a scale is no f16.
+struct QuantizedWeight {
+  WeightFormat format = WeightFormat::kQ8;  // a portable one
+  std::int64_t rows = 0, cols = 0;
+  std::int64_t group = 0;
+  const std::int8_t* values = nullptr;    // [rows, cols]
+  const std::uint16_t* scales = nullptr;  // [rows, ceil(cols / group)]
+  const std::uint16_t* minima = nullptr;  // likewise; q4 only
+};
+
+// The same values packed: nothing is rounded. CHECKs that all are in the format's range: who reads
+// a file has looked. nullopt when the executor's memory is short.
+std::optional<PackedLinear> pack_quantized(Executor& executor, const QuantizedWeight& weight,
+                                           const WeightView& bias);
+
 }  // namespace shoal::kernels

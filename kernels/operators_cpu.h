@@ -15,6 +15,8 @@ void gate_up(Executor& executor, const ConstMatrixView& x, const LinearWeight& g
              const LinearWeight& up, const MatrixView& out);
 std::optional<PackedLinear> pack_linear(Executor& executor, const WeightView& weight,
                                         const WeightView& bias, WeightFormat format);
+std::optional<PackedLinear> pack_quantized(Executor& executor, const QuantizedWeight& weight,
+                                           const WeightView& bias);
 void rms_norm(Executor& executor, const ConstMatrixView& x, const WeightView& weight, float eps,
               const MatrixView& out);
 void rope(Executor& executor, const MatrixView& x, std::int64_t head_dim, const StepPlan& plan);

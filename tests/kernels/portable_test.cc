@@ -91,6 +91,72 @@ TEST(Portable, ProductsHaveTheBitsOfTheReference) {
   }
 }
 
+// Weights that others quantized, in groups of 32, 64 and 128: the products of the reference, whose
+// groups of 32 repeat their scales.
+TEST(Portable, WhatOthersQuantizedIsNotRoundedAgain) {
+  Random random(21);
+  for (const Format& format : kFormats) {
+    const int least = format.ours == WeightFormat::kQ8   ? -127
+                      : format.ours == WeightFormat::kQ4 ? 0
+                                                         : -8;
+    const int most = format.ours == WeightFormat::kQ8   ? 127
+                     : format.ours == WeightFormat::kQ4 ? 15
+                                                        : 7;
+    for (const std::int64_t group : {32, 64, 128}) {
+      for (const Shape& shape : {Shape{1, 128, 16}, {3, 300, 21}, {7, 1'090, 40}}) {
+        const std::int64_t groups = (shape.k + group - 1) / group;
+        std::vector<std::int8_t> q(static_cast<std::size_t>(shape.outputs * shape.k));
+        for (std::int8_t& value : q)
+          value = static_cast<std::int8_t>(least + random.below(most - least + 1));
+        const Weights scales(random, DType::kF16, shape.outputs, groups);
+        const Weights minima(random, DType::kF16, shape.outputs, groups);
+        const std::vector<float> s = widened(scales.view()), m = widened(minima.view());
+        std::vector<std::vector<reference::Group>> expected;
+        for (std::int64_t n = 0; n < shape.outputs; ++n) {
+          auto& output = expected.emplace_back();
+          for (std::int64_t k = 0; k < shape.k; k += 32) {
+            const auto of = static_cast<std::size_t>(n * groups + k / group);
+            reference::Group& one = output.emplace_back();
+            one.scale = s[of];
+            one.least = format.ours == WeightFormat::kQ4 ? m[of] : 0;
+            for (std::int64_t c = 0; c < std::min<std::int64_t>(32, shape.k - k); ++c) {
+              one.q[static_cast<std::size_t>(c)] = q[static_cast<std::size_t>(n * shape.k + k + c)];
+            }
+          }
+        }
+        Guarded x(random.normals(shape.rows * shape.k), shape.rows, shape.k);
+        QuantizedWeight weight;
+        weight.format = format.ours;
+        weight.rows = shape.outputs;
+        weight.cols = shape.k;
+        weight.group = group;
+        weight.values = q.data();
+        weight.scales = static_cast<const std::uint16_t*>(scales.view().data);
+        if (format.ours == WeightFormat::kQ4) {
+          weight.minima = static_cast<const std::uint16_t*>(minima.view().data);
+        }
+        for (const auto& [name, executor] : all_executors()) {
+          const auto packed = pack_quantized(*executor, weight, {});
+          ASSERT_TRUE(packed.has_value());
+          Guarded out(shape.rows, shape.outputs);
+          linear(*executor, x.view(), packed->weight(), out.view());
+          const std::vector<float> got = out.content();
+          for (std::int64_t r = 0; r < shape.rows; ++r) {
+            for (std::int64_t n = 0; n < shape.outputs; ++n) {
+              const float value =
+                  reference::product(format.reference, x.view().row(r),
+                                     expected[static_cast<std::size_t>(n)], shape.k);
+              ASSERT_TRUE(same_bits(got[static_cast<std::size_t>(r * shape.outputs + n)], value))
+                  << format.name << " in groups of " << group << " on " << name << ": row " << r
+                  << ", output " << n;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(Portable, ARowIsTheSameAloneAndInABatch) {
   Random random(8);
   constexpr std::int64_t kRows = 37, kK = 700, kOutputs = 90;

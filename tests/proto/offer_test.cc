@@ -145,7 +145,7 @@ TEST(DescriptionTest, AnotherMajorVersionAndNonsenseAreRefusedWithAReason) {
   absl::Status status = from_wire(reply).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(status.message()),
-              HasSubstr("speaks protocol 1.0, this program speaks 2.1"));
+              HasSubstr("speaks protocol 1.1, this program speaks 2.1"));
   reply = to_wire(description());
   reply.mutable_offer()->set_span_begin(5);
   status = from_wire(reply).status();

@@ -16,9 +16,9 @@ wire::Version version(std::uint32_t major, std::uint32_t minor) {
   return result;
 }
 
-TEST(VersionTest, IsTwo) {
+TEST(VersionTest, IsTwoOne) {
   EXPECT_EQ(our_version().major(), 2u);
-  EXPECT_EQ(our_version().minor(), 0u);
+  EXPECT_EQ(our_version().minor(), 1u);
   EXPECT_EQ(our_version().major(), kProtocolMajor);
 }
 

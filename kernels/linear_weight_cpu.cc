@@ -122,10 +122,10 @@ std::optional<PackedLinear> pack_quantized(Executor& executor, const QuantizedWe
             scales[j] = weight.scales[of_theirs];
             if (weight.minima != nullptr) scales[kTileOutputs + j] = weight.minima[of_theirs];
             for (std::int64_t c = 0; c < std::min(kGroup, weight.cols - k); ++c) {
-              const int q = weight.values[(n + j) * weight.cols + k + c];
-              CHECK(q >= range.least && q <= range.most) << "a weight of " << q;
+              const int byte = range.offset + weight.values[(n + j) * weight.cols + k + c];
+              CHECK(byte >= range.offset + range.least && byte <= range.offset + range.most)
+                  << "a weight of " << byte - range.offset;
               const Place place = place_of(format, j, c);
-              const int byte = q + range.offset;
               std::uint8_t& to = values[place.byte];
               if (format == WeightFormat::kQ8) {
                 to = static_cast<std::uint8_t>(byte);

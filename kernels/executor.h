@@ -1,19 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 // A device as its users see it: memory, copies, and the table of operators that run there. One
-// caller at a time. What an operator or a copy was given must stay until synchronize() or
-// download() returns: a device may work behind its caller's back (the CPU does not).
+// caller at a time. A device may work behind its caller's back (the CPU does not): what an operator
+// or a copy was given must stay until synchronize() returns, and what was downloaded is there then.
+// Only what is uploaded may be changed at once.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
+#include "base/function_ref.h"
 #include "kernels/buffer.h"
 #include "kernels/tensor.h"
 
 namespace shoal::kernels {
 
 struct Operators;
+
+// All that the operators of a step depend on, but for what lies in the device's memory.
+struct StepKey {
+  std::int64_t owner = 0;  // of the step's workspace and tables: one number each, never used again
+  std::int64_t rows = 0, positions = 0;  // StepPlan::padded_rows(), most_positions()
+  std::int64_t first_block = 0, last_block = 0, first_leased_block = 0;
+  const void* pages = nullptr;  // of the pool
+  std::int64_t kv_dtype = 0;
+};
 
 class Executor {
  public:
@@ -33,9 +46,19 @@ class Executor {
 
   // Between host and device, and within the device; in the order of the calls and the operators.
   virtual void upload(void* device, const void* host, std::size_t bytes) = 0;
-  virtual void download(void* host, const void* device, std::size_t bytes) = 0;  // waits for it
+  virtual void download(void* host, const void* device, std::size_t bytes) = 0;
   virtual void copy(void* to, const void* from, std::size_t bytes) = 0;
   virtual void synchronize() = 0;
+
+  // So many rows are run as how many: a device that repeats steps has few kinds of them. The rows
+  // beyond are of no session, and their results nobody's.
+  virtual std::int64_t padded_rows(std::int64_t rows) const { return rows; }
+  // Runs the operators of a step: body(), or what it did before for the same key.
+  virtual void run_step(const StepKey&, base::FunctionRef<void()> body) { body(); }
+
+  // Why the device does not work any more; empty while it does. What it gave since is worth
+  // nothing. Thread-safe.
+  virtual std::string failure() const { return {}; }
 };
 
 // The CPU instruction sets that kernels are compiled for; chosen at run time, or by

@@ -46,7 +46,7 @@ inline void check_linear(const Executor& executor, const LinearWeight& weight, s
 }
 inline void check_plan(const Executor& executor, const StepPlan& plan, std::int64_t rows) {
   CHECK(plan.sealed()) << "the step's tables are not made";
-  CHECK(plan.rows() == rows) << rows << " rows, the step has " << plan.rows();
+  CHECK(plan.padded_rows() == rows) << rows << " rows, the step has " << plan.padded_rows();
   check_device(executor, plan.device(), "the step's plan");
 }
 

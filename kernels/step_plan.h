@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/executor.h"
+#include "kernels/step_tables.h"
 #include "kernels/tensor.h"
 
 namespace shoal::kernels {
@@ -57,32 +58,38 @@ class StepPlan {
   std::int64_t half() const { return static_cast<std::int64_t>(inverse_frequency_.size()); }
   std::span<const StepSequence> sequences() const { return sequences_; }  // on the host
   bool sealed() const { return sealed_; }
-  // On the device, once sealed.
-  const float* cosines() const { return at<float>(0); }  // [rows, half]
-  const float* sines() const { return at<float>(limits_.rows * half()); }
-  const std::int32_t* positions() const { return at<std::int32_t>(position_begin()); }  // [rows]
-  const std::int32_t* pages() const { return at<std::int32_t>(page_begin()); }
+  // Once sealed: the rows that operators are given (Executor::padded_rows), how far the longest
+  // session reaches, rounded up to a power of two, and the tables on the device.
+  std::int64_t padded_rows() const { return padded_rows_; }
+  std::int64_t most_positions() const { return most_positions_; }
+  StepTables tables() const;
+  const float* cosines() const { return tables().cosines; }
+  const float* sines() const { return tables().sines; }
+  const std::int32_t* positions() const { return tables().positions; }
+  const std::int32_t* pages() const { return tables().pages; }
 
  private:
   StepPlan() = default;
-  // The tables lie in one piece, each as long as the limits allow; every entry has four bytes.
-  std::int64_t position_begin() const { return 2 * limits_.rows * half(); }
-  std::int64_t page_begin() const { return position_begin() + limits_.rows; }
+  // The tables lie one behind the other in one piece, each as long as padded_rows says.
+  static std::int64_t row_entries(std::int64_t half);
   template <class T>
   const T* at(std::int64_t entry) const {
     return static_cast<const T*>(
         static_cast<const void*>(static_cast<const char*>(memory_.data()) + 4 * entry));
   }
-  void send(Executor& executor, std::int64_t entry, const void* from, std::int64_t count);
+  void put(const void* from, std::int64_t entries, std::int64_t room);
+  void add_row_tables();
 
   StepLimits limits_;
   std::vector<float> inverse_frequency_;
   float attention_factor_ = 1.0f;
-  std::int64_t rows_ = 0;
+  std::int64_t rows_ = 0, padded_rows_ = 0, most_positions_ = 0;
   bool sealed_ = false;
   std::vector<StepSequence> sequences_;
   std::vector<float> cosines_, sines_;
-  std::vector<std::int32_t> positions_, pages_;
+  std::vector<std::int32_t> positions_, page_begin_, pages_;
+  std::vector<RowBlock> blocks_;
+  std::vector<std::uint32_t> image_;  // of the tables, as they are uploaded
   Buffer memory_;
 };
 

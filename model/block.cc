@@ -25,7 +25,7 @@ MatrixView as_heads(MatrixView x, std::int64_t head_dim) {
 
 void run_block(kernels::Executor& executor, const BlockSpec& spec, const BlockLayers& layers,
                const BlockStep& step, const kernels::KvLayout& layout) {
-  const std::int64_t rows = step.plan.rows();
+  const std::int64_t rows = step.plan.padded_rows();
   const MatrixView x = step.workspace.x(rows);
   const MatrixView normed = step.workspace.normed(rows);
   const MatrixView q = step.workspace.q(rows);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/span_runner.h"
 
+#include <atomic>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -42,6 +44,9 @@ class SpanRunner::Impl {
   std::size_t weight_bytes() const { return weight_bytes_; }
 
   absl::Status check() const {
+    if (const std::string why = executor_.failure(); !why.empty()) {
+      return absl::UnavailableError(why);
+    }
     for (const BlockLayers& layers : blocks_) {
       if (!layers.file) continue;
       if (absl::Status intact = layers.file->check(); !intact.ok()) return intact;
@@ -62,11 +67,21 @@ class SpanRunner::Impl {
     const kernels::KvPages pages = lease->pool()->pages();
     const KvShape& shape = lease->pool()->shape();
     const BlockStep step{.plan = plan_, .pages = pages, .workspace = workspace_};
-    for (std::int64_t block = first_block; block < last_block; ++block) {
-      const std::int64_t i = block - block_begin_;
-      run_block(executor_, config_.block(block), blocks_[static_cast<std::size_t>(i)], step,
-                shape.layout(i - lease->first_block()));
-    }
+    const kernels::StepKey key{.owner = id_,
+                               .rows = plan_.padded_rows(),
+                               .positions = plan_.most_positions(),
+                               .first_block = first_block,
+                               .last_block = last_block,
+                               .first_leased_block = lease->first_block(),
+                               .pages = pages.data,
+                               .kv_dtype = static_cast<std::int64_t>(pages.dtype)};
+    executor_.run_step(key, [&] {
+      for (std::int64_t block = first_block; block < last_block; ++block) {
+        const std::int64_t i = block - block_begin_;
+        run_block(executor_, config_.block(block), blocks_[static_cast<std::size_t>(i)], step,
+                  shape.layout(i - lease->first_block()));
+      }
+    });
   }
 
   void finish() {
@@ -120,6 +135,12 @@ class SpanRunner::Impl {
     return plan_.rows() > 0 ? any : nullptr;
   }
 
+  static std::int64_t next_id() {
+    static std::atomic<std::int64_t> last{0};
+    return ++last;
+  }
+
+  const std::int64_t id_ = next_id();
   const ModelConfig config_;
   const Checkpoint& checkpoint_;
   const std::int64_t block_begin_;

@@ -127,6 +127,7 @@ TEST(Buffer, IsZeroAlignedAndGivenBackOnce) {
   const std::vector<char> data(10'000, 'x');
   std::vector<char> back(10'000, 'y');
   executor->download(back.data(), buffer->data(), 10'000);
+  executor->synchronize();
   EXPECT_EQ(back, std::vector<char>(10'000, '\0'));
   executor->upload(buffer->data(), data.data(), 10'000);
   Buffer moved = *std::move(buffer);

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// The operators of module.h as both backs compile them: host code that chooses kernels and grids.
+#pragma once
+
+#include "kernels/cuda/arguments.h"
+#include "kernels/cuda/context.h"
+#include "kernels/cuda/module.h"
+
+namespace shoal::kernels::cuda {
+
+void multiply(Context& context, const Multiply& a);
+void gate_up(Context& context, const GateUp& a);
+void pack_stored(Context& context, const PackStored& a);
+void pack_portable(Context& context, const PackPortable& a);
+void rms_norm(Context& context, const RmsNorm& a);
+void rope(Context& context, const Rope& a);
+void kv_append(Context& context, const KvAppend& a);
+void attend(Context& context, const Attend& a);
+void silu_mul(Context& context, const SiluMul& a);
+void embed(Context& context, const Embed& a);
+
+// The half of the table that is the same for both.
+inline void fill_operators(Module& module) {
+  module.multiply = [](Context* c, const Multiply* a) { multiply(*c, *a); };
+  module.gate_up = [](Context* c, const GateUp* a) { gate_up(*c, *a); };
+  module.pack_stored = [](Context* c, const PackStored* a) { pack_stored(*c, *a); };
+  module.pack_portable = [](Context* c, const PackPortable* a) { pack_portable(*c, *a); };
+  module.rms_norm = [](Context* c, const RmsNorm* a) { rms_norm(*c, *a); };
+  module.rope = [](Context* c, const Rope* a) { rope(*c, *a); };
+  module.kv_append = [](Context* c, const KvAppend* a) { kv_append(*c, *a); };
+  module.attend = [](Context* c, const Attend* a) { attend(*c, *a); };
+  module.silu_mul = [](Context* c, const SiluMul* a) { silu_mul(*c, *a); };
+  module.embed = [](Context* c, const Embed* a) { embed(*c, *a); };
+}
+
+}  // namespace shoal::kernels::cuda

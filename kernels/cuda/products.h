@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Products by kind of weights; all weights of a call are of one format. Internal to the operators.
+#pragma once
+
+#include "kernels/cuda/arguments.h"
+#include "kernels/cuda/context.h"
+
+namespace shoal::kernels::cuda {
+
+// Weights as they are stored, in the order of stored_layout.h: the law of kernels/linear.cc.
+void multiply_stored(Context& context, const Multiply& a);
+void gate_up_stored(Context& context, const GateUp& a);
+
+// Portable formats: the law of kernels/portable.h.
+void multiply_portable(Context& context, const Multiply& a);
+void gate_up_portable(Context& context, const GateUp& a);
+
+}  // namespace shoal::kernels::cuda

@@ -4,6 +4,7 @@
 #include "kernels/operator_check.h"
 #include "kernels/operators.h"
 #include "kernels/portable.h"
+#include "kernels/weight_place.h"
 
 namespace shoal::kernels {
 
@@ -27,12 +28,19 @@ std::size_t LinearWeight::bytes() const {
   return own + (bias.present() ? bias.bytes() : 0);
 }
 
-PackedLinear view_packed(const Executor& executor, const void* values, WeightFormat format,
-                         std::int64_t rows, std::int64_t cols, const WeightView& bias) {
-  CHECK(executor.device() == Device::kCpu) << "a view of the host's memory";
+std::optional<PackedLinear> place_packed(Executor& executor, const void* values,
+                                         WeightFormat format, std::int64_t rows, std::int64_t cols,
+                                         const WeightView& bias) {
   CHECK(is_portable(format) && reinterpret_cast<std::uintptr_t>(values) % 64 == 0)
       << "packed weights at " << values;
-  return PackedLinear({}, portable_weight(values, format, rows, cols, bias));
+  if (executor.device() == Device::kCpu) {
+    return PackedLinear({}, portable_weight(values, format, rows, cols, bias));
+  }
+  const std::size_t bytes = packed_bytes(format, rows, cols);
+  std::optional<WeightPlace> place = WeightPlace::make(executor, bytes, bias);
+  if (!place) return std::nullopt;
+  executor.upload(place->buffer.data(), values, bytes);
+  return place->filled(format, rows, cols);
 }
 
 namespace {

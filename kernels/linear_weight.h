@@ -59,9 +59,11 @@ class PackedLinear {
 };
 
 // Weights [rows, cols] that were packed in a portable format before: packed_bytes() of them, from a
-// multiple of 64 bytes on, in the host's memory; for executors that read them there (the CPU).
-PackedLinear view_packed(const Executor& executor, const void* values, WeightFormat format,
-                         std::int64_t rows, std::int64_t cols, const WeightView& bias);
+// multiple of 64 bytes on, in the host's memory. A view where the executor reads them there, else a
+// copy; nullopt when its memory is short.
+std::optional<PackedLinear> place_packed(Executor& executor, const void* values,
+                                         WeightFormat format, std::int64_t rows, std::int64_t cols,
+                                         const WeightView& bias);
 
 // `weight` [rows, cols] and `bias` [1, rows] in the host's memory. A view where the executor reads
 // the stored values as they are; nullopt when its memory is short.

@@ -31,15 +31,15 @@ void run_block(kernels::Executor& executor, const BlockSpec& spec, const BlockLa
   const MatrixView q = step.workspace.q(rows);
   const MatrixView k = step.workspace.k(rows);
   const MatrixView v = step.workspace.v(rows);
-  kernels::rms_norm(executor, x, layers.input_norm, spec.norm_eps, normed);
+  kernels::rms_norm(executor, x, layers.input_norm.view(), spec.norm_eps, normed);
   const kernels::Projection projections[] = {
       {&layers.q.weight(), q}, {&layers.k.weight(), k}, {&layers.v.weight(), v}};
   kernels::project(executor, normed, projections);
   if (layers.q_norm.present()) {
     const MatrixView q_heads = as_heads(q, layout.head_dim);
     const MatrixView k_heads = as_heads(k, layout.head_dim);
-    kernels::rms_norm(executor, q_heads, layers.q_norm, spec.norm_eps, q_heads);
-    kernels::rms_norm(executor, k_heads, layers.k_norm, spec.norm_eps, k_heads);
+    kernels::rms_norm(executor, q_heads, layers.q_norm.view(), spec.norm_eps, q_heads);
+    kernels::rms_norm(executor, k_heads, layers.k_norm.view(), spec.norm_eps, k_heads);
   }
   kernels::rope(executor, q, layout.head_dim, step.plan);
   kernels::rope(executor, k, layout.head_dim, step.plan);
@@ -50,7 +50,7 @@ void run_block(kernels::Executor& executor, const BlockSpec& spec, const BlockLa
   kernels::linear(executor, q, layers.output.weight(), x, /*accumulate=*/true);
 
   const MatrixView gated = step.workspace.gated(rows);
-  kernels::rms_norm(executor, x, layers.mlp_norm, spec.norm_eps, normed);
+  kernels::rms_norm(executor, x, layers.mlp_norm.view(), spec.norm_eps, normed);
   kernels::gate_up(executor, normed, layers.gate.weight(), layers.up.weight(), gated);
   kernels::linear(executor, gated, layers.down.weight(), x, /*accumulate=*/true);
 }

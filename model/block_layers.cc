@@ -28,12 +28,29 @@ constexpr std::array<MatrixPlace, 7> kMatrices = {{
     {&BlockLayers::down, &BlockWeights::down, &BlockWeights::down_bias},
 }};
 
-BlockLayers with_norms(const BlockWeights& weights) {
+struct NormPlace {
+  kernels::HeldWeight BlockLayers::*norm;
+  kernels::WeightView BlockWeights::*weight;
+};
+constexpr std::array<NormPlace, 4> kNorms = {{
+    {&BlockLayers::input_norm, &BlockWeights::input_norm},
+    {&BlockLayers::mlp_norm, &BlockWeights::mlp_norm},
+    {&BlockLayers::q_norm, &BlockWeights::q_norm},
+    {&BlockLayers::k_norm, &BlockWeights::k_norm},
+}};
+
+absl::Status no_room() {
+  return absl::ResourceExhaustedError(
+      "there is not enough memory for the blocks' weights: serve fewer blocks");
+}
+
+absl::StatusOr<BlockLayers> with_norms(kernels::Executor& executor, const BlockWeights& weights) {
   BlockLayers layers;
-  layers.input_norm = weights.input_norm;
-  layers.mlp_norm = weights.mlp_norm;
-  layers.q_norm = weights.q_norm;
-  layers.k_norm = weights.k_norm;
+  for (const NormPlace& place : kNorms) {
+    std::optional<kernels::HeldWeight> held = kernels::hold_weight(executor, weights.*place.weight);
+    if (!held) return no_room();
+    layers.*place.norm = *std::move(held);
+  }
   return layers;
 }
 
@@ -45,53 +62,62 @@ std::size_t packed_matrix_bytes(const kernels::WeightView& weight, WeightChoice 
 
 absl::StatusOr<BlockLayers> BlockLayers::pack(kernels::Executor& executor, const BlockWeights& w,
                                               WeightChoice choice, const PieceDone& done) {
-  BlockLayers layers = with_norms(w);
+  absl::StatusOr<BlockLayers> layers = with_norms(executor, w);
+  if (!layers.ok()) return layers;
   for (const MatrixPlace& place : kMatrices) {
     const kernels::WeightView& weight = w.*place.weight;
     std::optional<kernels::PackedLinear> packed =
         kernels::pack_linear(executor, weight, w.*place.bias, format_of(choice, weight.dtype));
-    if (!packed) {
-      return absl::ResourceExhaustedError(
-          "there is not enough memory for the blocks' weights: serve fewer blocks");
-    }
-    layers.*place.layer = *std::move(packed);
+    if (!packed) return no_room();
+    *layers.*place.layer = *std::move(packed);
     if (!done(weight.bytes())) return absl::CancelledError("interrupted");
   }
   return layers;
 }
 
-BlockLayers BlockLayers::view(kernels::Executor& executor, const BlockWeights& w,
-                              WeightChoice choice, PackedFile file) {
-  BlockLayers layers = with_norms(w);
+absl::StatusOr<BlockLayers> BlockLayers::place(kernels::Executor& executor, const BlockWeights& w,
+                                               WeightChoice choice, PackedFile file) {
+  absl::StatusOr<BlockLayers> layers = with_norms(executor, w);
+  if (!layers.ok()) return layers;
   const std::span<const std::byte> all = file.matrices();
   CHECK(all.size() == packed_file_bytes(w, choice)) << all.size() << " bytes of matrices";
   std::size_t at = 0;
   for (const MatrixPlace& place : kMatrices) {
     const kernels::WeightView& weight = w.*place.weight;
-    layers.*place.layer =
-        kernels::view_packed(executor, all.data() + at, format_of(choice, weight.dtype),
-                             weight.rows, weight.cols, w.*place.bias);
+    std::optional<kernels::PackedLinear> placed =
+        kernels::place_packed(executor, all.data() + at, format_of(choice, weight.dtype),
+                              weight.rows, weight.cols, w.*place.bias);
+    if (!placed) return no_room();
+    *layers.*place.layer = *std::move(placed);
     at += filled_up(packed_matrix_bytes(weight, choice));
   }
-  layers.file = std::move(file);
+  if (executor.device() == kernels::Device::kCpu) layers->file = std::move(file);
   return layers;
 }
 
 std::size_t BlockLayers::bytes() const {
-  std::size_t sum = input_norm.bytes() + mlp_norm.bytes() + q_norm.bytes() + k_norm.bytes();
+  std::size_t sum = 0;
+  for (const NormPlace& place : kNorms) sum += (this->*place.norm).view().bytes();
   for (const MatrixPlace& place : kMatrices) sum += (this->*place.layer).weight().bytes();
   return sum;
 }
 
-std::vector<std::span<const std::byte>> BlockLayers::packed() const {
-  std::vector<std::span<const std::byte>> matrices;
+HostMatrices BlockLayers::packed(kernels::Executor& executor) const {
+  HostMatrices host;
   for (const MatrixPlace& place : kMatrices) {
     const kernels::LinearWeight& weight = (this->*place.layer).weight();
     CHECK(kernels::is_portable(weight.format)) << "a matrix as it is stored";
-    matrices.emplace_back(static_cast<const std::byte*>(weight.values),
-                          kernels::packed_bytes(weight.format, weight.rows, weight.cols));
+    const std::size_t bytes = kernels::packed_bytes(weight.format, weight.rows, weight.cols);
+    if (weight.device == kernels::Device::kCpu) {
+      host.matrices.emplace_back(static_cast<const std::byte*>(weight.values), bytes);
+      continue;
+    }
+    std::vector<std::byte>& copy = host.copies.emplace_back(bytes);
+    executor.download(copy.data(), weight.values, bytes);
+    host.matrices.emplace_back(copy);
   }
-  return matrices;
+  executor.synchronize();
+  return host;
 }
 
 std::size_t packed_file_bytes(const BlockWeights& weights, WeightChoice choice) {

@@ -72,7 +72,9 @@ absl::StatusOr<std::vector<BlockLayers>> load_span_layers(
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     ToLoad& block = blocks[i];
     if (found[i]) {
-      layers.push_back(BlockLayers::view(executor, block.weights, choice, *std::move(found[i])));
+      auto placed = BlockLayers::place(executor, block.weights, choice, *std::move(found[i]));
+      if (!placed.ok()) return placed.status();
+      layers.push_back(*std::move(placed));
       continue;
     }
     auto packed = BlockLayers::pack(executor, block.weights, choice,
@@ -84,9 +86,15 @@ absl::StatusOr<std::vector<BlockLayers>> load_span_layers(
       checkpoint.release();  // packed by now
     }
     std::optional<PackedFile> kept;
-    if (block.cached) kept = cache->keep(*block.cached, choice, packed->packed());
-    layers.push_back(kept ? BlockLayers::view(executor, block.weights, choice, *std::move(kept))
-                          : *std::move(packed));
+    if (block.cached) {
+      kept = cache->keep(*block.cached, choice, packed->packed(executor).matrices);
+    }
+    // On the CPU views of the file, which others may share, take the place of what was packed.
+    if (kept && executor.device() == kernels::Device::kCpu) {
+      packed = BlockLayers::place(executor, block.weights, choice, *std::move(kept));
+      if (!packed.ok()) return packed.status();
+    }
+    layers.push_back(*std::move(packed));
   }
   return layers;
 }

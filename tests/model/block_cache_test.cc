@@ -70,7 +70,8 @@ class BlockCacheTest : public testing::Test {
         load_span_layers(config, checkpoint, 0, kBlocks, *executor_, weights, options).value();
     for (const BlockLayers& block : layers) {
       result.mapped += block.file ? 1 : 0;
-      for (const auto matrix : block.packed()) result.matrices.push_back(text_of(matrix));
+      for (const auto matrix : block.packed(*executor_).matrices)
+        result.matrices.push_back(text_of(matrix));
     }
     return result;
   }

@@ -28,6 +28,12 @@ struct StepKey {
   std::int64_t kv_dtype = 0;
 };
 
+// Of a device that has memory of its own, in bytes.
+struct DeviceMemory {
+  std::string name;  // of the device, for people
+  std::uint64_t total = 0, free = 0;
+};
+
 class Executor {
  public:
   // threads: including the calling one; 0 means one per available core. Results never depend on it.
@@ -55,6 +61,9 @@ class Executor {
   virtual std::int64_t padded_rows(std::int64_t rows) const { return rows; }
   // Runs the operators of a step: body(), or what it did before for the same key.
   virtual void run_step(const StepKey&, base::FunctionRef<void()> body) { body(); }
+
+  // nullopt: the device uses the host's memory.
+  virtual std::optional<DeviceMemory> memory() const { return std::nullopt; }
 
   // Why the device does not work any more; empty while it does. What it gave since is worth
   // nothing. Thread-safe.

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "base/awaited.h"
-#include "base/memory_budget.h"
 #include "identity/random.h"
 #include "node/member/placement.h"
 #include "node/model_parts.h"
@@ -21,13 +20,13 @@ namespace {
 constexpr std::uint32_t kPlacementPauseMs = 1'500;
 
 // What memory there is now, after all waiting.
-absl::StatusOr<model::MemoryPlan> plan_span(const NodeOptions& options, LoadedModel& model,
+absl::StatusOr<model::MemoryPlan> plan_span(const NodeOptions& options,
+                                            const kernels::Executor* executor, LoadedModel& model,
                                             std::uint32_t most_blocks) {
   model::MemoryWishes wishes;
   if (options.blocks) wishes.blocks = options.blocks->size();
   wishes.kv_positions = options.kv_positions;
-  const base::MemoryBudget budget =
-      base::memory_budget("/", base::process_limits(), options.memory);
+  const base::MemoryBudget budget = budget_on(executor, options.memory);
   if (!options.weights) {
     auto chosen =
         model::choose_weights(budget, needs_of_all(model, options.kv_dtype), most_blocks, wishes);
@@ -55,9 +54,9 @@ OwnModel own_model(const LoadedModel& model) {
   return {model.name, model.digest, static_cast<std::uint32_t>(model.config.block_count)};
 }
 
-absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, LoadedModel& model,
-                                  net::ChannelPool& channels, Membership& member,
-                                  OwnRecordWatch& own_record) {
+absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, const kernels::Executor* executor,
+                                  LoadedModel& model, net::ChannelPool& channels,
+                                  Membership& member, OwnRecordWatch& own_record) {
   Entry entry;
   const proto::PeerId& self = options.identity.peer_id();
   const identity::SwarmId& swarm = member.swarm().swarm_id();
@@ -83,7 +82,7 @@ absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, LoadedModel& model
   const OwnModel own = own_model(model);
   std::uint32_t most = 0;  // blocks in a row that are here
   for (const proto::Span& run : model.held) most = std::max(most, run.size());
-  auto plan = plan_span(options, model, most);
+  auto plan = plan_span(options, executor, model, most);
   if (!plan.ok()) return plan.status();
   entry.plan = *std::move(plan);
   if (options.blocks) {

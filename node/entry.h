@@ -30,10 +30,11 @@ std::vector<model::MemoryNeeds> needs_of_all(const LoadedModel& model, kernels::
 OwnModel own_model(const LoadedModel& model);
 
 // Every error is one sentence that names the way out.
-// Where --weights is auto, it chooses the format and makes the model's.
-// Parts of a model whose whole is not known yet learn it from the swarm.
-absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, LoadedModel& model,
-                                  net::ChannelPool& channels, Membership& member,
-                                  OwnRecordWatch& own_record);
+// `executor`: of a device that is open already; null: the CPU. Where --weights is auto, it chooses
+// the format and makes the model's. Parts of a model whose whole is not known yet learn it from the
+// swarm.
+absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, const kernels::Executor* executor,
+                                  LoadedModel& model, net::ChannelPool& channels,
+                                  Membership& member, OwnRecordWatch& own_record);
 
 }  // namespace shoal::node

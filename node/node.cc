@@ -162,7 +162,9 @@ class Node::Impl {
     if (absl::Status status = member_->open(&service_->calls()); !status.ok()) return status;
     sweeper_ = std::make_unique<Sweeper>(member_->io(), *service_);
 
-    auto entry = enter_swarm(options_, *model_, *channels_, *member_, *own_record_);
+    if (absl::Status status = open_executor(); !status.ok()) return status;
+    auto entry =
+        enter_swarm(options_, executor_.get(), *model_, *channels_, *member_, *own_record_);
     if (!entry.ok()) return entry.status();
     if (absl::Status status = own_record_->await(); !status.ok()) return status;
     set_facts(entry->span);
@@ -196,8 +198,18 @@ class Node::Impl {
     facts_.max_sessions_per_peer = options_.max_sessions_per_peer;
   }
 
+  absl::Status open_executor() {
+    if (!options_.open_executor) return absl::OkStatus();
+    auto opened = options_.open_executor();
+    if (!opened.ok()) return opened.status();
+    executor_ = *std::move(opened);
+    return absl::OkStatus();
+  }
+
   absl::Status start_device(std::int64_t kv_positions) {
     DeviceOptions device;
+    device.executor = std::move(executor_);
+    device.threads = options_.threads;
     device.span = facts_.offer.span;
     device.kv_positions = kv_positions;
     device.kv_dtype = options_.kv_dtype;
@@ -206,12 +218,11 @@ class Node::Impl {
     cache_options.warn = [](const std::string& text) { spdlog::warn("{}", text); };
     model::BlockCache cache(std::move(cache_options), model_->contents);
     device.pack = packing_told_to_people(cache, model_->kept.weights, member_->stop());
-    device.threads = options_.threads;
     const std::int64_t row_bytes = static_cast<std::int64_t>(facts_.hidden) * sizeof(float);
     device.limits.queued_rows =
         std::max<std::int64_t>(proto::kMaxInboxBytes / row_bytes, 2 * facts_.max_rows_per_step);
     device.limits.queued_rows_per_peer = device.limits.queued_rows / 2;
-    auto started = DeviceThread::start(model_->config, model_->checkpoint, device);
+    auto started = DeviceThread::start(model_->config, model_->checkpoint, std::move(device));
     if (!started.ok()) return started.status();
     facts_.max_positions =
         static_cast<std::uint32_t>(std::min(kv_positions, model_->config.max_positions));
@@ -304,6 +315,7 @@ class Node::Impl {
   std::unique_ptr<SpanService> service_;
   std::unique_ptr<OwnRecordWatch> own_record_;
   std::unique_ptr<Sweeper> sweeper_;
+  std::unique_ptr<kernels::Executor> executor_;  // until the device thread has it; null: the CPU
   std::unique_ptr<DeviceThread> device_;
   std::unique_ptr<NextHops> next_hops_;
 };

@@ -20,6 +20,7 @@
 #include "kernels/kv_dtype.h"
 #include "model/block_cache.h"
 #include "model/weight_choice.h"
+#include "node/device/executors.h"
 #include "node/metrics/node_stats.h"
 #include "proto/endpoint.h"
 #include "proto/limits.h"
@@ -42,7 +43,8 @@ struct NodeOptions {
   std::optional<identity::SwarmKey> swarm_key;
   std::string contacts_file;  // where the DHT's contacts outlive this run; empty: nowhere
   std::optional<proto::Endpoint> metrics;  // where metrics are served over HTTP
-  int threads = 0;                         // 0: one per available core
+  OpenExecutor open_executor;              // absent: the CPU
+  int threads = 0;                         // of the CPU; 0: one per available core
   std::optional<std::int64_t> kv_positions;
   kernels::KvDType kv_dtype = kernels::KvDType::kF32;
   // Absent: auto, the widest with which the span fits into the memory.

@@ -86,6 +86,11 @@ void CudaExecutor::run_step(const StepKey& key, base::FunctionRef<void()> body) 
   module_.repeat(context_, &record);
 }
 
+std::optional<DeviceMemory> CudaExecutor::memory() const {
+  const DeviceFacts found = facts();
+  return DeviceMemory{found.name, found.total_bytes, found.free_bytes};
+}
+
 std::string CudaExecutor::failure() const { return module_.failure(context_); }
 
 DeviceFacts CudaExecutor::facts() const {

@@ -35,6 +35,7 @@ class CudaExecutor final : public Executor {
   void synchronize() override;
   std::int64_t padded_rows(std::int64_t rows) const override;
   void run_step(const StepKey& key, base::FunctionRef<void()> body) override;
+  std::optional<DeviceMemory> memory() const override;
   std::string failure() const override;
 
   DeviceFacts facts() const;

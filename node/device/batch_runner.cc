@@ -21,12 +21,11 @@ using Clock = std::chrono::steady_clock;
 BatchRunner::BatchRunner(proto::Span span, std::int64_t hidden) : span_(span), hidden_(hidden) {}
 BatchRunner::~BatchRunner() = default;
 
-absl::StatusOr<std::unique_ptr<BatchRunner>> BatchRunner::load(const model::ModelConfig& config,
-                                                               const model::Checkpoint& checkpoint,
-                                                               proto::Span span, int threads,
-                                                               const model::SpanOptions& options) {
+absl::StatusOr<std::unique_ptr<BatchRunner>> BatchRunner::load(
+    const model::ModelConfig& config, const model::Checkpoint& checkpoint, proto::Span span,
+    std::unique_ptr<kernels::Executor> executor, const model::SpanOptions& options) {
   std::unique_ptr<BatchRunner> result(new BatchRunner(span, config.hidden));
-  result->executor_ = kernels::Executor::cpu(threads);
+  result->executor_ = std::move(executor);
   auto runner = model::SpanRunner::load(config, checkpoint, span.begin, span.end,
                                         *result->executor_, options);
   if (!runner.ok()) return runner.status();

@@ -25,11 +25,10 @@ namespace shoal::node {
 
 class BatchRunner {
  public:
-  // `threads` 0: one per available core. `config` and `checkpoint` must outlive it.
-  static absl::StatusOr<std::unique_ptr<BatchRunner>> load(const model::ModelConfig& config,
-                                                           const model::Checkpoint& checkpoint,
-                                                           proto::Span span, int threads,
-                                                           const model::SpanOptions& options);
+  // `config` and `checkpoint` must outlive it.
+  static absl::StatusOr<std::unique_ptr<BatchRunner>> load(
+      const model::ModelConfig& config, const model::Checkpoint& checkpoint, proto::Span span,
+      std::unique_ptr<kernels::Executor> executor, const model::SpanOptions& options);
   ~BatchRunner();
   BatchRunner(const BatchRunner&) = delete;
   BatchRunner& operator=(const BatchRunner&) = delete;

@@ -66,11 +66,13 @@ class DeviceThread::Impl {
   }
 
   absl::Status load() {
-    auto runner = BatchRunner::load(config_, checkpoint_, options_.span, options_.threads,
-                                    {.rows = most_rows(options_.limits),
-                                     .kv_positions = options_.kv_positions,
-                                     .weights = options_.weights,
-                                     .pack = options_.pack});
+    if (options_.executor == nullptr) options_.executor = kernels::Executor::cpu(options_.threads);
+    auto runner =
+        BatchRunner::load(config_, checkpoint_, options_.span, std::move(options_.executor),
+                          {.rows = most_rows(options_.limits),
+                           .kv_positions = options_.kv_positions,
+                           .weights = options_.weights,
+                           .pack = options_.pack});
     options_.pack = {};
     if (!runner.ok()) return runner.status();
     auto pool = (*runner)->make_pool(options_.kv_positions, options_.kv_dtype);

@@ -13,6 +13,7 @@
 #include <span>
 
 #include "absl/status/statusor.h"
+#include "kernels/executor.h"
 #include "kernels/kv_dtype.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
@@ -31,8 +32,9 @@ struct DeviceOptions {
   std::int64_t kv_positions = 0;
   kernels::KvDType kv_dtype = kernels::KvDType::kF32;
   model::WeightChoice weights = model::WeightChoice::kStored;
-  model::PackOptions pack = {};  // used by start() only
-  int threads = 0;               // 0: one per available core
+  model::PackOptions pack = {};                           // used by start() only
+  int threads = 0;                                        // of a CPU; 0: one per available core
+  std::unique_ptr<kernels::Executor> executor = nullptr;  // null: the CPU
   SchedulerLimits limits;
 };
 
@@ -67,8 +69,9 @@ class DeviceThread {
   // steps that had run before may still come.
   void close(SessionKey key);
 
-  // Whether our part of the model's files is still what it was when we started; an error names the
-  // file. From then on every step and session is refused: what would be computed would be wrong.
+  // Whether our part of the model's files is still what it was when we started, and the device
+  // works (UNAVAILABLE); an error names the file. From then on every step and session is refused:
+  // what would be computed would be wrong.
   absl::Status check_files();
 
   // Whether steps of the session wait while more than `part` of the queue is full.

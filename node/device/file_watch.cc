@@ -21,9 +21,11 @@ constexpr auto kLookForFiles = std::chrono::milliseconds(2'000);
 absl::Status FileWatch::look(DeviceThread& device, const LoadedModel& model,
                              std::chrono::steady_clock::time_point now) {
   if (absl::Status intact = device.check_files(); !intact.ok()) {
-    const char* const way_out = absl::IsDataLoss(intact)
-                                    ? "start it again, which makes the file anew"  // of the cache
-                                    : "start it again when the file is whole";
+    const char* const way_out =
+        absl::IsDataLoss(intact) ? "start it again, which makes the file anew"  // of the cache
+        : absl::IsUnavailable(intact)
+            ? "start it again; if that does not help, look what the system's log says of the GPU"
+            : "start it again when the file is whole";
     return absl::FailedPreconditionError(
         fmt::format("{}; this node leaves the swarm: {}",
                     std::string(intact.message().data(), intact.message().size()), way_out));

@@ -23,7 +23,7 @@ std::unique_ptr<DeviceThread> device(DeviceOptions options = {}) {
   if (options.span.empty()) options.span = {0, 4};
   if (options.kv_positions == 0) options.kv_positions = 8192;
   options.threads = 1;
-  auto started = DeviceThread::start(demo().config, demo().checkpoint, options);
+  auto started = DeviceThread::start(demo().config, demo().checkpoint, std::move(options));
   EXPECT_TRUE(started.ok()) << started.status();
   return std::move(*started);
 }

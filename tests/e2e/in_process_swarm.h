@@ -27,7 +27,8 @@ class InProcessSwarm {
   ~InProcessSwarm();  // all nodes at the same time
 
   // One more node; returns its index.
-  std::size_t add(proto::Span span, model::WeightChoice weights = model::WeightChoice::kStored);
+  std::size_t add(proto::Span span, model::WeightChoice weights = model::WeightChoice::kStored,
+                  node::OpenExecutor open_executor = {});
   node::Node& node(std::size_t index) { return *nodes_[index]; }
   std::size_t index_of(const proto::PeerId& peer) const;  // CHECKs that it is there
   void stop(std::size_t index);                           // at once, without a goodbye

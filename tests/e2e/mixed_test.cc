@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// Swarms of CPUs and GPUs (emulated, with the kernels of real ones): a session gives the same bits
+// whoever computes a span, and goes from one to the other in the middle of a text.
+#include <gtest/gtest.h>
+
+#include <memory>
+
+#include "kernels/cuda/emulator/context.h"
+#include "kernels/cuda/executor.h"
+#include "net/identity_tls.h"
+#include "tests/e2e/in_process_swarm.h"
+#include "tests/e2e/test_client.h"
+
+namespace shoal::tests {
+namespace {
+
+using model::WeightChoice;
+
+// A GPU of its own for a node: work is done when somebody waits for it, copies as late as may be.
+node::OpenExecutor gpu(std::uint64_t seed) {
+  return [seed]() -> absl::StatusOr<std::unique_ptr<kernels::Executor>> {
+    namespace cuda = kernels::cuda;
+    cuda::CudaExecutor::Opened opened = cuda::CudaExecutor::open(
+        cuda::emulator::module({.machine = {.seed = seed, .late_copies = true}, .late_work = true}),
+        0);
+    if (opened.executor == nullptr) return absl::UnavailableError(opened.why);
+    return std::move(opened.executor);
+  };
+}
+
+class Mixed : public ::testing::TestWithParam<WeightChoice> {
+ protected:
+  static void SetUpTestSuite() { net::init_transport(); }
+
+  static client::GenerateRequest request(std::int64_t tokens) {
+    client::GenerateRequest result = client::golden_request(client::read_golden()["prompts"][0]);
+    result.max_tokens = std::min(result.max_tokens, tokens);
+    return result;
+  }
+};
+
+TEST_P(Mixed, ARingOfCpusAndGpusIsExact) {
+  InProcessSwarm swarm({});
+  swarm.add({0, 3}, GetParam(), gpu(1));
+  swarm.add({3, 6}, GetParam());
+  swarm.add({6, 8}, GetParam(), gpu(2));
+  TestClient user(swarm.address());
+  const auto run = user.generate(request(64));
+  ASSERT_TRUE(run.result.ok()) << run.result.status();
+  EXPECT_EQ(run.route.size(), 3u);
+  EXPECT_TRUE(run.exact);
+  const auto expected = user.generate_locally(request(64), GetParam());
+  EXPECT_EQ(run.result->ids, expected.ids);
+  EXPECT_TRUE(client::same_logits(*run.result, expected));
+  if (GetParam() == WeightChoice::kStored) {
+    auto golden = client::read_golden()["prompts"][0]["greedy_ids"].get<std::vector<std::int32_t>>();
+    golden.resize(std::min<std::size_t>(golden.size(), 64));
+    EXPECT_EQ(run.result->ids, golden);
+  }
+  EXPECT_TRUE(swarm.idle_within(3'000)) << swarm.describe();
+}
+
+// Both ways: to the GPU when the CPU goes, and back.
+TEST_P(Mixed, AGpuTakesOverFromACpuAndBack) {
+  InProcessSwarm swarm({{7, 8}});  // it stays: whom the client asks for the others
+  const std::size_t cpu = swarm.add({0, 8}, GetParam());
+  TestClient user(swarm.address());
+  std::size_t emulated = 0;
+  const auto run = user.generate(request(48), [&](client::Pipeline&, std::size_t tokens) {
+    if (tokens == 12) {
+      emulated = swarm.add({0, 8}, GetParam(), gpu(3));
+      swarm.stop(cpu);
+    } else if (tokens == 30) {
+      swarm.add({0, 8}, GetParam());
+      swarm.stop(emulated);
+    }
+  });
+  ASSERT_TRUE(run.result.ok()) << run.result.status();
+  EXPECT_EQ(run.reroutes, 2);
+  EXPECT_TRUE(run.exact);
+  EXPECT_TRUE(
+      client::same_logits(*run.result, user.generate_locally(request(48), GetParam())));
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, Mixed,
+                         ::testing::Values(WeightChoice::kStored, WeightChoice::kQ8,
+                                           WeightChoice::kQ4),
+                         [](const auto& info) { return std::string(name_of(info.param)); });
+
+}  // namespace
+}  // namespace shoal::tests

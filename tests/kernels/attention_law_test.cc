@@ -20,13 +20,14 @@ std::vector<float> run(Executor& executor, const std::vector<float>& q, Pages& p
                        const std::vector<SessionRows>& sessions, std::int64_t window) {
   const auto rows = static_cast<std::int64_t>(q.size()) / kCols;
   Guarded in(q, rows, kCols), out(rows, kCols);
-  attention(executor, in.view(), kShape.heads, pages.view(), pages.layout(),
-            plan_of(executor, sessions), kScale, window, out.view());
+  const StepPlan plan = plan_of(executor, sessions);
+  attention(executor, in.view(executor, plan), kShape.heads, pages.view(executor), pages.layout(),
+            plan, kScale, window, out.view(executor, plan));
   EXPECT_TRUE(out.intact());
   return out.content();
 }
 
-std::vector<float> rows_of(const std::vector<float>& all, std::int64_t begin, std::int64_t rows) {
+std::vector<float> part_of(const std::vector<float>& all, std::int64_t begin, std::int64_t rows) {
   return {all.begin() + begin * kCols, all.begin() + (begin + rows) * kCols};
 }
 
@@ -37,17 +38,17 @@ TEST(AttentionLaw, PrefillInAnyChunksEqualsDecodingOneByOne) {
   for (const KvDType dtype : kKvDTypes) {
     for (const std::int64_t window : {0, 20}) {
       std::vector<float> decoded;
-      for (const NamedExecutor& on : all_executors()) {
+      for (const auto& [name, executor] : all_executors()) {
         for (const std::int64_t chunk : {1, 2, 3, 7, 32, 33, 70}) {
-          SCOPED_TRACE(testing::Message() << on.name << " " << kv_dtype_name(dtype) << " chunk "
+          SCOPED_TRACE(testing::Message() << name << " " << kv_dtype_name(dtype) << " chunk "
                                           << chunk << " window " << window);
           Random same(7);
           Session session(same, kShape, length, dtype);
           std::vector<float> out;
           for (std::int64_t begin = 0; begin < length; begin += chunk) {
             const std::int64_t rows = std::min(chunk, length - begin);
-            session.append(*on.executor, begin, begin + rows);  // what comes later is still NaN
-            const auto part = run(*on.executor, rows_of(q, begin, rows), session.pages(),
+            session.append(*executor, begin, begin + rows);  // what comes later is still NaN
+            const auto part = run(*executor, part_of(q, begin, rows), session.pages(),
                                   {session.rows(begin, rows)}, window);
             out.insert(out.end(), part.begin(), part.end());
           }
@@ -67,24 +68,24 @@ TEST(AttentionLaw, SplitsEqualDecodingOneByOne) {
   for (const KvDType dtype : {KvDType::kF32, KvDType::kI8}) {
     const auto pages = std::make_shared<Pages>(kShape, 40, dtype);
     Session session(random, kShape, length, pages);
-    session.append(*all_executors().back().executor, 0, length);
+    session.append(cpu_executor(), 0, length);
     for (const std::int64_t window : {0, 300, 256, 255}) {
       for (const std::int64_t first : {250, 509, 1'020}) {
         const std::vector<float> q = random.normals(10 * kCols);
         std::vector<float> expected;
-        for (const NamedExecutor& on : all_executors()) {
-          SCOPED_TRACE(testing::Message() << on.name << " " << kv_dtype_name(dtype) << " rows from "
+        for (const auto& [name, executor] : all_executors()) {
+          SCOPED_TRACE(testing::Message() << name << " " << kv_dtype_name(dtype) << " rows from "
                                           << first << " window " << window);
           std::vector<float> alone;
           for (std::int64_t r = 0; r < 10; ++r) {
             const auto row =
-                run(*on.executor, rows_of(q, r, 1), *pages, {session.rows(first + r, 1)}, window);
+                run(*executor, part_of(q, r, 1), *pages, {session.rows(first + r, 1)}, window);
             alone.insert(alone.end(), row.begin(), row.end());
           }
           if (expected.empty()) expected = alone;
           ASSERT_TRUE(bitwise_equal(expected, alone));
-          ASSERT_TRUE(bitwise_equal(
-              expected, run(*on.executor, q, *pages, {session.rows(first, 10)}, window)));
+          ASSERT_TRUE(bitwise_equal(expected,
+                                    run(*executor, q, *pages, {session.rows(first, 10)}, window)));
         }
       }
     }
@@ -94,7 +95,7 @@ TEST(AttentionLaw, SplitsEqualDecodingOneByOne) {
 TEST(AttentionLaw, ABatchOfSessionsEqualsEachAlone) {
   for (const KvDType dtype : kKvDTypes) {
     Random random(2);
-    Executor& any = *all_executors().back().executor;
+    Executor& any = cpu_executor();
     const auto pages = std::make_shared<Pages>(kShape, 40, dtype);
     std::vector<std::unique_ptr<Session>> sessions;
     std::vector<SessionRows> batch;
@@ -111,17 +112,17 @@ TEST(AttentionLaw, ABatchOfSessionsEqualsEachAlone) {
     const std::vector<float> q = random.normals(row * kCols);
     std::vector<float> alone, reversed_q, reversed_alone;
     for (std::size_t i = 0; i < batch.size(); ++i) {
-      const auto part = run(any, rows_of(q, first_rows[i], batch[i].rows), *pages, {batch[i]}, 0);
+      const auto part = run(any, part_of(q, first_rows[i], batch[i].rows), *pages, {batch[i]}, 0);
       alone.insert(alone.end(), part.begin(), part.end());
       reversed_alone.insert(reversed_alone.begin(), part.begin(), part.end());
-      const auto own = rows_of(q, first_rows[i], batch[i].rows);
+      const auto own = part_of(q, first_rows[i], batch[i].rows);
       reversed_q.insert(reversed_q.begin(), own.begin(), own.end());
     }
     const std::vector<SessionRows> reversed(batch.rbegin(), batch.rend());
-    for (const NamedExecutor& on : all_executors()) {
-      EXPECT_TRUE(bitwise_equal(alone, run(*on.executor, q, *pages, batch, 0))) << on.name;
-      EXPECT_TRUE(bitwise_equal(reversed_alone, run(*on.executor, reversed_q, *pages, reversed, 0)))
-          << on.name;
+    for (const auto& [name, executor] : all_executors()) {
+      EXPECT_TRUE(bitwise_equal(alone, run(*executor, q, *pages, batch, 0))) << name;
+      EXPECT_TRUE(bitwise_equal(reversed_alone, run(*executor, reversed_q, *pages, reversed, 0)))
+          << name;
     }
   }
 }
@@ -131,7 +132,7 @@ TEST(AttentionLaw, WhatARowMayNotSeeHasNoEffect) {
     Random random(3);
     const auto pages = std::make_shared<Pages>(kShape, 8, dtype);
     Session session(random, kShape, 128, pages);
-    Executor& any = *all_executors().back().executor;
+    Executor& any = cpu_executor();
     session.append(any, 0, 128);
     const std::vector<float> q = random.normals(kCols);
     const std::vector<float> clean = run(any, q, *pages, {session.rows(90, 1)}, 40);
@@ -149,9 +150,9 @@ TEST(AttentionLaw, WhatARowMayNotSeeHasNoEffect) {
         }
       }
     }
-    for (const NamedExecutor& on : all_executors()) {
-      EXPECT_TRUE(bitwise_equal(clean, run(*on.executor, q, *pages, {{90, 1, ids}}, 40)))
-          << on.name << " " << kv_dtype_name(dtype);
+    for (const auto& [name, executor] : all_executors()) {
+      EXPECT_TRUE(bitwise_equal(clean, run(*executor, q, *pages, {{90, 1, ids}}, 40)))
+          << name << " " << kv_dtype_name(dtype);
     }
   }
 }
@@ -164,16 +165,16 @@ TEST(AttentionLaw, WhatIsNotFiniteIsNotHidden) {
         // A score of -infinity is one, of weight 0; i8 knows NaN only.
         if (side == Side::kKeys && std::isinf(bad) && dtype != KvDType::kI8) continue;
         for (const std::int64_t d : {0, 17, 39}) {
-          for (const NamedExecutor& on : all_executors()) {
+          for (const auto& [name, executor] : all_executors()) {
             SCOPED_TRACE(testing::Message()
-                         << on.name << " " << kv_dtype_name(dtype) << " "
+                         << name << " " << kv_dtype_name(dtype) << " "
                          << (side == Side::kKeys ? "key " : "value ") << bad << " at " << d);
             Random random(4);
             Session session(random, kShape, 40, dtype);
             (side == Side::kKeys ? session.key(0, 0) : session.value(0, 0))[d] = bad;
-            session.append(*on.executor, 0, 40);
+            session.append(*executor, 0, 40);
             const auto out =
-                run(*on.executor, random.normals(kCols), session.pages(), {session.rows(39, 1)}, 0);
+                run(*executor, random.normals(kCols), session.pages(), {session.rows(39, 1)}, 0);
             EXPECT_FALSE(std::isfinite(out[static_cast<std::size_t>(d)]));
             for (std::size_t i = 4 * 40; i < out.size(); ++i) {
               ASSERT_TRUE(std::isfinite(out[i])) << i << ", of another kv head";

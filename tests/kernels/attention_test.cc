@@ -97,7 +97,7 @@ TEST(Attention, StaysWithinTheBoundAndIsOneResultEverywhere) {
   for (const Shape& shape : shapes) {
     const float scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
     Session session(random, shape, 300);
-    session.append(*all_executors().back().executor, 0, 300);
+    session.append(cpu_executor(), 0, 300);
     for (const std::int64_t window : {0, 1, 31, 32, 100}) {
       // The step's first position and rows: alone at page edges, and prefills that cross them.
       for (const auto& [start, rows] : std::vector<std::pair<std::int64_t, std::int64_t>>{
@@ -112,20 +112,22 @@ TEST(Attention, StaysWithinTheBoundAndIsOneResultEverywhere) {
         }
         const std::vector<SessionRows> step = {session.rows(start, rows)};
         std::vector<float> first;
-        for (const NamedExecutor& on : all_executors()) {
-          SCOPED_TRACE(testing::Message() << on.name << " heads " << shape.heads << "/"
+        for (const auto& [name, executor] : all_executors()) {
+          SCOPED_TRACE(testing::Message() << name << " heads " << shape.heads << "/"
                                           << shape.kv_heads << " x " << shape.head_dim << " start "
                                           << start << " rows " << rows << " window " << window);
           Guarded q(data, rows, cols), out(rows, cols, 2);
-          const StepPlan plan = plan_of(*on.executor, step);
-          attention(*on.executor, q.view(), shape.heads, session.pages().view(), session.layout(),
-                    plan, scale, window, out.view());
+          const StepPlan plan = plan_of(*executor, step);
+          const KvPages pages = session.pages().view(*executor);
+          const MatrixView in = q.view(*executor, plan);
+          attention(*executor, in, shape.heads, pages, session.layout(), plan, scale, window,
+                    out.view(*executor, plan));
           EXPECT_TRUE(out.intact());
           if (first.empty()) first = out.content();
           ASSERT_TRUE(within_bound(expected, out.content()));
           ASSERT_TRUE(bitwise_equal(first, out.content()));
-          attention(*on.executor, q.view(), shape.heads, session.pages().view(), session.layout(),
-                    plan, scale, window, q.view());  // out may be q
+          attention(*executor, in, shape.heads, pages, session.layout(), plan, scale, window,
+                    in);  // out may be q
           EXPECT_TRUE(q.intact());
           ASSERT_TRUE(bitwise_equal(first, q.content()));
         }
@@ -140,7 +142,7 @@ TEST(Attention, RescalesAcrossTiles) {
   for (const float step : {3.0f, -3.0f}) {
     Random random(2);
     Session session(random, shape, 200);
-    session.append(*all_executors().front().executor, 0, 200);
+    session.append(cpu_executor(), 0, 200);
     std::vector<float> page_of_ones(16, 1.0f);
     // Keys p * step along one axis, written over the random ones; values stay.
     for (std::int64_t p = 0; p < 200; ++p) {
@@ -152,11 +154,12 @@ TEST(Attention, RescalesAcrossTiles) {
       session.pages().put(session.page_of(p), Side::kKeys, p, 0, key.data());
     }
     const std::int64_t winner = step > 0 ? 199 : 0;
-    for (const NamedExecutor& on : all_executors()) {
-      SCOPED_TRACE(on.name);
+    for (const auto& [name, executor] : all_executors()) {
+      SCOPED_TRACE(name);
       Guarded q(page_of_ones, 1, 16), out(1, 16);
-      attention(*on.executor, q.view(), 1, session.pages().view(), session.layout(),
-                plan_of(*on.executor, {session.rows(199, 1)}), 1.0f, 0, out.view());
+      const StepPlan plan = plan_of(*executor, {session.rows(199, 1)});
+      attention(*executor, q.view(*executor, plan), 1, session.pages().view(*executor),
+                session.layout(), plan, 1.0f, 0, out.view(*executor, plan));
       // The next best weighs e^-3; the rest is its geometric series.
       for (int d = 0; d < 16; ++d) {
         double sum = 0, total = 0;
@@ -181,7 +184,7 @@ TEST(Attention, NarrowPagesCostTheRoundingOfTheirTypeAndNoMore) {
           Shape{6, 2, 127}, Shape{8, 2, 128}, Shape{2, 2, 255}, Shape{4, 1, 256}}) {
       const float scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
       Session session(random, shape, 150, dtype);
-      session.append(*all_executors().back().executor, 0, 150);
+      session.append(cpu_executor(), 0, 150);
       for (const auto& [start, rows, window] :
            std::vector<std::tuple<std::int64_t, std::int64_t, std::int64_t>>{
                {0, 1, 0}, {31, 1, 0}, {30, 9, 0}, {149, 1, 0}, {149, 1, 40}, {120, 30, 33}}) {
@@ -197,14 +200,16 @@ TEST(Attention, NarrowPagesCostTheRoundingOfTheirTypeAndNoMore) {
           exact.insert(exact.end(), of_all.begin(), of_all.end());
         }
         std::vector<float> first;
-        for (const NamedExecutor& on : all_executors()) {
+        for (const auto& [name, executor] : all_executors()) {
           SCOPED_TRACE(testing::Message()
-                       << on.name << " " << kv_dtype_name(dtype) << " heads " << shape.heads << "/"
+                       << name << " " << kv_dtype_name(dtype) << " heads " << shape.heads << "/"
                        << shape.kv_heads << " x " << shape.head_dim << " start " << start
                        << " rows " << rows << " window " << window);
           Guarded q(data, rows, cols), out(rows, cols, 2);
-          attention(*on.executor, q.view(), shape.heads, session.pages().view(), session.layout(),
-                    plan_of(*on.executor, {session.rows(start, rows)}), scale, window, out.view());
+          const StepPlan plan = plan_of(*executor, {session.rows(start, rows)});
+          attention(*executor, q.view(*executor, plan), shape.heads,
+                    session.pages().view(*executor), session.layout(), plan, scale, window,
+                    out.view(*executor, plan));
           EXPECT_TRUE(out.intact());
           if (first.empty()) first = out.content();
           ASSERT_TRUE(within_bound(kept, out.content()));
@@ -223,13 +228,13 @@ TEST(KvAppend, PlacesEveryPositionAndNothingElse) {
   for (const std::int64_t head_dim : {1, 5, 16, 33, 80, 128}) {
     const Shape shape{4, 2, head_dim};
     for (const KvDType dtype : kKvDTypes) {
-      for (const NamedExecutor& on : all_executors()) {
+      for (const auto& [name, executor] : all_executors()) {
         SCOPED_TRACE(testing::Message()
-                     << on.name << " " << kv_dtype_name(dtype) << " x " << head_dim);
+                     << name << " " << kv_dtype_name(dtype) << " x " << head_dim);
         Session session(random, shape, 100, dtype);
-        session.append(*on.executor, 0, 30);
-        session.append(*on.executor, 30, 31);
-        session.append(*on.executor, 31, 70);
+        session.append(*executor, 0, 30);
+        session.append(*executor, 30, 31);
+        session.append(*executor, 31, 70);
         Pages expected(shape, 100 / kPagePositions + 1, dtype);
         for (std::int64_t p = 0; p < 70; ++p) {
           for (std::int64_t h = 0; h < 2; ++h) {

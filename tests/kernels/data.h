@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// Seeded inputs in their storage type, and outputs between guard bands.
+// Seeded inputs in their storage type, and outputs between guard bands, both where an executor
+// works.
 #pragma once
 
 #include <bit>
 #include <cstdint>
 #include <cstring>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "kernels/linear_weight.h"
+#include "kernels/step_plan.h"
 #include "kernels/tensor.h"
+#include "tests/kernels/placed.h"
 
 namespace shoal::kernels {
 
@@ -41,11 +46,12 @@ class Weights {
  public:
   Weights(Random& random, DType dtype, std::int64_t rows, std::int64_t cols)
       : dtype_(dtype), rows_(rows), cols_(cols) {
-    bytes_.resize(static_cast<std::size_t>(rows * cols) * dtype_bytes(dtype));
+    std::vector<char>& bytes = bytes_.host();
+    bytes.resize(static_cast<std::size_t>(rows * cols) * dtype_bytes(dtype));
     for (std::int64_t i = 0; i < rows * cols; ++i) {
       if (dtype == DType::kF32) {
         const float value = random.normal();
-        std::memcpy(bytes_.data() + 4 * i, &value, 4);
+        std::memcpy(bytes.data() + 4 * i, &value, 4);
       } else {
         // Any sign and mantissa; exponents around that of 1, for f16 down to the subnormals.
         const std::uint64_t draw = random.bits();
@@ -55,24 +61,55 @@ class Weights {
         const auto mantissa =
             static_cast<std::uint16_t>((draw >> 32) & (dtype == DType::kBF16 ? 0x7f : 0x3ff));
         const auto bits = static_cast<std::uint16_t>(sign | exponent | mantissa);
-        std::memcpy(bytes_.data() + 2 * i, &bits, 2);
+        std::memcpy(bytes.data() + 2 * i, &bits, 2);
       }
     }
   }
-  WeightView view() const { return {bytes_.data(), dtype_, rows_, cols_}; }
+  WeightView view() const { return {bytes_.host().data(), dtype_, rows_, cols_}; }
+  WeightView view(Executor& executor) const {
+    return {bytes_.at(executor), dtype_, rows_, cols_, executor.device()};
+  }
 
  private:
   DType dtype_;
   std::int64_t rows_, cols_;
-  std::vector<char> bytes_;
+  mutable Placed<char> bytes_;  // nobody writes to them
 };
+
+// A layer as an executor keeps what a file stores.
+inline PackedLinear as_stored(Executor& executor, const WeightView& weight,
+                              const WeightView& bias = {}) {
+  return pack_linear(executor, weight, bias, stored_format(weight.dtype)).value();
+}
+
+// Rows of f32 to read, in memory that begins and ends with them.
+class Input {
+ public:
+  Input(std::vector<float> content, std::int64_t rows, std::int64_t cols)
+      : rows_(rows), cols_(cols), content_(std::move(content)) {}
+  ConstMatrixView view(Executor& executor) {
+    return {content_.at(executor), rows_, cols_, cols_, DType::kF32, executor.device()};
+  }
+
+ private:
+  std::int64_t rows_, cols_;
+  Placed<float> content_;
+};
+
+// Some consecutive rows of a matrix.
+inline MatrixView rows_of(const MatrixView& all, std::int64_t first, std::int64_t rows) {
+  MatrixView some = all;
+  some.data = static_cast<float*>(all.data) + first * all.stride;
+  some.rows = rows;
+  return some;
+}
 
 // A matrix of f32 with poison before it, after it and between its rows.
 class Guarded {
  public:
   Guarded(std::int64_t rows, std::int64_t cols, std::int64_t gap = 5)
-      : rows_(rows), cols_(cols), stride_(cols + gap) {
-    storage_.assign(static_cast<std::size_t>(2 * kBand + rows * stride_), kPoison);
+      : rows_(rows), room_(rows), cols_(cols), stride_(cols + gap) {
+    storage_.host().assign(static_cast<std::size_t>(2 * kBand + rows * stride_), kPoison);
   }
   Guarded(const std::vector<float>& content, std::int64_t rows, std::int64_t cols,
           std::int64_t gap = 5)
@@ -82,7 +119,15 @@ class Guarded {
                   static_cast<std::size_t>(cols) * sizeof(float));
     }
   }
-  F32Rows view() { return {storage_.data() + kBand, rows_, cols_, stride_}; }
+
+  // For the host to read and write.
+  F32Rows view() { return {storage_.host().data() + kBand, rows_, cols_, stride_}; }
+  MatrixView view(Executor& executor) { return view(executor, rows_); }
+  // As the rows of a step, with those that the device adds: their content is nobody's.
+  MatrixView view(Executor& executor, const StepPlan& plan) {
+    make_room(plan.padded_rows());
+    return view(executor, plan.padded_rows());
+  }
 
   std::vector<float> content() {
     std::vector<float> v;
@@ -93,11 +138,12 @@ class Guarded {
   }
   // True while nothing outside the matrix was written.
   ::testing::AssertionResult intact() const {
-    for (std::size_t i = 0; i < storage_.size(); ++i) {
+    const std::vector<float>& storage = storage_.host();
+    for (std::size_t i = 0; i < storage.size(); ++i) {
       const std::int64_t at = static_cast<std::int64_t>(i) - kBand;
-      const bool inside = at >= 0 && at < rows_ * stride_ && at % stride_ < cols_;
+      const bool inside = at >= 0 && at < room_ * stride_ && at % stride_ < cols_;
       if (!inside &&
-          std::bit_cast<std::uint32_t>(storage_[i]) != std::bit_cast<std::uint32_t>(kPoison)) {
+          std::bit_cast<std::uint32_t>(storage[i]) != std::bit_cast<std::uint32_t>(kPoison)) {
         return ::testing::AssertionFailure() << "guard written at " << at << " of [" << rows_
                                              << ", " << cols_ << "] stride " << stride_;
       }
@@ -108,8 +154,18 @@ class Guarded {
  private:
   static constexpr std::int64_t kBand = 64;
   static constexpr float kPoison = -7.0625e+30f;
-  std::int64_t rows_, cols_, stride_;
-  std::vector<float> storage_;
+
+  MatrixView view(Executor& executor, std::int64_t rows) {
+    return {storage_.at(executor) + kBand, rows, cols_, stride_, DType::kF32, executor.device()};
+  }
+  void make_room(std::int64_t rows) {
+    if (rows <= room_) return;
+    storage_.host().resize(static_cast<std::size_t>(2 * kBand + rows * stride_), kPoison);
+    room_ = rows;
+  }
+
+  std::int64_t rows_, room_, cols_, stride_;
+  Placed<float> storage_;
 };
 
 }  // namespace shoal::kernels

@@ -25,21 +25,41 @@ TEST(SiluMul, StaysWithinTheBoundAndIsOneResultEverywhere) {
       expected.push_back(reference::silu_mul(gate[i], up[i]));
     }
     std::vector<float> first;
-    for (const NamedExecutor& on : all_executors()) {
-      SCOPED_TRACE(testing::Message() << on.name << " " << cols);
+    for (const auto& [name, executor] : all_executors()) {
+      SCOPED_TRACE(testing::Message() << name << " " << cols);
       Guarded g(gate, rows, cols, 3), u(up, rows, cols, 1), out(rows, cols);
-      silu_mul(*on.executor, g.view(), u.view(), out.view());
+      const MatrixView in_g = g.view(*executor), in_u = u.view(*executor);
+      silu_mul(*executor, in_g, in_u, out.view(*executor));
       EXPECT_TRUE(out.intact());
       if (first.empty()) first = out.content();
       ASSERT_TRUE(within_bound(expected, out.content()));
       ASSERT_TRUE(bitwise_equal(first, out.content()));
-      silu_mul(*on.executor, g.view(), u.view(), g.view());  // out may be gate
+      silu_mul(*executor, in_g, in_u, in_g);  // out may be gate
       EXPECT_TRUE(g.intact());
       ASSERT_TRUE(bitwise_equal(first, g.content()));
       Guarded again(gate, rows, cols);
-      silu_mul(*on.executor, again.view(), u.view(), u.view());  // or up
+      silu_mul(*executor, again.view(*executor), in_u, in_u);  // or up
       ASSERT_TRUE(bitwise_equal(first, u.content()));
     }
+  }
+}
+
+// The exponential of every device is one, wherever its reduction changes its integer.
+TEST(SiluMul, HasTheSameBitsOverAllOfExp) {
+  std::vector<float> gate;
+  for (float v = -104.5f; v < 104.5f; v += 0.00137f) gate.push_back(v);
+  for (float v = 1e-40f; v < 1; v *= 1.01f) gate.insert(gate.end(), {v, -v});
+  for (int n = -150; n <= 150; ++n) {
+    const auto edge = static_cast<float>((n + 0.5) * std::log(2.0));
+    gate.insert(gate.end(), {std::nextafterf(edge, -1e9f), edge, std::nextafterf(edge, 1e9f)});
+  }
+  const auto cols = static_cast<std::int64_t>(gate.size());
+  std::vector<float> first;
+  for (const auto& [name, executor] : all_executors()) {
+    Guarded g(gate, 1, cols), u(std::vector<float>(gate.size(), 1.0f), 1, cols), out(1, cols);
+    silu_mul(*executor, g.view(*executor), u.view(*executor), out.view(*executor));
+    if (first.empty()) first = out.content();
+    EXPECT_TRUE(bitwise_equal(first, out.content())) << name;
   }
 }
 
@@ -47,10 +67,10 @@ TEST(SiluMul, TakesExtremesAndKeepsNaN) {
   const float infinity = std::numeric_limits<float>::infinity();
   const std::vector<float> gate = {infinity, 3e38f, -3e38f, -1e-40f, 0.0f, NAN};
   const std::vector<float> up(gate.size(), 1.0f);
-  for (const NamedExecutor& on : all_executors()) {
-    SCOPED_TRACE(on.name);
+  for (const auto& [name, executor] : all_executors()) {
+    SCOPED_TRACE(name);
     Guarded g(gate, 1, 6), u(up, 1, 6), out(1, 6);
-    silu_mul(*on.executor, g.view(), u.view(), out.view());
+    silu_mul(*executor, g.view(*executor), u.view(*executor), out.view(*executor));
     const std::vector<float> y = out.content();
     EXPECT_EQ(y[0], infinity);
     EXPECT_EQ(y[1], 3e38f);
@@ -69,10 +89,12 @@ TEST(Embedding, WidensEveryBf16AndF16Exactly) {
   std::iota(rows.begin(), rows.end(), 0);
   for (const DType dtype : {DType::kBF16, DType::kF16}) {
     const WeightView table{patterns.data(), dtype, 256, 256};
-    for (const NamedExecutor& on : all_executors()) {
-      SCOPED_TRACE(testing::Message() << on.name << " " << dtype_name(dtype));
+    Placed<std::uint16_t> placed(patterns);
+    for (const auto& [name, executor] : all_executors()) {
+      SCOPED_TRACE(testing::Message() << name << " " << dtype_name(dtype));
       Guarded out(256, 256);
-      embedding(*on.executor, table, rows, out.view());
+      embedding(*executor, {placed.at(*executor), dtype, 256, 256, executor->device()}, rows,
+                out.view(*executor));
       EXPECT_TRUE(out.intact());
       const std::vector<float> got = out.content();
       for (std::int64_t i = 0; i < 1 << 16; ++i) {
@@ -102,10 +124,10 @@ TEST(Embedding, PicksRowsOfAnyWidth) {
           expected.push_back(static_cast<float>(reference::weight_at(table.view(), id * cols + c)));
         }
       }
-      for (const NamedExecutor& on : all_executors()) {
-        SCOPED_TRACE(testing::Message() << on.name << " " << dtype_name(dtype) << " " << cols);
+      for (const auto& [name, executor] : all_executors()) {
+        SCOPED_TRACE(testing::Message() << name << " " << dtype_name(dtype) << " " << cols);
         Guarded out(5, cols);
-        embedding(*on.executor, table.view(), ids, out.view());
+        embedding(*executor, table.view(*executor), ids, out.view(*executor));
         EXPECT_TRUE(out.intact());
         ASSERT_TRUE(bitwise_equal(expected, out.content()));
       }

@@ -4,7 +4,7 @@
 
 #include "gtest/gtest.h"
 #include "tests/kernels/compare.h"
-#include "tests/kernels/executors.h"
+#include "tests/kernels/instruction_sets.h"
 
 namespace shoal::kernels {
 namespace {

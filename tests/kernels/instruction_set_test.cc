@@ -5,7 +5,7 @@
 
 #include "gtest/gtest.h"
 #include "kernels/bandwidth.h"
-#include "tests/kernels/executors.h"
+#include "tests/kernels/instruction_sets.h"
 
 namespace shoal::kernels {
 namespace {
@@ -34,9 +34,12 @@ TEST(InstructionSetDeathTest, FollowsTheEnvironmentAsFarAsTheMachineGoes) {
 }
 
 TEST(Yardstick, MeasuresSomethingPlausible) {
-  for (const NamedExecutor& on : all_executors()) {
-    EXPECT_GT(measure_read_bandwidth(*on.executor, 4 << 20, 2), 1e7) << on.name;
-    EXPECT_LT(measure_read_bandwidth(*on.executor, 4 << 20, 2), 1e14) << on.name;
+  for (const IsaLevel level : supported_levels()) {
+    for (const int threads : {1, 3}) {
+      CpuExecutor executor(threads, cpu_kernels(level));
+      EXPECT_GT(measure_read_bandwidth(executor, 4 << 20, 2), 1e7) << isa_name(level);
+      EXPECT_LT(measure_read_bandwidth(executor, 4 << 20, 2), 1e14) << isa_name(level);
+    }
   }
 }
 

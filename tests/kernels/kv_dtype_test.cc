@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The law of keys and values in int8: its bits on every instruction set, how near it stays, what
+// The law of keys and values in int8: its bits everywhere, how near it stays, what
 // becomes of values that are tiny, huge or not finite, and the bytes that each type takes.
 #include "kernels/kv_dtype.h"
 
@@ -63,14 +63,16 @@ Pages kept_in_i8(Executor& executor, const std::vector<std::vector<float>>& vect
   }
   std::vector<float> keys;
   for (const std::vector<float>& x : vectors) keys.insert(keys.end(), x.begin(), x.end());
-  const ConstMatrixView view(keys.data(), rows, head_dim, head_dim);
-  kv_append(executor, view, view, pages.view(), pages.layout(), plan_of(executor, {session}));
+  const StepPlan plan = plan_of(executor, {session});
+  Guarded all(keys, rows, head_dim);
+  const MatrixView view = all.view(executor, plan);
+  kv_append(executor, view, view, pages.view(executor), pages.layout(), plan);
   return pages;
 }
 
 std::int32_t page_of(std::size_t row) { return static_cast<std::int32_t>(row / kPagePositions); }
 
-TEST(KvI8, KeepsTheBitsOfTheLawOnEveryInstructionSet) {
+TEST(KvI8, KeepsTheBitsOfTheLawEverywhere) {
   Random random(11);
   for (const std::int64_t head_dim : kHeadDims) {
     auto vectors = hard_vectors(random, head_dim);
@@ -82,9 +84,9 @@ TEST(KvI8, KeepsTheBitsOfTheLawOnEveryInstructionSet) {
         expected.put(page_of(r), side, static_cast<std::int64_t>(r), 0, vectors[r].data());
       }
     }
-    for (const NamedExecutor& on : all_executors()) {
-      const Pages got = kept_in_i8(*on.executor, vectors);
-      EXPECT_TRUE(got.bytes() == expected.bytes()) << on.name << " x " << head_dim;
+    for (const auto& [name, executor] : all_executors()) {
+      const Pages got = kept_in_i8(*executor, vectors);
+      EXPECT_TRUE(got.bytes() == expected.bytes()) << name << " x " << head_dim;
     }
   }
 }
@@ -93,7 +95,7 @@ TEST(KvI8, MissesByHalfAStepAtMost) {
   Random random(12);
   for (const std::int64_t head_dim : kHeadDims) {
     const auto vectors = hard_vectors(random, head_dim);
-    const Pages pages = kept_in_i8(*all_executors().back().executor, vectors);
+    const Pages pages = kept_in_i8(cpu_executor(), vectors);
     for (std::size_t r = 0; r < vectors.size(); ++r) {
       const std::vector<float>& x = vectors[r];
       const std::vector<float> read =
@@ -121,16 +123,16 @@ TEST(KvI8, OneValueThatIsNotFiniteMakesItsVectorNaN) {
         vectors.back()[static_cast<std::size_t>(d)] = bad;
       }
     }
-    for (const NamedExecutor& on : all_executors()) {
-      const Pages pages = kept_in_i8(*on.executor, vectors);
+    for (const auto& [name, executor] : all_executors()) {
+      const Pages pages = kept_in_i8(*executor, vectors);
       for (std::size_t r = 0; r < vectors.size(); ++r) {
         const std::vector<float> read =
             pages.get(page_of(r), Side::kKeys, static_cast<std::int64_t>(r), 0);
         const std::vector<float> expected = reference::read(
             KvDType::kI8, reference::keep_i8(vectors[r].data(), head_dim), head_dim);
         for (std::size_t d = 0; d < read.size(); ++d) {
-          ASSERT_EQ(std::isnan(read[d]), r % 2 == 1) << on.name << " vector " << r;
-          ASSERT_TRUE(r % 2 == 1 || read[d] == expected[d]) << on.name << " vector " << r;
+          ASSERT_EQ(std::isnan(read[d]), r % 2 == 1) << name << " vector " << r;
+          ASSERT_TRUE(r % 2 == 1 || read[d] == expected[d]) << name << " vector " << r;
         }
       }
     }
@@ -142,13 +144,13 @@ TEST(KvI8, AVectorDependsOnItsOwnValuesOnly) {
   Random random(14);
   constexpr std::int64_t kHeadDim = 40;
   std::vector<std::vector<float>> vectors = hard_vectors(random, kHeadDim);
-  for (const NamedExecutor& on : all_executors()) {
-    const Pages together = kept_in_i8(*on.executor, vectors);
+  for (const auto& [name, executor] : all_executors()) {
+    const Pages together = kept_in_i8(*executor, vectors);
     for (std::size_t r = 0; r < vectors.size(); ++r) {
-      const Pages alone = kept_in_i8(*on.executor, {vectors[r]});
+      const Pages alone = kept_in_i8(*executor, {vectors[r]});
       ASSERT_TRUE(together.get(page_of(r), Side::kKeys, static_cast<std::int64_t>(r), 0) ==
                   alone.get(0, Side::kKeys, 0, 0))
-          << on.name << " vector " << r;
+          << name << " vector " << r;
     }
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sessions with page tables for attention tests: one pool of pages of two blocks, so that offsets
-// matter; everything poisoned with NaN; ids in no order.
+// matter; everything poisoned with NaN; ids in no order. The pool goes to the executor that is
+// given its view, and comes back when the host looks into it.
 #pragma once
 
 #include <cstring>
@@ -29,13 +30,15 @@ class Pages {
         layout_{shape.kv_heads, shape.head_dim, 3 * half_, 2 * half_},
         dtype_(dtype),
         count_(count),
-        bytes_(static_cast<std::size_t>(count * stride()), kPoison) {}
+        bytes_(std::vector<char>(static_cast<std::size_t>(count * stride()), kPoison)) {}
 
-  KvPages view() { return {bytes_.data(), dtype_, Device::kCpu, stride()}; }
+  KvPages view(Executor& executor) {
+    return {bytes_.at(executor), dtype_, executor.device(), stride()};
+  }
   const KvLayout& layout() const { return layout_; }
   std::int64_t stride() const { return 4 * half_; }  // bytes of a page
   KvDType dtype() const { return dtype_; }
-  const std::vector<char>& bytes() const { return bytes_; }
+  const std::vector<char>& bytes() const { return bytes_.host(); }
   // In steps that have no divisor in common with the count, so that each is given once.
   std::int32_t take() {
     CHECK(taken_ < count_);
@@ -48,10 +51,11 @@ class Pages {
                          std::int64_t head) const {
     reference::KeptVector kept;
     const std::int64_t at = tile(id, side, head), slot = position % kPagePositions;
-    const char* const from = bytes_.data() + at + slot * values_bytes();
+    const char* const all = bytes_.host().data();
+    const char* const from = all + at + slot * values_bytes();
     kept.values.assign(from, from + values_bytes());
     if (dtype_ == KvDType::kI8) {
-      std::memcpy(&kept.scale, bytes_.data() + scale_at(at, slot), sizeof(float));
+      std::memcpy(&kept.scale, all + scale_at(at, slot), sizeof(float));
     }
     return reference::read(dtype_, kept, layout_.head_dim);
   }
@@ -59,14 +63,15 @@ class Pages {
   void put(std::int32_t id, Side side, std::int64_t position, std::int64_t head, const float* x) {
     const reference::KeptVector kept = reference::keep(dtype_, x, layout_.head_dim);
     const std::int64_t at = tile(id, side, head), slot = position % kPagePositions;
-    std::memcpy(bytes_.data() + at + slot * values_bytes(), kept.values.data(), kept.values.size());
+    char* const all = bytes_.host().data();
+    std::memcpy(all + at + slot * values_bytes(), kept.values.data(), kept.values.size());
     if (dtype_ == KvDType::kI8) {
-      std::memcpy(bytes_.data() + scale_at(at, slot), &kept.scale, sizeof(float));
+      std::memcpy(all + scale_at(at, slot), &kept.scale, sizeof(float));
     }
   }
   void copy_page(std::int32_t from, std::int32_t to) {
-    std::memcpy(bytes_.data() + to * stride(), bytes_.data() + from * stride(),
-                static_cast<std::size_t>(stride()));
+    char* const all = bytes_.host().data();
+    std::memcpy(all + to * stride(), all + from * stride(), static_cast<std::size_t>(stride()));
   }
 
  private:
@@ -86,7 +91,7 @@ class Pages {
   KvLayout layout_;
   KvDType dtype_;
   std::int64_t count_, taken_ = 0;
-  std::vector<char> bytes_;
+  Placed<char> bytes_;
 };
 
 // Rows of one session in a step.
@@ -101,6 +106,7 @@ inline StepPlan plan_of(Executor& executor, const std::vector<SessionRows>& sess
     limits.rows += s.rows;
     limits.pages += static_cast<std::int64_t>(s.ids.size());
   }
+  limits.rows = executor.padded_rows(limits.rows);
   StepPlan plan = StepPlan::make(executor, {}, limits).value();
   for (const SessionRows& s : sessions) plan.add(s.start, s.rows, s.ids);
   plan.seal(executor);
@@ -150,9 +156,11 @@ class Session {
   void append(Executor& executor, std::int64_t begin, std::int64_t end) {
     const StepPlan plan = plan_of(executor, {rows(begin, end - begin)});
     const auto part = [&](const std::vector<float>& v) {
-      return ConstMatrixView(v.data() + begin * width_, end - begin, width_, width_);
+      return Guarded({v.begin() + begin * width_, v.begin() + end * width_}, end - begin, width_);
     };
-    kv_append(executor, part(keys_), part(values_), pages_->view(), layout(), plan);
+    Guarded keys = part(keys_), values = part(values_);
+    kv_append(executor, keys.view(executor, plan), values.view(executor, plan),
+              pages_->view(executor), layout(), plan);
   }
 
  private:

@@ -13,10 +13,9 @@
 namespace shoal::kernels {
 namespace {
 
-std::vector<float> run(Executor& executor, const MatrixView& x, WeightView weight,
-                       WeightView bias) {
-  Guarded out(x.rows, weight.rows);
-  linear(executor, x, LinearWeight(weight, bias), out.view());
+std::vector<float> run(Executor& executor, const ConstMatrixView& x, const PackedLinear& layer) {
+  Guarded out(x.rows, layer.weight().rows);
+  linear(executor, x, layer.weight(), out.view(executor));
   EXPECT_TRUE(out.intact());
   return out.content();
 }
@@ -41,10 +40,11 @@ TEST(Linear, StaysWithinTheBoundOnEverySizeAndDType) {
           }
         }
         std::vector<float> first;
-        for (const NamedExecutor& on : all_executors()) {
-          SCOPED_TRACE(testing::Message() << on.name << " " << dtype_name(dtype) << " rows " << rows
+        for (const auto& [name, executor] : all_executors()) {
+          SCOPED_TRACE(testing::Message() << name << " " << dtype_name(dtype) << " rows " << rows
                                           << " k " << k << " n " << n);
-          const std::vector<float> got = run(*on.executor, x.view(), weight.view(), {});
+          const std::vector<float> got =
+              run(*executor, x.view(*executor), as_stored(*executor, weight.view()));
           if (first.empty()) {
             first = got;
             ASSERT_TRUE(within_bound(expected, got));
@@ -75,14 +75,19 @@ TEST(Linear, AddsBiasInEveryDTypeAndAccumulates) {
           accumulated.push_back(sum);
         }
       }
-      for (const NamedExecutor& on : all_executors()) {
-        SCOPED_TRACE(testing::Message() << on.name << " " << dtype_name(dtype) << " rows " << rows);
-        EXPECT_TRUE(
-            within_bound(expected, run(*on.executor, x.view(), weight.view(), bias.view())));
+      std::vector<float> first, first_sum;
+      for (const auto& [name, executor] : all_executors()) {
+        SCOPED_TRACE(testing::Message() << name << " " << dtype_name(dtype) << " rows " << rows);
+        const PackedLinear layer = as_stored(*executor, weight.view(), bias.view());
+        const std::vector<float> got = run(*executor, x.view(*executor), layer);
+        EXPECT_TRUE(within_bound(expected, got));
         Guarded out(residual, rows, n);
-        linear(*on.executor, x.view(), LinearWeight(weight.view(), bias.view()), out.view(), true);
+        linear(*executor, x.view(*executor), layer.weight(), out.view(*executor), true);
         EXPECT_TRUE(out.intact());
         EXPECT_TRUE(within_bound(accumulated, out.content()));
+        if (first.empty()) first = got, first_sum = out.content();
+        EXPECT_TRUE(bitwise_equal(first, got));
+        EXPECT_TRUE(bitwise_equal(first_sum, out.content()));
       }
     }
   }
@@ -106,10 +111,10 @@ TEST(Linear, ReducesInTheOrderThatIsWrittenDown) {
       expected.push_back(partial[0]);
     }
     Guarded all(x, 40, k);
-    for (const NamedExecutor& on : all_executors()) {
-      SCOPED_TRACE(testing::Message() << on.name << " k " << k);
-      EXPECT_TRUE(bitwise_equal(expected,
-                                run(*on.executor, all.view(), {w.data(), DType::kF32, 1, k}, {})));
+    for (const auto& [name, executor] : all_executors()) {
+      SCOPED_TRACE(testing::Message() << name << " k " << k);
+      const PackedLinear layer = as_stored(*executor, {w.data(), DType::kF32, 1, k});
+      EXPECT_TRUE(bitwise_equal(expected, run(*executor, all.view(*executor), layer)));
     }
   }
 }
@@ -141,10 +146,10 @@ TEST(Linear, RoundsEveryFusedMultiplyAddOnce) {
       expected.push_back(std::fma(x[17 * i + 16], w[16], x[17 * i]) + 0.0f);
     }
     Guarded all(x, kCases, 17);
-    for (const NamedExecutor& on : all_executors()) {
-      SCOPED_TRACE(on.name);
-      EXPECT_TRUE(bitwise_equal(expected,
-                                run(*on.executor, all.view(), {w.data(), DType::kF32, 1, 17}, {})));
+    for (const auto& [name, executor] : all_executors()) {
+      SCOPED_TRACE(name);
+      const PackedLinear layer = as_stored(*executor, {w.data(), DType::kF32, 1, 17});
+      EXPECT_TRUE(bitwise_equal(expected, run(*executor, all.view(*executor), layer)));
     }
   }
 }
@@ -156,24 +161,24 @@ TEST(LinearLaw, ARowDoesNotDependOnItsBatchOrThreadsOrInstructionSet) {
       const std::int64_t rows = 131;  // two blocks of rows, and a rest
       Guarded x(random.normals(rows * k), rows, k);
       const Weights weight(random, dtype, n, k);
-      std::vector<float> alone;
-      for (std::int64_t r = 0; r < rows; ++r) {
-        const MatrixView row{x.view().row(r), 1, k, k};
-        const std::vector<float> y = run(*all_executors().back().executor, row, weight.view(), {});
-        alone.insert(alone.end(), y.begin(), y.end());
-      }
-      for (const NamedExecutor& on : all_executors()) {
-        for (const std::int64_t batch : {2, 3, 4, 5, 7, 8, 9, 16, 131}) {
-          if (batch != 131 && on.name.starts_with("baseline")) continue;
+      const auto in_batches = [&](Executor& executor, std::int64_t batch) {
+        const PackedLinear layer = as_stored(executor, weight.view());
+        const MatrixView all = x.view(executor);
+        std::vector<float> batched;
+        for (std::int64_t r = 0; r < rows; r += batch) {
+          const std::vector<float> y =
+              run(executor, rows_of(all, r, std::min(batch, rows - r)), layer);
+          batched.insert(batched.end(), y.begin(), y.end());
+        }
+        return batched;
+      };
+      const std::vector<float> alone = in_batches(cpu_executor(), 1);
+      for (const auto& [name, executor] : all_executors()) {
+        for (const std::int64_t batch : {1, 2, 3, 4, 5, 7, 8, 9, 16, 32, 131}) {
+          if (batch != 131 && name.starts_with("baseline")) continue;
           SCOPED_TRACE(testing::Message()
-                       << on.name << " " << dtype_name(dtype) << " batch " << batch << " k " << k);
-          std::vector<float> batched;
-          for (std::int64_t r = 0; r < rows; r += batch) {
-            const MatrixView some{x.view().row(r), std::min(batch, rows - r), k, x.view().stride};
-            const std::vector<float> y = run(*on.executor, some, weight.view(), {});
-            batched.insert(batched.end(), y.begin(), y.end());
-          }
-          ASSERT_TRUE(bitwise_equal(alone, batched));
+                       << name << " " << dtype_name(dtype) << " batch " << batch << " k " << k);
+          ASSERT_TRUE(bitwise_equal(alone, in_batches(*executor, batch)));
         }
       }
     }
@@ -182,9 +187,9 @@ TEST(LinearLaw, ARowDoesNotDependOnItsBatchOrThreadsOrInstructionSet) {
 
 TEST(Linear, TakesEmptyInputs) {
   const std::vector<float> w(12, 1.0f);
-  for (const NamedExecutor& on : all_executors()) {
-    EXPECT_TRUE(
-        run(*on.executor, MatrixView{nullptr, 0, 4, 4}, {w.data(), DType::kF32, 3, 4}, {}).empty());
+  for (const auto& [name, executor] : all_executors()) {
+    const ConstMatrixView none(nullptr, 0, 4, 4, DType::kF32, executor->device());
+    EXPECT_TRUE(run(*executor, none, as_stored(*executor, {w.data(), DType::kF32, 3, 4})).empty());
   }
 }
 

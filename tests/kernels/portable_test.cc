@@ -12,7 +12,9 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "kernels/elementwise.h"
 #include "kernels/linear.h"
+#include "kernels/portable.h"
 #include "tests/kernels/data.h"
 #include "tests/kernels/executors.h"
 #include "tests/reference/number.h"
@@ -76,7 +78,8 @@ TEST(Portable, ProductsHaveTheBitsOfTheReference) {
           const auto packed = pack_linear(*executor, weights.view(), bias.view(), format.ours);
           ASSERT_TRUE(packed.has_value());
           Guarded out(before, shape.rows, shape.outputs);
-          linear(*executor, x.view(), packed->weight(), out.view(), /*accumulate=*/true);
+          linear(*executor, x.view(*executor), packed->weight(), out.view(*executor),
+                 /*accumulate=*/true);
           EXPECT_TRUE(out.intact());
           const std::vector<float> got = out.content();
           for (std::size_t i = 0; i < got.size(); ++i) {
@@ -139,7 +142,8 @@ TEST(Portable, WhatOthersQuantizedIsNotRoundedAgain) {
           const auto packed = pack_quantized(*executor, weight, {});
           ASSERT_TRUE(packed.has_value());
           Guarded out(shape.rows, shape.outputs);
-          linear(*executor, x.view(), packed->weight(), out.view());
+          linear(*executor, x.view(*executor), packed->weight(), out.view(*executor));
+          EXPECT_TRUE(out.intact());
           const std::vector<float> got = out.content();
           for (std::int64_t r = 0; r < shape.rows; ++r) {
             for (std::int64_t n = 0; n < shape.outputs; ++n) {
@@ -167,11 +171,11 @@ TEST(Portable, ARowIsTheSameAloneAndInABatch) {
       const auto packed = pack_linear(*executor, weights.view(), {}, format.ours);
       ASSERT_TRUE(packed.has_value());
       Guarded together(kRows, kOutputs);
-      linear(*executor, x.view(), packed->weight(), together.view());
+      const MatrixView all = x.view(*executor);
+      linear(*executor, all, packed->weight(), together.view(*executor));
       for (std::int64_t r = 0; r < kRows; ++r) {
         Guarded alone(1, kOutputs);
-        linear(*executor, ConstMatrixView(x.view().row(r), 1, kK, kK), packed->weight(),
-               alone.view());
+        linear(*executor, rows_of(all, r, 1), packed->weight(), alone.view(*executor));
         for (std::int64_t n = 0; n < kOutputs; ++n) {
           ASSERT_TRUE(same_bits(alone.view().row(0)[n], together.view().row(r)[n]))
               << format.name << " on " << name << ": row " << r << ", output " << n;
@@ -194,16 +198,16 @@ TEST(Portable, GateUpAndProjectAreTheirProducts) {
         ASSERT_TRUE(gates && ups);
         Guarded a(rows, kOutputs), b(rows, kOutputs), pa(rows, kOutputs), pb(rows, kOutputs);
         Guarded fused(rows, kOutputs);
-        linear(*executor, x.view(), gates->weight(), a.view());
-        linear(*executor, x.view(), ups->weight(), b.view());
-        const Projection parts[] = {{&gates->weight(), pa.view()}, {&ups->weight(), pb.view()}};
-        project(*executor, x.view(), parts);
-        gate_up(*executor, x.view(), gates->weight(), ups->weight(), fused.view());
+        const MatrixView in = x.view(*executor);
+        linear(*executor, in, gates->weight(), a.view(*executor));
+        linear(*executor, in, ups->weight(), b.view(*executor));
+        const Projection parts[] = {{&gates->weight(), pa.view(*executor)},
+                                    {&ups->weight(), pb.view(*executor)}};
+        project(*executor, in, parts);
+        gate_up(*executor, in, gates->weight(), ups->weight(), fused.view(*executor));
         EXPECT_EQ(a.content(), pa.content()) << format.name << " on " << name;
         EXPECT_EQ(b.content(), pb.content()) << format.name << " on " << name;
-        for (std::int64_t r = 0; r < rows; ++r) {
-          executor->kernels().silu_mul(a.view().row(r), b.view().row(r), kOutputs, a.view().row(r));
-        }
+        silu_mul(*executor, a.view(*executor), b.view(*executor), a.view(*executor));
         EXPECT_EQ(a.content(), fused.content()) << format.name << " on " << name;
         EXPECT_TRUE(fused.intact());
       }
@@ -217,7 +221,7 @@ TEST(Portable, AWeightIsAtMostHalfAStepFromItsValueWhereTheScaleDoesNotClip) {
   constexpr std::int64_t kK = 64, kOutputs = 32;
   const Weights weights(random, DType::kF32, kOutputs, kK);
   const std::vector<float> w = widened(weights.view());
-  CpuExecutor& executor = *all_executors().front().executor;
+  Executor& executor = cpu_executor();
   std::array<double, kFormats.size()> error{};
   double size = 0;
   for (std::size_t f = 0; f < kFormats.size(); ++f) {
@@ -259,16 +263,16 @@ TEST(Portable, WhatIsNotFiniteStaysSo) {
       for (const auto& [name, executor] : all_executors()) {
         const auto packed = pack_linear(*executor, weights.view(), {}, WeightFormat::kQ4);
         ASSERT_TRUE(packed.has_value());
-        std::vector<float> out(kOutputs);
-        linear(*executor, ConstMatrixView(x.data(), 1, kK, kK), packed->weight(),
-               F32Rows{out.data(), 1, kOutputs, kOutputs});
-        for (const float value : out) EXPECT_FALSE(std::isfinite(value)) << name;
+        Input in(x, 1, kK);
+        Guarded out(1, kOutputs);
+        linear(*executor, in.view(*executor), packed->weight(), out.view(*executor));
+        for (const float value : out.content()) EXPECT_FALSE(std::isfinite(value)) << name;
       }
     }
   }
 }
 
-TEST(Portable, PackedBytesAreTheSameOnEveryInstructionSet) {
+TEST(Portable, PackedBytesAreTheSameEverywhere) {
   Random random(12);
   const Weights weights(random, DType::kF16, 50, 170);
   for (const Format& format : kFormats) {
@@ -276,8 +280,9 @@ TEST(Portable, PackedBytesAreTheSameOnEveryInstructionSet) {
     for (const auto& [name, executor] : all_executors()) {
       const auto packed = pack_linear(*executor, weights.view(), {}, format.ours);
       ASSERT_TRUE(packed.has_value());
-      const std::string bytes(static_cast<const char*>(packed->weight().values),
-                              packed_bytes(format.ours, 50, 170));
+      std::string bytes(packed_bytes(format.ours, 50, 170), '\0');
+      executor->download(bytes.data(), packed->weight().values, bytes.size());
+      executor->synchronize();
       if (expected.empty()) expected = bytes;
       EXPECT_EQ(bytes == expected, true) << format.name << " on " << name;
       EXPECT_EQ(packed->weight().bytes(), bytes.size());

@@ -14,7 +14,7 @@ namespace {
 
 std::vector<float> alone(Executor& executor, const MatrixView& x, const LinearWeight& weight) {
   Guarded out(x.rows, weight.rows);
-  linear(executor, x, weight, out.view());
+  linear(executor, x, weight, out.view(executor));
   EXPECT_TRUE(out.intact());
   return out.content();
 }
@@ -25,18 +25,26 @@ TEST(Project, IsEachLayerAlone) {
     for (const std::int64_t rows : {0, 1, 3, 7, 8, 40, 100}) {
       const Weights q(random, DType::kBF16, 72, k), k_(random, DType::kF16, 9, k),
           v(random, DType::kF32, 130, k), bias(random, DType::kBF16, 1, 9);
-      const LinearWeight weights[] = {q.view(), {k_.view(), bias.view()}, v.view()};
+      const auto layers = [&](Executor& executor) {
+        std::vector<PackedLinear> made;
+        made.push_back(as_stored(executor, q.view()));
+        made.push_back(as_stored(executor, k_.view(), bias.view()));
+        made.push_back(as_stored(executor, v.view()));
+        return made;
+      };
       Guarded x(random.normals(rows * k), rows, k);
       std::vector<std::vector<float>> expected;
-      for (const LinearWeight& weight : weights) {
-        expected.push_back(alone(*all_executors().back().executor, x.view(), weight));
+      for (const PackedLinear& layer : layers(cpu_executor())) {
+        expected.push_back(alone(cpu_executor(), x.view(), layer.weight()));
       }
-      for (const NamedExecutor& on : all_executors()) {
-        SCOPED_TRACE(testing::Message() << on.name << " rows " << rows << " k " << k);
+      for (const auto& [name, executor] : all_executors()) {
+        SCOPED_TRACE(testing::Message() << name << " rows " << rows << " k " << k);
+        const std::vector<PackedLinear> weights = layers(*executor);
         Guarded a(rows, 72), b(rows, 9), c(rows, 130);
-        const Projection parts[] = {
-            {&weights[0], a.view()}, {&weights[1], b.view()}, {&weights[2], c.view()}};
-        project(*on.executor, x.view(), parts);
+        const Projection parts[] = {{&weights[0].weight(), a.view(*executor)},
+                                    {&weights[1].weight(), b.view(*executor)},
+                                    {&weights[2].weight(), c.view(*executor)}};
+        project(*executor, x.view(*executor), parts);
         EXPECT_TRUE(a.intact() && b.intact() && c.intact());
         EXPECT_TRUE(bitwise_equal(expected[0], a.content()));
         EXPECT_TRUE(bitwise_equal(expected[1], b.content()));
@@ -49,16 +57,18 @@ TEST(Project, IsEachLayerAlone) {
 TEST(Project, TakesAnyNumberOfLayers) {
   Random random(2);
   const Weights one(random, DType::kF32, 5, 20);
-  const LinearWeight weight = one.view();
   Guarded x(random.normals(2 * 20), 2, 20);
-  Executor& executor = *all_executors().back().executor;
-  const std::vector<float> expected = alone(executor, x.view(), weight);
-  std::vector<Guarded> outs(21, Guarded(2, 5));
-  std::vector<Projection> parts;
-  for (Guarded& out : outs) parts.push_back({&weight, out.view()});
-  project(executor, x.view(), parts);
-  project(executor, x.view(), {});
-  for (Guarded& out : outs) EXPECT_TRUE(bitwise_equal(expected, out.content()));
+  const std::vector<float> expected = alone(cpu_executor(), x.view(), one.view());
+  for (const auto& [name, executor] : all_executors()) {
+    const PackedLinear layer = as_stored(*executor, one.view());
+    std::vector<Guarded> outs;
+    for (int i = 0; i < 21; ++i) outs.emplace_back(2, 5);
+    std::vector<Projection> parts;
+    for (Guarded& out : outs) parts.push_back({&layer.weight(), out.view(*executor)});
+    project(*executor, x.view(*executor), parts);
+    project(*executor, x.view(*executor), {});
+    for (Guarded& out : outs) EXPECT_TRUE(bitwise_equal(expected, out.content())) << name;
+  }
 }
 
 TEST(GateUp, IsTwoLayersAndTheirProduct) {
@@ -69,16 +79,19 @@ TEST(GateUp, IsTwoLayersAndTheirProduct) {
       const Weights gate(random, DType::kBF16, n, k), up(random, DType::kF16, n, k);
       const Weights gate_bias(random, DType::kF32, 1, n), up_bias(random, DType::kF16, 1, n);
       for (const bool biased : {false, true}) {
-        const LinearWeight g(gate.view(), biased ? gate_bias.view() : WeightView{});
-        const LinearWeight u(up.view(), biased ? up_bias.view() : WeightView{});
+        const WeightView g_bias = biased ? gate_bias.view() : WeightView{};
+        const WeightView u_bias = biased ? up_bias.view() : WeightView{};
         Guarded x(random.normals(rows * k), rows, k);
-        Executor& any = *all_executors().back().executor;
-        Guarded a(alone(any, x.view(), g), rows, n), b(alone(any, x.view(), u), rows, n);
+        Executor& any = cpu_executor();
+        Guarded a(alone(any, x.view(), {gate.view(), g_bias}), rows, n);
+        Guarded b(alone(any, x.view(), {up.view(), u_bias}), rows, n);
         silu_mul(any, a.view(), b.view(), a.view());
-        for (const NamedExecutor& on : all_executors()) {
-          SCOPED_TRACE(testing::Message() << on.name << " rows " << rows << " n " << n);
+        for (const auto& [name, executor] : all_executors()) {
+          SCOPED_TRACE(testing::Message() << name << " rows " << rows << " n " << n);
+          const PackedLinear g = as_stored(*executor, gate.view(), g_bias);
+          const PackedLinear u = as_stored(*executor, up.view(), u_bias);
           Guarded out(rows, n);
-          gate_up(*on.executor, x.view(), g, u, out.view());
+          gate_up(*executor, x.view(*executor), g.weight(), u.weight(), out.view(*executor));
           EXPECT_TRUE(out.intact());
           ASSERT_TRUE(bitwise_equal(a.content(), out.content()));
         }
@@ -87,9 +100,9 @@ TEST(GateUp, IsTwoLayersAndTheirProduct) {
   }
 }
 
-TEST(PackLinear, StoredFormatsStayWhereTheyAre) {
+TEST(PackLinear, StoredFormatsStayWhereTheyAreOnTheCpu) {
   Random random(4);
-  Executor& executor = *all_executors().front().executor;
+  Executor& executor = cpu_executor();
   for (const DType dtype : kDTypes) {
     const Weights weight(random, dtype, 7, 30), bias(random, DType::kF16, 1, 7);
     const auto packed =
@@ -100,16 +113,18 @@ TEST(PackLinear, StoredFormatsStayWhereTheyAre) {
   }
 }
 
-TEST(PackLinear, OtherFormatsAreWidenedExactlyOrRounded) {
+// GPUs keep the stored format, or a portable one.
+TEST(PackLinear, OtherFormatsAreWidenedExactlyOrRoundedOnTheCpu) {
   Random random(5);
   for (const DType from : kDTypes) {
     const Weights weight(random, from, 11, 37), bias(random, DType::kBF16, 1, 11);
     Guarded x(random.normals(9 * 37), 9, 37);
     for (const DType to : kDTypes) {
-      for (const NamedExecutor& on : all_executors()) {
-        SCOPED_TRACE(testing::Message() << on.name << dtype_name(from) << " " << dtype_name(to));
+      for (const auto& [name, executor] : all_executors()) {
+        if (executor->device() != Device::kCpu) continue;
+        SCOPED_TRACE(testing::Message() << name << dtype_name(from) << " " << dtype_name(to));
         const auto packed =
-            pack_linear(*on.executor, weight.view(), bias.view(), stored_format(to)).value();
+            pack_linear(*executor, weight.view(), bias.view(), stored_format(to)).value();
         const WeightView view{packed.weight().values, to, 11, 37};
         for (std::int64_t i = 0; i < 11 * 37; ++i) {
           const double stored = reference::weight_at(weight.view(), i);
@@ -118,8 +133,8 @@ TEST(PackLinear, OtherFormatsAreWidenedExactlyOrRounded) {
           ASSERT_NEAR(reference::weight_at(view, i), stored,
                       epsilon * std::abs(stored) + (epsilon > 0 ? 0x1p-25 : 0));
         }
-        EXPECT_TRUE(bitwise_equal(alone(*on.executor, x.view(), {view, bias.view()}),
-                                  alone(*on.executor, x.view(), packed.weight())));
+        EXPECT_TRUE(bitwise_equal(alone(*executor, x.view(), {view, bias.view()}),
+                                  alone(*executor, x.view(), packed.weight())));
       }
     }
   }

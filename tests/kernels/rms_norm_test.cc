@@ -27,22 +27,23 @@ TEST(RmsNorm, StaysWithinTheBoundAndIsOneResultEverywhere) {
         expected.insert(expected.end(), row.begin(), row.end());
       }
       std::vector<float> first;
-      for (const NamedExecutor& on : all_executors()) {
-        SCOPED_TRACE(testing::Message() << on.name << " " << dtype_name(dtype) << " " << cols);
+      for (const auto& [name, executor] : all_executors()) {
+        SCOPED_TRACE(testing::Message() << name << " " << dtype_name(dtype) << " " << cols);
+        const MatrixView all = x.view(*executor);
+        const WeightView w = weight.view(*executor);
         Guarded out(rows, cols);
-        rms_norm(*on.executor, x.view(), weight.view(), kEps, out.view());
+        rms_norm(*executor, all, w, kEps, out.view(*executor));
         EXPECT_TRUE(out.intact());
         if (first.empty()) first = out.content();
         ASSERT_TRUE(within_bound(expected, out.content()));
         ASSERT_TRUE(bitwise_equal(first, out.content()));
         // In place, and one row alone.
         Guarded same(data, rows, cols);
-        rms_norm(*on.executor, same.view(), weight.view(), kEps, same.view());
+        rms_norm(*executor, same.view(*executor), w, kEps, same.view(*executor));
         EXPECT_TRUE(same.intact());
         ASSERT_TRUE(bitwise_equal(first, same.content()));
         Guarded alone(1, cols);
-        rms_norm(*on.executor, MatrixView{x.view().row(57), 1, cols, cols}, weight.view(), kEps,
-                 alone.view());
+        rms_norm(*executor, rows_of(all, 57, 1), w, kEps, alone.view(*executor));
         ASSERT_TRUE(
             bitwise_equal({first.begin() + 57 * cols, first.begin() + 58 * cols}, alone.content()));
       }

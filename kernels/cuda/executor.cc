@@ -78,7 +78,7 @@ void CudaExecutor::run_step(const StepKey& key, base::FunctionRef<void()> body) 
       return body();
     case Record::kRecording:
       body();
-      module_.end_record(context_);
+      if (!module_.end_record(context_)) return body();
       break;
     case Record::kKnown:
       break;

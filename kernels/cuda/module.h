@@ -17,7 +17,7 @@
 namespace shoal::kernels::cuda {
 
 // Raised with every change of this header or of arguments.h.
-inline constexpr std::uint32_t kModuleAbi = 1;
+inline constexpr std::uint32_t kModuleAbi = 2;
 
 struct Context;  // a device that is open
 
@@ -43,7 +43,7 @@ enum class Record : std::uint8_t { kKnown, kRecording, kNotNow };
 struct Module {
   std::uint32_t abi;
 
-  // How many devices there are; -1 and a reason when that cannot be known.
+  // How many devices there are; a reason with 0, and with -1: no driver, or one that is too old.
   int (*device_count)(Reason* reason);
   // Null and a reason: no driver, driver or card too old, no memory.
   Context* (*open)(int index, Reason* reason);
@@ -61,9 +61,10 @@ struct Module {
   void (*synchronize)(Context* context);
 
   // Between begin_record, where it says kRecording, and end_record, operators are kept under the
-  // key instead of being run; repeat runs what is kept. The oldest records are forgotten.
+  // key instead of being run; repeat runs what is kept. end_record says whether it is: else the
+  // step has to be run in the ordinary way, and kNotNow follows. The records used last are kept.
   Record (*begin_record)(Context* context, const RecordKey* key);
-  void (*end_record)(Context* context);
+  bool (*end_record)(Context* context);
   void (*repeat)(Context* context, const RecordKey* key);
 
   void (*multiply)(Context* context, const Multiply* arguments);

@@ -20,17 +20,17 @@ void silu_mul(Context& context, const SiluMul& a);
 void embed(Context& context, const Embed& a);
 
 // The half of the table that is the same for both.
-inline void fill_operators(Module& module) {
-  module.multiply = [](Context* c, const Multiply* a) { multiply(*c, *a); };
-  module.gate_up = [](Context* c, const GateUp* a) { gate_up(*c, *a); };
-  module.pack_stored = [](Context* c, const PackStored* a) { pack_stored(*c, *a); };
-  module.pack_portable = [](Context* c, const PackPortable* a) { pack_portable(*c, *a); };
-  module.rms_norm = [](Context* c, const RmsNorm* a) { rms_norm(*c, *a); };
-  module.rope = [](Context* c, const Rope* a) { rope(*c, *a); };
-  module.kv_append = [](Context* c, const KvAppend* a) { kv_append(*c, *a); };
-  module.attend = [](Context* c, const Attend* a) { attend(*c, *a); };
-  module.silu_mul = [](Context* c, const SiluMul* a) { silu_mul(*c, *a); };
-  module.embed = [](Context* c, const Embed* a) { embed(*c, *a); };
+inline void fill_operators(Module& table) {
+  table.multiply = [](Context* c, const Multiply* a) { multiply(*c, *a); };
+  table.gate_up = [](Context* c, const GateUp* a) { gate_up(*c, *a); };
+  table.pack_stored = [](Context* c, const PackStored* a) { pack_stored(*c, *a); };
+  table.pack_portable = [](Context* c, const PackPortable* a) { pack_portable(*c, *a); };
+  table.rms_norm = [](Context* c, const RmsNorm* a) { rms_norm(*c, *a); };
+  table.rope = [](Context* c, const Rope* a) { rope(*c, *a); };
+  table.kv_append = [](Context* c, const KvAppend* a) { kv_append(*c, *a); };
+  table.attend = [](Context* c, const Attend* a) { attend(*c, *a); };
+  table.silu_mul = [](Context* c, const SiluMul* a) { silu_mul(*c, *a); };
+  table.embed = [](Context* c, const Embed* a) { embed(*c, *a); };
 }
 
 }  // namespace shoal::kernels::cuda

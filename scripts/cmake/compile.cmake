@@ -21,7 +21,7 @@ if(SHOAL_MOLD)
   add_link_options(-fuse-ld=mold)
 endif()
 
-add_compile_options(-pthread)  # of all, as gRPC's users have it: one precompiled header serves them
+add_compile_options($<$<COMPILE_LANGUAGE:C,CXX>:-pthread>)  # of all, as gRPC's users have it: one precompiled header serves them
 
 add_library(shoal_options INTERFACE)
 target_include_directories(shoal_options INTERFACE "${CMAKE_SOURCE_DIR}" "${CMAKE_BINARY_DIR}")

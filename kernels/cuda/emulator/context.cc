@@ -111,7 +111,10 @@ Module make_module() {
   module.begin_record = [](Context* context, const RecordKey* key) {
     return emulated(*context).begin_record(*key);
   };
-  module.end_record = [](Context* context) { emulated(*context).end_record(); };
+  module.end_record = [](Context* context) {
+    emulated(*context).end_record();
+    return true;
+  };
   module.repeat = [](Context* context, const RecordKey* key) { emulated(*context).repeat(*key); };
   fill_operators(module);
   return module;

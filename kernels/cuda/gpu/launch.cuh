@@ -3,7 +3,7 @@
 
 #include <cuda_runtime.h>
 
-#include "kernels/cuda/gpu/context.cuh"
+#include "kernels/cuda/gpu/context.h"
 
 namespace shoal::kernels::cuda {
 
@@ -12,17 +12,16 @@ void launch(Context& context, Grid grid, int threads, std::size_t shared_bytes,
             void (*kernel)(Arguments), const Arguments& arguments) {
   constexpr std::size_t kAlwaysThere = 48 << 10;
   GpuContext& device = gpu(context);
-  if (!device.works() || grid.x * grid.y * grid.z == 0) return;
-  if (shared_bytes > kAlwaysThere &&
-      !device.check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                         static_cast<int>(shared_bytes)),
-                    "shared memory")) {
-    return;
-  }
-  kernel<<<dim3(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y),
-                static_cast<unsigned>(grid.z)),
-           static_cast<unsigned>(threads), shared_bytes, device.stream>>>(arguments);
-  device.check(cudaGetLastError(), "a launch");
+  if (grid.x * grid.y * grid.z == 0 || !device.use()) return;
+  const auto* const address = reinterpret_cast<const void*>(kernel);
+  if (shared_bytes > kAlwaysThere && !device.allow_shared(address)) return;
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y),
+                        static_cast<unsigned>(grid.z));
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.dynamicSmemBytes = shared_bytes;
+  config.stream = device.stream;
+  device.launched(cudaLaunchKernelEx(&config, kernel, arguments), address);
 }
 
 }  // namespace shoal::kernels::cuda

@@ -5,10 +5,6 @@
 
 namespace shoal::kernels::cuda {
 
-void multiply_portable(Context&, const Multiply&) { CHECK(false) << "multiply"; }
-void gate_up_portable(Context&, const GateUp&) { CHECK(false) << "gate_up"; }
-void pack_portable(Context&, const PackPortable&) { CHECK(false) << "pack_portable"; }
-
 void kv_append(Context&, const KvAppend&) { CHECK(false) << "kv_append"; }
 void attend(Context&, const Attend&) { CHECK(false) << "attend"; }
 

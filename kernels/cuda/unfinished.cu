@@ -13,7 +13,4 @@ void multiply_portable(Context&, const Multiply&) { CHECK(false) << "multiply"; 
 void gate_up_portable(Context&, const GateUp&) { CHECK(false) << "gate_up"; }
 void pack_portable(Context&, const PackPortable&) { CHECK(false) << "pack_portable"; }
 
-void kv_append(Context&, const KvAppend&) { CHECK(false) << "kv_append"; }
-void attend(Context&, const Attend&) { CHECK(false) << "attend"; }
-
 }  // namespace shoal::kernels::cuda

@@ -6,8 +6,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
+#include <map>
 #include <mutex>
-#include <utility>
 
 #include "base/check.h"
 #include "kernels/cuda/operators.h"
@@ -18,17 +18,27 @@ namespace {
 constexpr std::size_t kAlignment = 256;
 
 // Each allocation its own, so that the address sanitizer sees a step out of it.
-void* allocate_zeros(std::size_t bytes) {
+void* allocate_aligned(std::size_t bytes) {
   void* data = nullptr;
-  const std::size_t some = std::max<std::size_t>(bytes, 1);
-  if (::posix_memalign(&data, kAlignment, some) != 0) return nullptr;
-  std::memset(data, 0, some);
+  if (::posix_memalign(&data, kAlignment, std::max<std::size_t>(bytes, 1)) != 0) return nullptr;
   return data;
 }
 
+struct Held {
+  EmulatedContext* context;  // null: it is closed
+  std::size_t bytes;
+};
+
 std::mutex mutex;
-DeviceOptions next_options;                 // guarded by it
-std::map<void*, EmulatedContext*> holders;  // likewise: of memory that work may still want
+DeviceOptions next_options;  // guarded by it
+std::map<void*, Held> held;  // likewise: what was allocated and not yet released
+
+std::uint64_t free_bytes(EmulatedContext& context) {
+  const std::lock_guard lock(mutex);
+  std::uint64_t used = 0;
+  for (const auto& [data, memory] : held) used += memory.context == &context ? memory.bytes : 0;
+  return context.options().memory_bytes - used;
+}
 
 Context* open(int index, Reason* reason) {
   if (index != 0) {
@@ -44,51 +54,61 @@ bool facts(Context* context, DeviceFacts* facts) {
   std::snprintf(facts->name, sizeof(facts->name), "emulated GPU");
   facts->major = 8;
   facts->multiprocessors = context->multiprocessors;
-  facts->total_bytes = facts->free_bytes = emulated(*context).options().memory_bytes;
+  facts->total_bytes = emulated(*context).options().memory_bytes;
+  facts->free_bytes = free_bytes(emulated(*context));
   return true;
 }
 
 void upload(Context* context, void* device, const void* host, std::size_t bytes) {
   const auto* const from = static_cast<const char*>(host);
+  CHECK(!emulated(*context).records()) << "a step that is recorded uploads nothing";
   emulated(*context).queue([device, content = std::vector<char>(from, from + bytes)] {
     std::copy(content.begin(), content.end(), static_cast<char*>(device));
   });
 }
 
-// Within the device, or from it.
+// Within the device.
 void copy(Context* context, void* to, const void* from, std::size_t bytes) {
   emulated(*context).queue([to, from, bytes] {
     if (bytes > 0) std::memcpy(to, from, bytes);
   });
 }
 
+void download(Context* context, void* host, const void* device, std::size_t bytes) {
+  CHECK(!emulated(*context).records()) << "a step that is recorded downloads nothing";
+  copy(context, host, device, bytes);
+}
+
 void* allocate(Context* context, std::size_t bytes) {
-  if (bytes > emulated(*context).options().memory_bytes) return nullptr;
-  void* const data = allocate_zeros(bytes);
+  if (bytes > free_bytes(emulated(*context))) return nullptr;
+  void* const data = allocate_aligned(bytes);
+  if (data == nullptr) return nullptr;
+  std::memset(data, 0, bytes);
   const std::lock_guard lock(mutex);
-  if (data != nullptr) holders[data] = &emulated(*context);
+  held[data] = {&emulated(*context), bytes};
   return data;
 }
 
-// Waits for the device, as cudaFree does.
-void release(void* data, std::size_t) {
-  EmulatedContext* holder = nullptr;
+// Waits for the device, as cudaFree does: work that is queued may want it.
+void release(void* data, std::size_t bytes) {
+  Held memory{};
   {
     const std::lock_guard lock(mutex);
-    const auto found = holders.find(data);
-    CHECK(found != holders.end()) << "memory that no emulated GPU gave";
-    holder = std::exchange(found->second, nullptr);
-    holders.erase(found);
+    const auto found = held.find(data);
+    CHECK(found != held.end() && found->second.bytes == bytes) << "memory that no emulated GPU gave";
+    memory = found->second;
+    held.erase(found);
   }
-  if (holder != nullptr) holder->finish();
+  if (memory.context != nullptr) memory.context->finish();
   std::free(data);
 }
 
 void close(Context* context) {
+  emulated(*context).finish();
   {
     const std::lock_guard lock(mutex);
-    for (auto& [data, holder] : holders) {
-      if (holder == context) holder = nullptr;
+    for (auto& [data, memory] : held) {
+      if (memory.context == context) memory.context = nullptr;
     }
   }
   delete &emulated(*context);
@@ -105,7 +125,7 @@ Module make_module() {
   module.allocate = &allocate;
   module.release = &release;
   module.upload = &upload;
-  module.download = &copy;
+  module.download = &download;
   module.copy = &copy;
   module.synchronize = [](Context* context) { emulated(*context).finish(); };
   module.begin_record = [](Context* context, const RecordKey* key) {
@@ -131,8 +151,9 @@ const Module& module(const DeviceOptions& options) {
 
 EmulatedContext::EmulatedContext(const DeviceOptions& options)
     : options_(options), machine_(options.machine) {
-  quantized = {allocate_zeros(kQuantizedScratch), kQuantizedScratch};
-  partial = {allocate_zeros(kPartialScratch), kPartialScratch};
+  most_shared = kMostShared;
+  quantized = {allocate_aligned(kQuantizedScratch), kQuantizedScratch};
+  partial = {allocate_aligned(kPartialScratch), kPartialScratch};
   CHECK(quantized.data != nullptr && partial.data != nullptr) << "no memory for scratch";
   multiprocessors = 4;
 }
@@ -159,19 +180,28 @@ void EmulatedContext::finish() {
   queue_.clear();
 }
 
-EmulatedContext::Key EmulatedContext::key_of(const RecordKey& key) {
-  return {std::begin(key.parts), std::end(key.parts)};
+EmulatedContext::Recording* EmulatedContext::find(const RecordKey& key) {
+  const auto found = std::find_if(recordings_.begin(), recordings_.end(), [&](const Recording& r) {
+    return std::equal(std::begin(r.key.parts), std::end(r.key.parts), std::begin(key.parts));
+  });
+  return found == recordings_.end() ? nullptr : &*found;
 }
 
 Record EmulatedContext::begin_record(const RecordKey& key) {
-  const auto [record, is_new] = records_.try_emplace(key_of(key));
-  if (!is_new) return Record::kKnown;
-  recording_ = &record->second;
+  CHECK(recording_ == nullptr) << "a record within a record";
+  if (find(key) != nullptr) return Record::kKnown;
+  if (recordings_.size() == kMostRecordings) recordings_.pop_front();
+  recordings_.push_back({key, {}});
+  recording_ = &recordings_.back().work;
   return Record::kRecording;
 }
+
 void EmulatedContext::end_record() { recording_ = nullptr; }
+
 void EmulatedContext::repeat(const RecordKey& key) {
-  for (const Work& work : records_.at(key_of(key))) queue(work);
+  const Recording* const recording = find(key);
+  CHECK(recording != nullptr) << "a step that nobody recorded, or that is forgotten";
+  for (const Work& work : recording->work) queue(work);
 }
 
 }  // namespace shoal::kernels::cuda::emulator

@@ -5,9 +5,7 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
-#include <memory>
-#include <string>
+#include <list>
 #include <vector>
 
 #include "kernels/cuda/context.h"
@@ -17,7 +15,7 @@
 namespace shoal::kernels::cuda::emulator {
 
 struct DeviceOptions {
-  Options machine;
+  Options machine = {};
   bool late_work = false;
   std::uint64_t memory_bytes = std::uint64_t{4} << 30;
 };
@@ -39,16 +37,22 @@ class EmulatedContext : public Context {
   Record begin_record(const RecordKey& key);
   void end_record();
   void repeat(const RecordKey& key);
+  bool records() const { return recording_ != nullptr; }
   const DeviceOptions& options() const { return options_; }
 
  private:
-  using Key = std::vector<std::int64_t>;
-  static Key key_of(const RecordKey& key);
+  // Few, so that tests come to see that the oldest is forgotten.
+  static constexpr std::size_t kMostRecordings = 8;
+  struct Recording {
+    RecordKey key;
+    std::vector<Work> work;
+  };
+  Recording* find(const RecordKey& key);
 
   const DeviceOptions options_;
   Machine machine_;
   std::vector<Work> queue_;
-  std::map<Key, std::vector<Work>> records_;
+  std::list<Recording> recordings_;  // the oldest first
   std::vector<Work>* recording_ = nullptr;
 };
 

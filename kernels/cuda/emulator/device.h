@@ -7,6 +7,7 @@
 
 #include "base/half.h"
 #include "kernels/cuda/emulator/machine.h"
+#include "kernels/cuda/emulator/mma.h"
 
 #define SHOAL_KERNEL
 #define SHOAL_DEVICE inline
@@ -28,11 +29,11 @@ struct alignas(16) float4 {
   float x, y, z, w;
 };
 
-inline int block_x() { return static_cast<int>(emulator::cta().index.x); }
-inline int block_y() { return static_cast<int>(emulator::cta().index.y); }
-inline int block_z() { return static_cast<int>(emulator::cta().index.z); }
-inline int thread() { return static_cast<int>(emulator::self().thread); }
-inline int threads() { return static_cast<int>(emulator::cta().threads); }
+inline int block_x() { return static_cast<int>(emulator::cta().x); }
+inline int block_y() { return static_cast<int>(emulator::cta().y); }
+inline int block_z() { return static_cast<int>(emulator::cta().z); }
+inline int thread() { return emulator::thread(); }
+inline int threads() { return emulator::threads(); }
 inline int lane() { return thread() & 31; }
 inline int warp() { return thread() >> 5; }
 
@@ -79,6 +80,9 @@ inline uint4 load_once(const uint4* p) {
 
 inline void mma_s8(std::int32_t (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
   emulator::mma_s8(d, a, b);
+}
+inline void mma_bf16(float (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+  emulator::mma_bf16(d, a, b);
 }
 
 }  // namespace shoal::kernels::cuda

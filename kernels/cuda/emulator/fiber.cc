@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The switch saves what the ABI of x86-64 or of 64-bit ARM says that a call keeps; elsewhere
-// ucontext does it, six times slower.
 #include "kernels/cuda/emulator/fiber.h"
 
 #include <sys/mman.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <new>
 
-#include "kernels/cuda/emulator/sanitizer.h"
-
-#if !defined(__x86_64__)
-#error "the emulator of GPUs switches stacks on x86-64 only"
-#endif
-
+#if defined(SHOAL_EMULATOR_ASSEMBLY)
 // NOLINTNEXTLINE: the assembly below
 extern "C" void shoal_switch_stack(void** from, void* to);
 asm(R"(
@@ -35,75 +29,98 @@ shoal_switch_stack:
   popq %r12
   popq %rbx
   popq %rbp
-  ret
+  popq %rcx
+  jmpq *%rcx
 .size shoal_switch_stack, .-shoal_switch_stack
 )");
+#endif
 
 namespace shoal::kernels::cuda::emulator {
+namespace {
 
-Fiber::Fiber() {
-  void* const memory = ::mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE,
-                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) throw std::bad_alloc();
-  stack_ = static_cast<char*>(memory);
-}
+constexpr std::size_t kGuardBytes = 4096;  // below the stack: who goes too deep is stopped
 
-Fiber::~Fiber() {
-#if defined(SHOAL_EMULATOR_TSAN)
-  if (thread_ != nullptr) __tsan_destroy_fiber(thread_);
-#endif
-  ::munmap(stack_, kStackBytes);
-}
+#if defined(SHOAL_EMULATOR_ASSEMBLY)
 
-SHOAL_UNSEEN void Fiber::begin(void (*entry)()) {
+SHOAL_UNSEEN void set_out(Place& place, char* stack, std::size_t bytes, void (*entry)()) {
   constexpr int kSavedRegisters = 6;
-  auto** top = reinterpret_cast<void**>(reinterpret_cast<std::uintptr_t>(stack_ + kStackBytes) &
+  auto** top = reinterpret_cast<void**>(reinterpret_cast<std::uintptr_t>(stack + bytes) &
                                         ~std::uintptr_t{15});
   *--top = nullptr;  // the stack of a function that was called: 8 past a multiple of 16
   *--top = reinterpret_cast<void*>(entry);
   for (int i = 0; i < kSavedRegisters; ++i) *--top = nullptr;
-  here_ = top;
-  fake_stack_ = nullptr;
+  place = top;
+}
+inline void move(Place& from, Place& to) { shoal_switch_stack(&from, to); }
+
+#else
+
+SHOAL_UNSEEN void set_out(Place& place, char* stack, std::size_t bytes, void (*entry)()) {
+  if (::getcontext(&place) != 0) std::abort();
+  place.uc_stack.ss_sp = stack;
+  place.uc_stack.ss_size = bytes;
+  place.uc_link = nullptr;
+  ::makecontext(&place, entry, 0);
+}
+inline void move(Place& from, Place& to) {
+  if (::swapcontext(&from, &to) != 0) std::abort();
+}
+
+#endif
+
+char* map_stack(void* at, std::size_t bytes, int flags) {
+  void* const memory = ::mmap(at, bytes, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  return static_cast<char*>(memory);
+}
+
+}  // namespace
+
+Fiber::Fiber(unsigned number)
+    : stack_(map_stack(nullptr, kGuardBytes + kStackBytes, 0) + kGuardBytes),
+      used_(kStackBytes - number % 16 * 256) {
+  if (::mprotect(stack_ - kGuardBytes, kGuardBytes, PROT_NONE) != 0) throw std::bad_alloc();
+}
+
+Fiber::~Fiber() { ::munmap(stack_ - kGuardBytes, kGuardBytes + kStackBytes); }
+
+SHOAL_UNSEEN void Fiber::begin(void (*entry)()) {
+  renew_stack();
+  set_out(here_, stack_, used_, entry);
+  checked_stack_.begin();
+  checked_thread_.begin();
+}
+
+// What the thread before did on this stack is no race with what the next one does.
+SHOAL_UNSEEN void Fiber::renew_stack() {
 #if defined(SHOAL_EMULATOR_TSAN)
-  // Anew, so that the thread of another CTA is another thread.
-  if (thread_ != nullptr) __tsan_destroy_fiber(thread_);
-  thread_ = __tsan_create_fiber(0);
+  const Quiet quiet;
+  map_stack(stack_, kStackBytes, MAP_FIXED);
 #endif
 }
 
 SHOAL_UNSEEN void Fiber::enter() {
-#if defined(SHOAL_EMULATOR_ASAN)
-  __sanitizer_start_switch_fiber(&host_fake_stack_, stack_, kStackBytes);
-#endif
-#if defined(SHOAL_EMULATOR_TSAN)
-  constexpr unsigned kOrderNothing = 1;
-  host_thread_ = __tsan_get_current_fiber();
-  __tsan_switch_to_fiber(thread_, kOrderNothing);
-#endif
-  shoal_switch_stack(&host_, here_);
-#if defined(SHOAL_EMULATOR_ASAN)
-  __sanitizer_finish_switch_fiber(host_fake_stack_, nullptr, nullptr);
-#endif
+  checked_stack_.enter(stack_, kStackBytes);
+  checked_thread_.enter();
+  move(host_, here_);
+  checked_stack_.back();
 }
 
-SHOAL_UNSEEN void Fiber::entered() {
-#if defined(SHOAL_EMULATOR_ASAN)
-  __sanitizer_finish_switch_fiber(nullptr, &host_stack_, &host_stack_bytes_);
-#endif
+SHOAL_UNSEEN SHOAL_NEVER_LEFT void Fiber::entered() { checked_stack_.entered(); }
+
+SHOAL_UNSEEN void Fiber::leave() {
+  checked_stack_.leave();
+  checked_thread_.leave();
+  move(here_, host_);
+  checked_stack_.entered();
 }
 
-SHOAL_UNSEEN void Fiber::leave([[maybe_unused]] bool last) {
-#if defined(SHOAL_EMULATOR_ASAN)
-  __sanitizer_start_switch_fiber(last ? nullptr : &fake_stack_, host_stack_, host_stack_bytes_);
-#endif
-#if defined(SHOAL_EMULATOR_TSAN)
-  constexpr unsigned kOrderNothing = 1;
-  __tsan_switch_to_fiber(host_thread_, kOrderNothing);
-#endif
-  shoal_switch_stack(&here_, host_);
-#if defined(SHOAL_EMULATOR_ASAN)
-  __sanitizer_finish_switch_fiber(fake_stack_, &host_stack_, &host_stack_bytes_);
-#endif
+SHOAL_UNSEEN SHOAL_NEVER_LEFT void Fiber::end() {
+  checked_stack_.end();
+  checked_thread_.leave();
+  move(here_, host_);
+  std::abort();  // nobody enters what has ended
 }
 
 }  // namespace shoal::kernels::cuda::emulator

@@ -1,41 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
-// A stack of its own that can be entered and left, known to the sanitizers: to the thread sanitizer
-// each fiber is a thread, and entering one orders nothing.
+// A stack of its own that can be entered and left. The switch is a few instructions on x86-64; other
+// machines have ucontext, several times slower. The sanitizers are told of each switch; to the
+// thread sanitizer a fiber that begins anew is another thread, and its stack new memory.
 #pragma once
 
 #include <cstddef>
 
+#include "kernels/cuda/emulator/sanitizer.h"
+
+#if defined(__x86_64__) && !defined(SHOAL_EMULATOR_UCONTEXT)
+#define SHOAL_EMULATOR_ASSEMBLY
+#else
+#include <ucontext.h>
+#endif
+
 namespace shoal::kernels::cuda::emulator {
+
+#if defined(SHOAL_EMULATOR_ASSEMBLY)
+using Place = void*;  // the stack pointer, below the registers that a call keeps
+#else
+using Place = ucontext_t;
+#endif
 
 class Fiber {
  public:
-  Fiber();
+  // Fibers of different numbers have their frames in different lines of a cache.
+  explicit Fiber(unsigned number);
   ~Fiber();
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
-  // The next enter() calls entry(), which must not return: it ends by leave(true).
+  // The next enter() calls entry(), which says entered() first, and end() last.
   void begin(void (*entry)());
-  // From the host's stack: runs the fiber until it leaves.
+  // From the host's stack: runs the fiber until it leaves or ends.
   void enter();
-  // From within: back to the host's stack. `last`: the fiber will begin anew.
-  void leave(bool last);
-  // First thing that entry() does.
   void entered();
+  // Back to the host's stack, until somebody enters again.
+  void leave();
+  [[noreturn]] void end();
 
  private:
   static constexpr std::size_t kStackBytes = 256 << 10;
 
+  void renew_stack();
+
   char* stack_ = nullptr;
-  void* here_ = nullptr;  // the fiber's stack pointer, while it does not run
-  void* host_ = nullptr;  // the host's, while it does
-  // Of the sanitizers.
-  void* thread_ = nullptr;
-  void* host_thread_ = nullptr;
-  void* fake_stack_ = nullptr;
-  void* host_fake_stack_ = nullptr;
-  const void* host_stack_ = nullptr;
-  std::size_t host_stack_bytes_ = 0;
+  const std::size_t used_;  // of kStackBytes
+  Place here_ = {};         // of the fiber, while it does not run
+  Place host_ = {};         // of the host, while it does
+  [[no_unique_address]] CheckedThread checked_thread_;
+  [[no_unique_address]] CheckedStack checked_stack_;
 };
 
 }  // namespace shoal::kernels::cuda::emulator

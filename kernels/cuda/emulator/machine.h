@@ -4,10 +4,7 @@
 // (under the address sanitizer: each piece of shared memory is an allocation of its own), missing
 // barriers (poisoned memory, late copies, and the thread sanitizer, which sees each fiber as a
 // thread), lanes of a warp that part. What breaks a rule ends the program with a line. A machine is
-// one caller's at a time; several may run in several threads.
-//
-// Not faithful: speed, registers, bank conflicts, memory orders weaker than the thread sanitizer's,
-// and CTAs that wait for each other (they would wait for ever).
+// one caller's at a time; several may run in several threads. docs/cuda.md says what it cannot find.
 #pragma once
 
 #include <cstddef>
@@ -18,22 +15,23 @@
 
 namespace shoal::kernels::cuda::emulator {
 
+// How mma_bf16 rounds: mma.h.
+enum class MmaRule : std::uint8_t { kOrdered, kAmpere, kHopper };
+
 struct Options {
   std::uint64_t seed = 1;  // of the order of CTAs and threads
   // Asynchronous copies happen when they are waited for, else at once: a GPU does either.
   bool late_copies = true;
+  MmaRule mma_rule = MmaRule::kOrdered;
 };
 
 struct Index3 {
-  unsigned x = 0, y = 0, z = 0;
+  std::int64_t x = 0, y = 0, z = 0;
 };
-struct Cta {
-  Index3 index;
-  unsigned threads = 0;
-};
-struct Lane {
-  unsigned thread = 0;
-};
+
+// What the smallest of the GPUs that we build for gives a CTA.
+inline constexpr std::size_t kMostShared = 99 << 10;
+inline constexpr unsigned kWarp = 32;
 
 class Machine {
  public:
@@ -43,16 +41,19 @@ class Machine {
   Machine& operator=(const Machine&) = delete;
 
   // Calls body() as each thread of each CTA. `threads`, of one CTA: a multiple of 32, at most 1024.
-  void run(Index3 grid, unsigned threads, std::size_t shared_bytes, base::FunctionRef<void()> body);
+  // Orders differ from one run to the next.
+  void run(Index3 grid, int threads, std::size_t shared_bytes, base::FunctionRef<void()> body);
+
+  class Impl;
 
  private:
-  class Impl;
   const std::unique_ptr<Impl> impl_;
 };
 
 // For the fiber that runs: kernels/cuda/device.cuh.
-const Cta& cta();
-const Lane& self();
+Index3 cta();
+int thread();   // of the CTA
+int threads();  // likewise
 void barrier();
 void warp_barrier();
 std::uint32_t shuffle_xor(std::uint32_t value, int mask);
@@ -61,6 +62,14 @@ void copy_async(void* to, const void* from, bool valid);
 void commit_copies();
 void wait_copies(int under_way);
 void check_aligned(const void* p, std::size_t bytes);
-void mma_s8(std::int32_t (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]);
+
+// What lanes of a warp do together, and how: the last that comes calls act() with what each lane
+// gave, by lane. It orders no memory but for kBarrier.
+enum class Together : std::uint8_t { kBarrier, kShuffle, kMmaS8, kMmaBf16, kLoadMatrices, kLoadTransposed };
+using Act = void (*)(const Options& options, const void* const* in, void* const* out);
+void meet(Together together, const void* in, void* out, Act act);
+
+// Ends the program with a line that names CTA and thread.
+[[noreturn]] void fail(const char* what);
 
 }  // namespace shoal::kernels::cuda::emulator

@@ -53,7 +53,8 @@ TEST_P(Mixed, ARingOfCpusAndGpusIsExact) {
   EXPECT_EQ(run.result->ids, expected.ids);
   EXPECT_TRUE(client::same_logits(*run.result, expected));
   if (GetParam() == WeightChoice::kStored) {
-    auto golden = client::read_golden()["prompts"][0]["greedy_ids"].get<std::vector<std::int32_t>>();
+    auto golden =
+        client::read_golden()["prompts"][0]["greedy_ids"].get<std::vector<std::int32_t>>();
     golden.resize(std::min<std::size_t>(golden.size(), 64));
     EXPECT_EQ(run.result->ids, golden);
   }
@@ -78,8 +79,7 @@ TEST_P(Mixed, AGpuTakesOverFromACpuAndBack) {
   ASSERT_TRUE(run.result.ok()) << run.result.status();
   EXPECT_EQ(run.reroutes, 2);
   EXPECT_TRUE(run.exact);
-  EXPECT_TRUE(
-      client::same_logits(*run.result, user.generate_locally(request(48), GetParam())));
+  EXPECT_TRUE(client::same_logits(*run.result, user.generate_locally(request(48), GetParam())));
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, Mixed,

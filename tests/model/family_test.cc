@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -148,16 +147,7 @@ TEST_P(Family, TruncationLeavesNoTrace) {
 
 TEST_P(Family, StaleMemoryHasNoEffect) {
   const Rows whole = prefill();
-  for (const std::unique_ptr<KvPool>& pool : model_->pools()) {
-    std::optional<KvLease> lease = pool->lease(pool->total_positions());
-    ASSERT_TRUE(lease);
-    lease->prepare(0, pool->total_positions());
-    auto* const memory = static_cast<char*>(pool->pages().data);
-    for (const std::int32_t page : lease->pages()) {
-      // NaN.
-      std::memset(memory + page * pool->pages().stride_bytes, 0xff, pool->shape().page_bytes());
-    }
-  }
+  model_->poison_pages();
   EXPECT_TRUE(prefill() == whole);
 }
 

@@ -6,10 +6,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -104,15 +102,7 @@ TEST_P(KvLaw, TruncationAndStaleMemoryLeaveNoTrace) {
   model_->run(session, 0, wrong);
   EXPECT_TRUE(model_->run(session, 37, slice(37, length())) == rows_of(whole, 37, length()));
   session.leases.clear();
-  for (const std::unique_ptr<KvPool>& pool : model_->pools()) {
-    std::optional<KvLease> lease = pool->lease(pool->total_positions());
-    ASSERT_TRUE(lease);
-    lease->prepare(0, pool->total_positions());
-    // NaN in every type, in i8 as its scales.
-    std::memset(pool->pages().data, 0xff,
-                pool->shape().page_bytes() *
-                    static_cast<std::size_t>(pool->total_positions() / kPagePositions));
-  }
+  model_->poison_pages();
   EXPECT_TRUE(prefill(*model_) == whole);
 }
 

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "base/check.h"
 #include "kernels/executor.h"
+#include "tests/model/engine.h"
 
 namespace shoal::model {
 namespace {
@@ -23,28 +25,42 @@ std::unique_ptr<LocalModel> LocalModel::load(const std::string& directory, const
   absl::StatusOr<Checkpoint> checkpoint = Checkpoint::open(directory);
   CHECK(checkpoint.ok()) << checkpoint.status();
   model->checkpoint_ = std::make_unique<Checkpoint>(*std::move(checkpoint));
-  model->executor_ = kernels::Executor::cpu(options.threads);
+  model->cpu_ = kernels::Executor::cpu(options.threads);
   absl::StatusOr<ModelEnds> ends =
-      ModelEnds::load(model->config_, *model->checkpoint_, *model->executor_);
+      ModelEnds::load(model->config_, *model->checkpoint_, *model->cpu_);
   CHECK(ends.ok()) << ends.status();
   model->ends_ = std::make_unique<ModelEnds>(*std::move(ends));
+  if (!options.on_cpu) model->engine_ = make_engine(options.threads);
+  kernels::Executor& executor = options.on_cpu ? *model->cpu_ : *model->engine_;
 
   model->edges_ = {0};
   model->edges_.insert(model->edges_.end(), options.cuts.begin(), options.cuts.end());
   model->edges_.push_back(model->config_.block_count);
   for (std::size_t i = 0; i + 1 < model->edges_.size(); ++i) {
     absl::StatusOr<std::unique_ptr<SpanRunner>> runner = SpanRunner::load(
-        model->config_, *model->checkpoint_, model->edges_[i], model->edges_[i + 1],
-        *model->executor_,
+        model->config_, *model->checkpoint_, model->edges_[i], model->edges_[i + 1], executor,
         {.rows = kMaxRows, .kv_positions = options.positions, .weights = options.weights});
     CHECK(runner.ok()) << runner.status();
     absl::StatusOr<std::unique_ptr<KvPool>> pool =
-        KvPool::create(*model->executor_, (*runner)->kv_shape(options.kv_dtype), options.positions);
+        KvPool::create(executor, (*runner)->kv_shape(options.kv_dtype), options.positions);
     CHECK(pool.ok()) << pool.status();
     model->pools_.push_back(*std::move(pool));
     model->runners_.push_back(*std::move(runner));
   }
   return model;
+}
+
+void LocalModel::poison_pages() {
+  kernels::Executor& executor = engine_ == nullptr ? *cpu_ : *engine_;
+  for (const std::unique_ptr<KvPool>& pool : pools_) {
+    std::optional<KvLease> all = pool->lease(pool->total_positions());
+    CHECK(all.has_value()) << "pages are held";
+    all->prepare(0, pool->total_positions());
+    const std::string nan(pool->shape().page_bytes() *
+                              static_cast<std::size_t>(pool->total_positions() / kPagePositions),
+                          '\xff');
+    executor.upload(pool->pages().data, nan.data(), nan.size());
+  }
 }
 
 LocalSession LocalModel::session(std::int64_t max_positions) const {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A whole model in this process for tests: the ends, and the blocks cut into any spans.
+// A whole model in this process for tests: the ends, which the CPU computes, and the blocks on the
+// program's engine (engine.h), cut into any spans.
 #pragma once
 
 #include <cstdint>
@@ -35,8 +36,9 @@ class LocalModel {
  public:
   struct Options {
     std::vector<std::int64_t> cuts;  // span boundaries between 0 and the number of blocks
-    int threads = 2;
-    std::int64_t positions = 2048;  // of KV in each span
+    int threads = 2;                 // of the engine, or its variant
+    bool on_cpu = false;             // the blocks too, whatever the engine is
+    std::int64_t positions = 2048;   // of KV in each span
     kernels::KvDType kv_dtype = kernels::KvDType::kF32;
     WeightChoice weights = WeightChoice::kStored;
   };
@@ -47,7 +49,8 @@ class LocalModel {
   }
 
   const ModelConfig& config() const { return config_; }
-  const std::vector<std::unique_ptr<KvPool>>& pools() const { return pools_; }
+  // NaN, of every type, in all pages; nobody may hold any.
+  void poison_pages();
   LocalSession session(std::int64_t max_positions) const;
 
   // Hidden states after the last block, of all rows of all steps in their order.
@@ -64,8 +67,9 @@ class LocalModel {
 
   ModelConfig config_;
   std::unique_ptr<Checkpoint> checkpoint_;
-  std::unique_ptr<kernels::Executor> executor_;
+  std::unique_ptr<kernels::Executor> cpu_;
   std::unique_ptr<ModelEnds> ends_;
+  std::unique_ptr<kernels::Executor> engine_;  // null: the CPU
   std::vector<std::int64_t> edges_;
   std::vector<std::unique_ptr<SpanRunner>> runners_;
   std::vector<std::unique_ptr<KvPool>> pools_;

@@ -13,6 +13,8 @@
 
 #include "kernels/linear.h"
 #include "model/sha256.h"
+#include "tests/kernels/data.h"
+#include "tests/model/engine.h"
 #include "tests/reference/portable.h"
 
 namespace shoal::model {
@@ -93,17 +95,23 @@ reference::Portable in_reference(kernels::WeightFormat format) {
                                                 : reference::Portable::kQ4S;
 }
 
+std::vector<float> products(kernels::Executor& executor, const std::vector<float>& x,
+                            std::int64_t rows, const kernels::LinearWeight& weight) {
+  kernels::Input in(x, rows, weight.cols);
+  kernels::Guarded out(rows, weight.rows);
+  kernels::linear(executor, in.view(executor), weight, out.view(executor));
+  EXPECT_TRUE(out.intact());
+  return out.content();
+}
+
 // The products with unit vectors, which say every weight.
 std::string weight_products(kernels::Executor& executor, const kernels::LinearWeight& weight) {
   std::string bytes;
-  std::vector<float> x(static_cast<std::size_t>(weight.cols)),
-      out(static_cast<std::size_t>(weight.rows));
+  std::vector<float> x(static_cast<std::size_t>(weight.cols));
   for (std::int64_t k = 0; k < weight.cols; ++k) {
     std::fill(x.begin(), x.end(), 0.0f);
     x[static_cast<std::size_t>(k)] = 1.0f;
-    kernels::linear(executor, kernels::ConstMatrixView(x.data(), 1, weight.cols, weight.cols),
-                    weight, kernels::F32Rows{out.data(), 1, weight.rows, weight.rows});
-    for (const float value : out) put(bytes, value);
+    for (const float value : products(executor, x, 1, weight)) put(bytes, value);
   }
   return bytes;
 }
@@ -128,17 +136,13 @@ TEST(PortableGolden, BitsAreThoseOfAllVersions) {
     EXPECT_EQ(hash(packed), golden.weights);
     EXPECT_EQ(hash(product), golden.product);
 
-    const auto executor = kernels::Executor::cpu(2);
+    const auto executor = make_engine(2);
     const auto layer = kernels::pack_linear(
         *executor, {w.data(), kernels::DType::kF32, golden.outputs, golden.cols}, {},
         golden.format);
     ASSERT_TRUE(layer.has_value());
-    std::vector<float> out(static_cast<std::size_t>(golden.rows * golden.outputs));
-    kernels::linear(
-        *executor, kernels::ConstMatrixView(x.data(), golden.rows, golden.cols, golden.cols),
-        layer->weight(), kernels::F32Rows{out.data(), golden.rows, golden.outputs, golden.outputs});
     std::string ours;
-    for (const float value : out) put(ours, value);
+    for (const float value : products(*executor, x, golden.rows, layer->weight())) put(ours, value);
     EXPECT_EQ(hash(ours), golden.product);
     if (golden.outputs * golden.cols > 20'000) continue;  // the next is slow
     std::string units;

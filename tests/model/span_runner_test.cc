@@ -18,6 +18,7 @@
 #include "model/model_ends.h"
 #include "model/tensor_list.h"
 #include "model/weight_check.h"
+#include "tests/model/engine.h"
 
 namespace shoal::model {
 namespace {
@@ -40,7 +41,7 @@ class SpanRunnerTest : public testing::Test {
   SpanRunnerTest()
       : config_(load_config(kFixtures + "llama_bias").value()),
         checkpoint_(Checkpoint::open(kFixtures + "llama_bias").value()),
-        executor_(kernels::Executor::cpu(1)) {}
+        executor_(make_engine(1)) {}
   WeightSpec& weight(BlockWeight role) {
     std::vector<WeightSpec>& weights = config_.kinds.at(0).weights;
     return *std::find_if(weights.begin(), weights.end(),
@@ -213,7 +214,8 @@ TEST_F(SpanRunnerTest, TensorsThatNobodyAskedForAreNamed) {
 }
 
 TEST_F(SpanRunnerTest, EndsRefuseIdsOutsideTheVocabulary) {
-  const absl::StatusOr<ModelEnds> ends = ModelEnds::load(config_, checkpoint_, *executor_);
+  const auto cpu = kernels::Executor::cpu(1);
+  const absl::StatusOr<ModelEnds> ends = ModelEnds::load(config_, checkpoint_, *cpu);
   ASSERT_TRUE(ends.ok()) << ends.status();
   const std::vector<std::int32_t> good = {0, 63}, above = {0, 64}, below = {-1};
   EXPECT_EQ(ends->embed(good)->size(), 64u);
@@ -226,10 +228,10 @@ TEST_F(SpanRunnerTest, EndsRefuseIdsOutsideTheVocabulary) {
 TEST_F(SpanRunnerTest, EndsWithoutAHeadAreRefusedUnlessTied) {
   const Checkpoint tied = Checkpoint::open(kFixtures + "qwen2_window").value();
   ModelConfig config = load_config(kFixtures + "qwen2_window").value();
-  EXPECT_TRUE(ModelEnds::load(config, tied, *executor_).ok());
+  const auto cpu = kernels::Executor::cpu(1);
+  EXPECT_TRUE(ModelEnds::load(config, tied, *cpu).ok());
   config.tied_embeddings = false;
-  EXPECT_THAT(message(ModelEnds::load(config, tied, *executor_).status()),
-              HasSubstr("lm_head.weight"));
+  EXPECT_THAT(message(ModelEnds::load(config, tied, *cpu).status()), HasSubstr("lm_head.weight"));
 }
 
 }  // namespace

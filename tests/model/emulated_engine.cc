@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/check.h"
+#include "kernels/cuda/emulator/context.h"
+#include "kernels/cuda/executor.h"
+#include "tests/model/engine.h"
+
+namespace shoal::model {
+
+// The odd ones do their work at once, the even ones when somebody waits for it.
+std::unique_ptr<kernels::Executor> make_engine(int variant) {
+  const bool late = variant % 2 == 0;
+  auto opened = kernels::cuda::CudaExecutor::open(
+      kernels::cuda::emulator::module(
+          {.machine = {.seed = static_cast<std::uint64_t>(variant), .late_copies = late},
+           .late_work = late}),
+      0);
+  CHECK(opened.executor != nullptr) << opened.why;
+  return std::move(opened.executor);
+}
+
+bool engine_is_slow() { return true; }
+
+}  // namespace shoal::model

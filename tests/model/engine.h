@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the blocks of a test's model run on. A test program links one of cpu_engine.cc and
+// emulated_engine.cc: the same bodies prove every device.
+#pragma once
+
+#include <memory>
+
+#include "kernels/executor.h"
+
+namespace shoal::model {
+
+// Of the CPU, so many threads; of an emulated GPU, the seed of its order. Results never depend on
+// it.
+std::unique_ptr<kernels::Executor> make_engine(int variant);
+
+// What takes the CPU seconds takes the engine minutes: do a part of it.
+bool engine_is_slow();
+
+}  // namespace shoal::model

@@ -28,6 +28,10 @@ target_include_directories(shoal_options INTERFACE "${CMAKE_SOURCE_DIR}" "${CMAK
 target_compile_options(shoal_options INTERFACE -Wall -Wextra -Werror -Wno-unused-parameter
   -ffp-contract=off)  # fused multiply-adds only where the source says so: results must not depend on the compiler's choice
 
+# What CHECK prints on a user's machine names files of the sources, not folders of whoever built it.
+target_compile_options(shoal_options INTERFACE
+  $<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=>)
+
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   target_compile_options(shoal_options INTERFACE -Wthread-safety)  # what base/mutex.h says to it
 endif()

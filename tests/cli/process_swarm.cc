@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include <filesystem>
 #include <stdexcept>
 
 namespace shoal::tests {
@@ -75,6 +76,12 @@ bool ProcessSwarm::stop() {
   bool clean = true;
   for (auto& node : nodes_) clean = node->wait(15'000) == 0 && clean;
   return clean;
+}
+
+std::string demo_model() {
+  const std::string bundled = program("../share/shoal/models/demo");
+  if (std::filesystem::exists(bundled)) return bundled;
+  return std::string(SHOAL_SOURCE_DIR) + "/models/demo";
 }
 
 nlohmann::json golden() { return nlohmann::json::parse(read_file(kDemoModel + "/golden.json")); }

@@ -13,7 +13,9 @@
 
 namespace shoal::tests {
 
-inline const std::string kDemoModel = std::string(SHOAL_SOURCE_DIR) + "/models/demo";
+// The bundled model: of the bundle that this program lies in, else of the checkout.
+std::string demo_model();
+inline const std::string kDemoModel = demo_model();
 
 struct SwarmOptions {
   std::string model = kDemoModel;

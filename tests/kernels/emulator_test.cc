@@ -192,13 +192,7 @@ TEST(Emulator, GivesAsMuchMemoryAsItHas) {
 
 // ---- a missing barrier of the CTA
 
-TEST(EmulatorFaults, AMissingBarrierGivesAWrongResult) {
-#if !defined(SHOAL_EMULATOR_TSAN)
-  for (const DeviceOptions& options : all_options()) {
-    EXPECT_NE(reversed_by(options, {.no_barrier = true}), reversed());
-  }
-#endif
-}
+const planted::Reverse kMissingBarriers[] = {{.no_barrier = true}, {.reuses_early = true}};
 
 #if defined(SHOAL_EMULATOR_TSAN)
 // Runs what must be a race: the sanitizer tells of it, and makes the exit status of it.
@@ -211,8 +205,16 @@ TEST(EmulatorFaults, AMissingBarrierGivesAWrongResult) {
       [](int status) { return status != 0; }, "ThreadSanitizer: data race")
 
 TEST_F(EmulatorDeathTest, AMissingBarrierIsARace) {
-  for (const DeviceOptions& options : all_options()) {
-    EXPECT_RACE(reversed_by(options, {.no_barrier = true}));
+  for (const planted::Reverse& fault : kMissingBarriers) {
+    for (const DeviceOptions& options : all_options()) EXPECT_RACE(reversed_by(options, fault));
+  }
+}
+#else
+TEST(EmulatorFaults, AMissingBarrierGivesAWrongResult) {
+  for (const planted::Reverse& fault : kMissingBarriers) {
+    for (const DeviceOptions& options : all_options()) {
+      EXPECT_NE(reversed_by(options, fault), reversed());
+    }
   }
 }
 #endif

@@ -15,11 +15,12 @@ inline constexpr int kThreads = 64;
 // So that a local array is there.
 SHOAL_DEVICE void keep(const float (&local)[2]) { asm volatile("" ::"r"(&local) : "memory"); }
 
-// out[cta] [kThreads] = in[cta] [kThreads], reversed through shared memory.
+// out[cta] [kThreads] = in[cta] [kThreads], reversed through shared memory, which is then used anew.
 struct Reverse {
   const float* in = nullptr;
   float* out = nullptr;
-  bool no_barrier = false, past_shared = false, past_global = false, past_local = false;
+  bool no_barrier = false, reuses_early = false;
+  bool past_shared = false, past_global = false, past_local = false;
 };
 SHOAL_KERNEL void reverse(Reverse a) {
   Shared shared;
@@ -33,6 +34,9 @@ SHOAL_KERNEL void reverse(Reverse a) {
   next[thread()] = 0.0f;
   if (!a.no_barrier) barrier();
   a.out[at + thread()] = row[kThreads - 1 - thread()];
+  if (!a.reuses_early) barrier();
+  row[thread()] = 0.0f;
+  barrier();
 }
 
 // out[cta] = the sum of in[cta] [tiles, kThreads] in the order of tiles, then of threads by halves.

@@ -32,6 +32,10 @@ SHOAL_UNSEEN void Copies::add(void* to, const void* from, bool valid) {
   waiting_.push_back({to, from, valid, open_group_});
 }
 
+SHOAL_UNSEEN void Copies::commit() { ++open_group_; }
+SHOAL_UNSEEN void Copies::wait(int under_way) { finish(open_group_ - 1 - under_way); }
+SHOAL_UNSEEN void Copies::finish_all() { finish(open_group_); }
+
 SHOAL_UNSEEN void Copies::finish(int last_group) {
   for (;;) {
     Copy next{};

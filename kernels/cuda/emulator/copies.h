@@ -12,10 +12,10 @@ inline constexpr std::size_t kCopyBytes = 16;
 class Copies {
  public:
   void add(void* to, const void* from, bool valid);
-  void commit() { ++open_group_; }
+  void commit();
   // Does those of all groups but the last `under_way` that were committed.
-  void wait(int under_way) { finish(open_group_ - 1 - under_way); }
-  void finish_all() { finish(open_group_); }
+  void wait(int under_way);
+  void finish_all();
 
  private:
   struct Copy {

@@ -51,7 +51,7 @@ SHOAL_UNSEEN void set_out(Place& place, char* stack, std::size_t bytes, void (*e
   for (int i = 0; i < kSavedRegisters; ++i) *--top = nullptr;
   place = top;
 }
-inline void move(Place& from, Place& to) { shoal_switch_stack(&from, to); }
+SHOAL_SWITCH void move(Place& from, Place& to) { shoal_switch_stack(&from, to); }
 
 #else
 
@@ -62,7 +62,7 @@ SHOAL_UNSEEN void set_out(Place& place, char* stack, std::size_t bytes, void (*e
   place.uc_link = nullptr;
   ::makecontext(&place, entry, 0);
 }
-inline void move(Place& from, Place& to) {
+SHOAL_SWITCH void move(Place& from, Place& to) {
   if (::swapcontext(&from, &to) != 0) std::abort();
 }
 

@@ -28,8 +28,8 @@ struct Warp {
 
 struct Thread {
   explicit Thread(unsigned number) : number(number), fiber(number) {}
-  unsigned warp() const { return number / kWarp; }
-  unsigned lane() const { return number % kWarp; }
+  SHOAL_UNSEEN unsigned warp() const { return number / kWarp; }
+  SHOAL_UNSEEN unsigned lane() const { return number % kWarp; }
 
   const unsigned number;
   Fiber fiber;
@@ -92,11 +92,11 @@ class Machine::Impl {
 
   // What follows is called by fibers.
 
-  Cta& cta() { return *cta_; }
-  Thread& thread() { return *thread_; }
+  SHOAL_UNSEEN Cta& cta() { return *cta_; }
+  SHOAL_UNSEEN Thread& thread() { return *thread_; }
   const Thread* thread_or_none() const { return thread_; }
   const Cta* cta_or_none() const { return cta_; }
-  const Options& options() const { return options_; }
+  SHOAL_UNSEEN const Options& options() const { return options_; }
 
   SHOAL_UNSEEN void barrier() {
     char* const order = &cta_->barrier_order[cta_->phase % 2];

@@ -47,8 +47,12 @@ void AnnotateIgnoreWritesBegin(const char* file, int line);
 void AnnotateIgnoreWritesEnd(const char* file, int line);
 }
 #define SHOAL_UNSEEN __attribute__((no_sanitize("thread"), noinline))
+// Part of a switch. What the sanitizer notes where a function begins and ends, it notes of the
+// thread that runs then: a function must end as the one as which it began.
+#define SHOAL_SWITCH inline __attribute__((no_sanitize("thread"), always_inline))
 #else
 #define SHOAL_UNSEEN
+#define SHOAL_SWITCH inline
 #endif
 
 namespace shoal::kernels::cuda::emulator {
@@ -77,11 +81,11 @@ class CheckedThread {
     end();
     fiber_ = __tsan_create_fiber(0);
   }
-  SHOAL_UNSEEN void enter() {
+  SHOAL_SWITCH void enter() {
     host_ = __tsan_get_current_fiber();
     __tsan_switch_to_fiber(fiber_, kOrderNothing);
   }
-  SHOAL_UNSEEN void leave() { __tsan_switch_to_fiber(host_, kOrderNothing); }
+  SHOAL_SWITCH void leave() { __tsan_switch_to_fiber(host_, kOrderNothing); }
 
  private:
   static constexpr unsigned kOrderNothing = 1;

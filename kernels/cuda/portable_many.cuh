@@ -58,9 +58,8 @@ class ManyWarp {
     for (int j = 0; j < Shape::kWeightPieces; ++j) {
       const int piece = warp() + j * Shape::kWarps, tile = piece / 2;
       const char* const at =
-          a.gated ? tile_at<kFormat>(tile % 2 == 0 ? a.products[0] : a.products[1],
-                                     share.block * kOutWarps + tile / 2, groups_)
-                  : tile_at<kFormat>(share.product, share.block * Shape::kTiles + tile, groups_);
+          a.gated ? tile_at<kFormat>(a.products[tile % 2], share.block * kOutWarps + tile / 2, groups_)
+                  : tile_at<kFormat>(a.products[share.product], share.block * Shape::kTiles + tile, groups_);
       weights_from_[j] = at + piece % 2 * Group::kBytes + lane() * 16;
     }
     const int last = (static_cast<int>(a.x.rows) - 1) / kTileRows;
@@ -122,7 +121,7 @@ class ManyWarp {
                                      warp() % kRowWarps * 4 * Shape::kStageGroups + i;
       SHOAL_DEVICE_UNROLL
       for (int n = 0; n < 4; ++n) {
-        const Columns columns = columns_of(x[n * Shape::kStageGroups]);
+        const Columns columns = both_columns<kFormat>(x[n * Shape::kStageGroups], g_, t_);
         SHOAL_DEVICE_UNROLL
         for (int m = 0; m < 2; ++m) add_group<kFormat, true>(w[m], columns, acc_[m][n]);
       }
@@ -143,6 +142,7 @@ class ManyWarp {
   }
 
   SHOAL_DEVICE void write(const PortableProducts& a, const Share& share, int row_block) const {
+    const PortableProduct& product = a.products[share.product];
     SHOAL_DEVICE_UNROLL
     for (int n = 0; n < 4; ++n) {
       SHOAL_DEVICE_UNROLL
@@ -154,8 +154,8 @@ class ManyWarp {
         const int output = tile * static_cast<int>(kTileOutputs) + 2 * g_ + i / 2;
         if (row >= static_cast<int>(a.x.rows)) continue;
         if (a.gated) {
-          if (output >= share.product.outputs) continue;
-          share.product.out[row * share.product.stride + output] =
+          if (output >= product.outputs) continue;
+          product.out[row * product.stride + output] =
               silu_mul(with_bias(a.products[0], output, total_[0][n][i]),
                        with_bias(a.products[1], output, total_[1][n][i]));
           continue;
@@ -163,9 +163,9 @@ class ManyWarp {
         SHOAL_DEVICE_UNROLL
         for (int m = 0; m < 2; ++m) {
           const int at = output + m * static_cast<int>(kTileOutputs);
-          if (at >= share.product.outputs) continue;
-          float* const out = share.product.out + row * share.product.stride + at;
-          const float value = with_bias(share.product, at, total_[m][n][i]);
+          if (at >= product.outputs) continue;
+          float* const out = product.out + row * product.stride + at;
+          const float value = with_bias(product, at, total_[m][n][i]);
           *out = a.accumulate ? add(*out, value) : value;
         }
       }
@@ -186,17 +186,6 @@ class ManyWarp {
     }
     return w;
   }
-  SHOAL_DEVICE Columns columns_of(const QuantizedTile& x) const {
-    Columns columns;
-    columns.b = x.values[g_][t_];
-    const float2 scales = *reinterpret_cast<const float2*>(x.scales + 2 * t_);
-    columns.scales = {scales.x, scales.y};
-    if constexpr (kFormat != WeightFormat::kQ8) {
-      const float2 sums = *reinterpret_cast<const float2*>(x.sums + 2 * t_);
-      columns.sums = {sums.x, sums.y};
-    }
-    return columns;
-  }
 
   const int groups_, g_, t_;
   char* const weights_;  // [stages, tiles, groups of a stage]
@@ -208,7 +197,7 @@ class ManyWarp {
 
 // A CTA for each kRows rows (x) and kOutputs outputs (y).
 template <WeightFormat kFormat, int kOutWarps, int kRowWarps>
-SHOAL_KERNEL SHOAL_BOUNDS(kOutWarps* kRowWarps * 32, 512 / (kOutWarps * kRowWarps * 32))
+SHOAL_KERNEL SHOAL_BOUNDS(kOutWarps* kRowWarps * 32, kOutWarps * kRowWarps == 16 ? 1 : 3)
 void many_kernel(PortableProducts a) {
   using Shape = ManyShape<kFormat, kOutWarps, kRowWarps>;
   constexpr int kStages = Shape::kStages, kStageGroups = Shape::kStageGroups;

@@ -60,6 +60,19 @@ struct Columns {
   Two scales, sums;  // sums: q4, q4s
 };
 
+template <WeightFormat kFormat>
+SHOAL_DEVICE Columns both_columns(const QuantizedTile& x, int g, int t) {
+  Columns columns;
+  columns.b = x.values[g][t];
+  const float2 scales = *reinterpret_cast<const float2*>(x.scales + 2 * t);
+  columns.scales = {scales.x, scales.y};
+  if constexpr (kFormat != WeightFormat::kQ8) {
+    const float2 sums = *reinterpret_cast<const float2*>(x.sums + 2 * t);
+    columns.sums = {sums.x, sums.y};
+  }
+  return columns;
+}
+
 // acc: results of (first output, first row), (first, second), (second, first), (second, second).
 // kBoth: else the second row's are nobody's.
 template <WeightFormat kFormat, bool kBoth>
@@ -104,15 +117,14 @@ struct PortableProducts {
   PortableProduct products[kMaxProducts];
 };
 
-// The product of a CTA.
+// The product of a CTA, and the CTA's place in it.
 struct Share {
-  PortableProduct product;
-  int block;  // of the product's
+  int product, block;
 };
 SHOAL_DEVICE Share share_of(const PortableProducts& a, int block) {
-  if (block < a.products[0].end) return {a.products[0], block};
-  if (block < a.products[1].end) return {a.products[1], block - a.products[0].end};
-  return {a.products[2], block - a.products[1].end};
+  if (block < a.products[0].end) return {0, block};
+  if (block < a.products[1].end) return {1, block - a.products[0].end};
+  return {2, block - a.products[1].end};
 }
 
 // Of a product tile `tile`, or the last where there is none: what it gives is nobody's then.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <optional>
 #include <vector>
 
 #include "base/check.h"
@@ -54,6 +55,23 @@ double measure_read_bandwidth(CpuExecutor& executor, std::int64_t bytes, int rep
   const auto size = static_cast<double>(buffer.size()) * 4;
   double best = 0;
   for (int i = 0; i < repeats; ++i) best = std::max(best, size / time_read(executor, buffer));
+  return best;
+}
+
+double measure_copy_bandwidth(Executor& executor, std::int64_t bytes, int repeats) {
+  const auto size = static_cast<std::size_t>(bytes);
+  const std::optional<Buffer> from = executor.allocate(size), to = executor.allocate(size);
+  if (!from || !to) return 0;
+  // Several for each reading: a copy of a fast device takes hardly longer than asking for it.
+  constexpr int kCopies = 8;
+  double best = 0;
+  for (int i = 0; i < repeats; ++i) {
+    executor.synchronize();
+    const auto start = std::chrono::steady_clock::now();
+    for (int copy = 0; copy < kCopies; ++copy) executor.copy(to->data(), from->data(), size);
+    executor.synchronize();
+    best = std::max(best, 2.0 * kCopies * static_cast<double>(size) / seconds_since(start));
+  }
   return best;
 }
 

@@ -14,6 +14,11 @@ namespace shoal::kernels {
 // once.
 double measure_read_bandwidth(CpuExecutor& executor, std::int64_t bytes, int repeats);
 
+// Of a device with memory of its own: bytes read and written per second of the best of `repeats`
+// copies of `bytes` within it, each written byte counted as one that was read. 0 where there is no
+// room for two such buffers.
+double measure_copy_bandwidth(Executor& executor, std::int64_t bytes, int repeats);
+
 // Seconds of one such pass over `data`, whose size must be a multiple of 64 KiB.
 double time_read(CpuExecutor& executor, std::span<const float> data);
 

@@ -55,7 +55,7 @@ void add_common(cli::Command& command, CommandLine& line) {
 
 struct RunTexts {  // of options that are more than a number
   std::string blocks;
-  std::string device = "cpu";
+  std::string device = "auto";
   std::string memory;
   std::string kv_dtype = "f32";
   std::string weights = "stored";
@@ -72,6 +72,10 @@ void add_sizes(cli::Command& command, CommandLine& line, RunTexts& texts) {
                  "Blocks to serve, B to E-1 (default: as many as fit, where the swarm needs them "
                  "most)",
                  cli::name(texts.blocks));
+  command.option("--device", "DEVICE",
+                 "Where to compute: auto (the GPU if one works, else the CPU; the default), cpu, "
+                 "cuda, or cuda:N for a certain GPU",
+                 cli::name(texts.device));
   command.option("--threads", "N", "CPU threads (default: one per core)",
                  cli::whole(line.threads, 1, 1024));
   command.option("--kv-positions", "N",
@@ -101,7 +105,6 @@ void add_run(cli::Command& command, CommandLine& line, RunTexts& texts) {
                  "Address for TCP and UDP; without HOST all of this machine, IPv4 and IPv6. Port 0 "
                  "picks a free one; name one if a firewall must let it through",
                  cli::name(line.listen));
-  command.option("--device", "DEVICE", "Where to compute", cli::one_of(texts.device, {"cpu"}));
   command.option("--weights", "FORMAT",
                  "How weights are kept: stored, or q8 (8.5 bits a weight), q4 (5 bits) or q4s (4.5 "
                  "bits), which are made once and give the same bits on every machine; auto takes "
@@ -137,6 +140,9 @@ absl::Status check(CommandLine& line, const RunTexts& texts) {
     }
     line.memory = *memory;
   }
+  const kernels::cuda::ParsedDevice device = kernels::cuda::parse_device(texts.device);
+  if (!device.choice) return wrong(device.error);
+  line.device = *device.choice;
   if (const auto dtype = model::kv_dtype_named(texts.kv_dtype)) line.kv_dtype = *dtype;
   line.weights = model::weight_choice_named(texts.weights);  // none is named auto
   const auto cache = model::cache_options(texts.cache, texts.cache_limit);

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/memory_size.h"
+#include "kernels/cuda/device_choice.h"
 #include "kernels/kv_dtype.h"
 #include "model/block_cache.h"
 #include "model/weight_choice.h"
@@ -33,6 +34,7 @@ struct CommandLine {
   std::vector<std::string> announce;
   std::string swarm_key;
   std::string identity;
+  kernels::cuda::DeviceChoice device;
   int threads = 0;
   std::optional<std::int64_t> kv_positions;
   kernels::KvDType kv_dtype = kernels::KvDType::kF32;

@@ -9,6 +9,7 @@
 #include "kernels/bandwidth.h"
 #include "kernels/cpu_executor.h"
 #include "kernels/cpu_kernels.h"
+#include "node/device/executors.h"
 #include "node/device/loaded_model.h"
 #include "node/entry.h"
 #include "node/member/join.h"
@@ -21,7 +22,8 @@ constexpr std::uint64_t kMostMeasured = 256u << 20;
 constexpr std::uint64_t kLeastMeasured = 16u << 20;
 constexpr int kPasses = 5;
 
-double measured_read_bytes_s(int threads, std::uint64_t usable) {
+double measured_read_bytes_s(kernels::Executor* device, int threads, std::uint64_t usable) {
+  if (device != nullptr) return kernels::measure_copy_bandwidth(*device, kMostMeasured, kPasses);
   kernels::CpuExecutor executor(threads);
   const std::uint64_t bytes = std::clamp(usable / 4, kLeastMeasured, kMostMeasured);
   return kernels::measure_read_bandwidth(executor, static_cast<std::int64_t>(bytes), kPasses);
@@ -65,12 +67,11 @@ NodePlan make_plan(const base::MemoryBudget& budget, std::span<const model::Memo
 
 std::string plan_text(const NodePlan& plan) {
   std::string text = fmt::format(
-      "{}, stored as {}: {} of the {} that {} leaves can be used; this machine reads {:.1f} "
-      "GB/s\n\n"
+      "{}, stored as {}: {} of the {} that {} leaves can be used; {} reads {:.1f} GB/s\n\n"
       "{:<8} {:>10} {:>10} {:>13} {:>18}\n",
       plan.model, plan.stored, base::memory_text(plan.usable_bytes),
-      base::memory_text(plan.memory.bytes), plan.memory.from, plan.read_bytes_s / 1e9, "weights",
-      "a block", "blocks", "KV positions", "tokens/s, at most");
+      base::memory_text(plan.memory.bytes), plan.memory.from, plan.reader, plan.read_bytes_s / 1e9,
+      "weights", "a block", "blocks", "KV positions", "tokens/s, at most");
   for (const FormatPlan& format : plan.formats) {
     const std::string mib =
         fmt::format("{:.1f} MiB", static_cast<double>(format.block_bytes) / 0x1p20);
@@ -122,9 +123,13 @@ absl::StatusOr<NodePlan> plan_of(const CommandLine& line) {
   wishes.kv_positions = line.kv_positions;
   std::uint32_t most = 0;  // blocks in a row that are here
   for (const proto::Span& run : model->held) most = std::max(most, run.size());
-  const base::MemoryBudget budget = base::memory_budget("/", base::process_limits(), line.memory);
-  NodePlan plan = make_plan(budget, needs_of_all(*model, line.kv_dtype), most, wishes,
-                            measured_read_bytes_s(line.threads, budget.all.bytes));
+  const auto device = open_chosen(line.device);
+  if (!device.ok()) return device.status();
+  const base::MemoryBudget budget = budget_on(device->executor.get(), line.memory);
+  NodePlan plan =
+      make_plan(budget, needs_of_all(*model, line.kv_dtype), most, wishes,
+                measured_read_bytes_s(device->executor.get(), line.threads, budget.all.bytes));
+  if (device->executor != nullptr) plan.reader = "the GPU";
   plan.model = model->name;
   plan.stored = model::stored_type(model->config, model->checkpoint);
   return plan;

@@ -34,6 +34,7 @@ struct NodePlan {
   base::MemoryLimit memory;
   std::uint64_t usable_bytes = 0;
   double read_bytes_s = 0;
+  std::string reader = "this machine";        // who reads so fast
   std::vector<FormatPlan> formats;            // of each of model::kWeightChoices
   std::optional<model::WeightChoice> chosen;  // by --weights auto
   std::string reason;                         // why; or why none

@@ -43,22 +43,17 @@ OpenedGpu open_first(const Library& library) {
   return {nullptr, why};
 }
 
-OpenedDevices use_cpu(int threads, const std::string& because) {
-  OpenedDevices devices;
-  devices.executors.push_back(Executor::cpu(threads));
-  devices.line = "using the CPU" + because;
-  return devices;
-}
+OpenedDevices use_cpu(const std::string& because) { return {false, {}, "using the CPU" + because}; }
 
 OpenedDevices use_gpu(OpenedGpu gpu) {
   OpenedDevices devices;
   devices.line = "using " + gpu.line;
-  devices.executors.push_back(std::move(gpu.executor));
+  devices.gpus.push_back(std::move(gpu.executor));
   return devices;
 }
 
 OpenedDevices refuse(const DeviceChoice& choice, const std::string& why) {
-  return {{}, "--device " + text_of(choice) + ": " + why};
+  return {true, {}, "--device " + text_of(choice) + ": " + why};
 }
 
 OpenedDevices use_these(const DeviceChoice& choice, const Library& library) {
@@ -68,25 +63,25 @@ OpenedDevices use_these(const DeviceChoice& choice, const Library& library) {
     OpenedGpu opened = open_gpu(*library.module, index);
     if (opened.executor == nullptr) return refuse(choice, opened.line);
     devices.line += (devices.line.empty() ? "using " : ", and ") + opened.line;
-    devices.executors.push_back(std::move(opened.executor));
+    devices.gpus.push_back(std::move(opened.executor));
   }
   return devices;
 }
 
 }  // namespace
 
-OpenedDevices open_devices(const DeviceChoice& choice, int cpu_threads, const Library& library) {
-  if (choice.kind == DeviceChoice::Kind::kCpu) return use_cpu(cpu_threads, "");
+OpenedDevices open_devices(const DeviceChoice& choice, const Library& library) {
+  if (choice.kind == DeviceChoice::Kind::kCpu) return use_cpu("");
   if (!choice.gpus.empty()) return use_these(choice, library);
   OpenedGpu first = open_first(library);
   if (first.executor != nullptr) return use_gpu(std::move(first));
   if (choice.kind == DeviceChoice::Kind::kGpu) return refuse(choice, first.line);
-  return use_cpu(cpu_threads, ": " + first.line);
+  return use_cpu(": " + first.line);
 }
 
-OpenedDevices open_devices(const DeviceChoice& choice, int cpu_threads) {
-  if (choice.kind == DeviceChoice::Kind::kCpu) return use_cpu(cpu_threads, "");
-  return open_devices(choice, cpu_threads, own_library());
+OpenedDevices open_devices(const DeviceChoice& choice) {
+  if (choice.kind == DeviceChoice::Kind::kCpu) return use_cpu("");
+  return open_devices(choice, own_library());
 }
 
 }  // namespace shoal::kernels::cuda

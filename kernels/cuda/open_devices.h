@@ -13,13 +13,16 @@
 namespace shoal::kernels::cuda {
 
 struct OpenedDevices {
-  std::vector<std::unique_ptr<Executor>> executors;  // empty: `line` says why, and names --device
-  std::string line;  // for the log: what is used; on the CPU by `auto`, why it is no GPU
+  bool refused = false;                         // what was asked for cannot be had
+  std::vector<std::unique_ptr<Executor>> gpus;  // none: the CPU
+  // For the log: what is used; on the CPU by `auto`, why it is no GPU. For the user, where refused:
+  // why, and the name of the option.
+  std::string line;
 };
 
-// `cpu_threads` as Executor::cpu takes it. Nothing of CUDA is touched where the CPU is chosen.
-OpenedDevices open_devices(const DeviceChoice& choice, int cpu_threads);
+// Nothing of CUDA is touched where the CPU is chosen.
+OpenedDevices open_devices(const DeviceChoice& choice);
 // Of this library, which must outlive the executors and their buffers, as own_library() does.
-OpenedDevices open_devices(const DeviceChoice& choice, int cpu_threads, const Library& library);
+OpenedDevices open_devices(const DeviceChoice& choice, const Library& library);
 
 }  // namespace shoal::kernels::cuda

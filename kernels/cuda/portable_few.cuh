@@ -33,7 +33,7 @@ struct FewShape {
                                : kFormat != WeightFormat::kQ8 && kTiles == 2  ? 4
                                                                               : 3;
   static constexpr int kTileBytes = kRun * PackedGroup<kFormat>::kBytes;
-  static constexpr int kWeightBytes = 2 * kTileBytes;    // of a run
+  static constexpr int kWeightBytes = 2 * kTileBytes;  // of a run
   static constexpr int kRowGroups = kRowTiles * kRun;  // likewise
 
   static constexpr int kWarpBytes =
@@ -98,8 +98,7 @@ class FewWarp {
       for (int column = 0; column < (Shape::kOwn ? 1 : 2); ++column) {
         const int row = Shape::kOwn ? t_ : n * kTileRows + 2 * t_ + column;
         *reinterpret_cast<float4*>(to + row * kPairOutputs + output) = {
-            acc_[n][0][column], acc_[n][0][column + 2], acc_[n][1][column],
-            acc_[n][1][column + 2]};
+            acc_[n][0][column], acc_[n][0][column + 2], acc_[n][1][column], acc_[n][1][column + 2]};
       }
     }
   }
@@ -249,9 +248,8 @@ SHOAL_KERNEL SHOAL_BOUNDS(kMostFewWarps * 32, 1) void few_kernel(PortableProduct
   const Share share = share_of(a, block_x());
   const int second = lane() / 16;
   const char* const tile =
-      a.gated
-          ? tile_at<kFormat>(a.products[second], share.block, a.groups)
-          : tile_at<kFormat>(a.products[share.product], share.block * 2 + second, a.groups);
+      a.gated ? tile_at<kFormat>(a.products[second], share.block, a.groups)
+              : tile_at<kFormat>(a.products[share.product], share.block * 2 + second, a.groups);
   FewWarp<kFormat, kTiles> mine(a, tile, weights + Shape::kRuns * Shape::kWeightBytes * warp(),
                                 x + Shape::kRuns * Shape::kRowGroups * warp());
 

@@ -3,7 +3,24 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
+#include "kernels/cuda/open_devices.h"
+
 namespace shoal::node {
+
+absl::StatusOr<ChosenDevice> open_chosen(const kernels::cuda::DeviceChoice& choice) {
+  kernels::cuda::OpenedDevices opened = kernels::cuda::open_devices(choice);
+  if (opened.refused) return absl::UnavailableError(opened.line);
+  if (opened.gpus.size() > 1) {
+    return absl::UnimplementedError(
+        fmt::format("--device {}: a node computes on one GPU so far; start a node for each of them",
+                    kernels::cuda::text_of(choice)));
+  }
+  ChosenDevice chosen{nullptr, opened.line};
+  if (!opened.gpus.empty()) chosen.executor = std::move(opened.gpus.front());
+  return chosen;
+}
 
 base::MemoryBudget budget_on(const kernels::Executor* executor,
                              const std::optional<base::MemorySize>& most) {

@@ -2,6 +2,8 @@
 // Tensor cores as the emulator has them: which value of a tile lies where in a fragment (PTX ISA),
 // integer products against a plain sum, float products against the published rule restated in
 // integers, and matrices as they are loaded.
+#include "kernels/cuda/emulator/mma.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -15,7 +17,6 @@
 #include "base/half.h"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/emulator/machine.h"
-#include "kernels/cuda/emulator/mma.h"
 
 namespace shoal::kernels::cuda {
 namespace {
@@ -208,7 +209,8 @@ class RandomTiles {
   float next(int binades) {
     if (random_() % 10 == 0) return 0.0f;
     const int exponent = static_cast<int>(random_() % static_cast<unsigned>(binades)) - binades / 2;
-    const float size = std::ldexp(1.0f + static_cast<float>(random_() % (1u << 23)) * 0x1p-23f, exponent);
+    const float size =
+        std::ldexp(1.0f + static_cast<float>(random_() % (1u << 23)) * 0x1p-23f, exponent);
     return random_() % 2 == 0 ? size : -size;
   }
   TileBf16 tile(int binades) {
@@ -348,7 +350,8 @@ TEST(LoadMatrices, GivesEachLaneItsValues) {
   for (int matrix = 0; matrix < 4; ++matrix) {
     for (int row = 0; row < 8; ++row) {
       for (int column = 0; column < 8; ++column) {
-        rows[place(matrix, row)][column] = static_cast<std::uint16_t>(256 * matrix + 16 * row + column);
+        rows[place(matrix, row)][column] =
+            static_cast<std::uint16_t>(256 * matrix + 16 * row + column);
       }
     }
   }

@@ -15,7 +15,8 @@ inline constexpr int kThreads = 64;
 // So that a local array is there.
 SHOAL_DEVICE void keep(const float (&local)[2]) { asm volatile("" ::"r"(&local) : "memory"); }
 
-// out[cta] [kThreads] = in[cta] [kThreads], reversed through shared memory, which is then used anew.
+// out[cta] [kThreads] = in[cta] [kThreads], reversed through shared memory, which is then used
+// anew.
 struct Reverse {
   const float* in = nullptr;
   float* out = nullptr;

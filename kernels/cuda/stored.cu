@@ -12,10 +12,10 @@ namespace shoal::kernels::cuda {
 namespace {
 
 // Up to so many rows, passes of 8 over the same weights take no longer than tiles of kManyRows, of
-// which the last is hardly ever full: on a card that issues as many fma as instructions a row takes
-// 89 / 8 = 11.1 instructions for each 256 weights (stored_few.cuh), in a full tile 8.9
-// (stored_many.cuh), so 48 rows in 6 passes take what 60 take in tiles; and tiles are too few to
-// keep a large card busy where outputs are few.
+// which the last is hardly ever full: on a card that issues one fma or other instruction a cycle, a
+// row takes 101 / 8 = 12.6 instructions for each 256 weights (stored_few.cuh), in a full tile
+// 1191 / 8 / 16 = 9.3 (stored_many.cuh), so 6 passes take as long as two tiles; and tiles are too
+// few to keep a large card busy where outputs are few.
 constexpr std::int64_t kMostFewRows = 48;
 // Half a warp takes more outputs at a time, for which it reads x once, where each multiprocessor
 // still has so many warps: 6 with 4 KB under way are 24 KB, what an H200 needs (4.3 TB/s, 0.65 us,

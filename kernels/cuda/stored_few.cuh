@@ -5,11 +5,11 @@
 // shared memory, no barrier.
 //
 // For a run of 128 inputs and narrow weights a warp has kStreams loads of weights (4 wavefronts of
-// the first cache each), 8 kRows of x (1 each), 8 kStreams to widen, 8 kRows kStreams fma. For each
-// of 512 bytes of weights, kRows and kStreams:
-//   1 1: 25 instructions, 12 wavefronts     2 2: 33, 12    4 2: 57, 20    8 4: 89, 20
+// the first cache each), 8 kRows of x (1 each), 8 kStreams to widen, 8 kRows kStreams fma, and what
+// counts and guards. For each 512 bytes of weights, by kRows and kStreams, as compiled for sm_90:
+//   1 1: 34 instructions, 12 wavefronts     2 2: 39, 12    4 2: 63, 20    8 4: 101, 20
 // An H100 at 3.35 TB/s has time for 138 and 34 in all of its multiprocessors, so memory is the
-// bound.
+// bound. Registers: 72, 80, 98 and 168 there, no memory of a thread's own.
 #pragma once
 
 #include "kernels/cuda/stored_pack.cuh"
@@ -17,7 +17,7 @@
 
 namespace shoal::kernels::cuda {
 
-inline constexpr int kFewThreads = 128;
+inline constexpr int kFewThreads = 64;
 inline constexpr int kHalfWarps = kFewThreads / kLanes;
 // Loads that a lane has under way: with 16 bytes each a warp has 4 KB.
 inline constexpr int kLoadsUnderWay = 8;
@@ -41,36 +41,67 @@ SHOAL_DEVICE FewRows<kRows> few_rows(const ConstRows& x, std::int64_t first) {
   return rows;
 }
 
-// One run, from input k on; kEnds: x ends within it.
-template <class Stored, bool kEnds, int kRows, int kStreams>
-SHOAL_DEVICE void few_run(const FewRows<kRows>& x, int k,
-                          const uint4 (&pieces)[kStreams][Stored::kPieces],
-                          float (&sums)[kRows * kStreams]) {
+// Some steps of each row's chain. They are loaded while those before them are used: that hides the
+// latency of the first cache, which a compiler does not do by itself.
+template <int kRows>
+struct FewSteps {
+  static constexpr int kSteps = 8 / kRows;
+  static constexpr int kInputs = kSteps * kLanes;
+  float values[kSteps][kRows];
+};
+
+// From input k on; kGuarded: x may end before they do.
+template <bool kGuarded, int kRows>
+SHOAL_DEVICE void load_steps(const FewRows<kRows>& x, int k, FewSteps<kRows>& steps) {
   SHOAL_DEVICE_UNROLL
-  for (int half = 0; half < 2; ++half) {
-    float weights[kStreams][kPartSteps];
+  for (int step = 0; step < FewSteps<kRows>::kSteps; ++step) {
+    const int at = k + step * kLanes;
+    const int own = at + lane() % kLanes;
     SHOAL_DEVICE_UNROLL
-    for (int s = 0; s < kStreams; ++s) {
-      Stored::widen(pieces[s][piece_of<Stored>(half)], half, weights[s]);
+    for (int r = 0; r < kRows; ++r) {
+      if constexpr (kGuarded) {
+        steps.values[step][r] = own < x.cols ? x.lane_of[r][at] : past_the_end(own, x.cols);
+      } else {
+        steps.values[step][r] = x.lane_of[r][at];
+      }
+    }
+  }
+}
+
+// Which loads of x are guarded: none, those of what comes after the run, all.
+enum class Guard : std::uint8_t { kNone, kNext, kAll };
+
+// One run, from input k on. `steps` are its first, then those that come after it.
+template <class Stored, Guard kGuard, int kRows, int kStreams>
+SHOAL_DEVICE void few_run(const FewRows<kRows>& x, int k,
+                          const uint4 (&pieces)[kStreams][Stored::kPieces], FewSteps<kRows>& steps,
+                          float (&sums)[kRows * kStreams]) {
+  using Steps = FewSteps<kRows>;
+  SHOAL_DEVICE_UNROLL
+  for (int first = 0; first < static_cast<int>(kRunSteps); first += Steps::kSteps) {
+    const bool last = first + Steps::kSteps == static_cast<int>(kRunSteps);
+    Steps next;
+    if (kGuard == Guard::kAll || (kGuard == Guard::kNext && last)) {
+      load_steps<true>(x, k + first * kLanes + Steps::kInputs, next);
+    } else {
+      load_steps<false>(x, k + first * kLanes + Steps::kInputs, next);
     }
     SHOAL_DEVICE_UNROLL
-    for (int step = 0; step < kPartSteps; ++step) {
-      const int at = k + (half * kPartSteps + step) * kLanes;
+    for (int s = 0; s < kStreams; ++s) {
+      float weights[2][kPartSteps];
+      Stored::widen(pieces[s][piece_of<Stored>(0)], 0, weights[0]);
+      Stored::widen(pieces[s][piece_of<Stored>(1)], 1, weights[1]);
       SHOAL_DEVICE_UNROLL
-      for (int r = 0; r < kRows; ++r) {
-        float value;
-        if constexpr (kEnds) {
-          const int own = at + lane() % kLanes;
-          value = own < x.cols ? x.lane_of[r][at] : past_the_end(own, x.cols);
-        } else {
-          value = x.lane_of[r][at];
-        }
+      for (int step = 0; step < Steps::kSteps; ++step) {
+        const int at = first + step;
         SHOAL_DEVICE_UNROLL
-        for (int s = 0; s < kStreams; ++s) {
-          sums[r * kStreams + s] = fma(value, weights[s][step], sums[r * kStreams + s]);
+        for (int r = 0; r < kRows; ++r) {
+          float& sum = sums[r * kStreams + s];
+          sum = fma(steps.values[step][r], weights[at / kPartSteps][at % kPartSteps], sum);
         }
       }
     }
+    steps = next;
   }
 }
 
@@ -86,9 +117,7 @@ SHOAL_DEVICE void load_run(const uint4* const (&weights)[kStreams], int run,
   }
 }
 
-// This lane's chains: sums[row, stream]. Loads run ahead by kAhead runs. Runs are counted so that
-// the last one, which may not be full, always falls into the last place of the loop: the first
-// turn leaves out the places before run 0.
+// This lane's chains: sums[row, stream]. Loads of weights run kAhead runs ahead.
 template <class Stored, int kRows, int kStreams>
 SHOAL_DEVICE void few_sums(const FewRows<kRows>& x, const uint4* const (&weights)[kStreams],
                            float (&sums)[kRows * kStreams]) {
@@ -97,25 +126,31 @@ SHOAL_DEVICE void few_sums(const FewRows<kRows>& x, const uint4* const (&weights
   SHOAL_DEVICE_UNROLL
   for (int i = 0; i < kRows * kStreams; ++i) sums[i] = 0.0f;
   const int runs = runs_of(x.cols);
-  const bool ends = x.cols % kRunInputs != 0;
+  const int full_runs = x.cols / kRunInputs;
   uint4 pieces[kAhead][kStreams][Stored::kPieces];
-  int run = (runs + kAhead - 1) / kAhead;
-  run = runs - run * kAhead;
   SHOAL_DEVICE_UNROLL
   for (int p = 0; p < kAhead; ++p) {
-    if (run + p >= 0 && run + p < runs) load_run<Stored>(weights, run + p, pieces[p]);
+    if (p < runs) load_run<Stored>(weights, p, pieces[p]);
   }
-  for (; run < runs; run += kAhead) {
-    const bool more = run + kAhead < runs;
+  FewSteps<kRows> steps;
+  load_steps<true>(x, 0, steps);
+  int run = 0;
+  for (; run + kAhead <= full_runs; run += kAhead) {
     SHOAL_DEVICE_UNROLL
     for (int p = 0; p < kAhead; ++p) {
-      const int k = (run + p) * kRunInputs;
-      if (p + 1 == kAhead && !more && ends) {
-        few_run<Stored, true>(x, k, pieces[p], sums);
-      } else if (k >= 0) {
-        few_run<Stored, false>(x, k, pieces[p], sums);
+      if (p + 1 < kAhead) {
+        few_run<Stored, Guard::kNone>(x, (run + p) * kRunInputs, pieces[p], steps, sums);
+      } else {
+        few_run<Stored, Guard::kNext>(x, (run + p) * kRunInputs, pieces[p], steps, sums);
       }
-      if (more) load_run<Stored>(weights, run + p + kAhead, pieces[p]);
+      if (run + p + kAhead < runs) load_run<Stored>(weights, run + p + kAhead, pieces[p]);
+    }
+  }
+  // What is left: not enough runs, or one that is not full.
+  SHOAL_DEVICE_UNROLL
+  for (int p = 0; p < kAhead; ++p) {
+    if (run + p < runs) {
+      few_run<Stored, Guard::kAll>(x, (run + p) * kRunInputs, pieces[p], steps, sums);
     }
   }
 }

@@ -7,9 +7,9 @@
 //
 // For 4 steps of a chain a warp has 16 loads of x and 4 of narrow weights (8 of f32) of 512 bytes,
 // 4 wavefronts each: 80 (96) in the 128 cycles in which a multiprocessor does that warp's 512 fma
-// at 4 a cycle; and 36 to widen: 568 (536) instructions, of which 90 (96) of 100 are fma. From the
-// second cache come, for 128 inputs, 32 KB in the 2048 cycles that their fma take: 16 bytes a cycle
-// (24 where weights are f32).
+// at 4 a cycle. Of the instructions of a run, 86 in 100 are fma (1024 of 1191 as compiled for
+// sm_90, with 240 registers). From the second cache come, for 128 inputs, 32 KB in the 2048 cycles
+// that their fma take: 16 bytes a cycle (24 where weights are f32).
 #pragma once
 
 #include "kernels/cuda/stored_values.cuh"
@@ -41,29 +41,29 @@ struct ManyStage {
 
 // What a thread copies of each run: its piece of every kth row and every kth output.
 struct ManySource {
-  const uint4* x;
+  const uint4* x;  // of the next run
   const uint4* weights;
-  std::int64_t x_row, output;  // pieces from one to the next
-  int outputs_step;            // outputs from one that it copies to the next
-  int outputs_left;            // that exist, from its first on
+  int x_row, output;  // pieces from one to the next
+  int outputs_step;   // outputs from one that it copies to the next
+  int outputs_left;   // that exist, from its first on
 };
 
 template <class Stored>
-SHOAL_DEVICE void copy_run(const ManySource& from, int run, uint4* x, uint4* weights) {
+SHOAL_DEVICE void copy_run(ManySource& from, uint4* x, uint4* weights) {
   using Stage = ManyStage<Stored>;
   constexpr int kRowsAtOnce = kManyThreads / kRowPieces;
   SHOAL_DEVICE_UNROLL
   for (int i = 0; i < kManyRows / kRowsAtOnce; ++i) {
-    copy_async(x + i * kManyThreads + thread(),
-               from.x + i * kRowsAtOnce * from.x_row + run * kRowPieces, true);
+    copy_async(x + i * kManyThreads + thread(), from.x + i * kRowsAtOnce * from.x_row, true);
   }
+  from.x += kRowPieces;
   SHOAL_DEVICE_UNROLL
   for (int i = 0; i < Stage::kOutputs / kManyThreads; ++i) {
     const int output = i * from.outputs_step;
-    copy_async(weights + i * kManyThreads + thread(),
-               from.weights + output * from.output + run * Stage::kOutputPieces,
+    copy_async(weights + i * kManyThreads + thread(), from.weights + output * from.output,
                output < from.outputs_left);
   }
+  from.weights += Stage::kOutputPieces;
 }
 
 // x and weights from this lane's rows, outputs and chain on.
@@ -99,8 +99,7 @@ SHOAL_DEVICE void many_run(const uint4* x, const uint4* weights,
 
 // After it each lane has the outputs of one of its warp's rows.
 template <class Stored>
-SHOAL_DEVICE void many_sums(const ManySource& from, int runs,
-                            float (&sums)[kLaneRows * kLaneOutputs]) {
+SHOAL_DEVICE void many_sums(ManySource from, int runs, float (&sums)[kLaneRows * kLaneOutputs]) {
   using Stage = ManyStage<Stored>;
   Shared shared;
   uint4* const x = shared.take<uint4>(Stage::kStages * kStageRows);
@@ -109,7 +108,7 @@ SHOAL_DEVICE void many_sums(const ManySource& from, int runs,
   for (int i = 0; i < kLaneRows * kLaneOutputs; ++i) sums[i] = 0.0f;
   SHOAL_DEVICE_UNROLL
   for (int i = 0; i + 1 < Stage::kStages; ++i) {
-    if (i < runs) copy_run<Stored>(from, i, x + i * kStageRows, weights + i * Stage::kOutputs);
+    if (i < runs) copy_run<Stored>(from, x + i * kStageRows, weights + i * Stage::kOutputs);
     commit_copies();
   }
   const int first_row = warp() / kWarpsAcross * kLaneRows;
@@ -122,8 +121,7 @@ SHOAL_DEVICE void many_sums(const ManySource& from, int runs,
     // Now all see this run, and have left the one before it.
     barrier();
     if (run + Stage::kStages - 1 < runs) {
-      copy_run<Stored>(from, run + Stage::kStages - 1, x + next * kStageRows,
-                       weights + next * Stage::kOutputs);
+      copy_run<Stored>(from, x + next * kStageRows, weights + next * Stage::kOutputs);
     }
     commit_copies();
     many_run<Stored>(x + now * kStageRows + x_at, weights + now * Stage::kOutputs + weights_at,
@@ -151,10 +149,10 @@ SHOAL_DEVICE ManySource many_source(const ConstRows& x, std::int64_t first, cons
                                     std::int64_t output, int outputs_step) {
   using Stage = ManyStage<Stored>;
   ManySource from;
-  from.x_row = x.stride / 4;
+  from.x_row = static_cast<int>(x.stride / 4);
   from.x = reinterpret_cast<const uint4*>(x.data) + (first + thread() / kRowPieces) * from.x_row +
            thread() % kRowPieces;
-  from.output = std::int64_t{runs_of(weight.cols)} * Stage::kOutputPieces;
+  from.output = runs_of(weight.cols) * Stage::kOutputPieces;
   from.weights = static_cast<const uint4*>(weight.values) + output * from.output +
                  thread() % Stage::kOutputPieces;
   from.outputs_step = outputs_step;

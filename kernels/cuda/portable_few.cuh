@@ -27,17 +27,18 @@ struct FewShape {
   static constexpr int kRowTiles = kOwn ? 1 : kTiles;
   static constexpr int kRows = kOwn ? kOwnRows : kTiles * kTileRows;
   static constexpr int kResults = kPairOutputs * kRows;
-  // The ring: runs, and groups in each. Where rows are many, x needs the room.
-  static constexpr int kRun = kRowTiles == 1 ? 4 : 2;
-  static constexpr int kRuns = kFormat == WeightFormat::kQ8 && kRowTiles == 1 ? 2
-                               : kFormat != WeightFormat::kQ8 && kTiles == 2  ? 4
-                                                                              : 3;
+  using Row = QuantizedGroups<kOwn ? kOwnRows : kTileRows>;
+  // The ring: groups of a run, and runs. A lone row's 8 groups keep all lanes quantizing; q8 has
+  // twice the bytes of a group; where rows are many, x needs the room.
+  static constexpr bool kQ8 = kFormat == WeightFormat::kQ8;
+  static constexpr int kRun = kRowTiles > 1 ? 2 : kOwn && !kQ8 ? 8 : 4;
+  static constexpr int kRuns = kRowTiles == 1 && (kOwn || kQ8) ? 2 : kTiles == 2 && !kQ8 ? 4 : 3;
   static constexpr int kTileBytes = kRun * PackedGroup<kFormat>::kBytes;
   static constexpr int kWeightBytes = 2 * kTileBytes;  // of a run
   static constexpr int kRowGroups = kRowTiles * kRun;  // likewise
 
   static constexpr int kWarpBytes =
-      kRuns * (kWeightBytes + kRowGroups * static_cast<int>(sizeof(QuantizedTile))) + kResults * 4;
+      kRuns * (kWeightBytes + kRowGroups * static_cast<int>(sizeof(Row))) + kResults * 4;
   static constexpr int kCtaBytes = kResults * 4;
 };
 
@@ -46,12 +47,13 @@ class FewWarp {
  public:
   using Shape = FewShape<kFormat, kTiles>;
   using Group = PackedGroup<kFormat>;
+  using Row = typename Shape::Row;
   static constexpr int kSegment = static_cast<int>(kSegmentGroups);
   static constexpr int kRun = Shape::kRun;
 
   // tile: lanes 0 to 15 read the first of the CTA's tiles, the others the second. The ring is the
   // warp's: weights [runs, 2, kRun], x [runs, row tiles, kRun].
-  SHOAL_DEVICE FewWarp(const PortableProducts& a, const char* tile, char* weights, QuantizedTile* x)
+  SHOAL_DEVICE FewWarp(const PortableProducts& a, const char* tile, char* weights, Row* x)
       : a_(a),
         g_(lane() / 4),
         t_(lane() % 4),
@@ -115,9 +117,7 @@ class FewWarp {
     if (next_ % kSegment == 0) next_ += (threads() / 32 - 1) * kSegment;
   }
 
-  // Begins to copy the next run. Where it is short there are zeros: a step with scales of 0 adds +0
-  // or -0 to a sum that is never -0, because it begins with +0 and is made of multiples of 2^-149.
-  // So the step changes nothing, and short runs need no code of their own.
+  // Begins to copy the next run. Where it is short there are zeros, which change nothing.
   SHOAL_DEVICE void copy(int slot) const {
     const int count = next_count();
     if (count > 0) {
@@ -163,7 +163,7 @@ class FewWarp {
   }
   SHOAL_DEVICE LaneInputs first_inputs() const { return inputs_of(g_); }
   SHOAL_DEVICE void quantize(LaneInputs inputs, int slot) const {
-    QuantizedTile* const to = x_ + slot * Shape::kRowGroups;
+    Row* const to = x_ + slot * Shape::kRowGroups;
     const int items = next_count() > 0 ? static_cast<int>(a_.x.rows) * kRun : 0;
     for (int first = 0; first < items; first += 8) {
       const LaneInputs x = inputs;
@@ -190,18 +190,21 @@ class FewWarp {
       w[1].minima = two_f16(minima.y);
     }
   }
-  SHOAL_DEVICE Columns columns_of(const QuantizedTile& x) const {
-    if constexpr (!Shape::kOwn) return both_columns<kFormat>(x, g_, t_);
-    Columns columns;
-    columns.b = x.values[g_ / 2][t_];
-    columns.scales = {x.scales[t_], 0.0f};
-    if constexpr (kFormat != WeightFormat::kQ8) columns.sums = {x.sums[t_], x.sums[t_]};
-    return columns;
+  SHOAL_DEVICE Columns columns_of(const Row& x) const {
+    if constexpr (Shape::kOwn) {
+      Columns columns;
+      columns.b = x.values[g_ / 2][t_];
+      columns.scales = {x.scales[t_], 0.0f};
+      if constexpr (kFormat != WeightFormat::kQ8) columns.sums = {x.sums[t_], 0.0f};
+      return columns;
+    } else {
+      return both_columns<kFormat>(x, g_, t_);
+    }
   }
 
   SHOAL_DEVICE void add_run() {
     const char* const weights = weights_ + slot_ * Shape::kWeightBytes;
-    const QuantizedTile* const x = x_ + slot_ * Shape::kRowGroups;
+    const Row* const x = x_ + slot_ * Shape::kRowGroups;
     SHOAL_DEVICE_UNROLL
     for (int u = 0; u < kRun; ++u) {
       Outputs w[2];
@@ -219,7 +222,7 @@ class FewWarp {
   const int g_, t_;
   const char* const tile_;
   char* const weights_;
-  QuantizedTile* const x_;
+  Row* const x_;
   int slot_ = 0;  // of the ring: the next to be used
   int next_;      // first group of the next run to be copied
   float acc_[Shape::kRowTiles][2][4];
@@ -241,7 +244,7 @@ SHOAL_KERNEL SHOAL_BOUNDS(kMostFewWarps * 32, 1) void few_kernel(PortableProduct
   const int warps = threads() / 32;
   Shared shared;
   char* const weights = shared.take<char>(Shape::kRuns * Shape::kWeightBytes * warps);
-  auto* const x = shared.take<QuantizedTile>(Shape::kRuns * Shape::kRowGroups * warps);
+  auto* const x = shared.take<typename Shape::Row>(Shape::kRuns * Shape::kRowGroups * warps);
   auto* const parts = shared.take<float>(Shape::kResults * warps);
   auto* const totals = shared.take<float>(Shape::kResults);
 

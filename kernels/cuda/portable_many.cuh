@@ -58,71 +58,60 @@ class ManyWarp {
     for (int j = 0; j < Shape::kWeightPieces; ++j) {
       const int piece = warp() + j * Shape::kWarps, tile = piece / 2;
       const char* const at =
-          a.gated
-              ? tile_at<kFormat>(a.products[tile % 2], share.block * kOutWarps + tile / 2, groups_)
-              : tile_at<kFormat>(a.products[share.product], share.block * Shape::kTiles + tile,
-                                 groups_);
+          a.gated ? tile_at<kFormat>(a.products[tile % 2], share.block * kOutWarps + tile / 2, groups_)
+                  : tile_at<kFormat>(a.products[share.product], share.block * Shape::kTiles + tile, groups_);
       weights_from_[j] = at + piece % 2 * Group::kBytes + lane() * 16;
     }
     const int last = (static_cast<int>(a.x.rows) - 1) / kTileRows;
     SHOAL_DEVICE_UNROLL
     for (int j = 0; j < Shape::kRowPieces; ++j) {
       const int tile = row_block * Shape::kRowTiles + warp() + j * Shape::kWarps;
-      x_from_[j] =
-          reinterpret_cast<const char*>(
-              a.quantized + static_cast<std::int64_t>(tile < last ? tile : last) * groups_) +
-          lane() * 16;
-    }
-    SHOAL_DEVICE_UNROLL
-    for (int m = 0; m < 2; ++m) {
-      SHOAL_DEVICE_UNROLL
-      for (int i = 0; i < 16; ++i) acc_[m][i / 4][i % 4] = total_[m][i / 4][i % 4] = 0.0f;
+      x_from_[j] = reinterpret_cast<const char*>(
+                       a.quantized + static_cast<std::int64_t>(tile < last ? tile : last) * groups_) +
+                   lane() * 16;
     }
   }
 
-  // Begins to copy the stage that begins with group `group` into place `slot`; nothing where there
-  // are no more groups.
+  // Begins to copy the stage that begins with group `group` into place `slot`; zeros where there
+  // are no more groups, which change nothing.
   SHOAL_DEVICE void copy(int group, int slot) {
     char* const weights = weights_ + slot * Shape::kWeightBytes;
     SHOAL_DEVICE_UNROLL
     for (int j = 0; j < Shape::kWeightPieces; ++j) {
       const int piece = warp() + j * Shape::kWarps;
-      if (group + piece % 2 < groups_) {
-        SHOAL_DEVICE_UNROLL
-        for (int i = 0; i < kUnits; i += 32) {
-          if (i + 32 > kUnits && lane() >= kUnits - i) continue;
-          copy_async(weights + piece * Group::kBytes + unit_place<kFormat>(i + lane()) * 16,
-                     weights_from_[j] + i * 16, true);
-        }
+      SHOAL_DEVICE_UNROLL
+      for (int i = 0; i < kUnits; i += 32) {
+        if (i + lane() >= kUnits) continue;
+        copy_async(weights + piece * Group::kBytes + unit_place<kFormat>(i + lane()) * 16,
+                   weights_from_[j] + i * 16, group + piece % 2 < groups_);
       }
       weights_from_[j] += Shape::kStageGroups * Group::kBytes;
     }
-    const int units = groups_ - group >= 2 ? kRowUnits : (groups_ - group == 1 ? kRowUnits / 2 : 0);
+    const int units = (groups_ - group) * (kRowUnits / Shape::kStageGroups);
     auto* const x = reinterpret_cast<char*>(x_ + slot * Shape::kStageTiles);
     SHOAL_DEVICE_UNROLL
     for (int j = 0; j < Shape::kRowPieces; ++j) {
       const int tile = warp() + j * Shape::kWarps;
       SHOAL_DEVICE_UNROLL
       for (int i = 0; i < kRowUnits; i += 32) {
-        if (i + lane() < units) {
-          copy_async(x + tile * Shape::kStageGroups * kTileBytes + (i + lane()) * 16,
-                     x_from_[j] + i * 16, true);
-        }
+        if (i + lane() >= kRowUnits) continue;
+        copy_async(x + tile * Shape::kStageGroups * kTileBytes + (i + lane()) * 16,
+                   x_from_[j] + i * 16, i + lane() < units);
       }
       x_from_[j] += Shape::kStageGroups * kTileBytes;
     }
     commit_copies();
   }
 
-  SHOAL_DEVICE void add_stage(int slot, int count) {
-    for (int i = 0; i < count; ++i) {
-      const char* const weights =
-          weights_ + slot * Shape::kWeightBytes +
-          (warp() / kRowWarps * 2 * Shape::kStageGroups + i) * Group::kBytes;
+  SHOAL_DEVICE void add_stage(int slot) {
+    SHOAL_DEVICE_UNROLL
+    for (int i = 0; i < Shape::kStageGroups; ++i) {
+      const char* const weights = weights_ + slot * Shape::kWeightBytes +
+                                  (warp() / kRowWarps * 2 * Shape::kStageGroups + i) * Group::kBytes;
       const Outputs w[2] = {outputs_of(weights),
                             outputs_of(weights + Shape::kStageGroups * Group::kBytes)};
-      const QuantizedTile* const x =
-          x_ + slot * Shape::kStageTiles + warp() % kRowWarps * 4 * Shape::kStageGroups + i;
+      const QuantizedTile* const x = x_ + slot * Shape::kStageTiles +
+                                     warp() % kRowWarps * 4 * Shape::kStageGroups + i;
       SHOAL_DEVICE_UNROLL
       for (int n = 0; n < 4; ++n) {
         const Columns columns = both_columns<kFormat>(x[n * Shape::kStageGroups], g_, t_);
@@ -132,15 +121,21 @@ class ManyWarp {
     }
   }
 
+  SHOAL_DEVICE void begin_segment() {
+    SHOAL_DEVICE_UNROLL
+    for (int m = 0; m < 2; ++m) {
+      SHOAL_DEVICE_UNROLL
+      for (int i = 0; i < 16; ++i) acc_[m][i / 4][i % 4] = 0.0f;
+    }
+  }
   SHOAL_DEVICE void end_segment(bool first) {
     SHOAL_DEVICE_UNROLL
     for (int m = 0; m < 2; ++m) {
       SHOAL_DEVICE_UNROLL
       for (int i = 0; i < 16; ++i) {
-        float& sum = acc_[m][i / 4][i % 4];
+        const float sum = acc_[m][i / 4][i % 4];
         float& total = total_[m][i / 4][i % 4];
         total = first ? sum : add(total, sum);
-        sum = 0.0f;
       }
     }
   }
@@ -151,8 +146,8 @@ class ManyWarp {
     for (int n = 0; n < 4; ++n) {
       SHOAL_DEVICE_UNROLL
       for (int i = 0; i < 4; ++i) {
-        const int row =
-            row_block * Shape::kRows + (warp() % kRowWarps * 4 + n) * kTileRows + 2 * t_ + i % 2;
+        const int row = row_block * Shape::kRows + (warp() % kRowWarps * 4 + n) * kTileRows +
+                        2 * t_ + i % 2;
         const int tile = a.gated ? share.block * kOutWarps + warp() / kRowWarps
                                  : share.block * Shape::kTiles + warp() / kRowWarps * 2;
         const int output = tile * static_cast<int>(kTileOutputs) + 2 * g_ + i / 2;
@@ -201,8 +196,8 @@ class ManyWarp {
 
 // A CTA for each kRows rows (x) and kOutputs outputs (y).
 template <WeightFormat kFormat, int kOutWarps, int kRowWarps>
-SHOAL_KERNEL SHOAL_BOUNDS(kOutWarps* kRowWarps * 32,
-                          kOutWarps* kRowWarps == 16 ? 1 : 3) void many_kernel(PortableProducts a) {
+SHOAL_KERNEL SHOAL_BOUNDS(kOutWarps* kRowWarps * 32, kOutWarps * kRowWarps == 16 ? 1 : 3)
+void many_kernel(PortableProducts a) {
   using Shape = ManyShape<kFormat, kOutWarps, kRowWarps>;
   constexpr int kStages = Shape::kStages, kStageGroups = Shape::kStageGroups;
   constexpr int kSegment = static_cast<int>(kSegmentGroups);
@@ -214,16 +209,17 @@ SHOAL_KERNEL SHOAL_BOUNDS(kOutWarps* kRowWarps * 32,
   SHOAL_DEVICE_UNROLL
   for (int i = 0; i < kStages - 1; ++i) mine.copy(i * kStageGroups, i);
   int slot = 0;
-  for (int group = 0; group < a.groups; group += kStageGroups) {
-    wait_copies<kStages - 2>();
-    barrier();  // all have this stage, and have read the one before it
-    mine.copy(group + (kStages - 1) * kStageGroups, slot == 0 ? kStages - 1 : slot - 1);
-    const int left = a.groups - group;
-    mine.add_stage(slot, left < kStageGroups ? left : kStageGroups);
-    if ((group + kStageGroups) % kSegment == 0 || left <= kStageGroups) {
-      mine.end_segment(group < kSegment);
+  for (int first = 0; first < a.groups; first += kSegment) {
+    mine.begin_segment();
+    const int end = first + kSegment < a.groups ? first + kSegment : a.groups;
+    for (int group = first; group < end; group += kStageGroups) {
+      wait_copies<kStages - 2>();
+      barrier();  // all have this stage, and have read the one before it
+      mine.copy(group + (kStages - 1) * kStageGroups, slot == 0 ? kStages - 1 : slot - 1);
+      mine.add_stage(slot);
+      slot = slot == kStages - 1 ? 0 : slot + 1;
     }
-    slot = slot == kStages - 1 ? 0 : slot + 1;
+    mine.end_segment(first == 0);
   }
   mine.write(a, share, block_x());
 }

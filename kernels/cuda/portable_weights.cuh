@@ -75,12 +75,15 @@ SHOAL_DEVICE Columns both_columns(const QuantizedTile& x, int g, int t) {
 
 // acc: results of (first output, first row), (first, second), (second, first), (second, second).
 // kBoth: else the second row's are nobody's.
+//
+// A group of which all bytes are zeros changes nothing, so runs of groups may be filled up with
+// them: its scales are 0, so +0 or -0 is added to a sum; and a sum is never -0, because it began
+// with +0 and is made of multiples of 2^-149, the least number, and so is never rounded to zero.
 template <WeightFormat kFormat, bool kBoth>
 SHOAL_DEVICE void add_group(const Outputs& w, const Columns& x, float (&acc)[4]) {
   constexpr bool kShifted = kFormat == WeightFormat::kQ4S;
-  const auto first = static_cast<std::int32_t>(kShifted ? bits_of(x.sums.first) : kMagicBits);
-  const auto second = static_cast<std::int32_t>(kShifted ? bits_of(x.sums.second) : kMagicBits);
-  std::int32_t sums[4] = {first, second, first, second};
+  constexpr auto kBegin = static_cast<std::int32_t>(kMagicBits);
+  std::int32_t sums[4] = {kBegin, kBegin, kBegin, kBegin};
   const std::uint32_t b[2] = {x.b.x, x.b.y};
   mma_s8(sums, w.a, b);
   SHOAL_DEVICE_UNROLL
@@ -88,11 +91,13 @@ SHOAL_DEVICE void add_group(const Outputs& w, const Columns& x, float (&acc)[4])
     if (!kBoth && i % 2 != 0) continue;
     const float of_x = i % 2 == 0 ? x.scales.first : x.scales.second;
     const float of_w = i < 2 ? w.scales.first : w.scales.second;
-    const float sum = sub(float_of(static_cast<std::uint32_t>(sums[i])), kMagic);
+    const float sum_of_x = i % 2 == 0 ? x.sums.first : x.sums.second;
+    const float sum = sub(float_of(static_cast<std::uint32_t>(sums[i])),
+                          kShifted ? sum_of_x : kMagic);  // exact
     acc[i] = fma(sum, mul(of_w, of_x), acc[i]);
     if constexpr (PackedGroup<kFormat>::kMinima) {
       const float least = i < 2 ? w.minima.first : w.minima.second;
-      acc[i] = fma(i % 2 == 0 ? x.sums.first : x.sums.second, mul(least, of_x), acc[i]);
+      acc[i] = fma(sum_of_x, mul(least, of_x), acc[i]);
     }
   }
 }

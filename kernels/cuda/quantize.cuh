@@ -18,13 +18,16 @@ inline constexpr int kTileRows = 8;
 inline constexpr float kMagic = 12582912.0f;
 inline constexpr std::uint32_t kMagicBits = 0x4b400000;
 
-// A group of 8 rows.
-struct QuantizedTile {
-  uint2 values[kTileRows][4];  // of each row what lane t of its four has as B
-  float scales[kTileRows];
-  // q4: the sum of the values. q4s: kMagic - 8 times it, where products with u = q + 8 begin.
-  float sums[kTileRows];
+// A group of some rows.
+template <int kRows>
+struct QuantizedGroups {
+  uint2 values[kRows][4];  // of each row what lane t of its four has as B
+  float scales[kRows];
+  // q4: the sum of the values. q4s: kMagic + 8 times it, which is where products with u = q + 8
+  // would be if those with q were 0.
+  float sums[kRows];
 };
+using QuantizedTile = QuantizedGroups<kTileRows>;
 static_assert(sizeof(QuantizedTile) == 320);
 
 // Of a group what lane t quantizes.
@@ -66,8 +69,8 @@ SHOAL_DEVICE std::uint32_t low_bytes(std::uint32_t a, std::uint32_t b, std::uint
 // magnitude is that of bits: a value that is not finite has larger ones than all others. No value
 // needs to be held in [-127, 127]: x / s is not beyond it before it is rounded by more than the
 // rounding takes away, and where x is not finite, the scale makes every product NaN.
-template <WeightFormat kFormat>
-SHOAL_DEVICE void quantize_inputs(const LaneInputs& x, QuantizedTile& to, int row, int t,
+template <WeightFormat kFormat, int kRows>
+SHOAL_DEVICE void quantize_inputs(const LaneInputs& x, QuantizedGroups<kRows>& to, int row, int t,
                                   bool write) {
   std::int32_t largest = 0;
   SHOAL_DEVICE_UNROLL
@@ -103,7 +106,7 @@ SHOAL_DEVICE void quantize_inputs(const LaneInputs& x, QuantizedTile& to, int ro
   if constexpr (kFormat == WeightFormat::kQ4) {
     to.sums[row] = sub(float_of(kMagicBits + sum), kMagic);
   } else if constexpr (kFormat == WeightFormat::kQ4S) {
-    to.sums[row] = float_of(kMagicBits - 8 * sum);
+    to.sums[row] = float_of(kMagicBits + 8 * sum);
   }
 }
 

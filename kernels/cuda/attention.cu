@@ -39,16 +39,17 @@ std::int64_t row_bytes(const Kv& kv) {
 }
 bool is_wide(const Kv& kv) { return row_bytes(kv) % 16 == 0; }
 
-// AttendCta::take_memory.
+// As AttendCta takes it.
 std::int64_t shared_bytes(const AttendShape& s) {
-  const std::int64_t queries = round_up(s.queries, 4);
-  return round_up(s.places * s.place_bytes, 16) +
-         queries * 4 * (s.padded + kScorePitch + 3 * kTiles + 4) + round_up(queries * 12, 16);
+  const std::int64_t queries = round_up(s.queries, kSideBySide);
+  return round_up(sizeof(CtaWork), 16) + round_up(s.places * s.place_bytes, 16) +
+         queries * (4 * (s.padded + kScorePitch) + static_cast<std::int64_t>(sizeof(QueryState)));
 }
 
-// Pieces as large as fit twice, or at least once.
+// Pieces as large as fit twice, or at least once: fours of positions, in whole runs of 16 bytes.
 bool fit_pieces(AttendShape& s, const Kv& kv, std::int64_t most_shared) {
-  const std::int64_t least_positions = is_wide(kv) ? 4 : 16;
+  std::int64_t least_positions = 4;
+  while (least_positions * s.row_bytes % 16 != 0) least_positions *= 2;
   for (s.places = 2; s.places >= 1; --s.places) {
     for (s.positions = kSplit; s.positions >= least_positions; s.positions /= 2) {
       const std::int64_t scale_bytes = kv.dtype == KvDType::kI8 ? 4 : 0;
@@ -80,6 +81,9 @@ AttendShape shape_of(const Context& context, const Attend& a) {
     s.queries /= 2;
   }
   s.chunks = ceil_div(rows * s.group, s.queries);
+  s.parts = s.positions < kPage ? 1 : s.positions / kPage;
+  s.warps_of_part = s.threads / 32 / s.parts;
+  s.value_threads = static_cast<std::int32_t>(round_up((head_dim + 1) / 2, 32));
   return s;
 }
 

@@ -51,27 +51,27 @@ SHOAL_DEVICE float kept_value(const char* vector, int i, float scale) {
   }
 }
 
-// Values [d, d + 16), zeros from head_dim on. kWide: vectors are whole runs of 16 bytes, aligned.
+// As many values as 16 bytes hold, from d on; zeros from head_dim on. kWide: vectors are whole runs
+// of 16 bytes, aligned.
+template <KvDType kType>
+inline constexpr int kRunValues = 16 / kValueBytes<kType>;
 template <KvDType kType, bool kWide>
-SHOAL_DEVICE void read_16(const char* vector, int d, int head_dim, float scale, float (&to)[16]) {
+SHOAL_DEVICE void read_run(const char* vector, int d, int head_dim, float scale,
+                           float (&to)[kRunValues<kType>]) {
+  constexpr int kValues = kRunValues<kType>;
   if constexpr (kWide) {
-    constexpr int kBytes = kValueBytes<kType>, kValues = 16 / kBytes;
-    SHOAL_DEVICE_UNROLL
-    for (int i = 0; i < kBytes; ++i) {
-      const int at = d + i * kValues;
-      uint4 bits{0, 0, 0, 0};
-      // An i8 vector that is wide has no tail.
-      if (kType == KvDType::kI8 || at < head_dim) {
-        bits = *reinterpret_cast<const uint4*>(vector + at * kBytes);
-      }
-      widen_word<kType>(bits.x, scale, to + i * kValues);
-      widen_word<kType>(bits.y, scale, to + i * kValues + kValues / 4);
-      widen_word<kType>(bits.z, scale, to + i * kValues + kValues / 2);
-      widen_word<kType>(bits.w, scale, to + i * kValues + 3 * kValues / 4);
+    uint4 bits{0, 0, 0, 0};
+    // An i8 vector that is wide has no tail.
+    if (kType == KvDType::kI8 || d < head_dim) {
+      bits = *reinterpret_cast<const uint4*>(vector + d * kValueBytes<kType>);
     }
+    widen_word<kType>(bits.x, scale, to);
+    widen_word<kType>(bits.y, scale, to + kValues / 4);
+    widen_word<kType>(bits.z, scale, to + kValues / 2);
+    widen_word<kType>(bits.w, scale, to + 3 * kValues / 4);
   } else {
     SHOAL_DEVICE_UNROLL
-    for (int i = 0; i < 16; ++i) {
+    for (int i = 0; i < kValues; ++i) {
       to[i] = d + i < head_dim ? kept_value<kType>(vector, d + i, scale) : 0.0f;
     }
   }

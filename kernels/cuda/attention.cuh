@@ -347,8 +347,8 @@ class AttendCta {
   // Scores become weights. Eight threads side by side have the tiles of a query.
   SHOAL_DEVICE void weigh(int split) {
     const int query = thread() / kTiles, tile = thread() % kTiles;
-    const bool has_tile = query < queries_ && tile >= tile_begin(query, split) &&
-                          tile < tile_end(query, split);
+    const bool has_tile =
+        query < queries_ && tile >= tile_begin(query, split) && tile < tile_end(query, split);
     float* const scores = scores_ + query * kScorePitch + tile * kTilePitch;
     if (has_tile) tile_[thread()] = largest_of_tile(scores);
     warp_barrier();
@@ -505,8 +505,8 @@ class AttendCta {
       begin[i] = is_one ? begin_of(query_ + i) - from : 0;
       end[i] = is_one ? end_of(query_ + i) - from : 0;
       const int tile_from = from - from % kPage;
-      const bool sees = is_one && begin_of(query_ + i) < tile_from + kPage &&
-                        end_of(query_ + i) > tile_from;
+      const bool sees =
+          is_one && begin_of(query_ + i) < tile_from + kPage && end_of(query_ + i) > tile_from;
       if (opens_tile && sees) correct(i, tile);
     }
     for (int p = 0; p < count; ++p) {

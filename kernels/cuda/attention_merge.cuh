@@ -28,8 +28,7 @@ class MergeCta {
         first_(first_value),
         slot_(((row - run.partials.row_begin) * run.a.heads + head) * run.partials.slots) {
     const int position = a_.step.positions[row];
-    splits_ =
-        position / kSplit - first_seen(position, int_window(a_.window)) / kSplit + 1;
+    splits_ = position / kSplit - first_seen(position, int_window(a_.window)) / kSplit + 1;
   }
 
   SHOAL_DEVICE void work() {

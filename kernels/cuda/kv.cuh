@@ -11,7 +11,9 @@ namespace shoal::kernels::cuda {
 inline constexpr int kPage = 32;  // positions; also a tile of attention
 
 template <KvDType kType>
-inline constexpr int kValueBytes = kType == KvDType::kF32 ? 4 : kType == KvDType::kI8 ? 1 : 2;
+inline constexpr int kValueBytes = kType == KvDType::kF32  ? 4
+                                   : kType == KvDType::kI8 ? 1
+                                                           : 2;
 
 // Byte i of a word as an int8. By a float whose last place is 1: conversions run at a quarter of
 // the rate of additions.

@@ -42,8 +42,13 @@ struct Laid {
 };
 Laid lay(const Job& job, const ConstRows& x, std::int64_t row, const QuantizedTile* quantized,
          int outputs) {
-  Laid laid{{x, is_aligned(x), quantized, static_cast<int>(groups_of(x.cols)), job.accumulate,
-             job.gated, {}},
+  Laid laid{{x,
+             is_aligned(x),
+             quantized,
+             static_cast<int>(groups_of(x.cols)),
+             job.accumulate,
+             job.gated,
+             {}},
             0};
   for (int i = 0; i < kMaxProducts; ++i) {
     const Product& from = job.products[i < job.count ? i : 0];
@@ -64,16 +69,15 @@ template <WeightFormat kFormat>
 void quantize(Context& context, const ConstRows& x, QuantizedTile* to) {
   const int groups = static_cast<int>(groups_of(x.cols));
   launch(context, {ceil_div(groups, kQuantizeWarps), ceil_div<std::int64_t>(x.rows, kTileRows)},
-         kQuantizeWarps * 32, 0, &quantize_kernel<kFormat>,
-         Quantize{x, is_aligned(x), groups, to});
+         kQuantizeWarps * 32, 0, &quantize_kernel<kFormat>, Quantize{x, is_aligned(x), groups, to});
 }
 
 template <WeightFormat kFormat, int kTiles>
 void run_few(Context& context, const Job& job, QuantizedTile* quantized) {
   using Shape = FewShape<kFormat, kTiles>;
   if constexpr (!Shape::kOwn) quantize<kFormat>(context, job.x, quantized);
-  const Laid laid = lay(job, job.x, 0, quantized,
-                        job.gated ? static_cast<int>(kTileOutputs) : kPairOutputs);
+  const Laid laid =
+      lay(job, job.x, 0, quantized, job.gated ? static_cast<int>(kTileOutputs) : kPairOutputs);
   const int warps = few_warps<kFormat, kTiles>(context, laid.arguments.groups);
   launch(context, {laid.ctas}, warps * 32,
          static_cast<std::size_t>(Shape::kCtaBytes + warps * Shape::kWarpBytes),
@@ -84,8 +88,7 @@ template <WeightFormat kFormat, int kOutWarps, int kRowWarps>
 void launch_many(Context& context, const Job& job, const ConstRows& x, std::int64_t row,
                  const QuantizedTile* quantized) {
   using Shape = ManyShape<kFormat, kOutWarps, kRowWarps>;
-  const Laid laid =
-      lay(job, x, row, quantized, job.gated ? Shape::kOutputs / 2 : Shape::kOutputs);
+  const Laid laid = lay(job, x, row, quantized, job.gated ? Shape::kOutputs / 2 : Shape::kOutputs);
   launch(context, {ceil_div<std::int64_t>(x.rows, Shape::kRows), laid.ctas}, Shape::kWarps * 32,
          Shape::kSharedBytes, &many_kernel<kFormat, kOutWarps, kRowWarps>, laid.arguments);
 }

@@ -148,8 +148,7 @@ class FewWarp {
       for (int column = 0; column < (Shape::kOwn ? 1 : 2); ++column) {
         const int row = Shape::kOwn ? t_ : n * kTileRows + 2 * t_ + column;
         *reinterpret_cast<float4*>(to + row * kPairOutputs + output) = {
-            acc_[n][0][column], acc_[n][0][column + 2], acc_[n][1][column],
-            acc_[n][1][column + 2]};
+            acc_[n][0][column], acc_[n][0][column + 2], acc_[n][1][column], acc_[n][1][column + 2]};
       }
     }
   }

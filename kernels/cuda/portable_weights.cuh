@@ -96,7 +96,7 @@ struct PortableProduct {
 };
 struct PortableProducts {
   ConstRows x;
-  bool aligned;  // of x: load_four
+  bool aligned;                    // of x: load_four
   const QuantizedTile* quantized;  // [tiles of rows, groups]
   int groups;
   bool accumulate;

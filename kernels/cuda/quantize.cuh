@@ -81,8 +81,8 @@ SHOAL_DEVICE void quantize_inputs(const LaneInputs& x, QuantizedTile& to, int ro
     largest = other > largest ? other : largest;
   }
   const bool finite = largest < 0x7f800000;
-  const Int8Scale by = int8_scale(float_of(static_cast<std::uint32_t>(largest)),
-                                  finite ? 0.0f : not_a_number());
+  const Int8Scale by =
+      int8_scale(float_of(static_cast<std::uint32_t>(largest)), finite ? 0.0f : not_a_number());
   std::uint32_t q[8];  // kMagicBits + q
   std::uint32_t sum = 0;
   SHOAL_DEVICE_UNROLL

@@ -279,7 +279,8 @@ TEST(IncludeGraph, DecisionCodeTakesTimeAndRandomnessByArgument) {
       files[prefix] += match ? 1 : 0;
       return match;
     });
-    // The shell has the real clock; the bandwidth probe is a stop-watch; who waits for a GPU has one.
+    // The shell has the real clock; the bandwidth probe is a stop-watch; who waits for a GPU has
+    // one.
     if (!is_pure || source.path.find("dht/udp_") != std::string::npos ||
         source.path.find("kernels/bandwidth") != std::string::npos ||
         source.path.find("kernels/cuda/gpu/wait") != std::string::npos) {

@@ -202,12 +202,12 @@ TEST(EmulatorFaults, AMissingBarrierGivesAWrongResult) {
 
 #if defined(SHOAL_EMULATOR_TSAN)
 // Runs what must be a race: the sanitizer tells of it, and makes the exit status of it.
-#define EXPECT_RACE(statement)                                                          \
-  EXPECT_EXIT(                                                                          \
-      {                                                                                 \
-        statement;                                                                      \
-        std::exit(0);                                                                   \
-      },                                                                                \
+#define EXPECT_RACE(statement) \
+  EXPECT_EXIT(                 \
+      {                        \
+        statement;             \
+        std::exit(0);          \
+      },                       \
       [](int status) { return status != 0; }, "ThreadSanitizer: data race")
 
 TEST_F(EmulatorDeathTest, AMissingBarrierIsARace) {
@@ -274,7 +274,8 @@ TEST_F(EmulatorDeathTest, AStepOutOfAnArrayIsFound) {
   const DeviceOptions options = options_of(1, true);
   EXPECT_DEATH(reversed_by(options, {.past_shared = true}), "heap-buffer-overflow");
   EXPECT_DEATH(reversed_by(options, {.past_global = true}), "heap-buffer-overflow");
-  EXPECT_DEATH(reversed_by(options, {.past_local = true}), "AddressSanitizer: stack-|index .* out of bounds");
+  EXPECT_DEATH(reversed_by(options, {.past_local = true}),
+               "AddressSanitizer: stack-|index .* out of bounds");
   EXPECT_DEATH(break_rule(options, Breach::kVectorMisaligned), "misaligned address");
 }
 

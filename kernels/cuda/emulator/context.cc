@@ -95,7 +95,8 @@ void release(void* data, std::size_t bytes) {
   {
     const std::lock_guard lock(mutex);
     const auto found = held.find(data);
-    CHECK(found != held.end() && found->second.bytes == bytes) << "memory that no emulated GPU gave";
+    CHECK(found != held.end() && found->second.bytes == bytes)
+        << "memory that no emulated GPU gave";
     memory = found->second;
     held.erase(found);
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A stack of its own that can be entered and left. The switch is a few instructions on x86-64; other
-// machines have ucontext, several times slower. The sanitizers are told of each switch; to the
-// thread sanitizer a fiber that begins anew is another thread, and its stack new memory.
+// A stack of its own that can be entered and left. The switch is a few instructions on x86-64;
+// other machines have ucontext, several times slower. The sanitizers are told of each switch; to
+// the thread sanitizer a fiber that begins anew is another thread, and its stack new memory.
 #pragma once
 
 #include <cstddef>

@@ -232,12 +232,14 @@ SHOAL_UNSEEN std::uint32_t shuffle_xor(std::uint32_t value, int mask) {
   if (mask <= 0 || mask >= static_cast<int>(kWarp)) fail("a shuffle with a mask beyond the warp");
   const In in{value, mask};
   std::uint32_t out = 0;
-  meet(Together::kShuffle, &in, &out, [](const Options&, const void* const* ins, void* const* outs) {
-    for (unsigned lane = 0; lane < kWarp; ++lane) {
-      const auto with = static_cast<unsigned>(static_cast<const In*>(ins[lane])->mask);
-      *static_cast<std::uint32_t*>(outs[lane]) = static_cast<const In*>(ins[lane ^ with])->value;
-    }
-  });
+  meet(Together::kShuffle, &in, &out,
+       [](const Options&, const void* const* ins, void* const* outs) {
+         for (unsigned lane = 0; lane < kWarp; ++lane) {
+           const auto with = static_cast<unsigned>(static_cast<const In*>(ins[lane])->mask);
+           *static_cast<std::uint32_t*>(outs[lane]) =
+               static_cast<const In*>(ins[lane ^ with])->value;
+         }
+       });
   return out;
 }
 

@@ -4,7 +4,8 @@
 // (under the address sanitizer: each piece of shared memory is an allocation of its own), missing
 // barriers (poisoned memory, late copies, and the thread sanitizer, which sees each fiber as a
 // thread), lanes of a warp that part. What breaks a rule ends the program with a line. A machine is
-// one caller's at a time; several may run in several threads. docs/cuda.md says what it cannot find.
+// one caller's at a time; several may run in several threads. docs/cuda.md says what it cannot
+// find.
 #pragma once
 
 #include <cstddef>
@@ -65,7 +66,14 @@ void check_aligned(const void* p, std::size_t bytes);
 
 // What lanes of a warp do together, and how: the last that comes calls act() with what each lane
 // gave, by lane. It orders no memory but for kBarrier.
-enum class Together : std::uint8_t { kBarrier, kShuffle, kMmaS8, kMmaBf16, kLoadMatrices, kLoadTransposed };
+enum class Together : std::uint8_t {
+  kBarrier,
+  kShuffle,
+  kMmaS8,
+  kMmaBf16,
+  kLoadMatrices,
+  kLoadTransposed
+};
 using Act = void (*)(const Options& options, const void* const* in, void* const* out);
 void meet(Together together, const void* in, void* out, Act act);
 

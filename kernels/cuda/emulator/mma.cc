@@ -135,9 +135,8 @@ float sum_by_tensor_core(const Operand& a, const Operand& b, float c) {
   for (int first = 0; first < 16; first += kCount) {
     const int low = first / 8, high = (first + kCount - 1) / 8;
     const bool finite = a.finite[low] && a.finite[high] && b.finite[low] && b.finite[high];
-    c = finite && std::isfinite(c)
-            ? fused_sum<kCount, kFractionBits>(a, b, first, c)
-            : sum_with_infinities(a, b, first, kCount, c);
+    c = finite && std::isfinite(c) ? fused_sum<kCount, kFractionBits>(a, b, first, c)
+                                   : sum_with_infinities(a, b, first, kCount, c);
   }
   return c;
 }

@@ -126,9 +126,7 @@ class CheckedStack {
   SHOAL_NEVER_LEFT void leave() {
     __sanitizer_start_switch_fiber(&fake_, host_stack_, host_bytes_);
   }
-  SHOAL_NEVER_LEFT void end() {
-    __sanitizer_start_switch_fiber(nullptr, host_stack_, host_bytes_);
-  }
+  SHOAL_NEVER_LEFT void end() { __sanitizer_start_switch_fiber(nullptr, host_stack_, host_bytes_); }
 
  private:
   void* fake_ = nullptr;

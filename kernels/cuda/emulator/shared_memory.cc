@@ -28,7 +28,8 @@ void* SharedMemory::take(std::size_t number, std::size_t bytes) {
     return pieces_[number].data;
   }
   if (bytes > bytes_ - used_) fail("more shared memory than the launch asked for");
-  used_ = std::min(bytes_, (used_ + bytes + kPieceAlignment - 1) / kPieceAlignment * kPieceAlignment);
+  used_ =
+      std::min(bytes_, (used_ + bytes + kPieceAlignment - 1) / kPieceAlignment * kPieceAlignment);
   void* data = nullptr;
   if (::posix_memalign(&data, kPieceAlignment, std::max<std::size_t>(bytes, 1)) != 0) {
     throw std::bad_alloc();

@@ -6,6 +6,8 @@
 #   sanitize (end to end, and run under the address sanitizer too). TIMEOUT in seconds. ONE_THREAD: long, and
 #   nothing for the thread sanitizer to see. PARTS: ctest entries of their own, each with a filter of GoogleTest's;
 #   NAME runs what is left. One program of many files is built in half the time of many programs.
+# shoal_test_bodies(NAME SRCS ... [DEPS ...] [HOT])            tests that several programs run, compiled once: those name
+#   $<TARGET_OBJECTS:NAME> among their sources
 # HOT: computes enough that compiling it with optimization pays: the other tests are compiled without, and so are the
 #   other rooms but in `release`.
 # shoal_protobuf(NAME PROTOS ... [GRPC])                       generated messages (and services)
@@ -177,6 +179,20 @@ function(shoal_test name)
     endif()
     # Whole swarms of processes with deadlines come first, one of a room at a time.
     set_tests_properties(${entries} PROPERTIES RESOURCE_LOCK swarm_${lock} COST 100)
+  endif()
+endfunction()
+
+function(shoal_test_bodies name)
+  cmake_parse_arguments(A "HOT" "" "SRCS;DEPS" ${ARGN})
+  add_library(${name} OBJECT ${A_SRCS})
+  target_link_libraries(${name} PRIVATE shoal_options GTest::gtest GTest::gmock ${A_DEPS})
+  target_compile_definitions(${name} PRIVATE SHOAL_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+    SHOAL_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  if(NOT A_HOT)
+    target_compile_options(${name} PRIVATE ${SHOAL_TEST_OPTIONS})
+    if(SHOAL_PCH)
+      target_precompile_headers(${name} REUSE_FROM shoal_test_headers)
+    endif()
   endif()
 endfunction()
 

@@ -18,6 +18,7 @@ struct NamedExecutor {
 
 // cpu_executors.cc: each instruction set of this machine, and what it can show of another, with 1
 // and with 3 threads. emulated_executors.cc: the CPU's baseline, and emulated GPUs.
+// gpu_executors.cc: the CPU's baseline, and the first GPU; without one all tests are skipped.
 const std::vector<NamedExecutor>& all_executors();
 // The last of the CPU's: where only a result is wanted, it comes soonest.
 Executor& cpu_executor();

@@ -24,7 +24,7 @@ namespace {
 
 constexpr std::int64_t kHidden = 40, kHeads = 4, kKvHeads = 2, kHeadDim = 16, kMlp = 72;
 constexpr std::int64_t kMostRows = 48, kPages = 12;
-constexpr float kEps = 1e-5f;
+constexpr float kStepEps = 1e-5f;
 
 // Of two blocks, as files store them.
 struct StoredBlock {
@@ -127,14 +127,14 @@ class Block {
     const KvLayout layout{kKvHeads, kHeadDim, 0, page_bytes() / 2};
     const Projection projections[] = {
         {&q_.weight(), part(kQ)}, {&k_.weight(), part(kK)}, {&v_.weight(), part(kV)}};
-    rms_norm(executor_, part(kX), norm_.view(), kEps, part(kNormed));
+    rms_norm(executor_, part(kX), norm_.view(), kStepEps, part(kNormed));
     project(executor_, part(kNormed), projections);
     rope(executor_, part(kQ), kHeadDim, plan_);
     rope(executor_, part(kK), kHeadDim, plan_);
     kv_append(executor_, part(kK), part(kV), pages, layout, plan_);
     attention(executor_, part(kQ), kHeads, pages, layout, plan_, 0.25f, 0, part(kQ));
     linear(executor_, part(kQ), output_.weight(), part(kX), true);
-    rms_norm(executor_, part(kX), norm_.view(), kEps, part(kNormed));
+    rms_norm(executor_, part(kX), norm_.view(), kStepEps, part(kNormed));
     gate_up(executor_, part(kNormed), gate_.weight(), up_.weight(), part(kGated));
     linear(executor_, part(kGated), down_.weight(), part(kX), true);
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the blocks of a test's model run on. A test program links one of cpu_engine.cc and
-// emulated_engine.cc: the same bodies prove every device.
+// What the blocks of a test's model run on. A test program links one of cpu_engine.cc,
+// emulated_engine.cc and gpu_engine.cc: the same bodies prove every device.
 #pragma once
 
 #include <memory>

@@ -177,11 +177,15 @@ class Machine::Impl {
       cta_ = new Cta(index, threads, shared_bytes);
     }
     ready_count_ = 0;
+    // The sanitizer gives numbers of ended threads to new ones, whose races with those it cannot
+    // see: so a lane's number goes to another lane of the next CTA.
+    const auto first = static_cast<unsigned>(draw(threads));
     for (unsigned i = 0; i < threads; ++i) {
-      Thread& thread = *threads_[i];
+      const unsigned number = (first + i) % threads;
+      Thread& thread = *threads_[number];
       thread.taken = 0;
       thread.fiber.begin([] { running->run_thread(); });
-      make_ready(i);
+      make_ready(number);
     }
   }
 

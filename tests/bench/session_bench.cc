@@ -209,12 +209,6 @@ absl::StatusOr<Report> measure_sessions(const SessionBench& bench) {
       (each + model::kPagePositions - 1) / model::kPagePositions * model::kPagePositions;
   const std::int64_t reader = (bench.prompt + model::kPagePositions) * 2;
   const proto::Span span{0, static_cast<proto::BlockIndex>(bench.blocks)};
-  node::DeviceOptions options;
-  options.span = span;
-  options.kv_positions = rounded * most + reader;
-  options.kv_dtype = bench.kv;
-  options.weights = bench.weights;
-  options.threads = bench.threads;
   Report report;
   report.facts["geometry"] = bench.geometry.name;
   report.facts["blocks"] = bench.blocks;
@@ -228,7 +222,13 @@ absl::StatusOr<Report> measure_sessions(const SessionBench& bench) {
   report.y = bench.prompt > 0 ? "p99_ratio" : "speedup";
   for (const std::int64_t count : bench.sessions) {
     // A fresh device for each point: its sessions begin at the same position.
-    auto device = node::DeviceThread::start(*config, *checkpoint, options);
+    node::DeviceOptions options;
+    options.span = span;
+    options.kv_positions = rounded * most + reader;
+    options.kv_dtype = bench.kv;
+    options.weights = bench.weights;
+    options.threads = bench.threads;
+    auto device = node::DeviceThread::start(*config, *checkpoint, std::move(options));
     if (!device.ok()) return device.status();
     Driver driver(**device, span, bench.geometry.hidden);
     for (std::int64_t i = 0; i < count; ++i) {

@@ -135,14 +135,15 @@ TEST(Emulator, KernelsThatAreRightPassInEveryOrder) {
   for (const DeviceOptions& options : all_options()) {
     EXPECT_EQ(reversed_by(options), reversed());
     EXPECT_EQ(streamed_by(options), streamed());
-    EXPECT_THAT(marked_by(options, {.late = true}), testing::ElementsAre(0, 1, 2, 3, 4));
+    EXPECT_THAT(marked_by(options, {.between_barriers = true}),
+                testing::ElementsAre(0, 1, 2, 3, 4));
     break_rule(options, Breach::kNone);
   }
 }
 
 TEST(Emulator, RepeatsItselfForASeed) {
-  EXPECT_EQ(marked_by(options_of(7, true), {.late = true}),
-            marked_by(options_of(7, true), {.late = true}));
+  EXPECT_EQ(marked_by(options_of(7, true), {.between_barriers = true}),
+            marked_by(options_of(7, true), {.between_barriers = true}));
 }
 
 TEST(Emulator, WorkIsDoneAtOnceOrWhenSomebodyWaits) {
@@ -162,7 +163,7 @@ TEST(Emulator, AMachineMayBeUsedByOneThreadAfterTheOther) {
   for (int i = 0; i < 3; ++i) {
     std::thread([&] {
       launch(context, {2}, kThreads, kThreads * sizeof(float), &planted::mark,
-             {.out = out.data(), .late = true});
+             {.out = out.data(), .between_barriers = true});
     }).join();
     EXPECT_EQ(out[1], 1.0f);
     out[1] = 0.0f;
@@ -233,6 +234,8 @@ TEST(EmulatorFaults, RefillingABufferThatIsReadShowsWhenCopiesAreEarly) {
     EXPECT_EQ(streamed_by(options_of(seed, true), {.no_warp_barrier = true}), streamed());
 #if !defined(SHOAL_EMULATOR_TSAN)
     EXPECT_NE(streamed_by(options_of(seed, false), {.no_warp_barrier = true}), streamed());
+    // Only a race checker sees this one.
+    EXPECT_EQ(streamed_by(options_of(seed, false), {.trusts_shuffle = true}), streamed());
 #endif
   }
 }
@@ -241,6 +244,7 @@ TEST(EmulatorFaults, RefillingABufferThatIsReadShowsWhenCopiesAreEarly) {
 TEST_F(EmulatorDeathTest, RefillingABufferThatIsReadIsARace) {
   for (const std::uint64_t seed : {1, 2, 3}) {
     EXPECT_RACE(streamed_by(options_of(seed, false), {.no_warp_barrier = true}));
+    EXPECT_RACE(streamed_by(options_of(seed, false), {.trusts_shuffle = true}));
   }
 }
 #endif
@@ -255,8 +259,8 @@ TEST(EmulatorFaults, AnotherOrderOfAFoldGivesOtherBits) {
 
 #if defined(SHOAL_EMULATOR_TSAN)
 TEST_F(EmulatorDeathTest, CtasThatWriteOneAddressAreARace) {
-  for (const bool late : {false, true}) {
-    EXPECT_RACE(marked_by(options_of(1, true), {.one_place = true, .late = late}));
+  for (const bool between : {false, true}) {
+    EXPECT_RACE(marked_by(options_of(1, true), {.one_place = true, .between_barriers = between}));
   }
 }
 #else

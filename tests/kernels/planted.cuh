@@ -46,7 +46,9 @@ struct Stream {
   const float* in = nullptr;
   float* out = nullptr;
   int tiles = 0;
-  bool waits_for_too_few = false, no_warp_barrier = false, folds_upwards = false;
+  bool waits_for_too_few = false, folds_upwards = false;
+  bool no_warp_barrier = false;  // behind the reading of a tile
+  bool trusts_shuffle = false;   // in its place: all come together there, but it orders nothing
 };
 SHOAL_KERNEL void stream(Stream a) {
   constexpr int kStages = 2, kWords = 4, kLoads = 32 / kWords;  // of a warp's part of a tile
@@ -74,7 +76,11 @@ SHOAL_KERNEL void stream(Stream a) {
     warp_barrier();
     // A neighbour's value, which the neighbour's copy may replace as soon as it goes on.
     sum = add(sum, stages[tile % kStages * kThreads + (thread() ^ 8)]);
-    if (!a.no_warp_barrier) warp_barrier();
+    if (a.trusts_shuffle) {
+      shuffle_xor(sum, 1);
+    } else if (!a.no_warp_barrier) {
+      warp_barrier();
+    }
   }
   sums[thread()] = sum;
   barrier();
@@ -92,19 +98,24 @@ SHOAL_KERNEL void stream(Stream a) {
 // out[cta] = cta; or of all CTAs in one place.
 struct Mark {
   float* out = nullptr;
-  bool one_place = false, late = false;  // late: behind barriers
+  bool one_place = false;
+  bool between_barriers = false;
 };
 SHOAL_KERNEL void mark(Mark a) {
   Shared shared;
   float* const scratch = shared.take<float>(kThreads);
-  if (a.late) {
-    scratch[thread()] = 1.0f;
-    barrier();
-    warp_barrier();
-    scratch[kThreads - 1 - thread()] = 2.0f;
-    barrier();
-  }
+  const auto meet_all = [&] {
+    if (!a.between_barriers) return;
+    for (int i = 0; i < 2; ++i) {
+      scratch[thread()] = 1.0f;
+      warp_barrier();
+      scratch[thread() ^ 1] = 2.0f;
+      barrier();
+    }
+  };
+  meet_all();
   if (thread() == 0) a.out[a.one_place ? 0 : block_x()] = static_cast<float>(block_x());
+  meet_all();
 }
 
 // What breaks a rule of device.cuh.

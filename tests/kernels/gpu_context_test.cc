@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
-#include <numeric>
+#include <optional>
 #include <random>
 #include <string>
 #include <utility>
@@ -180,7 +180,7 @@ TEST_F(Copies, MemoryMayOutliveItsExecutor) {
   executor.reset();
 }
 
-class Records : public GpuContextTest {
+class Recording : public GpuContextTest {
  protected:
   std::unique_ptr<CudaExecutor> counting(const paper::Machine& machine = {}) {
     auto executor = open(machine);
@@ -208,7 +208,7 @@ class Records : public GpuContextTest {
   int bodies_ = 0;
 };
 
-TEST_F(Records, AStepIsRecordedWhenItComesAgainAndThenRepeated) {
+TEST_F(Recording, AStepIsRecordedWhenItComesAgainAndThenRepeated) {
   const auto executor = counting();
   for (int step = 1; step <= 10; ++step) {
     run(*executor, 5);
@@ -219,7 +219,7 @@ TEST_F(Records, AStepIsRecordedWhenItComesAgainAndThenRepeated) {
   counter_.reset();
 }
 
-TEST_F(Records, ThoseUsedLastAreKept) {
+TEST_F(Recording, ThoseUsedLastAreKept) {
   const auto executor = counting();
   const auto twice = [&](std::int64_t owner) {
     run(*executor, owner);
@@ -241,7 +241,7 @@ TEST_F(Records, ThoseUsedLastAreKept) {
   counter_.reset();
 }
 
-TEST_F(Records, WhatCannotBeRecordedIsRun) {
+TEST_F(Recording, WhatCannotBeRecordedIsRun) {
   for (const bool capture : {true, false}) {
     paper::Machine machine;
     machine.no_capture = capture;
@@ -260,7 +260,7 @@ TEST_F(Records, WhatCannotBeRecordedIsRun) {
   }
 }
 
-TEST_F(Records, NothingIsCopiedToTheHostOrFromItMeanwhile) {
+TEST_F(Recording, NothingIsCopiedToTheHostOrFromItMeanwhile) {
   for (const std::string what : {"an upload", "a download", "waiting"}) {
     const auto executor = counting();
     char byte = 0;

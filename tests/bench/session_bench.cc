@@ -17,6 +17,7 @@
 #include "model/config.h"
 #include "model/kv_pool.h"
 #include "node/device/device_thread.h"
+#include "node/device/executors.h"
 #include "tests/bench/latency.h"
 #include "tests/bench/random_model.h"
 
@@ -228,6 +229,9 @@ absl::StatusOr<Report> measure_sessions(const SessionBench& bench) {
     options.kv_dtype = bench.kv;
     options.weights = bench.weights;
     options.threads = bench.threads;
+    auto chosen = node::open_chosen(bench.device);
+    if (!chosen.ok()) return chosen.status();
+    options.executor = std::move(chosen->executor);
     auto device = node::DeviceThread::start(*config, *checkpoint, std::move(options));
     if (!device.ok()) return device.status();
     Driver driver(**device, span, bench.geometry.hidden);

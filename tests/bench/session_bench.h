@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "kernels/cuda/device_choice.h"
 #include "kernels/kv_dtype.h"
 #include "model/weight_choice.h"
 #include "tests/bench/geometry.h"
@@ -24,7 +25,8 @@ struct SessionBench {
   std::int64_t context = 64;           // positions that each session has at first
   int tokens = 64;                     // steps of each session
   std::int64_t prompt = 0;             // rows of the prompt beside them; 0: none
-  int threads = 0;                     // 0: one per available core
+  kernels::cuda::DeviceChoice device = {};
+  int threads = 0;  // of the CPU; 0: one per available core
 };
 
 absl::StatusOr<Report> measure_sessions(const SessionBench& bench);

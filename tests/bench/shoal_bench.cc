@@ -30,6 +30,7 @@ struct Shape {
   std::int64_t blocks = 4;
   std::string weights = "stored";
   std::string kv = "f32";
+  std::string device = "cpu";
   int threads = 0;
   bool json = false;
   std::string plot;
@@ -74,6 +75,9 @@ void add_shape(CLI::App& command, Shape& shape) {
       ->check([](const std::string& name) {
         return model::kv_dtype_named(name) ? std::string() : "not one of f32, bf16, f16, i8";
       })
+      ->capture_default_str();
+  command.add_option("--device", shape.device, "As of shoal-node: auto, cpu, cuda, cuda:N")
+      ->check([](const std::string& text) { return kernels::cuda::parse_device(text).error; })
       ->capture_default_str();
   command.add_option("--threads", shape.threads, "0: one per available core")
       ->check(CLI::Range(0, 1024))
@@ -137,6 +141,7 @@ class Program {
       session_bench_.blocks = shape_.blocks;
       session_bench_.weights = *random_weights_named(shape_.weights);
       session_bench_.kv = *model::kv_dtype_named(shape_.kv);
+      session_bench_.device = *kernels::cuda::parse_device(shape_.device).choice;
       session_bench_.threads = shape_.threads;
       return print(measure_sessions(session_bench_), shape_);
     }
@@ -148,6 +153,7 @@ class Program {
                                .prefill = prefill,
                                .rows = prefill ? rows_of_prefill_ : rows_of_decode_,
                                .contexts = prefill ? contexts_of_prefill_ : contexts_of_decode_,
+                               .device = *kernels::cuda::parse_device(shape_.device).choice,
                                .threads = shape_.threads,
                                .passes = passes_}),
                  shape_);

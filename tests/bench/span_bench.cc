@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <span>
@@ -16,6 +15,7 @@
 #include "model/config.h"
 #include "model/kv_pool.h"
 #include "model/span_runner.h"
+#include "node/device/executors.h"
 #include "tests/bench/latency.h"
 #include "tests/bench/random_model.h"
 
@@ -30,23 +30,40 @@ constexpr std::size_t kReadGrain = 64 * 1024;  // bandwidth.h
 
 // Everything that one run needs, in the order in which it may be destroyed.
 struct Loaded {
-  kernels::CpuExecutor executor;
+  std::unique_ptr<kernels::Executor> executor;
+  kernels::CpuExecutor* cpu = nullptr;  // where it is one
   std::unique_ptr<model::SpanRunner> runner;
   std::unique_ptr<model::KvPool> pool;
   std::vector<float> bare;  // what the bare read reads
-  double peak = 0;          // operations a second
+  double peak = 0;          // operations a second; 0: not known
 
-  explicit Loaded(int threads) : executor(threads) {}
+  // Bytes a second, now: of a GPU, of copies within it.
+  double read_rate() const {
+    if (cpu == nullptr) return kernels::measure_copy_bandwidth(*executor, kMostReadBytes / 4, 1);
+    return static_cast<double>(bare.size() * sizeof(float)) / kernels::time_read(*cpu, bare);
+  }
 };
+
+absl::Status open(const SpanBench& bench, Loaded& loaded) {
+  auto chosen = node::open_chosen(bench.device);
+  if (!chosen.ok()) return chosen.status();
+  loaded.executor = std::move(chosen->executor);
+  if (loaded.executor != nullptr) return absl::OkStatus();
+  auto cpu = std::make_unique<kernels::CpuExecutor>(bench.threads);
+  loaded.cpu = cpu.get();
+  loaded.executor = std::move(cpu);
+  return absl::OkStatus();
+}
 
 // Keys and values that no kernel can be quick about: these bytes are a normal number in each type,
 // and an i8 with a normal scale.
 constexpr int kByte = 0x3c;
-void fill(const model::KvPool& pool, const model::KvLease& lease) {
+void fill(kernels::Executor& executor, const model::KvPool& pool, const model::KvLease& lease) {
   const kernels::KvPages pages = pool.pages();
+  const std::vector<char> content(pool.shape().page_bytes(), kByte);
   for (const std::int32_t page : lease.pages()) {
-    std::memset(static_cast<char*>(pages.data) + page * pages.stride_bytes, kByte,
-                pool.shape().page_bytes());
+    executor.upload(static_cast<char*>(pages.data) + page * pages.stride_bytes, content.data(),
+                    content.size());
   }
 }
 
@@ -60,7 +77,7 @@ absl::StatusOr<nlohmann::ordered_json> measure_point(const SpanBench& bench, Loa
     std::optional<model::KvLease> lease = loaded.pool->lease(context + rows_each);
     CHECK(lease.has_value()) << "KV is sized for the largest point";
     lease->prepare(0, context + rows_each);
-    fill(*loaded.pool, *lease);
+    fill(*loaded.executor, *loaded.pool, *lease);
     lease->advance(context);
     leases.push_back(*std::move(lease));
   }
@@ -80,8 +97,7 @@ absl::StatusOr<nlohmann::ordered_json> measure_point(const SpanBench& bench, Loa
                           kernels::kv_position_bytes(bench.kv, g.kv_heads, g.head_dim));
   const double bytes = static_cast<double>(loaded.runner->weight_bytes()) + kv_bytes;
   for (int pass = -1; pass < bench.passes; ++pass) {  // the first warms up
-    const double read = static_cast<double>(loaded.bare.size() * sizeof(float)) /
-                        kernels::time_read(loaded.executor, loaded.bare);
+    const double read = loaded.read_rate();
     for (model::KvLease& lease : leases) lease.prepare(context, rows_each);
     const auto start = Clock::now();
     loaded.runner->begin(steps, 0, bench.blocks);
@@ -109,7 +125,7 @@ absl::StatusOr<nlohmann::ordered_json> measure_point(const SpanBench& bench, Loa
   point["read_share"] = shares[shares.size() / 2];
   point["gop_s"] = operations / seconds / 1e9;
   point["machine_gop_s"] = loaded.peak / 1e9;
-  point["product_share"] = operations / seconds / loaded.peak;
+  point["product_share"] = loaded.peak > 0 ? operations / seconds / loaded.peak : 0.0;
   point["share"] = bench.prefill ? point["product_share"] : point["read_share"];
   return point;
 }
@@ -129,29 +145,36 @@ absl::StatusOr<Report> measure_span(const SpanBench& bench) {
   const std::int64_t page = model::kPagePositions;
   const std::int64_t positions = bench.prefill ? (context + rows + page - 1) / page * page
                                                : (context + 1 + page - 1) / page * page * rows;
-  Loaded loaded(bench.threads);
+  Loaded loaded;
+  if (absl::Status status = open(bench, loaded); !status.ok()) return status;
   auto runner =
-      model::SpanRunner::load(*config, *checkpoint, 0, bench.blocks, loaded.executor,
+      model::SpanRunner::load(*config, *checkpoint, 0, bench.blocks, *loaded.executor,
                               {.rows = rows, .kv_positions = positions, .weights = bench.weights});
   if (!runner.ok()) return runner.status();
   loaded.runner = *std::move(runner);
-  auto pool = model::KvPool::create(loaded.executor, loaded.runner->kv_shape(bench.kv), positions);
+  auto pool = model::KvPool::create(*loaded.executor, loaded.runner->kv_shape(bench.kv), positions);
   if (!pool.ok()) return pool.status();
   loaded.pool = *std::move(pool);
   const bool portable = bench.weights != model::WeightChoice::kStored;
-  loaded.peak = portable ? kernels::measure_int_dot_peak(loaded.executor, 10)
-                         : kernels::measure_fma_peak(loaded.executor, 10);
-  const std::size_t bare =
-      std::clamp(loaded.runner->weight_bytes(), kLeastReadBytes, kMostReadBytes);
-  loaded.bare.assign(bare / kReadGrain * kReadGrain / sizeof(float), 1.0f);
+  if (loaded.cpu != nullptr) {
+    loaded.peak = portable ? kernels::measure_int_dot_peak(*loaded.cpu, 10)
+                           : kernels::measure_fma_peak(*loaded.cpu, 10);
+    const std::size_t bare =
+        std::clamp(loaded.runner->weight_bytes(), kLeastReadBytes, kMostReadBytes);
+    loaded.bare.assign(bare / kReadGrain * kReadGrain / sizeof(float), 1.0f);
+  }
 
   Report report;
   report.facts["geometry"] = bench.geometry.name;
   report.facts["blocks"] = bench.blocks;
   report.facts["weights"] = model::name_of(bench.weights);
   report.facts["kv"] = kernels::kv_dtype_name(bench.kv);
-  report.facts["threads"] = loaded.executor.threads();
-  report.facts["instruction_set"] = kernels::cpu_instruction_set();
+  if (loaded.cpu != nullptr) {
+    report.facts["threads"] = loaded.cpu->threads();
+    report.facts["instruction_set"] = kernels::cpu_instruction_set();
+  } else {
+    report.facts["device"] = loaded.executor->memory()->name;
+  }
   report.facts["weight_bytes"] = loaded.runner->weight_bytes();
   report.x = bench.contexts.size() > bench.rows.size() ? "context" : "rows";
   report.y = "share";

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "kernels/cuda/device_choice.h"
 #include "kernels/kv_dtype.h"
 #include "model/weight_choice.h"
 #include "tests/bench/geometry.h"
@@ -23,7 +24,8 @@ struct SpanBench {
   bool prefill = false;
   std::vector<std::int64_t> rows;      // one point each,
   std::vector<std::int64_t> contexts;  // for each of these: positions before the rows
-  int threads = 0;                     // 0: one per available core
+  kernels::cuda::DeviceChoice device = {};
+  int threads = 0;  // of the CPU; 0: one per available core
   int passes = 9;
 };
 

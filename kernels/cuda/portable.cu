@@ -80,7 +80,8 @@ void run_few(Context& context, const Job& job, QuantizedTile* quantized) {
       lay(job, job.x, 0, quantized, job.gated ? static_cast<int>(kTileOutputs) : kPairOutputs);
   const int warps = few_warps<kFormat, kTiles>(context, laid.arguments.groups);
   launch(context, {laid.ctas}, warps * 32,
-         static_cast<std::size_t>(Shape::kCtaBytes + warps * Shape::kWarpBytes),
+         std::size_t{Shape::kCtaBytes} +
+             static_cast<std::size_t>(warps) * std::size_t{Shape::kWarpBytes},
          &few_kernel<kFormat, kTiles>, laid.arguments);
 }
 

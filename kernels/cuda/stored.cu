@@ -56,11 +56,11 @@ template <class Stored, int kRows, int kNarrow, int kWide, class Arguments>
 void few_rows_of(Context& context, const Arguments& a) {
   const std::int64_t warps =
       ceil_div<std::int64_t>(groups_of(a, kWide), 2) * passes_of(a.x.rows, kRows);
-  if (warps >= kBusyWarps * context.multiprocessors) {
-    launch_few<Stored, kRows, kWide>(context, a);
-  } else {
-    launch_few<Stored, kRows, kNarrow>(context, a);
+  const bool busy = warps >= kBusyWarps * context.multiprocessors;
+  if constexpr (kWide != kNarrow) {
+    if (busy) return launch_few<Stored, kRows, kWide>(context, a);
   }
+  launch_few<Stored, kRows, kNarrow>(context, a);
 }
 
 template <class Stored>

@@ -22,9 +22,11 @@ const std::vector<NamedExecutor>& all_executors() {
                           (late_copies ? ", late copies" : "") + (late_work ? ", late work" : ""),
                       std::move(opened.executor)});
     };
-    add(1, false, false);
     add(2, true, true);
+#ifndef SHOAL_SANITIZED
+    add(1, false, false);
     add(3, true, false);
+#endif
     return made;
   }();
   return executors;
@@ -32,6 +34,10 @@ const std::vector<NamedExecutor>& all_executors() {
 
 Executor& cpu_executor() { return *all_executors().front().executor; }
 
+#ifdef SHOAL_SANITIZED
 bool sweeps_are_short() { return true; }
+#else
+bool sweeps_are_short() { return false; }
+#endif
 
 }  // namespace shoal::kernels

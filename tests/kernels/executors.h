@@ -23,10 +23,9 @@ const std::vector<NamedExecutor>& all_executors();
 // The last of the CPU's: where only a result is wanted, it comes soonest.
 Executor& cpu_executor();
 
-// Whether sweeps leave out sizes that differ from others in their number of steps only: what is
-// emulated takes a thousand times as long.
+// Whether sweeps leave out what differs from the rest in its size only: sanitizers take six times
+// as long for what the emulator takes a hundred times as long for.
 bool sweeps_are_short();
-// Of two amounts, the one for this list.
 template <class T>
 T in_sweep(T whole, T short_one) {
   return sweeps_are_short() ? short_one : whole;

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every kernel for GPUs once on the emulator, with asynchronous copies early and late: for the
+// thread sanitizer, which sees each thread of a CTA as a thread. Bits are held against the CPU's by
+// the way.
+#include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "kernels/attention.h"
+#include "kernels/cpu_executor.h"
+#include "kernels/cuda/emulator/context.h"
+#include "kernels/cuda/executor.h"
+#include "kernels/elementwise.h"
+#include "kernels/linear.h"
+#include "kernels/rms_norm.h"
+#include "kernels/rope.h"
+#include "tests/kernels/compare.h"
+#include "tests/kernels/data.h"
+#include "tests/kernels/kv_pages.h"
+
+namespace shoal::kernels {
+namespace {
+
+class Race : public testing::TestWithParam<bool> {
+ protected:
+  // work(executor) gives the same on both.
+  template <class Work>
+  void compare(const std::string& what, const Work& work) {
+    SCOPED_TRACE(what);
+    EXPECT_TRUE(bitwise_equal(work(cpu_), work(*gpu_)));
+  }
+
+  CpuExecutor cpu_{1};
+  const std::unique_ptr<Executor> gpu_ =
+      cuda::CudaExecutor::open(
+          cuda::emulator::module({.machine = {.seed = 5, .late_copies = GetParam()}}), 0)
+          .executor;
+};
+
+std::vector<float> joined(std::vector<float> a, const std::vector<float>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+struct Product {
+  WeightFormat format;
+  DType stored;
+  const char* name;
+};
+
+// The numbers of rows are those where another kernel, or another shape of it, takes over.
+TEST_P(Race, Products) {
+  for (const Product& p : {Product{WeightFormat::kF32, DType::kF32, "f32"},
+                           {WeightFormat::kBF16, DType::kBF16, "bf16"},
+                           {WeightFormat::kF16, DType::kF16, "f16"},
+                           {WeightFormat::kQ8, DType::kF32, "q8"},
+                           {WeightFormat::kQ4, DType::kBF16, "q4"},
+                           {WeightFormat::kQ4S, DType::kF16, "q4s"}}) {
+    for (const std::int64_t rows : {1, 2, 4, 8, 16, 32, 50, 130}) {
+      const std::int64_t k = rows > 50 ? 96 : 544, n = rows > 50 ? 260 : 18;
+      Random random(1);
+      const Weights gate(random, p.stored, n, k), up(random, p.stored, n, k);
+      const Weights bias(random, DType::kF32, 1, n);
+      const std::vector<float> data = random.normals(rows * k);
+      // Rows that begin at multiples of 16 bytes, and others.
+      for (const std::int64_t gap : {0, 5}) {
+        if (rows > 4 && gap == 0 && rows != 50) continue;
+        compare(std::string(p.name) + " rows " + std::to_string(rows), [&](Executor& executor) {
+          const auto packed_gate = pack_linear(executor, gate.view(), bias.view(), p.format);
+          const auto packed_up = pack_linear(executor, up.view(), {}, p.format);
+          Guarded x(data, rows, k, gap), sum(rows, n), both(rows, n);
+          linear(executor, x.view(executor), packed_gate->weight(), sum.view(executor));
+          gate_up(executor, x.view(executor), packed_gate->weight(), packed_up->weight(),
+                  both.view(executor));
+          EXPECT_TRUE(sum.intact() && both.intact());
+          return joined(sum.content(), both.content());
+        });
+      }
+    }
+  }
+}
+
+TEST_P(Race, Rows) {
+  Random random(2);
+  const Weights weight(random, DType::kF32, 1, 300);
+  const std::vector<float> data = random.normals(3 * 300);
+  compare("norm and gate", [&](Executor& executor) {
+    Guarded x(data, 3, 300), normed(3, 300);
+    rms_norm(executor, x.view(executor), weight.view(executor), 1e-5f, normed.view(executor));
+    silu_mul(executor, normed.view(executor), x.view(executor), x.view(executor));
+    return joined(normed.content(), x.content());
+  });
+  const Weights table(random, DType::kBF16, 9, 300);
+  compare("embedding", [&](Executor& executor) {
+    Guarded out(2, 300);
+    const std::vector<std::int32_t> ids = {7, 0};
+    embedding(executor, table.view(executor), ids, out.view(executor));
+    return out.content();
+  });
+  compare("rotation", [&](Executor& executor) {
+    const std::vector<float> frequencies = {1.0f, 0.1f, 0.01f};
+    StepPlan plan = StepPlan::make(executor, {frequencies, 1.0f}, {4, 0}).value();
+    plan.add(5, 3, {});
+    plan.seal(executor);
+    Guarded x(data, 3, 300);
+    rope(executor, x.view(executor, plan), 6, plan);
+    return x.content();
+  });
+}
+
+// In one CTA for each row, and a CTA for each of three splits, whose results are merged.
+TEST_P(Race, Attention) {
+  for (const KvDType dtype : kKvDTypes) {
+    for (const auto& [head_dim, length, rows] :
+         {std::tuple{33, 70, 5}, std::tuple{32, 70, 1}, std::tuple{16, 530, 1}}) {
+      const Shape shape{4, 2, head_dim};
+      compare(std::string(kv_dtype_name(dtype)) + " x " + std::to_string(head_dim),
+              [&, head_dim = head_dim, length = length, rows = rows](Executor& executor) {
+                Random random(3);
+                Session session(random, shape, length, dtype);
+                session.append(executor, 0, length);
+                const std::int64_t cols = shape.heads * head_dim;
+                Guarded q(random.normals(rows * cols), rows, cols), out(rows, cols);
+                const StepPlan plan = plan_of(executor, {session.rows(length - rows, rows)});
+                attention(executor, q.view(executor, plan), shape.heads,
+                          session.pages().view(executor), session.layout(), plan, 0.2f, 0,
+                          out.view(executor, plan));
+                EXPECT_TRUE(out.intact());
+                return out.content();
+              });
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Race, testing::Bool(),
+                         [](const auto& info) { return info.param ? "late" : "early"; });
+
+}  // namespace
+}  // namespace shoal::kernels

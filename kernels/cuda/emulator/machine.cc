@@ -202,6 +202,7 @@ class Machine::Impl {
     run.shared_used = 0;
     while (turn(run)) {
     }
+    order_acquire(&run.at_end);
     for (const Piece& piece : run.shared) std::free(piece.data);
     run.shared.clear();
   }

@@ -134,6 +134,7 @@ void run_typed(Context& context, const Job& job) {
 }
 
 void run(Context& context, const Job& job) {
+  if (job.x.rows == 0) return;
   switch (job.products[0].weight.format) {
     case WeightFormat::kQ8:
       return run_typed<WeightFormat::kQ8>(context, job);

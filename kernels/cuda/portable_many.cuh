@@ -3,9 +3,9 @@
 // at a time, three stages of which are under way.
 //
 // A warp has 32 outputs and 32 rows: 8 mma for each group, and of each mma 4 results in every lane,
-// each of which takes 3 operations in f32 (5 in q4): less, the bias of kMagic, is not to be had. So
-// the floor is 12 operations of 32 lanes for each mma of 4096 products, 3 clocks of a
-// multiprocessor with 128 lanes; with unpacking and reading of shared memory it is about 16.
+// each of which takes 3 operations in f32 (5 in q4; see add_group). So the floor is 12 instructions
+// for each mma of 4096 products (20 in q4), 3 clocks of a multiprocessor with 128 lanes; as it is
+// compiled, with copying, reading shared memory and unpacking, it is 20 or 21 (30 in q4).
 #pragma once
 
 #include "kernels/cuda/portable_weights.cuh"

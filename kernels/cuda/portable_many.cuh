@@ -58,17 +58,20 @@ class ManyWarp {
     for (int j = 0; j < Shape::kWeightPieces; ++j) {
       const int piece = warp() + j * Shape::kWarps, tile = piece / 2;
       const char* const at =
-          a.gated ? tile_at<kFormat>(a.products[tile % 2], share.block * kOutWarps + tile / 2, groups_)
-                  : tile_at<kFormat>(a.products[share.product], share.block * Shape::kTiles + tile, groups_);
+          a.gated
+              ? tile_at<kFormat>(a.products[tile % 2], share.block * kOutWarps + tile / 2, groups_)
+              : tile_at<kFormat>(a.products[share.product], share.block * Shape::kTiles + tile,
+                                 groups_);
       weights_from_[j] = at + piece % 2 * Group::kBytes + lane() * 16;
     }
     const int last = (static_cast<int>(a.x.rows) - 1) / kTileRows;
     SHOAL_DEVICE_UNROLL
     for (int j = 0; j < Shape::kRowPieces; ++j) {
       const int tile = row_block * Shape::kRowTiles + warp() + j * Shape::kWarps;
-      x_from_[j] = reinterpret_cast<const char*>(
-                       a.quantized + static_cast<std::int64_t>(tile < last ? tile : last) * groups_) +
-                   lane() * 16;
+      x_from_[j] =
+          reinterpret_cast<const char*>(
+              a.quantized + static_cast<std::int64_t>(tile < last ? tile : last) * groups_) +
+          lane() * 16;
     }
   }
 
@@ -106,12 +109,13 @@ class ManyWarp {
   SHOAL_DEVICE void add_stage(int slot) {
     SHOAL_DEVICE_UNROLL
     for (int i = 0; i < Shape::kStageGroups; ++i) {
-      const char* const weights = weights_ + slot * Shape::kWeightBytes +
-                                  (warp() / kRowWarps * 2 * Shape::kStageGroups + i) * Group::kBytes;
+      const char* const weights =
+          weights_ + slot * Shape::kWeightBytes +
+          (warp() / kRowWarps * 2 * Shape::kStageGroups + i) * Group::kBytes;
       const Outputs w[2] = {outputs_of(weights),
                             outputs_of(weights + Shape::kStageGroups * Group::kBytes)};
-      const QuantizedTile* const x = x_ + slot * Shape::kStageTiles +
-                                     warp() % kRowWarps * 4 * Shape::kStageGroups + i;
+      const QuantizedTile* const x =
+          x_ + slot * Shape::kStageTiles + warp() % kRowWarps * 4 * Shape::kStageGroups + i;
       SHOAL_DEVICE_UNROLL
       for (int n = 0; n < 4; ++n) {
         const Columns columns = both_columns<kFormat>(x[n * Shape::kStageGroups], g_, t_);
@@ -146,8 +150,8 @@ class ManyWarp {
     for (int n = 0; n < 4; ++n) {
       SHOAL_DEVICE_UNROLL
       for (int i = 0; i < 4; ++i) {
-        const int row = row_block * Shape::kRows + (warp() % kRowWarps * 4 + n) * kTileRows +
-                        2 * t_ + i % 2;
+        const int row =
+            row_block * Shape::kRows + (warp() % kRowWarps * 4 + n) * kTileRows + 2 * t_ + i % 2;
         const int tile = a.gated ? share.block * kOutWarps + warp() / kRowWarps
                                  : share.block * Shape::kTiles + warp() / kRowWarps * 2;
         const int output = tile * static_cast<int>(kTileOutputs) + 2 * g_ + i / 2;
@@ -196,8 +200,8 @@ class ManyWarp {
 
 // A CTA for each kRows rows (x) and kOutputs outputs (y).
 template <WeightFormat kFormat, int kOutWarps, int kRowWarps>
-SHOAL_KERNEL SHOAL_BOUNDS(kOutWarps* kRowWarps * 32, kOutWarps * kRowWarps == 16 ? 1 : 3)
-void many_kernel(PortableProducts a) {
+SHOAL_KERNEL SHOAL_BOUNDS(kOutWarps* kRowWarps * 32,
+                          kOutWarps* kRowWarps == 16 ? 1 : 3) void many_kernel(PortableProducts a) {
   using Shape = ManyShape<kFormat, kOutWarps, kRowWarps>;
   constexpr int kStages = Shape::kStages, kStageGroups = Shape::kStageGroups;
   constexpr int kSegment = static_cast<int>(kSegmentGroups);

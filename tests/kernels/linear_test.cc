@@ -122,6 +122,24 @@ TEST(Linear, ReducesInTheOrderThatIsWrittenDown) {
   }
 }
 
+// Products that vanish leave -0 in a lane. Zeros that fill K up to a multiple of 16 make +0 of it,
+// in the lanes that have one; nobody fills up any further.
+TEST(Linear, KeepsTheSignsOfZeros) {
+  for (const std::int64_t k : {1, 15, 16, 17, 32, 112, 128, 144, 272}) {
+    for (const std::int64_t rows : {1, 2, 4, 8, 60}) {
+      const std::vector<float> w(static_cast<std::size_t>(3 * k), -0.001f);
+      Guarded x(std::vector<float>(static_cast<std::size_t>(rows * k), 1e-43f), rows, k);
+      const std::vector<float> expected(static_cast<std::size_t>(rows * 3),
+                                        k % 16 == 0 ? -0.0f : 0.0f);
+      for (const auto& [name, executor] : all_executors()) {
+        SCOPED_TRACE(testing::Message() << name << " rows " << rows << " k " << k);
+        const PackedLinear layer = as_stored(*executor, {w.data(), DType::kF32, 3, k});
+        EXPECT_TRUE(bitwise_equal(expected, run(*executor, x.view(*executor), layer)));
+      }
+    }
+  }
+}
+
 // std::fma on any bits: lane 0 of a product with K = 17 is fma(x, w, c).
 TEST(Linear, RoundsEveryFusedMultiplyAddOnce) {
   Random random(4);

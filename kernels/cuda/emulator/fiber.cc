@@ -3,7 +3,6 @@
 
 #include <sys/mman.h>
 
-#include <cstdint>
 #include <cstdlib>
 #include <new>
 
@@ -44,9 +43,7 @@ constexpr std::size_t kGuardBytes = 4096;  // below the stack: who goes too deep
 
 SHOAL_UNSEEN void set_out(Place& place, char* stack, std::size_t bytes, void (*entry)()) {
   constexpr int kSavedRegisters = 6;
-  const auto past =
-      static_cast<std::ptrdiff_t>(reinterpret_cast<std::uintptr_t>(stack + bytes) % 16);
-  auto** top = reinterpret_cast<void**>(stack + bytes - past);
+  auto** top = reinterpret_cast<void**>(stack + bytes);
   *--top = nullptr;  // the stack of a function that was called: 8 past a multiple of 16
   *--top = reinterpret_cast<void*>(entry);
   for (int i = 0; i < kSavedRegisters; ++i) *--top = nullptr;

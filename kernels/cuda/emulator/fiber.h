@@ -45,7 +45,7 @@ class Fiber {
   void renew_stack();
 
   char* stack_ = nullptr;
-  const std::size_t used_;  // of kStackBytes
+  const std::size_t used_;  // of kStackBytes, a multiple of 16
   Place here_ = {};         // of the fiber, while it does not run
   Place host_ = {};         // of the host, while it does
   [[no_unique_address]] CheckedThread checked_thread_;

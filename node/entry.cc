@@ -20,13 +20,13 @@ namespace {
 constexpr std::uint32_t kPlacementPauseMs = 1'500;
 
 // What memory there is now, after all waiting.
-absl::StatusOr<model::MemoryPlan> plan_span(const NodeOptions& options,
-                                            const kernels::Executor* executor, LoadedModel& model,
-                                            std::uint32_t most_blocks) {
+absl::StatusOr<model::MemoryPlan> plan_span(const NodeOptions& options, const ChosenDevice& device,
+                                            LoadedModel& model, std::uint32_t most_blocks) {
+  if (!device.line.empty()) spdlog::info("{}", device.line);
   model::MemoryWishes wishes;
   if (options.blocks) wishes.blocks = options.blocks->size();
   wishes.kv_positions = options.kv_positions;
-  const base::MemoryBudget budget = budget_on(executor, options.memory);
+  const base::MemoryBudget budget = budget_on(device.executor.get(), options.memory);
   if (!options.weights) {
     auto chosen =
         model::choose_weights(budget, needs_of_all(model, options.kv_dtype), most_blocks, wishes);
@@ -54,7 +54,7 @@ OwnModel own_model(const LoadedModel& model) {
   return {model.name, model.digest, static_cast<std::uint32_t>(model.config.block_count)};
 }
 
-absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, const kernels::Executor* executor,
+absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, const ChosenDevice& device,
                                   LoadedModel& model, net::ChannelPool& channels,
                                   Membership& member, OwnRecordWatch& own_record) {
   Entry entry;
@@ -82,7 +82,7 @@ absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, const kernels::Exe
   const OwnModel own = own_model(model);
   std::uint32_t most = 0;  // blocks in a row that are here
   for (const proto::Span& run : model.held) most = std::max(most, run.size());
-  auto plan = plan_span(options, executor, model, most);
+  auto plan = plan_span(options, device, model, most);
   if (!plan.ok()) return plan.status();
   entry.plan = *std::move(plan);
   if (options.blocks) {

@@ -162,9 +162,8 @@ class Node::Impl {
     if (absl::Status status = member_->open(&service_->calls()); !status.ok()) return status;
     sweeper_ = std::make_unique<Sweeper>(member_->io(), *service_);
 
-    if (absl::Status status = open_executor(); !status.ok()) return status;
-    auto entry =
-        enter_swarm(options_, executor_.get(), *model_, *channels_, *member_, *own_record_);
+    if (absl::Status status = open_device(); !status.ok()) return status;
+    auto entry = enter_swarm(options_, chosen_, *model_, *channels_, *member_, *own_record_);
     if (!entry.ok()) return entry.status();
     if (absl::Status status = own_record_->await(); !status.ok()) return status;
     set_facts(entry->span);
@@ -198,17 +197,17 @@ class Node::Impl {
     facts_.max_sessions_per_peer = options_.max_sessions_per_peer;
   }
 
-  absl::Status open_executor() {
-    if (!options_.open_executor) return absl::OkStatus();
-    auto opened = options_.open_executor();
+  absl::Status open_device() {
+    if (!options_.open_device) return absl::OkStatus();
+    auto opened = options_.open_device();
     if (!opened.ok()) return opened.status();
-    executor_ = *std::move(opened);
+    chosen_ = *std::move(opened);
     return absl::OkStatus();
   }
 
   absl::Status start_device(std::int64_t kv_positions) {
     DeviceOptions device;
-    device.executor = std::move(executor_);
+    device.executor = std::move(chosen_.executor);
     device.threads = options_.threads;
     device.span = facts_.offer.span;
     device.kv_positions = kv_positions;
@@ -315,7 +314,7 @@ class Node::Impl {
   std::unique_ptr<SpanService> service_;
   std::unique_ptr<OwnRecordWatch> own_record_;
   std::unique_ptr<Sweeper> sweeper_;
-  std::unique_ptr<kernels::Executor> executor_;  // until the device thread has it; null: the CPU
+  ChosenDevice chosen_;  // its executor until the device thread has it
   std::unique_ptr<DeviceThread> device_;
   std::unique_ptr<NextHops> next_hops_;
 };

@@ -14,15 +14,15 @@
 
 namespace shoal::node {
 
-// May wait, for seconds on a GPU; null: the CPU. Every error is one sentence that names the way
-// out.
-using OpenExecutor = std::function<absl::StatusOr<std::unique_ptr<kernels::Executor>>()>;
-
-// What --device says.
 struct ChosenDevice {
   std::unique_ptr<kernels::Executor> executor;  // null: the CPU
-  std::string line;                             // what is used, and why: for the log
+  std::string line;                             // for the log: what is used, and why
 };
+
+// May wait, for seconds on a GPU. Every error is one sentence that names the way out.
+using OpenDevice = std::function<absl::StatusOr<ChosenDevice>()>;
+
+// What --device says.
 absl::StatusOr<ChosenDevice> open_chosen(const kernels::cuda::DeviceChoice& choice);
 
 // `executor`: null: the CPU. `most`: what the user allows, with --memory; of a device with memory

@@ -25,7 +25,7 @@ InProcessSwarm::~InProcessSwarm() {
 }
 
 std::size_t InProcessSwarm::add(proto::Span span, model::WeightChoice weights,
-                                node::OpenExecutor open_executor) {
+                                node::OpenDevice open_device) {
   node::NodeOptions options;
   options.model_directory = options_.model_directory;
   options.blocks = span;
@@ -34,7 +34,7 @@ std::size_t InProcessSwarm::add(proto::Span span, model::WeightChoice weights,
   options.swarm_key = options_.swarm_key;
   options.kv_positions = options_.kv_positions.value_or(16'384);
   options.threads = 1;
-  options.open_executor = std::move(open_executor);
+  options.open_device = std::move(open_device);
   for (const auto& node : nodes_) {
     if (node != nullptr) options.join.push_back(node->endpoint());
   }

@@ -17,14 +17,14 @@ namespace {
 using model::WeightChoice;
 
 // A GPU of its own for a node: work is done when somebody waits for it, copies as late as may be.
-node::OpenExecutor gpu(std::uint64_t seed) {
-  return [seed]() -> absl::StatusOr<std::unique_ptr<kernels::Executor>> {
+node::OpenDevice gpu(std::uint64_t seed) {
+  return [seed]() -> absl::StatusOr<node::ChosenDevice> {
     namespace cuda = kernels::cuda;
     cuda::CudaExecutor::Opened opened = cuda::CudaExecutor::open(
         cuda::emulator::module({.machine = {.seed = seed, .late_copies = true}, .late_work = true}),
         0);
     if (opened.executor == nullptr) return absl::UnavailableError(opened.why);
-    return std::move(opened.executor);
+    return node::ChosenDevice{std::move(opened.executor), "an emulated GPU"};
   };
 }
 

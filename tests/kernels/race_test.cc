@@ -58,26 +58,26 @@ TEST_P(Race, Products) {
                            {WeightFormat::kQ8, DType::kF32, "q8"},
                            {WeightFormat::kQ4, DType::kBF16, "q4"},
                            {WeightFormat::kQ4S, DType::kF16, "q4s"}}) {
-    for (const std::int64_t rows : {1, 2, 4, 8, 16, 32, 50, 130}) {
+    for (const std::int64_t rows : is_portable(p.format)
+                                       ? std::vector<std::int64_t>{1, 8, 16, 32, 50, 130}
+                                       : std::vector<std::int64_t>{1, 8, 50}) {
+      // Of 130 rows more outputs, so that CTAs are wide; else two segments.
       const std::int64_t k = rows > 50 ? 96 : 544, n = rows > 50 ? 260 : 18;
+      const std::int64_t gap = rows == 1 || rows == 50 ? 0 : 5;  // aligned to 16 bytes, or not
       Random random(1);
       const Weights gate(random, p.stored, n, k), up(random, p.stored, n, k);
       const Weights bias(random, DType::kF32, 1, n);
       const std::vector<float> data = random.normals(rows * k);
-      // Rows that begin at multiples of 16 bytes, and others.
-      for (const std::int64_t gap : {0, 5}) {
-        if (rows > 4 && gap == 0 && rows != 50) continue;
-        compare(std::string(p.name) + " rows " + std::to_string(rows), [&](Executor& executor) {
-          const auto packed_gate = pack_linear(executor, gate.view(), bias.view(), p.format);
-          const auto packed_up = pack_linear(executor, up.view(), {}, p.format);
-          Guarded x(data, rows, k, gap), sum(rows, n), both(rows, n);
-          linear(executor, x.view(executor), packed_gate->weight(), sum.view(executor));
-          gate_up(executor, x.view(executor), packed_gate->weight(), packed_up->weight(),
-                  both.view(executor));
-          EXPECT_TRUE(sum.intact() && both.intact());
-          return joined(sum.content(), both.content());
-        });
-      }
+      compare(std::string(p.name) + " rows " + std::to_string(rows), [&](Executor& executor) {
+        const auto packed_gate = pack_linear(executor, gate.view(), bias.view(), p.format);
+        const auto packed_up = pack_linear(executor, up.view(), {}, p.format);
+        Guarded x(data, rows, k, gap), sum(rows, n), both(rows, n);
+        linear(executor, x.view(executor), packed_gate->weight(), sum.view(executor));
+        gate_up(executor, x.view(executor), packed_gate->weight(), packed_up->weight(),
+                both.view(executor));
+        EXPECT_TRUE(sum.intact() && both.intact());
+        return joined(sum.content(), both.content());
+      });
     }
   }
 }

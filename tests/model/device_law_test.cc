@@ -11,6 +11,7 @@
 #include <tuple>
 #include <vector>
 
+#include "tests/model/fixture_models.h"
 #include "tests/model/local_model.h"
 #include "tests/support/temp_dir.h"
 
@@ -65,15 +66,11 @@ std::string name_of_case(const testing::TestParamInfo<Case>& info) {
          kernels::kv_dtype_name(std::get<2>(info.param));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Families, DeviceLaw,
-    testing::Combine(testing::Values("llama_mha", "llama_linear", "llama_llama3",
-                                     "llama_llama3_new", "llama_yarn", "llama_yarn_mscale",
-                                     "llama_yarn_options", "llama_bias", "llama_sharded",
-                                     "mistral_window", "qwen2_window", "qwen3", "qwen3_bias"),
-                     testing::Values(WeightChoice::kStored, WeightChoice::kQ8),
-                     testing::Values(KvDType::kF32)),
-    name_of_case);
+INSTANTIATE_TEST_SUITE_P(Families, DeviceLaw,
+                         testing::Combine(testing::ValuesIn(kFixtureModels),
+                                          testing::Values(WeightChoice::kStored, WeightChoice::kQ8),
+                                          testing::Values(KvDType::kF32)),
+                         name_of_case);
 INSTANTIATE_TEST_SUITE_P(
     Formats, DeviceLaw,
     testing::Combine(testing::Values("llama_bias", "qwen3_bias"),

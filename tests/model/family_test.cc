@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tests/model/engine.h"
+#include "tests/model/fixture_models.h"
 #include "tests/model/local_model.h"
 #include "tests/support/temp_dir.h"
 
@@ -155,10 +156,7 @@ TEST_P(Family, StaleMemoryHasNoEffect) {
 // On a slow engine one of each mathematics: device_law_test.cc has them all.
 std::vector<const char*> families() {
   if (engine_is_slow()) return {"llama_bias", "qwen2_window", "qwen3_bias"};
-  return {"llama_mha",     "llama_linear",      "llama_llama3",       "llama_llama3_new",
-          "llama_yarn",    "llama_yarn_mscale", "llama_yarn_options", "llama_bias",
-          "llama_sharded", "mistral_window",    "qwen2_window",       "qwen3",
-          "qwen3_bias"};
+  return kFixtureModels;
 }
 INSTANTIATE_TEST_SUITE_P(All, Family, testing::ValuesIn(families()),
                          [](const auto& info) { return std::string(info.param); });

@@ -2,6 +2,7 @@
 // Weights on their way to a GPU: stored values go over in pieces and are packed there.
 #include <algorithm>
 
+#include "base/check.h"
 #include "kernels/cpu_executor.h"
 #include "kernels/cuda/host_operators.h"
 #include "kernels/cuda/stored_layout.h"

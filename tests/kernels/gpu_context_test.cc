@@ -382,8 +382,9 @@ TEST_F(Opening, EveryCallFailsInItsTurn) {
       EXPECT_EQ(executor->failure(), failure) << "the first is kept";
     }
   }
-  EXPECT_GT(of_opening, 30);
-  EXPECT_GT(of_work, 40);
+  // How many calls there are depends on how often a wait asks.
+  EXPECT_GT(of_opening, 20);
+  EXPECT_GT(of_work, 20);
 }
 
 }  // namespace

@@ -9,12 +9,12 @@
 # shoal_test_bodies(NAME SRCS ... [DEPS ...] [HOT])            tests that several programs run, compiled once: those name
 #   $<TARGET_OBJECTS:NAME> among their sources
 # HOT: computes enough that compiling it with optimization pays: the other tests are compiled without, and so are the
-#   other rooms but in `release`.
+#   other rooms but in `release`. In preset `dev` (SHOAL_QUICK) only what runs models is hot.
 # shoal_protobuf(NAME PROTOS ... [GRPC])                       generated messages (and services)
 
-# Line numbers are for `dev`: g++ takes a fifth longer with them.
+# Line numbers take g++ a fifth of the time, clang a tenth.
 set(SHOAL_TEST_OPTIONS -O0)
-if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+if(SHOAL_QUICK OR (CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU"))
   list(APPEND SHOAL_TEST_OPTIONS -g0)
 endif()
 
@@ -24,10 +24,24 @@ if(CMAKE_BUILD_TYPE STREQUAL "Debug")
   set(SHOAL_COLD_OPTIONS -O0)
 endif()
 
+function(shoal_room result)
+  file(RELATIVE_PATH room "${CMAKE_SOURCE_DIR}" "${CMAKE_CURRENT_SOURCE_DIR}")
+  set(${result} "${room}" PARENT_SCOPE)
+endfunction()
+
+function(shoal_is_hot result hot)
+  shoal_room(room)
+  if(SHOAL_QUICK AND NOT room MATCHES "^(kernels|kernels/cuda|model|tests/kernels)$")
+    set(hot OFF)
+  endif()
+  set(${result} ${hot} PARENT_SCOPE)
+endfunction()
+
 # Most of the time in which a small file compiles is its headers: files of one kind share them, compiled once. Each file
 # still says what it includes: house_test reads that. Not in preset `lint`, whose sources are whole rooms.
+# In preset `dev` (SHOAL_QUICK, clang) more is in them, and what they instantiate of templates is compiled there, once.
 # shoal_headers(NAME HEADERS ... [DEPS ...])   precompiles them; shoal_use_room_headers(TARGET) gives them to a target of
-# the rooms that speak gRPC and Asio.
+# the rooms that speak gRPC and Asio, shoal_use_test_headers(TARGET) to one under tests/, with its options.
 function(shoal_headers name)
   cmake_parse_arguments(A "" "" "HEADERS;DEPS" ${ARGN})
   file(WRITE "${CMAKE_BINARY_DIR}/${name}.cc" "")
@@ -36,49 +50,111 @@ function(shoal_headers name)
   target_precompile_headers(${name} PRIVATE <algorithm> <atomic> <chrono> <condition_variable> <filesystem> <fstream>
     <functional> <map> <memory> <mutex> <optional> <random> <set> <string> <thread> <vector> <absl/status/statusor.h>
     ${A_HEADERS})
+  if(SHOAL_QUICK)
+    target_compile_options(${name} PRIVATE "SHELL:-Xclang -fmodules-codegen")
+    set(object "${CMAKE_BINARY_DIR}/${name}.o")
+    set(headers "${CMAKE_BINARY_DIR}/CMakeFiles/${name}.dir/cmake_pch.hxx.pch")
+    add_custom_command(OUTPUT "${object}" DEPENDS "${headers}" VERBATIM
+      COMMAND "${CMAKE_CXX_COMPILER}" -O0 -pthread -ffunction-sections -fdata-sections -c "${headers}" -o "${object}")
+    set_source_files_properties("${object}" PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)
+    add_library(${name}_code STATIC "${object}")
+    set_target_properties(${name}_code PROPERTIES LINKER_LANGUAGE CXX)
+    add_dependencies(${name}_code ${name})
+    target_link_libraries(${name}_code INTERFACE absl::statusor ${A_DEPS})
+    # Most of it is called by nobody, some by inline functions whose library lacks what they call.
+    target_link_options(${name}_code INTERFACE LINKER:--gc-sections)
+  endif()
 endfunction()
+
+function(shoal_use_headers target name)
+  if(TARGET ${name})
+    target_precompile_headers(${target} REUSE_FROM ${name})
+    target_link_libraries(${target} PRIVATE ${ARGN})  # their definitions must be those of the headers
+    if(TARGET ${name}_code)
+      target_link_libraries(${target} PRIVATE ${name}_code)
+    endif()
+  endif()
+endfunction()
+
 if(SHOAL_PCH)
+  if(SHOAL_QUICK)
+    set(folder "${CMAKE_SOURCE_DIR}/scripts/cmake")
+    set(quick_core_headers <array> <deque> <future> <span> <fmt/format.h> "${folder}/common_instances.h")
+    set(quick_core_libraries fmt::fmt nlohmann_json::nlohmann_json)
+    set(quick_wire_headers <absl/container/flat_hash_map.h> <absl/container/flat_hash_set.h>
+      <google/protobuf/message.h> "${CMAKE_BINARY_DIR}/proto/dht.pb.h")
+    set(quick_wire_libraries shoal_wire absl::flat_hash_map absl::flat_hash_set)
+    set(quick_room_headers <boost/asio/io_context.hpp> <boost/asio/post.hpp>
+      <boost/asio/posix/stream_descriptor.hpp> <boost/asio/steady_timer.hpp> "${folder}/grpc_instances.h")
+    set(quick_room_libraries spdlog::spdlog)
+    set(quick_test_headers "${folder}/test_instances.h")
+  endif()
   set(grpc_headers <grpcpp/grpcpp.h> <google/protobuf/message.h> "${CMAKE_BINARY_DIR}/proto/span_service.grpc.pb.h")
   shoal_headers(shoal_room_headers DEPS shoal_wire_grpc fmt::fmt absl::flat_hash_map absl::flat_hash_set
+    ${quick_wire_libraries} ${quick_core_libraries} ${quick_room_libraries}
     HEADERS ${grpc_headers} <boost/asio/io_context.hpp> <boost/asio/posix/stream_descriptor.hpp>
-    <boost/asio/steady_timer.hpp> <fmt/format.h> <absl/container/flat_hash_map.h> <absl/container/flat_hash_set.h>)
+    <boost/asio/steady_timer.hpp> <fmt/format.h> <absl/container/flat_hash_map.h> <absl/container/flat_hash_set.h>
+    ${quick_wire_headers} ${quick_core_headers} ${quick_room_headers})
   target_compile_options(shoal_room_headers PRIVATE ${SHOAL_COLD_OPTIONS})
-  shoal_headers(shoal_core_headers DEPS shoal_wire absl::flat_hash_map absl::flat_hash_set
+  shoal_headers(shoal_core_headers DEPS shoal_wire absl::flat_hash_map absl::flat_hash_set ${quick_core_libraries}
     HEADERS <google/protobuf/message.h> <absl/container/flat_hash_map.h> <absl/container/flat_hash_set.h>
-    "${CMAKE_BINARY_DIR}/proto/dht.pb.h")
+    "${CMAKE_BINARY_DIR}/proto/dht.pb.h" ${quick_core_headers})
+  if(SHOAL_QUICK)
+    target_compile_options(shoal_core_headers PRIVATE ${SHOAL_COLD_OPTIONS})
+  endif()
   if(BUILD_TESTING)
     set(test_headers <gtest/gtest.h> <gmock/gmock.h> <nlohmann/json.hpp>)
-    shoal_headers(shoal_test_headers HEADERS ${test_headers} DEPS GTest::gtest GTest::gmock nlohmann_json::nlohmann_json)
-    shoal_headers(shoal_grpc_test_headers HEADERS ${test_headers} ${grpc_headers}
-      DEPS GTest::gtest GTest::gmock nlohmann_json::nlohmann_json shoal_wire_grpc)
+    shoal_headers(shoal_test_headers
+      HEADERS ${test_headers} ${quick_wire_headers} ${quick_core_headers} ${quick_test_headers}
+      DEPS GTest::gtest GTest::gmock nlohmann_json::nlohmann_json ${quick_wire_libraries} ${quick_core_libraries})
+    shoal_headers(shoal_grpc_test_headers
+      HEADERS ${test_headers} ${grpc_headers} ${quick_wire_headers} ${quick_core_headers} ${quick_room_headers}
+      ${quick_test_headers}
+      DEPS GTest::gtest GTest::gmock nlohmann_json::nlohmann_json shoal_wire_grpc ${quick_wire_libraries}
+      ${quick_core_libraries} ${quick_room_libraries})
     foreach(name shoal_test_headers shoal_grpc_test_headers)
       target_compile_options(${name} PRIVATE ${SHOAL_TEST_OPTIONS})
-      target_compile_definitions(${name} PRIVATE SHOAL_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
-        SHOAL_BINARY_DIR="${CMAKE_BINARY_DIR}")
+      if(NOT SHOAL_QUICK)  # libraries of tests, which lack these, use them too
+        target_compile_definitions(${name} PRIVATE SHOAL_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+          SHOAL_BINARY_DIR="${CMAKE_BINARY_DIR}")
+      endif()
     endforeach()
   endif()
 endif()
 
 function(shoal_use_room_headers target)
-  if(TARGET shoal_room_headers)
-    target_precompile_headers(${target} REUSE_FROM shoal_room_headers)
-    target_link_libraries(${target} PRIVATE fmt::fmt)  # its definitions must be those of the headers
+  shoal_use_headers(${target} shoal_room_headers fmt::fmt ${quick_core_libraries} ${quick_room_libraries})
+endfunction()
+
+function(shoal_use_test_headers target)
+  target_compile_options(${target} PRIVATE ${SHOAL_TEST_OPTIONS})
+  shoal_room(room)
+  set(libraries GTest::gtest GTest::gmock ${quick_core_libraries})
+  if(room MATCHES "/(net|node|client|e2e|bench|attack)$")
+    shoal_use_headers(${target} shoal_grpc_test_headers ${libraries} ${quick_room_libraries})
+  else()
+    shoal_use_headers(${target} shoal_test_headers ${libraries})
   endif()
 endfunction()
 
 function(shoal_library name)
   cmake_parse_arguments(A "HOT" "" "SRCS;DEPS;PRIVATE_DEPS" ${ARGN})
   add_library(${name} STATIC ${A_SRCS})
-  if(CMAKE_CURRENT_SOURCE_DIR MATCHES "/tests/" AND NOT A_HOT)
-    target_compile_options(${name} PRIVATE -O0)
-  elseif(NOT A_HOT)
+  shoal_room(room)
+  shoal_is_hot(hot ${A_HOT})
+  if(room MATCHES "^tests/" AND NOT hot)
+    if(SHOAL_QUICK)
+      shoal_use_test_headers(${name})
+    else()
+      target_compile_options(${name} PRIVATE -O0)
+    endif()
+  elseif(NOT hot)
     target_compile_options(${name} PRIVATE ${SHOAL_COLD_OPTIONS})
   endif()
-  file(RELATIVE_PATH room "${CMAKE_SOURCE_DIR}" "${CMAKE_CURRENT_SOURCE_DIR}")
   if(room MATCHES "^(dht|net|node|client)$" AND NOT A_HOT)
     shoal_use_room_headers(${name})
-  elseif(TARGET shoal_core_headers AND room MATCHES "^(proto|identity|dht)$")
-    target_precompile_headers(${name} REUSE_FROM shoal_core_headers)
+  elseif(room MATCHES "^(proto|identity|dht)$")
+    shoal_use_headers(${name} shoal_core_headers ${quick_core_libraries})
   endif()
   target_link_libraries(${name} PUBLIC shoal_options ${A_DEPS} PRIVATE ${A_PRIVATE_DEPS})
 endfunction()
@@ -87,10 +163,12 @@ function(shoal_program name)
   cmake_parse_arguments(A "" "" "SRCS;DEPS" ${ARGN})
   add_executable(${name} ${A_SRCS})
   target_link_libraries(${name} PRIVATE shoal_options ${A_DEPS})
-  file(RELATIVE_PATH room "${CMAKE_SOURCE_DIR}" "${CMAKE_CURRENT_SOURCE_DIR}")
+  shoal_room(room)
   if(room MATCHES "^(node|client)$")
     target_compile_options(${name} PRIVATE ${SHOAL_COLD_OPTIONS})
     shoal_use_room_headers(${name})
+  elseif(SHOAL_QUICK)
+    shoal_use_test_headers(${name})
   endif()
   add_dependencies(release_tests ${name})
 endfunction()
@@ -138,10 +216,13 @@ function(shoal_test name)
     endif()
     add_dependencies(quick_${room} ${name})
   endif()
-  if(NOT A_HOT)
+  shoal_is_hot(hot ${A_HOT})
+  if(SHOAL_QUICK AND NOT hot)
+    shoal_use_test_headers(${name})
+  elseif(NOT A_HOT)
     target_compile_options(${name} PRIVATE ${SHOAL_TEST_OPTIONS})
   endif()
-  if(SHOAL_PCH AND NOT A_HOT)
+  if(SHOAL_PCH AND NOT SHOAL_QUICK AND NOT A_HOT)
     if(room MATCHES "^(net|node|client|e2e)$")
       target_precompile_headers(${name} REUSE_FROM shoal_grpc_test_headers)
     else()
@@ -188,7 +269,9 @@ function(shoal_test_bodies name)
   target_link_libraries(${name} PRIVATE shoal_options GTest::gtest GTest::gmock ${A_DEPS})
   target_compile_definitions(${name} PRIVATE SHOAL_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
     SHOAL_BINARY_DIR="${CMAKE_BINARY_DIR}")
-  if(NOT A_HOT)
+  if(SHOAL_QUICK AND NOT A_HOT)
+    shoal_use_test_headers(${name})
+  elseif(NOT A_HOT)
     target_compile_options(${name} PRIVATE ${SHOAL_TEST_OPTIONS})
     if(SHOAL_PCH)
       target_precompile_headers(${name} REUSE_FROM shoal_test_headers)

@@ -56,11 +56,11 @@ absl::Status write_plot(const Report& report, const std::string& path) {
     xs.push_back(std::log2(std::max(point.at(report.x).get<double>(), 1.0)));
     ys.push_back(point.at(report.y).get<double>());
   }
-  const auto [least, most] = std::minmax_element(xs.begin(), xs.end());
-  const double span = std::max(*most - *least, 1.0);
+  const double least = *std::min_element(xs.begin(), xs.end());
+  const double span = std::max(*std::max_element(xs.begin(), xs.end()) - least, 1.0);
   const double top = *std::max_element(ys.begin(), ys.end()) * 1.1;
   const auto across = [&](double x) {
-    return kLeft + (x - *least) / span * (kWidth - kLeft - kRight);
+    return kLeft + (x - least) / span * (kWidth - kLeft - kRight);
   };
   const auto down = [&](double y) {
     return kHeight - kBottom - y / (top > 0 ? top : 1) * (kHeight - kTop - kBottom);

@@ -195,24 +195,35 @@ TEST(IncludeGraph, HeavyLibrariesStayInTheirRooms) {
 // is included by the file, or by what it includes of ours.
 TEST(IncludeGraph, FilesSayWhichHeadersTheyNeed) {
   const std::map<std::string, std::vector<std::string>> names = {
+      {"array", {"std::array<"}},
       {"atomic", {"std::atomic"}},
       {"chrono", {"std::chrono::"}},
       {"condition_variable", {"std::condition_variable"}},
+      {"deque", {"std::deque<"}},
       {"filesystem", {"std::filesystem"}},
       {"fstream", {"std::ifstream", "std::ofstream"}},
       {"functional", {"std::function<"}},
+      {"future", {"std::async(", "std::future<", "std::promise<"}},
       {"map", {"std::map<"}},
       {"memory", {"std::unique_ptr<", "std::shared_ptr<", "std::make_unique<"}},
       {"mutex", {"std::mutex"}},
       {"optional", {"std::optional<", "std::nullopt"}},
       {"random", {"std::random_device"}},
       {"set", {"std::set<"}},
+      {"span", {"std::span<"}},
       {"string", {"std::string ", "std::string&"}},
       {"thread", {"std::thread", "std::this_thread"}},
       {"vector", {"std::vector<"}},
+      {"absl/container/flat_hash_map.h", {"absl::flat_hash_map<"}},
+      {"absl/container/flat_hash_set.h", {"absl::flat_hash_set<"}},
       {"absl/status/statusor.h", {"absl::StatusOr<"}},
+      {"boost/asio/io_context.hpp", {"asio::io_context "}},
+      {"boost/asio/post.hpp", {"asio::post("}},
+      {"boost/asio/steady_timer.hpp", {"asio::steady_timer"}},
       {"fmt/format.h", {"fmt::format("}},
       {"google/protobuf/message.h", {"google::protobuf::Message&", "google::protobuf::Message*"}},
+      {"nlohmann/json.hpp", {"nlohmann::json ", "nlohmann::ordered_json "}},
+      {"spdlog/spdlog.h", {"spdlog::debug(", "spdlog::info(", "spdlog::warn("}},
   };
   std::map<std::string, const Source*> by_path;
   const std::vector<Source> all = sources();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A device as its users see it: memory, copies, and the table of operators that run there. One
 // caller at a time. A device may work behind its caller's back (the CPU does not): what an operator
-// or a copy was given must stay until synchronize() returns, and what was downloaded is there then.
-// Only what is uploaded may be changed at once.
+// or a copy was given must stay until somebody has waited for it, with synchronize() or a mark, and
+// what was downloaded is there then. Only what is uploaded may be changed at once.
 #pragma once
 
 #include <cstddef>
@@ -55,6 +55,17 @@ class Executor {
   virtual void download(void* host, const void* device, std::size_t bytes) = 0;
   virtual void copy(void* to, const void* from, std::size_t bytes) = 0;
   virtual void synchronize() = 0;
+
+  // A mark stands behind all that was queued before it. The device keeps the last kMostMarks: an
+  // older one counts as reached only when a later one is. Thus one batch can be waited for while
+  // the next is queued. What takes for ever ends as a failure(), and counts as reached.
+  static constexpr std::size_t kMostMarks = 16;
+  using Mark = std::uint64_t;
+  virtual Mark mark() { return 0; }
+  virtual bool reached(Mark) { return true; }  // does not wait; what was downloaded may not be there
+  virtual void wait(Mark) {}
+  // Whether work goes on behind the caller's back.
+  virtual bool works_ahead() const { return false; }
 
   // So many rows are run as how many: a device that repeats steps has few kinds of them. The rows
   // beyond are of no session, and their results nobody's.

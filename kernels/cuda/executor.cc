@@ -64,6 +64,10 @@ void CudaExecutor::copy(void* to, const void* from, std::size_t bytes) {
   if (bytes > 0) module_.copy(context_, to, from, bytes);
 }
 void CudaExecutor::synchronize() { module_.synchronize(context_); }
+static_assert(kMarks == Executor::kMostMarks);
+Executor::Mark CudaExecutor::mark() { return module_.mark(context_); }
+bool CudaExecutor::reached(Mark mark) { return module_.reached(context_, mark); }
+void CudaExecutor::wait(Mark mark) { module_.wait(context_, mark); }
 
 std::int64_t CudaExecutor::padded_rows(std::int64_t rows) const {
   if (rows > kMostRecordedRows) return rows;

@@ -33,6 +33,10 @@ class CudaExecutor final : public Executor {
   void download(void* host, const void* device, std::size_t bytes) override;
   void copy(void* to, const void* from, std::size_t bytes) override;
   void synchronize() override;
+  Mark mark() override;
+  bool reached(Mark mark) override;
+  void wait(Mark mark) override;
+  bool works_ahead() const override { return true; }
   std::int64_t padded_rows(std::int64_t rows) const override;
   void run_step(const StepKey& key, base::FunctionRef<void()> body) override;
   std::optional<DeviceMemory> memory() const override;

@@ -17,9 +17,12 @@
 namespace shoal::kernels::cuda {
 
 // Raised with every change of this header or of arguments.h.
-inline constexpr std::uint32_t kModuleAbi = 2;
+inline constexpr std::uint32_t kModuleAbi = 3;
 
 struct Context;  // a device that is open
+
+// That a device keeps: kernels/executor.h.
+inline constexpr std::size_t kMarks = 16;
 
 struct DeviceFacts {
   char name[256];
@@ -59,6 +62,10 @@ struct Module {
   void (*download)(Context* context, void* host, const void* device, std::size_t bytes);
   void (*copy)(Context* context, void* to, const void* from, std::size_t bytes);
   void (*synchronize)(Context* context);
+  // kernels/executor.h.
+  std::uint64_t (*mark)(Context* context);
+  bool (*reached)(Context* context, std::uint64_t mark);
+  void (*wait)(Context* context, std::uint64_t mark);
 
   // Between begin_record, where it says kRecording, and end_record, operators are kept under the
   // key instead of being run; repeat runs what is kept. end_record says whether it is: else the

@@ -5,6 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -13,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/check.h"
 #include "kernels/cuda/executor.h"
 #include "kernels/cuda/gpu/context.h"
 #include "kernels/cuda/gpu/reasons.h"
@@ -163,6 +167,73 @@ TEST_F(Copies, AStepWaitsForNothingButItsResult) {
     EXPECT_EQ(paper::waits(), before) << "step " << step;
     executor->synchronize();
   }
+}
+
+// A batch's rows, while those of the next are on their way.
+TEST_F(Copies, AMarkDeliversWhatStandsBeforeItAndNotWhatStandsBehind) {
+  const auto executor = open();
+  const auto buffer = executor->allocate(4);
+  std::string first(4, '.'), second(4, '.');
+  executor->upload(buffer->data(), "one!", 4);
+  executor->download(first.data(), buffer->data(), 4);
+  const Executor::Mark one = executor->mark();
+  EXPECT_FALSE(executor->reached(one));
+  executor->upload(buffer->data(), "two!", 4);
+  executor->download(second.data(), buffer->data(), 4);
+  const Executor::Mark two = executor->mark();
+  EXPECT_TRUE(executor->reached(one));
+  EXPECT_EQ(first, "....") << "who asks does not wait";
+  executor->wait(one);
+  EXPECT_EQ(first, "one!");
+  EXPECT_EQ(second, "....");
+  executor->wait(two);
+  EXPECT_EQ(second, "two!");
+  executor->wait(one);
+  executor->wait(0);
+  EXPECT_EQ(executor->failure(), "");
+}
+
+TEST_F(Copies, AMarkThatIsForgottenWaitsForTheOldestThatIsKnown) {
+  const auto executor = open();
+  const auto buffer = executor->allocate(4);
+  std::string back(4, '.');
+  executor->upload(buffer->data(), "one!", 4);
+  executor->download(back.data(), buffer->data(), 4);
+  const Executor::Mark first = executor->mark();
+  for (std::size_t i = 0; i < 3 * Executor::kMostMarks; ++i) executor->mark();
+  executor->wait(first);
+  EXPECT_EQ(back, "one!");
+}
+
+// In a process of its own: what such a GPU holds is never given back.
+TEST_F(Copies, AGpuThatDoesNotAnswerIsAFailureAndNobodyWaitsForItAnyMore) {
+  const auto run = [] {
+    paper::Machine machine;
+    paper::start(machine);
+    cudaStream_t stream = nullptr;
+    CHECK(cudaStreamCreateWithFlags(&stream, 0) == cudaSuccess);
+    machine.hangs = true;
+    paper::change(machine);
+    Failure failure;
+    failure.of(0, "paper GPU");
+    char byte = 0;
+    {
+      TransferRing ring(failure, std::chrono::milliseconds(30));
+      CHECK(ring.open(stream) == cudaSuccess);
+      ring.download(&byte, &byte, 1);
+      const std::uint64_t mark = ring.mark();
+      CHECK(!ring.reached(mark));
+      ring.wait(mark);
+      CHECK(ring.reached(mark)) << "nothing is left to wait for";
+      ring.synchronize();
+    }
+    CHECK(Failure::any_hangs());
+    std::fprintf(stderr, "%s\n", failure.text());
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(run(), ::testing::ExitedWithCode(0),
+              "GPU 0 \\(paper GPU\\) does not work any more: waiting for its work: it has not "
+              "answered for 30 ms");
 }
 
 TEST_F(Copies, MemoryThatIsNotThereIsNoFailure) {
@@ -355,7 +426,7 @@ TEST_F(Opening, EveryCallFailsInItsTurn) {
   ASSERT_GT(all, 200);
   int of_opening = 0, of_work = 0;
   for (const bool sticky : {true, false}) {
-    for (int n = 1; n <= all; n += n < 40 ? 1 : 13) {
+    for (int n = 1; n <= all; n += n < 60 ? 1 : 9) {
       SCOPED_TRACE(n);
       paper::Machine machine;
       machine.fail_at = n;

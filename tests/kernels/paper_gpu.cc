@@ -58,6 +58,7 @@ cudaError_t call(const char* name) {
 }
 
 void run_until(cudaStream_t stream, std::size_t count) {
+  CHECK(!state.machine.hangs) << "somebody waits for a GPU that hangs";
   while (stream->done < count) {
     const Work work = std::move(stream->queue.front());
     stream->queue.pop_front();
@@ -84,6 +85,7 @@ void start(const Machine& machine) {
   state = {};
   state.machine = machine;
 }
+void change(const Machine& machine) { state.machine = machine; }
 int calls() { return state.calls; }
 std::string failed() { return state.failed; }
 int waits() { return state.waits; }
@@ -218,15 +220,10 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 // Whoever asks again and again asks once: how often depends on the host's speed.
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   if (!event->asked || state.broken) SHOAL_CALL("cudaEventQuery");
-  event->asked = true;
   ++state.waits;
+  const bool again = std::exchange(event->asked, true);
+  if (again && !state.machine.hangs) run_until(event->stream, event->after);
   return event->stream->done < event->after ? cudaErrorNotReady : cudaSuccess;
-}
-cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  SHOAL_CALL("cudaEventSynchronize");
-  ++state.waits;
-  run_until(event->stream, event->after);
-  return cudaSuccess;
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
   delete event;

@@ -129,6 +129,11 @@ Module make_module() {
   module.download = &download;
   module.copy = &copy;
   module.synchronize = [](Context* context) { emulated(*context).finish(); };
+  module.mark = [](Context* context) { return emulated(*context).mark(); };
+  module.reached = [](Context* context, std::uint64_t mark) {
+    return emulated(*context).reached(mark);
+  };
+  module.wait = [](Context* context, std::uint64_t mark) { emulated(*context).wait(mark); };
   module.begin_record = [](Context* context, const RecordKey* key) {
     return emulated(*context).begin_record(*key);
   };
@@ -170,15 +175,30 @@ void EmulatedContext::queue(Work work) {
     recording_->push_back(std::move(work));
   } else if (options_.late_work) {
     queue_.push_back(std::move(work));
+    ++queued_;
   } else {
     work();
   }
 }
 
-void EmulatedContext::finish() {
+void EmulatedContext::do_one() {
+  queue_.front()();
+  queue_.pop_front();
+  ++done_;
+}
+
+bool EmulatedContext::reached(std::uint64_t mark) {
+  if (done_ < mark) do_one();
+  return done_ >= mark;
+}
+
+void EmulatedContext::wait(std::uint64_t mark) {
   CHECK(recording_ == nullptr) << "nobody may wait while a step is recorded";
-  for (const Work& work : queue_) work();
-  queue_.clear();
+  while (done_ < mark) do_one();
+}
+
+void EmulatedContext::finish() {
+  wait(queued_);
 }
 
 EmulatedContext::Recording* EmulatedContext::find(const RecordKey& key) {

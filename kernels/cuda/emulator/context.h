@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <list>
 #include <vector>
@@ -34,6 +35,10 @@ class EmulatedContext : public Context {
   Machine& machine() { return machine_; }
   void queue(Work work);
   void finish();  // all that is queued
+  std::uint64_t mark() const { return queued_; }
+  // Does a piece of what stands before the mark first, if something is left: a GPU works meanwhile.
+  bool reached(std::uint64_t mark);
+  void wait(std::uint64_t mark);
   Record begin_record(const RecordKey& key);
   void end_record();
   void repeat(const RecordKey& key);
@@ -51,7 +56,10 @@ class EmulatedContext : public Context {
 
   const DeviceOptions options_;
   Machine machine_;
-  std::vector<Work> queue_;
+  void do_one();
+
+  std::deque<Work> queue_;
+  std::uint64_t queued_ = 0, done_ = 0;  // pieces of work, since the beginning
   std::list<Recording> recordings_;  // the oldest first
   std::vector<Work>* recording_ = nullptr;
 };

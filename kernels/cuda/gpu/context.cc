@@ -118,8 +118,10 @@ bool GpuContext::open(Reason* reason, const char* name) {
   return failure.none();
 }
 
-// After a failure each of these says so; there is nobody to tell.
+// After a failure each of these says so; there is nobody to tell. What a GPU that hangs holds is
+// left to the end of the process: giving it back would wait.
 GpuContext::~GpuContext() {
+  if (failure.hangs()) return;
   if (use_gpu(index) != cudaSuccess) return;
   if (stream != nullptr) cudaStreamSynchronize(stream);
   for (const Scratch& scratch : {quantized, partial}) {
@@ -166,6 +168,7 @@ void* GpuContext::allocate(std::size_t bytes) {
 }
 
 void GpuContext::release(void* data) {
+  if (Failure::any_hangs()) return;  // cudaFree waits for all that a GPU has to do
   cudaPointerAttributes attributes{};
   if (cudaPointerGetAttributes(&attributes, data) == cudaSuccess) use_gpu(attributes.device);
   cudaFree(data);  // waits for the GPU

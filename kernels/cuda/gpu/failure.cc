@@ -16,6 +16,15 @@ bool Failure::check(cudaError_t error, const char* call) {
   return false;
 }
 
+void Failure::hang(const char* what, std::chrono::milliseconds after) {
+  hangs_.store(true, std::memory_order_release);
+  any_hangs_.store(true, std::memory_order_release);
+  char why[64];
+  std::snprintf(why, sizeof(why), "it has not answered for %lld ms",
+                static_cast<long long>(after.count()));
+  note(what, why);
+}
+
 void Failure::note(const char* what, const char* why) {
   if (!none()) return;
   std::snprintf(text_.text, sizeof(text_.text), "%s does not work any more: %s: %s", gpu_, what,

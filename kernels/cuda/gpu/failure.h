@@ -6,6 +6,7 @@
 #include <cuda_runtime_api.h>
 
 #include <atomic>
+#include <chrono>
 
 #include "kernels/cuda/module.h"
 
@@ -20,10 +21,16 @@ class Failure {
   // Notes an error of a call, by the call's name; whether all is well, now and before.
   bool check(cudaError_t error, const char* call);
   void note(const char* what, const char* why);
+  // The GPU does not answer: from then on nobody may wait for it, not even to free its memory.
+  void hang(const char* what, std::chrono::milliseconds after);
+  bool hangs() const { return hangs_.load(std::memory_order_acquire); }
+  static bool any_hangs() { return any_hangs_.load(std::memory_order_acquire); }
   const char* text() const { return none() ? "" : text_.text; }
 
  private:
   std::atomic<bool> happened_{false};
+  std::atomic<bool> hangs_{false};
+  inline static std::atomic<bool> any_hangs_{false};
   Reason text_{};  // written once, before happened_
   char gpu_[288] = "the GPU";
 };

@@ -35,6 +35,19 @@ void synchronize(Context* context) {
   if (may(gpu(*context), "waiting")) gpu(*context).ring.synchronize();
 }
 
+std::uint64_t mark(Context* context) {
+  return may(gpu(*context), "a mark") ? gpu(*context).ring.mark() : 0;
+}
+
+// After a failure nothing is left to wait for.
+bool reached(Context* context, std::uint64_t mark) {
+  return !may(gpu(*context), "waiting") || gpu(*context).ring.reached(mark);
+}
+
+void wait(Context* context, std::uint64_t mark) {
+  if (may(gpu(*context), "waiting")) gpu(*context).ring.wait(mark);
+}
+
 Record begin_record(Context* context, const RecordKey* key) {
   return gpu(*context).use() ? gpu(*context).records.begin(*key) : Record::kNotNow;
 }
@@ -61,6 +74,9 @@ Module make_module() {
   module.download = &download;
   module.copy = &copy;
   module.synchronize = &synchronize;
+  module.mark = &mark;
+  module.reached = &reached;
+  module.wait = &wait;
   module.begin_record = &begin_record;
   module.end_record = [](Context* context) { return gpu(*context).records.end(); };
   module.repeat = &repeat;

@@ -7,6 +7,7 @@
 namespace shoal::kernels::cuda {
 
 Records::~Records() {
+  if (failure_.hangs()) return;
   for (const Entry& entry : entries_) {
     if (entry.graph != nullptr) cudaGraphExecDestroy(entry.graph);
   }

@@ -11,10 +11,13 @@ namespace shoal::kernels::cuda {
 constexpr std::size_t kAlignment = 256;
 
 TransferRing::~TransferRing() {
+  if (failure_.hangs()) return;
   for (const Slot& slot : slots_) {
     if (slot.done != nullptr) cudaEventDestroy(slot.done);
   }
-  if (all_done_ != nullptr) cudaEventDestroy(all_done_);
+  for (const MarkEvent& mark : marks_) {
+    if (mark.event != nullptr) cudaEventDestroy(mark.event);
+  }
   if (memory_ != nullptr) cudaFreeHost(memory_);
 }
 
@@ -29,7 +32,11 @@ cudaError_t TransferRing::open(cudaStream_t stream) {
     error = create_event(&slots_[i].done);
     if (error != cudaSuccess) return error;
   }
-  return create_event(&all_done_);
+  for (MarkEvent& mark : marks_) {
+    error = create_event(&mark.event);
+    if (error != cudaSuccess) return error;
+  }
+  return cudaSuccess;
 }
 
 void TransferRing::upload(void* device, const void* host, std::size_t bytes) {
@@ -61,20 +68,47 @@ void TransferRing::download(void* host, const void* device, std::size_t bytes) {
                         "cudaMemcpyAsync from the device")) {
       return;
     }
-    slots_[current_].deliveries.push_back({to, pinned, piece});
+    deliveries_.push_back({to, pinned, piece});
     to += piece;
     from += piece;
     bytes -= piece;
   }
 }
 
-void TransferRing::synchronize() {
-  if (!failure_.check(cudaEventRecord(all_done_, stream_), "cudaEventRecord") ||
-      !failure_.check(wait(all_done_), "waiting for its work")) {
-    return;
+std::uint64_t TransferRing::mark() {
+  MarkEvent& mark = marks_[++last_mark_ % kMarks];
+  mark.downloads = delivered_ + deliveries_.size();
+  mark.made = Clock::now();
+  failure_.check(cudaEventRecord(mark.event, stream_), "cudaEventRecord");
+  return last_mark_;
+}
+
+TransferRing::MarkEvent& TransferRing::event_of(std::uint64_t mark) {
+  const std::uint64_t oldest = last_mark_ < kMarks ? 1 : last_mark_ - kMarks + 1;
+  return marks_[std::max(mark, oldest) % kMarks];
+}
+
+bool TransferRing::reached(std::uint64_t mark) {
+  if (!failure_.none() || mark == 0) return true;
+  const MarkEvent& at = event_of(mark);
+  const cudaError_t state = cudaEventQuery(at.event);
+  if (state == cudaErrorNotReady) {
+    if (Clock::now() - at.made < patience_) return false;
+    failure_.hang("waiting for its work", patience_);
+    return true;
   }
-  // The oldest first: of two downloads to one place the later one counts.
-  for (std::size_t i = 1; i <= kSlots; ++i) deliver(slots_[(current_ + i) % kSlots]);
+  failure_.check(state, "waiting for its work");
+  return true;
+}
+
+void TransferRing::wait(std::uint64_t mark) {
+  if (!failure_.none() || mark == 0) return;
+  const MarkEvent& at = event_of(mark);
+  const auto done = await(at.event, patience_);
+  if (!done) return failure_.hang("waiting for its work", patience_);
+  if (!failure_.check(*done, "waiting for its work")) return;
+  last_reached_ = std::max(last_reached_, mark);
+  deliver(at.downloads);
 }
 
 char* TransferRing::take(std::size_t bytes) {
@@ -90,21 +124,27 @@ bool TransferRing::next_slot() {
   Slot& full = slots_[current_];
   if (!failure_.check(cudaEventRecord(full.done, stream_), "cudaEventRecord")) return false;
   full.under_way = true;
+  full.downloads = delivered_ + deliveries_.size();
+  full.next_mark = last_mark_ + 1;
   current_ = (current_ + 1) % kSlots;
   Slot& slot = slots_[current_];
-  if (slot.under_way && !failure_.check(wait(slot.done), "waiting for a copy")) return false;
-  deliver(slot);
+  if (slot.under_way && last_reached_ < slot.next_mark) {
+    const auto done = await(slot.done, patience_);
+    if (!done) failure_.hang("waiting for a copy", patience_);
+    if (!done || !failure_.check(*done, "waiting for a copy")) return false;
+    deliver(slot.downloads);
+  }
+  slot.used = 0;
+  slot.under_way = false;
   return true;
 }
 
-// Of a slot whose copies are done; it is empty then.
-void TransferRing::deliver(Slot& slot) {
-  for (const Delivery& delivery : slot.deliveries) {
+void TransferRing::deliver(std::uint64_t downloads) {
+  for (; delivered_ < downloads; ++delivered_) {
+    const Delivery& delivery = deliveries_.front();
     std::memcpy(delivery.to, delivery.from, delivery.bytes);
+    deliveries_.pop_front();
   }
-  slot.deliveries.clear();
-  slot.used = 0;
-  slot.under_way = false;
 }
 
 }  // namespace shoal::kernels::cuda

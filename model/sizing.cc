@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
+#include <utility>
 #include <vector>
 
 #include "base/check.h"
@@ -21,6 +23,9 @@ constexpr double kOwnReserve = 0.1;
 constexpr std::uint64_t kMostReserve = 4096 * kMiB;
 // The program itself, connections, queues; less where there is hardly more than that.
 constexpr std::uint64_t kProgramBytes = 96 * kMiB;
+
+// Of blocks: more than any model has.
+constexpr std::uint32_t kAnyNumber = 1 << 20;
 
 struct Fit {
   std::uint64_t weight = 0;
@@ -49,6 +54,39 @@ struct Fit {
 
 std::int64_t whole_pages(std::int64_t positions) {
   return positions / model::kPagePositions * model::kPagePositions;
+}
+
+// So many blocks, dealt out in proportion to the room that each has: the largest remainders get what
+// is left over.
+std::vector<std::uint32_t> dealt(std::uint32_t blocks, std::span<const std::uint32_t> room) {
+  const std::uint64_t all = std::accumulate(room.begin(), room.end(), std::uint64_t{0});
+  std::vector<std::uint32_t> shares;
+  std::vector<std::pair<std::uint64_t, std::size_t>> remainders;
+  std::uint32_t left = blocks;
+  for (std::size_t i = 0; i < room.size(); ++i) {
+    const std::uint64_t product = std::uint64_t{blocks} * room[i];
+    shares.push_back(static_cast<std::uint32_t>(product / all));
+    remainders.emplace_back(product % all, room.size() - i);  // of equal ones the first
+    left -= shares.back();
+  }
+  std::sort(remainders.rbegin(), remainders.rend());
+  for (std::size_t i = 0; i < left; ++i) ++shares[room.size() - remainders[i].second];
+  return shares;
+}
+
+// Where no device has room for what is asked: on the one that has most memory, which may do with
+// fewer positions, or says what is missing.
+absl::StatusOr<MemoryPlan> plan_largest(std::span<const MemoryBudget> devices,
+                                        const MemoryNeeds& needs, std::uint32_t block_count,
+                                        const MemoryWishes& wishes) {
+  const auto largest = std::max_element(
+      devices.begin(), devices.end(),
+      [](const MemoryBudget& a, const MemoryBudget& b) { return a.all.bytes < b.all.bytes; });
+  auto plan = plan_memory(*largest, needs, block_count, wishes);
+  if (!plan.ok()) return plan;
+  plan->shares.assign(devices.size(), 0);
+  plan->shares[static_cast<std::size_t>(largest - devices.begin())] = plan->blocks;
+  return plan;
 }
 
 // What the wider ones would hold: "; stored 3, q8 6".
@@ -124,6 +162,7 @@ absl::StatusOr<MemoryPlan> plan_memory(const MemoryBudget& budget, const MemoryN
         plan.blocks, base::memory_text(weight * plan.blocks), position_mib * plan.blocks, asked,
         limits(), model::kPagePositions));
   }
+  plan.shares = {plan.blocks};
   plan.reason = fmt::format(
       "memory: {} can be used; {} of {} blocks take {}, room for {} positions takes {}", limits(),
       plan.blocks, block_count, base::memory_text(weight * plan.blocks), plan.kv_positions,
@@ -132,14 +171,42 @@ absl::StatusOr<MemoryPlan> plan_memory(const MemoryBudget& budget, const MemoryN
   return plan;
 }
 
-absl::StatusOr<WeightPlan> choose_weights(const MemoryBudget& budget,
+absl::StatusOr<MemoryPlan> plan_memory(std::span<const MemoryBudget> devices,
+                                       const MemoryNeeds& needs, std::uint32_t block_count,
+                                       const MemoryWishes& wishes) {
+  CHECK(!devices.empty());
+  if (devices.size() == 1) return plan_memory(devices.front(), needs, block_count, wishes);
+  std::vector<std::uint32_t> room;  // blocks, of each
+  const std::int64_t positions = wishes.kv_positions.value_or(kLeastKvPositions);
+  for (const MemoryBudget& device : devices) {
+    const auto alone = plan_memory(device, needs, kAnyNumber, {std::nullopt, positions});
+    room.push_back(alone.ok() ? alone->blocks : 0);
+  }
+  const std::uint32_t all = std::accumulate(room.begin(), room.end(), 0u);
+  if (all == 0) return plan_largest(devices, needs, block_count, wishes);
+  MemoryPlan plan;
+  plan.blocks = wishes.blocks.value_or(std::min(all, block_count));
+  plan.shares = dealt(plan.blocks, room);
+  plan.kv_positions = std::numeric_limits<std::int64_t>::max();
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    if (plan.shares[i] == 0) continue;
+    const auto part = plan_memory(devices[i], needs, block_count,
+                                  {plan.shares[i], wishes.kv_positions});
+    if (!part.ok()) return part.status();
+    plan.kv_positions = std::min(plan.kv_positions, part->kv_positions);
+    plan.reason += (plan.reason.empty() ? "" : "; ") + part->reason;
+  }
+  return plan;
+}
+
+absl::StatusOr<WeightPlan> choose_weights(std::span<const MemoryBudget> devices,
                                           std::span<const MemoryNeeds> needs,
                                           std::uint32_t block_count, const MemoryWishes& wishes) {
   CHECK(needs.size() == kWeightChoices.size()) << needs.size() << " formats";
   const std::uint32_t wanted = wishes.blocks.value_or(block_count);
   std::vector<absl::StatusOr<MemoryPlan>> plans;
   for (const MemoryNeeds& each : needs) {
-    plans.push_back(plan_memory(budget, each, block_count, wishes));
+    plans.push_back(plan_memory(devices, each, block_count, wishes));
   }
   const auto is_roomy = [&](const MemoryPlan& plan) {
     return wishes.kv_positions || plan.kv_positions >= kLeastKvPositions;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many blocks, and how many KV positions, a node serves with the memory that it may take.
-// Blocks come first: a block that nobody serves stops everybody, a small cache only makes some
-// wait. Pure functions.
+// How many blocks, and how many KV positions, a node serves with the memory that it may take, on
+// one device or on several. Blocks come first: a block that nobody serves stops everybody, a small
+// cache only makes some wait. Pure functions.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "base/memory_budget.h"
@@ -34,7 +35,8 @@ struct MemoryWishes {
 struct MemoryPlan {
   std::uint32_t blocks = 0;
   std::int64_t kv_positions = 0;  // whole pages
-  std::string reason;             // for the log: what was decided, and which limit decided it
+  std::vector<std::uint32_t> shares;  // of each device: blocks, in their order; may be 0
+  std::string reason;  // for the log: what was decided, and which limit decided it
 };
 
 // The blocks that fit, at most block_count, with at least kLeastKvPositions; then as many positions
@@ -42,6 +44,11 @@ struct MemoryPlan {
 // not even one block fits, or not what was wished for.
 absl::StatusOr<MemoryPlan> plan_memory(const MemoryBudget& budget, const MemoryNeeds& needs,
                                        std::uint32_t block_count, const MemoryWishes& wishes);
+// On devices that have a memory each: the blocks go to them as they have room for blocks, and all
+// keep as many positions as the one that has room for fewest.
+absl::StatusOr<MemoryPlan> plan_memory(std::span<const MemoryBudget> devices,
+                                       const MemoryNeeds& needs, std::uint32_t block_count,
+                                       const MemoryWishes& wishes);
 
 struct WeightPlan {
   WeightChoice weights = WeightChoice::kStored;
@@ -53,7 +60,7 @@ struct WeightPlan {
 // else block_count), with at least kLeastKvPositions where nobody says how many. When there is
 // none, the widest of those that hold most blocks, or most positions where all hold as many.
 // `needs`: of each of kWeightChoices. Errors as plan_memory's for the last of them.
-absl::StatusOr<WeightPlan> choose_weights(const MemoryBudget& budget,
+absl::StatusOr<WeightPlan> choose_weights(std::span<const MemoryBudget> devices,
                                           std::span<const MemoryNeeds> needs,
                                           std::uint32_t block_count, const MemoryWishes& wishes);
 

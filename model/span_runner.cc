@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/span_runner.h"
 
+#include <array>
 #include <atomic>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <utility>
@@ -31,7 +33,6 @@ class SpanRunner::Impl {
         executor_(executor),
         plan_(std::move(plan)),
         workspace_(std::move(workspace)) {
-    steps_.reserve(static_cast<std::size_t>(workspace_.max_rows()));
   }
 
   KvShape kv_shape(kernels::KvDType dtype) const {
@@ -60,35 +61,55 @@ class SpanRunner::Impl {
     CHECK(block_begin_ <= first_block && first_block <= last_block && last_block <= block_end)
         << "blocks " << first_block << ":" << last_block << " of " << block_begin_ << ":"
         << block_end;
-    CHECK(steps_.empty()) << "a batch is under way";
+    CHECK(under_way_ < kMostUnderWay) << under_way_ << " batches are under way";
     const KvLease* const lease =
         lay_out(steps, first_block - block_begin_, last_block - first_block);
-    if (lease == nullptr) return;
-    const kernels::KvPages pages = lease->pool()->pages();
-    const KvShape& shape = lease->pool()->shape();
+    if (lease != nullptr) {
+      run(*lease, first_block, last_block);
+      hand_out(steps);
+    }
+    marks_[(oldest_ + under_way_++) % kMostUnderWay] = executor_.mark();
+  }
+
+  bool done() {
+    CHECK(under_way_ > 0) << "no batch is under way";
+    return executor_.reached(marks_[oldest_]);
+  }
+
+  void finish() {
+    CHECK(under_way_ > 0) << "no batch is under way";
+    executor_.wait(marks_[oldest_]);
+    oldest_ = (oldest_ + 1) % kMostUnderWay;
+    --under_way_;
+  }
+
+ private:
+  void run(const KvLease& lease, std::int64_t first_block, std::int64_t last_block) {
+    const kernels::KvPages pages = lease.pool()->pages();
+    const KvShape& shape = lease.pool()->shape();
     const BlockStep step{.plan = plan_, .pages = pages, .workspace = workspace_};
     const kernels::StepKey key{.owner = id_,
                                .rows = plan_.padded_rows(),
                                .positions = plan_.most_positions(),
                                .first_block = first_block,
                                .last_block = last_block,
-                               .first_leased_block = lease->first_block(),
+                               .first_leased_block = lease.first_block(),
                                .pages = pages.data,
                                .kv_dtype = static_cast<std::int64_t>(pages.dtype)};
     executor_.run_step(key, [&] {
       for (std::int64_t block = first_block; block < last_block; ++block) {
         const std::int64_t i = block - block_begin_;
         run_block(executor_, config_.block(block), blocks_[static_cast<std::size_t>(i)], step,
-                  shape.layout(i - lease->first_block()));
+                  shape.layout(i - lease.first_block()));
       }
     });
   }
 
-  void finish() {
+  void hand_out(std::span<const SequenceStep> steps) {
     const std::int64_t hidden = config_.hidden;
     const kernels::MatrixView x = workspace_.x(plan_.rows());
     std::int64_t row = 0;
-    for (const SequenceStep& step : steps_) {
+    for (const SequenceStep& step : steps) {
       row += step.rows;
       const auto wanted = static_cast<std::int64_t>(step.out.size()) / hidden;
       if (wanted == 0) continue;
@@ -96,11 +117,8 @@ class SpanRunner::Impl {
                          static_cast<const float*>(x.data) + (row - wanted) * hidden,
                          step.out.size_bytes());
     }
-    executor_.synchronize();
-    steps_.clear();
   }
 
- private:
   // Takes the rows and makes the step's tables; any of the leases, or null when there are no rows.
   const KvLease* lay_out(std::span<const SequenceStep> steps, std::int64_t first_block,
                          std::int64_t blocks) {
@@ -129,7 +147,6 @@ class SpanRunner::Impl {
       plan_.add(step.start_position, step.rows, lease.pages());
       executor_.upload(static_cast<float*>(workspace_.x(plan_.rows()).data) + row * config_.hidden,
                        step.x.data(), step.x.size_bytes());
-      steps_.push_back(step);
     }
     plan_.seal(executor_);
     return plan_.rows() > 0 ? any : nullptr;
@@ -149,7 +166,8 @@ class SpanRunner::Impl {
   kernels::Executor& executor_;
   kernels::StepPlan plan_;
   Workspace workspace_;
-  std::vector<SequenceStep> steps_;  // of the batch that is under way
+  std::array<kernels::Executor::Mark, kMostUnderWay> marks_{};  // behind each batch, in a ring
+  std::size_t oldest_ = 0, under_way_ = 0;
 };
 
 namespace {
@@ -171,6 +189,7 @@ void SpanRunner::begin(std::span<const SequenceStep> steps, std::int64_t first_b
                        std::int64_t last_block) {
   impl_->begin(steps, first_block, last_block);
 }
+bool SpanRunner::done() { return impl_->done(); }
 void SpanRunner::finish() { impl_->finish(); }
 
 absl::StatusOr<std::unique_ptr<SpanRunner>> SpanRunner::load(

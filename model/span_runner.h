@@ -53,13 +53,17 @@ class SpanRunner {
   absl::Status check() const;
   // Takes the rows of a batch and starts it. Blocks [first_block, last_block) of the span relative
   // to the model; a session may use a part of the span. All leases are of one pool and begin at the
-  // same block. At most one batch is under way, and what the steps refer to stays until finish():
-  // the caller may gather or encode other batches meanwhile. On the CPU all cores compute here, and
-  // begin() returns when they are done.
+  // same block. Batches run in the order of the calls, at most kMostUnderWay at a time, and what a
+  // step refers to stays until finish(): the caller may gather or encode other batches meanwhile,
+  // and begin one of other sessions. On the CPU all cores compute here, and begin() returns when
+  // they are done.
   void begin(std::span<const SequenceStep> steps, std::int64_t first_block,
              std::int64_t last_block);
-  // Waits for the batch and hands out the rows that are wanted. Does not advance the leases.
+  // Of the oldest batch: whether finish() would not wait; then waits for it, and hands out the rows
+  // that are wanted. Does not advance the leases.
+  bool done();
   void finish();
+  static constexpr std::size_t kMostUnderWay = 4;
 
  private:
   class Impl;

@@ -20,21 +20,22 @@ namespace {
 constexpr std::uint32_t kPlacementPauseMs = 1'500;
 
 // What memory there is now, after all waiting.
-absl::StatusOr<model::MemoryPlan> plan_span(const NodeOptions& options, const ChosenDevice& device,
-                                            LoadedModel& model, std::uint32_t most_blocks) {
-  if (!device.line.empty()) spdlog::info("{}", device.line);
+absl::StatusOr<model::MemoryPlan> plan_span(const NodeOptions& options,
+                                            const ChosenDevices& devices, LoadedModel& model,
+                                            std::uint32_t most_blocks) {
+  if (!devices.line.empty()) spdlog::info("{}", devices.line);
   model::MemoryWishes wishes;
   if (options.blocks) wishes.blocks = options.blocks->size();
   wishes.kv_positions = options.kv_positions;
-  const base::MemoryBudget budget = budget_on(device.executor.get(), options.memory);
+  const std::vector<base::MemoryBudget> budgets = budgets_on(devices, options.memory);
   if (!options.weights) {
     auto chosen =
-        model::choose_weights(budget, needs_of_all(model, options.kv_dtype), most_blocks, wishes);
+        model::choose_weights(budgets, needs_of_all(model, options.kv_dtype), most_blocks, wishes);
     if (!chosen.ok()) return chosen.status();
     spdlog::info("weights: {}", chosen->reason);
     model.keep_as({options.kv_dtype, chosen->weights});
   }
-  auto plan = model::plan_memory(budget, model.needs, most_blocks, wishes);
+  auto plan = model::plan_memory(budgets, model.needs, most_blocks, wishes);
   if (plan.ok()) spdlog::info("{}", plan->reason);
   return plan;
 }
@@ -54,7 +55,7 @@ OwnModel own_model(const LoadedModel& model) {
   return {model.name, model.digest, static_cast<std::uint32_t>(model.config.block_count)};
 }
 
-absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, const ChosenDevice& device,
+absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, const ChosenDevices& devices,
                                   LoadedModel& model, net::ChannelPool& channels,
                                   Membership& member, OwnRecordWatch& own_record) {
   Entry entry;
@@ -82,7 +83,7 @@ absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, const ChosenDevice
   const OwnModel own = own_model(model);
   std::uint32_t most = 0;  // blocks in a row that are here
   for (const proto::Span& run : model.held) most = std::max(most, run.size());
-  auto plan = plan_span(options, device, model, most);
+  auto plan = plan_span(options, devices, model, most);
   if (!plan.ok()) return plan.status();
   entry.plan = *std::move(plan);
   if (options.blocks) {

@@ -30,10 +30,10 @@ std::vector<model::MemoryNeeds> needs_of_all(const LoadedModel& model, kernels::
 OwnModel own_model(const LoadedModel& model);
 
 // Every error is one sentence that names the way out.
-// `device`: it is open already, and said in the log when it is clear that the node is one. Where
+// `devices`: open already, and said in the log when it is clear that the node is one. Where
 // --weights is auto, it chooses the format and makes the model's. Parts of a model whose whole is
 // not known yet learn it from the swarm.
-absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, const ChosenDevice& device,
+absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, const ChosenDevices& devices,
                                   LoadedModel& model, net::ChannelPool& channels,
                                   Membership& member, OwnRecordWatch& own_record);
 

@@ -152,7 +152,7 @@ int serve(const CommandLine& line) {
   options.model_name = line.model_name;
   options.blocks = line.blocks;
   options.add_model = line.add_model;
-  if (!bootstrap) options.open_device = [&line] { return open_chosen(line.device); };
+  if (!bootstrap) options.open_devices = [&line] { return open_chosen(line.device); };
   options.threads = line.threads;
   options.kv_positions = line.kv_positions;
   options.kv_dtype = line.kv_dtype;

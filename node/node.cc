@@ -162,7 +162,7 @@ class Node::Impl {
     if (absl::Status status = member_->open(&service_->calls()); !status.ok()) return status;
     sweeper_ = std::make_unique<Sweeper>(member_->io(), *service_);
 
-    if (absl::Status status = open_device(); !status.ok()) return status;
+    if (absl::Status status = open_devices(); !status.ok()) return status;
     auto entry = enter_swarm(options_, chosen_, *model_, *channels_, *member_, *own_record_);
     if (!entry.ok()) return entry.status();
     if (absl::Status status = own_record_->await(); !status.ok()) return status;
@@ -171,7 +171,7 @@ class Node::Impl {
     service_->offer_manifest(model_->digest, model_->manifest);
     member_->start_announcing([this] { return announcement(); }, entry->last_sequence);
     if (absl::Status status = announce(proto::NodeState::kJoining); !status.ok()) return status;
-    if (absl::Status status = start_device(entry->plan.kv_positions); !status.ok()) return status;
+    if (absl::Status status = start_device(entry->plan); !status.ok()) return status;
     if (member_->stop().stopped()) return stopped();
     start_next_hops();
     service_->serve(facts_, *device_, *next_hops_);
@@ -197,17 +197,18 @@ class Node::Impl {
     facts_.max_sessions_per_peer = options_.max_sessions_per_peer;
   }
 
-  absl::Status open_device() {
-    if (!options_.open_device) return absl::OkStatus();
-    auto opened = options_.open_device();
+  absl::Status open_devices() {
+    if (!options_.open_devices) return absl::OkStatus();
+    auto opened = options_.open_devices();
     if (!opened.ok()) return opened.status();
     chosen_ = *std::move(opened);
     return absl::OkStatus();
   }
 
-  absl::Status start_device(std::int64_t kv_positions) {
+  absl::Status start_device(const model::MemoryPlan& plan) {
+    const std::int64_t kv_positions = plan.kv_positions;
     DeviceOptions device;
-    device.executor = std::move(chosen_.executor);
+    device.devices = in_shares(std::move(chosen_.executors), plan.shares);
     device.threads = options_.threads;
     device.span = facts_.offer.span;
     device.kv_positions = kv_positions;
@@ -314,7 +315,7 @@ class Node::Impl {
   std::unique_ptr<SpanService> service_;
   std::unique_ptr<OwnRecordWatch> own_record_;
   std::unique_ptr<Sweeper> sweeper_;
-  ChosenDevice chosen_;  // its executor until the device thread has it
+  ChosenDevices chosen_;  // their executors until the device thread has them
   std::unique_ptr<DeviceThread> device_;
   std::unique_ptr<NextHops> next_hops_;
 };

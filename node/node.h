@@ -43,7 +43,7 @@ struct NodeOptions {
   std::optional<identity::SwarmKey> swarm_key;
   std::string contacts_file;  // where the DHT's contacts outlive this run; empty: nowhere
   std::optional<proto::Endpoint> metrics;  // where metrics are served over HTTP
-  OpenDevice open_device;                  // absent: the CPU
+  OpenDevices open_devices;                // absent: the CPU
   int threads = 0;                         // of the CPU; 0: one per available core
   std::optional<std::int64_t> kv_positions;
   kernels::KvDType kv_dtype = kernels::KvDType::kF32;

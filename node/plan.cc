@@ -29,33 +29,51 @@ double measured_read_bytes_s(kernels::Executor* device, int threads, std::uint64
   return kernels::measure_read_bandwidth(executor, static_cast<std::int64_t>(bytes), kPasses);
 }
 
+// One device after the other.
+double read_seconds(std::span<const PlannedDevice> devices, std::span<const std::uint32_t> shares,
+                    std::uint64_t block_bytes) {
+  double seconds = 0;
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    seconds += static_cast<double>(block_bytes * shares[i]) / devices[i].read_bytes_s;
+  }
+  return seconds;
+}
+
 std::string tokens_text(double tokens_s) {
   return tokens_s < 10 ? fmt::format("{:.1f}", tokens_s) : fmt::format("{:.0f}", tokens_s);
 }
 
 }  // namespace
 
-NodePlan make_plan(const base::MemoryBudget& budget, std::span<const model::MemoryNeeds> needs,
-                   std::uint32_t block_count, const model::MemoryWishes& wishes,
-                   double read_bytes_s) {
+NodePlan make_plan(std::span<const PlannedDevice> devices,
+                   std::span<const model::MemoryNeeds> needs, std::uint32_t block_count,
+                   const model::MemoryWishes& wishes) {
   NodePlan plan;
   plan.blocks = wishes.blocks.value_or(block_count);
-  plan.memory = budget.all;
-  plan.usable_bytes = model::usable_bytes(budget.all, needs.front());
-  plan.read_bytes_s = read_bytes_s;
+  plan.memory = devices.front().budget.all;
+  plan.memory.bytes = 0;
+  plan.read_bytes_s = devices.front().read_bytes_s;
+  std::vector<base::MemoryBudget> budgets;
+  for (const PlannedDevice& device : devices) {
+    const base::MemoryLimit& all = device.budget.all;
+    if (!budgets.empty()) plan.memory.from += ", and " + all.from;
+    plan.memory.bytes += all.bytes;
+    plan.usable_bytes += model::usable_bytes(all, needs.front());
+    plan.read_bytes_s = std::min(plan.read_bytes_s, device.read_bytes_s);
+    budgets.push_back(device.budget);
+  }
   for (std::size_t i = 0; i < needs.size(); ++i) {
     FormatPlan format{.weights = model::kWeightChoices[i],
                       .block_bytes = needs[i].block_weight_bytes};
-    const auto fits = model::plan_memory(budget, needs[i], block_count, wishes);
+    const auto fits = model::plan_memory(budgets, needs[i], block_count, wishes);
     if (fits.ok()) {
       format.blocks = fits->blocks;
       format.kv_positions = fits->kv_positions;
-      format.tokens_s = read_bytes_s / static_cast<double>(std::max<std::uint64_t>(
-                                           format.block_bytes * format.blocks, 1));
+      format.tokens_s = 1 / read_seconds(devices, fits->shares, format.block_bytes);
     }
     plan.formats.push_back(format);
   }
-  const auto chosen = model::choose_weights(budget, needs, block_count, wishes);
+  const auto chosen = model::choose_weights(budgets, needs, block_count, wishes);
   if (chosen.ok()) {
     plan.chosen = chosen->weights;
     plan.reason = chosen->reason;
@@ -123,13 +141,18 @@ absl::StatusOr<NodePlan> plan_of(const CommandLine& line) {
   wishes.kv_positions = line.kv_positions;
   std::uint32_t most = 0;  // blocks in a row that are here
   for (const proto::Span& run : model->held) most = std::max(most, run.size());
-  const auto device = open_chosen(line.device);
-  if (!device.ok()) return device.status();
-  const base::MemoryBudget budget = budget_on(device->executor.get(), line.memory);
-  NodePlan plan =
-      make_plan(budget, needs_of_all(*model, line.kv_dtype), most, wishes,
-                measured_read_bytes_s(device->executor.get(), line.threads, budget.all.bytes));
-  if (device->executor != nullptr) plan.reader = "the GPU";
+  const auto chosen = open_chosen(line.device);
+  if (!chosen.ok()) return chosen.status();
+  std::vector<PlannedDevice> devices;
+  for (const base::MemoryBudget& budget : budgets_on(*chosen, line.memory)) {
+    kernels::Executor* const gpu =
+        chosen->executors.empty() ? nullptr : chosen->executors[devices.size()].get();
+    devices.push_back({budget, measured_read_bytes_s(gpu, line.threads, budget.all.bytes)});
+  }
+  NodePlan plan = make_plan(devices, needs_of_all(*model, line.kv_dtype), most, wishes);
+  if (!chosen->executors.empty()) {
+    plan.reader = devices.size() == 1 ? "the GPU" : "the slowest of the GPUs";
+  }
   plan.model = model->name;
   plan.stored = model::stored_type(model->config, model->checkpoint);
   return plan;

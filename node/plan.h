@@ -27,22 +27,28 @@ struct FormatPlan {
   double tokens_s = 0;  // of one session, if nothing but reading the weights took time
 };
 
+// A device of the node: what memory there is, and how fast it is read.
+struct PlannedDevice {
+  base::MemoryBudget budget;
+  double read_bytes_s = 0;
+};
+
 struct NodePlan {
   std::string model;
   std::string stored;        // "bf16"
   std::uint32_t blocks = 0;  // that a span may have: of the model, or asked for
-  base::MemoryLimit memory;
+  base::MemoryLimit memory;  // of all devices
   std::uint64_t usable_bytes = 0;
-  double read_bytes_s = 0;
+  double read_bytes_s = 0;  // of the slowest device
   std::string reader = "this machine";        // who reads so fast
   std::vector<FormatPlan> formats;            // of each of model::kWeightChoices
   std::optional<model::WeightChoice> chosen;  // by --weights auto
   std::string reason;                         // why; or why none
 };
 
-NodePlan make_plan(const base::MemoryBudget& budget, std::span<const model::MemoryNeeds> needs,
-                   std::uint32_t block_count, const model::MemoryWishes& wishes,
-                   double read_bytes_s);
+NodePlan make_plan(std::span<const PlannedDevice> devices,
+                   std::span<const model::MemoryNeeds> needs, std::uint32_t block_count,
+                   const model::MemoryWishes& wishes);
 
 std::string plan_text(const NodePlan& plan);
 std::string plan_json(const NodePlan& plan);

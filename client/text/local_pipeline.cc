@@ -53,7 +53,7 @@ LocalWeights choose_local_weights(const base::MemoryBudget& budget, const UserMo
   wishes.blocks = user_model.block_count();
   wishes.kv_positions =
       (positions + model::kPagePositions - 1) / model::kPagePositions * model::kPagePositions;
-  const auto plan = model::choose_weights(budget, needs, *wishes.blocks, wishes);
+  const auto plan = model::choose_weights({&budget, 1}, needs, *wishes.blocks, wishes);
   if (plan.ok()) return {plan->weights, plan->reason};
   const model::WeightChoice least = model::kWeightChoices.back();
   return {least, std::string(name_of(least)) + ", though the model does not fit into " +

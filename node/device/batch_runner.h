@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Computes batches: runs the rows of sessions that use the same blocks through the span, has them
-// put back where they came from, and looks whether they are finite. One caller at a time (the
-// device thread); no lock. Owns the executor and the span's runner.
+// Computes batches: has the rows of sessions that use the same blocks pass through the stages,
+// looks whether they are finite, and measures. Where devices work behind their caller's back the
+// next batch begins just before they have done the one before it: earlier, it would lack rows that
+// come meanwhile; later, they would wait for us. One caller at a time (the device thread); no lock.
+// Owns the stages.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -14,47 +19,62 @@
 #include "model/config.h"
 #include "model/kv_pool.h"
 #include "model/span_runner.h"
+#include "node/device/executors.h"
 #include "node/device/running_batch.h"
+#include "node/device/stage.h"
 #include "proto/types.h"
-
-namespace shoal::kernels {
-class Executor;
-}
 
 namespace shoal::node {
 
 class BatchRunner {
  public:
-  // `config` and `checkpoint` must outlive it.
-  static absl::StatusOr<std::unique_ptr<BatchRunner>> load(
-      const model::ModelConfig& config, const model::Checkpoint& checkpoint, proto::Span span,
-      std::unique_ptr<kernels::Executor> executor, const model::SpanOptions& options);
+  using Clock = std::chrono::steady_clock;
+
+  // `config` and `checkpoint` must outlive it. The shares cover the span.
+  static absl::StatusOr<std::unique_ptr<BatchRunner>> load(const model::ModelConfig& config,
+                                                           const model::Checkpoint& checkpoint,
+                                                           proto::Span span,
+                                                           std::vector<DeviceShare> shares,
+                                                           const model::SpanOptions& options);
   ~BatchRunner();
   BatchRunner(const BatchRunner&) = delete;
   BatchRunner& operator=(const BatchRunner&) = delete;
 
-  absl::StatusOr<std::unique_ptr<model::KvPool>> make_pool(std::int64_t positions,
-                                                           kernels::KvDType dtype) const;
+  // One for each stage.
+  absl::StatusOr<std::vector<std::unique_ptr<model::KvPool>>> make_pools(
+      std::int64_t positions, kernels::KvDType dtype) const;
   // A few rows through the whole span: faults the weights in, measures one row in microseconds, and
   // notices damaged weights before a user does.
-  absl::StatusOr<double> warm_up(model::KvPool& pool);
+  absl::StatusOr<double> warm_up(std::span<const std::unique_ptr<model::KvPool>> pools);
 
   // Of the files that weights are read from: model::SpanRunner::check(). Thread-safe.
-  absl::Status check() const { return runner_->check(); }
+  absl::Status check() const;
 
-  // Fills in what was computed and what it took. The leases are prepared; they are not advanced.
-  void run(RunningBatch& batch);
+  bool idle() const { return batches_.empty(); }
+  // Whether the next batch should begin now.
+  bool has_room(Clock::time_point now) const;
+  // The leases are prepared; they are not advanced. Sessions of a batch that is under way are not
+  // in another.
+  void begin(RunningBatch batch);
+  // A batch that has been computed, with what it took, if there is one; it does not wait.
+  std::optional<RunningBatch> next_done();
 
  private:
-  BatchRunner(proto::Span span, std::int64_t hidden);
-  void run_group(RunningBatch& batch, std::span<BatchWork> group);
-  std::span<float> rows_of(const BatchWork& work) const;
+  struct UnderWay {
+    RunningBatch batch;
+    std::size_t flights = 0;  // that are not done
+  };
+
+  BatchRunner(proto::Span span, std::int64_t hidden) : span_(span), hidden_(hidden) {}
+  Stage& stage_of(const Flight& flight);
+  void put(Flight flight);
+  void land(const Flight& flight);
 
   const proto::Span span_;
   const std::int64_t hidden_;
-  std::unique_ptr<kernels::Executor> executor_;
-  std::unique_ptr<model::SpanRunner> runner_;
-  std::vector<model::SequenceStep> sequences_;  // of the group that runs
+  std::vector<std::unique_ptr<Stage>> stages_;
+  bool works_ahead_ = false;
+  std::list<UnderWay> batches_;  // the oldest first
 };
 
 }  // namespace shoal::node

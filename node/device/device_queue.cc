@@ -34,11 +34,11 @@ std::uint32_t microseconds(std::chrono::steady_clock::duration duration) {
 }  // namespace
 
 DeviceQueue::DeviceQueue(proto::Span span, const SchedulerLimits& limits,
-                         std::unique_ptr<model::KvPool> pool, double row_us,
+                         std::vector<std::unique_ptr<model::KvPool>> pools, double row_us,
                          double attention_positions)
     : span_(span),
       unloaded_step_us_(static_cast<float>(row_us / span.size())),
-      pages_(std::move(pool)),
+      pages_(std::move(pools)),
       scheduler_(limits),
       pace_(limits.prefill_us, row_us, attention_positions),
       gather_(std::chrono::microseconds(static_cast<std::int64_t>(row_us))),
@@ -50,8 +50,12 @@ void DeviceQueue::drop() {
   std::map<SessionKey, std::shared_ptr<Lessee>> sessions;  // whoever waits in them may call close()
   const base::MutexLock lock(mutex_);
   sessions.swap(sessions_);
-  for (const auto& [key, session] : sessions) session->lease = model::KvLease();
+  for (const auto& [key, session] : sessions) session->lease = SpanLease();
   pages_.drop_all();
+}
+
+PartOfSpan DeviceQueue::part_of(proto::Span span) const {
+  return {span.begin - span_.begin, span.size()};
 }
 
 // A lease that was shrunk grows again, to all that was promised or to what this step needs.
@@ -65,14 +69,13 @@ std::optional<Refusal> DeviceQueue::open(SessionKey key, const proto::PeerId& pe
   const base::MutexLock lock(mutex_);
   CHECK(span_.contains(span) && !span.empty()) << proto::to_string(span);
   if (!broken_.ok()) return broken();
-  const std::int64_t first_block = span.begin - span_.begin;
-  std::optional<model::KvLease> lease =
-      pages_.lease(max_positions, {first_block, span.size()}, prefix, Clock::now());
+  const PartOfSpan part = part_of(span);
+  std::optional<SpanLease> lease = pages_.lease(max_positions, part, prefix, Clock::now());
   if (!lease) {
     return Refusal{.code = absl::StatusCode::kResourceExhausted,
                    .reason = fmt::format("{} KV positions were asked for, {} of {} are free",
-                                         max_positions, pages_.pool().free_positions(span.size()),
-                                         pages_.pool().total_positions(span.size())),
+                                         max_positions, pages_.free_positions(part),
+                                         pages_.total_positions(part)),
                    .retry_after_ms = kKvRetryMs};
   }
   auto session = std::make_shared<Lessee>();
@@ -81,9 +84,6 @@ std::optional<Refusal> DeviceQueue::open(SessionKey key, const proto::PeerId& pe
   session->max_positions = max_positions;
   session->lease = std::move(*lease);
   session->found = session->lease.position();
-  session->known.kept = static_cast<std::size_t>(session->found / model::kPagePositions);
-  const auto found = prefix.first(session->known.kept);
-  session->known.hashes.assign(found.begin(), found.end());
   CHECK(sessions_.emplace(key, std::move(session)).second) << "session " << key;
   scheduler_.add_session(key, peer, static_cast<double>(span.size()) / span_.size());
   return std::nullopt;
@@ -98,13 +98,13 @@ std::optional<Refusal> DeviceQueue::submit(SessionKey key, StepInput input, Step
     }
     if (!broken_.ok()) return broken();
     if (!covered(*found->second, std::int64_t{input.start_position} + input.rows)) {
-      const std::int64_t blocks = found->second->span.size();
+      const PartOfSpan part = part_of(found->second->span);
       return Refusal{
           .code = absl::StatusCode::kResourceExhausted,
           .reason = fmt::format(
               "your session was idle while others waited, who got its KV memory: {} of "
               "{} positions are free now, too few to go on; use another node",
-              pages_.pool().free_positions(blocks), pages_.pool().total_positions(blocks)),
+              pages_.free_positions(part), pages_.total_positions(part)),
           .retry_after_ms = kKvRetryMs};
     }
     const Admission admission = scheduler_.push(key, input.rows, input.start_position);
@@ -147,9 +147,9 @@ void DeviceQueue::close(SessionKey key) {
 
 void DeviceQueue::end_lease(Lessee& session) {
   if (broken_.ok()) {
-    pages_.end(std::move(session.lease), session.known, session.peer, Clock::now());
+    pages_.end(std::move(session.lease), session.peer, Clock::now());
   } else {
-    session.lease = model::KvLease();
+    session.lease = SpanLease();
   }
 }
 
@@ -165,14 +165,8 @@ void DeviceQueue::keep(SessionKey key, std::uint32_t first_page,
   const auto found = sessions_.find(key);
   if (found == sessions_.end() || !broken_.ok()) return;
   Lessee& session = *found->second;
-  std::vector<proto::PageHash>& known = session.known.hashes;
-  // What was said before stands; behind a gap nothing could be found.
-  if (first_page > known.size()) return;
-  const auto full = static_cast<std::size_t>(session.lease.position() / model::kPagePositions);
-  for (std::size_t i = known.size() - first_page; i < hashes.size() && known.size() < full; ++i) {
-    known.push_back(hashes[i]);
-  }
-  pages_.keep(session.lease, session.known, session.peer, Clock::now());
+  session.lease.know(first_page, hashes);
+  pages_.keep(session.lease, session.peer, Clock::now());
 }
 
 bool DeviceQueue::crowded(SessionKey key, double part) const {
@@ -215,10 +209,10 @@ DeviceStats DeviceQueue::stats() const {
   const base::MutexLock lock(mutex_);
   // A node that was slow once and is avoided since would never find out that it is quick again.
   const bool stale = Clock::now() - measured_at_ > kMeasureLifetime;
-  return {.free_positions = pages_.pool().free_positions(),
-          .total_positions = pages_.pool().total_positions(),
-          .pages_in_use = pages_.pool().pages_in_use(),
-          .kept_pages = pages_.pool().kept_pages(),
+  return {.free_positions = pages_.free_positions(pages_.whole()),
+          .total_positions = pages_.total_positions(pages_.whole()),
+          .pages_in_use = pages_.pages_in_use(),
+          .kept_pages = pages_.kept_pages(),
           .reused_positions = reused_positions_,
           .sessions = static_cast<std::int64_t>(sessions_.size()),
           .queued_steps = scheduler_.queued_steps(),
@@ -241,22 +235,38 @@ bool DeviceQueue::wait_for_work() {
       continue;
     }
     const auto now = Clock::now();
-    const auto until = scheduler_.only_decodes() ? gather_.wait_until(now) : now;
+    const auto until = wait_until(now);
     if (until <= now) return true;
     wake_.wait_until(mutex_, until);
   }
   return false;
 }
 
+DeviceQueue::Clock::time_point DeviceQueue::wait_until(Clock::time_point now) const {
+  return scheduler_.only_decodes() ? gather_.wait_until(now) : now;
+}
+
 std::optional<RunningBatch> DeviceQueue::next() {
   const base::MutexLock lock(mutex_);
   if (!wait_for_work()) return std::nullopt;
+  return make_batch(Clock::now());
+}
+
+std::optional<RunningBatch> DeviceQueue::take() {
+  const base::MutexLock lock(mutex_);
   const auto now = Clock::now();
+  if (stopping_ || !scheduler_.ready() || wait_until(now) > now) return std::nullopt;
+  return make_batch(now);
+}
+
+RunningBatch DeviceQueue::make_batch(Clock::time_point now) {
   RunningBatch batch;
-  batch.budget = pace_.budget(block_step_us_ * span_.size(), now - decoded_at_ < kDecodingLately);
+  const double decode_us = block_step_us_ * span_.size();
+  batch.budget = pace_.budget(decode_us, now - decoded_at_ < kDecodingLately);
   const Batch chosen = scheduler_.next_batch(batch.budget);
   batch.decode = chosen.decode;
   batch.weight = chosen.weight;
+  batch.expected_us = chosen.decode ? decode_us : chosen.weight * pace_.weight_us();
   if (batch.decode) decoded_at_ = now;
   for (const BatchItem& item : chosen.items) {
     BatchWork work{.key = item.session,
@@ -269,7 +279,6 @@ std::optional<RunningBatch> DeviceQueue::next() {
     if (work.step->rows_done == 0) work.step->queue_us = microseconds(now - work.step->arrived);
     const std::int64_t start = work.step->input.start_position + work.step->rows_done;
     reused_positions_ += std::min(start, std::exchange(session.found, 0));
-    session.known.truncate(start);
     session.lease.prepare(start, item.rows);
     batch.work.push_back(std::move(work));
   }
@@ -314,6 +323,7 @@ void DeviceQueue::learn(const RunningBatch& batch) {
 std::optional<Completion> DeviceQueue::finish(BatchWork& work) {
   Lessee& session = *work.session;
   session.in_batch = false;
+  scheduler_.computed(work.key);
   if (session.closed) {
     end_lease(session);
     return std::nullopt;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The bookkeeping of the device: sessions with their leases and steps, what is computed next, and
 // what is known of the device's speed. Thread-safe: one mutex, never held while computing, so that
-// opening and closing take effect at once. Calls nobody. Owns the KV pool and what is kept in it.
+// opening and closing take effect at once. Calls nobody. Owns the KV pools and what is kept in them.
 #pragma once
 
 #include <chrono>
@@ -14,18 +14,20 @@
 #include "base/mutex.h"
 #include "node/device/decode_gather.h"
 #include "node/device/device_stats.h"
-#include "node/device/page_keeper.h"
 #include "node/device/refusal.h"
 #include "node/device/running_batch.h"
 #include "node/device/scheduler.h"
+#include "node/device/span_pages.h"
 
 namespace shoal::node {
 
 class DeviceQueue {
  public:
   // `row_us`: one row alone through the whole span. `attention_positions`: see PrefillPace.
-  DeviceQueue(proto::Span span, const SchedulerLimits& limits, std::unique_ptr<model::KvPool> pool,
-              double row_us, double attention_positions);
+  // `pools`: of the span's stages.
+  DeviceQueue(proto::Span span, const SchedulerLimits& limits,
+              std::vector<std::unique_ptr<model::KvPool>> pools, double row_us,
+              double attention_positions);
   ~DeviceQueue();
   DeviceQueue(const DeviceQueue&) = delete;
   DeviceQueue& operator=(const DeviceQueue&) = delete;
@@ -48,6 +50,8 @@ class DeviceQueue {
 
   // For the device thread. Waits for work; nullopt after stop().
   std::optional<RunningBatch> next();
+  // What could begin now beside the batches that are under way; it does not wait.
+  std::optional<RunningBatch> take();
   // What of the batch has run to its end and is to be told, in order.
   std::vector<Completion> finish(RunningBatch batch);
   bool idle() const;  // no step waits
@@ -59,6 +63,10 @@ class DeviceQueue {
   using Clock = std::chrono::steady_clock;
 
   bool wait_for_work() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // false after stop()
+  // Until when what is ready should wait for others; `now` or before: not at all.
+  Clock::time_point wait_until(Clock::time_point now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  RunningBatch make_batch(Clock::time_point now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  PartOfSpan part_of(proto::Span span) const;
   Refusal queue_full(Admission admission) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void learn(const RunningBatch& batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::optional<Completion> finish(BatchWork& work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -70,7 +78,7 @@ class DeviceQueue {
 
   mutable base::Mutex mutex_;
   base::CondVar wake_;
-  PageKeeper pages_ ABSL_GUARDED_BY(mutex_);
+  SpanPages pages_ ABSL_GUARDED_BY(mutex_);
   std::uint64_t reused_positions_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status broken_ ABSL_GUARDED_BY(mutex_);  // why nothing is computed any more

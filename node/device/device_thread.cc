@@ -3,16 +3,26 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <future>
 #include <thread>
 #include <utility>
 
+#include "base/backoff.h"
 #include "base/check.h"
 #include "node/device/batch_runner.h"
 #include "node/device/completer.h"
 #include "node/device/device_queue.h"
 
 namespace shoal::node {
+namespace {
+
+// A device that works behind our back is asked whether it is done: without rest for a while, as
+// being woken takes half of that, then at intervals, in which steps that have come meanwhile can
+// still begin in time.
+constexpr std::chrono::microseconds kAwake{100}, kLongestPause{100};
+
+}  // namespace
 
 class DeviceThread::Impl {
  public:
@@ -66,37 +76,57 @@ class DeviceThread::Impl {
   }
 
   absl::Status load() {
-    if (options_.executor == nullptr) options_.executor = kernels::Executor::cpu(options_.threads);
+    if (options_.devices.empty()) {
+      options_.devices.push_back(
+          {kernels::Executor::cpu(options_.threads), options_.span.size()});
+    }
     auto runner =
-        BatchRunner::load(config_, checkpoint_, options_.span, std::move(options_.executor),
+        BatchRunner::load(config_, checkpoint_, options_.span, std::move(options_.devices),
                           {.rows = most_rows(options_.limits),
                            .kv_positions = options_.kv_positions,
                            .weights = options_.weights,
                            .pack = options_.pack});
     options_.pack = {};
     if (!runner.ok()) return runner.status();
-    auto pool = (*runner)->make_pool(options_.kv_positions, options_.kv_dtype);
-    if (!pool.ok()) return pool.status();
-    const auto row_us = (*runner)->warm_up(**pool);
+    auto pools = (*runner)->make_pools(options_.kv_positions, options_.kv_dtype);
+    if (!pools.ok()) return pools.status();
+    const auto row_us = (*runner)->warm_up(*pools);
     if (!row_us.ok()) return row_us.status();
     runner_ = std::move(*runner);
-    queue_ = std::make_unique<DeviceQueue>(options_.span, options_.limits, *std::move(pool),
+    queue_ = std::make_unique<DeviceQueue>(options_.span, options_.limits, *std::move(pools),
                                            *row_us, model::attention_positions(config_.block(0)));
     completer_ = std::make_unique<Completer>();
     return absl::OkStatus();
   }
 
   void loop() {
-    while (std::optional<RunningBatch> batch = queue_->next()) {
-      runner_->run(*batch);
-      // Before any of it leaves: a weight that was read may have changed.
-      check_files().IgnoreError();  // kept by the queue
-      std::vector<Completion> finished = queue_->finish(*std::move(batch));
-      if (queue_->idle()) {
-        completer_->put_idle(std::move(finished));
-      } else {
-        completer_->put(std::move(finished));
+    base::Backoff pause(kAwake, kLongestPause);
+    for (;;) {
+      std::optional<RunningBatch> batch;
+      if (runner_->idle()) {
+        batch = queue_->next();
+        if (!batch) return;
+      } else if (runner_->has_room(std::chrono::steady_clock::now())) {
+        batch = queue_->take();
       }
+      if (batch) runner_->begin(*std::move(batch));
+      if (std::optional<RunningBatch> done = runner_->next_done()) {
+        tell(*std::move(done));
+        pause.reset();
+      } else if (!batch) {
+        pause.wait();
+      }
+    }
+  }
+
+  void tell(RunningBatch batch) {
+    // Before any of it leaves: a weight that was read may have changed.
+    check_files().IgnoreError();  // kept by the queue
+    std::vector<Completion> finished = queue_->finish(std::move(batch));
+    if (queue_->idle()) {
+      completer_->put_idle(std::move(finished));
+    } else {
+      completer_->put(std::move(finished));
     }
   }
 

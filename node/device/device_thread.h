@@ -11,14 +11,15 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "absl/status/statusor.h"
-#include "kernels/executor.h"
 #include "kernels/kv_dtype.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
 #include "model/span_layers.h"
 #include "model/weight_choice.h"
+#include "node/device/batch_runner.h"
 #include "node/device/device_stats.h"
 #include "node/device/refusal.h"
 #include "node/device/scheduler.h"
@@ -34,7 +35,7 @@ struct DeviceOptions {
   model::WeightChoice weights = model::WeightChoice::kStored;
   model::PackOptions pack = {};                           // used by start() only
   int threads = 0;                                        // of a CPU; 0: one per available core
-  std::unique_ptr<kernels::Executor> executor = nullptr;  // null: the CPU
+  std::vector<DeviceShare> devices = {};                  // that cover the span; none: the CPU
   SchedulerLimits limits;
 };
 

@@ -9,31 +9,50 @@
 
 namespace shoal::node {
 
-absl::StatusOr<ChosenDevice> open_chosen(const kernels::cuda::DeviceChoice& choice) {
-  kernels::cuda::OpenedDevices opened = kernels::cuda::open_devices(choice);
-  if (opened.refused) return absl::UnavailableError(opened.line);
-  if (opened.gpus.size() > 1) {
-    return absl::UnimplementedError(
-        fmt::format("--device {}: a node computes on one GPU so far; start a node for each of them",
-                    kernels::cuda::text_of(choice)));
+std::vector<DeviceShare> in_shares(std::vector<std::unique_ptr<kernels::Executor>> executors,
+                                   std::span<const std::uint32_t> shares) {
+  std::vector<DeviceShare> result;
+  for (std::size_t i = 0; i < executors.size(); ++i) {
+    if (shares[i] > 0) result.push_back({std::move(executors[i]), shares[i]});
   }
-  ChosenDevice chosen{nullptr, opened.line};
-  if (!opened.gpus.empty()) chosen.executor = std::move(opened.gpus.front());
-  return chosen;
+  return result;
 }
 
-base::MemoryBudget budget_on(const kernels::Executor* executor,
-                             const std::optional<base::MemorySize>& most) {
-  const auto memory = executor == nullptr ? std::nullopt : executor->memory();
-  if (!memory) return base::memory_budget("/", base::process_limits(), most);
-  // What is free, not what is installed: a desktop uses the card too.
-  base::MemoryLimit limit{
-      .bytes = memory->free, .from = fmt::format("the {}", memory->name), .shared = false};
-  if (most && most->of(memory->total) < limit.bytes) {
-    limit.bytes = most->of(memory->total);
-    limit.from = "--memory";
+std::vector<DeviceShare> in_equal_shares(std::vector<std::unique_ptr<kernels::Executor>> executors,
+                                         std::uint32_t blocks) {
+  const auto count = static_cast<std::uint32_t>(executors.size());
+  std::vector<std::uint32_t> shares;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    shares.push_back(blocks * (i + 1) / count - blocks * i / count);
   }
-  return {limit, std::nullopt};
+  return in_shares(std::move(executors), shares);
+}
+
+absl::StatusOr<ChosenDevices> open_chosen(const kernels::cuda::DeviceChoice& choice) {
+  kernels::cuda::OpenedDevices opened = kernels::cuda::open_devices(choice);
+  if (opened.refused) return absl::UnavailableError(opened.line);
+  return ChosenDevices{std::move(opened.gpus), std::move(opened.line)};
+}
+
+std::vector<base::MemoryBudget> budgets_on(const ChosenDevices& devices,
+                                           const std::optional<base::MemorySize>& most) {
+  std::vector<base::MemoryBudget> budgets;
+  for (const std::unique_ptr<kernels::Executor>& executor : devices.executors) {
+    const auto memory = executor->memory();
+    if (!memory) break;
+    // What is free, not what is installed: a desktop uses the card too.
+    base::MemoryLimit limit{
+        .bytes = memory->free, .from = fmt::format("the {}", memory->name), .shared = false};
+    if (most && most->of(memory->total) < limit.bytes) {
+      limit.bytes = most->of(memory->total);
+      limit.from = "--memory";
+    }
+    budgets.push_back({limit, std::nullopt});
+  }
+  if (budgets.empty()) {
+    budgets.push_back(base::memory_budget("/", base::process_limits(), most));
+  }
+  return budgets;
 }
 
 }  // namespace shoal::node

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a node computes: how its executor is opened, and how much memory there is for the span.
+// Where a node computes: how its devices are opened, and how much memory there is for the span.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "base/memory_budget.h"
@@ -14,20 +17,32 @@
 
 namespace shoal::node {
 
-struct ChosenDevice {
-  std::unique_ptr<kernels::Executor> executor;  // null: the CPU
-  std::string line;                             // for the log: what is used, and why
+// A device, and how many blocks of the span it computes.
+struct DeviceShare {
+  std::unique_ptr<kernels::Executor> executor;
+  std::uint32_t blocks = 0;
+};
+
+// Of so many blocks; devices beyond have none.
+std::vector<DeviceShare> in_shares(std::vector<std::unique_ptr<kernels::Executor>> executors,
+                                   std::span<const std::uint32_t> shares);
+std::vector<DeviceShare> in_equal_shares(std::vector<std::unique_ptr<kernels::Executor>> executors,
+                                         std::uint32_t blocks);
+
+struct ChosenDevices {
+  std::vector<std::unique_ptr<kernels::Executor>> executors;  // none: the CPU
+  std::string line;  // for the log: what is used, and why
 };
 
 // May wait, for seconds on a GPU. Every error is one sentence that names the way out.
-using OpenDevice = std::function<absl::StatusOr<ChosenDevice>()>;
+using OpenDevices = std::function<absl::StatusOr<ChosenDevices>()>;
 
 // What --device says.
-absl::StatusOr<ChosenDevice> open_chosen(const kernels::cuda::DeviceChoice& choice);
+absl::StatusOr<ChosenDevices> open_chosen(const kernels::cuda::DeviceChoice& choice);
 
-// `executor`: null: the CPU. `most`: what the user allows, with --memory; of a device with memory
-// of its own, there.
-base::MemoryBudget budget_on(const kernels::Executor* executor,
-                             const std::optional<base::MemorySize>& most);
+// Of each device; of the CPU where there is none. `most`: what the user allows, with --memory; of a
+// device with memory of its own, there.
+std::vector<base::MemoryBudget> budgets_on(const ChosenDevices& devices,
+                                           const std::optional<base::MemorySize>& most);
 
 }  // namespace shoal::node

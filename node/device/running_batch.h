@@ -10,10 +10,9 @@
 #include <memory>
 #include <vector>
 
-#include "model/kv_pool.h"
-#include "node/device/page_keeper.h"
 #include "node/device/prefill_pace.h"
 #include "node/device/scheduler.h"
+#include "node/device/span_pages.h"
 #include "node/device/step.h"
 #include "proto/types.h"
 
@@ -33,8 +32,7 @@ struct Lessee {
   proto::Span span;
   proto::PeerId peer;
   std::int64_t max_positions = 0;  // that it was promised; the lease may have shrunk
-  model::KvLease lease;
-  KnownPages known;        // of the lease
+  SpanLease lease;
   std::int64_t found = 0;  // positions that it began with, until its first step
   std::deque<PendingStep> steps;
   bool in_batch = false;  // the lease must live until the batch ends
@@ -54,12 +52,13 @@ struct RunningBatch {
   bool decode = false;
   double weight = 0;  // of a prefill batch, under this budget
   PrefillBudget budget;
+  double expected_us = 0;
   std::vector<BatchWork> work;  // those of one span stand together
 
   // Measured by the runner.
   double us = 0;
   std::int64_t rows = 0;
-  float block_us = 0;  // through one block, of the last group
+  float block_us = 0;  // through one block, of the group that ended last
 };
 
 }  // namespace shoal::node

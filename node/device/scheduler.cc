@@ -55,7 +55,7 @@ Admission Scheduler::push(SessionKey key, std::int64_t rows, std::int64_t start_
 Scheduler::Turns Scheduler::turns_of(bool decode) {
   std::map<proto::PeerId, Turns::Line> by_peer;
   for (const auto& [key, session] : sessions_) {
-    if (session.steps.empty() || session.steps.front().decode != decode) continue;
+    if (!session.ready() || session.steps.front().decode != decode) continue;
     by_peer[session.peer].sessions.push_back(key);
   }
   Turns turns;
@@ -72,11 +72,20 @@ Scheduler::Turns Scheduler::turns_of(bool decode) {
   return turns;
 }
 
+bool Scheduler::ready() const {
+  return std::any_of(sessions_.begin(), sessions_.end(),
+                     [](const auto& entry) { return entry.second.ready(); });
+}
+
 bool Scheduler::only_decodes() const {
   return std::none_of(sessions_.begin(), sessions_.end(), [](const auto& entry) {
     const Session& session = entry.second;
-    return !session.steps.empty() && !session.steps.front().decode;
+    return session.ready() && !session.steps.front().decode;
   });
+}
+
+void Scheduler::computed(SessionKey key) {
+  if (const auto found = sessions_.find(key); found != sessions_.end()) found->second.out = false;
 }
 
 bool Scheduler::crowded(SessionKey key, double part) const {
@@ -91,6 +100,7 @@ void Scheduler::take(SessionKey key, std::int64_t rows, Batch& batch) {
   Session& session = sessions_.at(key);
   Peer& peer = peers_.at(session.peer);
   session.last_turn = peer.last_turn = ++turn_;
+  session.out = true;
   Step& step = session.steps.front();
   step.rows_left -= rows;
   step.position += rows;

@@ -60,15 +60,20 @@ class Scheduler {
   Admission push(SessionKey session, std::int64_t rows, std::int64_t start_position = 0);
 
   bool idle() const { return queued_rows_ == 0; }
-  // No session's oldest step has more than one row: what next_batch() gives is a decode batch.
+  // Whether next_batch() has something to give.
+  bool ready() const;
+  // No ready session's oldest step has more than one row: what next_batch() gives is a decode batch.
   bool only_decodes() const;
   std::int64_t queued_rows() const { return queued_rows_; }
   std::int64_t queued_steps() const { return queued_steps_; }
   // Whether the session has steps waiting while more than `part` of a queue is full, the node's or
   // that of its peer.
   bool crowded(SessionKey session, double part) const;
-  // Takes the rows out of the queue; at most one item per session. Empty only when idle.
+  // Takes the rows out of the queue; at most one item per session, and until computed() none of it
+  // again. Empty only when nothing is ready.
   Batch next_batch(const PrefillBudget& budget);
+  // The session's item has been computed; it may have been removed meanwhile.
+  void computed(SessionKey session);
 
  private:
   struct Step {
@@ -81,6 +86,9 @@ class Scheduler {
     double share = 1;
     std::deque<Step> steps;
     std::uint64_t last_turn = 0;
+    bool out = false;  // in a batch that is under way
+
+    bool ready() const { return !steps.empty() && !out; }
   };
   struct Peer {
     std::int64_t sessions = 0;

@@ -231,7 +231,7 @@ absl::StatusOr<Report> measure_sessions(const SessionBench& bench) {
     options.threads = bench.threads;
     auto chosen = node::open_chosen(bench.device);
     if (!chosen.ok()) return chosen.status();
-    options.executor = std::move(chosen->executor);
+    options.devices = node::in_equal_shares(std::move(chosen->executors), span.size());
     auto device = node::DeviceThread::start(*config, *checkpoint, std::move(options));
     if (!device.ok()) return device.status();
     Driver driver(**device, span, bench.geometry.hidden);

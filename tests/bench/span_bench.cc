@@ -47,8 +47,13 @@ struct Loaded {
 absl::Status open(const SpanBench& bench, Loaded& loaded) {
   auto chosen = node::open_chosen(bench.device);
   if (!chosen.ok()) return chosen.status();
-  loaded.executor = std::move(chosen->executor);
-  if (loaded.executor != nullptr) return absl::OkStatus();
+  if (chosen->executors.size() > 1) {
+    return absl::InvalidArgumentError("--device: a span is measured on one GPU; sessions on several");
+  }
+  if (!chosen->executors.empty()) {
+    loaded.executor = std::move(chosen->executors.front());
+    return absl::OkStatus();
+  }
   auto cpu = std::make_unique<kernels::CpuExecutor>(bench.threads);
   loaded.cpu = cpu.get();
   loaded.executor = std::move(cpu);

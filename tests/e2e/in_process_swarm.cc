@@ -25,7 +25,7 @@ InProcessSwarm::~InProcessSwarm() {
 }
 
 std::size_t InProcessSwarm::add(proto::Span span, model::WeightChoice weights,
-                                node::OpenDevice open_device) {
+                                node::OpenDevices open_devices) {
   node::NodeOptions options;
   options.model_directory = options_.model_directory;
   options.blocks = span;
@@ -34,7 +34,7 @@ std::size_t InProcessSwarm::add(proto::Span span, model::WeightChoice weights,
   options.swarm_key = options_.swarm_key;
   options.kv_positions = options_.kv_positions.value_or(16'384);
   options.threads = 1;
-  options.open_device = std::move(open_device);
+  options.open_devices = std::move(open_devices);
   for (const auto& node : nodes_) {
     if (node != nullptr) options.join.push_back(node->endpoint());
   }

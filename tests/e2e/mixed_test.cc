@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "kernels/cuda/emulator/context.h"
 #include "kernels/cuda/executor.h"
@@ -16,17 +18,23 @@ namespace {
 
 using model::WeightChoice;
 
-// A GPU of its own for a node: work is done when somebody waits for it, copies as late as may be.
-node::OpenDevice gpu(std::uint64_t seed) {
-  return [seed]() -> absl::StatusOr<node::ChosenDevice> {
+// GPUs of a node's own: work is done when somebody waits for it, copies as late as may be.
+node::OpenDevices gpus(std::vector<std::uint64_t> seeds) {
+  return [seeds = std::move(seeds)]() -> absl::StatusOr<node::ChosenDevices> {
     namespace cuda = kernels::cuda;
-    cuda::CudaExecutor::Opened opened = cuda::CudaExecutor::open(
-        cuda::emulator::module({.machine = {.seed = seed, .late_copies = true}, .late_work = true}),
-        0);
-    if (opened.executor == nullptr) return absl::UnavailableError(opened.why);
-    return node::ChosenDevice{std::move(opened.executor), "an emulated GPU"};
+    node::ChosenDevices chosen{{}, "emulated GPUs"};
+    for (const std::uint64_t seed : seeds) {
+      cuda::CudaExecutor::Opened opened = cuda::CudaExecutor::open(
+          cuda::emulator::module(
+              {.machine = {.seed = seed, .late_copies = true}, .late_work = true}),
+          0);
+      if (opened.executor == nullptr) return absl::UnavailableError(opened.why);
+      chosen.executors.push_back(std::move(opened.executor));
+    }
+    return chosen;
   };
 }
+node::OpenDevices gpu(std::uint64_t seed) { return gpus({seed}); }
 
 class Mixed : public ::testing::TestWithParam<WeightChoice> {
  protected:
@@ -38,6 +46,18 @@ class Mixed : public ::testing::TestWithParam<WeightChoice> {
     return result;
   }
 };
+
+TEST_P(Mixed, ANodeOfTwoGpusIsOneNode) {
+  InProcessSwarm swarm({});
+  swarm.add({0, 7}, GetParam(), gpus({1, 2}));
+  swarm.add({7, 8}, GetParam());
+  TestClient user(swarm.address());
+  const auto run = user.generate(request(24));
+  ASSERT_TRUE(run.result.ok()) << run.result.status();
+  EXPECT_EQ(run.route.size(), 2u);
+  EXPECT_TRUE(run.exact);
+  EXPECT_TRUE(client::same_logits(*run.result, user.generate_locally(request(24), GetParam())));
+}
 
 TEST_P(Mixed, ARingOfCpusAndGpusIsExact) {
   InProcessSwarm swarm({});

@@ -110,7 +110,8 @@ const std::vector<MemoryNeeds> kFormats = [] {
 }();
 
 WeightPlan chosen(std::uint64_t mib, const MemoryWishes& wishes = {}) {
-  return choose_weights(own(mib * kMiB), kFormats, 22, wishes).value();
+  const MemoryBudget device = own(mib * kMiB);
+  return choose_weights({&device, 1}, kFormats, 22, wishes).value();
 }
 
 TEST(ChooseWeights, TheWidestInWhichAllBlocksFit) {
@@ -156,9 +157,62 @@ TEST(ChooseWeights, OfBlocksThatAreNamed) {
 }
 
 TEST(ChooseWeights, WhereNothingFitsTheErrorIsOfTheNarrowest) {
-  const absl::Status status = choose_weights(own(60 * kMiB), kFormats, 22, {}).status();
+  const MemoryBudget device = own(60 * kMiB);
+  const absl::Status status = choose_weights({&device, 1}, kFormats, 22, {}).status();
   EXPECT_EQ(status, plan_memory(own(60 * kMiB), kFormats[3], 22, {}).status());
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+}
+
+// Of a block 100 MiB, and 4 MiB for the fewest positions of a roomy plan.
+std::vector<std::uint32_t> shares(const std::vector<std::uint64_t>& mib, std::uint32_t block_count,
+                                  const MemoryWishes& wishes = {}) {
+  std::vector<MemoryBudget> devices;
+  for (const std::uint64_t each : mib) devices.push_back(own(each * kMiB));
+  const auto plan = plan_memory(devices, kNeeds, block_count, wishes);
+  if (!plan.ok()) return {};
+  std::uint32_t all = 0;
+  for (std::size_t i = 0; i < mib.size(); ++i) {
+    all += plan->shares.at(i);
+    const std::uint64_t taken =
+        plan->shares[i] *
+        (kNeeds.block_weight_bytes + 1024 * static_cast<std::uint64_t>(plan->kv_positions));
+    EXPECT_LE(taken, usable_bytes(devices[i].all, kNeeds)) << "device " << i;
+  }
+  EXPECT_EQ(all, plan->blocks);
+  EXPECT_EQ(plan->kv_positions % 32, 0);
+  return plan->shares;
+}
+
+using Shares = std::vector<std::uint32_t>;
+
+TEST(SizingOfSeveral, EachDeviceTakesBlocksByWhatItHasRoomFor) {
+  EXPECT_EQ(shares({1200, 1200}, 80), (Shares{10, 10}));
+  EXPECT_EQ(shares({1200, 600}, 80), (Shares{10, 4}));
+  EXPECT_EQ(shares({600, 1200, 1200}, 80), (Shares{4, 10, 10}));
+  // All fit: in proportion, the odd one to the larger remainder, of equal ones to the first.
+  EXPECT_EQ(shares({12'000, 12'000}, 8), (Shares{4, 4}));
+  EXPECT_EQ(shares({1200, 1200}, 9), (Shares{5, 4}));
+  EXPECT_EQ(shares({2400, 1200}, 9), (Shares{6, 3}));
+}
+
+TEST(SizingOfSeveral, ADeviceWithoutRoomForABlockTakesNone) {
+  EXPECT_EQ(shares({1200, 60}, 80), (Shares{10, 0}));
+  EXPECT_EQ(shares({60, 1200, 60}, 3), (Shares{0, 3, 0}));
+  EXPECT_EQ(shares({60, 130}, 80), (Shares{}));
+  const std::vector<MemoryBudget> devices = {own(60 * kMiB), own(130 * kMiB)};
+  EXPECT_EQ(plan_memory(devices, kNeeds, 80, {}).status(),
+            plan_memory(devices[1], kNeeds, 80, {}).status())
+      << "the largest says what is missing";
+}
+
+TEST(SizingOfSeveral, WhatIsWishedForIsDealtOutOrRefused) {
+  EXPECT_EQ(shares({1200, 1200}, 80, {4, 1024}), (Shares{2, 2}));
+  EXPECT_EQ(shares({1200, 1200}, 80, {21, std::nullopt}), (Shares{}));
+  const std::vector<MemoryBudget> devices = {own(1200 * kMiB), own(2400 * kMiB)};
+  EXPECT_EQ(plan_memory(devices, kNeeds, 80, {30, 4096})->kv_positions, 4096);
+  const auto plan = plan_memory(devices, kNeeds, 80, {9, std::nullopt});
+  EXPECT_EQ(plan->shares, (Shares{3, 6}));
+  EXPECT_EQ(plan->kv_positions, kDefaultKvPositions);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The device thread's laws: batching, splitting and truncating change no bit; pages come back at
-// once; queues are bounded.
+// once; queues are bounded. On one device and on several (devices.h).
 #include "node/device/device_thread.h"
 
 #include <gtest/gtest.h>
@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "tests/node/demo_model.h"
+#include "tests/node/devices.h"
 
 namespace shoal::node {
 namespace {
@@ -23,6 +24,7 @@ std::unique_ptr<DeviceThread> device(DeviceOptions options = {}) {
   if (options.span.empty()) options.span = {0, 4};
   if (options.kv_positions == 0) options.kv_positions = 8192;
   options.threads = 1;
+  options.devices = devices_for(options.span.size());
   auto started = DeviceThread::start(demo().config, demo().checkpoint, std::move(options));
   EXPECT_TRUE(started.ok()) << started.status();
   return std::move(*started);

@@ -19,7 +19,8 @@ NodePlan plan_with(std::uint64_t mib) {
   for (const std::uint64_t weights : {160, 85, 50, 45}) {
     needs.push_back({.block_weight_bytes = weights * kMiB, .block_position_kv_bytes = 1024});
   }
-  NodePlan plan = make_plan({{mib * kMiB, "--memory", false}, std::nullopt}, needs, 10, {}, 10e9);
+  const PlannedDevice device{{{mib * kMiB, "--memory", false}, std::nullopt}, 10e9};
+  NodePlan plan = make_plan({&device, 1}, needs, 10, {});
   plan.model = "m";
   plan.stored = "bf16";
   return plan;

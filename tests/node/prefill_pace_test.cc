@@ -63,6 +63,7 @@ Outcome run(const Machine& machine, std::int64_t prompt, std::int64_t start, int
   while (position < start + prompt) {
     const PrefillBudget budget = pace.budget(outcome.usual_us, decoders > 0);
     const Batch batch = scheduler.next_batch(budget);
+    for (const BatchItem& item : batch.items) scheduler.computed(item.session);
     if (batch.decode) {
       EXPECT_EQ(batch.items.size(), static_cast<std::size_t>(decoders));
       now += outcome.usual_us;

@@ -26,15 +26,22 @@ std::map<SessionKey, std::int64_t> rows_of(const std::vector<BatchItem>& batch) 
   return rows;
 }
 
+// A batch that has been computed before the next one is chosen.
+Batch run(Scheduler& scheduler, const PrefillBudget& budget) {
+  Batch batch = scheduler.next_batch(budget);
+  for (const BatchItem& item : batch.items) scheduler.computed(item.session);
+  return batch;
+}
+
 TEST(Scheduler, AllReadyDecodeRowsGoInOneBatch) {
   Scheduler scheduler({});
   for (SessionKey key = 1; key <= 32; ++key) {
     scheduler.add_session(key, peer(key % 5));
     ASSERT_EQ(scheduler.push(key, 1), Admission::kAccepted);
   }
-  EXPECT_EQ(rows_of(scheduler.next_batch({}).items).size(), 32u);
+  EXPECT_EQ(rows_of(run(scheduler, {}).items).size(), 32u);
   EXPECT_TRUE(scheduler.idle());
-  EXPECT_TRUE(scheduler.next_batch({}).items.empty());
+  EXPECT_TRUE(run(scheduler, {}).items.empty());
 }
 
 TEST(Scheduler, DecodeAndPrefillTakeTurnsAndNeverShareABatch) {
@@ -45,21 +52,21 @@ TEST(Scheduler, DecodeAndPrefillTakeTurnsAndNeverShareABatch) {
   std::int64_t prompt = 0;
   for (int turn = 0; turn < 4; ++turn) {
     scheduler.push(2, 1);
-    const Batch decode = scheduler.next_batch({});
+    const Batch decode = run(scheduler, {});
     EXPECT_TRUE(decode.decode);
     ASSERT_EQ(decode.items.size(), 1u) << "a decode row rides alone";
     EXPECT_EQ(decode.items[0].session, 2u);
     scheduler.push(2, 1);  // the next token is ready at once, and still waits for one batch only
-    const Batch prefill = scheduler.next_batch({});
+    const Batch prefill = run(scheduler, {});
     EXPECT_FALSE(prefill.decode);
     ASSERT_EQ(prefill.items.size(), 1u);
     EXPECT_EQ(prefill.items[0].session, 1u);
     EXPECT_LE(prefill.items[0].rows, 256);
     prompt += prefill.items[0].rows;
     EXPECT_EQ(prefill.items[0].last, prompt == 1000);
-    EXPECT_TRUE(scheduler.next_batch({}).decode);
+    EXPECT_TRUE(run(scheduler, {}).decode);
     if (turn < 3) {
-      const Batch more = scheduler.next_batch({.weight = 1});
+      const Batch more = run(scheduler, {.weight = 1});
       ASSERT_EQ(more.items.size(), 1u);
       EXPECT_EQ(more.items[0].rows, 1) << "the smallest batch there is";
       prompt += 1;
@@ -72,9 +79,9 @@ TEST(Scheduler, TheLastRowOfAPromptIsNoToken) {
   scheduler.add_session(1, peer(1));
   scheduler.add_session(2, peer(2));
   scheduler.push(1, 65);
-  scheduler.next_batch({});
+  run(scheduler, {});
   scheduler.push(2, 1);
-  const Batch first = scheduler.next_batch({});
+  const Batch first = run(scheduler, {});
   ASSERT_EQ(first.items.size(), 1u);
   EXPECT_TRUE(first.decode);
   EXPECT_EQ(first.items[0].session, 2u);
@@ -86,7 +93,7 @@ TEST(Scheduler, ABudgetOfTimeBoundsABatchWhateverThePositionAndTheSpan) {
     Scheduler scheduler({});
     scheduler.add_session(1, peer(1), share);
     scheduler.push(1, 1000, position);
-    const Batch batch = scheduler.next_batch(budget);
+    const Batch batch = run(scheduler, budget);
     EXPECT_LE(batch.weight, budget.weight);
     return batch.items.at(0).rows;
   };
@@ -96,7 +103,7 @@ TEST(Scheduler, ABudgetOfTimeBoundsABatchWhateverThePositionAndTheSpan) {
   Scheduler slow({});
   slow.add_session(1, peer(1));
   slow.push(1, 10, 100'000);
-  EXPECT_EQ(slow.next_batch(budget).items.at(0).rows, 1) << "something always moves";
+  EXPECT_EQ(run(slow, budget).items.at(0).rows, 1) << "something always moves";
 }
 
 TEST(Scheduler, SmallBudgetsGoRoundThePeers) {
@@ -107,7 +114,7 @@ TEST(Scheduler, SmallBudgetsGoRoundThePeers) {
   }
   std::map<SessionKey, std::int64_t> rows;
   for (int batch = 0; batch < 30; ++batch) {
-    for (const BatchItem& item : scheduler.next_batch({.weight = 5}).items) {
+    for (const BatchItem& item : run(scheduler, {.weight = 5}).items) {
       rows[item.session] += item.rows;
     }
   }
@@ -134,7 +141,7 @@ TEST(Scheduler, StepsOfASessionStayInOrder) {
   for (const std::int64_t rows : {100, 1, 1, 30}) scheduler.push(1, rows);
   std::vector<std::pair<std::int64_t, bool>> seen;
   while (!scheduler.idle()) {
-    const auto batch = scheduler.next_batch({}).items;
+    const auto batch = run(scheduler, {}).items;
     ASSERT_EQ(batch.size(), 1u);
     seen.emplace_back(batch[0].rows, batch[0].last);
   }
@@ -154,7 +161,7 @@ TEST(Scheduler, PeersShareThePrefillBudgetHoweverManySessionsTheyHave) {
   std::int64_t first = 0;
   std::int64_t second = 0;
   for (int batch = 0; batch < 5; ++batch) {
-    for (const auto& [key, rows] : rows_of(scheduler.next_batch({}).items))
+    for (const auto& [key, rows] : rows_of(run(scheduler, {}).items))
       (key == 11 ? second : first) += rows;
   }
   EXPECT_EQ(first, second);
@@ -168,7 +175,7 @@ TEST(Scheduler, MoreDecodeSessionsThanRowsTakeTurns) {
     for (SessionKey key = 1; key <= 9; ++key) {
       if (scheduler.push(key, 1) != Admission::kAccepted) continue;
     }
-    for (const auto& [key, rows] : rows_of(scheduler.next_batch({}).items)) served[key] += rows;
+    for (const auto& [key, rows] : rows_of(run(scheduler, {}).items)) served[key] += rows;
   }
   EXPECT_EQ(served[9], 80) << "the peer with one session is served each time";
   for (SessionKey key = 1; key <= 8; ++key) EXPECT_EQ(served[key], 30) << key;
@@ -195,7 +202,7 @@ TEST(Scheduler, ARemovedSessionTakesItsStepsAlong) {
   scheduler.push(1, 500);
   scheduler.push(1, 1);
   scheduler.push(2, 1);
-  EXPECT_EQ(scheduler.next_batch({}).items.size(), 1u);
+  EXPECT_EQ(run(scheduler, {}).items.size(), 1u);
   scheduler.remove_session(1);
   EXPECT_TRUE(scheduler.idle());
   EXPECT_EQ(scheduler.queued_steps(), 0);
@@ -235,7 +242,7 @@ TEST(Scheduler, RandomTrafficKeepsTheLaws) {
         std::int64_t total = 0;
         const bool idle = scheduler.idle();
         const auto [decode_now, weight, batch] =
-            scheduler.next_batch({.weight = 1.0 + random() % 60, .position_weight = 0.001});
+            run(scheduler, {.weight = 1.0 + random() % 60, .position_weight = 0.001});
         ASSERT_EQ(batch.empty(), idle);
         std::set<SessionKey> seen;
         for (const BatchItem& item : batch) {
@@ -264,6 +271,35 @@ TEST(Scheduler, RandomTrafficKeepsTheLaws) {
       ASSERT_EQ(scheduler.queued_steps(), steps);
     }
   }
+}
+
+TEST(Scheduler, WhatIsBeingComputedIsNotInTheNextBatch) {
+  Scheduler scheduler({.prefill_rows = 64, .prefill_quantum = 64});
+  for (SessionKey key = 1; key <= 3; ++key) scheduler.add_session(key, peer(1));
+  scheduler.push(1, 100);
+  scheduler.push(2, 1);
+  scheduler.push(2, 1);
+  EXPECT_TRUE(scheduler.ready());
+  EXPECT_EQ(scheduler.next_batch({}).items.at(0).session, 2u);
+  EXPECT_EQ(scheduler.next_batch({}).items.at(0).session, 1u);
+  EXPECT_FALSE(scheduler.ready());
+  EXPECT_FALSE(scheduler.idle()) << "more of both waits";
+  EXPECT_TRUE(scheduler.only_decodes()) << "no prompt could begin";
+  EXPECT_TRUE(scheduler.next_batch({}).items.empty());
+  scheduler.push(3, 1);
+  EXPECT_TRUE(scheduler.ready());
+  EXPECT_EQ(scheduler.next_batch({}).items.at(0).session, 3u);
+  scheduler.computed(1);
+  EXPECT_FALSE(scheduler.only_decodes());
+  const Batch rest = scheduler.next_batch({});
+  ASSERT_EQ(rest.items.size(), 1u);
+  EXPECT_EQ(rest.items[0].session, 1u);
+  EXPECT_TRUE(rest.items[0].last);
+  scheduler.remove_session(3);
+  scheduler.computed(3);  // it has gone meanwhile
+  scheduler.computed(2);
+  EXPECT_EQ(scheduler.next_batch({}).items.at(0).session, 2u);
+  EXPECT_TRUE(scheduler.idle());
 }
 
 }  // namespace

@@ -74,7 +74,8 @@ void add_sizes(cli::Command& command, CommandLine& line, RunTexts& texts) {
                  cli::name(texts.blocks));
   command.option("--device", "DEVICE",
                  "Where to compute: auto (the GPU if one works, else the CPU; the default), cpu, "
-                 "cuda, or cuda:N for a certain GPU",
+                 "cuda, cuda:N for a certain GPU, or cuda:0,cuda:1 for several, a part of the "
+                 "blocks on each",
                  cli::name(texts.device));
   command.option("--threads", "N", "CPU threads (default: one per core)",
                  cli::whole(line.threads, 1, 1024));

@@ -112,7 +112,8 @@ const Operators& CpuExecutor::operators() const {
                                        .kv_append = &cpu::kv_append,
                                        .attention = &cpu::attention,
                                        .silu_mul = &cpu::silu_mul,
-                                       .embedding = &cpu::embedding};
+                                       .embedding = &cpu::embedding,
+                                       .finite_rows = &cpu::finite_rows};
   return kTable;
 }
 

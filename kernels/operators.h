@@ -39,6 +39,7 @@ struct Operators {
                    const MatrixView& out);
   void (*embedding)(Executor& executor, const WeightView& table, std::span<const std::int32_t> ids,
                     const MatrixView& out);
+  void (*finite_rows)(Executor& executor, const ConstMatrixView& x, std::uint32_t* finite);
 };
 
 }  // namespace shoal::kernels

@@ -29,6 +29,7 @@ void silu_mul(Executor& executor, const ConstMatrixView& gate, const ConstMatrix
               const MatrixView& out);
 void embedding(Executor& executor, const WeightView& table, std::span<const std::int32_t> ids,
                const MatrixView& out);
+void finite_rows(Executor& executor, const ConstMatrixView& x, std::uint32_t* finite);
 
 // The CPU's operators are only in the CPU executor's table.
 inline CpuExecutor& of(Executor& executor) { return static_cast<CpuExecutor&>(executor); }

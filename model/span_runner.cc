@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/span_runner.h"
 
+#include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -9,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "kernels/finite_rows.h"
 #include "kernels/step_plan.h"
 #include "model/block.h"
 #include "model/block_layers.h"
@@ -32,6 +35,7 @@ class SpanRunner::Impl {
         plan_(std::move(plan)),
         workspace_(std::move(workspace)) {
     steps_.reserve(static_cast<std::size_t>(workspace_.max_rows()));
+    finite_.resize(static_cast<std::size_t>(workspace_.max_rows()));
   }
 
   KvShape kv_shape(kernels::KvDType dtype) const {
@@ -81,6 +85,7 @@ class SpanRunner::Impl {
         run_block(executor_, config_.block(block), blocks_[static_cast<std::size_t>(i)], step,
                   shape.layout(i - lease->first_block()));
       }
+      kernels::finite_rows(executor_, workspace_.x(plan_.padded_rows()), workspace_.finite());
     });
   }
 
@@ -96,11 +101,23 @@ class SpanRunner::Impl {
                          static_cast<const float*>(x.data) + (row - wanted) * hidden,
                          step.out.size_bytes());
     }
+    executor_.download(finite_.data(), workspace_.finite(),
+                       static_cast<std::size_t>(row) * sizeof(finite_[0]));
     executor_.synchronize();
+    say_what_is_finite();
     steps_.clear();
   }
 
  private:
+  void say_what_is_finite() const {
+    auto row = finite_.begin();
+    for (const SequenceStep& step : steps_) {
+      const auto end = row + step.rows;
+      if (step.finite != nullptr) *step.finite = std::find(row, end, 0u) == end;
+      row = end;
+    }
+  }
+
   // Takes the rows and makes the step's tables; any of the leases, or null when there are no rows.
   const KvLease* lay_out(std::span<const SequenceStep> steps, std::int64_t first_block,
                          std::int64_t blocks) {
@@ -149,7 +166,8 @@ class SpanRunner::Impl {
   kernels::Executor& executor_;
   kernels::StepPlan plan_;
   Workspace workspace_;
-  std::vector<SequenceStep> steps_;  // of the batch that is under way
+  std::vector<SequenceStep> steps_;    // of the batch that is under way
+  std::vector<std::uint32_t> finite_;  // likewise, of its rows
 };
 
 namespace {

@@ -116,4 +116,9 @@ struct Embed {
   Rows out;
 };
 
+struct FiniteRows {
+  ConstRows x;
+  std::uint32_t* finite;  // [x.rows]: 1 or 0
+};
+
 }  // namespace shoal::kernels::cuda

@@ -42,7 +42,8 @@ const Operators& CudaExecutor::operators() const {
                                        .kv_append = &host::kv_append,
                                        .attention = &host::attention,
                                        .silu_mul = &host::silu_mul,
-                                       .embedding = &host::embedding};
+                                       .embedding = &host::embedding,
+                                       .finite_rows = &host::finite_rows};
   return kTable;
 }
 

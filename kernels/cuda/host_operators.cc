@@ -102,6 +102,12 @@ void silu_mul(Executor& executor, const ConstMatrixView& gate, const ConstMatrix
   gpu.module().silu_mul(gpu.context(), &a);
 }
 
+void finite_rows(Executor& executor, const ConstMatrixView& x, std::uint32_t* finite) {
+  const FiniteRows a{rows_of(x), finite};
+  const CudaExecutor& gpu = of(executor);
+  gpu.module().finite_rows(gpu.context(), &a);
+}
+
 // Not a part of a step: ids wait in scratch.
 void embedding(Executor& executor, const WeightView& table, std::span<const std::int32_t> ids,
                const MatrixView& out) {

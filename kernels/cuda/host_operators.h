@@ -30,5 +30,6 @@ void silu_mul(Executor& executor, const ConstMatrixView& gate, const ConstMatrix
               const MatrixView& out);
 void embedding(Executor& executor, const WeightView& table, std::span<const std::int32_t> ids,
                const MatrixView& out);
+void finite_rows(Executor& executor, const ConstMatrixView& x, std::uint32_t* finite);
 
 }  // namespace shoal::kernels::cuda::host

@@ -17,7 +17,7 @@
 namespace shoal::kernels::cuda {
 
 // Raised with every change of this header or of arguments.h.
-inline constexpr std::uint32_t kModuleAbi = 2;
+inline constexpr std::uint32_t kModuleAbi = 3;
 
 struct Context;  // a device that is open
 
@@ -77,6 +77,7 @@ struct Module {
   void (*attend)(Context* context, const Attend* arguments);
   void (*silu_mul)(Context* context, const SiluMul* arguments);
   void (*embed)(Context* context, const Embed* arguments);
+  void (*finite_rows)(Context* context, const FiniteRows* arguments);
 };
 
 // What the library exports.

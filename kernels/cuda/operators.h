@@ -18,6 +18,7 @@ void kv_append(Context& context, const KvAppend& a);
 void attend(Context& context, const Attend& a);
 void silu_mul(Context& context, const SiluMul& a);
 void embed(Context& context, const Embed& a);
+void finite_rows(Context& context, const FiniteRows& a);
 
 // The half of the table that is the same for both.
 inline void fill_operators(Module& table) {
@@ -31,6 +32,7 @@ inline void fill_operators(Module& table) {
   table.attend = [](Context* c, const Attend* a) { attend(*c, *a); };
   table.silu_mul = [](Context* c, const SiluMul* a) { silu_mul(*c, *a); };
   table.embed = [](Context* c, const Embed* a) { embed(*c, *a); };
+  table.finite_rows = [](Context* c, const FiniteRows* a) { finite_rows(*c, *a); };
 }
 
 }  // namespace shoal::kernels::cuda

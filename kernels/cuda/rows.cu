@@ -49,4 +49,8 @@ void embed(Context& context, const Embed& a) {
   });
 }
 
+void finite_rows(Context& context, const FiniteRows& a) {
+  launch(context, {a.x.rows}, kFiniteThreads, 0, &finite_kernel, a);
+}
+
 }  // namespace shoal::kernels::cuda

@@ -39,6 +39,7 @@ void attend(Context&, const Attend&) {}
 void rms_norm(Context&, const RmsNorm&) {}
 void rope(Context&, const Rope&) {}
 void embed(Context&, const Embed&) {}
+void finite_rows(Context&, const FiniteRows&) {}
 
 namespace {
 

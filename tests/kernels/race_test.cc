@@ -2,6 +2,7 @@
 // Every kernel for GPUs once on the emulator, with asynchronous copies early and late: for the
 // thread sanitizer, which sees each thread of a CTA as a thread. Bits are held against the CPU's by
 // the way.
+#include <cmath>
 #include <memory>
 #include <string>
 #include <tuple>
@@ -13,6 +14,7 @@
 #include "kernels/cuda/emulator/context.h"
 #include "kernels/cuda/executor.h"
 #include "kernels/elementwise.h"
+#include "kernels/finite_rows.h"
 #include "kernels/linear.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
@@ -98,6 +100,13 @@ TEST_P(Race, Rows) {
     const std::vector<std::int32_t> ids = {7, 0};
     embedding(executor, table.view(executor), ids, out.view(executor));
     return out.content();
+  });
+  compare("finite rows", [&](Executor& executor) {
+    Guarded x(data, 3, 300);
+    x.view().row(1)[299] = INFINITY;
+    Placed<std::uint32_t> flags(std::vector<std::uint32_t>(3));
+    finite_rows(executor, x.view(executor), flags.at(executor));
+    return std::vector<float>(flags.host().begin(), flags.host().end());
   });
   compare("rotation", [&](Executor& executor) {
     const std::vector<float> frequencies = {1.0f, 0.1f, 0.01f};

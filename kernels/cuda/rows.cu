@@ -26,12 +26,7 @@ View rows_from(View view, std::int64_t first) {
 }  // namespace
 
 void rms_norm(Context& context, const RmsNorm& a) {
-  const std::size_t shared = (static_cast<std::size_t>(a.x.cols) * sizeof(float) + 15) / 16 * 16;
-  launch(context, {a.x.rows}, kNormThreads, shared + 16, &norm_kernel, a);
-}
-
-void rope(Context& context, const Rope& a) {
-  launch(context, {a.x.rows}, kRopeThreads, 0, &rope_kernel, a);
+  launch(context, {a.x.rows}, kNormThreads, norm_shared_bytes(a.x.cols), &norm_kernel, a);
 }
 
 void silu_mul(Context& context, const SiluMul& a) {

@@ -35,37 +35,6 @@ struct RowBlock {
   }
 };
 
-}  // namespace
-
-void kv_append(Executor& executor, const ConstMatrixView& key_view,
-               const ConstMatrixView& value_view, const KvPages& pages, const KvLayout& layout,
-               const StepPlan& plan) {
-  CpuExecutor& cpu = of(executor);
-  const ConstF32Rows keys = f32_rows(key_view), values = f32_rows(value_view);
-  const std::int64_t dim = layout.head_dim;
-  const std::int64_t tile = kPagePositions * kv_vector_bytes(pages.dtype, dim);
-  auto* const pool = static_cast<char*>(pages.data);
-  for (const StepSequence& s : plan.sequences()) {
-    const std::int32_t* table = plan.pages() + s.page_begin;
-    cpu.parallel_for(s.rows, grain_for(keys.cols), [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t r = begin; r < end; ++r) {
-        const std::int64_t position = s.start_position + r;
-        char* const page = pool + table[position / kPagePositions] * pages.stride_bytes;
-        const std::int64_t at = position % kPagePositions;
-        for (std::int64_t h = 0; h < layout.kv_heads; ++h) {
-          const float* key = keys.row(s.row_begin + r) + h * dim;
-          const float* value = values.row(s.row_begin + r) + h * dim;
-          char* const head = page + h * tile;
-          cpu.kernels().keep_kv(key, pages.dtype, dim, head + layout.key_offset_bytes, at);
-          cpu.kernels().keep_kv(value, pages.dtype, dim, head + layout.value_offset_bytes, at);
-        }
-      }
-    });
-  }
-}
-
-namespace {
-
 // One step's attention in one layer.
 class Attention {
  public:

@@ -108,11 +108,11 @@ const Operators& CpuExecutor::operators() const {
                                        .pack_linear = &cpu::pack_linear,
                                        .pack_quantized = &cpu::pack_quantized,
                                        .rms_norm = &cpu::rms_norm,
-                                       .rope = &cpu::rope,
-                                       .kv_append = &cpu::kv_append,
+                                       .rotate_append = &cpu::rotate_append,
                                        .attention = &cpu::attention,
                                        .silu_mul = &cpu::silu_mul,
-                                       .embedding = &cpu::embedding};
+                                       .embedding = &cpu::embedding,
+                                       .finite_rows = &cpu::finite_rows};
   return kTable;
 }
 

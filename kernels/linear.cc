@@ -17,6 +17,15 @@
 #include "kernels/operators.h"
 
 namespace shoal::kernels {
+namespace {
+
+void check_norm(const Executor& executor, const ConstMatrixView& x, const InputNorm& norm) {
+  if (!norm.weight.present()) return;
+  check_weight(executor, norm.weight, 1, x.cols, "the norm");
+  check_shape(executor, norm.room, x.rows, x.cols, "the norm's room");
+}
+
+}  // namespace
 
 void linear(Executor& executor, const ConstMatrixView& x, const LinearWeight& weight,
             const MatrixView& out, bool accumulate) {
@@ -26,24 +35,27 @@ void linear(Executor& executor, const ConstMatrixView& x, const LinearWeight& we
   executor.operators().linear(executor, x, weight, out, accumulate);
 }
 
-void project(Executor& executor, const ConstMatrixView& x, std::span<const Projection> parts) {
+void project(Executor& executor, const ConstMatrixView& x, std::span<const Projection> parts,
+             const InputNorm& norm) {
   check_view(executor, x, "x");
+  check_norm(executor, x, norm);
   for (const Projection& part : parts) {
     CHECK(part.weight != nullptr) << "a projection without weights";
     check_shape(executor, part.out, x.rows, part.weight->rows, "out");
     check_linear(executor, *part.weight, part.out.cols, x.cols, "weight");
   }
-  executor.operators().project(executor, x, parts);
+  executor.operators().project(executor, x, parts, norm);
 }
 
 void gate_up(Executor& executor, const ConstMatrixView& x, const LinearWeight& gate,
-             const LinearWeight& up, const MatrixView& out) {
+             const LinearWeight& up, const MatrixView& out, const InputNorm& norm) {
   check_view(executor, x, "x");
+  check_norm(executor, x, norm);
   CHECK(x.cols > 0) << "rows of nothing";
   check_shape(executor, out, x.rows, gate.rows, "out");
   check_linear(executor, gate, out.cols, x.cols, "gate");
   check_linear(executor, up, out.cols, x.cols, "up");
-  executor.operators().gate_up(executor, x, gate, up, out);
+  executor.operators().gate_up(executor, x, gate, up, out, norm);
 }
 
 }  // namespace shoal::kernels

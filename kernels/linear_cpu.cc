@@ -205,6 +205,13 @@ void gate_up_products(CpuExecutor& cpu, const LinearPart& gates, const LinearPar
   cpu.parallel_for(cut.blocks * columns, (cut.grain + 1) / 2, work);
 }
 
+// What a product is of.
+ConstF32Rows normed(Executor& executor, const ConstMatrixView& x, const InputNorm& norm) {
+  if (!norm.weight.present()) return f32_rows(x);
+  rms_norm(executor, x, norm.weight, norm.eps, norm.room);
+  return f32_rows(ConstMatrixView(norm.room));
+}
+
 }  // namespace
 
 void linear(Executor& executor, const ConstMatrixView& x, const LinearWeight& weight,
@@ -216,12 +223,13 @@ void linear(Executor& executor, const ConstMatrixView& x, const LinearWeight& we
   });
 }
 
-void project(Executor& executor, const ConstMatrixView& x, std::span<const Projection> parts) {
+void project(Executor& executor, const ConstMatrixView& x, std::span<const Projection> parts,
+             const InputNorm& norm) {
   constexpr std::size_t kAtOnce = 8;
   const bool portable = std::any_of(parts.begin(), parts.end(), [](const Projection& part) {
     return is_portable(part.weight->format);
   });
-  in_row_blocks(of(executor), f32_rows(x), portable, [&](const Inputs& inputs) {
+  in_row_blocks(of(executor), normed(executor, x, norm), portable, [&](const Inputs& inputs) {
     std::array<LinearPart, kAtOnce> products;
     for (std::size_t first = 0; first < parts.size(); first += kAtOnce) {
       const std::size_t count = std::min(parts.size() - first, kAtOnce);
@@ -235,10 +243,10 @@ void project(Executor& executor, const ConstMatrixView& x, std::span<const Proje
 }
 
 void gate_up(Executor& executor, const ConstMatrixView& x, const LinearWeight& gate,
-             const LinearWeight& up, const MatrixView& out) {
+             const LinearWeight& up, const MatrixView& out, const InputNorm& norm) {
   CpuExecutor& cpu = of(executor);
   const bool portable = is_portable(gate.format) || is_portable(up.format);
-  in_row_blocks(cpu, f32_rows(x), portable, [&](const Inputs& inputs) {
+  in_row_blocks(cpu, normed(executor, x, norm), portable, [&](const Inputs& inputs) {
     const F32Rows to = f32_rows(out);
     gate_up_products(cpu, whole_product(inputs, gate, to), whole_product(inputs, up, to));
   });

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "kernels/executor.h"
+#include "kernels/kv_pages.h"
 #include "kernels/linear_weight.h"
 #include "kernels/step_plan.h"
 #include "kernels/tensor.h"
@@ -48,6 +49,22 @@ inline void check_plan(const Executor& executor, const StepPlan& plan, std::int6
   CHECK(plan.sealed()) << "the step's tables are not made";
   CHECK(plan.padded_rows() == rows) << rows << " rows, the step has " << plan.padded_rows();
   check_device(executor, plan.device(), "the step's plan");
+}
+inline void check_pages(const Executor& executor, const KvPages& pages, const KvLayout& layout,
+                        const StepPlan& plan) {
+  check_device(executor, pages.device, "the pool of pages");
+  CHECK(pages.data != nullptr) << "a pool without memory";
+  CHECK(layout.kv_heads > 0 && layout.head_dim > 0 && layout.key_offset_bytes >= 0 &&
+        layout.value_offset_bytes >= 0)
+      << layout.kv_heads << " heads of " << layout.head_dim << " at " << layout.key_offset_bytes
+      << " and " << layout.value_offset_bytes;
+  CHECK(pages.stride_bytes >=
+        kPagePositions * kv_position_bytes(pages.dtype, layout.kv_heads, layout.head_dim))
+      << "pages of " << pages.stride_bytes << " bytes";
+  for (const StepSequence& s : plan.sequences()) {
+    const std::int64_t needed = (s.start_position + s.rows + kPagePositions - 1) / kPagePositions;
+    CHECK(s.rows == 0 || s.pages >= needed) << s.pages << " pages, " << needed << " needed";
+  }
 }
 
 }  // namespace shoal::kernels

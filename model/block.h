@@ -3,8 +3,8 @@
 // whatever the family. No state: weights and scratch come in.
 #pragma once
 
-#include "kernels/attention.h"
 #include "kernels/executor.h"
+#include "kernels/kv_pages.h"
 #include "kernels/step_plan.h"
 #include "model/block_layers.h"
 #include "model/block_spec.h"

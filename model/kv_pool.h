@@ -16,9 +16,10 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "kernels/attention.h"
 #include "kernels/buffer.h"
 #include "kernels/executor.h"
+#include "kernels/kv_pages.h"
+#include "kernels/step_plan.h"
 
 namespace shoal::model {
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/span_runner.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "kernels/finite_rows.h"
 #include "kernels/step_plan.h"
 #include "model/block.h"
 #include "model/block_layers.h"
@@ -33,6 +36,10 @@ class SpanRunner::Impl {
         executor_(executor),
         plan_(std::move(plan)),
         workspace_(std::move(workspace)) {
+    for (Batch& batch : batches_) {
+      batch.finite.resize(static_cast<std::size_t>(workspace_.max_rows()));
+      batch.asked.reserve(static_cast<std::size_t>(workspace_.max_rows()));
+    }
   }
 
   KvShape kv_shape(kernels::KvDType dtype) const {
@@ -64,26 +71,44 @@ class SpanRunner::Impl {
     CHECK(under_way_ < kMostUnderWay) << under_way_ << " batches are under way";
     const KvLease* const lease =
         lay_out(steps, first_block - block_begin_, last_block - first_block);
+    Batch& batch = batches_[(oldest_ + under_way_) % kMostUnderWay];
+    batch.asked.clear();
+    for (const SequenceStep& step : steps) batch.asked.emplace_back(step.rows, step.finite);
     if (lease != nullptr) {
       run(*lease, first_block, last_block);
-      hand_out(steps);
+      hand_out(steps, batch);
     }
-    marks_[(oldest_ + under_way_++) % kMostUnderWay] = executor_.mark();
+    batch.end = executor_.mark();
+    ++under_way_;
   }
 
   bool done() {
     CHECK(under_way_ > 0) << "no batch is under way";
-    return executor_.reached(marks_[oldest_]);
+    return executor_.reached(batches_[oldest_].end);
   }
 
   void finish() {
     CHECK(under_way_ > 0) << "no batch is under way";
-    executor_.wait(marks_[oldest_]);
+    const Batch& batch = batches_[oldest_];
+    executor_.wait(batch.end);
+    auto row = batch.finite.begin();
+    for (const auto& [rows, finite] : batch.asked) {
+      const auto end = row + rows;
+      if (finite != nullptr) *finite = std::find(row, end, 0u) == end;
+      row = end;
+    }
     oldest_ = (oldest_ + 1) % kMostUnderWay;
     --under_way_;
   }
 
  private:
+  // What is left of a batch until it ends.
+  struct Batch {
+    kernels::Executor::Mark end = 0;
+    std::vector<std::uint32_t> finite;                  // [rows]
+    std::vector<std::pair<std::int64_t, bool*>> asked;  // of each step: its rows, where to say so
+  };
+
   void run(const KvLease& lease, std::int64_t first_block, std::int64_t last_block) {
     const kernels::KvPages pages = lease.pool()->pages();
     const KvShape& shape = lease.pool()->shape();
@@ -102,10 +127,11 @@ class SpanRunner::Impl {
         run_block(executor_, config_.block(block), blocks_[static_cast<std::size_t>(i)], step,
                   shape.layout(i - lease.first_block()));
       }
+      kernels::finite_rows(executor_, workspace_.x(plan_.padded_rows()), workspace_.finite());
     });
   }
 
-  void hand_out(std::span<const SequenceStep> steps) {
+  void hand_out(std::span<const SequenceStep> steps, Batch& batch) {
     const std::int64_t hidden = config_.hidden;
     const kernels::MatrixView x = workspace_.x(plan_.rows());
     std::int64_t row = 0;
@@ -117,6 +143,8 @@ class SpanRunner::Impl {
                          static_cast<const float*>(x.data) + (row - wanted) * hidden,
                          step.out.size_bytes());
     }
+    executor_.download(batch.finite.data(), workspace_.finite(),
+                       static_cast<std::size_t>(row) * sizeof(batch.finite[0]));
   }
 
   // Takes the rows and makes the step's tables; any of the leases, or null when there are no rows.
@@ -166,7 +194,7 @@ class SpanRunner::Impl {
   kernels::Executor& executor_;
   kernels::StepPlan plan_;
   Workspace workspace_;
-  std::array<kernels::Executor::Mark, kMostUnderWay> marks_{};  // behind each batch, in a ring
+  std::array<Batch, kMostUnderWay> batches_;  // a ring
   std::size_t oldest_ = 0, under_way_ = 0;
 };
 

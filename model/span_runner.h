@@ -25,6 +25,7 @@ struct SequenceStep {
   std::int64_t rows = 0;
   std::span<const float> x;  // [rows, hidden]
   std::span<float> out;      // [wanted rows, hidden], the last ones; may be x, may be empty
+  bool* finite = nullptr;    // finish() says whether all its rows came out finite; may be null
 };
 
 struct SpanOptions {

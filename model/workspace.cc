@@ -15,6 +15,10 @@ std::optional<Workspace> Workspace::make(kernels::Executor& executor, std::int64
   return Workspace(*std::move(memory), hidden, widths, max_rows);
 }
 
+std::uint32_t* Workspace::finite() const {
+  return static_cast<std::uint32_t*>(memory_.data()) + (values(hidden_, widths_) - 1) * max_rows_;
+}
+
 kernels::MatrixView Workspace::part(std::int64_t column, std::int64_t cols,
                                     std::int64_t rows) const {
   CHECK(rows >= 0 && rows <= max_rows_) << rows << " rows in a workspace of " << max_rows_;

@@ -37,6 +37,8 @@ class Workspace {
   kernels::MatrixView gated(std::int64_t rows) const {
     return part(2 * hidden_ + widths_.query + 2 * widths_.key, widths_.mlp, rows);
   }
+  // [max_rows()], of the executor's device: kernels/finite_rows.h.
+  std::uint32_t* finite() const;
 
  private:
   Workspace(kernels::Buffer memory, std::int64_t hidden, const BlockWidths& widths,
@@ -44,7 +46,7 @@ class Workspace {
       : memory_(std::move(memory)), hidden_(hidden), widths_(widths), max_rows_(max_rows) {}
   // Of a row.
   static std::int64_t values(std::int64_t hidden, const BlockWidths& widths) {
-    return 2 * hidden + widths.query + 2 * widths.key + widths.mlp;
+    return 2 * hidden + widths.query + 2 * widths.key + widths.mlp + 1;
   }
   kernels::MatrixView part(std::int64_t column, std::int64_t cols, std::int64_t rows) const;
 

@@ -44,6 +44,15 @@ struct Multiply {
   Product products[kMaxProducts];
 };
 
+// In front of a product, which is of the norm of x then. room: as large as x, for the device to
+// use.
+struct InputNorm {
+  const void* weight;  // [cols of x]
+  DType dtype;
+  float eps;
+  Rows room;
+};
+
 // out = silu(gate) * up.
 struct GateUp {
   ConstRows x;
@@ -75,21 +84,21 @@ struct RmsNorm {
   Rows out;
 };
 
-struct Rope {
-  Rows x;
-  std::int64_t head_dim;
-  StepTables step;
-};
-
-// kernels/attention.h: pages of the pool, and where a block's tiles lie in each.
+// kernels/kv_pages.h: pages of the pool, and where a block's tiles lie in each.
 struct Kv {
   char* pages;
   KvDType dtype;
   std::int64_t stride_bytes, kv_heads, head_dim, key_offset_bytes, value_offset_bytes;
 };
 
-struct KvAppend {
+// Norms of heads [head_dim]; null: none.
+struct RotateAppend {
+  Rows q;
   ConstRows keys, values;
+  const void* q_norm;
+  const void* k_norm;
+  DType q_norm_dtype, k_norm_dtype;
+  float norm_eps;
   Kv kv;
   StepTables step;
 };
@@ -114,6 +123,11 @@ struct Embed {
   DType dtype;
   const std::int32_t* ids;  // [out.rows]
   Rows out;
+};
+
+struct FiniteRows {
+  ConstRows x;
+  std::uint32_t* finite;  // [x.rows]: 1 or 0
 };
 
 }  // namespace shoal::kernels::cuda

@@ -38,11 +38,11 @@ const Operators& CudaExecutor::operators() const {
                                        .pack_linear = &host::pack_linear,
                                        .pack_quantized = &host::pack_quantized,
                                        .rms_norm = &host::rms_norm,
-                                       .rope = &host::rope,
-                                       .kv_append = &host::kv_append,
+                                       .rotate_append = &host::rotate_append,
                                        .attention = &host::attention,
                                        .silu_mul = &host::silu_mul,
-                                       .embedding = &host::embedding};
+                                       .embedding = &host::embedding,
+                                       .finite_rows = &host::finite_rows};
   return kTable;
 }
 

@@ -2,6 +2,7 @@
 #include "kernels/cuda/host_operators.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/check.h"
 
@@ -26,6 +27,11 @@ Weight weight_of(const LinearWeight& weight) {
           weight.cols,   weight.values,     weight.bias.present() ? weight.bias.data : nullptr};
 }
 
+std::optional<InputNorm> norm_of(const kernels::InputNorm& norm) {
+  if (!norm.weight.present()) return std::nullopt;
+  return InputNorm{norm.weight.data, norm.weight.dtype, norm.eps, rows_of(norm.room)};
+}
+
 Kv kv_of(const KvPages& pages, const KvLayout& layout) {
   return {static_cast<char*>(pages.data),
           pages.dtype,
@@ -43,11 +49,13 @@ void linear(Executor& executor, const ConstMatrixView& x, const LinearWeight& we
   Multiply a{rows_of(x), 1, accumulate, {}};
   a.products[0] = {weight_of(weight), rows_of(out)};
   const CudaExecutor& gpu = of(executor);
-  gpu.module().multiply(gpu.context(), &a);
+  gpu.module().multiply(gpu.context(), &a, nullptr);
 }
 
-void project(Executor& executor, const ConstMatrixView& x, std::span<const Projection> parts) {
+void project(Executor& executor, const ConstMatrixView& x, std::span<const Projection> parts,
+             const kernels::InputNorm& input_norm) {
   const CudaExecutor& gpu = of(executor);
+  const auto norm = norm_of(input_norm);
   for (std::size_t first = 0; first < parts.size(); first += kMaxProducts) {
     const std::size_t count = std::min<std::size_t>(kMaxProducts, parts.size() - first);
     Multiply a{rows_of(x), static_cast<int>(count), false, {}};
@@ -55,15 +63,16 @@ void project(Executor& executor, const ConstMatrixView& x, std::span<const Proje
       const Projection& part = parts[first + i];
       a.products[i] = {weight_of(*part.weight), rows_of(part.out)};
     }
-    gpu.module().multiply(gpu.context(), &a);
+    gpu.module().multiply(gpu.context(), &a, norm ? &*norm : nullptr);
   }
 }
 
 void gate_up(Executor& executor, const ConstMatrixView& x, const LinearWeight& gate,
-             const LinearWeight& up, const MatrixView& out) {
+             const LinearWeight& up, const MatrixView& out, const kernels::InputNorm& input_norm) {
+  const auto norm = norm_of(input_norm);
   const GateUp a{rows_of(x), weight_of(gate), weight_of(up), rows_of(out)};
   const CudaExecutor& gpu = of(executor);
-  gpu.module().gate_up(gpu.context(), &a);
+  gpu.module().gate_up(gpu.context(), &a, norm ? &*norm : nullptr);
 }
 
 void rms_norm(Executor& executor, const ConstMatrixView& x, const WeightView& weight, float eps,
@@ -73,17 +82,15 @@ void rms_norm(Executor& executor, const ConstMatrixView& x, const WeightView& we
   gpu.module().rms_norm(gpu.context(), &a);
 }
 
-void rope(Executor& executor, const MatrixView& x, std::int64_t head_dim, const StepPlan& plan) {
-  const Rope a{rows_of(x), head_dim, plan.tables()};
+void rotate_append(Executor& executor, const ProjectedRows& rows, const KvPages& pages,
+                   const KvLayout& layout, const StepPlan& plan) {
+  const RotateAppend a{rows_of(rows.q),      rows_of(ConstMatrixView(rows.k)),
+                       rows_of(rows.v),      rows.q_norm.data,
+                       rows.k_norm.data,     rows.q_norm.dtype,
+                       rows.k_norm.dtype,    rows.norm_eps,
+                       kv_of(pages, layout), plan.tables()};
   const CudaExecutor& gpu = of(executor);
-  gpu.module().rope(gpu.context(), &a);
-}
-
-void kv_append(Executor& executor, const ConstMatrixView& keys, const ConstMatrixView& values,
-               const KvPages& pages, const KvLayout& layout, const StepPlan& plan) {
-  const KvAppend a{rows_of(keys), rows_of(values), kv_of(pages, layout), plan.tables()};
-  const CudaExecutor& gpu = of(executor);
-  gpu.module().kv_append(gpu.context(), &a);
+  gpu.module().rotate_append(gpu.context(), &a);
 }
 
 void attention(Executor& executor, const ConstMatrixView& q, std::int64_t heads,
@@ -100,6 +107,12 @@ void silu_mul(Executor& executor, const ConstMatrixView& gate, const ConstMatrix
   const SiluMul a{rows_of(gate), rows_of(up), rows_of(out)};
   const CudaExecutor& gpu = of(executor);
   gpu.module().silu_mul(gpu.context(), &a);
+}
+
+void finite_rows(Executor& executor, const ConstMatrixView& x, std::uint32_t* finite) {
+  const FiniteRows a{rows_of(x), finite};
+  const CudaExecutor& gpu = of(executor);
+  gpu.module().finite_rows(gpu.context(), &a);
 }
 
 // Not a part of a step: ids wait in scratch.

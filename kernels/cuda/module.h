@@ -74,16 +74,17 @@ struct Module {
   bool (*end_record)(Context* context);
   void (*repeat)(Context* context, const RecordKey* key);
 
-  void (*multiply)(Context* context, const Multiply* arguments);
-  void (*gate_up)(Context* context, const GateUp* arguments);
+  // norm: null where there is none.
+  void (*multiply)(Context* context, const Multiply* arguments, const InputNorm* norm);
+  void (*gate_up)(Context* context, const GateUp* arguments, const InputNorm* norm);
   void (*pack_stored)(Context* context, const PackStored* arguments);
   void (*pack_portable)(Context* context, const PackPortable* arguments);
   void (*rms_norm)(Context* context, const RmsNorm* arguments);
-  void (*rope)(Context* context, const Rope* arguments);
-  void (*kv_append)(Context* context, const KvAppend* arguments);
+  void (*rotate_append)(Context* context, const RotateAppend* arguments);
   void (*attend)(Context* context, const Attend* arguments);
   void (*silu_mul)(Context* context, const SiluMul* arguments);
   void (*embed)(Context* context, const Embed* arguments);
+  void (*finite_rows)(Context* context, const FiniteRows* arguments);
 };
 
 // What the library exports.

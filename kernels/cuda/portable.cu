@@ -14,6 +14,7 @@ namespace {
 // What a launch computes: products of one x, or gate and up.
 struct Job {
   ConstRows x;
+  const InputNorm* norm;  // or null
   int count;
   bool accumulate, gated;
   const Product* products;
@@ -65,17 +66,28 @@ Laid lay(const Job& job, const ConstRows& x, std::int64_t row, const QuantizedTi
   return laid;
 }
 
+// Rows of x, normed first where there is a norm, into the context's scratch.
 template <WeightFormat kFormat>
-void quantize(Context& context, const ConstRows& x, QuantizedTile* to) {
+void quantize(Context& context, const ConstRows& x, const InputNorm* norm) {
   const int groups = static_cast<int>(groups_of(x.cols));
-  launch(context, {ceil_div(groups, kQuantizeWarps), ceil_div<std::int64_t>(x.rows, kTileRows)},
-         kQuantizeWarps * 32, 0, &quantize_kernel<kFormat>, Quantize{x, is_aligned(x), groups, to});
+  const std::int64_t tiles = ceil_div<std::int64_t>(x.rows, kTileRows);
+  const auto room = static_cast<std::int64_t>(context.quantized.bytes / sizeof(QuantizedTile));
+  CHECK(tiles * groups <= room) << x.rows << " rows of " << x.cols << " do not fit "
+                                << context.quantized.bytes << " bytes, quantized";
+  auto* const to = static_cast<QuantizedTile*>(context.quantized.data);
+  if (norm != nullptr) {
+    return launch(context, {tiles * kTileRows}, kNormThreads, norm_shared_bytes(x.cols),
+                  &norm_quantize_kernel<kFormat>,
+                  NormQuantize{x, norm->weight, norm->dtype, norm->eps, groups, to});
+  }
+  launch(context, {ceil_div(groups, kQuantizeWarps), tiles}, kQuantizeWarps * 32, 0,
+         &quantize_kernel<kFormat>, Quantize{x, is_aligned(x), groups, to});
 }
 
 template <WeightFormat kFormat, int kTiles>
 void run_few(Context& context, const Job& job, QuantizedTile* quantized) {
   using Shape = FewShape<kFormat, kTiles>;
-  if constexpr (!Shape::kOwn) quantize<kFormat>(context, job.x, quantized);
+  if constexpr (!Shape::kOwn) quantize<kFormat>(context, job.x, job.norm);
   const Laid laid =
       lay(job, job.x, 0, quantized, job.gated ? static_cast<int>(kTileOutputs) : kPairOutputs);
   const int warps = few_warps<kFormat, kTiles>(context, laid.arguments.groups);
@@ -109,7 +121,7 @@ void run_many(Context& context, const Job& job, QuantizedTile* quantized) {
     const std::int64_t left = job.x.rows - row;
     const ConstRows x{job.x.data + row * job.x.stride, left < at_once ? left : at_once, job.x.cols,
                       job.x.stride};
-    quantize<kFormat>(context, x, quantized);
+    quantize<kFormat>(context, x, job.norm);
     // Wide CTAs read less from memory, where there are enough of them.
     using Wide = ManyShape<kFormat, kWide, kWide>;
     const int ctas =
@@ -126,7 +138,11 @@ void run_many(Context& context, const Job& job, QuantizedTile* quantized) {
 template <WeightFormat kFormat>
 void run_typed(Context& context, const Job& job) {
   auto* const quantized = static_cast<QuantizedTile*>(context.quantized.data);
-  if (job.x.rows <= kOwnRows) return run_few<kFormat, 0>(context, job, quantized);
+  if (job.x.rows <= kOwnRows) {
+    Job of_normed = job;
+    if (job.norm != nullptr) of_normed.x = normed_rows(context, job.x, *job.norm);
+    return run_few<kFormat, 0>(context, of_normed, quantized);
+  }
   if (job.x.rows <= 8) return run_few<kFormat, 1>(context, job, quantized);
   if (job.x.rows <= 16) return run_few<kFormat, 2>(context, job, quantized);
   if (job.x.rows <= kFewRows) return run_few<kFormat, 4>(context, job, quantized);
@@ -154,13 +170,13 @@ void pack(Context& context, const PackPortable& a) {
 
 }  // namespace
 
-void multiply_portable(Context& context, const Multiply& a) {
-  run(context, {a.x, a.count, a.accumulate, false, a.products});
+void multiply_portable(Context& context, const Multiply& a, const InputNorm* norm) {
+  run(context, {a.x, norm, a.count, a.accumulate, false, a.products});
 }
 
-void gate_up_portable(Context& context, const GateUp& a) {
+void gate_up_portable(Context& context, const GateUp& a, const InputNorm* norm) {
   const Product products[2] = {{a.gate, a.out}, {a.up, a.out}};
-  run(context, {a.x, 2, false, true, products});
+  run(context, {a.x, norm, 2, false, true, products});
 }
 
 void pack_portable(Context& context, const PackPortable& a) {

@@ -6,9 +6,19 @@
 namespace shoal::kernels::cuda {
 namespace {
 
-void multiply_alike(Context& context, const Multiply& a) {
+// Whether the kernels of these weights norm x themselves.
+bool norms(WeightFormat format) { return is_portable(format); }
+
+bool one_format(const Multiply& a) {
+  for (int i = 1; i < a.count; ++i) {
+    if (a.products[i].weight.format != a.products[0].weight.format) return false;
+  }
+  return true;
+}
+
+void multiply_alike(Context& context, const Multiply& a, const InputNorm* norm) {
   if (is_portable(a.products[0].weight.format)) {
-    multiply_portable(context, a);
+    multiply_portable(context, a, norm);
   } else {
     multiply_stored(context, a);
   }
@@ -24,8 +34,8 @@ void gate_up_apart(Context& context, const GateUp& a) {
     const ConstRows x{a.x.data + first * a.x.stride, rows, a.x.cols, a.x.stride};
     const Rows out{a.out.data + first * a.out.stride, rows, a.out.cols, a.out.stride};
     const Rows up{waiting, rows, a.out.cols, a.out.cols};
-    multiply_alike(context, {x, 1, false, {{a.up, up}}});
-    multiply_alike(context, {x, 1, false, {{a.gate, out}}});
+    multiply_alike(context, {x, 1, false, {{a.up, up}}}, nullptr);
+    multiply_alike(context, {x, 1, false, {{a.gate, out}}}, nullptr);
     silu_mul(context,
              {{out.data, rows, out.cols, out.stride}, {up.data, rows, up.cols, up.stride}, out});
   }
@@ -33,25 +43,36 @@ void gate_up_apart(Context& context, const GateUp& a) {
 
 }  // namespace
 
-void multiply(Context& context, const Multiply& a) {
+ConstRows normed_rows(Context& context, const ConstRows& x, const InputNorm& norm) {
+  rms_norm(context, {x, norm.weight, norm.dtype, norm.eps, norm.room});
+  return {norm.room.data, norm.room.rows, norm.room.cols, norm.room.stride};
+}
+
+void multiply(Context& context, const Multiply& a, const InputNorm* norm) {
   Multiply alike{a.x, 0, a.accumulate, {}};
+  if (norm != nullptr && !(one_format(a) && norms(a.products[0].weight.format))) {
+    alike.x = normed_rows(context, a.x, *norm);
+    norm = nullptr;
+  }
   for (int i = 0; i < a.count; ++i) {
     alike.products[alike.count++] = a.products[i];
     const bool ends =
         i + 1 == a.count || a.products[i + 1].weight.format != a.products[i].weight.format;
     if (!ends) continue;
-    multiply_alike(context, alike);
+    multiply_alike(context, alike, norm);
     alike.count = 0;
   }
 }
 
-void gate_up(Context& context, const GateUp& a) {
-  if (a.gate.format != a.up.format) {
-    gate_up_apart(context, a);
-  } else if (is_portable(a.gate.format)) {
-    gate_up_portable(context, a);
+void gate_up(Context& context, const GateUp& a, const InputNorm* norm) {
+  const bool alike = a.gate.format == a.up.format;
+  if (alike && is_portable(a.gate.format)) return gate_up_portable(context, a, norm);
+  GateUp of_normed = a;
+  if (norm != nullptr) of_normed.x = normed_rows(context, a.x, *norm);
+  if (alike) {
+    gate_up_stored(context, of_normed);
   } else {
-    gate_up_stored(context, a);
+    gate_up_apart(context, of_normed);
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "kernels/cuda/arguments.h"
 #include "kernels/cuda/f32.cuh"
+#include "kernels/cuda/norm.cuh"
 #include "kernels/portable.h"
 
 namespace shoal::kernels::cuda {
@@ -133,6 +134,43 @@ SHOAL_KERNEL void quantize_kernel(Quantize a) {
   }
   quantize_inputs<kFormat>(x, a.to[static_cast<std::int64_t>(tile) * a.groups + group], in_tile, t,
                            true);
+}
+
+struct NormQuantize {
+  ConstRows x;
+  const void* weight;  // of the norm
+  DType dtype;
+  float eps;
+  int groups;
+  QuantizedTile* to;  // as above
+};
+
+// A CTA for each row, and for each that fills the last tile up. Four lanes have a group.
+template <WeightFormat kFormat>
+SHOAL_KERNEL void SHOAL_BOUNDS(kNormThreads, 4) norm_quantize_kernel(NormQuantize a) {
+  const int cols = static_cast<int>(a.x.cols), t = lane() % 4;
+  const int tile = block_x() / kTileRows, in_tile = block_x() % kTileRows;
+  const bool is_row = block_x() < a.x.rows;
+  float* row = nullptr;
+  if (is_row) {
+    Shared shared;
+    const LoadedRow loaded = load_row(shared, a.x.data + block_x() * a.x.stride, cols, a.eps);
+    row = loaded.x;
+    const float inverse = *loaded.inverse;
+    for (int i = thread(); i < cols; i += threads()) {
+      row[i] = normed(row[i], inverse, widened(a.weight, a.dtype, i));
+    }
+    barrier();
+  }
+  for (int first = warp() * 8; first < a.groups; first += threads() / 32 * 8) {
+    const int group = first + lane() / 4;
+    const bool is_group = group < a.groups;
+    LaneInputs x{};
+    if (is_row && is_group) x = load_inputs<kFormat>(row, cols, group, t, true);
+    quantize_inputs<kFormat>(
+        x, a.to[static_cast<std::int64_t>(tile) * a.groups + (is_group ? group : 0)], in_tile, t,
+        is_group);
+  }
 }
 
 }  // namespace shoal::kernels::cuda

@@ -26,12 +26,7 @@ View rows_from(View view, std::int64_t first) {
 }  // namespace
 
 void rms_norm(Context& context, const RmsNorm& a) {
-  const std::size_t shared = (static_cast<std::size_t>(a.x.cols) * sizeof(float) + 15) / 16 * 16;
-  launch(context, {a.x.rows}, kNormThreads, shared + 16, &norm_kernel, a);
-}
-
-void rope(Context& context, const Rope& a) {
-  launch(context, {a.x.rows}, kRopeThreads, 0, &rope_kernel, a);
+  launch(context, {a.x.rows}, kNormThreads, norm_shared_bytes(a.x.cols), &norm_kernel, a);
 }
 
 void silu_mul(Context& context, const SiluMul& a) {
@@ -47,6 +42,10 @@ void embed(Context& context, const Embed& a) {
     launch(context, {ceil_div<std::int64_t>(a.out.cols, kElementThreads), rows}, kElementThreads, 0,
            &embed_kernel, Embed{a.table, a.dtype, a.ids + first, rows_from(a.out, first)});
   });
+}
+
+void finite_rows(Context& context, const FiniteRows& a) {
+  launch(context, {a.x.rows}, kFiniteThreads, 0, &finite_kernel, a);
 }
 
 }  // namespace shoal::kernels::cuda

@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "base/finite.h"
 #include "kernels/executor.h"
 
 namespace shoal::node {
@@ -66,15 +65,16 @@ absl::StatusOr<double> BatchRunner::warm_up(std::span<const std::unique_ptr<mode
   for (std::int64_t row = 0; row < kRows; ++row) {
     for (std::int64_t i = 0; i < hidden_; ++i) x[i] = 0.01f * static_cast<float>((i + row) % 7 - 3);
     const auto started = Clock::now();
+    bool finite = true;
     for (std::size_t i = 0; i < stages_.size(); ++i) {
       leases[i].prepare(row, 1);
-      const model::SequenceStep step{&leases[i], row, 1, x, x};
+      const model::SequenceStep step{&leases[i], row, 1, x, x, &finite};
       stages_[i]->runner().begin({&step, 1}, stages_[i]->span().begin, stages_[i]->span().end);
       stages_[i]->runner().finish();
       leases[i].advance(1);
     }
     const double us = std::chrono::duration<double, std::micro>(Clock::now() - started).count();
-    if (!base::all_finite(x)) {
+    if (!finite) {
       return absl::InvalidArgumentError(
           fmt::format("blocks {} compute values that are not finite: the model's weights are "
                       "damaged; download them again",
@@ -95,7 +95,8 @@ absl::Status BatchRunner::check() const {
 bool BatchRunner::has_room(Clock::time_point now) const {
   if (!works_ahead_) return batches_.empty();
   const Stage& first = *stages_.front();
-  return batches_.size() <= stages_.size() && (first.empty() || first.expected_end() <= now + kLead);
+  return batches_.size() <= stages_.size() &&
+         (first.empty() || first.expected_end() <= now + kLead);
 }
 
 void BatchRunner::begin(RunningBatch batch) {
@@ -146,17 +147,14 @@ std::optional<RunningBatch> BatchRunner::next_done() {
 }
 
 void BatchRunner::land(const Flight& flight) {
-  for (BatchWork& work : flight.work) {
-    work.finite = base::all_finite(rows_of(work, hidden_));
-    work.step->compute += flight.took;
-  }
+  for (const BatchWork& work : flight.work) work.step->compute += flight.took;
   RunningBatch& batch = *flight.batch;
   const auto us = std::chrono::duration<float, std::micro>(flight.took).count();
   batch.us += us;
   batch.block_us = us / flight.work.front().session->span.size();
-  const auto own =
-      std::find_if(batches_.begin(), batches_.end(),
-                   [&](const UnderWay& under_way) { return &under_way.batch == &batch; });
+  const auto own = std::find_if(batches_.begin(), batches_.end(), [&](const UnderWay& under_way) {
+    return &under_way.batch == &batch;
+  });
   --own->flights;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Computes batches: has the rows of sessions that use the same blocks pass through the stages,
-// looks whether they are finite, and measures. Where devices work behind their caller's back the
+// Computes batches: has the rows of sessions that use the same blocks pass through the stages, and
+// measures. Where devices work behind their caller's back the
 // next batch begins just before they have done the one before it: earlier, it would lack rows that
 // come meanwhile; later, they would wait for us. One caller at a time (the device thread); no lock.
 // Owns the stages.

@@ -54,8 +54,7 @@ SpanPages::SpanPages(std::vector<std::unique_ptr<model::KvPool>> pools) {
 }
 
 std::vector<SpanPages::Touched> SpanPages::touched(PartOfSpan part) const {
-  CHECK(part.first_block >= 0 && part.blocks > 0 &&
-        part.first_block + part.blocks <= edges_.back())
+  CHECK(part.first_block >= 0 && part.blocks > 0 && part.first_block + part.blocks <= edges_.back())
       << "blocks " << part.first_block << " + " << part.blocks << " of " << edges_.back();
   std::vector<Touched> result;
   for (std::size_t i = 0; i < keepers_.size(); ++i) {

@@ -7,10 +7,6 @@
 
 namespace shoal::node {
 
-std::span<float> rows_of(const BatchWork& work, std::int64_t hidden) {
-  return std::span(work.step->input.x).subspan(work.step->rows_done * hidden, work.rows * hidden);
-}
-
 absl::StatusOr<std::unique_ptr<Stage>> Stage::load(const model::ModelConfig& config,
                                                    const model::Checkpoint& checkpoint,
                                                    proto::Span span,
@@ -25,10 +21,7 @@ absl::StatusOr<std::unique_ptr<Stage>> Stage::load(const model::ModelConfig& con
 
 Stage::Stage(proto::Span span, std::int64_t hidden, std::unique_ptr<kernels::Executor> executor,
              std::unique_ptr<model::SpanRunner> runner)
-    : span_(span),
-      hidden_(hidden),
-      executor_(std::move(executor)),
-      runner_(std::move(runner)) {}
+    : span_(span), hidden_(hidden), executor_(std::move(executor)), runner_(std::move(runner)) {}
 
 void Stage::put(Flight flight, double expected_us) {
   const auto now = Clock::now();
@@ -43,11 +36,17 @@ void Stage::begin_waiting() {
     Flight flight = std::move(waiting_.front());
     waiting_.pop_front();
     sequences_.clear();
-    for (const BatchWork& work : flight.work) {
-      const std::span<float> x = rows_of(work, hidden_);
-      sequences_.push_back({&work.session->lease.at(flight.place).lease,
-                            work.step->input.start_position + work.step->rows_done, work.rows, x,
-                            x});
+    for (BatchWork& work : flight.work) {
+      const std::span<float> x = std::span(work.step->input.x)
+                                     .subspan(work.step->rows_done * hidden_, work.rows * hidden_);
+      // A value that is not finite stays so in the stages behind.
+      sequences_.push_back(
+          {.lease = &work.session->lease.at(flight.place).lease,
+           .start_position = work.step->input.start_position + work.step->rows_done,
+           .rows = work.rows,
+           .x = x,
+           .out = x,
+           .finite = &work.finite});
     }
     const proto::Span blocks = flight.work.front().session->span;
     flight.begun = Clock::now();

@@ -64,7 +64,4 @@ class Stage {
   std::vector<model::SequenceStep> sequences_;  // of the flight that begins
 };
 
-// The rows that a step's batch computes, where they came from and are put back: [rows, hidden].
-std::span<float> rows_of(const BatchWork& work, std::int64_t hidden);
-
 }  // namespace shoal::node

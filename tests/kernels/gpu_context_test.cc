@@ -34,15 +34,15 @@ void silu_mul(Context& context, const SiluMul& a) {
   gpu(context).launched(paper::launch(gpu(context).stream, [counter] { *counter += 1.0f; }),
                         nullptr);
 }
-void multiply(Context&, const Multiply&) {}
-void gate_up(Context&, const GateUp&) {}
+void multiply(Context&, const Multiply&, const InputNorm*) {}
+void gate_up(Context&, const GateUp&, const InputNorm*) {}
 void pack_stored(Context&, const PackStored&) {}
 void pack_portable(Context&, const PackPortable&) {}
-void kv_append(Context&, const KvAppend&) {}
 void attend(Context&, const Attend&) {}
 void rms_norm(Context&, const RmsNorm&) {}
-void rope(Context&, const Rope&) {}
+void rotate_append(Context&, const RotateAppend&) {}
 void embed(Context&, const Embed&) {}
+void finite_rows(Context&, const FiniteRows&) {}
 
 namespace {
 

@@ -51,7 +51,7 @@ std::vector<std::vector<float>> hard_vectors(Random& random, std::int64_t head_d
   return all;
 }
 
-// The keys of one kv head in i8 pages of their own, through kv_append.
+// The keys of one kv head in i8 pages of their own, and again as its values.
 Pages kept_in_i8(Executor& executor, const std::vector<std::vector<float>>& vectors) {
   const auto rows = static_cast<std::int64_t>(vectors.size());
   const auto head_dim = static_cast<std::int64_t>(vectors.front().size());
@@ -64,9 +64,8 @@ Pages kept_in_i8(Executor& executor, const std::vector<std::vector<float>>& vect
   std::vector<float> keys;
   for (const std::vector<float>& x : vectors) keys.insert(keys.end(), x.begin(), x.end());
   const StepPlan plan = plan_of(executor, {session});
-  Guarded all(keys, rows, head_dim);
-  const MatrixView view = all.view(executor, plan);
-  kv_append(executor, view, view, pages.view(executor), pages.layout(), plan);
+  Guarded k(keys, rows, head_dim), v(keys, rows, head_dim);
+  append(executor, k.view(executor, plan), v.view(executor, plan), pages, plan);
   return pages;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "kernels/attention.h"
+#include "kernels/rotate_append.h"
 #include "tests/kernels/data.h"
 #include "tests/reference/kv.h"
 
@@ -113,6 +114,14 @@ inline StepPlan plan_of(Executor& executor, const std::vector<SessionRows>& sess
   return plan;
 }
 
+// Keys and values as they are, without queries.
+inline void append(Executor& executor, const MatrixView& keys, const MatrixView& values,
+                   Pages& pages, const StepPlan& plan) {
+  ProjectedRows rows{.q = keys, .k = keys, .v = values};
+  rows.q.cols = 0;
+  rotate_append(executor, rows, pages.view(executor), pages.layout(), plan);
+}
+
 // One session: the keys and values of `length` positions, in plain rows and in pages.
 class Session {
  public:
@@ -152,15 +161,15 @@ class Session {
   }
   SessionRows rows(std::int64_t start, std::int64_t count) const { return {start, count, ids_}; }
 
-  // Positions [begin, end) through kv_append, as one step.
+  // Positions [begin, end), as one step.
   void append(Executor& executor, std::int64_t begin, std::int64_t end) {
     const StepPlan plan = plan_of(executor, {rows(begin, end - begin)});
     const auto part = [&](const std::vector<float>& v) {
       return Guarded({v.begin() + begin * width_, v.begin() + end * width_}, end - begin, width_);
     };
     Guarded keys = part(keys_), values = part(values_);
-    kv_append(executor, keys.view(executor, plan), values.view(executor, plan),
-              pages_->view(executor), layout(), plan);
+    kernels::append(executor, keys.view(executor, plan), values.view(executor, plan), *pages_,
+                    plan);
   }
 
  private:

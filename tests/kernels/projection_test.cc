@@ -3,7 +3,9 @@
 // in another format than the stored one are that format's weights.
 #include "gtest/gtest.h"
 #include "kernels/elementwise.h"
+#include "kernels/held_weight.h"
 #include "kernels/linear.h"
+#include "kernels/rms_norm.h"
 #include "tests/kernels/compare.h"
 #include "tests/kernels/data.h"
 #include "tests/kernels/executors.h"
@@ -94,6 +96,63 @@ TEST(GateUp, IsTwoLayersAndTheirProduct) {
           gate_up(*executor, x.view(*executor), g.weight(), u.weight(), out.view(*executor));
           EXPECT_TRUE(out.intact());
           ASSERT_TRUE(bitwise_equal(a.content(), out.content()));
+        }
+      }
+    }
+  }
+}
+
+// Of each kind of product, and of kinds together, in every number of rows where another kernel
+// takes over: the norm of x and then the product, and x stays what it is.
+TEST(InputNorm, IsANormAndAProduct) {
+  Random random(6);
+  constexpr std::int64_t kK = 96, kOuts = 20;
+  const Weights weight(random, DType::kBF16, 1, kK), wide_weight(random, DType::kF32, 1, 1000);
+  struct Pair {
+    WeightFormat first, second;
+  };
+  using enum WeightFormat;
+  for (const std::int64_t k : {kK, std::int64_t{1000}}) {
+    const Weights one(random, DType::kBF16, kOuts, k), two(random, DType::kF32, kOuts, k);
+    const WeightView norm_weight = k == kK ? weight.view() : wide_weight.view();
+    for (const Pair& formats :
+         {Pair{kBF16, kF32}, {kQ8, kQ8}, {kQ4, kQ4}, {kQ4S, kQ4S}, {kQ8, kBF16}, {kF32, kQ4}}) {
+      const auto pack = [&](Executor& executor, const Weights& w, WeightFormat format) {
+        const WeightView view = w.view();
+        return pack_linear(executor, view, {},
+                           is_portable(format) ? format : stored_format(view.dtype))
+            .value();
+      };
+      for (const std::int64_t rows : {0, 1, 2, 3, 4, 5, 8, 9, 17, 50}) {
+        if (k != kK && rows > 9) continue;
+        Guarded x(random.normals(rows * k), rows, k), normed(rows, k);
+        const std::vector<float> data = x.content();
+        Executor& any = cpu_executor();
+        rms_norm(any, x.view(), norm_weight, 1e-5f, normed.view());
+        const PackedLinear a = pack(any, one, formats.first), b = pack(any, two, formats.second);
+        const std::vector<float> first = alone(any, normed.view(), a.weight());
+        const std::vector<float> second = alone(any, normed.view(), b.weight());
+        Guarded gate(first, rows, kOuts), up(second, rows, kOuts);
+        silu_mul(any, gate.view(), up.view(), gate.view());
+        for (const auto& [name, executor] : all_executors()) {
+          SCOPED_TRACE(testing::Message() << name << " rows " << rows << " k " << k << " formats "
+                                          << static_cast<int>(formats.first) << ", "
+                                          << static_cast<int>(formats.second));
+          const PackedLinear p = pack(*executor, one, formats.first);
+          const PackedLinear q = pack(*executor, two, formats.second);
+          const HeldWeight held = hold_weight(*executor, norm_weight).value();
+          Guarded room(rows, k), out(rows, kOuts), out_two(rows, kOuts), gated(rows, kOuts);
+          const InputNorm norm{held.view(), 1e-5f, room.view(*executor)};
+          const MatrixView in = x.view(*executor);
+          const Projection parts[] = {{&p.weight(), out.view(*executor)},
+                                      {&q.weight(), out_two.view(*executor)}};
+          project(*executor, in, parts, norm);
+          gate_up(*executor, in, p.weight(), q.weight(), gated.view(*executor), norm);
+          EXPECT_TRUE(room.intact() && out.intact() && out_two.intact() && gated.intact());
+          ASSERT_TRUE(bitwise_equal(first, out.content()));
+          ASSERT_TRUE(bitwise_equal(second, out_two.content()));
+          ASSERT_TRUE(bitwise_equal(gate.content(), gated.content()));
+          ASSERT_TRUE(bitwise_equal(data, x.content()));
         }
       }
     }

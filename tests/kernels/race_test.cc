@@ -2,6 +2,7 @@
 // Every kernel for GPUs once on the emulator, with asynchronous copies early and late: for the
 // thread sanitizer, which sees each thread of a CTA as a thread. Bits are held against the CPU's by
 // the way.
+#include <cmath>
 #include <memory>
 #include <string>
 #include <tuple>
@@ -13,9 +14,9 @@
 #include "kernels/cuda/emulator/context.h"
 #include "kernels/cuda/executor.h"
 #include "kernels/elementwise.h"
+#include "kernels/finite_rows.h"
 #include "kernels/linear.h"
 #include "kernels/rms_norm.h"
-#include "kernels/rope.h"
 #include "tests/kernels/compare.h"
 #include "tests/kernels/data.h"
 #include "tests/kernels/kv_pages.h"
@@ -99,15 +100,39 @@ TEST_P(Race, Rows) {
     embedding(executor, table.view(executor), ids, out.view(executor));
     return out.content();
   });
-  compare("rotation", [&](Executor& executor) {
-    const std::vector<float> frequencies = {1.0f, 0.1f, 0.01f};
-    StepPlan plan = StepPlan::make(executor, {frequencies, 1.0f}, {4, 0}).value();
-    plan.add(5, 3, {});
-    plan.seal(executor);
+  compare("finite rows", [&](Executor& executor) {
     Guarded x(data, 3, 300);
-    rope(executor, x.view(executor, plan), 6, plan);
-    return x.content();
+    x.view().row(1)[299] = INFINITY;
+    Placed<std::uint32_t> flags(std::vector<std::uint32_t>(3));
+    finite_rows(executor, x.view(executor), flags.at(executor));
+    return std::vector<float>(flags.host().begin(), flags.host().end());
   });
+}
+
+TEST_P(Race, RotateAppend) {
+  Random random(4);
+  const Weights q_norm(random, DType::kBF16, 1, 36), k_norm(random, DType::kF32, 1, 36);
+  const std::vector<float> data = random.normals(3 * 4 * 36), frequencies = random.normals(18);
+  for (const KvDType dtype : kKvDTypes) {
+    for (const bool norms : {false, true}) {
+      compare(std::string(kv_dtype_name(dtype)) + (norms ? " with norms" : ""),
+              [&](Executor& executor) {
+                StepPlan plan = StepPlan::make(executor, {frequencies, 1.0f}, {4, 2}).value();
+                plan.add(30, 3, std::vector<std::int32_t>{1, 0});
+                plan.seal(executor);
+                Pages pages({4, 2, 36}, 2, dtype);
+                Guarded q(data, 3, 4 * 36), k(data, 3, 2 * 36), v(data, 3, 2 * 36);
+                ProjectedRows rows{.q = q.view(executor, plan),
+                                   .k = k.view(executor, plan),
+                                   .v = v.view(executor, plan),
+                                   .norm_eps = 1e-5f};
+                if (norms) rows.q_norm = q_norm.view(executor), rows.k_norm = k_norm.view(executor);
+                rotate_append(executor, rows, pages.view(executor), pages.layout(), plan);
+                const std::vector<char>& kept = pages.bytes();
+                return joined(q.content(), {kept.begin(), kept.end()});
+              });
+    }
+  }
 }
 
 // In one CTA for each row, and a CTA for each of three splits, whose results are merged.

@@ -13,8 +13,7 @@
 #include "kernels/elementwise.h"
 #include "kernels/held_weight.h"
 #include "kernels/linear.h"
-#include "kernels/rms_norm.h"
-#include "kernels/rope.h"
+#include "kernels/rotate_append.h"
 #include "tests/kernels/compare.h"
 #include "tests/kernels/data.h"
 #include "tests/kernels/executors.h"
@@ -30,6 +29,7 @@ constexpr float kStepEps = 1e-5f;
 struct StoredBlock {
   explicit StoredBlock(Random& random)
       : norm(random, DType::kF32, 1, kHidden),
+        head_norm(random, DType::kBF16, 1, kHeadDim),
         q(random, DType::kBF16, kHeads * kHeadDim, kHidden),
         k(random, DType::kF16, kKvHeads * kHeadDim, kHidden),
         v(random, DType::kBF16, kKvHeads * kHeadDim, kHidden),
@@ -38,7 +38,7 @@ struct StoredBlock {
         gate(random, DType::kBF16, kMlp, kHidden),
         up(random, DType::kBF16, kMlp, kHidden),
         down(random, DType::kF16, kHidden, kMlp) {}
-  Weights norm, q, k, v, v_bias, output, gate, up, down;
+  Weights norm, head_norm, q, k, v, v_bias, output, gate, up, down;
 };
 
 struct StepRows {
@@ -55,6 +55,7 @@ class Block {
         owner_(owner),
         plan_(StepPlan::make(executor, {frequencies(), 1.0f}, {kMostRows, kPages}).value()),
         norm_(hold_weight(executor, stored.norm.view()).value()),
+        head_norm_(hold_weight(executor, stored.head_norm.view()).value()),
         q_(pack(stored.q, format)),
         k_(pack(stored.k, format)),
         v_(pack(stored.v, format, stored.v_bias.view())),
@@ -127,22 +128,25 @@ class Block {
     const KvLayout layout{kKvHeads, kHeadDim, 0, page_bytes() / 2};
     const Projection projections[] = {
         {&q_.weight(), part(kQ)}, {&k_.weight(), part(kK)}, {&v_.weight(), part(kV)}};
-    rms_norm(executor_, part(kX), norm_.view(), kStepEps, part(kNormed));
-    project(executor_, part(kNormed), projections);
-    rope(executor_, part(kQ), kHeadDim, plan_);
-    rope(executor_, part(kK), kHeadDim, plan_);
-    kv_append(executor_, part(kK), part(kV), pages, layout, plan_);
+    const InputNorm norm{norm_.view(), kStepEps, part(kNormed)};
+    project(executor_, part(kX), projections, norm);
+    rotate_append(executor_,
+                  {.q = part(kQ),
+                   .k = part(kK),
+                   .v = part(kV),
+                   .k_norm = head_norm_.view(),
+                   .norm_eps = kStepEps},
+                  pages, layout, plan_);
     attention(executor_, part(kQ), kHeads, pages, layout, plan_, 0.25f, 0, part(kQ));
     linear(executor_, part(kQ), output_.weight(), part(kX), true);
-    rms_norm(executor_, part(kX), norm_.view(), kStepEps, part(kNormed));
-    gate_up(executor_, part(kNormed), gate_.weight(), up_.weight(), part(kGated));
+    gate_up(executor_, part(kX), gate_.weight(), up_.weight(), part(kGated), norm);
     linear(executor_, part(kGated), down_.weight(), part(kX), true);
   }
 
   Executor& executor_;
   const std::int64_t owner_;
   StepPlan plan_;
-  HeldWeight norm_;
+  HeldWeight norm_, head_norm_;
   PackedLinear q_, k_, v_, output_, gate_, up_, down_;
   Buffer pages_;
   std::array<Buffer, 6> memory_;

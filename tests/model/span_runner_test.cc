@@ -140,6 +140,72 @@ TEST_F(SpanRunnerTest, OnlyTheRowsThatAreWantedComeBack) {
   EXPECT_EQ(rest, all);
 }
 
+// Of every row that a step computed, wanted or not; whatever is in the steps beside it, and in the
+// steps before it. With as many rows as a device repeats, and with more.
+TEST_F(SpanRunnerTest, SaysWhoseRowsAreFinite) {
+  const std::unique_ptr<SpanRunner> runner = load(0, 2).value();
+  const auto pool = KvPool::create(*executor_, runner->kv_shape(), 1024).value();
+  for (const std::int64_t rows : {3, 15}) {
+    const std::vector<float> good = some_rows(rows);
+    const auto finite = [&](const std::vector<float>& x) {
+      KvLease a = pool->lease(64).value(), b = pool->lease(64).value(), c = pool->lease(64).value();
+      for (KvLease* each : {&a, &b, &c}) each->prepare(0, rows);
+      std::vector<float> last(32);
+      std::array<bool, 4> flags{};
+      flags[3] = true;
+      const std::array steps{SequenceStep{&a, 0, rows, good, last, &flags[0]},
+                             SequenceStep{&b, 0, rows, x, last, &flags[1]},
+                             SequenceStep{&c, 0, rows, good, {}, &flags[2]},
+                             SequenceStep{&c, 0, 0, {}, {}, nullptr}};
+      runner->begin(steps, 0, 2);
+      runner->finish();
+      return flags;
+    };
+    const std::array<bool, 4> all{true, true, true, true}, but_one{true, false, true, true};
+    EXPECT_EQ(finite(good), all);
+    for (const float bad : {NAN, INFINITY, -INFINITY}) {
+      for (const std::size_t at : {std::size_t{0}, std::size_t{40}, good.size() - 1}) {
+        std::vector<float> x = good;
+        x[at] = bad;
+        EXPECT_EQ(finite(x), but_one) << rows << " rows, " << bad << " at " << at;
+      }
+      EXPECT_EQ(finite(good), all);
+    }
+  }
+}
+
+// What came in is finite, what comes out is not: the session has read what it kept before.
+TEST_F(SpanRunnerTest, RowsThatReadWhatIsNotFiniteAreNot) {
+  const std::unique_ptr<SpanRunner> runner = load(0, 2).value();
+  const auto pool = KvPool::create(*executor_, runner->kv_shape(), 256).value();
+  KvLease good = pool->lease(64).value(), bad = pool->lease(64).value();
+  const std::vector<float> row = some_rows(1);
+  const auto both = [&](std::int64_t position, const std::vector<float>& of_bad) {
+    for (KvLease* each : {&good, &bad}) each->prepare(position, 1);
+    std::array<bool, 2> flags{};
+    const std::array steps{SequenceStep{&bad, position, 1, of_bad, {}, &flags[0]},
+                           SequenceStep{&good, position, 1, row, {}, &flags[1]}};
+    runner->begin(steps, 0, 2);
+    runner->finish();
+    for (KvLease* each : {&good, &bad}) each->advance(1);
+    return flags;
+  };
+  const std::array<bool, 2> but_one{false, true};
+  EXPECT_EQ(both(0, std::vector<float>(32, NAN)), but_one);
+  EXPECT_EQ(both(1, row), but_one);
+}
+
+TEST_F(SpanRunnerTest, NoRowsAreFinite) {
+  const std::unique_ptr<SpanRunner> runner = load(0, 2).value();
+  const auto pool = KvPool::create(*executor_, runner->kv_shape(), 256).value();
+  KvLease lease = pool->lease(64).value();
+  bool finite = false;
+  const SequenceStep step{&lease, 0, 0, {}, {}, &finite};
+  runner->begin({&step, 1}, 0, 2);
+  runner->finish();
+  EXPECT_TRUE(finite);
+}
+
 // The laws hold for every type of page: chunks change nothing, and narrow pages stay near f32.
 TEST_F(SpanRunnerTest, NarrowPagesKeepTheLawAndStayNear) {
   const std::unique_ptr<SpanRunner> runner = load(0, 2).value();

@@ -4,6 +4,7 @@
 // load(), may be shared by threads.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -15,6 +16,11 @@
 #include "absl/status/statusor.h"
 
 namespace shoal::model {
+
+// Bytes [begin, end) of a text.
+struct TextRange {
+  std::size_t begin = 0, end = 0;
+};
 
 class Tokenizer {
  public:
@@ -29,6 +35,10 @@ class Tokenizer {
     bool add_special_tokens = true;  // what the post-processor adds, e.g. begin-of-text
     bool parse_special_tokens =
         true;  // control tokens inside the text become control tokens, as in the reference
+    // But not where they reach into one of these, in ascending order: what strangers wrote. There
+    // an added token that is spelled like a tag (<think>) is text too. Else nothing differs from
+    // the text as a whole.
+    std::span<const TextRange> as_text = {};
   };
   // INVALID_ARGUMENT for text that is not UTF-8. Time n log n in the length.
   absl::StatusOr<std::vector<std::int32_t>> encode(std::string_view text,

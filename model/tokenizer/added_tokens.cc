@@ -70,8 +70,18 @@ std::optional<TokenTrie::Match> TokenTrie::find(std::string_view text, std::size
   return std::nullopt;
 }
 
+bool StaysText::operator()(const AddedToken& token, std::size_t begin, std::size_t end) const {
+  const auto range = std::upper_bound(
+      within.begin(), within.end(), begin,
+      [](std::size_t at, const TextRange& each) { return at < each.end; });
+  if (range == within.end() || range->begin >= end) return false;
+  // Runs of blanks and the like steer nothing.
+  return token.special || (token.content.starts_with('<') && token.content.ends_with('>'));
+}
+
 std::vector<Segment> split_on_added(std::string_view text, const TokenTrie& trie,
-                                    const std::vector<AddedToken>& tokens, bool skip_special) {
+                                    const std::vector<AddedToken>& tokens,
+                                    const StaysText& stays_text) {
   std::vector<Segment> segments;
   std::size_t done = 0;       // everything before is in segments
   std::size_t space_end = 0;  // end of the white space looked at last: keeps runs of rstrip linear
@@ -79,9 +89,16 @@ std::vector<Segment> split_on_added(std::string_view text, const TokenTrie& trie
   while (!trie.empty()) {
     const auto match = trie.find(text, from);
     if (!match) break;
-    from = match->end;
     const AddedToken& token = tokens[match->value];
-    if (skip_special && token.special) continue;
+    if (stays_text.special && token.special) {
+      from = match->end;
+      continue;
+    }
+    if (stays_text(token, match->begin, match->end)) {
+      from = match->begin + 1;  // another one may begin within it
+      continue;
+    }
+    from = match->end;
     if (token.single_word && (word_before(text, match->begin) || word_after(text, match->end))) {
       continue;
     }

@@ -6,11 +6,13 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "model/tokenizer.h"
 
 namespace shoal::model {
 
@@ -52,9 +54,18 @@ struct Segment {
   std::optional<std::int32_t> id;
 };
 
-// Cuts a text along the tokens of one trie. With skip_special, special tokens stay text, as in the
-// reference.
+// Which tokens stay text: special ones, as in the reference, and those that steer a model where
+// they reach into one of the ranges.
+struct StaysText {
+  bool special = false;
+  std::span<const TextRange> within = {};
+
+  bool operator()(const AddedToken& token, std::size_t begin, std::size_t end) const;
+};
+
+// Cuts a text along the tokens of one trie.
 std::vector<Segment> split_on_added(std::string_view text, const TokenTrie& trie,
-                                    const std::vector<AddedToken>& tokens, bool skip_special);
+                                    const std::vector<AddedToken>& tokens,
+                                    const StaysText& stays_text);
 
 }  // namespace shoal::model

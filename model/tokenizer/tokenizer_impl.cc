@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/tokenizer/tokenizer_impl.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "model/tokenizer/utf8.h"
 
@@ -31,35 +33,61 @@ std::optional<std::int32_t> Tokenizer::Impl::id_of(std::string_view token) const
   return found != added_by_content_.end() ? added_[found->second].id : bpe_.id_of(token);
 }
 
+namespace {
+
+// What of the ranges lies in [begin, end), seen from there.
+std::vector<TextRange> cut_out(std::span<const TextRange> ranges, std::size_t begin,
+                               std::size_t end) {
+  std::vector<TextRange> result;
+  auto range = std::upper_bound(ranges.begin(), ranges.end(), begin,
+                                [](std::size_t at, const TextRange& each) { return at < each.end; });
+  for (; range != ranges.end() && range->begin < end; ++range) {
+    result.push_back({std::max(range->begin, begin) - begin, std::min(range->end, end) - begin});
+  }
+  return result;
+}
+
+}  // namespace
+
 absl::StatusOr<std::vector<std::int32_t>> Tokenizer::Impl::encode(
     std::string_view text, const EncodeOptions& options) const {
   if (!is_utf8(text)) {
     return absl::InvalidArgumentError("the text is not valid UTF-8; convert it to UTF-8 first");
   }
-  const bool skip_special = !options.parse_special_tokens;
+  const StaysText stays_text{!options.parse_special_tokens, options.as_text};
   std::vector<std::int32_t> ids;
   BpeCache cache;
-  for (const Segment& segment : split_on_added(text, trie_, added_, skip_special)) {
+  for (const Segment& segment : split_on_added(text, trie_, added_, stays_text)) {
     if (segment.id) {
       ids.push_back(*segment.id);
       continue;
     }
-    const bool at_start = segment.text.data() == text.data();
-    absl::Status status = encode_part(segment.text, at_start, skip_special, &cache, &ids);
+    const auto begin = static_cast<std::size_t>(segment.text.data() - text.data());
+    const std::vector<TextRange> within =
+        cut_out(options.as_text, begin, begin + segment.text.size());
+    absl::Status status =
+        encode_part(segment.text, begin == 0, {stays_text.special, within}, &cache, &ids);
     if (!status.ok()) return status;
   }
   return post_processor_.apply(std::move(ids), options.add_special_tokens);
 }
 
-absl::Status Tokenizer::Impl::encode_part(std::string_view text, bool at_start, bool skip_special,
-                                          BpeCache* cache, std::vector<std::int32_t>* ids) const {
+absl::Status Tokenizer::Impl::encode_part(std::string_view text, bool at_start,
+                                          const StaysText& stays_text, BpeCache* cache,
+                                          std::vector<std::int32_t>* ids) const {
   std::string normalized;
+  StaysText within_normalized = stays_text;
+  TextRange all_of;
   if (!normalizer_.empty()) {
     normalized = text;
     if (absl::Status status = normalizer_.apply(&normalized); !status.ok()) return status;
+    // Where a stranger's text stands now nobody knows: all of it may be his.
+    all_of = {0, normalized.size()};
+    if (!stays_text.within.empty() && text != normalized) within_normalized.within = {&all_of, 1};
     text = normalized;
   }
-  for (const Segment& segment : split_on_added(text, normalized_trie_, added_, skip_special)) {
+  for (const Segment& segment :
+       split_on_added(text, normalized_trie_, added_, within_normalized)) {
     if (segment.id) {
       ids->push_back(*segment.id);
       continue;

@@ -50,8 +50,8 @@ class Tokenizer::Impl {
   void note_normalized(const AddedToken& token);
   void compare_template(const char* key, const char* name, std::optional<bool> flag,
                         const std::vector<std::int32_t>& side);
-  absl::Status encode_part(std::string_view text, bool at_start, bool skip_special, BpeCache* cache,
-                           std::vector<std::int32_t>* ids) const;
+  absl::Status encode_part(std::string_view text, bool at_start, const StaysText& stays_text,
+                           BpeCache* cache, std::vector<std::int32_t>* ids) const;
 
   Normalizer normalizer_;
   PreTokenizer pre_tokenizer_;

@@ -77,15 +77,6 @@ void few(Context& context, const GateUp& a) {
   few_rows_of<Stored, 8, 1, 2>(context, a);
 }
 
-bool can_stage(const ConstRows& x) {
-  return x.rows >= 1 && x.rows <= kMostStagedRows && staged_bytes(x) <= kMostStagedBytes &&
-         reinterpret_cast<std::uintptr_t>(x.data) % 16 == 0 && x.cols % 4 == 0 && x.stride % 4 == 0;
-}
-StageNorm stage_norm(const InputNorm* norm) {
-  if (norm == nullptr) return {nullptr, DType::kF32, 0.0f};
-  return {norm->weight, norm->dtype, norm->eps};
-}
-
 // As many threads as still give each multiprocessor some CTAs.
 template <class Run>
 void launch_staged(Context& context, std::int64_t groups, void (*kernel)(Run), const Run& run) {

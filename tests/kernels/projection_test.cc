@@ -123,6 +123,7 @@ std::vector<NormedProduct> normed_products() {
   // Rows that shared memory has room for, and those that it has not.
   all.push_back({kBF16, kBF16, 4100, 20, {1, 2}});
   all.push_back({kBF16, kBF16, 8200, 20, {1}});
+  all.push_back({kQ4, kQ4, 4100, 20, {1, 2}});
   return all;
 }
 

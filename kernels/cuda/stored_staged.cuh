@@ -30,7 +30,7 @@ struct StagedMultiply {
   StageNorm norm;
 };
 template <class Stored, int kRows, int kOutputs>
-SHOAL_KERNEL void SHOAL_BOUNDS(kMostStagedThreads, 2) multiply_staged_kernel(StagedMultiply run) {
+SHOAL_KERNEL void SHOAL_BOUNDS(kMostStagedThreads, 3) multiply_staged_kernel(StagedMultiply run) {
   const int group = block_x() * (threads() / kLanes) + thread() / kLanes;
   multiply_few<Stored, kRows, kOutputs>(run.a, StagedRows<kRows>{run.a.x, run.norm}, 0, group);
 }
@@ -40,7 +40,7 @@ struct StagedGateUp {
   StageNorm norm;
 };
 template <class Stored, int kRows, int kOutputs>
-SHOAL_KERNEL void SHOAL_BOUNDS(kMostStagedThreads, 2) gate_up_staged_kernel(StagedGateUp run) {
+SHOAL_KERNEL void SHOAL_BOUNDS(kMostStagedThreads, 3) gate_up_staged_kernel(StagedGateUp run) {
   const int group = block_x() * (threads() / kLanes) + thread() / kLanes;
   gate_up_few<Stored, kRows, kOutputs>(run.a, StagedRows<kRows>{run.a.x, run.norm}, 0, group);
 }

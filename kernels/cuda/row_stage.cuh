@@ -10,8 +10,8 @@
 namespace shoal::kernels::cuda {
 
 inline constexpr int kMostStagedRows = 2;
-// So that three CTAs with little else have room on every card.
-inline constexpr std::int64_t kMostStagedBytes = 32 << 10;
+// So that a CTA has room on every card, with what else it needs, and of half of it three have.
+inline constexpr std::int64_t kMostStagedBytes = 64 << 10;
 
 struct StageNorm {
   const void* weight = nullptr;  // none: rows stay as they are

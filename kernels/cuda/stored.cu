@@ -77,12 +77,14 @@ void few(Context& context, const GateUp& a) {
   few_rows_of<Stored, 8, 1, 2>(context, a);
 }
 
-// As many threads as still give each multiprocessor some CTAs.
+// As many threads as still give each multiprocessor some CTAs; not the fewest where shared memory
+// has room for one of them only.
 template <class Run>
 void launch_staged(Context& context, std::int64_t groups, void (*kernel)(Run), const Run& run) {
   constexpr std::int64_t kCtasEach = 4;
+  const int least = staged_bytes(run.a.x) > kMostStagedBytes / 2 ? 2 * kFewThreads : kFewThreads;
   int threads = kMostStagedThreads;
-  while (threads > kFewThreads &&
+  while (threads > least &&
          ceil_div<std::int64_t>(groups, threads / kLanes) < kCtasEach * context.multiprocessors) {
     threads /= 2;
   }

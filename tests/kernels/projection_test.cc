@@ -121,9 +121,10 @@ std::vector<NormedProduct> normed_products() {
   all.push_back({kQ8, kBF16, 96, 20, some});
   all.push_back({kF32, kQ4, 96, 20, some});
   // Rows that shared memory has room for, and those that it has not.
-  all.push_back({kBF16, kBF16, 4100, 20, {1, 2}});
-  all.push_back({kBF16, kBF16, 8200, 20, {1}});
-  all.push_back({kQ4, kQ4, 4100, 20, {1, 2}});
+  for (const WeightFormat format : {kBF16, kQ4}) {
+    all.push_back({format, format, 4100, 20, {2}});
+    all.push_back({format, format, 8200, 20, {1, 2}});
+  }
   return all;
 }
 

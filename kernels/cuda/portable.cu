@@ -24,8 +24,12 @@ struct Job {
 template <WeightFormat kFormat, int kTiles>
 int few_warps(const Context& context, int groups, int staged) {
   using Shape = FewShape<kFormat, kTiles>;
-  const int room =
-      (static_cast<int>(context.most_shared) - Shape::kCtaBytes - staged) / Shape::kWarpBytes;
+  const auto warps_in = [staged](std::size_t bytes) {
+    return (static_cast<int>(bytes) - Shape::kCtaBytes - staged) / Shape::kWarpBytes;
+  };
+  int room = warps_in(context.most_shared);
+  // Two CTAs, if they fit: one works while the other norms.
+  if (staged > 0 && warps_in(context.most_shared / 2) > 0) room = warps_in(context.most_shared / 2);
   const int most = room < kMostFewWarps ? room : kMostFewWarps;
   CHECK(most > 0) << context.most_shared << " bytes of shared memory";
   const int segments = ceil_div(groups, static_cast<int>(kSegmentGroups));

@@ -94,17 +94,13 @@ void launch_staged(Context& context, std::int64_t groups, void (*kernel)(Run), c
 template <class Stored>
 void staged(Context& context, const Multiply& a, const InputNorm* norm) {
   constexpr int kOutputs = 2;
-  launch_staged(context, groups_of(a, kOutputs),
-                a.x.rows == 1 ? &multiply_staged_kernel<Stored, 1, kOutputs>
-                              : &multiply_staged_kernel<Stored, 2, kOutputs>,
+  launch_staged(context, groups_of(a, kOutputs), &multiply_staged_kernel<Stored, kOutputs>,
                 StagedMultiply{a, stage_norm(norm)});
 }
 template <class Stored>
 void staged(Context& context, const GateUp& a, const InputNorm* norm) {
   constexpr int kOutputs = 1;
-  launch_staged(context, groups_of(a, kOutputs),
-                a.x.rows == 1 ? &gate_up_staged_kernel<Stored, 1, kOutputs>
-                              : &gate_up_staged_kernel<Stored, 2, kOutputs>,
+  launch_staged(context, groups_of(a, kOutputs), &gate_up_staged_kernel<Stored, kOutputs>,
                 StagedGateUp{a, stage_norm(norm)});
 }
 

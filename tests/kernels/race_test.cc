@@ -77,6 +77,9 @@ TEST_P(Race, Products) {
         gate_up(executor, x.view(executor), packed_gate->weight(), packed_up->weight(),
                 both.view(executor));
         EXPECT_TRUE(sum.intact() && both.intact());
+        // With a norm, where other kernels have it than the norm's own.
+        const bool norms = rows <= 2 || (rows == 8 && is_portable(p.format));
+        if (!norms) return joined(sum.content(), both.content());
         Guarded room(rows, k), normed_sum(rows, n), normed_both(rows, n);
         const InputNorm norm{weight.view(executor), 1e-5f, room.view(executor)};
         const Projection part{&packed_gate->weight(), normed_sum.view(executor)};

@@ -10,6 +10,8 @@
 
 namespace shoal::kernels {
 
+inline constexpr std::int64_t kMostHeadDim = 1024;
+
 // Causal attention with grouped heads over paged keys and values that already hold the step's own
 // rows: out[r, h] = softmax over p of (q[r, h] . key[p, h / group] * scale) times value[p, h /
 // group], where p runs from max(0, position - window + 1) to position; window 0 means all. q, out

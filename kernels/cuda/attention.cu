@@ -3,6 +3,7 @@
 // (decode: long sessions must not wait for one multiprocessor); all splits of a row in one CTA
 // where rows alone fill the device (prefill), or nothing is to be merged.
 #include "base/check.h"
+#include "kernels/attention.h"
 #include "kernels/cuda/attention_merge.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/operators.h"
@@ -27,6 +28,9 @@ AttendKernel kernel_of(KvDType dtype) {
   CHECK(false) << "a type of keys and values";
   return nullptr;
 }
+
+// A thread has two values of a head.
+static_assert(kMostHeadDim <= 2 * 512);
 
 constexpr std::int64_t round_up(std::int64_t n, std::int64_t to) { return (n + to - 1) / to * to; }
 constexpr std::int64_t least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }

@@ -20,11 +20,16 @@ struct Job {
   const Product* products;
 };
 
-// As many warps as take equally many segments each.
+// As many warps as take equally many segments each; staged: bytes that the CTA's rows take.
 template <WeightFormat kFormat, int kTiles>
-int few_warps(const Context& context, int groups) {
+int few_warps(const Context& context, int groups, int staged) {
   using Shape = FewShape<kFormat, kTiles>;
-  const int room = (static_cast<int>(context.most_shared) - Shape::kCtaBytes) / Shape::kWarpBytes;
+  const auto warps_in = [staged](std::size_t bytes) {
+    return (static_cast<int>(bytes) - Shape::kCtaBytes - staged) / Shape::kWarpBytes;
+  };
+  int room = warps_in(context.most_shared);
+  // Two CTAs, if they fit: one works while the other norms.
+  if (staged > 0 && warps_in(context.most_shared / 2) > 0) room = warps_in(context.most_shared / 2);
   const int most = room < kMostFewWarps ? room : kMostFewWarps;
   CHECK(most > 0) << context.most_shared << " bytes of shared memory";
   const int segments = ceil_div(groups, static_cast<int>(kSegmentGroups));
@@ -88,12 +93,16 @@ template <WeightFormat kFormat, int kTiles>
 void run_few(Context& context, const Job& job, QuantizedTile* quantized) {
   using Shape = FewShape<kFormat, kTiles>;
   if constexpr (!Shape::kOwn) quantize<kFormat>(context, job.x, job.norm);
-  const Laid laid =
+  Laid laid =
       lay(job, job.x, 0, quantized, job.gated ? static_cast<int>(kTileOutputs) : kPairOutputs);
-  const int warps = few_warps<kFormat, kTiles>(context, laid.arguments.groups);
+  int staged = 0;
+  if (Shape::kOwn && job.norm != nullptr) {
+    laid.arguments.norm = stage_norm(job.norm);
+    staged = static_cast<int>(staged_shared_bytes(job.x));
+  }
+  const int warps = few_warps<kFormat, kTiles>(context, laid.arguments.groups, staged);
   launch(context, {laid.ctas}, warps * 32,
-         std::size_t{Shape::kCtaBytes} +
-             static_cast<std::size_t>(warps) * std::size_t{Shape::kWarpBytes},
+         static_cast<std::size_t>(Shape::kCtaBytes + warps * Shape::kWarpBytes + staged),
          &few_kernel<kFormat, kTiles>, laid.arguments);
 }
 
@@ -139,9 +148,12 @@ template <WeightFormat kFormat>
 void run_typed(Context& context, const Job& job) {
   auto* const quantized = static_cast<QuantizedTile*>(context.quantized.data);
   if (job.x.rows <= kOwnRows) {
-    Job of_normed = job;
-    if (job.norm != nullptr) of_normed.x = normed_rows(context, job.x, *job.norm);
-    return run_few<kFormat, 0>(context, of_normed, quantized);
+    Job own = job;
+    if (job.norm != nullptr && !can_stage(job.x)) {
+      own.x = normed_rows(context, job.x, *job.norm);
+      own.norm = nullptr;
+    }
+    return run_few<kFormat, 0>(context, own, quantized);
   }
   if (job.x.rows <= 8) return run_few<kFormat, 1>(context, job, quantized);
   if (job.x.rows <= 16) return run_few<kFormat, 2>(context, job, quantized);

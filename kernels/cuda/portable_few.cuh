@@ -8,7 +8,7 @@
 // under way needs no registers: between 4.3 and 5.1 KB for each warp and at most 8 rows, 34 KB for
 // 8 warps; an H200 needs 24 KB in each multiprocessor. Of up to 4 rows a warp quantizes itself what
 // it needs, meanwhile: a launch less, and columns 2 r and 2 r + 1 of B are row r, so that half of
-// the results need not be computed.
+// the results need not be computed. One or two rows are normed here too (row_stage.cuh).
 #pragma once
 
 #include "kernels/cuda/portable_weights.cuh"
@@ -50,6 +50,7 @@ class FewWarp {
   using Row = typename Shape::Row;
   static constexpr int kSegment = static_cast<int>(kSegmentGroups);
   static constexpr int kRun = Shape::kRun;
+  static constexpr int kFirstRuns = Shape::kRuns - 1;  // that are copied at the beginning
 
   // tile: lanes 0 to 15 read the first of the CTA's tiles, the others the second. The ring is the
   // warp's: weights [runs, 2, kRun], x [runs, row tiles, kRun].
@@ -61,11 +62,19 @@ class FewWarp {
         weights_(weights + lane() / 16 * Shape::kTileBytes),
         x_(x),
         next_(warp() * kSegment) {
-    for (int slot = 0; slot < Shape::kRuns - 1; ++slot) {
+    for (int slot = 0; slot < kFirstRuns; ++slot) {
       copy(slot);
-      if constexpr (Shape::kOwn) quantize(first_inputs(), slot);
-      advance();
+      if constexpr (!Shape::kOwn) advance();
     }
+  }
+
+  // Of rows that it quantizes itself, once they are there.
+  SHOAL_DEVICE void take_rows(const ConstRows& rows) {
+    static_assert(!Shape::kOwn || kFirstRuns == 1);
+    rows_ = rows.data;
+    row_stride_ = rows.stride;
+    quantize(first_inputs(), 0);
+    advance();
   }
 
   // The sums of segment `segment`, to be called in ascending order of the warp's own.
@@ -158,7 +167,7 @@ class FewWarp {
   SHOAL_DEVICE LaneInputs inputs_of(int item) const {
     const int row = item / kRun, group = item % kRun;
     if (row >= static_cast<int>(a_.x.rows) || group >= next_count()) return LaneInputs{};
-    return load_inputs<kFormat>(a_.x.data + row * a_.x.stride, static_cast<int>(a_.x.cols),
+    return load_inputs<kFormat>(rows_ + row * row_stride_, static_cast<int>(a_.x.cols),
                                 next_ + group, t_, a_.aligned);
   }
   SHOAL_DEVICE LaneInputs first_inputs() const { return inputs_of(g_); }
@@ -225,6 +234,8 @@ class FewWarp {
   Row* const x_;
   int slot_ = 0;  // of the ring: the next to be used
   int next_;      // first group of the next run to be copied
+  const float* rows_ = nullptr;
+  std::int64_t row_stride_ = 0;
   float acc_[Shape::kRowTiles][2][4];
 };
 
@@ -253,8 +264,14 @@ SHOAL_KERNEL SHOAL_BOUNDS(kMostFewWarps * 32, 1) void few_kernel(PortableProduct
   const char* const tile =
       a.gated ? tile_at<kFormat>(a.products[second], share.block, a.groups)
               : tile_at<kFormat>(a.products[share.product], share.block * 2 + second, a.groups);
+  const bool stages = Shape::kOwn && a.norm.weight != nullptr;
+  const RowStage stage(shared, a.x, stages ? static_cast<int>(a.x.rows) : 0);
+  if (stages) stage.copy(a.x);
   FewWarp<kFormat, kTiles> mine(a, tile, weights + Shape::kRuns * Shape::kWeightBytes * warp(),
                                 x + Shape::kRuns * Shape::kRowGroups * warp());
+  if constexpr (Shape::kOwn) {
+    mine.take_rows(stages ? stage.template normed_rows<1>(a.norm) : a.x);
+  }
 
   const int segments =
       (a.groups + static_cast<int>(kSegmentGroups) - 1) / static_cast<int>(kSegmentGroups);

@@ -9,6 +9,7 @@
 #include "kernels/cuda/arguments.h"
 #include "kernels/cuda/f32.cuh"
 #include "kernels/cuda/quantize.cuh"
+#include "kernels/cuda/row_stage.cuh"
 #include "kernels/portable.h"
 
 namespace shoal::kernels::cuda {
@@ -120,6 +121,7 @@ struct PortableProducts {
   bool accumulate;
   bool gated;  // products are gate and up; out is gate's
   PortableProduct products[kMaxProducts];
+  StageNorm norm = {};  // of x, where kernels for few rows quantize it themselves
 };
 
 // The product of a CTA, and the CTA's place in it.

@@ -6,9 +6,6 @@
 namespace shoal::kernels::cuda {
 namespace {
 
-// Whether the kernels of these weights norm x themselves.
-bool norms(WeightFormat format) { return is_portable(format); }
-
 bool one_format(const Multiply& a) {
   for (int i = 1; i < a.count; ++i) {
     if (a.products[i].weight.format != a.products[0].weight.format) return false;
@@ -20,7 +17,7 @@ void multiply_alike(Context& context, const Multiply& a, const InputNorm* norm) 
   if (is_portable(a.products[0].weight.format)) {
     multiply_portable(context, a, norm);
   } else {
-    multiply_stored(context, a);
+    multiply_stored(context, a, norm);
   }
 }
 
@@ -50,7 +47,7 @@ ConstRows normed_rows(Context& context, const ConstRows& x, const InputNorm& nor
 
 void multiply(Context& context, const Multiply& a, const InputNorm* norm) {
   Multiply alike{a.x, 0, a.accumulate, {}};
-  if (norm != nullptr && !(one_format(a) && norms(a.products[0].weight.format))) {
+  if (norm != nullptr && !one_format(a)) {
     alike.x = normed_rows(context, a.x, *norm);
     norm = nullptr;
   }
@@ -65,14 +62,14 @@ void multiply(Context& context, const Multiply& a, const InputNorm* norm) {
 }
 
 void gate_up(Context& context, const GateUp& a, const InputNorm* norm) {
-  const bool alike = a.gate.format == a.up.format;
-  if (alike && is_portable(a.gate.format)) return gate_up_portable(context, a, norm);
-  GateUp of_normed = a;
-  if (norm != nullptr) of_normed.x = normed_rows(context, a.x, *norm);
-  if (alike) {
-    gate_up_stored(context, of_normed);
-  } else {
+  if (a.gate.format != a.up.format) {
+    GateUp of_normed = a;
+    if (norm != nullptr) of_normed.x = normed_rows(context, a.x, *norm);
     gate_up_apart(context, of_normed);
+  } else if (is_portable(a.gate.format)) {
+    gate_up_portable(context, a, norm);
+  } else {
+    gate_up_stored(context, a, norm);
   }
 }
 

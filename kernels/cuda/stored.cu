@@ -7,6 +7,7 @@
 #include "kernels/cuda/stored_few.cuh"
 #include "kernels/cuda/stored_many.cuh"
 #include "kernels/cuda/stored_pack.cuh"
+#include "kernels/cuda/stored_staged.cuh"
 
 namespace shoal::kernels::cuda {
 namespace {
@@ -72,10 +73,35 @@ void few(Context& context, const Multiply& a) {
 }
 template <class Stored>
 void few(Context& context, const GateUp& a) {
-  if (a.x.rows <= 1) return few_rows_of<Stored, 1, 1, 1>(context, a);
-  if (a.x.rows <= 2) return few_rows_of<Stored, 2, 1, 1>(context, a);
   if (a.x.rows <= 4) return few_rows_of<Stored, 4, 1, 2>(context, a);
   few_rows_of<Stored, 8, 1, 2>(context, a);
+}
+
+// As many threads as still give each multiprocessor some CTAs; not the fewest where shared memory
+// has room for one of them only.
+template <class Run>
+void launch_staged(Context& context, std::int64_t groups, void (*kernel)(Run), const Run& run) {
+  constexpr std::int64_t kCtasEach = 4;
+  const int least = staged_bytes(run.a.x) > kMostStagedBytes / 2 ? 2 * kFewThreads : kFewThreads;
+  int threads = kMostStagedThreads;
+  while (threads > least &&
+         ceil_div<std::int64_t>(groups, threads / kLanes) < kCtasEach * context.multiprocessors) {
+    threads /= 2;
+  }
+  launch(context, {ceil_div<std::int64_t>(groups, threads / kLanes)}, threads,
+         staged_shared_bytes(run.a.x), kernel, run);
+}
+template <class Stored>
+void staged(Context& context, const Multiply& a, const InputNorm* norm) {
+  constexpr int kOutputs = 2;
+  launch_staged(context, groups_of(a, kOutputs), &multiply_staged_kernel<Stored, kOutputs>,
+                StagedMultiply{a, stage_norm(norm)});
+}
+template <class Stored>
+void staged(Context& context, const GateUp& a, const InputNorm* norm) {
+  constexpr int kOutputs = 1;
+  launch_staged(context, groups_of(a, kOutputs), &gate_up_staged_kernel<Stored, kOutputs>,
+                StagedGateUp{a, stage_norm(norm)});
 }
 
 template <class Stored>
@@ -140,32 +166,46 @@ void few_or_many(Context& context, const Arguments& a) {
   }
 }
 
-template <class Arguments>
-void by_format(Context& context, const Arguments& a, WeightFormat format) {
+// Calls body(Stored{}).
+template <class Body>
+void by_format(WeightFormat format, const Body& body) {
   switch (format) {
     case WeightFormat::kF32:
-      return few_or_many<StoredF32>(context, a);
+      return body(StoredF32{});
     case WeightFormat::kBF16:
-      return few_or_many<StoredBf16>(context, a);
+      return body(StoredBf16{});
     case WeightFormat::kF16:
-      return few_or_many<StoredF16>(context, a);
+      return body(StoredF16{});
     default:
       return;
   }
 }
 
+template <class Arguments>
+void run(Context& context, Arguments a, const InputNorm* norm, bool stage, WeightFormat format) {
+  if (stage) {
+    return by_format(format, [&](auto stored) { staged<decltype(stored)>(context, a, norm); });
+  }
+  if (norm != nullptr) a.x = normed_rows(context, a.x, *norm);
+  by_format(format, [&](auto stored) { few_or_many<decltype(stored)>(context, a); });
+}
+
 }  // namespace
 
-void multiply_stored(Context& context, const Multiply& a) {
+void multiply_stored(Context& context, const Multiply& a, const InputNorm* norm) {
   // Kernels take a product with outputs for granted.
   Multiply some{a.x, 0, a.accumulate, {}};
   for (int i = 0; i < a.count; ++i) {
     if (a.products[i].weight.rows > 0) some.products[some.count++] = a.products[i];
   }
-  if (some.count > 0) by_format(context, some, some.products[0].weight.format);
+  if (some.count == 0) return;
+  const bool stage = norm != nullptr && can_stage(a.x);
+  run(context, some, norm, stage, some.products[0].weight.format);
 }
 
-void gate_up_stored(Context& context, const GateUp& a) { by_format(context, a, a.gate.format); }
+void gate_up_stored(Context& context, const GateUp& a, const InputNorm* norm) {
+  run(context, a, norm, can_stage(a.x), a.gate.format);
+}
 
 void pack_stored(Context& context, const PackStored& a) {
   const bool narrow = dtype_bytes(a.dtype) == 2;

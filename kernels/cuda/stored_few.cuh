@@ -117,21 +117,32 @@ SHOAL_DEVICE void load_run(const uint4* const (&weights)[kStreams], int run,
   }
 }
 
-// This lane's chains: sums[row, stream]. Loads of weights run kAhead runs ahead.
-template <class Stored, int kRows, int kStreams>
-SHOAL_DEVICE void few_sums(const FewRows<kRows>& x, const uint4* const (&weights)[kStreams],
+// Where a CTA's rows come from: as they are.
+template <int kRows>
+struct PlainRows {
+  const ConstRows& x;
+  std::int64_t first;
+  SHOAL_DEVICE int cols() const { return static_cast<int>(x.cols); }
+  SHOAL_DEVICE FewRows<kRows> rows() const { return few_rows<kRows>(x, first); }
+};
+
+// This lane's chains: sums[row, stream]. Loads of weights run kAhead runs ahead, and begin before
+// the source is asked for its rows.
+template <class Stored, int kRows, int kStreams, class Source>
+SHOAL_DEVICE void few_sums(const Source& source, const uint4* const (&weights)[kStreams],
                            float (&sums)[kRows * kStreams]) {
   constexpr int kEach = kStreams * Stored::kPieces;
   constexpr int kAhead = kEach * 2 < kLoadsUnderWay ? kLoadsUnderWay / kEach : 2;
   SHOAL_DEVICE_UNROLL
   for (int i = 0; i < kRows * kStreams; ++i) sums[i] = 0.0f;
-  const int runs = runs_of(x.cols);
-  const int full_runs = x.cols / kRunInputs;
+  const int runs = runs_of(source.cols());
+  const int full_runs = source.cols() / kRunInputs;
   uint4 pieces[kAhead][kStreams][Stored::kPieces];
   SHOAL_DEVICE_UNROLL
   for (int p = 0; p < kAhead; ++p) {
     if (p < runs) load_run<Stored>(weights, p, pieces[p]);
   }
+  const FewRows<kRows> x = source.rows();
   FewSteps<kRows> steps;
   load_steps<true>(x, 0, steps);
   int run = 0;
@@ -162,13 +173,10 @@ SHOAL_DEVICE const uint4* lane_weights(const Weight& weight, std::int64_t output
   return static_cast<const uint4*>(weight.values) + output * pieces + lane() % kLanes;
 }
 
-// CTAs of all outputs side by side; of each, kRows rows after the other, so that who comes later
-// finds the weights in the second cache.
-template <class Stored, int kRows, int kOutputs>
-SHOAL_KERNEL void multiply_few_kernel(Multiply a) {
-  const int passes = static_cast<int>((a.x.rows + kRows - 1) / kRows);
-  const std::int64_t first_row = static_cast<std::int64_t>(block_x() % passes) * kRows;
-  const int group = block_x() / passes * kHalfWarps + thread() / kLanes;
+// A half warp's group of outputs, of kRows rows from `first_row` on.
+template <class Stored, int kRows, int kOutputs, class Source>
+SHOAL_DEVICE void multiply_few(const Multiply& a, const Source& source, std::int64_t first_row,
+                               int group) {
   const OutputGroup at = output_group<kOutputs>(a, group);
   const Product product = product_at(a, at.product);
   const std::int64_t outputs = product.weight.rows;
@@ -180,7 +188,7 @@ SHOAL_KERNEL void multiply_few_kernel(Multiply a) {
     weights[o] = lane_weights<Stored>(product.weight, output);
   }
   float sums[kRows * kOutputs];
-  few_sums<Stored, kRows, kOutputs>(few_rows<kRows>(a.x, first_row), weights, sums);
+  few_sums<Stored, kRows, kOutputs>(source, weights, sums);
   fold_and_share<kRows * kOutputs>(sums);
   using Fold = Folded<kRows * kOutputs>;
   const int own = lane() % kLanes;
@@ -194,15 +202,23 @@ SHOAL_KERNEL void multiply_few_kernel(Multiply a) {
   }
 }
 
+// CTAs of all outputs side by side; of each, kRows rows after the other, so that who comes later
+// finds the weights in the second cache.
 template <class Stored, int kRows, int kOutputs>
-SHOAL_KERNEL void gate_up_few_kernel(GateUp a) {
-  constexpr int kStreams = 2 * kOutputs;
-  constexpr int kPairs = kRows * kOutputs;
+SHOAL_KERNEL void multiply_few_kernel(Multiply a) {
   const int passes = static_cast<int>((a.x.rows + kRows - 1) / kRows);
   const std::int64_t first_row = static_cast<std::int64_t>(block_x() % passes) * kRows;
+  multiply_few<Stored, kRows, kOutputs>(a, PlainRows<kRows>{a.x, first_row}, first_row,
+                                        block_x() / passes * kHalfWarps + thread() / kLanes);
+}
+
+template <class Stored, int kRows, int kOutputs, class Source>
+SHOAL_DEVICE void gate_up_few(const GateUp& a, const Source& source, std::int64_t first_row,
+                              int group) {
+  constexpr int kStreams = 2 * kOutputs;
+  constexpr int kPairs = kRows * kOutputs;
   const std::int64_t outputs = a.out.cols;
-  const std::int64_t first =
-      (static_cast<std::int64_t>(block_x() / passes) * kHalfWarps + thread() / kLanes) * kOutputs;
+  const std::int64_t first = static_cast<std::int64_t>(group) * kOutputs;
   const uint4* weights[kStreams];
   SHOAL_DEVICE_UNROLL
   for (int o = 0; o < kOutputs; ++o) {
@@ -211,7 +227,7 @@ SHOAL_KERNEL void gate_up_few_kernel(GateUp a) {
     weights[kOutputs + o] = lane_weights<Stored>(a.up, output);
   }
   float sums[kRows * kStreams];
-  few_sums<Stored, kRows, kStreams>(few_rows<kRows>(a.x, first_row), weights, sums);
+  few_sums<Stored, kRows, kStreams>(source, weights, sums);
   float gates[kPairs], ups[kPairs];
   SHOAL_DEVICE_UNROLL
   for (int i = 0; i < kPairs; ++i) {
@@ -230,6 +246,14 @@ SHOAL_KERNEL void gate_up_few_kernel(GateUp a) {
     const std::int64_t output = first + value % kOutputs;
     if (row < a.x.rows && output < outputs) put_gated(a, row, output, gates[i], ups[i]);
   }
+}
+
+template <class Stored, int kRows, int kOutputs>
+SHOAL_KERNEL void gate_up_few_kernel(GateUp a) {
+  const int passes = static_cast<int>((a.x.rows + kRows - 1) / kRows);
+  const std::int64_t first_row = static_cast<std::int64_t>(block_x() % passes) * kRows;
+  gate_up_few<Stored, kRows, kOutputs>(a, PlainRows<kRows>{a.x, first_row}, first_row,
+                                       block_x() / passes * kHalfWarps + thread() / kLanes);
 }
 
 }  // namespace shoal::kernels::cuda

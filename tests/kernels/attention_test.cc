@@ -229,9 +229,60 @@ TEST(Attention, NarrowPagesCostTheRoundingOfTheirTypeAndNoMore) {
   }
 }
 
+// Up to the longest, with and without whole runs of 16 bytes, over the end of a split.
+TEST(Attention, TakesLongHeads) {
+  Random random(6);
+  for (const Shape& shape : in_sweep<std::vector<Shape>>(
+           {{2, 1, 258}, {4, 2, 320}, {8, 2, 512}, {2, 2, 514}, {1, 1, 1022}, {6, 1, 1024}},
+           {{2, 1, 258}, {2, 1, 1024}})) {
+    const float scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
+    for (const KvDType dtype : kKvDTypes) {
+      Session session(random, shape, 280, dtype);
+      session.append(cpu_executor(), 0, 280);
+      for (const auto& [start, rows] :
+           std::vector<std::pair<std::int64_t, std::int64_t>>{{0, 1}, {30, 5}, {279, 1}}) {
+        const std::int64_t cols = shape.heads * shape.head_dim;
+        const std::vector<float> data = random.normals(rows * cols);
+        std::vector<reference::Bounded> expected;
+        for (std::int64_t r = 0; r < rows; ++r) {
+          const auto row = kept_row(session, shape, data.data() + r * cols, start + r, 0, scale);
+          expected.insert(expected.end(), row.begin(), row.end());
+        }
+        std::vector<float> first;
+        for (const auto& [name, executor] : all_executors()) {
+          SCOPED_TRACE(testing::Message() << name << " " << kv_dtype_name(dtype) << " x "
+                                          << shape.head_dim << " start " << start);
+          Guarded q(data, rows, cols), out(rows, cols, 2);
+          const StepPlan plan = plan_of(*executor, {session.rows(start, rows)});
+          attention(*executor, q.view(*executor, plan), shape.heads,
+                    session.pages().view(*executor), session.layout(), plan, scale, 0,
+                    out.view(*executor, plan));
+          EXPECT_TRUE(out.intact());
+          if (first.empty()) first = out.content();
+          ASSERT_TRUE(within_bound(expected, out.content()));
+          ASSERT_TRUE(bitwise_equal(first, out.content()));
+        }
+      }
+    }
+  }
+}
+
+TEST(Attention, LongerHeadsAreOurMistake) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const Shape shape{1, 1, kMostHeadDim + 2};
+  Random random(7);
+  Session session(random, shape, 1);
+  Executor& executor = *all_executors().back().executor;
+  Guarded q(1, shape.head_dim);
+  const StepPlan plan = plan_of(executor, {session.rows(0, 1)});
+  EXPECT_DEATH(attention(executor, q.view(executor, plan), 1, session.pages().view(executor),
+                         session.layout(), plan, 1.0f, 0, q.view(executor, plan)),
+               "head_dim 1026, at most 1024");
+}
+
 // The bytes of the law where they belong, and nothing else is written: not the other block's half
 // of a page, not the positions that are to come.
-TEST(KvAppend, PlacesEveryPositionAndNothingElse) {
+TEST(RotateAppend, PlacesEveryPositionAndNothingElse) {
   Random random(3);
   for (const std::int64_t head_dim : {1, 5, 16, 33, 80, 128}) {
     const Shape shape{4, 2, head_dim};

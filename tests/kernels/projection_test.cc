@@ -3,7 +3,6 @@
 // in another format than the stored one are that format's weights.
 #include "gtest/gtest.h"
 #include "kernels/elementwise.h"
-#include "kernels/held_weight.h"
 #include "kernels/linear.h"
 #include "kernels/rms_norm.h"
 #include "tests/kernels/compare.h"
@@ -102,52 +101,74 @@ TEST(GateUp, IsTwoLayersAndTheirProduct) {
   }
 }
 
-// Of each kind of product, and of kinds together, in every number of rows where another kernel
-// takes over: the norm of x and then the product, and x stays what it is.
+// A product of rows that are normed first, of each kind and of kinds together.
+struct NormedProduct {
+  WeightFormat first, second;
+  std::int64_t k, outputs;
+  std::vector<std::int64_t> rows;
+};
+std::vector<NormedProduct> normed_products() {
+  using enum WeightFormat;
+  std::vector<NormedProduct> all;
+  // Numbers of rows where another kernel takes over.
+  const std::vector<std::int64_t> some = {0, 1, 2, 3, 4, 5, 8, 9, 17, 50};
+  for (const WeightFormat format : {kF32, kBF16, kF16, kQ8, kQ4, kQ4S}) {
+    all.push_back({format, format, 96, 20, some});
+    all.push_back({format, format, 33, 7, {1, 2, 5, 50}});
+    if (!sweeps_are_short()) all.push_back({format, format, 1000, 300, {1, 2, 6}});
+  }
+  all.push_back({kBF16, kF32, 96, 20, some});
+  all.push_back({kQ8, kBF16, 96, 20, some});
+  all.push_back({kF32, kQ4, 96, 20, some});
+  if (sweeps_are_short()) return all;
+  // Rows that shared memory has room for, and those that it has not.
+  for (const WeightFormat format : {kBF16, kQ4}) {
+    all.push_back({format, format, 4100, 20, {2}});
+    all.push_back({format, format, 8200, 20, {1, 2}});
+  }
+  return all;
+}
+
+// The norm of x and then the product, and x stays what it is; in rows of whole runs of 16 bytes,
+// and in others.
 TEST(InputNorm, IsANormAndAProduct) {
   Random random(6);
-  constexpr std::int64_t kK = 96, kOuts = 20;
-  const Weights weight(random, DType::kBF16, 1, kK), wide_weight(random, DType::kF32, 1, 1000);
-  struct Pair {
-    WeightFormat first, second;
+  const auto stored = [](WeightFormat format) {
+    return format == WeightFormat::kF32   ? DType::kF32
+           : format == WeightFormat::kF16 ? DType::kF16
+                                          : DType::kBF16;
   };
-  using enum WeightFormat;
-  for (const std::int64_t k : {kK, std::int64_t{1000}}) {
-    const Weights one(random, DType::kBF16, kOuts, k), two(random, DType::kF32, kOuts, k);
-    const WeightView norm_weight = k == kK ? weight.view() : wide_weight.view();
-    for (const Pair& formats :
-         {Pair{kBF16, kF32}, {kQ8, kQ8}, {kQ4, kQ4}, {kQ4S, kQ4S}, {kQ8, kBF16}, {kF32, kQ4}}) {
-      const auto pack = [&](Executor& executor, const Weights& w, WeightFormat format) {
-        const WeightView view = w.view();
-        return pack_linear(executor, view, {},
-                           is_portable(format) ? format : stored_format(view.dtype))
-            .value();
-      };
-      for (const std::int64_t rows : {0, 1, 2, 3, 4, 5, 8, 9, 17, 50}) {
-        if (k != kK && rows > 9) continue;
-        Guarded x(random.normals(rows * k), rows, k), normed(rows, k);
-        const std::vector<float> data = x.content();
-        Executor& any = cpu_executor();
-        rms_norm(any, x.view(), norm_weight, 1e-5f, normed.view());
-        const PackedLinear a = pack(any, one, formats.first), b = pack(any, two, formats.second);
-        const std::vector<float> first = alone(any, normed.view(), a.weight());
-        const std::vector<float> second = alone(any, normed.view(), b.weight());
-        Guarded gate(first, rows, kOuts), up(second, rows, kOuts);
-        silu_mul(any, gate.view(), up.view(), gate.view());
-        for (const auto& [name, executor] : all_executors()) {
-          SCOPED_TRACE(testing::Message() << name << " rows " << rows << " k " << k << " formats "
-                                          << static_cast<int>(formats.first) << ", "
-                                          << static_cast<int>(formats.second));
-          const PackedLinear p = pack(*executor, one, formats.first);
-          const PackedLinear q = pack(*executor, two, formats.second);
-          const HeldWeight held = hold_weight(*executor, norm_weight).value();
-          Guarded room(rows, k), out(rows, kOuts), out_two(rows, kOuts), gated(rows, kOuts);
-          const InputNorm norm{held.view(), 1e-5f, room.view(*executor)};
+  for (const NormedProduct& p : normed_products()) {
+    const Weights weight(random, p.k == 96 ? DType::kF32 : DType::kBF16, 1, p.k);
+    const Weights one(random, stored(p.first), p.outputs, p.k);
+    const Weights two(random, stored(p.second), p.outputs, p.k);
+    const Weights bias(random, DType::kF32, 1, p.outputs);
+    Executor& any = cpu_executor();
+    const PackedLinear a = pack_linear(any, one.view(), bias.view(), p.first).value();
+    const PackedLinear b = pack_linear(any, two.view(), {}, p.second).value();
+    for (const std::int64_t rows : p.rows) {
+      const std::vector<float> data = random.normals(rows * p.k);
+      Guarded plain(data, rows, p.k), normed(rows, p.k);
+      rms_norm(any, plain.view(), weight.view(), 1e-5f, normed.view());
+      const std::vector<float> first = alone(any, normed.view(), a.weight());
+      const std::vector<float> second = alone(any, normed.view(), b.weight());
+      Guarded gate(first, rows, p.outputs), up(second, rows, p.outputs);
+      silu_mul(any, gate.view(), up.view(), gate.view());
+      for (const auto& [name, executor] : all_executors()) {
+        const PackedLinear g = pack_linear(*executor, one.view(), bias.view(), p.first).value();
+        const PackedLinear u = pack_linear(*executor, two.view(), {}, p.second).value();
+        for (const std::int64_t gap : {5, 8}) {
+          SCOPED_TRACE(testing::Message()
+                       << name << " rows " << rows << " k " << p.k << " gap " << gap << " formats "
+                       << static_cast<int>(p.first) << ", " << static_cast<int>(p.second));
+          Guarded x(data, rows, p.k, gap), room(rows, p.k);
+          Guarded out(rows, p.outputs), out_two(rows, p.outputs), gated(rows, p.outputs);
+          const InputNorm norm{weight.view(*executor), 1e-5f, room.view(*executor)};
           const MatrixView in = x.view(*executor);
-          const Projection parts[] = {{&p.weight(), out.view(*executor)},
-                                      {&q.weight(), out_two.view(*executor)}};
+          const Projection parts[] = {{&g.weight(), out.view(*executor)},
+                                      {&u.weight(), out_two.view(*executor)}};
           project(*executor, in, parts, norm);
-          gate_up(*executor, in, p.weight(), q.weight(), gated.view(*executor), norm);
+          gate_up(*executor, in, g.weight(), u.weight(), gated.view(*executor), norm);
           EXPECT_TRUE(room.intact() && out.intact() && out_two.intact() && gated.intact());
           ASSERT_TRUE(bitwise_equal(first, out.content()));
           ASSERT_TRUE(bitwise_equal(second, out_two.content()));

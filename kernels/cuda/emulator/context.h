@@ -43,6 +43,8 @@ class EmulatedContext : public Context {
   void end_record();
   void repeat(const RecordKey& key);
   bool records() const { return recording_ != nullptr; }
+  void count_launch() { ++launches_; }
+  std::int64_t launches() const { return launches_; }  // kernels that have run
   const DeviceOptions& options() const { return options_; }
 
  private:
@@ -62,6 +64,7 @@ class EmulatedContext : public Context {
   std::uint64_t queued_ = 0, done_ = 0;  // pieces of work, since the beginning
   std::list<Recording> recordings_;  // the oldest first
   std::vector<Work>* recording_ = nullptr;
+  std::int64_t launches_ = 0;
 };
 
 inline EmulatedContext& emulated(Context& context) {

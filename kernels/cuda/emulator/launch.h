@@ -11,6 +11,7 @@ void launch(Context& context, Grid grid, int threads, std::size_t shared_bytes,
   if (grid.x * grid.y * grid.z == 0) return;
   emulator::EmulatedContext& device = emulator::emulated(context);
   device.queue([&device, grid, threads, shared_bytes, kernel, arguments] {
+    device.count_launch();
     device.machine().run({grid.x, grid.y, grid.z}, threads, shared_bytes,
                          [&] { kernel(arguments); });
   });

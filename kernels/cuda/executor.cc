@@ -65,6 +65,11 @@ void CudaExecutor::copy(void* to, const void* from, std::size_t bytes) {
 }
 void CudaExecutor::synchronize() { module_.synchronize(context_); }
 
+MmaKind CudaExecutor::mma() const {
+  constexpr int kHopper = 9;  // compute capability
+  return facts().major >= kHopper ? MmaKind::kMma9 : MmaKind::kMma8;
+}
+
 std::int64_t CudaExecutor::padded_rows(std::int64_t rows) const {
   if (rows > kMostRecordedRows) return rows;
   return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(rows)));

@@ -33,6 +33,7 @@ class CudaExecutor final : public Executor {
   void download(void* host, const void* device, std::size_t bytes) override;
   void copy(void* to, const void* from, std::size_t bytes) override;
   void synchronize() override;
+  MmaKind mma() const override;
   std::int64_t padded_rows(std::int64_t rows) const override;
   void run_step(const StepKey& key, base::FunctionRef<void()> body) override;
   std::optional<DeviceMemory> memory() const override;

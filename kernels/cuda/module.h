@@ -17,7 +17,7 @@
 namespace shoal::kernels::cuda {
 
 // Raised with every change of this header or of arguments.h.
-inline constexpr std::uint32_t kModuleAbi = 2;
+inline constexpr std::uint32_t kModuleAbi = 3;
 
 struct Context;  // a device that is open
 
@@ -71,6 +71,7 @@ struct Module {
   void (*gate_up)(Context* context, const GateUp* arguments);
   void (*pack_stored)(Context* context, const PackStored* arguments);
   void (*pack_portable)(Context* context, const PackPortable* arguments);
+  void (*pack_mma)(Context* context, const PackMma* arguments);
   void (*rms_norm)(Context* context, const RmsNorm* arguments);
   void (*rope)(Context* context, const Rope* arguments);
   void (*kv_append)(Context* context, const KvAppend* arguments);

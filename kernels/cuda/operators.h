@@ -12,6 +12,7 @@ void multiply(Context& context, const Multiply& a);
 void gate_up(Context& context, const GateUp& a);
 void pack_stored(Context& context, const PackStored& a);
 void pack_portable(Context& context, const PackPortable& a);
+void pack_mma(Context& context, const PackMma& a);
 void rms_norm(Context& context, const RmsNorm& a);
 void rope(Context& context, const Rope& a);
 void kv_append(Context& context, const KvAppend& a);
@@ -25,6 +26,7 @@ inline void fill_operators(Module& table) {
   table.gate_up = [](Context* c, const GateUp* a) { gate_up(*c, *a); };
   table.pack_stored = [](Context* c, const PackStored* a) { pack_stored(*c, *a); };
   table.pack_portable = [](Context* c, const PackPortable* a) { pack_portable(*c, *a); };
+  table.pack_mma = [](Context* c, const PackMma* a) { pack_mma(*c, *a); };
   table.rms_norm = [](Context* c, const RmsNorm* a) { rms_norm(*c, *a); };
   table.rope = [](Context* c, const Rope* a) { rope(*c, *a); };
   table.kv_append = [](Context* c, const KvAppend* a) { kv_append(*c, *a); };

@@ -11,6 +11,10 @@ namespace shoal::kernels::cuda {
 void multiply_stored(Context& context, const Multiply& a);
 void gate_up_stored(Context& context, const GateUp& a);
 
+// bf16 for float tensor cores: the law of kernels/mma.h.
+void multiply_mma(Context& context, const Multiply& a);
+void gate_up_mma(Context& context, const GateUp& a);
+
 // Portable formats: the law of kernels/portable.h.
 void multiply_portable(Context& context, const Multiply& a);
 void gate_up_portable(Context& context, const GateUp& a);

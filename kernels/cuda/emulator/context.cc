@@ -52,7 +52,7 @@ Context* open(int index, Reason* reason) {
 bool facts(Context* context, DeviceFacts* facts) {
   *facts = {};
   std::snprintf(facts->name, sizeof(facts->name), "emulated GPU");
-  facts->major = 8;
+  facts->major = emulated(*context).options().machine.mma_rule == MmaRule::kHopper ? 9 : 8;
   facts->multiprocessors = context->multiprocessors;
   facts->total_bytes = emulated(*context).options().memory_bytes;
   facts->free_bytes = free_bytes(emulated(*context));

@@ -43,8 +43,9 @@ NodePlan make_plan(const base::MemoryBudget& budget, std::span<const model::Memo
   plan.memory = budget.all;
   plan.usable_bytes = model::usable_bytes(budget.all, needs.front());
   plan.read_bytes_s = read_bytes_s;
+  plan.mma = needs.size() == 1;
   for (std::size_t i = 0; i < needs.size(); ++i) {
-    FormatPlan format{.weights = model::kWeightChoices[i],
+    FormatPlan format{.weights = plan.mma ? model::WeightChoice::kMma : model::kWeightChoices[i],
                       .block_bytes = needs[i].block_weight_bytes};
     const auto fits = model::plan_memory(budget, needs[i], block_count, wishes);
     if (fits.ok()) {
@@ -54,6 +55,12 @@ NodePlan make_plan(const base::MemoryBudget& budget, std::span<const model::Memo
                                            format.block_bytes * format.blocks, 1));
     }
     plan.formats.push_back(format);
+  }
+  if (plan.mma) {
+    const auto fits = model::plan_memory(budget, needs.front(), block_count, wishes);
+    if (fits.ok()) plan.chosen = model::WeightChoice::kMma;
+    plan.reason = fits.ok() ? fits->reason : std::string(fits.status().message());
+    return plan;
   }
   const auto chosen = model::choose_weights(budget, needs, block_count, wishes);
   if (chosen.ok()) {
@@ -82,7 +89,8 @@ std::string plan_text(const NodePlan& plan) {
                 : fmt::format("{:<8} {:>10} {:>10} {:>13} {:>18}\n", name_of(format.weights), mib,
                               "none fits", "-", "-");
   }
-  text += plan.chosen ? fmt::format("\n--weights auto: {}\n", plan.reason)
+  const char* const option = plan.mma ? "--compute mma" : "--weights auto";
+  text += plan.chosen ? fmt::format("\n{}: {}\n", option, plan.reason)
                       : fmt::format("\nNothing fits: {}\n", plan.reason);
   return text;
 }
@@ -103,6 +111,7 @@ std::string plan_json(const NodePlan& plan) {
                                    {"memory_from", plan.memory.from},
                                    {"usable_bytes", plan.usable_bytes},
                                    {"read_bytes_per_s", plan.read_bytes_s},
+                                   {"compute", plan.mma ? "mma" : "exact"},
                                    {"formats", formats},
                                    {"auto", nullptr},
                                    {"reason", plan.reason}};
@@ -111,7 +120,10 @@ std::string plan_json(const NodePlan& plan) {
 }
 
 absl::StatusOr<NodePlan> plan_of(const CommandLine& line) {
-  auto model = LoadedModel::read(line.model, line.model_name, {.kv = line.kv_dtype});
+  const bool mma = line.weights == model::WeightChoice::kMma;
+  auto model = LoadedModel::read(
+      line.model, line.model_name,
+      {line.kv_dtype, mma ? model::WeightChoice::kMma : model::WeightChoice::kStored});
   if (!model.ok()) return model.status();
   model::MemoryWishes wishes;
   if (line.blocks) {
@@ -126,9 +138,12 @@ absl::StatusOr<NodePlan> plan_of(const CommandLine& line) {
   const auto device = open_chosen(line.device);
   if (!device.ok()) return device.status();
   const base::MemoryBudget budget = budget_on(device->executor.get(), line.memory);
-  NodePlan plan =
-      make_plan(budget, needs_of_all(*model, line.kv_dtype), most, wishes,
-                measured_read_bytes_s(device->executor.get(), line.threads, budget.all.bytes));
+  if (mma) {
+    if (const auto kind = mma_of(device->executor.get()); !kind.ok()) return kind.status();
+  }
+  NodePlan plan = make_plan(
+      budget, mma ? std::vector{model->needs} : needs_of_all(*model, line.kv_dtype), most, wishes,
+      measured_read_bytes_s(device->executor.get(), line.threads, budget.all.bytes));
   if (device->executor != nullptr) plan.reader = "the GPU";
   plan.model = model->name;
   plan.stored = model::stored_type(model->config, model->checkpoint);

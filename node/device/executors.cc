@@ -22,6 +22,14 @@ absl::StatusOr<ChosenDevice> open_chosen(const kernels::cuda::DeviceChoice& choi
   return chosen;
 }
 
+absl::StatusOr<kernels::MmaKind> mma_of(const kernels::Executor* executor) {
+  const kernels::MmaKind kind = executor == nullptr ? kernels::MmaKind::kNone : executor->mma();
+  if (kind != kernels::MmaKind::kNone) return kind;
+  return absl::FailedPreconditionError(
+      "--compute mma needs a GPU, and this would compute on the CPU: leave it at --compute exact, "
+      "or choose a GPU with --device");
+}
+
 base::MemoryBudget budget_on(const kernels::Executor* executor,
                              const std::optional<base::MemorySize>& most) {
   const auto memory = executor == nullptr ? std::nullopt : executor->memory();

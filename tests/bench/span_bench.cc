@@ -48,6 +48,9 @@ absl::Status open(const SpanBench& bench, Loaded& loaded) {
   auto chosen = node::open_chosen(bench.device);
   if (!chosen.ok()) return chosen.status();
   loaded.executor = std::move(chosen->executor);
+  if (bench.weights == model::WeightChoice::kMma) {
+    if (const auto kind = node::mma_of(loaded.executor.get()); !kind.ok()) return kind.status();
+  }
   if (loaded.executor != nullptr) return absl::OkStatus();
   auto cpu = std::make_unique<kernels::CpuExecutor>(bench.threads);
   loaded.cpu = cpu.get();
@@ -155,7 +158,7 @@ absl::StatusOr<Report> measure_span(const SpanBench& bench) {
   auto pool = model::KvPool::create(*loaded.executor, loaded.runner->kv_shape(bench.kv), positions);
   if (!pool.ok()) return pool.status();
   loaded.pool = *std::move(pool);
-  const bool portable = bench.weights != model::WeightChoice::kStored;
+  const bool portable = model::is_portable(bench.weights);
   if (loaded.cpu != nullptr) {
     loaded.peak = portable ? kernels::measure_int_dot_peak(*loaded.cpu, 10)
                            : kernels::measure_fma_peak(*loaded.cpu, 10);
@@ -168,6 +171,7 @@ absl::StatusOr<Report> measure_span(const SpanBench& bench) {
   report.facts["geometry"] = bench.geometry.name;
   report.facts["blocks"] = bench.blocks;
   report.facts["weights"] = model::name_of(bench.weights);
+  report.facts["compute"] = bench.weights == model::WeightChoice::kMma ? "mma" : "exact";
   report.facts["kv"] = kernels::kv_dtype_name(bench.kv);
   if (loaded.cpu != nullptr) {
     report.facts["threads"] = loaded.cpu->threads();

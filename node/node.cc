@@ -212,6 +212,7 @@ class Node::Impl {
     const auto kind = mma_of(chosen_.executor.get());
     if (!kind.ok()) return kind.status();
     model_->keep_as({options_.kv_dtype, WeightChoice::kMma, *kind});
+    spdlog::info("computes in {}", proto::to_string(model_->numerics));
     return absl::OkStatus();
   }
 

@@ -77,11 +77,12 @@ void add_sizes(cli::Command& command, CommandLine& line, RunTexts& texts) {
                  "Where to compute: auto (the GPU if one works, else the CPU; the default), cpu, "
                  "cuda, or cuda:N for a certain GPU",
                  cli::name(texts.device));
-  command.option("--compute", "KIND",
-                 "How a GPU multiplies stored weights: exact (the bits of every other machine; the "
-                 "default) or mma (its float tensor cores, for bf16 weights: faster with many "
-                 "rows, rounds activations to bf16, exact among nodes with GPUs of one kind)",
-                 cli::one_of(texts.compute, {"exact", "mma"}));
+  command.option(
+      "--compute", "KIND",
+      "How a GPU multiplies stored weights: exact (the bits of every other machine) or mma "
+      "(its float tensor cores, for bf16 weights: faster with many rows, rounds "
+      "activations to bf16, exact among nodes with GPUs of one kind)",
+      cli::one_of(texts.compute, {"exact", "mma"}));
   command.option("--threads", "N", "CPU threads (default: one per core)",
                  cli::whole(line.threads, 1, 1024));
   command.option("--kv-positions", "N",

@@ -209,7 +209,7 @@ class Node::Impl {
   // What the device makes of --compute mma.
   absl::Status settle_compute() {
     if (options_.weights != WeightChoice::kMma) return absl::OkStatus();
-    const auto kind = mma_of(chosen_.executor.get());
+    const auto kind = mma_of(chosen_);
     if (!kind.ok()) return kind.status();
     model_->keep_as({options_.kv_dtype, WeightChoice::kMma, *kind});
     spdlog::info("computes in {}", proto::to_string(model_->numerics));

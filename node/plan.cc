@@ -139,7 +139,7 @@ absl::StatusOr<NodePlan> plan_of(const CommandLine& line) {
   if (!device.ok()) return device.status();
   const base::MemoryBudget budget = budget_on(device->executor.get(), line.memory);
   if (mma) {
-    if (const auto kind = mma_of(device->executor.get()); !kind.ok()) return kind.status();
+    if (const auto kind = mma_of(*device); !kind.ok()) return kind.status();
   }
   NodePlan plan = make_plan(
       budget, mma ? std::vector{model->needs} : needs_of_all(*model, line.kv_dtype), most, wishes,

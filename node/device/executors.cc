@@ -22,12 +22,14 @@ absl::StatusOr<ChosenDevice> open_chosen(const kernels::cuda::DeviceChoice& choi
   return chosen;
 }
 
-absl::StatusOr<kernels::MmaKind> mma_of(const kernels::Executor* executor) {
-  const kernels::MmaKind kind = executor == nullptr ? kernels::MmaKind::kNone : executor->mma();
+absl::StatusOr<kernels::MmaKind> mma_of(const ChosenDevice& device) {
+  const kernels::MmaKind kind =
+      device.executor == nullptr ? kernels::MmaKind::kNone : device.executor->mma();
   if (kind != kernels::MmaKind::kNone) return kind;
   return absl::FailedPreconditionError(
-      "--compute mma needs a GPU, and this would compute on the CPU: leave it at --compute exact, "
-      "or choose a GPU with --device");
+      fmt::format("--compute mma needs a GPU ({}): leave it at --compute exact, or choose a GPU "
+                  "with --device",
+                  device.line.empty() ? "this is the CPU" : device.line));
 }
 
 base::MemoryBudget budget_on(const kernels::Executor* executor,

@@ -25,8 +25,8 @@ using OpenDevice = std::function<absl::StatusOr<ChosenDevice>()>;
 // What --device says.
 absl::StatusOr<ChosenDevice> open_chosen(const kernels::cuda::DeviceChoice& choice);
 
-// The float tensor cores that --compute mma needs; an error where there are none. null: the CPU.
-absl::StatusOr<kernels::MmaKind> mma_of(const kernels::Executor* executor);
+// The float tensor cores that --compute mma needs; an error where there are none.
+absl::StatusOr<kernels::MmaKind> mma_of(const ChosenDevice& device);
 
 // `executor`: null: the CPU. `most`: what the user allows, with --memory; of a device with memory
 // of its own, there.

@@ -233,7 +233,7 @@ absl::StatusOr<Report> measure_sessions(const SessionBench& bench) {
     auto chosen = node::open_chosen(bench.device);
     if (!chosen.ok()) return chosen.status();
     if (bench.weights == model::WeightChoice::kMma) {
-      if (const auto kind = node::mma_of(chosen->executor.get()); !kind.ok()) return kind.status();
+      if (const auto kind = node::mma_of(*chosen); !kind.ok()) return kind.status();
     }
     options.executor = std::move(chosen->executor);
     auto device = node::DeviceThread::start(*config, *checkpoint, std::move(options));

@@ -47,10 +47,10 @@ struct Loaded {
 absl::Status open(const SpanBench& bench, Loaded& loaded) {
   auto chosen = node::open_chosen(bench.device);
   if (!chosen.ok()) return chosen.status();
-  loaded.executor = std::move(chosen->executor);
   if (bench.weights == model::WeightChoice::kMma) {
-    if (const auto kind = node::mma_of(loaded.executor.get()); !kind.ok()) return kind.status();
+    if (const auto kind = node::mma_of(*chosen); !kind.ok()) return kind.status();
   }
+  loaded.executor = std::move(chosen->executor);
   if (loaded.executor != nullptr) return absl::OkStatus();
   auto cpu = std::make_unique<kernels::CpuExecutor>(bench.threads);
   loaded.cpu = cpu.get();

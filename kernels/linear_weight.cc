@@ -25,9 +25,8 @@ std::size_t LinearWeight::bytes() const {
   const std::size_t each = format == WeightFormat::kF32 ? 4 : 2;
   const std::size_t own = !present()            ? 0
                           : is_portable(format) ? packed_bytes(format, rows, cols)
-                          : format == WeightFormat::kMmaBF16
-                              ? mma_bytes(rows, cols)
-                              : static_cast<std::size_t>(rows * cols) * each;
+                          : is_mma(format)      ? mma_bytes(rows, cols)
+                                                : static_cast<std::size_t>(rows * cols) * each;
   return own + (bias.present() ? bias.bytes() : 0);
 }
 
@@ -62,8 +61,9 @@ std::optional<PackedLinear> pack_linear(Executor& executor, const WeightView& we
   CHECK(weight.device == Device::kCpu) << "weights are packed from the host's memory";
   CHECK(weight.present() && weight.rows > 0 && weight.cols > 0) << "no weights";
   check_bias(bias, weight.rows);
-  CHECK(format != WeightFormat::kMmaBF16 ||
-        (executor.mma() != MmaKind::kNone && weight.dtype == DType::kBF16))
+  CHECK(!is_mma(format) ||
+        (executor.mma() != MmaKind::kNone &&
+         weight.dtype == (format == WeightFormat::kMmaBF16 ? DType::kBF16 : DType::kF16)))
       << dtype_name(weight.dtype) << " for float tensor cores on "
       << device_name(executor.device());
   return executor.operators().pack_linear(executor, weight, bias, format);

@@ -3,12 +3,15 @@
 // which weights are packed for them. All that is rounded has one place here, which knows no tiles,
 // threads or rows: so a row has the same bits beside any others, on every device of a kind.
 //
-// Weights are bf16, as stored. Activations are f32 and rounded to bf16, nearest, half to even.
+// Weights are bf16 or f16, as stored. Activations are f32 and rounded to the same type, nearest,
+// half to even; for f16 a row is multiplied by 2^s before, which brings its largest magnitude into
+// [2^14, 2^15): s = 141 - max(e, 15), e the field of its exponent, 255 where a value is not finite.
 // Inputs from K up to the next multiple of 64 are +0 on both sides. For a row and an output:
 //   for each segment of 512 inputs, in ascending order:
 //     acc = +0; for each step of 16 inputs, in ascending order:
 //       acc = mma(w, x, acc): one output element of mma.sync.m16n8k16
 //   value = acc of the first segment; value = value + acc for each after it, f32, nearest even
+//   f16: value = value * 2^-s
 //   value = value + bias; out = value, or out + value, likewise
 // What one mma rounds is the device's: 16 exact products and acc are aligned to the largest
 // exponent, cut toward zero after some bits, and summed; mma9 (compute capability 9.0 and later)
@@ -31,6 +34,8 @@ inline constexpr std::int64_t kMmaOutputs = 16;  // of a tile
 inline constexpr std::int64_t kMmaStep = 16;     // inputs
 inline constexpr std::int64_t kMmaRun = 64;
 inline constexpr std::int64_t kMmaSegment = 512;
+// Of the scale of rows for f16.
+inline constexpr int kMmaLeastExponent = 15, kMmaScaleExponent = 141;
 
 constexpr std::int64_t mma_runs(std::int64_t cols) { return (cols + kMmaRun - 1) / kMmaRun; }
 constexpr std::size_t mma_bytes(std::int64_t rows, std::int64_t cols) {

@@ -84,13 +84,13 @@ absl::Status check_mma(const ModelConfig& config, const Checkpoint& checkpoint) 
     for (const TensorSpec& tensor : block_tensors(config, block)) {
       const auto found = checkpoint.tensors().find(tensor.name);
       if (tensor.shape.size() != 2 || found == checkpoint.tensors().end() ||
-          found->second.dtype == "BF16") {
+          found->second.dtype == "BF16" || found->second.dtype == "F16") {
         continue;
       }
       return absl::FailedPreconditionError(absl::StrCat(
-          "--compute mma takes weights that are stored as bf16, and ", shortened(tensor.name),
-          " of ", checkpoint.where(), " is ", absl::AsciiStrToLower(found->second.dtype),
-          ": leave it at --compute exact"));
+          "--compute mma takes weights that are stored as bf16 or f16, and ",
+          shortened(tensor.name), " of ", checkpoint.where(), " is ",
+          absl::AsciiStrToLower(found->second.dtype), ": leave it at --compute exact"));
     }
   }
   return absl::OkStatus();

@@ -38,7 +38,8 @@ kernels::WeightFormat format_of(WeightChoice choice, kernels::DType stored) {
     case WeightChoice::kQ4S:
       return kernels::WeightFormat::kQ4S;
     case WeightChoice::kMma:
-      return kernels::WeightFormat::kMmaBF16;
+      return stored == kernels::DType::kF16 ? kernels::WeightFormat::kMmaF16
+                                            : kernels::WeightFormat::kMmaBF16;
   }
   return kernels::stored_format(stored);
 }

@@ -28,7 +28,7 @@ std::optional<WeightChoice> weight_choice_named(std::string_view name);
 // kMma is "stored" too: it is another computation, of the same weights.
 const char* name_of(WeightChoice choice);
 
-// Of a matrix that is stored as `stored`: for kMma bf16 (check_mma in weight_check.h).
+// Of a matrix that is stored as `stored`: for kMma as bf16 or f16 (check_mma in weight_check.h).
 kernels::WeightFormat format_of(WeightChoice choice, kernels::DType stored);
 
 }  // namespace shoal::model

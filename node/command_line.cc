@@ -80,8 +80,8 @@ void add_sizes(cli::Command& command, CommandLine& line, RunTexts& texts) {
   command.option(
       "--compute", "KIND",
       "How a GPU multiplies stored weights: exact (the bits of every other machine) or mma "
-      "(its float tensor cores, for bf16 weights: faster with many rows, rounds "
-      "activations to bf16, exact among nodes with GPUs of one kind)",
+      "(its float tensor cores, for bf16 and f16 weights: faster with many rows, rounds "
+      "activations to their type, exact among nodes with GPUs of one kind)",
       cli::one_of(texts.compute, {"exact", "mma"}));
   command.option("--threads", "N", "CPU threads (default: one per core)",
                  cli::whole(line.threads, 1, 1024));

@@ -67,7 +67,7 @@ struct PackPortable {
   void* to;
 };
 
-// Stored bf16 values into the order of kernels/mma.h.
+// Stored bf16 or f16 values into the order of kernels/mma.h.
 struct PackMma {
   const std::uint16_t* from;
   std::int64_t rows, cols;

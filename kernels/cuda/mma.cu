@@ -30,12 +30,18 @@ struct MmaLaid {
   MmaProducts arguments;
   int ctas;
 };
-MmaLaid lay_mma(const MmaJob& job, const ConstRows& x, std::int64_t row, const uint4* packed,
+// x as kernels that take it rounded have it; nothing where they do not.
+struct RoundedRows {
+  const uint4* packed = nullptr;
+  const float* scales = nullptr;
+};
+MmaLaid lay_mma(const MmaJob& job, const ConstRows& x, std::int64_t row, const RoundedRows& rounded,
                 int tiles) {
   const int outputs = (job.gated ? tiles / 2 : tiles) * kTileOuts;
   MmaLaid laid{{x,
                 lies_aligned(x),
-                packed,
+                rounded.packed,
+                rounded.scales,
                 static_cast<int>(mma_runs(x.cols)),
                 job.accumulate,
                 job.gated,
@@ -56,21 +62,31 @@ MmaLaid lay_mma(const MmaJob& job, const ConstRows& x, std::int64_t row, const u
   return laid;
 }
 
+bool is_f16_job(const MmaJob& job) {
+  return job.products[0].weight.format == WeightFormat::kMmaF16;
+}
+
 // x rounded and packed, in the context's scratch.
-uint4* rounded_rows(Context& context, const ConstRows& x) {
-  auto* const to = static_cast<uint4*>(context.quantized.data);
+RoundedRows round_rows(Context& context, const MmaJob& job, const ConstRows& x) {
   const int runs = static_cast<int>(mma_runs(x.cols));
-  launch(
-      context,
-      {ceil_div(runs * kRunRowPieces, kMmaPackThreads), ceil_div<std::int64_t>(x.rows, kMmaRows)},
-      kMmaPackThreads, 0, &round_rows_kernel, RoundRows{x, lies_aligned(x), runs, to});
-  return to;
+  const std::int64_t tiles = ceil_div<std::int64_t>(x.rows, kMmaRows);
+  auto* const to = static_cast<uint4*>(context.quantized.data);
+  auto* const scales = reinterpret_cast<float*>(to + tiles * runs * kRunRowPieces);
+  const RoundRows a{x, lies_aligned(x), runs, to, scales};
+  if (is_f16_job(job)) {
+    launch(context, {tiles}, kMmaPackThreads, kMmaRows * (kMmaPackThreads / 32) * sizeof(float),
+           &scale_rows_kernel, a);
+    return {to, scales};
+  }
+  launch(context, {ceil_div(runs * kRunRowPieces, kMmaPackThreads), tiles}, kMmaPackThreads, 0,
+         &round_rows_kernel, a);
+  return {to, nullptr};
 }
 
 template <int kRowTiles, int kTiles>
-void run_mma_few(Context& context, const MmaJob& job, const uint4* packed) {
+void run_mma_few(Context& context, const MmaJob& job, const RoundedRows& rounded) {
   using Shape = MmaFewShape<kRowTiles, kTiles>;
-  const MmaLaid laid = lay_mma(job, job.x, 0, packed, kTiles);
+  const MmaLaid laid = lay_mma(job, job.x, 0, rounded, kTiles);
   // As many warps as take equally many segments each.
   const int segments = ceil_div(laid.arguments.runs * kMmaRunSteps, kSegmentSteps);
   const int warps = ceil_div(segments, ceil_div(segments, kMmaFewWarps));
@@ -85,15 +101,15 @@ bool fills_the_device(const Context& context, const MmaJob& job, const ConstRows
   using Shape = MmaManyShape<kOutWarps, kRowWarps>;
   return Shape::kSharedBytes <= static_cast<int>(context.most_shared) &&
          ceil_div<std::int64_t>(x.rows, Shape::kRows) *
-                 lay_mma(job, x, 0, nullptr, Shape::kTiles).ctas >=
+                 lay_mma(job, x, 0, {}, Shape::kTiles).ctas >=
              context.multiprocessors;
 }
 
 template <int kOutWarps, int kRowWarps>
 void launch_mma_many(Context& context, const MmaJob& job, const ConstRows& x, std::int64_t row,
-                     const uint4* packed) {
+                     const RoundedRows& rounded) {
   using Shape = MmaManyShape<kOutWarps, kRowWarps>;
-  const MmaLaid laid = lay_mma(job, x, row, packed, Shape::kTiles);
+  const MmaLaid laid = lay_mma(job, x, row, rounded, Shape::kTiles);
   launch(context, {ceil_div<std::int64_t>(x.rows, Shape::kRows), laid.ctas}, Shape::kWarps * 32,
          static_cast<std::size_t>(Shape::kSharedBytes), &mma_many_kernel<kOutWarps, kRowWarps>,
          laid.arguments);
@@ -103,7 +119,8 @@ void run_mma_many(Context& context, const MmaJob& job) {
   constexpr std::int64_t kWideRows = MmaManyShape<2, 4>::kRows;
   constexpr std::int64_t kMostTiles = 65528;  // of rows: a grid has no more in y
   const auto tile_bytes =
-      static_cast<std::size_t>(mma_runs(job.x.cols)) * std::size_t{kRunRowPieces} * sizeof(uint4);
+      static_cast<std::size_t>(mma_runs(job.x.cols)) * std::size_t{kRunRowPieces} * sizeof(uint4) +
+      kMmaRows * sizeof(float);
   const auto room = static_cast<std::int64_t>(context.quantized.bytes / tile_bytes);
   const std::int64_t most = (room < kMostTiles ? room : kMostTiles) * kMmaRows;
   CHECK(most > 0) << "rows of " << job.x.cols;
@@ -112,12 +129,12 @@ void run_mma_many(Context& context, const MmaJob& job) {
     const std::int64_t left = job.x.rows - row;
     const ConstRows x{job.x.data + row * job.x.stride, left < at_once ? left : at_once, job.x.cols,
                       job.x.stride};
-    const uint4* const packed = rounded_rows(context, x);
+    const RoundedRows rounded = round_rows(context, job, x);
     // Wide CTAs read less from the second cache, where there are enough of them.
     if (fills_the_device<2, 4>(context, job, x)) {
-      launch_mma_many<2, 4>(context, job, x, row, packed);
+      launch_mma_many<2, 4>(context, job, x, row, rounded);
     } else {
-      launch_mma_many<1, 2>(context, job, x, row, packed);
+      launch_mma_many<1, 2>(context, job, x, row, rounded);
     }
   }
 }
@@ -125,15 +142,9 @@ void run_mma_many(Context& context, const MmaJob& job) {
 void run_mma(Context& context, const MmaJob& job) {
   const std::int64_t rows = job.x.rows;
   if (rows == 0) return;
-  if (rows <= kMmaRows) {
-    const int ctas = lay_mma(job, job.x, 0, nullptr, 2).ctas;
-    if (!job.gated && ctas < context.multiprocessors) {
-      return run_mma_few<1, 1>(context, job, nullptr);
-    }
-    return run_mma_few<1, 2>(context, job, nullptr);
-  }
-  if (rows <= 2 * kMmaRows) return run_mma_few<2, 2>(context, job, rounded_rows(context, job.x));
-  if (rows <= 4 * kMmaRows) return run_mma_few<4, 4>(context, job, rounded_rows(context, job.x));
+  if (rows <= kMmaRows && !is_f16_job(job)) return run_mma_few<1, 2>(context, job, {});
+  if (rows <= 2 * kMmaRows) return run_mma_few<2, 2>(context, job, round_rows(context, job, job.x));
+  if (rows <= 4 * kMmaRows) return run_mma_few<4, 4>(context, job, round_rows(context, job, job.x));
   run_mma_many(context, job);
 }
 

@@ -4,9 +4,9 @@
 // inputs, for which the law begins anew; the segments' sums are folded in ascending order in shared
 // memory.
 //
-// A warp loads 8 pieces of 512 bytes (4 where it has one tile) while it computes with 8 others, and
-// goes on loading while it waits for the other warps: 4 to 8 KB for each of 8 warps; an H200 needs
-// 24 KB in each multiprocessor. A tile of 8 rows is rounded on the way: 28 integer operations of a
+// A warp loads 8 pieces of 512 bytes while it computes with 8 others, and goes on loading while it
+// waits for the other warps: 4 to 8 KB for each of 8 warps; an H200 needs 24 KB in each
+// multiprocessor. A tile of 8 rows is rounded on the way: 28 integer operations of a
 // warp for a step of 1 KB of weights, for which an H200 has time for 280. More rows come rounded
 // and packed; 16 rows are half as many bytes as the two tiles of weights that are multiplied with
 // them, and so are 32 rows with four tiles.
@@ -18,7 +18,8 @@ namespace shoal::kernels::cuda {
 
 inline constexpr int kMmaFewWarps = 8;  // at most
 
-// kRowTiles tiles of 8 rows; one is read as it is, more come packed.
+// kRowTiles tiles of 8 rows; one is read as it is, more come packed. Rows for f16 always do: their
+// scale is to be known first.
 template <int kRowTiles, int kTiles>
 struct MmaFewShape {
   static constexpr bool kOwn = kRowTiles == 1;
@@ -52,10 +53,10 @@ class MmaFewWarp {
     const int steps = left < kSegmentSteps ? left : kSegmentSteps;
     // Only the last segment of all may have an odd number of loads.
     for (int done = 0; done < steps; done += 2 * kSteps) {
-      add_loaded(held_[0]);
+      add(held_[0]);
       load(held_[0]);
       if (done + kSteps < steps) {
-        add_loaded(held_[1]);
+        add(held_[1]);
         load(held_[1]);
       }
     }
@@ -117,6 +118,13 @@ class MmaFewWarp {
     }
   }
 
+  SHOAL_DEVICE void add(const Loaded& from) {
+    if constexpr (!Shape::kOwn) {
+      if (is_f16(a_)) return add_loaded<true>(from);
+    }
+    add_loaded<false>(from);
+  }
+  template <bool kF16>
   SHOAL_DEVICE void add_loaded(const Loaded& from) {
     SHOAL_DEVICE_UNROLL
     for (int s = 0; s < kSteps; ++s) {
@@ -132,7 +140,8 @@ class MmaFewWarp {
           second = s % 2 == 0 ? rows.y : rows.w;
         }
         SHOAL_DEVICE_UNROLL
-        for (int i = 0; i < kTiles; ++i) add_step(from.weights[i][s], first, second, acc_[i][n]);
+        for (int i = 0; i < kTiles; ++i)
+          add_step<kF16>(from.weights[i][s], first, second, acc_[i][n]);
       }
     }
   }

@@ -76,6 +76,7 @@ class MmaManyWarp {
     commit_copies();
   }
 
+  template <bool kF16>
   SHOAL_DEVICE void add_stage(int stage) {
     const uint4* const weights = weights_ + stage * Shape::kWeightPieces +
                                  warp() / kRowWarps * Shape::kWarpTiles * kRunWeightPieces + lane();
@@ -93,7 +94,7 @@ class MmaManyWarp {
           const uint4 w = weights[m * kRunWeightPieces + (two * 2 + half) * 32];
           SHOAL_DEVICE_UNROLL
           for (int n = 0; n < Shape::kWarpRowTiles; ++n) {
-            add_step(w, half == 0 ? b[n].x : b[n].z, half == 0 ? b[n].y : b[n].w, acc_[m][n]);
+            add_step<kF16>(w, half == 0 ? b[n].x : b[n].z, half == 0 ? b[n].y : b[n].w, acc_[m][n]);
           }
         }
       }
@@ -180,7 +181,11 @@ SHOAL_KERNEL SHOAL_BOUNDS(kOutWarps* kRowWarps * 32,
       wait_copies<kStages - 2>();
       barrier();  // all have this stage, and have read the one before it
       mine.copy(run + kStages - 1, stage == 0 ? kStages - 1 : stage - 1);
-      mine.add_stage(stage);
+      if (is_f16(a)) {
+        mine.template add_stage<true>(stage);
+      } else {
+        mine.template add_stage<false>(stage);
+      }
       stage = stage == kStages - 1 ? 0 : stage + 1;
     }
     mine.end_segment(first == 0);

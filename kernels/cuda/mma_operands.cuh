@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the kernels for float tensor cores share: operands of mma_bf16 in the order of
+// What the kernels for float tensor cores share: operands of mma_bf16 and mma_f16 in the order of
 // kernels/mma.h, rows of x rounded and packed, where a CTA's products lie.
 //
 // Weights are A: its 16 rows are outputs. Rows of x are B: its 8 columns. A lane (g = lane / 4, t =
@@ -31,11 +31,16 @@ SHOAL_DEVICE std::uint32_t bf16_pair(float low, float high) {
 }
 
 // acc: (output g, row 2 t), (g, 2 t + 1), (g + 8, 2 t), (g + 8, 2 t + 1).
+template <bool kF16>
 SHOAL_DEVICE void add_step(const uint4& weights, std::uint32_t first, std::uint32_t second,
                            float (&acc)[4]) {
   const std::uint32_t a[4] = {weights.x, weights.y, weights.z, weights.w};
   const std::uint32_t b[2] = {first, second};
-  mma_bf16(acc, a, b);
+  if constexpr (kF16) {
+    mma_f16(acc, a, b);
+  } else {
+    mma_bf16(acc, a, b);
+  }
 }
 
 // Inputs [k, k + 4) of a row; zeros past the last. `aligned`: where k % 4 == 0, four lie together.
@@ -59,6 +64,7 @@ struct MmaProducts {
   ConstRows x;
   bool aligned;         // of x: four_inputs
   const uint4* packed;  // x rounded: [tiles of rows, runs, 2, 32]
+  const float* scales;  // f16: of each row 2^-s; else null
   int runs;
   bool accumulate;
   bool gated;  // products are gate and up; out is gate's
@@ -86,6 +92,10 @@ SHOAL_DEVICE const uint4* tile_of_cta(const MmaProducts& a, const MmaShare& shar
          static_cast<std::int64_t>(at < last ? at : last) * a.runs * kRunWeightPieces;
 }
 
+SHOAL_DEVICE bool is_f16(const MmaProducts& a) { return a.scales != nullptr; }
+SHOAL_DEVICE float unscaled(const MmaProducts& a, std::int64_t row, float sum) {
+  return is_f16(a) ? mul(sum, a.scales[row]) : sum;
+}
 SHOAL_DEVICE float with_bias(const MmaProduct& product, int output, float value) {
   if (product.bias == nullptr) return value;
   return add(value, widened(product.bias, product.bias_dtype, output));
@@ -94,7 +104,7 @@ SHOAL_DEVICE void put(const MmaProducts& a, const MmaProduct& product, std::int6
                       float sum) {
   if (output >= product.outputs) return;
   float* const out = product.out + row * product.stride + output;
-  const float value = with_bias(product, output, sum);
+  const float value = with_bias(product, output, unscaled(a, row, sum));
   *out = a.accumulate ? add(*out, value) : value;
 }
 SHOAL_DEVICE void put_gated(const MmaProducts& a, std::int64_t row, int output, float gate,
@@ -102,7 +112,8 @@ SHOAL_DEVICE void put_gated(const MmaProducts& a, std::int64_t row, int output, 
   const MmaProduct& product = a.products[0];
   if (output >= product.outputs) return;
   product.out[row * product.stride + output] =
-      silu_mul(with_bias(product, output, gate), with_bias(a.products[1], output, up));
+      silu_mul(with_bias(product, output, unscaled(a, row, gate)),
+               with_bias(a.products[1], output, unscaled(a, row, up)));
 }
 
 }  // namespace shoal::kernels::cuda

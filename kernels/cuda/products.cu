@@ -9,7 +9,7 @@ namespace {
 void multiply_alike(Context& context, const Multiply& a) {
   if (is_portable(a.products[0].weight.format)) {
     multiply_portable(context, a);
-  } else if (a.products[0].weight.format == WeightFormat::kMmaBF16) {
+  } else if (is_mma(a.products[0].weight.format)) {
     multiply_mma(context, a);
   } else {
     multiply_stored(context, a);
@@ -52,7 +52,7 @@ void gate_up(Context& context, const GateUp& a) {
     gate_up_apart(context, a);
   } else if (is_portable(a.gate.format)) {
     gate_up_portable(context, a);
-  } else if (a.gate.format == WeightFormat::kMmaBF16) {
+  } else if (is_mma(a.gate.format)) {
     gate_up_mma(context, a);
   } else {
     gate_up_stored(context, a);

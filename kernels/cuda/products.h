@@ -11,7 +11,7 @@ namespace shoal::kernels::cuda {
 void multiply_stored(Context& context, const Multiply& a);
 void gate_up_stored(Context& context, const GateUp& a);
 
-// bf16 for float tensor cores: the law of kernels/mma.h.
+// Stored values for float tensor cores: the law of kernels/mma.h.
 void multiply_mma(Context& context, const Multiply& a);
 void gate_up_mma(Context& context, const GateUp& a);
 

@@ -33,7 +33,9 @@ std::vector<NamedExecutor const*> executors_with_mma() {
 }
 
 PackedLinear for_mma(Executor& executor, const WeightView& weight, const WeightView& bias = {}) {
-  return pack_linear(executor, weight, bias, WeightFormat::kMmaBF16).value();
+  return pack_linear(executor, weight, bias,
+                     weight.dtype == DType::kBF16 ? WeightFormat::kMmaBF16 : WeightFormat::kMmaF16)
+      .value();
 }
 
 std::vector<float> product(Executor& executor, const ConstMatrixView& x,
@@ -44,10 +46,32 @@ std::vector<float> product(Executor& executor, const ConstMatrixView& x,
   return out.content();
 }
 
-// kernels/mma.h, restated: a row of x and an output.
-float law_at(MmaRule rule, const float* x, const std::uint16_t* w, std::int64_t cols) {
+// kernels/mma.h, restated. A row of x as it is multiplied:
+struct Rounded {
+  std::vector<std::uint16_t> values;
+  float scale = 1;  // of the result
+};
+Rounded rounded(const float* x, std::int64_t cols, DType type) {
+  Rounded row;
+  float up = 1;
+  if (type == DType::kF16) {
+    int field = 15;
+    for (std::int64_t k = 0; k < cols; ++k) {
+      field = std::max(field, static_cast<int>(std::bit_cast<std::uint32_t>(x[k]) >> 23 & 255));
+    }
+    up = std::ldexp(1.0f, 141 - field);
+    row.scale = std::ldexp(1.0f, field - 141);
+  }
+  for (std::int64_t k = 0; k < cols; ++k) {
+    row.values.push_back(type == DType::kF16 ? base::to_f16(x[k] * up) : base::to_bf16(x[k]));
+  }
+  return row;
+}
+// Such a row and an output.
+float law_at(MmaRule rule, DType type, const Rounded& x, const std::uint16_t* w) {
   constexpr std::array<std::size_t, 16> kPlaces = {0, 1, 8,  9,  2, 3, 10, 11,
                                                    4, 5, 12, 13, 6, 7, 14, 15};
+  const auto cols = static_cast<std::int64_t>(x.values.size());
   float value = 0;
   for (std::int64_t segment = 0; segment < cols; segment += 512) {
     float acc = 0;
@@ -56,13 +80,14 @@ float law_at(MmaRule rule, const float* x, const std::uint16_t* w, std::int64_t 
       std::uint16_t a[16] = {}, b[16] = {};
       for (std::int64_t i = 0; i < 16 && step + i < cols; ++i) {
         a[kPlaces[static_cast<std::size_t>(i)]] = w[step + i];
-        b[kPlaces[static_cast<std::size_t>(i)]] = base::to_bf16(x[step + i]);
+        b[kPlaces[static_cast<std::size_t>(i)]] = x.values[static_cast<std::size_t>(step + i)];
       }
-      acc = cuda::emulator::multiply_bf16(rule, a, b, acc);
+      acc = type == DType::kF16 ? cuda::emulator::multiply_f16(rule, a, b, acc)
+                                : cuda::emulator::multiply_bf16(rule, a, b, acc);
     }
     value = segment == 0 ? acc : value + acc;
   }
-  return value;
+  return type == DType::kF16 ? value * x.scale : value;
 }
 MmaRule rule_of(const Executor& executor) {
   return executor.mma() == MmaKind::kMma9 ? MmaRule::kHopper : MmaRule::kAmpere;
@@ -70,10 +95,10 @@ MmaRule rule_of(const Executor& executor) {
 std::vector<float> by_law(MmaRule rule, const F32Rows& x, const WeightView& weight) {
   std::vector<float> out;
   for (std::int64_t r = 0; r < x.rows; ++r) {
+    const Rounded row = rounded(x.row(r), weight.cols, weight.dtype);
     for (std::int64_t n = 0; n < weight.rows; ++n) {
-      out.push_back(law_at(rule, x.row(r),
-                           static_cast<const std::uint16_t*>(weight.data) + n * weight.cols,
-                           weight.cols));
+      out.push_back(law_at(rule, weight.dtype, row,
+                           static_cast<const std::uint16_t*>(weight.data) + n * weight.cols));
     }
   }
   return out;
@@ -105,18 +130,30 @@ std::vector<Sizes> sizes() {
       {{1, 17, 65}, {5, 33, 600}, {9, 18, 130}, {17, 20, 33}, {33, 65, 100}, {130, 260, 33}});
 }
 
+const std::vector<DType> kTypes = {DType::kBF16, DType::kF16};
+
 TEST(MmaLinear, IsTheLawBitForBit) {
-  for (std::uint64_t seed = 1; seed <= in_sweep<std::uint64_t>(3, 1); ++seed) {
+  for (std::uint64_t seed = 1; seed <= in_sweep<std::uint64_t>(3, 2); ++seed) {
     Random random(seed);
+    const DType type = kTypes[seed % 2];
     for (const auto& [rows, outputs, inputs] : sizes()) {
       // Rows that begin at multiples of 16 bytes, and others.
       const std::int64_t gap = random.below(2) == 0 ? (4 - inputs % 4) % 4 : 5;
-      Guarded x(random.normals(rows * inputs), rows, inputs, gap);
-      const Weights weight(random, DType::kBF16, outputs, inputs);
+      std::vector<float> data = random.normals(rows * inputs);
+      // Rows of any size: of no size, too.
+      for (std::int64_t r = 0; r < rows; ++r) {
+        const float size = std::ldexp(1.0f, static_cast<int>(random.below(200)) - 110);
+        for (std::int64_t k = 0; k < inputs; ++k) {
+          data[static_cast<std::size_t>(r * inputs + k)] *= r % 7 == 6 ? 0.0f : size;
+        }
+      }
+      Guarded x(data, rows, inputs, gap);
+      const Weights weight(random, type, outputs, inputs);
       std::array<std::vector<float>, 2> expected;
       for (const NamedExecutor* each : executors_with_mma()) {
-        SCOPED_TRACE(testing::Message() << each->name << " seed " << seed << " rows " << rows
-                                        << " outputs " << outputs << " inputs " << inputs);
+        SCOPED_TRACE(testing::Message()
+                     << each->name << " " << dtype_name(type) << " seed " << seed << " rows "
+                     << rows << " outputs " << outputs << " inputs " << inputs);
         const MmaRule rule = rule_of(*each->executor);
         std::vector<float>& law = expected[rule == MmaRule::kHopper];
         if (law.empty()) law = by_law(rule, x.view(), weight.view());
@@ -129,11 +166,29 @@ TEST(MmaLinear, IsTheLawBitForBit) {
 }
 
 // The law is of exact sums where nothing is cut, so this is about the rounding of x and of sums.
+// Scratch has room for some of these rows at a time.
+TEST(MmaLinear, TakesMoreRowsThanThereIsRoomFor) {
+  if (sweeps_are_short()) GTEST_SKIP() << "the same kernels, on more rows";
+  Random random(10);
+  const std::int64_t rows = 140, inputs = 70'000;
+  Guarded x(random.normals(rows * inputs), rows, inputs, 0);
+  const Weights weight(random, DType::kF16, 3, inputs);
+  Executor& executor = *executors_with_mma().front()->executor;
+  const PackedLinear layer = for_mma(executor, weight.view());
+  const MatrixView all = x.view(executor);
+  const std::vector<float> got = product(executor, all, layer);
+  for (const std::int64_t row : {0, 127, 128, 139}) {
+    const std::vector<float> own(got.begin() + row * 3, got.begin() + row * 3 + 3);
+    EXPECT_TRUE(bitwise_equal(product(executor, rows_of(all, row, 1), layer), own)) << row;
+  }
+}
+
 TEST(MmaLinear, StaysWithinTheBoundOfWhatIsNotRounded) {
   Random random(4);
+  int number = 0;
   for (const auto& [rows, outputs, inputs] : sizes()) {
     Guarded x(random.normals(rows * inputs), rows, inputs);
-    const Weights weight(random, DType::kBF16, outputs, inputs);
+    const Weights weight(random, kTypes[static_cast<std::size_t>(++number % 2)], outputs, inputs);
     for (const NamedExecutor* each : executors_with_mma()) {
       std::vector<reference::Bounded> expected;
       for (std::int64_t r = 0; r < rows; ++r) {
@@ -163,11 +218,11 @@ TEST(MmaLinear, TheKindsDiffer) {
 
 // Few rows by one kernel, many by others, which hold other tiles.
 TEST(MmaLaw, ARowDoesNotDependOnItsBatch) {
-  for (std::uint64_t seed = 6; seed < 6 + in_sweep<std::uint64_t>(3, 1); ++seed) {
+  for (std::uint64_t seed = 6; seed < 9; ++seed) {
     Random random(seed);
     const std::int64_t rows = 131, inputs = in_sweep(560, 200), outputs = 50;
     Guarded x(random.normals(rows * inputs), rows, inputs);
-    const Weights weight(random, DType::kBF16, outputs, inputs);
+    const Weights weight(random, kTypes[seed % 2], outputs, inputs);
     for (const NamedExecutor* each : executors_with_mma()) {
       Executor& executor = *each->executor;
       const PackedLinear layer = for_mma(executor, weight.view());
@@ -200,7 +255,7 @@ TEST(MmaProject, IsEachLayerAloneWithBiasAndSum) {
   for (const std::int64_t rows :
        in_sweep<std::vector<std::int64_t>>({1, 3, 8, 16, 30, 50, 140}, {3, 16, 50})) {
     const std::int64_t inputs = 97;
-    const Weights q(random, DType::kBF16, 72, inputs), k(random, DType::kBF16, 9, inputs),
+    const Weights q(random, DType::kBF16, 72, inputs), k(random, DType::kF16, 9, inputs),
         v(random, DType::kBF16, 130, inputs), f32(random, DType::kF32, 11, inputs);
     const Weights bias(random, DType::kF32, 1, 9);
     Guarded x(random.normals(rows * inputs), rows, inputs);
@@ -248,8 +303,9 @@ TEST(MmaGateUp, IsItsParts) {
                                      {40, 33, 100},
                                      {129, 280, 70}},
                                     {{3, 15, 600}, {11, 17, 64}, {27, 33, 33}, {40, 33, 64}})) {
-    const Weights gate(random, DType::kBF16, outputs, inputs),
-        up(random, DType::kBF16, outputs, inputs), other(random, DType::kF16, outputs, inputs);
+    const DType type = kTypes[static_cast<std::size_t>(rows % 2)];
+    const Weights gate(random, type, outputs, inputs), up(random, type, outputs, inputs),
+        other(random, DType::kF32, outputs, inputs);
     const Weights bias(random, DType::kBF16, 1, outputs);
     Guarded x(random.normals(rows * inputs), rows, inputs);
     for (const NamedExecutor* each : executors_with_mma()) {
@@ -274,7 +330,7 @@ TEST(MmaGateUp, IsItsParts) {
 }
 
 // What is infinite or no number stays in its row; zeros are +0, as sums of nothing; x past the
-// largest bf16 becomes infinite.
+// largest bf16 becomes infinite, and f16 has a scale.
 TEST(MmaLinear, KeepsWhatIsNotFiniteInItsRow) {
   Random random(9);
   const std::int64_t inputs = 100, outputs = 20;
@@ -290,19 +346,23 @@ TEST(MmaLinear, KeepsWhatIsNotFiniteInItsRow) {
     for (std::int64_t i = 0; i < inputs; ++i)
       data[static_cast<std::size_t>(6 * inputs + i)] = -0.0f;
     Guarded x(data, rows, inputs);
-    const Weights weight(random, DType::kBF16, outputs, inputs);
+    const DType type = rows == 12 ? DType::kF16 : DType::kBF16;
+    const Weights weight(random, type, outputs, inputs);
     for (const NamedExecutor* each : executors_with_mma()) {
       SCOPED_TRACE(testing::Message() << each->name << " rows " << rows);
       Executor& executor = *each->executor;
       const PackedLinear layer = for_mma(executor, weight.view());
+      const std::vector<float> law = by_law(rule_of(executor), x.view(), weight.view());
       const std::vector<float> expected = product(executor, plain.view(executor), layer);
       const std::vector<float> got = product(executor, x.view(executor), layer);
       for (std::size_t i = 0; i < got.size(); ++i) {
         const auto row = static_cast<std::int64_t>(i) / outputs;
         if (row == 1) {
           EXPECT_TRUE(std::isnan(got[i]));
-        } else if (row == 3 || row == 5) {
+        } else if (row == 3 || (row == 5 && type == DType::kBF16)) {
           EXPECT_TRUE(std::isinf(got[i]));
+        } else if (row == 5) {
+          EXPECT_EQ(std::bit_cast<std::uint32_t>(got[i]), std::bit_cast<std::uint32_t>(law[i]));
         } else if (row == 6) {
           EXPECT_EQ(std::bit_cast<std::uint32_t>(got[i]), 0u);
         } else {

@@ -87,11 +87,14 @@ TEST_P(Race, ProductsOnFloatTensorCores) {
   for (const std::int64_t rows : {8, 16, 32, 50, 130}) {
     const std::int64_t k = rows > 50 ? 70 : 544, n = rows > 50 ? 260 : 18;
     const std::int64_t gap = rows == 50 ? 0 : 5;
+    const bool f16 = rows == 16 || rows == 50;
+    const DType stored = f16 ? DType::kF16 : DType::kBF16;
+    const WeightFormat format = f16 ? WeightFormat::kMmaF16 : WeightFormat::kMmaBF16;
     Random random(4);
-    const Weights gate(random, DType::kBF16, n, k), up(random, DType::kBF16, n, k);
+    const Weights gate(random, stored, n, k), up(random, stored, n, k);
     const Weights bias(random, DType::kF32, 1, n);
-    const auto g = pack_linear(*gpu_, gate.view(), bias.view(), WeightFormat::kMmaBF16);
-    const auto u = pack_linear(*gpu_, up.view(), {}, WeightFormat::kMmaBF16);
+    const auto g = pack_linear(*gpu_, gate.view(), bias.view(), format);
+    const auto u = pack_linear(*gpu_, up.view(), {}, format);
     Guarded x(random.normals(rows * k), rows, k, gap), sum(rows, n), both(rows, n);
     linear(*gpu_, x.view(*gpu_), g->weight(), sum.view(*gpu_));
     gate_up(*gpu_, x.view(*gpu_), g->weight(), u->weight(), both.view(*gpu_));

@@ -119,9 +119,12 @@ class Block {
   }
   PackedLinear pack(const Weights& weight, WeightFormat format, const WeightView& bias = {}) {
     const WeightView view = weight.view();
-    const bool taken =
-        is_portable(format) || (format == WeightFormat::kMmaBF16 && view.dtype == DType::kBF16);
-    return pack_linear(executor_, view, bias, taken ? format : stored_format(view.dtype)).value();
+    const bool mma = is_mma(format) && view.dtype != DType::kF32;
+    const WeightFormat own = is_portable(format)          ? format
+                             : !mma                       ? stored_format(view.dtype)
+                             : view.dtype == DType::kBF16 ? WeightFormat::kMmaBF16
+                                                          : WeightFormat::kMmaF16;
+    return pack_linear(executor_, view, bias, own).value();
   }
   MatrixView part(Part part) const {
     return {memory_[part].data(), plan_.padded_rows(), kWidths[part],

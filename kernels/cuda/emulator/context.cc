@@ -153,7 +153,7 @@ const Module& module(const DeviceOptions& options) {
 EmulatedContext::EmulatedContext(const DeviceOptions& options)
     : options_(options), machine_(options.machine) {
   most_shared = kMostShared;
-  quantized = {allocate_aligned(kQuantizedScratch), kQuantizedScratch};
+  quantized = {allocate_aligned(options.quantized_bytes), options.quantized_bytes};
   partial = {allocate_aligned(kPartialScratch), kPartialScratch};
   CHECK(quantized.data != nullptr && partial.data != nullptr) << "no memory for scratch";
   multiprocessors = 4;

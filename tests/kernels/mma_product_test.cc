@@ -9,7 +9,9 @@
 
 #include "base/half.h"
 #include "gtest/gtest.h"
+#include "kernels/cuda/emulator/context.h"
 #include "kernels/cuda/emulator/mma.h"
+#include "kernels/cuda/executor.h"
 #include "kernels/elementwise.h"
 #include "kernels/linear.h"
 #include "kernels/mma.h"
@@ -165,24 +167,25 @@ TEST(MmaLinear, IsTheLawBitForBit) {
   }
 }
 
-// The law is of exact sums where nothing is cut, so this is about the rounding of x and of sums.
-// Scratch has room for some of these rows at a time.
+// Of which scratch has room for 48 at a time.
 TEST(MmaLinear, TakesMoreRowsThanThereIsRoomFor) {
-  if (sweeps_are_short()) GTEST_SKIP() << "the same kernels, on more rows";
   Random random(10);
-  const std::int64_t rows = 140, inputs = 70'000;
-  Guarded x(random.normals(rows * inputs), rows, inputs, 0);
-  const Weights weight(random, DType::kF16, 3, inputs);
-  Executor& executor = *executors_with_mma().front()->executor;
-  const PackedLinear layer = for_mma(executor, weight.view());
-  const MatrixView all = x.view(executor);
-  const std::vector<float> got = product(executor, all, layer);
-  for (const std::int64_t row : {0, 127, 128, 139}) {
-    const std::vector<float> own(got.begin() + row * 3, got.begin() + row * 3 + 3);
-    EXPECT_TRUE(bitwise_equal(product(executor, rows_of(all, row, 1), layer), own)) << row;
+  const std::int64_t rows = 130, inputs = 600;
+  const auto opened =
+      cuda::CudaExecutor::open(cuda::emulator::module({.machine = {.mma_rule = MmaRule::kHopper},
+                                                       .quantized_bytes = std::size_t{64} << 10}),
+                               0);
+  ASSERT_NE(opened.executor, nullptr) << opened.why;
+  for (const DType type : kTypes) {
+    Guarded x(random.normals(rows * inputs), rows, inputs, 0);
+    const Weights weight(random, type, 3, inputs);
+    const std::vector<float> law = by_law(MmaRule::kHopper, x.view(), weight.view());
+    const PackedLinear layer = for_mma(*opened.executor, weight.view());
+    EXPECT_TRUE(bitwise_equal(law, product(*opened.executor, x.view(*opened.executor), layer)));
   }
 }
 
+// The law is of exact sums where nothing is cut, so this is about the rounding of x and of sums.
 TEST(MmaLinear, StaysWithinTheBoundOfWhatIsNotRounded) {
   Random random(4);
   int number = 0;

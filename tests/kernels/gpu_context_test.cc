@@ -34,6 +34,7 @@ void multiply(Context&, const Multiply&) {}
 void gate_up(Context&, const GateUp&) {}
 void pack_stored(Context&, const PackStored&) {}
 void pack_portable(Context&, const PackPortable&) {}
+void pack_mma(Context&, const PackMma&) {}
 void kv_append(Context&, const KvAppend&) {}
 void attend(Context&, const Attend&) {}
 void rms_norm(Context&, const RmsNorm&) {}

@@ -34,6 +34,9 @@ struct DeviceMemory {
   std::uint64_t total = 0, free = 0;
 };
 
+// The float tensor cores of a device, by how they sum: kernels/mma.h.
+enum class MmaKind : std::uint8_t { kNone, kMma8, kMma9 };
+
 class Executor {
  public:
   // threads: including the calling one; 0 means one per available core. Results never depend on it.
@@ -66,6 +69,7 @@ class Executor {
   virtual void wait(Mark) {}
   // Whether work goes on behind the caller's back.
   virtual bool works_ahead() const { return false; }
+  virtual MmaKind mma() const { return MmaKind::kNone; }
 
   // So many rows are run as how many: a device that repeats steps has few kinds of them. The rows
   // beyond are of no session, and their results nobody's.

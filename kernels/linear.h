@@ -11,8 +11,9 @@ namespace shoal::kernels {
 
 // out[r, n] = bias[n] + sum over k of x[r, k] * weight[n, k]; weight [out.cols, x.cols] with its
 // bias, if it has one. f32 arithmetic in one fixed order over k, the same for every number of rows,
-// of threads and every instruction set (the order is written in linear.cc). out must not overlap x.
-// With `accumulate`, out += instead of out = (the residual stream).
+// of threads and every instruction set (the order is written in linear.cc; formats with a law of
+// their own: portable.h, mma.h). out must not overlap x. With `accumulate`, out += instead of out =
+// (the residual stream).
 void linear(Executor& executor, const ConstMatrixView& x, const LinearWeight& weight,
             const MatrixView& out, bool accumulate = false);
 

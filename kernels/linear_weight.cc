@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/linear_weight.h"
 
+#include "kernels/mma.h"
 #include "kernels/operator_check.h"
 #include "kernels/operators.h"
 #include "kernels/portable.h"
@@ -24,6 +25,7 @@ std::size_t LinearWeight::bytes() const {
   const std::size_t each = format == WeightFormat::kF32 ? 4 : 2;
   const std::size_t own = !present()            ? 0
                           : is_portable(format) ? packed_bytes(format, rows, cols)
+                          : is_mma(format)      ? mma_bytes(rows, cols)
                                                 : static_cast<std::size_t>(rows * cols) * each;
   return own + (bias.present() ? bias.bytes() : 0);
 }
@@ -59,6 +61,11 @@ std::optional<PackedLinear> pack_linear(Executor& executor, const WeightView& we
   CHECK(weight.device == Device::kCpu) << "weights are packed from the host's memory";
   CHECK(weight.present() && weight.rows > 0 && weight.cols > 0) << "no weights";
   check_bias(bias, weight.rows);
+  CHECK(!is_mma(format) ||
+        (executor.mma() != MmaKind::kNone &&
+         weight.dtype == (format == WeightFormat::kMmaBF16 ? DType::kBF16 : DType::kF16)))
+      << dtype_name(weight.dtype) << " for float tensor cores on "
+      << device_name(executor.device());
   return executor.operators().pack_linear(executor, weight, bias, format);
 }
 

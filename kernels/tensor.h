@@ -16,9 +16,13 @@ constexpr const char* dtype_name(DType dtype) {
 }
 
 // How a linear layer's weights are kept: kernels/linear_weight.h. kQ8, kQ4 and kQ4S are portable:
-// products by the integer law of portable.h.
-enum class WeightFormat : std::uint8_t { kF32, kBF16, kF16, kQ8, kQ4, kQ4S };
-constexpr bool is_portable(WeightFormat format) { return format >= WeightFormat::kQ8; }
+// products by the integer law of portable.h. kMmaBF16 and kMmaF16 are stored
+// values for float tensor cores: the law of mma.h.
+enum class WeightFormat : std::uint8_t { kF32, kBF16, kF16, kQ8, kQ4, kQ4S, kMmaBF16, kMmaF16 };
+constexpr bool is_portable(WeightFormat format) {
+  return format >= WeightFormat::kQ8 && format <= WeightFormat::kQ4S;
+}
+constexpr bool is_mma(WeightFormat format) { return format >= WeightFormat::kMmaBF16; }
 constexpr WeightFormat stored_format(DType dtype) {
   return dtype == DType::kF32    ? WeightFormat::kF32
          : dtype == DType::kBF16 ? WeightFormat::kBF16

@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "kernels/cpu_executor.h"
+#include "kernels/mma.h"
 #include "kernels/portable.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
@@ -33,6 +34,13 @@ std::uint64_t value_bytes(const TensorInfo& tensor) {
   return values == 0 ? sizeof(float) : tensor.bytes / values;
 }
 
+std::uint64_t packed_bytes(WeightChoice weights, const TensorSpec& matrix) {
+  const std::int64_t rows = matrix.shape[0], cols = matrix.shape[1];
+  return weights == WeightChoice::kMma
+             ? kernels::mma_bytes(rows, cols)
+             : kernels::packed_bytes(format_of(weights, kernels::DType::kF32), rows, cols);
+}
+
 // Of the activations of the widest product, as the executor keeps them.
 std::uint64_t quantized_bytes(const ModelConfig& config, std::int64_t batch_rows) {
   std::int64_t row = 0;
@@ -55,8 +63,7 @@ MemoryNeeds memory_needs(const ModelConfig& config, const Checkpoint& checkpoint
     std::uint64_t bytes = 0;
     for (const TensorSpec& tensor : block_tensors(config, block)) {
       if (weights != WeightChoice::kStored && tensor.shape.size() == 2) {
-        bytes += kernels::packed_bytes(format_of(weights, kernels::DType::kF32), tensor.shape[0],
-                                       tensor.shape[1]);
+        bytes += packed_bytes(weights, tensor);
         continue;
       }
       const auto found = checkpoint.tensors().find(tensor.name);
@@ -75,7 +82,7 @@ MemoryNeeds memory_needs(const ModelConfig& config, const Checkpoint& checkpoint
       Workspace::bytes(config.hidden, widths, batch_rows) +
       static_cast<std::uint64_t>(2 * batch_rows * config.hidden) * sizeof(float);
   needs.packed = weights != WeightChoice::kStored;
-  if (needs.packed) needs.workspace_bytes += quantized_bytes(config, batch_rows);
+  if (is_portable(weights)) needs.workspace_bytes += quantized_bytes(config, batch_rows);
   return needs;
 }
 

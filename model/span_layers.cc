@@ -43,7 +43,7 @@ class PackProgress {
 absl::StatusOr<std::vector<BlockLayers>> load_span_layers(
     const ModelConfig& config, const Checkpoint& checkpoint, std::int64_t begin, std::int64_t end,
     kernels::Executor& executor, WeightChoice choice, const PackOptions& options) {
-  const bool packs = choice != WeightChoice::kStored;
+  const bool packs = is_portable(choice);
   BlockCache* const cache = packs ? options.cache : nullptr;
   std::vector<ToLoad> blocks;
   for (std::int64_t block = begin; block < end; ++block) {

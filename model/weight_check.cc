@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "model/tensor_list.h"
@@ -76,6 +77,23 @@ absl::StatusOr<std::vector<std::string>> check_weights(const ModelConfig& config
                    strangers.size() == 1 ? " tensor has" : " tensors have",
                    " no place in a model of this config.json and ",
                    strangers.size() == 1 ? "is" : "are", " ignored, as in the reference: ", list)};
+}
+
+absl::Status check_mma(const ModelConfig& config, const Checkpoint& checkpoint) {
+  for (std::int64_t block = 0; block < config.block_count; ++block) {
+    for (const TensorSpec& tensor : block_tensors(config, block)) {
+      const auto found = checkpoint.tensors().find(tensor.name);
+      if (tensor.shape.size() != 2 || found == checkpoint.tensors().end() ||
+          found->second.dtype == "BF16" || found->second.dtype == "F16") {
+        continue;
+      }
+      return absl::FailedPreconditionError(absl::StrCat(
+          "--compute mma takes weights that are stored as bf16 or f16, and ",
+          shortened(tensor.name), " of ", checkpoint.where(), " is ",
+          absl::AsciiStrToLower(found->second.dtype), ": leave it at --compute exact"));
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace shoal::model

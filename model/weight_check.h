@@ -18,4 +18,8 @@ namespace shoal::model {
 absl::StatusOr<std::vector<std::string>> check_weights(const ModelConfig& config,
                                                        const Checkpoint& checkpoint);
 
+// Whether the blocks' matrices are what float tensor cores take (WeightChoice::kMma): stored as
+// bf16 or f16. What is not in this folder is not looked at.
+absl::Status check_mma(const ModelConfig& config, const Checkpoint& checkpoint);
+
 }  // namespace shoal::model

@@ -10,10 +10,11 @@ struct NamedChoice {
   WeightChoice choice;
   const char* name;
 };
-constexpr std::array<NamedChoice, 4> kChoices = {{{WeightChoice::kStored, "stored"},
+constexpr std::array<NamedChoice, 5> kChoices = {{{WeightChoice::kStored, "stored"},
                                                   {WeightChoice::kQ8, "q8"},
                                                   {WeightChoice::kQ4, "q4"},
-                                                  {WeightChoice::kQ4S, "q4s"}}};
+                                                  {WeightChoice::kQ4S, "q4s"},
+                                                  {WeightChoice::kMma, "stored"}}};
 
 }  // namespace
 
@@ -36,6 +37,9 @@ kernels::WeightFormat format_of(WeightChoice choice, kernels::DType stored) {
       return kernels::WeightFormat::kQ4;
     case WeightChoice::kQ4S:
       return kernels::WeightFormat::kQ4S;
+    case WeightChoice::kMma:
+      return stored == kernels::DType::kF16 ? kernels::WeightFormat::kMmaF16
+                                            : kernels::WeightFormat::kMmaBF16;
   }
   return kernels::stored_format(stored);
 }

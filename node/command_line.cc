@@ -56,6 +56,7 @@ void add_common(cli::Command& command, CommandLine& line) {
 struct RunTexts {  // of options that are more than a number
   std::string blocks;
   std::string device = "auto";
+  std::string compute = "exact";
   std::string memory;
   std::string kv_dtype = "f32";
   std::string weights = "stored";
@@ -77,6 +78,12 @@ void add_sizes(cli::Command& command, CommandLine& line, RunTexts& texts) {
                  "cuda, cuda:N for a certain GPU, or cuda:0,cuda:1 for several, a part of the "
                  "blocks on each",
                  cli::name(texts.device));
+  command.option(
+      "--compute", "KIND",
+      "How a GPU multiplies stored weights: exact (the bits of every other machine) or mma "
+      "(its float tensor cores, for bf16 and f16 weights: faster with many rows, rounds "
+      "activations to their type, exact among nodes with GPUs of one kind)",
+      cli::one_of(texts.compute, {"exact", "mma"}));
   command.option("--threads", "N", "CPU threads (default: one per core)",
                  cli::whole(line.threads, 1, 1024));
   command.option("--kv-positions", "N",
@@ -146,6 +153,15 @@ absl::Status check(CommandLine& line, const RunTexts& texts) {
   line.device = *device.choice;
   if (const auto dtype = model::kv_dtype_named(texts.kv_dtype)) line.kv_dtype = *dtype;
   line.weights = model::weight_choice_named(texts.weights);  // none is named auto
+  if (texts.compute == "mma") {
+    if (line.weights != model::WeightChoice::kStored) {
+      return wrong(
+          fmt::format("--compute mma multiplies weights as they are stored, and --weights is {}: "
+                      "leave one of the two out",
+                      texts.weights));
+    }
+    line.weights = model::WeightChoice::kMma;
+  }
   const auto cache = model::cache_options(texts.cache, texts.cache_limit);
   if (!cache.ok()) return wrong(std::string(cache.status().message()));
   line.cache = *cache;

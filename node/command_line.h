@@ -38,7 +38,8 @@ struct CommandLine {
   int threads = 0;
   std::optional<std::int64_t> kv_positions;
   kernels::KvDType kv_dtype = kernels::KvDType::kF32;
-  std::optional<model::WeightChoice> weights = model::WeightChoice::kStored;  // absent: auto
+  // --weights, absent: auto; of stored ones --compute too.
+  std::optional<model::WeightChoice> weights = model::WeightChoice::kStored;
   model::CacheOptions cache;
   std::optional<base::MemorySize> memory;
   std::uint32_t max_sessions = 0;

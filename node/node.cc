@@ -163,6 +163,7 @@ class Node::Impl {
     sweeper_ = std::make_unique<Sweeper>(member_->io(), *service_);
 
     if (absl::Status status = open_devices(); !status.ok()) return status;
+    if (absl::Status status = settle_compute(); !status.ok()) return status;
     auto entry = enter_swarm(options_, chosen_, *model_, *channels_, *member_, *own_record_);
     if (!entry.ok()) return entry.status();
     if (absl::Status status = own_record_->await(); !status.ok()) return status;
@@ -202,6 +203,16 @@ class Node::Impl {
     auto opened = options_.open_devices();
     if (!opened.ok()) return opened.status();
     chosen_ = *std::move(opened);
+    return absl::OkStatus();
+  }
+
+  // What the device makes of --compute mma.
+  absl::Status settle_compute() {
+    if (options_.weights != WeightChoice::kMma) return absl::OkStatus();
+    const auto kind = mma_of(chosen_);
+    if (!kind.ok()) return kind.status();
+    model_->keep_as({options_.kv_dtype, WeightChoice::kMma, *kind});
+    spdlog::info("computes in {}", proto::to_string(model_->numerics));
     return absl::OkStatus();
   }
 

@@ -62,8 +62,9 @@ NodePlan make_plan(std::span<const PlannedDevice> devices,
     plan.read_bytes_s = std::min(plan.read_bytes_s, device.read_bytes_s);
     budgets.push_back(device.budget);
   }
+  plan.mma = needs.size() == 1;
   for (std::size_t i = 0; i < needs.size(); ++i) {
-    FormatPlan format{.weights = model::kWeightChoices[i],
+    FormatPlan format{.weights = plan.mma ? model::WeightChoice::kMma : model::kWeightChoices[i],
                       .block_bytes = needs[i].block_weight_bytes};
     const auto fits = model::plan_memory(budgets, needs[i], block_count, wishes);
     if (fits.ok()) {
@@ -72,6 +73,12 @@ NodePlan make_plan(std::span<const PlannedDevice> devices,
       format.tokens_s = 1 / read_seconds(devices, fits->shares, format.block_bytes);
     }
     plan.formats.push_back(format);
+  }
+  if (plan.mma) {
+    const auto fits = model::plan_memory(budgets, needs.front(), block_count, wishes);
+    if (fits.ok()) plan.chosen = model::WeightChoice::kMma;
+    plan.reason = fits.ok() ? fits->reason : std::string(fits.status().message());
+    return plan;
   }
   const auto chosen = model::choose_weights(budgets, needs, block_count, wishes);
   if (chosen.ok()) {
@@ -100,7 +107,8 @@ std::string plan_text(const NodePlan& plan) {
                 : fmt::format("{:<8} {:>10} {:>10} {:>13} {:>18}\n", name_of(format.weights), mib,
                               "none fits", "-", "-");
   }
-  text += plan.chosen ? fmt::format("\n--weights auto: {}\n", plan.reason)
+  const char* const option = plan.mma ? "--compute mma" : "--weights auto";
+  text += plan.chosen ? fmt::format("\n{}: {}\n", option, plan.reason)
                       : fmt::format("\nNothing fits: {}\n", plan.reason);
   return text;
 }
@@ -121,6 +129,7 @@ std::string plan_json(const NodePlan& plan) {
                                    {"memory_from", plan.memory.from},
                                    {"usable_bytes", plan.usable_bytes},
                                    {"read_bytes_per_s", plan.read_bytes_s},
+                                   {"compute", plan.mma ? "mma" : "exact"},
                                    {"formats", formats},
                                    {"auto", nullptr},
                                    {"reason", plan.reason}};
@@ -129,7 +138,10 @@ std::string plan_json(const NodePlan& plan) {
 }
 
 absl::StatusOr<NodePlan> plan_of(const CommandLine& line) {
-  auto model = LoadedModel::read(line.model, line.model_name, {.kv = line.kv_dtype});
+  const bool mma = line.weights == model::WeightChoice::kMma;
+  auto model = LoadedModel::read(
+      line.model, line.model_name,
+      {line.kv_dtype, mma ? model::WeightChoice::kMma : model::WeightChoice::kStored});
   if (!model.ok()) return model.status();
   model::MemoryWishes wishes;
   if (line.blocks) {
@@ -143,13 +155,17 @@ absl::StatusOr<NodePlan> plan_of(const CommandLine& line) {
   for (const proto::Span& run : model->held) most = std::max(most, run.size());
   const auto chosen = open_chosen(line.device);
   if (!chosen.ok()) return chosen.status();
+  if (mma) {
+    if (const auto kind = mma_of(*chosen); !kind.ok()) return kind.status();
+  }
   std::vector<PlannedDevice> devices;
   for (const base::MemoryBudget& budget : budgets_on(*chosen, line.memory)) {
     kernels::Executor* const gpu =
         chosen->executors.empty() ? nullptr : chosen->executors[devices.size()].get();
     devices.push_back({budget, measured_read_bytes_s(gpu, line.threads, budget.all.bytes)});
   }
-  NodePlan plan = make_plan(devices, needs_of_all(*model, line.kv_dtype), most, wishes);
+  NodePlan plan = make_plan(
+      devices, mma ? std::vector{model->needs} : needs_of_all(*model, line.kv_dtype), most, wishes);
   if (!chosen->executors.empty()) {
     plan.reader = devices.size() == 1 ? "the GPU" : "the slowest of the GPUs";
   }

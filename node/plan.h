@@ -41,11 +41,13 @@ struct NodePlan {
   std::uint64_t usable_bytes = 0;
   double read_bytes_s = 0;  // of the slowest device
   std::string reader = "this machine";        // who reads so fast
-  std::vector<FormatPlan> formats;            // of each of model::kWeightChoices
+  std::vector<FormatPlan> formats;            // of each that there are needs of
+  bool mma = false;                           // --compute mma: of stored weights alone
   std::optional<model::WeightChoice> chosen;  // by --weights auto
   std::string reason;                         // why; or why none
 };
 
+// needs: of each of model::kWeightChoices; of one, for WeightChoice::kMma.
 NodePlan make_plan(std::span<const PlannedDevice> devices,
                    std::span<const model::MemoryNeeds> needs, std::uint32_t block_count,
                    const model::MemoryWishes& wishes);

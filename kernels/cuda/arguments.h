@@ -22,7 +22,7 @@ struct ConstRows {
   std::int64_t rows, cols, stride;
 };
 
-// As pack_stored or pack_portable made it: [rows] outputs of [cols] inputs.
+// As pack_stored, pack_portable or pack_mma made it: [rows] outputs of [cols] inputs.
 struct Weight {
   WeightFormat format;
   DType bias_dtype;
@@ -73,6 +73,13 @@ struct PackPortable {
   DType dtype;
   std::int64_t rows, cols;
   WeightFormat format;
+  void* to;
+};
+
+// Stored bf16 or f16 values into the order of kernels/mma.h.
+struct PackMma {
+  const std::uint16_t* from;
+  std::int64_t rows, cols;
   void* to;
 };
 

@@ -69,6 +69,11 @@ Executor::Mark CudaExecutor::mark() { return module_.mark(context_); }
 bool CudaExecutor::reached(Mark mark) { return module_.reached(context_, mark); }
 void CudaExecutor::wait(Mark mark) { module_.wait(context_, mark); }
 
+MmaKind CudaExecutor::mma() const {
+  constexpr int kHopper = 9;  // compute capability
+  return facts().major >= kHopper ? MmaKind::kMma9 : MmaKind::kMma8;
+}
+
 std::int64_t CudaExecutor::padded_rows(std::int64_t rows) const {
   if (rows > kMostRecordedRows) return rows;
   return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(rows)));

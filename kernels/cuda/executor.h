@@ -37,6 +37,7 @@ class CudaExecutor final : public Executor {
   bool reached(Mark mark) override;
   void wait(Mark mark) override;
   bool works_ahead() const override { return true; }
+  MmaKind mma() const override;
   std::int64_t padded_rows(std::int64_t rows) const override;
   void run_step(const StepKey& key, base::FunctionRef<void()> body) override;
   std::optional<DeviceMemory> memory() const override;

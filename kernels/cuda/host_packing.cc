@@ -6,6 +6,7 @@
 #include "kernels/cpu_executor.h"
 #include "kernels/cuda/host_operators.h"
 #include "kernels/cuda/stored_layout.h"
+#include "kernels/mma.h"
 #include "kernels/portable.h"
 #include "kernels/weight_place.h"
 
@@ -16,6 +17,7 @@ namespace {
 constexpr std::int64_t kPieceBytes = 64 << 20;
 
 std::size_t bytes_of(WeightFormat format, DType stored, std::int64_t rows, std::int64_t cols) {
+  if (is_mma(format)) return mma_bytes(rows, cols);
   return is_portable(format) ? packed_bytes(format, rows, cols) : stored_bytes(stored, rows, cols);
 }
 
@@ -24,7 +26,7 @@ std::size_t bytes_of(WeightFormat format, DType stored, std::int64_t rows, std::
 std::optional<PackedLinear> pack_linear(Executor& executor, const WeightView& weight,
                                         const WeightView& bias, WeightFormat format) {
   CudaExecutor& gpu = of(executor);
-  CHECK(is_portable(format) || format == stored_format(weight.dtype))
+  CHECK(is_portable(format) || is_mma(format) || format == stored_format(weight.dtype))
       << "a GPU keeps weights as they are stored, or in a portable format";
   std::optional<WeightPlace> place =
       WeightPlace::make(gpu, bytes_of(format, weight.dtype, weight.rows, weight.cols), bias);
@@ -45,6 +47,9 @@ std::optional<PackedLinear> pack_linear(Executor& executor, const WeightView& we
     if (is_portable(format)) {
       const PackPortable a{piece->data(), weight.dtype, rows, weight.cols, format, to};
       gpu.module().pack_portable(gpu.context(), &a);
+    } else if (is_mma(format)) {
+      const PackMma a{static_cast<const std::uint16_t*>(piece->data()), rows, weight.cols, to};
+      gpu.module().pack_mma(gpu.context(), &a);
     } else {
       const PackStored a{piece->data(), weight.dtype, rows, weight.cols, to};
       gpu.module().pack_stored(gpu.context(), &a);

@@ -79,6 +79,7 @@ struct Module {
   void (*gate_up)(Context* context, const GateUp* arguments, const InputNorm* norm);
   void (*pack_stored)(Context* context, const PackStored* arguments);
   void (*pack_portable)(Context* context, const PackPortable* arguments);
+  void (*pack_mma)(Context* context, const PackMma* arguments);
   void (*rms_norm)(Context* context, const RmsNorm* arguments);
   void (*rotate_append)(Context* context, const RotateAppend* arguments);
   void (*attend)(Context* context, const Attend* arguments);

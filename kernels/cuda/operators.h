@@ -12,6 +12,7 @@ void multiply(Context& context, const Multiply& a, const InputNorm* norm);
 void gate_up(Context& context, const GateUp& a, const InputNorm* norm);
 void pack_stored(Context& context, const PackStored& a);
 void pack_portable(Context& context, const PackPortable& a);
+void pack_mma(Context& context, const PackMma& a);
 void rms_norm(Context& context, const RmsNorm& a);
 void rotate_append(Context& context, const RotateAppend& a);
 void attend(Context& context, const Attend& a);
@@ -27,6 +28,7 @@ inline void fill_operators(Module& table) {
   table.gate_up = [](Context* c, const GateUp* a, const InputNorm* norm) { gate_up(*c, *a, norm); };
   table.pack_stored = [](Context* c, const PackStored* a) { pack_stored(*c, *a); };
   table.pack_portable = [](Context* c, const PackPortable* a) { pack_portable(*c, *a); };
+  table.pack_mma = [](Context* c, const PackMma* a) { pack_mma(*c, *a); };
   table.rms_norm = [](Context* c, const RmsNorm* a) { rms_norm(*c, *a); };
   table.rotate_append = [](Context* c, const RotateAppend* a) { rotate_append(*c, *a); };
   table.attend = [](Context* c, const Attend* a) { attend(*c, *a); };

@@ -16,6 +16,10 @@ bool one_format(const Multiply& a) {
 void multiply_alike(Context& context, const Multiply& a, const InputNorm* norm) {
   if (is_portable(a.products[0].weight.format)) {
     multiply_portable(context, a, norm);
+  } else if (is_mma(a.products[0].weight.format)) {
+    Multiply of_normed = a;
+    if (norm != nullptr) of_normed.x = normed_rows(context, a.x, *norm);
+    multiply_mma(context, of_normed);
   } else {
     multiply_stored(context, a, norm);
   }
@@ -68,6 +72,10 @@ void gate_up(Context& context, const GateUp& a, const InputNorm* norm) {
     gate_up_apart(context, of_normed);
   } else if (is_portable(a.gate.format)) {
     gate_up_portable(context, a, norm);
+  } else if (is_mma(a.gate.format)) {
+    GateUp of_normed = a;
+    if (norm != nullptr) of_normed.x = normed_rows(context, a.x, *norm);
+    gate_up_mma(context, of_normed);
   } else {
     gate_up_stored(context, a, norm);
   }

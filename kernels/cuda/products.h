@@ -15,6 +15,10 @@ ConstRows normed_rows(Context& context, const ConstRows& x, const InputNorm& nor
 void multiply_stored(Context& context, const Multiply& a, const InputNorm* norm);
 void gate_up_stored(Context& context, const GateUp& a, const InputNorm* norm);
 
+// Stored values for float tensor cores: the law of kernels/mma.h.
+void multiply_mma(Context& context, const Multiply& a);
+void gate_up_mma(Context& context, const GateUp& a);
+
 // Portable formats: the law of kernels/portable.h.
 void multiply_portable(Context& context, const Multiply& a, const InputNorm* norm);
 void gate_up_portable(Context& context, const GateUp& a, const InputNorm* norm);

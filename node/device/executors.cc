@@ -34,6 +34,22 @@ absl::StatusOr<ChosenDevices> open_chosen(const kernels::cuda::DeviceChoice& cho
   return ChosenDevices{std::move(opened.gpus), std::move(opened.line)};
 }
 
+absl::StatusOr<kernels::MmaKind> mma_of(const ChosenDevices& devices) {
+  using kernels::MmaKind;
+  MmaKind kind = devices.executors.empty() ? MmaKind::kNone : devices.executors.front()->mma();
+  for (const std::unique_ptr<kernels::Executor>& executor : devices.executors) {
+    if (executor->mma() == kind) continue;
+    return absl::FailedPreconditionError(
+        "--compute mma: the tensor cores of these GPUs round differently: start a node for each of "
+        "them");
+  }
+  if (kind != MmaKind::kNone) return kind;
+  return absl::FailedPreconditionError(
+      fmt::format("--compute mma needs a GPU ({}): leave it at --compute exact, or choose a GPU "
+                  "with --device",
+                  devices.line.empty() ? "this is the CPU" : devices.line));
+}
+
 std::vector<base::MemoryBudget> budgets_on(const ChosenDevices& devices,
                                            const std::optional<base::MemorySize>& most) {
   std::vector<base::MemoryBudget> budgets;

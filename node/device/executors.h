@@ -40,6 +40,9 @@ using OpenDevices = std::function<absl::StatusOr<ChosenDevices>()>;
 // What --device says.
 absl::StatusOr<ChosenDevices> open_chosen(const kernels::cuda::DeviceChoice& choice);
 
+// The float tensor cores that --compute mma needs; an error where there are none, or unlike ones.
+absl::StatusOr<kernels::MmaKind> mma_of(const ChosenDevices& devices);
+
 // Of each device; of the CPU where there is none. `most`: what the user allows, with --memory; of a
 // device with memory of its own, there.
 std::vector<base::MemoryBudget> budgets_on(const ChosenDevices& devices,

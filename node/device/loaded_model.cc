@@ -77,6 +77,10 @@ absl::StatusOr<LoadedModel> LoadedModel::read(const std::string& directory, std:
   }
   const auto weights = model::check_weights(*config, *checkpoint);
   if (!weights.ok()) return weights.status();
+  if (kept.weights == model::WeightChoice::kMma) {
+    absl::Status taken = model::check_mma(*config, *checkpoint);
+    if (!taken.ok()) return taken;
+  }
   std::vector<std::string> warnings = config->warnings;
   for (const auto& more : {checkpoint->warnings(), *weights}) {
     warnings.insert(warnings.end(), more.begin(), more.end());
@@ -110,13 +114,31 @@ model::MemoryNeeds LoadedModel::needs_as(const KeptAs& formats) const {
                              formats.weights);
 }
 
+namespace {
+
+proto::Compute compute_of(const KeptAs& kept) {
+  if (model::is_portable(kept.weights)) return proto::Compute::kI8;
+  if (kept.weights != model::WeightChoice::kMma) return proto::Compute::kF32;
+  switch (kept.mma) {
+    case kernels::MmaKind::kMma8:
+      return proto::Compute::kMma8;
+    case kernels::MmaKind::kMma9:
+      return proto::Compute::kMma9;
+    case kernels::MmaKind::kNone:  // the device is not open yet
+      break;
+  }
+  return proto::Compute::kUnknown;
+}
+
+}  // namespace
+
 void LoadedModel::keep_as(const KeptAs& formats) {
   kept = formats;
   needs = needs_as(formats);
-  const bool stored = formats.weights == model::WeightChoice::kStored;
-  numerics = {stored ? proto::Compute::kF32 : proto::Compute::kI8,
-              proto::weight_format_of(stored ? model::stored_type(config, checkpoint)
-                                             : model::name_of(formats.weights)),
+  numerics = {compute_of(formats),
+              proto::weight_format_of(model::is_portable(formats.weights)
+                                          ? model::name_of(formats.weights)
+                                          : model::stored_type(config, checkpoint)),
               proto::kv_format_of(kernels::kv_dtype_name(formats.kv))};
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "kernels/executor.h"
 #include "kernels/kv_dtype.h"
 #include "model/block_key.h"
 #include "model/checkpoint.h"
@@ -23,6 +24,7 @@ namespace shoal::node {
 struct KeptAs {
   kernels::KvDType kv = kernels::KvDType::kF32;
   model::WeightChoice weights = model::WeightChoice::kStored;
+  kernels::MmaKind mma = kernels::MmaKind::kNone;  // of the device, for WeightChoice::kMma
 };
 
 struct LoadedModel {

@@ -214,6 +214,7 @@ absl::StatusOr<Report> measure_sessions(const SessionBench& bench) {
   report.facts["geometry"] = bench.geometry.name;
   report.facts["blocks"] = bench.blocks;
   report.facts["weights"] = model::name_of(bench.weights);
+  report.facts["compute"] = bench.weights == model::WeightChoice::kMma ? "mma" : "exact";
   report.facts["kv"] = kernels::kv_dtype_name(bench.kv);
   report.facts["threads"] = bench.threads;
   report.facts["instruction_set"] = kernels::cpu_instruction_set();
@@ -231,6 +232,9 @@ absl::StatusOr<Report> measure_sessions(const SessionBench& bench) {
     options.threads = bench.threads;
     auto chosen = node::open_chosen(bench.device);
     if (!chosen.ok()) return chosen.status();
+    if (bench.weights == model::WeightChoice::kMma) {
+      if (const auto kind = node::mma_of(*chosen); !kind.ok()) return kind.status();
+    }
     options.devices = node::in_equal_shares(std::move(chosen->executors), span.size());
     auto device = node::DeviceThread::start(*config, *checkpoint, std::move(options));
     if (!device.ok()) return device.status();

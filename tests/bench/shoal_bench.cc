@@ -29,6 +29,7 @@ struct Shape {
   std::string geometry = "llama-3.2-1b";
   std::int64_t blocks = 4;
   std::string weights = "stored";
+  std::string compute = "exact";
   std::string kv = "f32";
   std::string device = "cpu";
   int threads = 0;
@@ -45,6 +46,13 @@ CLI::Validator one_of_geometries() {
 // Random weights are stored as bf16.
 std::optional<model::WeightChoice> random_weights_named(const std::string& name) {
   return model::weight_choice_named(name == "bf16" ? "stored" : name);
+}
+absl::StatusOr<model::WeightChoice> weights_of(const Shape& shape) {
+  const model::WeightChoice weights = *random_weights_named(shape.weights);
+  if (shape.compute == "exact") return weights;
+  if (weights == model::WeightChoice::kStored) return model::WeightChoice::kMma;
+  return absl::InvalidArgumentError("--compute mma multiplies stored weights, and --weights is " +
+                                    shape.weights + ": leave one of the two out");
 }
 CLI::Validator one_of_random_weights() {
   return {[](const std::string& name) {
@@ -70,6 +78,9 @@ void add_shape(CLI::App& command, Shape& shape) {
       ->capture_default_str();
   command.add_option("--weights", shape.weights, "stored (or bf16: the same), q8, q4 or q4s")
       ->check(one_of_random_weights())
+      ->capture_default_str();
+  command.add_option("--compute", shape.compute, "exact, or mma: float tensor cores of a GPU")
+      ->check(CLI::IsMember({"exact", "mma"}))
       ->capture_default_str();
   command.add_option("--kv-dtype", shape.kv, "f32, bf16, f16 or i8")
       ->check([](const std::string& name) {
@@ -136,10 +147,12 @@ class Program {
       hop_bench_.weights = *model::weight_choice_named(hop_weights_);
       return run_hop(hop_bench_);
     }
+    const auto weights = weights_of(shape_);
+    if (!weights.ok()) return weights.status();
     if (sessions_.parsed()) {
       session_bench_.geometry = *geometry_named(shape_.geometry);
       session_bench_.blocks = shape_.blocks;
-      session_bench_.weights = *random_weights_named(shape_.weights);
+      session_bench_.weights = *weights;
       session_bench_.kv = *model::kv_dtype_named(shape_.kv);
       session_bench_.device = *kernels::cuda::parse_device(shape_.device).choice;
       session_bench_.threads = shape_.threads;
@@ -148,7 +161,7 @@ class Program {
     const bool prefill = prefill_.parsed();
     return print(measure_span({.geometry = *geometry_named(shape_.geometry),
                                .blocks = shape_.blocks,
-                               .weights = *random_weights_named(shape_.weights),
+                               .weights = *weights,
                                .kv = *model::kv_dtype_named(shape_.kv),
                                .prefill = prefill,
                                .rows = prefill ? rows_of_prefill_ : rows_of_decode_,

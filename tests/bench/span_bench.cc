@@ -47,6 +47,9 @@ struct Loaded {
 absl::Status open(const SpanBench& bench, Loaded& loaded) {
   auto chosen = node::open_chosen(bench.device);
   if (!chosen.ok()) return chosen.status();
+  if (bench.weights == model::WeightChoice::kMma) {
+    if (const auto kind = node::mma_of(*chosen); !kind.ok()) return kind.status();
+  }
   if (chosen->executors.size() > 1) {
     return absl::InvalidArgumentError("--device: a span is measured on one GPU; sessions on several");
   }
@@ -160,7 +163,7 @@ absl::StatusOr<Report> measure_span(const SpanBench& bench) {
   auto pool = model::KvPool::create(*loaded.executor, loaded.runner->kv_shape(bench.kv), positions);
   if (!pool.ok()) return pool.status();
   loaded.pool = *std::move(pool);
-  const bool portable = bench.weights != model::WeightChoice::kStored;
+  const bool portable = model::is_portable(bench.weights);
   if (loaded.cpu != nullptr) {
     loaded.peak = portable ? kernels::measure_int_dot_peak(*loaded.cpu, 10)
                            : kernels::measure_fma_peak(*loaded.cpu, 10);
@@ -173,6 +176,7 @@ absl::StatusOr<Report> measure_span(const SpanBench& bench) {
   report.facts["geometry"] = bench.geometry.name;
   report.facts["blocks"] = bench.blocks;
   report.facts["weights"] = model::name_of(bench.weights);
+  report.facts["compute"] = bench.weights == model::WeightChoice::kMma ? "mma" : "exact";
   report.facts["kv"] = kernels::kv_dtype_name(bench.kv);
   if (loaded.cpu != nullptr) {
     report.facts["threads"] = loaded.cpu->threads();

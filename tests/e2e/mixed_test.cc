@@ -18,15 +18,18 @@ namespace {
 
 using model::WeightChoice;
 
+using kernels::cuda::emulator::MmaRule;
+
 // GPUs of a node's own: work is done when somebody waits for it, copies as late as may be.
-node::OpenDevices gpus(std::vector<std::uint64_t> seeds) {
-  return [seeds = std::move(seeds)]() -> absl::StatusOr<node::ChosenDevices> {
+node::OpenDevices gpus(std::vector<std::uint64_t> seeds, MmaRule rule = MmaRule::kAmpere) {
+  return [seeds = std::move(seeds), rule]() -> absl::StatusOr<node::ChosenDevices> {
     namespace cuda = kernels::cuda;
     node::ChosenDevices chosen{{}, "emulated GPUs"};
     for (const std::uint64_t seed : seeds) {
       cuda::CudaExecutor::Opened opened = cuda::CudaExecutor::open(
           cuda::emulator::module(
-              {.machine = {.seed = seed, .late_copies = true}, .late_work = true}),
+              {.machine = {.seed = seed, .late_copies = true, .mma_rule = rule},
+               .late_work = true}),
           0);
       if (opened.executor == nullptr) return absl::UnavailableError(opened.why);
       chosen.executors.push_back(std::move(opened.executor));
@@ -34,7 +37,9 @@ node::OpenDevices gpus(std::vector<std::uint64_t> seeds) {
     return chosen;
   };
 }
-node::OpenDevices gpu(std::uint64_t seed) { return gpus({seed}); }
+node::OpenDevices gpu(std::uint64_t seed, MmaRule rule = MmaRule::kAmpere) {
+  return gpus({seed}, rule);
+}
 
 class Mixed : public ::testing::TestWithParam<WeightChoice> {
  protected:
@@ -106,6 +111,71 @@ INSTANTIATE_TEST_SUITE_P(Kinds, Mixed,
                          ::testing::Values(WeightChoice::kStored, WeightChoice::kQ8,
                                            WeightChoice::kQ4),
                          [](const auto& info) { return std::string(name_of(info.param)); });
+
+// Float tensor cores, which compute in another kind: exact as long as no block changes it.
+class MixedMma : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { net::init_transport(); }
+
+  static client::GenerateRequest request(std::int64_t tokens) {
+    client::GenerateRequest result = client::golden_request(client::read_golden()["prompts"][0]);
+    result.max_tokens = std::min(result.max_tokens, tokens);
+    return result;
+  }
+  static constexpr proto::Numerics kExact{proto::Compute::kF32, proto::WeightFormat::kBf16,
+                                          proto::KvFormat::kF32};
+  static proto::Numerics mma(proto::Compute kind) {
+    return {kind, proto::WeightFormat::kBf16, proto::KvFormat::kF32};
+  }
+};
+
+TEST_F(MixedMma, BesideCpusASessionIsExactAndANodeOfTheSameKindTakesOver) {
+  InProcessSwarm swarm({{0, 3}, {6, 8}});
+  const std::size_t first = swarm.add({3, 6}, WeightChoice::kMma, gpu(1));
+  TestClient user(swarm.address());
+  const auto alone = user.generate(request(20));
+  ASSERT_TRUE(alone.result.ok()) << alone.result.status();
+  ASSERT_EQ(alone.route.size(), 3u);
+  EXPECT_EQ(alone.route[0].numerics, kExact);
+  EXPECT_EQ(alone.route[1].numerics, mma(proto::Compute::kMma8));
+  EXPECT_TRUE(alone.exact);
+  EXPECT_FALSE(client::same_logits(*alone.result, user.generate_locally(request(20))));
+
+  const auto run = user.generate(request(20), [&](client::Pipeline&, std::size_t tokens) {
+    if (tokens != 8) return;
+    swarm.add({3, 6}, WeightChoice::kMma, gpu(2));
+    swarm.stop(first);
+  });
+  ASSERT_TRUE(run.result.ok()) << run.result.status();
+  EXPECT_EQ(run.reroutes, 1);
+  EXPECT_TRUE(run.exact);
+  EXPECT_TRUE(client::same_logits(*run.result, *alone.result));
+}
+
+// From mma8 to mma9, and from there to the exact kind of the CPU.
+TEST_F(MixedMma, ASessionWhoseBlocksChangeTheirKindIsNotExact) {
+  InProcessSwarm swarm({{0, 5}, {7, 8}});
+  std::size_t serving = swarm.add({5, 7}, WeightChoice::kMma, gpu(1));
+  TestClient user(swarm.address());
+  for (const auto& [rule, kind] : {std::pair{MmaRule::kHopper, proto::Compute::kMma9},
+                                   {MmaRule::kOrdered, proto::Compute::kF32}}) {
+    const auto run = user.generate(
+        request(20), [&, rule = rule](client::Pipeline& pipeline, std::size_t tokens) {
+          if (tokens == 7) {
+            EXPECT_TRUE(pipeline.exact());
+            const std::size_t other = rule == MmaRule::kHopper
+                                          ? swarm.add({5, 7}, WeightChoice::kMma, gpu(2, rule))
+                                          : swarm.add({5, 7});
+            swarm.stop(serving);
+            serving = other;
+          }
+        });
+    ASSERT_TRUE(run.result.ok()) << run.result.status();
+    EXPECT_EQ(run.reroutes, 1);
+    EXPECT_FALSE(run.exact);
+    EXPECT_EQ(run.route[1].numerics, mma(kind));
+  }
+}
 
 }  // namespace
 }  // namespace shoal::tests

@@ -38,6 +38,7 @@ void multiply(Context&, const Multiply&, const InputNorm*) {}
 void gate_up(Context&, const GateUp&, const InputNorm*) {}
 void pack_stored(Context&, const PackStored&) {}
 void pack_portable(Context&, const PackPortable&) {}
+void pack_mma(Context&, const PackMma&) {}
 void attend(Context&, const Attend&) {}
 void rms_norm(Context&, const RmsNorm&) {}
 void rotate_append(Context&, const RotateAppend&) {}

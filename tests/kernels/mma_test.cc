@@ -58,11 +58,12 @@ void multiply_s8(TileS8& tile) {
   for (int i = 0; i < 4; ++i) place(i) = d[i];
 }
 
-struct TileBf16 {
-  std::vector<std::uint16_t> a, b;  // [16, 16], [16, 8]
+struct Tile16 {
+  std::vector<std::uint16_t> a, b;  // [16, 16], [16, 8]; bf16 or f16
   std::vector<float> d;             // [16, 8]
 };
-void multiply_bf16(TileBf16& tile) {
+template <bool kF16>
+void multiply_16(Tile16& tile) {
   const int group = lane() / 4, in_group = lane() % 4;
   std::uint32_t a[4] = {}, b[2] = {};
   for (int i = 0; i < 8; ++i) {
@@ -79,7 +80,11 @@ void multiply_bf16(TileBf16& tile) {
     return at(tile.d, kColumns, i < 2 ? group : group + 8, in_group * 2 + (i & 1));
   };
   for (int i = 0; i < 4; ++i) d[i] = place(i);
-  mma_bf16(d, a, b);
+  if constexpr (kF16) {
+    mma_f16(d, a, b);
+  } else {
+    mma_bf16(d, a, b);
+  }
   for (int i = 0; i < 4; ++i) place(i) = d[i];
 }
 
@@ -161,8 +166,9 @@ Fixed fixed(double v) {
   return shift >= 0 ? Fixed{significand} << shift : Fixed{significand} / (Fixed{1} << -shift);
 }
 
-// Of a number as the rule counts it: the product's significand may be below 4.
-int exponent_of(float v) { return v == 0.0f ? -126 : std::ilogb(v); }
+// Of a number as the rule counts it: the product's significand may be below 4. `least`: of its
+// type's normal numbers.
+int exponent_of(float v, int least) { return v == 0.0f ? -126 : std::max(std::ilogb(v), least); }
 
 // Cut toward zero to a multiple of 2^exponent.
 Fixed cut(Fixed v, int exponent) {
@@ -171,10 +177,10 @@ Fixed cut(Fixed v, int exponent) {
   return v / step * step;
 }
 
-float fused(const float* a, const float* b, int count, float c, int fraction_bits) {
-  int largest = exponent_of(c);
+float fused(const float* a, const float* b, int count, float c, int fraction_bits, int least) {
+  int largest = exponent_of(c, -126);
   for (int k = 0; k < count; ++k) {
-    largest = std::max(largest, exponent_of(a[k]) + exponent_of(b[k]));
+    largest = std::max(largest, exponent_of(a[k], least) + exponent_of(b[k], least));
   }
   Fixed sum = cut(fixed(c), largest - fraction_bits);
   for (int k = 0; k < count; ++k) {
@@ -190,12 +196,12 @@ float fused(const float* a, const float* b, int count, float c, int fraction_bit
   return static_cast<float>(std::ldexp(static_cast<double>(kept), unit));
 }
 
-float by_rule(MmaRule rule, const float* a, const float* b, float c) {
+float by_rule(MmaRule rule, const float* a, const float* b, float c, int least) {
   switch (rule) {
     case MmaRule::kAmpere:
-      return fused(a + 8, b + 8, 8, fused(a, b, 8, c, 24), 24);
+      return fused(a + 8, b + 8, 8, fused(a, b, 8, c, 24, least), 24, least);
     case MmaRule::kHopper:
-      return fused(a, b, 16, c, 25);
+      return fused(a, b, 16, c, 25, least);
     case MmaRule::kOrdered:
       break;
   }
@@ -213,10 +219,12 @@ class RandomTiles {
         std::ldexp(1.0f + static_cast<float>(random_() % (1u << 23)) * 0x1p-23f, exponent);
     return random_() % 2 == 0 ? size : -size;
   }
-  TileBf16 tile(int binades) {
-    TileBf16 made;
-    for (int i = 0; i < 16 * 16; ++i) made.a.push_back(bf16_of(next(binades)));
-    for (int i = 0; i < 16 * 8; ++i) made.b.push_back(bf16_of(next(binades)));
+  // round: to the operands' type.
+  template <class Round>
+  Tile16 tile(int binades, const Round& round) {
+    Tile16 made;
+    for (int i = 0; i < 16 * 16; ++i) made.a.push_back(round(next(binades)));
+    for (int i = 0; i < 16 * 8; ++i) made.b.push_back(round(next(binades)));
     for (int i = 0; i < 16 * 8; ++i) made.d.push_back(next(binades));
     return made;
   }
@@ -225,36 +233,45 @@ class RandomTiles {
   std::mt19937 random_{2};
 };
 
-class MmaBf16 : public testing::TestWithParam<MmaRule> {};
-INSTANTIATE_TEST_SUITE_P(Rules, MmaBf16,
-                         testing::Values(MmaRule::kOrdered, MmaRule::kAmpere, MmaRule::kHopper));
-
-TEST_P(MmaBf16, RoundsByItsRule) {
+class MmaFloats : public testing::TestWithParam<MmaRule> {
+ protected:
 #if defined(SHOAL_SANITIZED)
-  constexpr int kTiles = 100;
+  static constexpr int kTiles = 100;
 #else
-  constexpr int kTiles = 2'100;
+  static constexpr int kTiles = 2'100;
 #endif
-  Machine machine({.seed = 5, .mma_rule = GetParam()});
-  RandomTiles random;
-  for (int i = 0; i < kTiles; ++i) {
-    const TileBf16 tile = random.tile(std::vector{1, 6, 40}[static_cast<std::size_t>(i % 3)]);
-    TileBf16 got = tile;
-    machine.run({1, 1, 1}, 32, 0, [&] { multiply_bf16(got); });
-    for (int row = 0; row < kRows; ++row) {
-      for (int column = 0; column < kColumns; ++column) {
-        TileBf16 from = tile;
-        float a[16], b[16];
-        for (int k = 0; k < 16; ++k) {
-          a[k] = f32_of(at(from.a, 16, row, k));
-          b[k] = f32_of(at(from.b, kColumns, k, column));
+
+  // Tiles of these numbers of binades, by turns. `least`: the least exponent of a normal number.
+  template <bool kF16, class Round, class Widen>
+  void check(const std::vector<int>& binades, int least, const Round& round, const Widen& widen) {
+    Machine machine({.seed = 5, .mma_rule = GetParam()});
+    RandomTiles random;
+    for (int i = 0; i < kTiles; ++i) {
+      const Tile16 tile = random.tile(binades[static_cast<std::size_t>(i) % binades.size()], round);
+      Tile16 got = tile, from = tile;
+      machine.run({1, 1, 1}, 32, 0, [&] { multiply_16<kF16>(got); });
+      for (int row = 0; row < kRows; ++row) {
+        for (int column = 0; column < kColumns; ++column) {
+          float a[16], b[16];
+          for (int k = 0; k < 16; ++k) {
+            a[k] = widen(at(from.a, 16, row, k));
+            b[k] = widen(at(from.b, kColumns, k, column));
+          }
+          const float right = by_rule(GetParam(), a, b, at(from.d, kColumns, row, column), least);
+          ASSERT_EQ(base::bits_of(at(got.d, kColumns, row, column)), base::bits_of(right))
+              << "tile " << i << ", row " << row << ", column " << column;
         }
-        const float right = by_rule(GetParam(), a, b, at(from.d, kColumns, row, column));
-        ASSERT_EQ(base::bits_of(at(got.d, kColumns, row, column)), base::bits_of(right))
-            << "tile " << i << ", row " << row << ", column " << column;
       }
     }
   }
+};
+INSTANTIATE_TEST_SUITE_P(Rules, MmaFloats,
+                         testing::Values(MmaRule::kOrdered, MmaRule::kAmpere, MmaRule::kHopper));
+
+TEST_P(MmaFloats, OfBf16AreRoundedByTheirRule) { check<false>({1, 6, 40}, -126, bf16_of, f32_of); }
+// The widest has subnormal ones.
+TEST_P(MmaFloats, OfF16AreRoundedByTheirRule) {
+  check<true>({1, 6, 30}, -14, base::to_f16, base::from_f16);
 }
 
 // What is 1 in all of one element's places, and zero elsewhere.
@@ -295,6 +312,23 @@ TEST(MmaBf16Rules, DifferWhereTheyShould) {
   std::swap(cancel.b[1], cancel.b[9]);
   EXPECT_EQ(cancel.by(MmaRule::kAmpere), 0.0f);
   EXPECT_EQ(cancel.by(MmaRule::kOrdered), 1.0f);
+}
+
+// Infinities and NaN of f16, its largest numbers, and its least.
+TEST(MmaF16Rules, AtTheEndsOfTheRange) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const MmaRule rule : {MmaRule::kAmpere, MmaRule::kHopper}) {
+    const auto product = [rule](std::uint16_t a, std::uint16_t b, float c) {
+      const std::uint16_t left[16] = {a}, right[16] = {b};
+      return emulator::multiply_f16(rule, left, right, c);
+    };
+    EXPECT_EQ(product(0x7bff, 0x7bff, 0.0f), 65504.0f * 65504.0f);
+    EXPECT_EQ(product(0x0001, 0x8001, 0.0f), -0x1p-48f);
+    EXPECT_EQ(product(0x0000, 0x7bff, 0x1p-100f), 0x1p-100f);
+    EXPECT_EQ(product(0x7c00, 0xc000, 1.0f), -infinity);
+    EXPECT_TRUE(std::isnan(product(0x7c00, 0x0000, 1.0f)));
+    EXPECT_TRUE(std::isnan(product(0x7e00, 0x3c00, 1.0f)));
+  }
 }
 
 TEST(MmaBf16Rules, CutTowardZero) {

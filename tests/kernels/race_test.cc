@@ -93,6 +93,39 @@ TEST_P(Race, Products) {
   }
 }
 
+// The CPU has no float tensor cores: rows are held against each of them alone.
+TEST_P(Race, ProductsOnFloatTensorCores) {
+  for (const std::int64_t rows : {8, 16, 32, 50, 130}) {
+    const std::int64_t k = rows > 50 ? 70 : 544, n = rows > 50 ? 260 : 18;
+    const std::int64_t gap = rows == 50 ? 0 : 5;
+    const bool f16 = rows == 16 || rows == 50;
+    const DType stored = f16 ? DType::kF16 : DType::kBF16;
+    const WeightFormat format = f16 ? WeightFormat::kMmaF16 : WeightFormat::kMmaBF16;
+    Random random(4);
+    const Weights gate(random, stored, n, k), up(random, stored, n, k);
+    const Weights bias(random, DType::kF32, 1, n);
+    const auto g = pack_linear(*gpu_, gate.view(), bias.view(), format);
+    const auto u = pack_linear(*gpu_, up.view(), {}, format);
+    Guarded x(random.normals(rows * k), rows, k, gap), sum(rows, n), both(rows, n);
+    linear(*gpu_, x.view(*gpu_), g->weight(), sum.view(*gpu_));
+    gate_up(*gpu_, x.view(*gpu_), g->weight(), u->weight(), both.view(*gpu_));
+    EXPECT_TRUE(sum.intact() && both.intact());
+    const std::vector<float> sums = sum.content(), pairs = both.content();
+    for (const std::int64_t row : {std::int64_t{0}, rows - 1}) {
+      SCOPED_TRACE("rows " + std::to_string(rows) + " row " + std::to_string(row));
+      Guarded one(1, n), pair(1, n);
+      const MatrixView own = rows_of(x.view(*gpu_), row, 1);
+      linear(*gpu_, own, g->weight(), one.view(*gpu_));
+      gate_up(*gpu_, own, g->weight(), u->weight(), pair.view(*gpu_));
+      const auto of = [&](const std::vector<float>& all) {
+        return std::vector<float>(all.begin() + row * n, all.begin() + (row + 1) * n);
+      };
+      EXPECT_TRUE(bitwise_equal(one.content(), of(sums)));
+      EXPECT_TRUE(bitwise_equal(pair.content(), of(pairs)));
+    }
+  }
+}
+
 TEST_P(Race, Rows) {
   Random random(2);
   const Weights weight(random, DType::kF32, 1, 300);

@@ -50,8 +50,11 @@ struct StepRows {
 // A block with memory that stays, as recorded steps need it.
 class Block {
  public:
-  Block(Executor& executor, const StoredBlock& stored, std::int64_t owner, WeightFormat format)
+  // repeats: else every step is run anew.
+  Block(Executor& executor, const StoredBlock& stored, std::int64_t owner, WeightFormat format,
+        bool repeats = true)
       : executor_(executor),
+        repeats_(repeats),
         owner_(owner),
         plan_(StepPlan::make(executor, {frequencies(), 1.0f}, {kMostRows, kPages}).value()),
         norm_(hold_weight(executor, stored.norm.view()).value()),
@@ -84,7 +87,11 @@ class Block {
                       .rows = plan_.padded_rows(),
                       .positions = plan_.most_positions(),
                       .pages = pages_.data()};
-    executor_.run_step(key, [this] { run(); });
+    if (repeats_) {
+      executor_.run_step(key, [this] { run(); });
+    } else {
+      run();
+    }
     std::vector<float> x(static_cast<std::size_t>(plan_.rows() * kHidden));
     executor_.download(x.data(), memory_[kX].data(), x.size() * sizeof(float));
     executor_.synchronize();
@@ -113,9 +120,12 @@ class Block {
   }
   PackedLinear pack(const Weights& weight, WeightFormat format, const WeightView& bias = {}) {
     const WeightView view = weight.view();
-    return pack_linear(executor_, view, bias,
-                       is_portable(format) ? format : stored_format(view.dtype))
-        .value();
+    const bool mma = is_mma(format) && view.dtype != DType::kF32;
+    const WeightFormat own = is_portable(format)          ? format
+                             : !mma                       ? stored_format(view.dtype)
+                             : view.dtype == DType::kBF16 ? WeightFormat::kMmaBF16
+                                                          : WeightFormat::kMmaF16;
+    return pack_linear(executor_, view, bias, own).value();
   }
   MatrixView part(Part part) const {
     return {memory_[part].data(), plan_.padded_rows(), kWidths[part],
@@ -144,6 +154,7 @@ class Block {
   }
 
   Executor& executor_;
+  const bool repeats_;
   const std::int64_t owner_;
   StepPlan plan_;
   HeldWeight norm_, head_norm_;
@@ -199,6 +210,32 @@ TEST_P(RepeatedStep, GivesItsOwnRowsEveryTime) {
     EXPECT_TRUE(block.pages() == cpu.pages()) << name;
     // Of 13 steps of 7 kinds.
     EXPECT_EQ(block.bodies() < 13, executor->device() != Device::kCpu) << block.bodies();
+  }
+}
+
+// The CPU has no float tensor cores: a step that was recorded is held against one that was not.
+TEST(RepeatedMmaStep, IsAsItWasTheFirstTime) {
+  Random random(2);
+  const StoredBlock stored(random);
+  const auto rows = [&](std::int64_t start, std::int64_t count) {
+    return StepRows{start, {4, 9}, random.normals(count * kHidden)};
+  };
+  const std::vector<StepRows> steps = {rows(0, 33), rows(33, 7), rows(40, 6), rows(46, 1),
+                                       rows(47, 1), rows(48, 5), rows(53, 9)};
+  for (const auto& [name, executor] : all_executors()) {
+    if (executor->mma() == MmaKind::kNone) continue;
+    constexpr WeightFormat kFormat = WeightFormat::kMmaBF16;
+    Block plain(*executor, stored, next_owner(), kFormat, false);
+    Block block(*executor, stored, next_owner(), kFormat);
+    Block exact(*executor, stored, next_owner(), WeightFormat::kBF16);
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      const std::vector<float> expected = plain.step({steps[i]});
+      ASSERT_TRUE(bitwise_equal(expected, block.step({steps[i]}))) << name << " step " << i;
+      EXPECT_FALSE(bitwise_equal(expected, exact.step({steps[i]}))) << "of another law";
+    }
+    EXPECT_TRUE(block.pages() == plain.pages()) << name;
+    EXPECT_EQ(plain.bodies(), 7);
+    EXPECT_EQ(block.bodies(), 4);  // of 33 rows, which are too many, of 8, 1 and 16
   }
 }
 

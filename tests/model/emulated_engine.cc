@@ -6,12 +6,16 @@
 
 namespace shoal::model {
 
-// The odd ones do their work at once, the even ones when somebody waits for it.
+// The odd ones do their work at once, the even ones when somebody waits for it. Float tensor cores
+// are those of mma8, from 4 on of mma9.
 std::unique_ptr<kernels::Executor> make_engine(int variant) {
+  using kernels::cuda::emulator::MmaRule;
   const bool late = variant % 2 == 0;
   auto opened = kernels::cuda::CudaExecutor::open(
       kernels::cuda::emulator::module(
-          {.machine = {.seed = static_cast<std::uint64_t>(variant), .late_copies = late},
+          {.machine = {.seed = static_cast<std::uint64_t>(variant),
+                       .late_copies = late,
+                       .mma_rule = variant < 4 ? MmaRule::kAmpere : MmaRule::kHopper},
            .late_work = late}),
       0);
   CHECK(opened.executor != nullptr) << opened.why;

@@ -10,7 +10,7 @@
 namespace shoal::model {
 
 // Of the CPU, so many threads; of an emulated GPU, the seed of its order. Results never depend on
-// it.
+// it, but for the float tensor cores of an emulated GPU: up to 3 they are mma8, from 4 on mma9.
 std::unique_ptr<kernels::Executor> make_engine(int variant);
 
 // What takes the CPU seconds takes the engine minutes: do a part of it.

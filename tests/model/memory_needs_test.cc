@@ -65,6 +65,18 @@ TEST(MemoryNeeds, PortableWeightsAreCountedAsTheyArePacked) {
   EXPECT_EQ(needs(WeightChoice::kQ4S), 18 * groups + 4u * 2 * 32);
 }
 
+// In whole tiles of 16 outputs and runs of 64 inputs.
+TEST(MemoryNeeds, WeightsForFloatTensorCoresAreCountedAsTheyArePacked) {
+  const ModelConfig config = load_config(kFixtures + "llama_mha").value();
+  const Checkpoint checkpoint = Checkpoint::open(kFixtures + "llama_mha").value();
+  const MemoryNeeds needs =
+      memory_needs(config, checkpoint, 1, kernels::KvDType::kF32, WeightChoice::kMma);
+  EXPECT_EQ(needs.block_weight_bytes,
+            2u * 64 * (4 * 32 + 2 * 48 + 32) + 4u * 2 * 32);  // 48 inputs are one run too
+  EXPECT_TRUE(needs.packed);
+  EXPECT_EQ(needs.workspace_bytes, memory_needs(config, checkpoint, 1).workspace_bytes);
+}
+
 // Inputs become bytes, with a scale and a sum for each group: at most 32 MiB at once.
 TEST(MemoryNeeds, QuantizedActivationsAreCounted) {
   const ModelConfig config = load_config(SHOAL_SOURCE_DIR "/models/demo").value();

@@ -104,6 +104,27 @@ TEST(CommandLine, Defaults) {
             std::nullopt);
 }
 
+TEST(CommandLine, FloatTensorCoresTakeStoredWeights) {
+  for (const char* action : {"run", "plan"}) {
+    std::vector<const char*> words = {action, "--model", "DIR", "--compute", "mma"};
+    if (action == std::string("run")) words.push_back("--new-swarm");
+    const auto line = parse(words);
+    ASSERT_TRUE(line.ok()) << line.status();
+    EXPECT_EQ(line->weights, model::WeightChoice::kMma);
+  }
+  EXPECT_EQ(parse({"run", "--model", "DIR", "--new-swarm", "--compute", "exact"})->weights,
+            model::WeightChoice::kStored);
+  for (const char* weights : {"q8", "q4", "q4s", "auto"}) {
+    const auto line =
+        parse({"run", "--model", "DIR", "--new-swarm", "--compute", "mma", "--weights", weights});
+    EXPECT_EQ(
+        line.status().message(),
+        std::string("--compute mma multiplies weights as they are stored, and --weights is ") +
+            weights + ": leave one of the two out");
+  }
+  EXPECT_FALSE(parse({"run", "--model", "DIR", "--new-swarm", "--compute", "tensor"}).ok());
+}
+
 TEST(CommandLine, KeysAndValuesMayBeKeptInEveryType) {
   for (const kernels::KvDType dtype : kernels::kKvDTypes) {
     const auto line = parse(

@@ -52,9 +52,28 @@ TEST(NodePlan, WhatDoesNotFitSaysSo) {
   EXPECT_THAT(plan_text(none), HasSubstr("Nothing fits: one block needs"));
 }
 
+TEST(NodePlan, ForFloatTensorCoresOfStoredWeightsAlone) {
+  const model::MemoryNeeds needs{.block_weight_bytes = 160 * kMiB, .block_position_kv_bytes = 1024};
+  const auto plan_of = [&](std::uint64_t mib) {
+    return make_plan({{mib * kMiB, "the card", false}, std::nullopt}, {&needs, 1}, 10, {}, 10e9);
+  };
+  const NodePlan plan = plan_of(1000);
+  EXPECT_TRUE(plan.mma);
+  ASSERT_EQ(plan.formats.size(), 1u);
+  EXPECT_EQ(plan.formats[0].blocks, 5u);
+  EXPECT_EQ(plan.chosen, model::WeightChoice::kMma);
+  EXPECT_THAT(plan_text(plan), HasSubstr("stored    160.0 MiB    5 of 10"));
+  EXPECT_THAT(plan_text(plan), HasSubstr("--compute mma: memory: 900 MiB of the 1000 MiB"));
+  const auto json = nlohmann::json::parse(plan_json(plan));
+  EXPECT_EQ(json["compute"], "mma");
+  EXPECT_EQ(json["formats"][0]["weights"], "stored");
+  EXPECT_THAT(plan_text(plan_of(100)), HasSubstr("Nothing fits: one block needs"));
+}
+
 TEST(NodePlan, AsJson) {
   const auto json = nlohmann::json::parse(plan_json(plan_with(1000)));
   EXPECT_EQ(json["auto"], "q8");
+  EXPECT_EQ(json["compute"], "exact");
   EXPECT_EQ(json["blocks"], 10);
   EXPECT_EQ(json["formats"].size(), 4u);
   EXPECT_EQ(json["formats"][0]["weights"], "stored");

@@ -52,7 +52,7 @@ Context* open(int index, Reason* reason) {
 bool facts(Context* context, DeviceFacts* facts) {
   *facts = {};
   std::snprintf(facts->name, sizeof(facts->name), "emulated GPU");
-  facts->major = 8;
+  facts->major = emulated(*context).options().machine.mma_rule == MmaRule::kHopper ? 9 : 8;
   facts->multiprocessors = context->multiprocessors;
   facts->total_bytes = emulated(*context).options().memory_bytes;
   facts->free_bytes = free_bytes(emulated(*context));
@@ -158,7 +158,7 @@ const Module& module(const DeviceOptions& options) {
 EmulatedContext::EmulatedContext(const DeviceOptions& options)
     : options_(options), machine_(options.machine) {
   most_shared = kMostShared;
-  quantized = {allocate_aligned(kQuantizedScratch), kQuantizedScratch};
+  quantized = {allocate_aligned(options.quantized_bytes), options.quantized_bytes};
   partial = {allocate_aligned(kPartialScratch), kPartialScratch};
   CHECK(quantized.data != nullptr && partial.data != nullptr) << "no memory for scratch";
   multiprocessors = 4;

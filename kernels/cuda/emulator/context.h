@@ -19,6 +19,7 @@ struct DeviceOptions {
   Options machine = {};
   bool late_work = false;
   std::uint64_t memory_bytes = std::uint64_t{4} << 30;
+  std::size_t quantized_bytes = kQuantizedScratch;  // fewer: products in more passes
 };
 
 // The table of functions; a device that it opens has these options. The options of later calls

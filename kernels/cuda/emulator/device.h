@@ -84,6 +84,9 @@ inline void mma_s8(std::int32_t (&d)[4], const std::uint32_t (&a)[4], const std:
 inline void mma_bf16(float (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
   emulator::mma_bf16(d, a, b);
 }
+inline void mma_f16(float (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+  emulator::mma_f16(d, a, b);
+}
 inline void load_matrices(std::uint32_t (&r)[4], const void* row) {
   emulator::load_matrices(r, row, false);
 }

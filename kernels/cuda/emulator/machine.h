@@ -71,6 +71,7 @@ enum class Together : std::uint8_t {
   kShuffle,
   kMmaS8,
   kMmaBf16,
+  kMmaF16,
   kLoadMatrices,
   kLoadTransposed
 };

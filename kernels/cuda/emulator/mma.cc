@@ -71,14 +71,26 @@ Parts parts_of_f32(float v) {
   return parts(bits & 0x7fffffffu, bits >> 31 != 0, 23);
 }
 
+// Types of operands.
+struct Bf16 {
+  static constexpr int kFractionBits = 7, kBias = 127;
+  static float widened(std::uint16_t v) { return base::float_of(std::uint32_t{v} << 16); }
+};
+struct F16 {
+  static constexpr int kFractionBits = 10, kBias = 15;
+  static float widened(std::uint16_t v) { return base::from_f16(v); }
+};
+
 // A row of a or a column of b.
+template <class T>
 struct Operand {
   explicit Operand(const std::uint16_t (&values)[16]) {
     for (int k = 0; k < 16; ++k) {
       const std::uint16_t v = values[k];
-      widened[k] = base::float_of(std::uint32_t{v} << 16);
-      split[k] = parts(v & 0x7fffu, (v & 0x8000u) != 0, 7);
-      finite[k / 8] = finite[k / 8] && (v & 0x7f80u) != 0x7f80u;
+      widened[k] = T::widened(v);
+      split[k] = parts(v & 0x7fffu, (v & 0x8000u) != 0, T::kFractionBits);
+      if ((v & 0x7fffu) != 0) split[k].exponent += 127 - T::kBias;
+      finite[k / 8] = finite[k / 8] && std::isfinite(widened[k]);
     }
   }
   float widened[16];
@@ -98,9 +110,9 @@ float cut_to_f32(std::int64_t v, int exponent) {
 }
 
 // Products [first, first + kCount) and c.
-template <int kCount, int kFractionBits>
-float fused_sum(const Operand& a, const Operand& b, int first, float c) {
-  constexpr int kProductBits = 14, kAccumulatorBits = 23;  // of their fractions
+template <int kCount, int kFractionBits, class T>
+float fused_sum(const Operand<T>& a, const Operand<T>& b, int first, float c) {
+  constexpr int kProductBits = 2 * T::kFractionBits, kAccumulatorBits = 23;  // of their fractions
   const Parts start = parts_of_f32(c);
   std::int32_t products[kCount], exponents[kCount];
   std::int32_t largest = start.exponent;
@@ -122,7 +134,8 @@ float fused_sum(const Operand& a, const Operand& b, int first, float c) {
 }
 
 // Where an operand is infinite or NaN no order matters, and no NaN is told from another.
-float sum_with_infinities(const Operand& a, const Operand& b, int first, int count, float c) {
+template <class T>
+float sum_with_infinities(const Operand<T>& a, const Operand<T>& b, int first, int count, float c) {
   double sum = c;
   for (int k = first; k < first + count; ++k) {
     sum += double{a.widened[k]} * double{b.widened[k]};
@@ -130,8 +143,8 @@ float sum_with_infinities(const Operand& a, const Operand& b, int first, int cou
   return std::isnan(sum) ? base::float_of(0x7fffffffu) : static_cast<float>(sum);
 }
 
-template <int kCount, int kFractionBits>
-float sum_by_tensor_core(const Operand& a, const Operand& b, float c) {
+template <int kCount, int kFractionBits, class T>
+float sum_by_tensor_core(const Operand<T>& a, const Operand<T>& b, float c) {
   for (int first = 0; first < 16; first += kCount) {
     const int low = first / 8, high = (first + kCount - 1) / 8;
     const bool finite = a.finite[low] && a.finite[high] && b.finite[low] && b.finite[high];
@@ -141,7 +154,8 @@ float sum_by_tensor_core(const Operand& a, const Operand& b, float c) {
   return c;
 }
 
-float multiply(MmaRule rule, const Operand& a, const Operand& b, float c) {
+template <class T>
+float multiply(MmaRule rule, const Operand<T>& a, const Operand<T>& b, float c) {
   switch (rule) {
     case MmaRule::kAmpere:
       return sum_by_tensor_core<8, 24>(a, b, c);
@@ -154,7 +168,8 @@ float multiply(MmaRule rule, const Operand& a, const Operand& b, float c) {
   return c;
 }
 
-void act_bf16(const Options& options, const void* const* ins, void* const* outs) {
+template <class T>
+void act_floats(const Options& options, const void* const* ins, void* const* outs) {
   std::uint16_t left[16][16], right[8][16];
   for (int lane = 0; lane < 32; ++lane) {
     const MmaIn& in = *static_cast<const MmaIn*>(ins[lane]);
@@ -163,7 +178,7 @@ void act_bf16(const Options& options, const void* const* ins, void* const* outs)
     }
     for (int i = 0; i < 2; ++i) put(right[lane / 4], lane % 4 * 2 + i * 8, in.b[i]);
   }
-  std::vector<Operand> rows(left, left + 16), columns(right, right + 8);
+  std::vector<Operand<T>> rows(left, left + 16), columns(right, right + 8);
   for (int lane = 0; lane < 32; ++lane) {
     auto* const d = static_cast<float*>(outs[lane]);
     for (int i = 0; i < 4; ++i) {
@@ -177,7 +192,11 @@ void act_bf16(const Options& options, const void* const* ins, void* const* outs)
 
 float multiply_bf16(MmaRule rule, const std::uint16_t (&a)[16], const std::uint16_t (&b)[16],
                     float c) {
-  return multiply(rule, Operand(a), Operand(b), c);
+  return multiply(rule, Operand<Bf16>(a), Operand<Bf16>(b), c);
+}
+float multiply_f16(MmaRule rule, const std::uint16_t (&a)[16], const std::uint16_t (&b)[16],
+                   float c) {
+  return multiply(rule, Operand<F16>(a), Operand<F16>(b), c);
 }
 
 SHOAL_UNSEEN void mma_s8(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
@@ -189,7 +208,11 @@ SHOAL_UNSEEN void mma_s8(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
 SHOAL_UNSEEN void mma_bf16(float (&d)[4], const std::uint32_t (&a)[4],
                            const std::uint32_t (&b)[2]) {
   const MmaIn in{a, b};
-  meet(Together::kMmaBf16, &in, &d, &act_bf16);
+  meet(Together::kMmaBf16, &in, &d, &act_floats<Bf16>);
+}
+SHOAL_UNSEEN void mma_f16(float (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+  const MmaIn in{a, b};
+  meet(Together::kMmaF16, &in, &d, &act_floats<F16>);
 }
 
 namespace {

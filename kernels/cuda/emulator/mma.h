@@ -20,10 +20,13 @@ namespace shoal::kernels::cuda::emulator {
 void mma_s8(std::int32_t (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]);
 // d[16, 8] += a[16, 16] b[16, 8], by the machine's rule.
 void mma_bf16(float (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]);
+void mma_f16(float (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]);
 
-// c + a[0] b[0] + ... + a[15] b[15], of bf16, as one output element has it.
+// c + a[0] b[0] + ... + a[15] b[15], of bf16 or f16, as one output element has it.
 float multiply_bf16(MmaRule rule, const std::uint16_t (&a)[16], const std::uint16_t (&b)[16],
                     float c);
+float multiply_f16(MmaRule rule, const std::uint16_t (&a)[16], const std::uint16_t (&b)[16],
+                   float c);
 
 // Four matrices [8, 8] of 16-bit values: the i-th's rows, 16 bytes each, are where lanes 8 i to
 // 8 i + 7 say. A lane gets values 2 (lane % 4) and the next of row lane / 4 of each; transposed: of

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// shoal-golden: hashes of what the operators of a device give (golden.h).
-//   shoal-golden [--device cpu|cuda] [--shapes real|small] [--only TEXT] [--each N]
-//     prints them; --against FILE: what is not as the file says; --write FILE: makes it, on a CPU
-//     --each N: of so many rows one is computed alone too (16 on a CPU, 1 on a GPU)
-// Ends with 0 when all is right, 1 when not, 77 when there is no such device.
+#include "tests/kernels/golden/golden_main.h"
+
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -50,7 +47,7 @@ std::string parse(int argc, char** argv, CommandLine& line) {
     } else if (name == "--only" || name == "--against" || name == "--write") {
       (name == "--only" ? line.only : name == "--against" ? line.against : line.write) = value;
     } else {
-      return "unknown argument \"" + name + "\"; the head of its source lists them";
+      return "unknown argument \"" + name + "\"; golden_main.h lists them";
     }
   }
   if (argc % 2 == 0) return "each argument needs a value: " + std::string(argv[argc - 1]);
@@ -127,10 +124,8 @@ int run(const CommandLine& line) {
 }
 
 }  // namespace
-}  // namespace shoal::kernels::golden
 
-int main(int argc, char** argv) {
-  using namespace shoal::kernels::golden;
+int golden_main(int argc, char** argv) {
   CommandLine line;
   if (const std::string wrong = parse(argc, argv, line); !wrong.empty()) {
     std::fprintf(stderr, "shoal-golden: %s\n", wrong.c_str());
@@ -138,3 +133,5 @@ int main(int argc, char** argv) {
   }
   return run(line);
 }
+
+}  // namespace shoal::kernels::golden

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // shoal-gpu-tests: what must hold on a GPU, in one program.
 //   shoal-gpu-tests operators [--gtest_...]   as cuda_gpu_test
-//   shoal-gpu-tests models [--gtest_...]      as cuda_gpu_model_test
-//   shoal-gpu-tests golden ...                as shoal-golden
+//   shoal-gpu-tests models [--gtest_...]      as cuda_gpu_model_test; --gtest_filter=-X leaves X
+//   out shoal-gpu-tests golden ...                as shoal-golden
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -37,8 +37,10 @@ int main(int argc, char** argv) {
     return 2;
   }
   testing::InitGoogleTest(&argc, argv);
-  if (GTEST_FLAG_GET(filter) == "*") {
-    GTEST_FLAG_SET(filter, tests_of(what == "models" ? "tests/model/" : "tests/kernels/"));
+  const std::string filter = GTEST_FLAG_GET(filter);
+  if (filter == "*" || filter.rfind('-', 0) == 0) {
+    const std::string tests = tests_of(what == "models" ? "tests/model/" : "tests/kernels/");
+    GTEST_FLAG_SET(filter, filter == "*" ? tests : tests + filter);
   }
   return RUN_ALL_TESTS();
 }

@@ -24,13 +24,13 @@ TEST(Golden, SmallShapesHaveTheHashesOfTheFile) {
   ASSERT_EQ(read.wrong, "");
   std::size_t small = 0;
   for (const auto& [name, hash] : read.hashes) small += name.rfind("small/", 0) == 0 ? 1 : 0;
-  for (const auto& [name, executor] : all_executors()) {
+  for (const NamedExecutor& each : all_executors()) {
     std::size_t found = 0;
-    golden::run(*executor, small_shapes(), {"", in_sweep(1, 16)}, [&](const Found& one) {
+    golden::run(*each.executor, small_shapes(), {"", in_sweep(1, 16)}, [&](const Found& one) {
       ++found;
-      EXPECT_EQ(fault_of(read.hashes, one), "") << one.name << " on " << name;
+      EXPECT_EQ(fault_of(read.hashes, one), "") << one.name << " on " << each.name;
     });
-    EXPECT_EQ(found, small) << name;
+    EXPECT_EQ(found, small) << each.name;
     EXPECT_GT(found, 60u);
   }
 }

@@ -5,7 +5,7 @@
 Needs torch (2.0 or newer) with CUDA that works, and shoal-bench. Blocks of Llama's shape with random bf16 weights, batch 1,
 keys and values of --context positions kept in bf16: eagerly, as torch.compile makes it (mode reduce-overhead, which records
 a graph), and as `shoal-bench decode` does it with bf16 weights and KV. Each turn measures all of them; the table has the
-medians and, of each turn, the ratio. Beside them what torch makes of a large bf16 product: a prefill's yardstick.
+medians and, of each turn, the ratio. Then a prefill of 2048 rows beside what torch makes of a large bf16 product.
 Ends with 77, and a line, where torch or its device is missing.
 
 Shoal's products are f32 unless it is asked for --compute mma; PyTorch's are bf16: the weights that are read, which a decode step
@@ -106,18 +106,24 @@ def median_us(torch, run, steps, device):
     return statistics.median(taken)
 
 
-def bench_command(args, compute):
-    command = [args.bench, "decode", "--geometry", args.geometry, "--blocks", str(args.blocks), "--weights", "bf16",
-               "--kv-dtype", "bf16", "--rows", "1", "--context", str(args.context), "--device", args.device,
-               "--passes", str(args.steps), "--json"]
-    return command + (["--compute", compute] if compute else [])
-
-
-def ours(args, compute):
-    done = subprocess.run(bench_command(args, compute), capture_output=True, text=True)
+def ours(args, kind, rows, context, blocks, passes, compute):
+    """What shoal-bench measured, of one point."""
+    command = [args.bench, kind, "--geometry", args.geometry, "--blocks", str(blocks), "--weights", "bf16",
+               "--kv-dtype", "bf16", "--rows", str(rows), "--context", str(context), "--device", args.device,
+               "--passes", str(passes), "--json"] + (["--compute", compute] if compute else [])
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(f"against_pytorch: {args.bench} failed: {done.stderr.strip() or done.stdout.strip()}")
-    return json.loads(done.stdout)["step_us"]
+    return json.loads(done.stdout)
+
+
+def our_step(args, compute):
+    return ours(args, "decode", 1, args.context, args.blocks, args.steps, compute)["step_us"]
+
+
+def our_prefill(args, compute):
+    """TFLOP/s."""
+    return ours(args, "prefill", 2048 if args.device == "cuda" else 64, 0, min(args.blocks, 2), 3, compute)["gop_s"] / 1e3
 
 
 def knows_compute(bench):
@@ -176,21 +182,25 @@ def main():
                 runs["PyTorch, compiled"] = lambda: median_us(torch, lambda: compiled(x), args.steps, args.device)
             except Exception as error:  # a compiler of the host may be missing: any kind of exception
                 print(f"torch.compile left out: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
-        runs["shoal"] = lambda: ours(args, "")
+        runs["shoal"] = lambda: our_step(args, "")
         if knows_compute(args.bench):
-            runs["shoal, --compute mma"] = lambda: ours(args, "mma")
+            runs["shoal, --compute mma"] = lambda: our_step(args, "mma")
         turns = []
         for turn in range(args.turns):
             turns.append({name: run() for name, run in runs.items()})
             print(f"turn {turn + 1}: " + ", ".join(f"{name} {us:.0f} us" for name, us in turns[-1].items()), flush=True)
         rate = product_rate(torch, args.device, 8192 if args.device == "cuda" else 256)
+    computes = ["", "mma"] if "shoal, --compute mma" in runs else [""]
+    prefills = {f"prefill{' --compute ' + each if each else ''}": our_prefill(args, each) for each in computes}
     where = torch.cuda.get_device_name() if args.device == "cuda" else "CPU"
     print(f"\n{where}, torch {torch.__version__}: {args.blocks} blocks of {args.geometry}, {weight_bytes >> 20} MiB of bf16 weights, "
           f"context {args.context}, one row, {args.turns} turns of {args.steps} steps\n")
     print(table(turns, list(runs)))
-    print(f"\ntorch.matmul, bf16: {rate:.1f} TFLOP/s")
+    print(f"\ntorch.matmul, bf16: {rate:.1f} TFLOP/s; of it: " +
+          ", ".join(f"{name} {value / rate:.2f}" for name, value in prefills.items()))
     ratio = {name: statistics.median(turn[name] / turn["shoal"] for turn in turns) for name in runs if name != "shoal"}
-    print("KEY: " + ", ".join(f"{value:.2f} times {name}" for name, value in ratio.items()) + f", matmul {rate:.0f} TFLOP/s")
+    print("KEY: shoal is " + ", ".join(f"{value:.2f} times as fast as {name}" for name, value in ratio.items()) +
+          "; of torch.matmul: " + ", ".join(f"{name} {value / rate:.2f}" for name, value in prefills.items()))
     return 0
 
 

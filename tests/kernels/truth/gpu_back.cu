@@ -124,6 +124,7 @@ class GpuBack final : public Back {
       std::snprintf(line, sizeof(line), "%s %.3f\n", name, value);
       if (calls.well()) text += line;
     };
+    wake(calls);
     say_memory(calls, say);
     say_rates(calls, say);
     say_gaps(calls, say);
@@ -132,6 +133,18 @@ class GpuBack final : public Back {
 
  private:
   static constexpr int kRuns = 7;
+
+  // A card that was idle takes a while to raise its clocks.
+  void wake(Calls& calls) const {
+    constexpr int kLaunches = 400, kRounds = 4096;  // a quarter of a second on a large card
+    const int ctas = card_.multiProcessorCount * 8;
+    const DeviceWords out(calls, std::size_t{4} * static_cast<std::size_t>(ctas) * kRateThreads);
+    for (int i = 0; i < kLaunches && calls.well(); ++i) {
+      rate_fma<<<static_cast<unsigned>(ctas), kRateThreads>>>(Rate{out.data(), kRounds});
+      calls(cudaGetLastError(), "a launch");
+    }
+    calls(cudaDeviceSynchronize(), "a kernel");
+  }
 
   template <class Say>
   void say_memory(Calls& calls, const Say& say) {

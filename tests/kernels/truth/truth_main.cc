@@ -48,8 +48,8 @@ std::string parse(int argc, char** argv, CommandLine& line) {
     if (name == "--tiles" || name == "--seed") {
       const std::int64_t n = number(value);
       if (n == 0) return name + " takes a number from 1 to 10000000, not \"" + value + "\"";
-      (name == "--tiles" ? line.options.tiles
-                         : reinterpret_cast<std::int64_t&>(line.options.seed)) = n;
+      if (name == "--tiles") line.options.tiles = n;
+      if (name == "--seed") line.options.seed = static_cast<std::uint64_t>(n);
     } else if (name == "--emulate" || name == "--rule") {
       const auto rule = rule_named(value);
       if (!rule) return name + " takes mma8 or mma9, not \"" + value + "\"";

@@ -109,10 +109,17 @@ std::string config_of(const Geometry& g, std::int64_t blocks) {
   return config.dump(2);
 }
 
+// In memory, unless there is little of it: containers often have 64 MiB there.
 std::string roomiest_folder() {
   constexpr const char* kInMemory = "/dev/shm";
-  if (::access(kInMemory, W_OK | X_OK) == 0) return kInMemory;
-  return std::filesystem::temp_directory_path().string();
+  constexpr std::uintmax_t kEnough = std::uintmax_t{8} << 30;
+  const std::string other = std::filesystem::temp_directory_path().string();
+  if (::access(kInMemory, W_OK | X_OK) != 0) return other;
+  std::error_code ignored;
+  const auto in_memory = std::filesystem::space(kInMemory, ignored).available;
+  const bool roomier =
+      in_memory >= kEnough || in_memory >= std::filesystem::space(other, ignored).available;
+  return roomier ? kInMemory : other;
 }
 
 }  // namespace

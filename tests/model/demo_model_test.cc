@@ -11,6 +11,7 @@
 #include "model/tokenizer.h"
 #include "tests/model/engine.h"
 #include "tests/model/local_model.h"
+#include "tests/support/source_folder.h"
 #include "tests/support/temp_dir.h"
 
 namespace shoal::model {
@@ -18,7 +19,7 @@ namespace {
 
 using nlohmann::json;
 
-const std::string kDirectory = SHOAL_SOURCE_DIR "/models/demo";
+const std::string kDirectory = SHOAL_SOURCE_FOLDER + "/models/demo";
 
 // [[id, logit] x 5], largest first.
 void expect_top5(const Rows& logits, const json& golden) {

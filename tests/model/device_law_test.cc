@@ -13,6 +13,7 @@
 
 #include "tests/model/fixture_models.h"
 #include "tests/model/local_model.h"
+#include "tests/support/source_folder.h"
 #include "tests/support/temp_dir.h"
 
 namespace shoal::model {
@@ -25,7 +26,8 @@ class DeviceLaw : public testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
     const auto& [name, weights, kv_dtype] = GetParam();
-    const std::string directory = std::string(SHOAL_SOURCE_DIR "/tests/fixtures/models/") + name;
+    const std::string directory =
+        SHOAL_SOURCE_FOLDER + std::string("/tests/fixtures/models/") + name;
     ids_ = nlohmann::json::parse(tests::read_file(directory + "/golden.json"))["ids"].get<Ids>();
     LocalModel::Options options{.cuts = {}, .kv_dtype = kv_dtype, .weights = weights};
     device_ = LocalModel::load(directory, options);

@@ -14,6 +14,7 @@
 #include "tests/model/engine.h"
 #include "tests/model/fixture_models.h"
 #include "tests/model/local_model.h"
+#include "tests/support/source_folder.h"
 #include "tests/support/temp_dir.h"
 
 namespace shoal::model {
@@ -32,7 +33,7 @@ Rows part(const Rows& rows, std::int64_t begin, std::int64_t end, std::int64_t w
 class Family : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    directory_ = std::string(SHOAL_SOURCE_DIR "/tests/fixtures/models/") + GetParam();
+    directory_ = SHOAL_SOURCE_FOLDER + std::string("/tests/fixtures/models/") + GetParam();
     golden_ = nlohmann::json::parse(tests::read_file(directory_ + "/golden.json"));
     ids_ = golden_["ids"].get<Ids>();
     model_ = LocalModel::load(directory_);

@@ -15,6 +15,7 @@
 #include "tests/model/engine.h"
 #include "tests/model/heldout.h"
 #include "tests/model/local_model.h"
+#include "tests/support/source_folder.h"
 #include "tests/support/temp_dir.h"
 
 namespace shoal::model {
@@ -22,12 +23,13 @@ namespace {
 
 using kernels::KvDType;
 
-const std::string kBundled = SHOAL_SOURCE_DIR "/models/demo";
+const std::string kBundled = SHOAL_SOURCE_FOLDER + "/models/demo";
 
 class KvLaw : public testing::TestWithParam<std::tuple<KvDType, WeightChoice, const char*>> {
  protected:
   void SetUp() override {
-    directory_ = std::string(SHOAL_SOURCE_DIR "/tests/fixtures/models/") + std::get<2>(GetParam());
+    directory_ =
+        SHOAL_SOURCE_FOLDER + std::string("/tests/fixtures/models/") + std::get<2>(GetParam());
     ids_ = nlohmann::json::parse(tests::read_file(directory_ + "/golden.json"))["ids"].get<Ids>();
     model_ = load();
     hidden_ = model_->config().hidden;

@@ -11,12 +11,13 @@
 #include "tests/model/heldout.h"
 #include "tests/model/local_model.h"
 #include "tests/support/resident_memory.h"
+#include "tests/support/source_folder.h"
 #include "tests/support/temp_dir.h"
 
 namespace shoal::model {
 namespace {
 
-const std::string kDemo = SHOAL_SOURCE_DIR "/models/demo";
+const std::string kDemo = SHOAL_SOURCE_FOLDER + "/models/demo";
 
 class PortableLaw : public testing::TestWithParam<WeightChoice> {
  protected:
@@ -28,7 +29,7 @@ class PortableLaw : public testing::TestWithParam<WeightChoice> {
 
 TEST_P(PortableLaw, ChunksSpansThreadsAndBatchesChangeNoBit) {
   // hidden 32, intermediate 48: groups that are whole, and one that is not.
-  const std::string directory = SHOAL_SOURCE_DIR "/tests/fixtures/models/llama_bias";
+  const std::string directory = SHOAL_SOURCE_FOLDER + "/tests/fixtures/models/llama_bias";
   const Ids ids =
       nlohmann::json::parse(tests::read_file(directory + "/golden.json"))["ids"].get<Ids>();
   const auto length = static_cast<std::int64_t>(ids.size());

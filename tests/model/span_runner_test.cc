@@ -19,13 +19,14 @@
 #include "model/tensor_list.h"
 #include "model/weight_check.h"
 #include "tests/model/engine.h"
+#include "tests/support/source_folder.h"
 
 namespace shoal::model {
 namespace {
 
 using testing::HasSubstr;
 
-const std::string kFixtures = SHOAL_SOURCE_DIR "/tests/fixtures/models/";
+const std::string kFixtures = SHOAL_SOURCE_FOLDER + "/tests/fixtures/models/";
 
 // What the blocks' specs say: of the first, in one type.
 std::size_t block_bytes(const ModelConfig& config, kernels::DType dtype) {
@@ -68,7 +69,7 @@ TEST_F(SpanRunnerTest, KnowsItsKvShapeAndWeights) {
 }
 
 TEST_F(SpanRunnerTest, TheSpecIsExactForTheBundledModel) {
-  const ModelConfig config = load_config(SHOAL_SOURCE_DIR "/models/demo").value();
+  const ModelConfig config = load_config(SHOAL_SOURCE_FOLDER + "/models/demo").value();
   // 737,792 values a block: models/demo/README.md.
   EXPECT_EQ(block_bytes(config, kernels::DType::kBF16), 2u * 737'792u);
 }

@@ -173,19 +173,20 @@ TEST_F(ProgramTest, MistakesEndWithOneLine) {
 // A GPU's float tensor cores, and weights that they take.
 TEST_F(ProgramTest, FloatTensorCoresAreRefusedWhereThereAreNone) {
   const std::string fixtures = SHOAL_SOURCE_DIR "/tests/fixtures/models/";
-  const auto run = [&](const std::string& model) {
+  const auto run = [&](const std::string& name, const std::string& model) {
     return command({"run", "--model", model, "--new-swarm", "--listen", "127.0.0.1:0", "--identity",
-                    folder_.file("bad.key"), "--compute", "mma", "--device", "cpu"});
+                    folder_.file(name + ".key"), "--compute", "mma", "--device", "cpu"});
   };
   const std::string leave = ": leave it at --compute exact";
-  expect_errors({{node("bad1", {"--new-swarm", "--compute", "mma", "--device", "cpu"}),
-                  {"--compute mma needs a GPU", leave}},
-                 {node("bad2", {"--new-swarm", "--compute", "mma", "--weights", "q4"}),
-                  {"--compute mma multiplies weights as they are stored, and --weights is q4"}},
-                 {run(fixtures + "llama_mha"),
-                  {"--compute mma takes weights that are stored as bf16 or f16, and model.layers.0.",
-                   "is f32", leave}},
-                 {run(fixtures + "llama_bias"), {"--compute mma needs a GPU", leave}}});  // f16
+  expect_errors(
+      {{node("bad1", {"--new-swarm", "--compute", "mma", "--device", "cpu"}),
+        {"--compute mma needs a GPU", leave}},
+       {node("bad2", {"--new-swarm", "--compute", "mma", "--weights", "q4"}),
+        {"--compute mma multiplies weights as they are stored, and --weights is q4"}},
+       {run("bad3", fixtures + "llama_mha"),
+        {"--compute mma takes weights that are stored as bf16 or f16, and model.layers.0.",
+         "is f32", leave}},
+       {run("bad4", fixtures + "llama_bias"), {"--compute mma needs a GPU", leave}}});  // f16
   const tests::Outcome plan = tests::run(
       command({"plan", "--model", kModel, "--compute", "mma", "--device", "cpu"}), 15'000);
   EXPECT_EQ(plan.status, 1);

@@ -9,7 +9,12 @@ namespace shoal::model::chat {
 Bound::Bound(std::string_view function, Arguments arguments,
              std::initializer_list<std::string_view> parameters, std::size_t required)
     : function_(function), values_(parameters.size()), given_(parameters.size(), false) {
-  for (const std::string_view name : parameters) names_.emplace_back(name);
+  std::size_t by_position = 0;  // so many parameters have no name for the caller
+  for (const std::string_view name : parameters) {
+    const bool is_hidden = name.starts_with('/');
+    by_position += is_hidden ? 1 : 0;
+    names_.emplace_back(is_hidden ? name.substr(1) : name);
+  }
   if (arguments.positional.size() > names_.size()) {
     fail(function_ + "() takes at most " + std::to_string(names_.size()) + " arguments (" +
          std::to_string(arguments.positional.size()) + " given)");
@@ -19,7 +24,8 @@ Bound::Bound(std::string_view function, Arguments arguments,
     given_[i] = true;
   }
   for (auto& [name, value] : arguments.named) {
-    const auto found = std::find(names_.begin(), names_.end(), name);
+    const auto found =
+        std::find(names_.begin() + static_cast<std::ptrdiff_t>(by_position), names_.end(), name);
     if (found == names_.end()) {
       fail(function_ + "() got an unexpected keyword argument '" + name + "'");
     }

@@ -14,8 +14,8 @@ namespace shoal::model::chat {
 
 class Bound {
  public:
-  // `function` begins the errors. The first `required` parameters must be given; names that begin
-  // with '/' are taken by position only.
+  // `function` begins the errors. The first `required` parameters must be given; those whose name
+  // begins with '/', which come first, are taken by position only.
   Bound(std::string_view function, Arguments arguments,
         std::initializer_list<std::string_view> parameters, std::size_t required = 0);
 

@@ -41,15 +41,14 @@ Function::Body view_body(const Value& object) {
 }
 
 Value get(const Dict& dict, Arguments arguments) {
-  if (!arguments.named.empty()) fail("dict.get() takes no keyword arguments");
-  const Bound bound("get", std::move(arguments), {"key", "default"}, 1);
+  const Bound bound("get", std::move(arguments), {"/key", "/default"}, 1);
   const Value* value = dict.find(bound[0]);
   if (value != nullptr) return *value;
   return bound.has(1) ? bound[1] : Value();
 }
 
 Value index_in(const Sequence& sequence, Interpreter& run, Arguments arguments) {
-  const Bound bound("index", std::move(arguments), {"value"}, 1);
+  const Bound bound("index", std::move(arguments), {"/value"}, 1);
   for (std::size_t i = 0; i < sequence.items.size(); ++i) {
     if (equals(sequence.items[i], bound[0], &run.budget()))
       return Value(static_cast<std::int64_t>(i));
@@ -58,7 +57,7 @@ Value index_in(const Sequence& sequence, Interpreter& run, Arguments arguments) 
 }
 
 Value count_in(const Sequence& sequence, Interpreter& run, Arguments arguments) {
-  const Bound bound("count", std::move(arguments), {"value"}, 1);
+  const Bound bound("count", std::move(arguments), {"/value"}, 1);
   std::int64_t count = 0;
   for (const Value& item : sequence.items) count += equals(item, bound[0], &run.budget()) ? 1 : 0;
   return Value(count);

@@ -14,8 +14,7 @@ namespace shoal::model::chat {
 namespace {
 
 Value range_function(Interpreter& run, Arguments arguments) {
-  if (!arguments.named.empty()) fail("range() takes no keyword arguments");
-  const Bound bound("range", std::move(arguments), {"start", "stop", "step"}, 1);
+  const Bound bound("range", std::move(arguments), {"/start", "/stop", "/step"}, 1);
   const std::int64_t begin = bound.has(1) ? bound.integer(0, 0) : 0;
   const std::int64_t end = bound.has(1) ? bound.integer(1, 0) : bound.integer(0, 0);
   const std::int64_t step = bound.integer(2, 1);

@@ -160,7 +160,11 @@ class Lexer {
 
   void read_comment(std::size_t tag, std::size_t inside) {
     const std::size_t end = source_.find("#}", inside);
-    if (end == std::string::npos) refuse(tag, "this comment does not end: {# without #}");
+    if (end == std::string::npos) {
+      // With nothing behind its begin the reference passes over it.
+      if (inside == source_.size()) return move_to(inside);
+      refuse(tag, "this comment does not end: {# without #}");
+    }
     // "{#-#}" is a comment that is empty: its minus cannot be that of the end too.
     const char sign = end > inside ? source_[end - 1] : '\0';
     move_to(end_of_tag(end + 2, sign));
@@ -176,8 +180,10 @@ class Lexer {
     move_to(begin);
     for (std::size_t end = begin;; ++end) {
       end = source_.find("{%", end);
-      if (end == std::string::npos)
+      if (end == std::string::npos) {
+        if (begin == source_.size()) return;  // as for comments
         refuse(tag, "this raw block does not end: {% endraw %} is missing");
+      }
       std::size_t inside = end + 2;
       if (inside < source_.size() && (source_[inside] == '-' || source_[inside] == '+')) ++inside;
       std::size_t at = after_blanks(inside);

@@ -20,7 +20,6 @@ class Loop : public Object {
 
   bool advance();  // to the next item; false at the end
   const Value& current() const { return current_; }
-  bool is_begun() const { return index_ >= 0; }
   // The statement is over: nothing is asked of it any more.
   void detach();
 

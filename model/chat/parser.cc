@@ -134,7 +134,9 @@ class StatementParser {
 
   StatementPtr for_loop(const Token& tag) {
     StatementPtr node = make(Kind::kFor, tag.place);
+    ++for_depth_;
     node->target = expressions_.target(/*with_namespace=*/false, "in");
+    refuse_loop_as(*node->target);
     tokens_.expect_name("in");
     node->value = expressions_.tuple(/*with_conditional=*/false, "recursive");
     if (tokens_.skip_name("if")) node->test = expressions_.expression();
@@ -143,7 +145,16 @@ class StatementParser {
     node->body = body_of_tag({"else", "endfor"});
     --loops_;
     if (tokens_.next().text == "else") node->else_body = body_to("endfor");
+    --for_depth_;
     return node;
+  }
+
+  // In a for statement the name is not free.
+  void refuse_loop_as(const Expression& target) {
+    if (target.kind == Expression::Kind::kName && target.symbol == tokens_.symbol_of("loop")) {
+      tokens_.refuse("'loop' cannot be assigned to in a for statement", target.place);
+    }
+    for (const ExpressionPtr& part : target.parts) refuse_loop_as(*part);
   }
 
   StatementPtr if_chain(const Token& tag) {
@@ -161,6 +172,7 @@ class StatementParser {
   StatementPtr assignment(const Token& tag) {
     StatementPtr node = make(Kind::kSet, tag.place);
     node->target = expressions_.target(/*with_namespace=*/true);
+    if (for_depth_ > 0) refuse_loop_as(*node->target);
     if (tokens_.skip_operator("=")) {
       node->value = expressions_.tuple();
       return node;
@@ -259,7 +271,8 @@ class StatementParser {
 
   TokenStream tokens_;
   ExpressionParser expressions_;
-  int loops_ = 0;
+  int loops_ = 0;      // that a break may leave
+  int for_depth_ = 0;  // for statements that are open, also around a macro
   std::vector<std::pair<std::string, Place>> open_;
 };
 

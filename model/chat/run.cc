@@ -123,14 +123,18 @@ Interpreter::Flow Interpreter::run_for(const Statement& node, const Value& over,
   const auto loop = std::make_shared<Loop>(items_of(over, budget_), std::move(accept),
                                            std::move(recurse), nesting, &budget_);
   const LoopEnd end(*loop);
+  bool any_completed = false;
   while (loop->advance()) {
     budget_.spend(1);
     const ScopePtr inside = inner(scope);
     inside->set(tree_.loop, Value(std::static_pointer_cast<Object>(loop)));
     assign(*node.target, inside, loop->current());
-    if (run(node.body, inside, out) == Flow::kBreak) break;
+    const Flow flow = run(node.body, inside, out);
+    any_completed = any_completed || flow == Flow::kNormal;
+    if (flow == Flow::kBreak) break;
   }
-  return loop->is_begun() ? Flow::kNormal : run(node.else_body, inner(scope), out);
+  // As the reference has it: where each pass was left by break or continue, too.
+  return any_completed ? Flow::kNormal : run(node.else_body, inner(scope), out);
 }
 
 void Interpreter::assign(const Expression& target, const ScopePtr& scope, Value value) {

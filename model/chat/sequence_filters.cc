@@ -34,7 +34,6 @@ Value first_filter(Interpreter& run, Value value, Arguments arguments) {
 Value last_filter(Interpreter& run, Value value, Arguments arguments) {
   const Bound bound("last", std::move(arguments), {});
   if (value.iterator() != nullptr) fail("'generator' object is not reversible");
-  if (value.is_undefined()) fail(value.undefined_message());
   if (const Sequence* sequence = value.sequence()) {
     if (!sequence->items.empty()) return sequence->items.back();
   } else {

@@ -27,7 +27,7 @@ Value list_of(std::vector<Text> texts, Budget& budget) {
 
 template <Side side>
 Value strip_method(Interpreter& run, const Text& text, Arguments arguments) {
-  const Bound bound("strip", std::move(arguments), {"chars"});
+  const Bound bound("strip", std::move(arguments), {"/chars"});
   return Value(stripped(text, side, bound.has_text(0) ? &bound.text(0) : nullptr, run.budget()));
 }
 
@@ -57,7 +57,7 @@ ByteRange window(const Text& text, const Bound& bound, std::size_t first) {
 template <bool at_end>
 Value affix_method(Interpreter& run, const Text& text, Arguments arguments) {
   const Bound bound(at_end ? "endswith" : "startswith", std::move(arguments),
-                    {"prefix", "start", "end"}, 1);
+                    {"/prefix", "/start", "/end"}, 1);
   const ByteRange range = window(text, bound, 1);
   if (range.begin > range.end) return Value(false);
   const std::string_view part = text.bytes().substr(range.begin, range.end - range.begin);
@@ -96,7 +96,7 @@ std::size_t last_place(std::string_view text, std::string_view part, Budget& bud
 
 template <bool from_right, bool must_be_there>
 Value find_method(Interpreter& run, const Text& text, Arguments arguments) {
-  const Bound bound("find", std::move(arguments), {"sub", "start", "end"}, 1);
+  const Bound bound("find", std::move(arguments), {"/sub", "/start", "/end"}, 1);
   const ByteRange range = window(text, bound, 1);
   const std::string_view wanted = bound.text(0).bytes();
   std::size_t at = std::string_view::npos;
@@ -113,7 +113,7 @@ Value find_method(Interpreter& run, const Text& text, Arguments arguments) {
 }
 
 Value count_method(Interpreter& run, const Text& text, Arguments arguments) {
-  const Bound bound("count", std::move(arguments), {"sub", "start", "end"}, 1);
+  const Bound bound("count", std::move(arguments), {"/sub", "/start", "/end"}, 1);
   const ByteRange range = window(text, bound, 1);
   if (range.begin > range.end) return Value(std::int64_t{0});
   const Text part = part_of(text, range.begin, range.end, run.budget());
@@ -129,12 +129,12 @@ Value count_method(Interpreter& run, const Text& text, Arguments arguments) {
 }
 
 Value replace_method(Interpreter& run, const Text& text, Arguments arguments) {
-  const Bound bound("replace", std::move(arguments), {"old", "new", "count"}, 2);
+  const Bound bound("replace", std::move(arguments), {"/old", "/new", "/count"}, 2);
   return Value(replaced(text, bound.text(0), bound.text(1), bound.integer(2, -1), run.budget()));
 }
 
 Value join_method(Interpreter& run, const Text& text, Arguments arguments) {
-  const Bound bound("join", std::move(arguments), {"iterable"}, 1);
+  const Bound bound("join", std::move(arguments), {"/iterable"}, 1);
   TextBuilder out(&run.budget());
   bool is_first = true;
   for (const Value& item : items_of(bound[0], run.budget())) {
@@ -224,7 +224,7 @@ Value is_identifier_method(Interpreter&, const Text& text, Arguments arguments) 
 
 template <bool from_right>
 Value partition_method(Interpreter& run, const Text& text, Arguments arguments) {
-  const Bound bound("partition", std::move(arguments), {"sep"}, 1);
+  const Bound bound("partition", std::move(arguments), {"/sep"}, 1);
   const Text& separator = bound.text(0);
   if (separator.empty()) fail("empty separator");
   const std::size_t at = from_right ? last_place(text.bytes(), separator.bytes(), run.budget())
@@ -249,7 +249,7 @@ Value split_lines_method(Interpreter& run, const Text& text, Arguments arguments
 
 template <bool at_end>
 Value remove_affix_method(Interpreter& run, const Text& text, Arguments arguments) {
-  const Bound bound("removeprefix", std::move(arguments), {"affix"}, 1);
+  const Bound bound("removeprefix", std::move(arguments), {"/affix"}, 1);
   const std::string_view affix = bound.text(0).bytes();
   const std::size_t size = text.bytes().size();
   if (at_end ? !text.bytes().ends_with(affix) : !text.bytes().starts_with(affix)) {
@@ -261,7 +261,7 @@ Value remove_affix_method(Interpreter& run, const Text& text, Arguments argument
 
 template <Side side>  // of the text: left of the padding, right of it, or amid
 Value pad_method(Interpreter& run, const Text& text, Arguments arguments) {
-  const Bound bound("just", std::move(arguments), {"width", "fillchar"}, 1);
+  const Bound bound("just", std::move(arguments), {"/width", "/fillchar"}, 1);
   const Text fill = bound.has(1) ? bound.text(1) : Text(" ", true, nullptr);
   if (fill.length() != 1) fail("The fill character must be exactly one character long");
   const auto length = static_cast<std::int64_t>(text.length());
@@ -275,7 +275,7 @@ Value pad_method(Interpreter& run, const Text& text, Arguments arguments) {
 }
 
 Value zero_fill_method(Interpreter& run, const Text& text, Arguments arguments) {
-  const Bound bound("zfill", std::move(arguments), {"width"}, 1);
+  const Bound bound("zfill", std::move(arguments), {"/width"}, 1);
   const std::int64_t missing = bound.integer(0, 0) - static_cast<std::int64_t>(text.length());
   if (missing <= 0) return Value(text);
   const bool is_signed = text.bytes().starts_with('-') || text.bytes().starts_with('+');

@@ -48,6 +48,7 @@ Value int_filter(Interpreter&, Value value, Arguments arguments) {
     if (read) return Value(*read);
     number = read_float(text->bytes());
   }
+  if (value.is_float() && std::isinf(*number)) fail("cannot convert float infinity to integer");
   if (!number || !std::isfinite(*number)) return fallback;
   const std::optional<std::int64_t> whole = whole_part(*number);
   if (!whole) fail_overflow();

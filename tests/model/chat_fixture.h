@@ -19,8 +19,8 @@ inline const nlohmann::ordered_json& chat_fixture(const std::string& name) {
   static std::map<std::string, nlohmann::ordered_json> files;
   nlohmann::ordered_json& file = files[name];
   if (file.is_null()) {
-    file = nlohmann::ordered_json::parse(tests::read_file(
-        std::string(SHOAL_SOURCE_DIR) + "/tests/fixtures/chat/" + name));
+    file = nlohmann::ordered_json::parse(
+        tests::read_file(std::string(SHOAL_SOURCE_DIR) + "/tests/fixtures/chat/" + name));
   }
   return file;
 }
@@ -57,7 +57,8 @@ inline absl::StatusOr<std::vector<Segment>> render_segments(std::string_view sou
 }
 
 // The text, or "error: " and the message.
-inline std::string render(std::string_view source, const nlohmann::ordered_json& values = nlohmann::ordered_json::object(),
+inline std::string render(std::string_view source,
+                          const nlohmann::ordered_json& values = nlohmann::ordered_json::object(),
                           const RenderLimits& limits = {}) {
   const auto segments = render_segments(source, values, limits);
   if (!segments.ok()) return "error: " + std::string(segments.status().message());

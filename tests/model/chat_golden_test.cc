@@ -30,7 +30,8 @@ TEST(ChatLanguage, SmallTemplatesRenderAsByTheReference) {
       continue;
     }
     ++failures;
-    EXPECT_FALSE(segments.ok()) << source << "\nrenders " << (segments.ok() ? joined(*segments) : "");
+    EXPECT_FALSE(segments.ok()) << source << "\nrenders "
+                                << (segments.ok() ? joined(*segments) : "");
     if (example[1].is_object()) {
       EXPECT_EQ(raised_message(segments.status()), example[1]["raised"].get<std::string>());
     }
@@ -75,7 +76,8 @@ TEST(ChatTemplates, NamedConversationsRenderAsByTheReference) {
       } else {
         EXPECT_FALSE(segments.ok()) << where;
         if (wanted.is_object()) {
-          EXPECT_EQ(raised_message(segments.status()), wanted["raised"].get<std::string>()) << where;
+          EXPECT_EQ(raised_message(segments.status()), wanted["raised"].get<std::string>())
+              << where;
         }
       }
     }

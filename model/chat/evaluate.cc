@@ -160,6 +160,7 @@ Arguments Interpreter::arguments(const CallParts& parts, const ScopePtr& scope) 
           fail("got multiple values for keyword argument '" + given.first + "'");
         }
       }
+      result.trusted_names = result.trusted_names && key.text()->is_trusted();
       result.named.emplace_back(std::string(key.text()->bytes()), item);
     }
   }

@@ -23,8 +23,8 @@ Filter filter_named(std::string_view name) {
 }
 
 const std::set<std::string_view>& refused_filters() {
-  static const std::set<std::string_view> kRefused = {"pprint", "random", "urlize", "xmlattr",
-                                                      "striptags"};
+  static const std::set<std::string_view> kRefused = {"pprint",  "random",    "urlize",
+                                                      "xmlattr", "striptags", "wordwrap"};
   return kRefused;
 }
 

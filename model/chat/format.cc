@@ -28,6 +28,7 @@ struct FieldStyle {
   int width = 0;
   int precision = -1;
   char type = '\0';
+  bool is_trusted = true;  // the fill
 };
 
 [[noreturn]] void refuse_format(std::string_view what) {
@@ -130,7 +131,7 @@ void append_padded(const std::string& sign, const Text& body, const FieldStyle& 
                                                            : missing;
   const std::int64_t between = align == '=' ? missing : 0;
   const auto pad = [&](std::int64_t count) {
-    for (std::int64_t i = 0; i < count; ++i) out->append(style.fill, true);
+    for (std::int64_t i = 0; i < count; ++i) out->append(style.fill, style.is_trusted);
   };
   pad(before);
   out->append(sign, true);
@@ -251,7 +252,7 @@ class PercentFormat {
     style.type = peek();
     if (style.type == '\0') fail("incomplete format");
     ++at_;
-    if (style.type == '%') return out_.append("%", true);
+    if (style.type == '%') return out_.append(format_, at_ - 1, at_);
     convert(value ? *value : next_value(), style);
   }
 
@@ -449,7 +450,8 @@ class BraceFormat {
 
   void write(const Value& value, std::string_view spec) {
     if (spec.empty()) return append_text(value, &out_, interpreter_.budget());
-    const FieldStyle style = style_of(spec);
+    FieldStyle style = style_of(spec);
+    style.is_trusted = format_.is_trusted();
     if (const Text* text = value.text()) {
       if (style.type != '\0' && style.type != 's') refuse_code(style, value);
       return append_text_field(*text, style, &out_);
@@ -458,8 +460,7 @@ class BraceFormat {
                           std::string_view("eEfFgG%").find(style.type) != std::string_view::npos;
     if (value.is_number() && (value.is_float() || as_float)) {
       if (!as_float && style.type != '\0') refuse_code(style, value);
-      FieldStyle own = style;
-      return append_number_field(float_form(*value.as_double(), own), own, &out_);
+      return append_number_field(float_form(*value.as_double(), style), style, &out_);
     }
     if (value.is_integer() || value.is_bool()) {
       if (style.type != '\0' &&

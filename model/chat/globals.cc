@@ -52,7 +52,7 @@ std::vector<std::pair<Value, Value>> dict_entries(Interpreter& run, Arguments ar
     }
   }
   for (auto& [name, value] : arguments.named) {
-    entries.emplace_back(Text(name, true, &run.budget()), std::move(value));
+    entries.emplace_back(Text(name, arguments.trusted_names, &run.budget()), std::move(value));
   }
   run.budget().spend(1 + entries.size());
   return entries;

@@ -47,7 +47,8 @@ void Macro::bind(Interpreter& interpreter, Arguments arguments, const ScopePtr& 
   if (signature.uses_kwargs) {
     auto rest = std::make_shared<Dict>(&interpreter.budget());
     for (auto& [name, value] : arguments.named) {
-      rest->set(Value(Text(name, true, &interpreter.budget())), std::move(value));
+      rest->set(Value(Text(name, arguments.trusted_names, &interpreter.budget())),
+                std::move(value));
     }
     scope->set(tree.kwargs, Value(std::shared_ptr<const Dict>(std::move(rest))));
   } else if (!arguments.named.empty()) {

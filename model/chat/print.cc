@@ -86,7 +86,7 @@ class ReprWriter {
       const char* between = "";
       for (const auto& [name, item] : ns->attributes) {
         words(between);
-        append_text_repr(Text(name, true, &budget_), out_);
+        append_text_repr(Text(name, false, &budget_), out_);  // whosever it is
         words(": ");
         write(item, depth + 1);
         between = ", ";
@@ -169,10 +169,10 @@ class JsonWriter {
   void new_line(int level) {
     if (!style_.indent) return;
     words("\n");
-    for (int i = 0; i < level; ++i) words(*style_.indent);
+    for (int i = 0; i < level; ++i) out_->append(*style_.indent, style_.is_trusted);
   }
   void next_item(int level) {
-    if (!is_first_) words(style_.item_separator);
+    if (!is_first_) out_->append(style_.item_separator, style_.is_trusted);
     is_first_ = false;
     new_line(level);
   }
@@ -243,7 +243,7 @@ class JsonWriter {
     for (const auto* entry : entries) {
       next_item(level + 1);
       write_key(entry->first);
-      words(style_.key_separator);
+      out_->append(style_.key_separator, style_.is_trusted);
       write(entry->second, level + 1);
     }
     end("}", entries.empty(), level);

@@ -20,6 +20,7 @@ struct JsonStyle {
   std::string item_separator = ", ";
   std::string key_separator = ": ";
   bool sort_keys = false;
+  bool is_trusted = true;  // indent and separators
 };
 void append_json(const Value& value, const JsonStyle& style, TextBuilder* out, Budget& budget);
 

@@ -155,6 +155,7 @@ struct Namespace {
 struct Arguments {
   std::vector<Value> positional;
   std::vector<std::pair<std::string, Value>> named;
+  bool trusted_names = true;  // false: some came from a dict with words of the conversation
 };
 
 // Functions, macros, methods, `loop`, cyclers.

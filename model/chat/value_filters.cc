@@ -132,6 +132,7 @@ Value to_json_filter(Interpreter& run, Value value, Arguments arguments) {
   if (bound.has(1) && !bound[1].is_none()) {
     if (bound[1].text() != nullptr) {
       style.indent = std::string(bound[1].text()->bytes());
+      style.is_trusted = bound[1].text()->is_trusted();
     } else {
       const std::int64_t width = bound.integer(1, 0);
       if (width > 1000) fail("tojson: an indent above 1000");
@@ -144,6 +145,9 @@ Value to_json_filter(Interpreter& run, Value value, Arguments arguments) {
     if (pair == nullptr || pair->items.size() != 2 || pair->items[0].text() == nullptr ||
         pair->items[1].text() == nullptr) {
       fail("tojson: separators must be two strings");
+    }
+    for (const Value& item : pair->items) {
+      style.is_trusted = style.is_trusted && item.text()->is_trusted();
     }
     style.item_separator = std::string(pair->items[0].text()->bytes());
     style.key_separator = std::string(pair->items[1].text()->bytes());

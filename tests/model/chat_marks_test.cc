@@ -70,7 +70,6 @@ TEST(ChatMarks, OperationsKeepThem) {
       {"{{ x | string }}{{ x | default('d') }}", "«abab»"},
       {"{{ x | escape }}{{ y | urlencode }}", "«abc%20d»"},
       {"{{ y | truncate(2, true, '') }}{{ y | list | first }}", "«c dc»"},
-      {"{{ dict(**dict)|list|first }}", "«k»"},
       {"{% macro m() %}{{ kwargs|list|first }}{% endmacro %}{{ m(**dict) }}{{ m(a=1) }}", "«k»a"},
       {"{{ [1, 2]|tojson(separators=(x, ':')) }}{{ [1]|tojson(indent=x) }}", "[1«ab»2][\n«ab»1\n]"},
       {"{{ ('{:x<3}' ~ x).format('-') }}{{ ('%%' ~ x) % () }}", "-«xxab»%«ab»"},

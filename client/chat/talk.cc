@@ -7,12 +7,13 @@
 #include <utility>
 
 namespace shoal::client {
-namespace {
-
-// For the turns to come: asking every hop for more room costs more than having it.
-constexpr std::int64_t kRoomAhead = 2048;
-
-}  // namespace
+model::chat::Conversation question(const Transcript& transcript, const std::tm& now) {
+  model::chat::Conversation conversation;
+  conversation.messages = transcript.messages();
+  conversation.add_generation_prompt = true;
+  conversation.now = now;
+  return conversation;
+}
 
 absl::StatusOr<std::vector<std::int32_t>> chat_ids(const model::Tokenizer& tokenizer,
                                                    const model::chat::ChatTemplate& chat_template,
@@ -32,14 +33,18 @@ absl::StatusOr<std::vector<std::int32_t>> chat_ids(const model::Tokenizer& token
 }
 
 Talk::Talk(const UserModel& user_model, const model::chat::ChatTemplate& chat_template,
-           OpenPipeline open)
-    : user_model_(user_model), template_(chat_template), open_(std::move(open)) {}
+           std::int64_t room_ahead, OpenPipeline open)
+    : user_model_(user_model),
+      template_(chat_template),
+      room_ahead_(room_ahead),
+      open_(std::move(open)) {}
 
 absl::Status Talk::prepare(const std::vector<std::int32_t>& ids, std::int64_t positions) {
   if (pipeline_ == nullptr || room_ < positions) {
     pipeline_.reset();  // its leases first
     passed_.clear();
-    room_ = std::min(positions + kRoomAhead, std::max(positions, user_model_.config.max_positions));
+    room_ = std::min(positions + room_ahead_,
+                     std::max(positions, user_model_.config.max_positions));
     auto opened = open_(room_, ids);
     if (!opened.ok() && room_ > positions) {
       // Nodes that have not so much may have what is needed now.
@@ -60,11 +65,7 @@ absl::StatusOr<GenerateResult> Talk::answer(const Transcript& transcript,
                                             const ChatSettings& settings, std::uint64_t seed,
                                             const std::tm& now, const base::StopToken& interrupt,
                                             const GenerateObserver& observer) {
-  model::chat::Conversation conversation;
-  conversation.messages = transcript.messages();
-  conversation.add_generation_prompt = true;
-  conversation.now = now;
-  auto ids = chat_ids(*user_model_.tokenizer, template_, conversation);
+  auto ids = chat_ids(*user_model_.tokenizer, template_, question(transcript, now));
   if (!ids.ok()) return ids.status();
   const std::int64_t context = user_model_.config.max_positions;
   if (std::ssize(*ids) >= context) {

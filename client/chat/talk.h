@@ -26,6 +26,9 @@ namespace shoal::client {
 using OpenPipeline = std::function<absl::StatusOr<std::unique_ptr<Pipeline>>(
     std::int64_t positions, const std::vector<std::int32_t>& prompt)>;
 
+// For an answer to its last turn; `now` is local time.
+model::chat::Conversation question(const Transcript& transcript, const std::tm& now);
+
 // The ids of messages: what the template wrote may be control tokens, what people wrote may not.
 absl::StatusOr<std::vector<std::int32_t>> chat_ids(const model::Tokenizer& tokenizer,
                                                    const model::chat::ChatTemplate& chat_template,
@@ -33,9 +36,10 @@ absl::StatusOr<std::vector<std::int32_t>> chat_ids(const model::Tokenizer& token
 
 class Talk {
  public:
-  // All must outlive it.
+  // All must outlive it. `room_ahead`: positions that a pipeline has beyond what its first turn
+  // needs, as far as the model's context goes.
   Talk(const UserModel& user_model, const model::chat::ChatTemplate& chat_template,
-       OpenPipeline open);
+       std::int64_t room_ahead, OpenPipeline open);
 
   // An answer to the last turn. `seed` is used where the settings have none; `now` is local time.
   // INVALID_ARGUMENT where the talk has become too long for the model. An interrupt is no error
@@ -56,6 +60,7 @@ class Talk {
 
   const UserModel& user_model_;
   const model::chat::ChatTemplate& template_;
+  const std::int64_t room_ahead_;
   const OpenPipeline open_;
   std::unique_ptr<Pipeline> pipeline_;
   std::int64_t room_ = 0;             // positions of the pipeline

@@ -8,7 +8,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-absl::Status wrong(const std::string& what) {
+absl::Status no_transcript(const std::string& what) {
   return absl::InvalidArgumentError(
       "this is no talk that /save wrote, nor a list of messages: " + what);
 }
@@ -22,7 +22,7 @@ absl::StatusOr<Message> message_of(const Json& json, std::size_t number) {
     return json.is_object() && json.contains(key) && json[key].is_string();
   };
   if (!text("role") || !text("content")) {
-    return wrong(fmt::format("message {} has no role or no content that is text", number));
+    return no_transcript(fmt::format("message {} has no role or no content that is text", number));
   }
   return Message{json["role"].get<std::string>(), json["content"].get<std::string>()};
 }
@@ -46,12 +46,12 @@ std::string transcript_text(const Transcript& transcript, const std::string& mod
 
 absl::StatusOr<Transcript> parse_transcript(std::string_view text) {
   if (text.size() > kMaxTranscriptBytes) {
-    return wrong(fmt::format("it has more than {} MiB", kMaxTranscriptBytes >> 20));
+    return no_transcript(fmt::format("it has more than {} MiB", kMaxTranscriptBytes >> 20));
   }
   const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   const Json* const list =
       json.is_object() && json.contains("messages") ? &json["messages"] : &json;
-  if (!list->is_array()) return wrong("it is not JSON with a list of messages");
+  if (!list->is_array()) return no_transcript("it is not JSON with a list of messages");
   Transcript transcript;
   for (std::size_t i = 0; i < list->size(); ++i) {
     auto message = message_of((*list)[i], i + 1);
@@ -65,7 +65,7 @@ absl::StatusOr<Transcript> parse_transcript(std::string_view text) {
     } else if (message->role == "assistant" && !answered) {
       turns.back().answer = std::move(message->content);
     } else {
-      return wrong(fmt::format("message {} is of \"{}\", out of turn", i + 1, message->role));
+      return no_transcript(fmt::format("message {} is of \"{}\", out of turn", i + 1, message->role));
     }
   }
   return transcript;

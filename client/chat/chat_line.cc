@@ -27,12 +27,14 @@ struct Known {
 constexpr std::array kKnown = {
     Known{"/reset", Kind::kReset, "", "forget what was said"},
     Known{"/clear", Kind::kReset, "", ""},
-    Known{"/system", Kind::kSystem, "[TEXT]", "tell the model who it is, or nothing; forgets what was said"},
+    Known{"/system", Kind::kSystem, "[TEXT]",
+          "tell the model who it is, or nothing; forgets what was said"},
     Known{"/regenerate", Kind::kRegenerate, "", "another answer to what you said last"},
     Known{"/save", Kind::kSave, "FILE", "write the talk to a file"},
     Known{"/load", Kind::kLoad, "FILE", "go on with a talk from a file"},
     Known{"/stats", Kind::kStats, "", "how quick the last answer was, and who computed it"},
-    Known{"/set", Kind::kSet, "[NAME VALUE]", "change a setting, for example /set temperature 0.7, or show them"},
+    Known{"/set", Kind::kSet, "[NAME VALUE]",
+          "change a setting, for example /set temperature 0.7, or show them"},
     Known{"/help", Kind::kHelp, "", "this"},
     Known{"/?", Kind::kHelp, "", ""},
     Known{"/quit", Kind::kQuit, "", "end; so does Ctrl-D"},
@@ -92,8 +94,8 @@ ChatLine read_chat_line(std::string_view line) {
     return {Kind::kOpensQuote, quoted, {}};
   }
   // A path or a fraction is something to say: commands are one slash and letters.
-  if (text[0] == '/' && text.substr(1, text.find_first_of(kBlanks) - 1).find('/') ==
-                            std::string_view::npos) {
+  if (text[0] == '/' &&
+      text.substr(1, text.find_first_of(kBlanks) - 1).find('/') == std::string_view::npos) {
     return command(text);
   }
   return {Kind::kSay, std::string(text), {}};
@@ -112,7 +114,8 @@ std::string chat_help() {
   std::string text;
   for (const Known& known : kKnown) {
     if (known.help.empty()) continue;
-    text += fmt::format("  {:<20}  {}\n", fmt::format("{} {}", known.word, known.argument), known.help);
+    text +=
+        fmt::format("  {:<20}  {}\n", fmt::format("{} {}", known.word, known.argument), known.help);
   }
   return text +
          "  \"\"\"                   begins a text of several lines, and ends it\n"

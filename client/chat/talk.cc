@@ -43,8 +43,8 @@ absl::Status Talk::prepare(const std::vector<std::int32_t>& ids, std::int64_t po
   if (pipeline_ == nullptr || room_ < positions) {
     pipeline_.reset();  // its leases first
     passed_.clear();
-    room_ = std::min(positions + room_ahead_,
-                     std::max(positions, user_model_.config.max_positions));
+    room_ =
+        std::min(positions + room_ahead_, std::max(positions, user_model_.config.max_positions));
     auto opened = open_(room_, ids);
     if (!opened.ok() && room_ > positions) {
       // Nodes that have not so much may have what is needed now.

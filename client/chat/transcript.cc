@@ -9,8 +9,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 absl::Status no_transcript(const std::string& what) {
-  return absl::InvalidArgumentError(
-      "this is no talk that /save wrote, nor a list of messages: " + what);
+  return absl::InvalidArgumentError("this is no talk that /save wrote, nor a list of messages: " +
+                                    what);
 }
 
 struct Message {
@@ -65,7 +65,8 @@ absl::StatusOr<Transcript> parse_transcript(std::string_view text) {
     } else if (message->role == "assistant" && !answered) {
       turns.back().answer = std::move(message->content);
     } else {
-      return no_transcript(fmt::format("message {} is of \"{}\", out of turn", i + 1, message->role));
+      return no_transcript(
+          fmt::format("message {} is of \"{}\", out of turn", i + 1, message->role));
     }
   }
   return transcript;

@@ -49,6 +49,7 @@ class ChatProgram {
     if (!flags_.load.empty()) {
       if (auto loaded = load(flags_.load); !loaded.ok()) return loaded;
     }
+    line_.dim_notes();
     auto source = PipelineSource::open(flags_.swarm, *user_model_, interrupt_, line_);
     if (!source.ok()) return source.status();
     Talk talk(*user_model_, *chat_template, flags_.swarm.local ? kAllOfTheContext : kRoomAhead,
@@ -186,8 +187,8 @@ class ChatProgram {
     transcript_.turns.back().answer = result->text;
     note(*result);
     if (result->finish_reason == "length") {
-      say_dim(fmt::format("stopped after {} tokens (/set max-tokens N for more)",
-                          result->ids.size()));
+      say_dim(
+          fmt::format("stopped after {} tokens (/set max-tokens N for more)", result->ids.size()));
     }
     return true;
   }
@@ -199,10 +200,10 @@ class ChatProgram {
         "  {} tokens in {:.1f} s, the first after {:.2f} s{}\n"
         "  {} tokens in the talk, {} of them new\n",
         result.ids.size(), result.total_ms / 1e3, result.time_to_first_token_ms / 1e3,
-        decode_ms > 0 ? fmt::format(", then {:.1f} tokens/s",
-                                    static_cast<double>(result.per_token_ms.size()) * 1e3 /
-                                        decode_ms)
-                      : "",
+        decode_ms > 0
+            ? fmt::format(", then {:.1f} tokens/s",
+                          static_cast<double>(result.per_token_ms.size()) * 1e3 / decode_ms)
+            : "",
         talk_->prompt_tokens(), talk_->new_tokens());
     const RunFacts facts = facts_of(*talk_->pipeline(), *user_model_);
     stats_ += fmt::format("  {}{}\n", facts_line(facts),
@@ -234,11 +235,13 @@ class ChatProgram {
       say_dim(done);
     }
   }
-  void say_wrong(const std::string& sentence) { line_.note("shoal: " + cli::printable(sentence)); }
+  void say_wrong(const std::string& sentence) {
+    std::fflush(stdout);
+    line_.note("shoal: " + cli::printable(sentence));
+  }
   void say_dim(const std::string& sentence) {
     std::fflush(stdout);
-    line_.note(line_.on_terminal() ? "\x1b[2m" + cli::printable(sentence) + "\x1b[0m"
-                                   : cli::printable(sentence));
+    line_.note(cli::printable(sentence));
   }
 
   const ChatFlags& flags_;

@@ -48,9 +48,8 @@ absl::StatusOr<model::chat::ChatTemplate> open_template(const TemplateFlags& fla
   if (flags.file.empty()) {
     auto own = ChatTemplate::load(user_model.directory);
     if (!absl::IsNotFound(own.status())) return own;
-    return absl::NotFoundError(
-        std::string(own.status().message()) +
-        " with shoal generate, or give --chat-template FILE");
+    return absl::NotFoundError(std::string(own.status().message()) +
+                               " with shoal generate, or give --chat-template FILE");
   }
   auto source = model::read_text_file(flags.file, model::chat::kMaxTemplateBytes);
   if (!source.ok()) return source.status();

@@ -137,7 +137,8 @@ void define_generate(cli::Command& command, GenerateFlags& flags) {
 void define_chat(cli::Command& command, ChatFlags& flags) {
   add_model(command, flags.model, true);
   add_swarm(command, flags.swarm, true);
-  command.option("--max-tokens", "N", "Tokens of an answer at most (default: the model's, else 1024)",
+  command.option("--max-tokens", "N",
+                 "Tokens of an answer at most (default: the model's, else 1024)",
                  cli::whole(flags.max_tokens, 1, kMaxTokens));
   add_sampling(command, flags);
   add_template(command, flags.chat_template);

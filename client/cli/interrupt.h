@@ -10,8 +10,8 @@ namespace shoal::client {
 // 128 + signal.
 base::StopToken& interrupt_by_signals();
 
-// While it lives, the first SIGINT is told to whoever asks here, and the program goes on; the second
-// since somebody asked ends it. One at a time.
+// While it lives, the first SIGINT is told to whoever asks here, and the program goes on; the
+// second since somebody asked ends it. One at a time.
 class InterruptGuard {
  public:
   InterruptGuard();

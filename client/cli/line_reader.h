@@ -32,8 +32,8 @@ class LineReader {
   std::unique_ptr<Editor> editor_;  // null: the input is no terminal
 };
 
-// ~/.local/state/shoal/chat_history, as XDG_STATE_HOME and HOME say; its folder is made. Empty where
-// that cannot be.
+// ~/.local/state/shoal/chat_history, as XDG_STATE_HOME and HOME say; its folder is made. Empty
+// where that cannot be.
 std::string history_file();
 
 }  // namespace shoal::client

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
+#include <span>
 
 #include "base/random.h"
 #include "cli/shown.h"
@@ -31,7 +33,8 @@ class ChatProgram {
   ChatProgram(const ChatFlags& flags, const base::StopToken& interrupt)
       : flags_(flags),
         interrupt_(interrupt),
-        reader_(flags.no_history ? std::string() : history_file()) {}
+        reader_(flags.no_history ? std::string() : history_file(),
+                [this] { return guard_->interrupted() || interrupt_.stopped(); }) {}
 
   absl::Status run() {
     auto user_model = open_model(flags_.model, flags_.swarm, flags_.threads, interrupt_, line_);
@@ -64,15 +67,15 @@ class ChatProgram {
 
  private:
   absl::Status loop() {
-    InterruptGuard guard;
+    guard_.emplace();
     std::string line, quoted;
     bool in_quote = false;
     while (!interrupt_.stopped()) {
-      guard.forget();
+      guard_->forget();
       std::fflush(stdout);
       switch (reader_.next(in_quote ? "... " : ">>> ", line)) {
         case LineReader::Read::kEnd:
-          if (in_quote) return act({ChatLine::Kind::kSay, quoted, {}}, guard).status();
+          if (in_quote) return act({ChatLine::Kind::kSay, quoted, {}}).status();
           return absl::OkStatus();
         case LineReader::Read::kInterrupted:
           if (interrupt_.stopped()) return interrupt_.status();
@@ -98,7 +101,7 @@ class ChatProgram {
         quoted = typed.text;
       }
       if (typed.kind != ChatLine::Kind::kNothing) reader_.remember(line);
-      const auto goes_on = act(typed, guard);
+      const auto goes_on = act(typed);
       if (!goes_on.ok()) return goes_on.status();
       if (!*goes_on) return absl::OkStatus();
     }
@@ -106,7 +109,7 @@ class ChatProgram {
   }
 
   // False: the talk is over.
-  absl::StatusOr<bool> act(const ChatLine& typed, InterruptGuard& guard) {
+  absl::StatusOr<bool> act(const ChatLine& typed) {
     using Kind = ChatLine::Kind;
     switch (typed.kind) {
       case Kind::kNothing:
@@ -114,14 +117,14 @@ class ChatProgram {
         break;
       case Kind::kSay:
         transcript_.turns.push_back({typed.text, std::nullopt});
-        return answer(guard);
+        return answer();
       case Kind::kRegenerate:
         if (transcript_.turns.empty()) {
           say_wrong("nothing was said yet");
           break;
         }
         transcript_.turns.back().answer.reset();
-        return answer(guard);
+        return answer();
       case Kind::kHelp:
         fmt::print("{}", chat_help());
         break;
@@ -156,10 +159,10 @@ class ChatProgram {
   }
 
   // To the last turn. What goes wrong with it does not end the talk.
-  absl::StatusOr<bool> answer(InterruptGuard& guard) {
+  absl::StatusOr<bool> answer() {
     const bool streams = isatty(STDOUT_FILENO) == 1;
     GenerateObserver observer;
-    observer.wanted = [&] { return !guard.interrupted() && std::ferror(stdout) == 0; };
+    observer.wanted = [&] { return !guard_->interrupted() && std::ferror(stdout) == 0; };
     observer.on_text = [this](const std::string& text) {
       line_.before_text(text);
       std::fwrite(text.data(), 1, text.size(), stdout);
@@ -247,6 +250,7 @@ class ChatProgram {
   const ChatFlags& flags_;
   const base::StopToken& interrupt_;
   cli::ProgressLine line_;
+  std::optional<InterruptGuard> guard_;  // once the talk begins
   LineReader reader_;
   std::unique_ptr<UserModel> user_model_;
   Talk* talk_ = nullptr;  // of run()

@@ -3,14 +3,20 @@
 
 #include <fcntl.h>
 #include <histedit.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <clocale>
 #include <cstdio>
 #include <cstdlib>
+#include <cwchar>
 #include <filesystem>
 #include <system_error>
+#include <utility>
+
+#include "base/stop_token.h"
 
 namespace shoal::client {
 namespace {
@@ -18,10 +24,27 @@ namespace {
 constexpr int kRemembered = 1000;
 constexpr std::size_t kMostBytes = 4u << 20;
 
+// A byte of standard input: 1, 0 at its end, -1 when it cannot be read or when somebody interrupts
+// (EINTR). A signal may come between looking and reading, so nobody waits without end.
+int read_byte(const std::function<bool()>& interrupted, char& byte) {
+  for (;;) {
+    if (interrupted()) {
+      errno = EINTR;
+      return -1;
+    }
+    pollfd wanted{STDIN_FILENO, POLLIN, 0};
+    const int ready = poll(&wanted, 1, static_cast<int>(base::kStopPoll.count()));
+    if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
+    return static_cast<int>(read(STDIN_FILENO, &byte, 1));
+  }
+}
+
 }  // namespace
 
 struct LineReader::Editor {
-  explicit Editor(std::string file) : history_file(std::move(file)) {
+  Editor(std::string file, const std::function<bool()>& asked)
+      : history_file(std::move(file)), interrupted(asked) {
+    std::setlocale(LC_CTYPE, "C.UTF-8");  // what the library takes letters for
     edit = el_init("shoal", stdin, stdout, stderr);
     past = history_init();
     HistEvent event;
@@ -32,6 +55,7 @@ struct LineReader::Editor {
     el_set(edit, EL_HIST, ::history, past);
     el_set(edit, EL_CLIENTDATA, this);
     el_set(edit, EL_PROMPT, &Editor::say_prompt);
+    el_set(edit, EL_GETCFN, &Editor::read_character);
     el_source(edit, nullptr);  // the user's ~/.editrc
   }
   ~Editor() {
@@ -49,15 +73,33 @@ struct LineReader::Editor {
     return self->prompt.data();
   }
 
+  // The library's own waits on after a signal.
+  static int read_character(EditLine* edit, wchar_t* character) {
+    Editor* self = nullptr;
+    el_get(edit, EL_CLIENTDATA, &self);
+    std::mbstate_t state{};
+    for (;;) {
+      char byte = 0;
+      const int got = read_byte(self->interrupted, byte);
+      if (got <= 0) return got;
+      const std::size_t used = std::mbrtowc(character, &byte, 1, &state);
+      if (used == static_cast<std::size_t>(-2)) continue;  // of several bytes
+      if (used == static_cast<std::size_t>(-1)) *character = L'\xfffd';
+      return 1;
+    }
+  }
+
   EditLine* edit = nullptr;
   History* past = nullptr;
   const std::string history_file;
+  const std::function<bool()>& interrupted;
   std::string prompt;
 };
 
-LineReader::LineReader(const std::string& history_file) {
+LineReader::LineReader(const std::string& history_file, std::function<bool()> interrupted)
+    : interrupted_(std::move(interrupted)) {
   if (isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1) {
-    editor_ = std::make_unique<Editor>(history_file);
+    editor_ = std::make_unique<Editor>(history_file, interrupted_);
   }
 }
 LineReader::~LineReader() = default;
@@ -80,7 +122,7 @@ LineReader::Read LineReader::next(const char* prompt, std::string& line) {
   }
   for (;;) {
     char byte = 0;
-    const ssize_t got = read(STDIN_FILENO, &byte, 1);
+    const int got = read_byte(interrupted_, byte);
     if (got < 0 && errno == EINTR) return Read::kInterrupted;
     if (got <= 0) return line.empty() ? Read::kEnd : Read::kLine;
     if (byte == '\n') return Read::kLine;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -11,15 +12,16 @@ namespace shoal::client {
 
 class LineReader {
  public:
-  // history_file: where lines are kept for the next time; empty: nowhere.
-  explicit LineReader(const std::string& history_file);
+  // history_file: where lines are kept for the next time; empty: nowhere. `interrupted`: asked all
+  // the time while it waits.
+  LineReader(const std::string& history_file, std::function<bool()> interrupted);
   ~LineReader();
   LineReader(const LineReader&) = delete;
   LineReader& operator=(const LineReader&) = delete;
 
   enum class Read : std::uint8_t {
     kLine,
-    kInterrupted,  // by a signal
+    kInterrupted,
     kEnd,          // of the input
     kTooLong,      // more than any context holds
   };
@@ -29,6 +31,8 @@ class LineReader {
 
  private:
   struct Editor;
+
+  const std::function<bool()> interrupted_;
   std::unique_ptr<Editor> editor_;  // null: the input is no terminal
 };
 

@@ -128,7 +128,7 @@ void ProgressLine::note(const std::string& text) {
   clear();
   if (in_text_) std::fputc('\n', stderr);
   in_text_ = false;
-  std::fprintf(stderr, "%s\n", text.c_str());
+  std::fprintf(stderr, dims_notes_ && on_terminal_ ? "\x1b[2m%s\x1b[0m\n" : "%s\n", text.c_str());
   std::fflush(stderr);
 }
 

@@ -31,8 +31,9 @@ class ProgressLine {
             std::string_view unit = "tokens");
   void show_waiting(std::chrono::milliseconds waited, std::chrono::milliseconds limit);
   void clear();
-  // A line that stays, on a terminal or not.
+  // A line that stays, on a terminal or not; dim on one where notes are not what people came for.
   void note(const std::string& text);
+  void dim_notes() { dims_notes_ = true; }
   // Text goes to standard output: wipes the line, and remembers whether it ends in the middle of
   // one.
   void before_text(std::string_view text);
@@ -44,6 +45,7 @@ class ProgressLine {
 
   const bool on_terminal_, text_on_terminal_;
   bool drawn_ = false;
+  bool dims_notes_ = false;
   bool in_text_ = false;  // the cursor is behind text
   std::string what_;
   std::size_t done_ = 0, first_ = 0;

@@ -72,11 +72,7 @@ void add_threads(cli::Command& command, int& threads) {
                  cli::whole(threads, 0, kMaxThreads));
 }
 
-void define_generate(cli::Command& command, GenerateFlags& flags) {
-  add_model(command, flags.model, true);
-  add_swarm(command, flags.swarm, true);
-  command.option("--max-tokens", "N", "Tokens to generate at most (default: the model's, else 128)",
-                 cli::whole(flags.max_tokens, 1, kMaxTokens));
+void add_sampling(cli::Command& command, SamplingFlags& flags) {
   command.option(
       "--temperature", "T", "Randomness, 0 to 100; 0 always takes the likeliest token",
       cli::real(flags.temperature, {0, kMaxTemperature, false, "(0 takes the likeliest token)"}));
@@ -92,9 +88,33 @@ void define_generate(cli::Command& command, GenerateFlags& flags) {
   command.option("--seed", "S", "Same seed, same text (default: random)",
                  cli::whole(flags.seed, 0, std::numeric_limits<std::uint64_t>::max()));
   command.flag("--greedy", flags.greedy, "Always take the likeliest token");
+}
+
+constexpr const char* kSamplingFooter =
+    "Sampling options that are not given come from the model's generation_config.json. Filters "
+    "apply in the order\n"
+    "repetition penalty, temperature, top-k, top-p, min-p.";
+
+void add_template(cli::Command& command, TemplateFlags& flags) {
+  command.option("--system", "TEXT", "What the model is told before all else",
+                 cli::text(flags.system));
+  command.option("--chat-template", "FILE",
+                 "How messages become a text, as Jinja (default: the model's own)",
+                 cli::name(flags.file));
+}
+
+void define_generate(cli::Command& command, GenerateFlags& flags) {
+  add_model(command, flags.model, true);
+  add_swarm(command, flags.swarm, true);
+  command.option("--max-tokens", "N", "Tokens to generate at most (default: the model's, else 128)",
+                 cli::whole(flags.max_tokens, 1, kMaxTokens));
+  add_sampling(command, flags);
   command.option("--stop", "TEXT", "Stop before this text, taken as it is written",
                  cli::texts(flags.stops));
   command.flag("--ignore-eos", flags.ignore_eos, "Go on after the model's end of text");
+  command.flag("--chat", flags.chat,
+               "The prompt is a message to a model that answers, by its chat template");
+  add_template(command, flags.chat_template);
   command.flag("--json", flags.json, "Print one JSON object instead of the text");
   command.flag("--logits", flags.logits, "With --json: the five largest logits of each token");
   command.flag("--trace", flags.trace, "Show on stderr where the time of each token goes");
@@ -111,10 +131,24 @@ void define_generate(cli::Command& command, GenerateFlags& flags) {
                    "last line end does not count",
                    cli::text(flags.prompt), false, "the prompt", "put quotes around all of it"});
   command.elsewhere("--prompt", "the prompt is the last argument, without an option");
-  command.footer(
-      "Sampling options that are not given come from the model's generation_config.json. Filters "
-      "apply in the order\n"
-      "repetition penalty, temperature, top-k, top-p, min-p.");
+  command.footer(kSamplingFooter);
+}
+
+void define_chat(cli::Command& command, ChatFlags& flags) {
+  add_model(command, flags.model, true);
+  add_swarm(command, flags.swarm, true);
+  command.option("--max-tokens", "N",
+                 "Tokens of an answer at most (default: the model's, else 1024)",
+                 cli::whole(flags.max_tokens, 1, kMaxTokens));
+  add_sampling(command, flags);
+  add_template(command, flags.chat_template);
+  command.option("--load", "FILE", "Go on with a talk that /save wrote", cli::name(flags.load));
+  command.flag("--no-history", flags.no_history,
+               "Keep nothing of what is typed for the next time (else: "
+               "~/.local/state/shoal/chat_history)");
+  add_threads(command, flags.threads);
+  command.footer(std::string("Type /help in the talk for what it understands.\n") +
+                 kSamplingFooter);
 }
 
 void define_score(cli::Command& command, ScoreFlags& flags) {
@@ -166,11 +200,22 @@ absl::Status check_swarm(const SwarmFlags& swarm, const char* command) {
   return absl::OkStatus();
 }
 
+absl::Status check_sampling(const SamplingFlags& flags) {
+  if (!flags.greedy || flags.temperature.value_or(0) == 0) return absl::OkStatus();
+  return cli::usage_error(
+      "--greedy and --temperature above 0 exclude each other: give one of them");
+}
+
+absl::Status check(const ChatFlags& flags) {
+  if (auto status = check_swarm(flags.swarm, "chat"); !status.ok()) return status;
+  return check_sampling(flags);
+}
+
 absl::Status check(const GenerateFlags& flags) {
   if (auto status = check_swarm(flags.swarm, "generate"); !status.ok()) return status;
-  if (flags.greedy && flags.temperature.value_or(0) > 0) {
-    return cli::usage_error(
-        "--greedy and --temperature above 0 exclude each other: give one of them");
+  if (auto status = check_sampling(flags); !status.ok()) return status;
+  if (!flags.chat && !(flags.chat_template.system + flags.chat_template.file).empty()) {
+    return cli::usage_error("--system and --chat-template need --chat");
   }
   if (std::find(flags.stops.begin(), flags.stops.end(), "") != flags.stops.end()) {
     return cli::usage_error("--stop is empty: give the text to stop before");
@@ -202,6 +247,7 @@ absl::Status take_input(const cli::Invocation& called, bool input_is_useless, st
 absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& arguments,
                                                bool input_is_useless) {
   GenerateFlags generate;
+  ChatFlags chat;
   ScoreFlags score;
   StatusFlags status;
   SwarmNewFlags swarm_new;
@@ -209,6 +255,8 @@ absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& a
       "shoal", "Generates text with a language model that a swarm of nodes serves together.");
   cli::Command& generate_command = program.command("generate", "Go on with a text");
   define_generate(generate_command, generate);
+  cli::Command& chat_command = program.command("chat", "Talk with a model");
+  define_chat(chat_command, chat);
   cli::Command& score_command =
       program.command("score", "Perplexity of a text: how well the model predicts it");
   define_score(score_command, score);
@@ -222,8 +270,8 @@ absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& a
   for (const char* word : {"run", "bootstrap", "serve"}) {
     program.elsewhere(word, "nodes are started by shoal-node (see shoal-node --help)");
   }
-  for (const char* word : {"chat", "complete", "completion", "ask"}) {
-    program.elsewhere(word, "shoal generate goes on with a text");
+  for (const char* word : {"complete", "completion", "ask"}) {
+    program.elsewhere(word, "shoal generate goes on with a text, shoal chat talks");
   }
   program.elsewhere("version", "write shoal --version");
   program.footer("Exit status: 0 done, 1 failed for what happened, 2 what was typed is wrong.");
@@ -237,6 +285,10 @@ absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& a
     }
     if (auto checked = check(generate); !checked.ok()) return checked;
     return generate;
+  }
+  if (called->command == &chat_command) {
+    if (auto checked = check(chat); !checked.ok()) return checked;
+    return chat;
   }
   if (called->command == &score_command) {
     if (auto taken = take_input(*called, input_is_useless, score.file); !taken.ok()) return taken;

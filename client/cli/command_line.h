@@ -31,15 +31,27 @@ inline std::chrono::milliseconds wait_of(const SwarmFlags& flags) {
   return std::chrono::milliseconds(static_cast<std::int64_t>(flags.wait_s * 1e3));
 }
 
-struct GenerateFlags {
-  std::string model;
-  SwarmFlags swarm;
-  int threads = 0;
+// What is not given comes from the model.
+struct SamplingFlags {
   std::optional<std::int64_t> max_tokens;
   bool greedy = false;
   std::optional<double> temperature, top_p, min_p, repetition_penalty;
   std::optional<std::int64_t> top_k;
   std::optional<std::uint64_t> seed;
+};
+
+// How messages become a text.
+struct TemplateFlags {
+  std::string file;    // empty: the model's
+  std::string system;  // empty: none
+};
+
+struct GenerateFlags : SamplingFlags {
+  std::string model;
+  SwarmFlags swarm;
+  int threads = 0;
+  bool chat = false;  // the prompt is a message
+  TemplateFlags chat_template;
   std::vector<std::string> stops;
   bool ignore_eos = false;
   bool json = false;
@@ -48,6 +60,15 @@ struct GenerateFlags {
   std::string share_prefix;  // empty: what nodes keep is this client's alone
   bool no_prefix_reuse = false;
   std::string prompt;  // "-": standard input
+};
+
+struct ChatFlags : SamplingFlags {
+  std::string model;
+  SwarmFlags swarm;
+  int threads = 0;
+  TemplateFlags chat_template;
+  std::string load;  // a file of /save; empty: none
+  bool no_history = false;
 };
 
 struct ScoreFlags {
@@ -75,7 +96,8 @@ struct Notice {
   std::string text;
 };
 
-using CommandLine = std::variant<GenerateFlags, ScoreFlags, StatusFlags, SwarmNewFlags, Notice>;
+using CommandLine =
+    std::variant<GenerateFlags, ChatFlags, ScoreFlags, StatusFlags, SwarmNewFlags, Notice>;
 
 // Usage errors (cli/usage.h): one line that names the argument and what is expected. A prompt or
 // file that is not given means standard input, unless that is a terminal or closed.

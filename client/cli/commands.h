@@ -21,6 +21,7 @@
 namespace shoal::client {
 
 absl::Status run_generate(const GenerateFlags& flags, const base::StopToken& interrupt);
+absl::Status run_chat(const ChatFlags& flags, const base::StopToken& interrupt);
 absl::Status run_score(const ScoreFlags& flags, const base::StopToken& interrupt);
 absl::Status run_status(const StatusFlags& flags, const base::StopToken& interrupt);
 absl::Status run_swarm_new(const SwarmNewFlags& flags);
@@ -36,13 +37,6 @@ absl::StatusOr<std::unique_ptr<SwarmConnection>> join_swarm(
     const SwarmFlags& flags, const base::StopToken& interrupt,
     const std::function<void(const std::string&)>& on_event = {});
 
-// A model's blocks for generate and score: in this process, or over the swarm, which it owns; the
-// head is made as they are. What happens is told on `line`. A model without a name gets it from the
-// swarm.
-struct OpenedPipeline {
-  std::unique_ptr<SwarmConnection> swarm;  // outlives the pipeline
-  std::unique_ptr<Pipeline> pipeline;
-};
 RunFacts facts_of(const Pipeline& pipeline, const UserModel& user_model);
 struct PipelineNeeds {
   std::int64_t positions = 0;
@@ -51,6 +45,40 @@ struct PipelineNeeds {
   // identity of --identity, and for nobody without one.
   std::optional<std::vector<std::int32_t>> reusable_prompt = std::nullopt;
   std::string share_prefix = {};
+  // Without either: for the rest of this run.
+  bool for_this_run = false;
+};
+
+// Where a command gets a model's blocks from: this process, or a swarm that it has joined. What
+// happens is told on `line`. A model without a name gets it from the swarm. All that it is given
+// must outlive it, and it the pipelines.
+class PipelineSource {
+ public:
+  static absl::StatusOr<std::unique_ptr<PipelineSource>> open(const SwarmFlags& flags,
+                                                              UserModel& user_model,
+                                                              const base::StopToken& interrupt,
+                                                              cli::ProgressLine& line);
+  // The model's head is made as the blocks are.
+  absl::StatusOr<std::unique_ptr<Pipeline>> pipeline(PipelineNeeds needs);
+
+ private:
+  PipelineSource(const SwarmFlags& flags, UserModel& user_model, const base::StopToken& interrupt,
+                 cli::ProgressLine& line)
+      : flags_(flags), user_model_(user_model), interrupt_(interrupt), line_(line) {}
+  absl::StatusOr<std::unique_ptr<Pipeline>> over_the_swarm(PipelineNeeds needs);
+  void tell(const std::string& text) { line_.note("shoal: " + text); }
+
+  const SwarmFlags& flags_;
+  UserModel& user_model_;
+  const base::StopToken& interrupt_;
+  cli::ProgressLine& line_;
+  std::unique_ptr<SwarmConnection> swarm_;  // null: this process
+};
+
+// For what needs one.
+struct OpenedPipeline {
+  std::unique_ptr<PipelineSource> source;  // outlives the pipeline
+  std::unique_ptr<Pipeline> pipeline;
 };
 absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, UserModel& user_model,
                                              PipelineNeeds needs, const base::StopToken& interrupt,

@@ -8,6 +8,8 @@
 
 #include "cli/shown.h"
 #include "cli/usage.h"
+#include "client/chat/talk.h"
+#include "client/cli/chat_options.h"
 #include "client/cli/commands.h"
 #include "client/cli/input.h"
 #include "client/cli/report.h"
@@ -38,19 +40,6 @@ absl::StatusOr<std::string> prompt_of(const GenerateFlags& flags,
         *bad + 1, static_cast<unsigned char>(prompt[*bad])));
   }
   return prompt;
-}
-
-// What is not given comes from the model; a wish for randomness turns a greedy model's sampling on.
-SamplingOptions sampling_of(const GenerateFlags& flags, const model::GenerationConfig& config) {
-  SamplingOptions options = sampling_defaults(config);
-  options.temperature = flags.temperature.value_or(options.temperature);
-  options.top_k = flags.top_k.value_or(options.top_k);
-  options.top_p = flags.top_p.value_or(options.top_p);
-  options.min_p = flags.min_p.value_or(options.min_p);
-  options.repetition_penalty = flags.repetition_penalty.value_or(options.repetition_penalty);
-  const bool asked = flags.temperature || flags.top_k || flags.top_p || flags.min_p;
-  options.greedy = flags.greedy || !(asked || config.do_sample);
-  return options;
 }
 
 // The model's max_length counts the prompt; it bounds our default, it does not raise it.
@@ -87,6 +76,17 @@ std::string why_it_stopped(const GenerateFlags& flags, const GenerateRequest& re
                                               : "limit of the model's generation_config.json");
 }
 
+// The prompt's tokens: as a text, or as a message by the model's template.
+absl::StatusOr<std::vector<std::int32_t>> ids_of(const GenerateFlags& flags,
+                                                 const UserModel& user_model, std::string prompt) {
+  if (!flags.chat) return user_model.tokenizer->encode(prompt);
+  auto chat_template = open_template(flags.chat_template, user_model);
+  if (!chat_template.ok()) return chat_template.status();
+  Transcript transcript{flags.chat_template.system, {}};
+  transcript.turns.push_back({std::move(prompt), std::nullopt});
+  return chat_ids(*user_model.tokenizer, *chat_template, question(transcript, local_time_now()));
+}
+
 }  // namespace
 
 absl::Status run_generate(const GenerateFlags& flags, const base::StopToken& interrupt) {
@@ -99,7 +99,7 @@ absl::Status run_generate(const GenerateFlags& flags, const base::StopToken& int
   const model::GenerationConfig& generation = (*user_model)->generation;
 
   GenerateRequest request;
-  auto ids = (*user_model)->tokenizer->encode(*prompt);
+  auto ids = ids_of(flags, **user_model, *std::move(prompt));
   if (!ids.ok()) return ids.status();
   request.prompt_ids = *std::move(ids);
   if (auto status = check_prompt_length(request.prompt_ids.size(), config.max_positions);

@@ -4,17 +4,31 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
+
 namespace shoal::client {
 namespace {
 
 base::StopToken g_interrupt;  // a signal handler has no other way to reach it
 
+std::atomic<bool> g_guarded{false}, g_guard_interrupted{false};
+static_assert(std::atomic<bool>::is_always_lock_free);
+
 void on_signal(int number) {
+  if (number == SIGINT && g_guarded && !g_guard_interrupted.exchange(true)) return;
   if (g_interrupt.stopped()) _exit(128 + number);
   g_interrupt.stop(number);
 }
 
 }  // namespace
+
+InterruptGuard::InterruptGuard() {
+  forget();
+  g_guarded = true;
+}
+InterruptGuard::~InterruptGuard() { g_guarded = false; }
+bool InterruptGuard::interrupted() const { return g_guard_interrupted; }
+void InterruptGuard::forget() { g_guard_interrupted = false; }
 
 base::StopToken& interrupt_by_signals() {
   struct sigaction action {};

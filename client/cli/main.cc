@@ -28,6 +28,7 @@ absl::Status run(const CommandLine& command, const shoal::base::StopToken& inter
   if (const auto* flags = std::get_if<GenerateFlags>(&command)) {
     return run_generate(*flags, interrupt);
   }
+  if (const auto* flags = std::get_if<ChatFlags>(&command)) return run_chat(*flags, interrupt);
   if (const auto* flags = std::get_if<ScoreFlags>(&command)) return run_score(*flags, interrupt);
   if (const auto* flags = std::get_if<StatusFlags>(&command)) return run_status(*flags, interrupt);
   if (const auto* flags = std::get_if<SwarmNewFlags>(&command)) return run_swarm_new(*flags);
@@ -56,6 +57,8 @@ absl::Status check_limits(const CommandLine& command) {
   };
   if (const auto* flags = std::get_if<GenerateFlags>(&command)) {
     take(*flags);
+  } else if (const auto* chat = std::get_if<ChatFlags>(&command)) {
+    take(*chat);
   } else if (const auto* score = std::get_if<ScoreFlags>(&command)) {
     take(*score);
   } else if (!std::get_if<StatusFlags>(&command)) {

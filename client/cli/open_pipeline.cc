@@ -94,54 +94,69 @@ RunFacts facts_of(const Pipeline& pipeline, const UserModel& user_model) {
           .head = user_model.ends->head()};
 }
 
-absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, UserModel& user_model,
-                                             PipelineNeeds needs, const base::StopToken& interrupt,
-                                             cli::ProgressLine& line) {
-  OpenedPipeline opened;
-  if (flags.local) {
-    auto local = open_local(flags, user_model, needs.positions, interrupt, line);
-    line.clear();
-    if (!local.ok()) return local.status();
-    opened.pipeline = *std::move(local);
-    if (auto status = choose_head(flags.head, *opened.pipeline, user_model, interrupt, line);
-        !status.ok()) {
-      return status;
-    }
-    return opened;
-  }
-  const auto tell = [&line](const std::string& text) { line.note("shoal: " + text); };
-  auto joined = join_swarm(flags, interrupt, tell);
+absl::StatusOr<std::unique_ptr<PipelineSource>> PipelineSource::open(
+    const SwarmFlags& flags, UserModel& user_model, const base::StopToken& interrupt,
+    cli::ProgressLine& line) {
+  std::unique_ptr<PipelineSource> source(new PipelineSource(flags, user_model, interrupt, line));
+  if (flags.local) return source;
+  auto joined = join_swarm(flags, interrupt,
+                           [&source = *source](const std::string& text) { source.tell(text); });
   if (!joined.ok()) return joined.status();
-  opened.swarm = *std::move(joined);
-  if (!user_model.is_named) {
-    const std::size_t told_before = user_model.warnings.size();
-    if (auto status = find_manifest(user_model, *opened.swarm, interrupt, line); !status.ok()) {
-      return status;
-    }
-    print_warnings(user_model, told_before);
+  source->swarm_ = *std::move(joined);
+  if (user_model.is_named) return source;
+  const std::size_t told_before = user_model.warnings.size();
+  if (auto status = find_manifest(user_model, *source->swarm_, interrupt, line); !status.ok()) {
+    return status;
   }
+  print_warnings(user_model, told_before);
+  return source;
+}
+
+absl::StatusOr<std::unique_ptr<Pipeline>> PipelineSource::pipeline(PipelineNeeds needs) {
+  absl::StatusOr<std::unique_ptr<Pipeline>> opened;
+  if (swarm_ == nullptr) {
+    opened = open_local(flags_, user_model_, needs.positions, interrupt_, line_);
+    line_.clear();
+  } else {
+    opened = over_the_swarm(std::move(needs));
+  }
+  if (!opened.ok()) return opened;
+  if (auto status = choose_head(flags_.head, **opened, user_model_, interrupt_, line_);
+      !status.ok()) {
+    return status;
+  }
+  return opened;
+}
+
+absl::StatusOr<std::unique_ptr<Pipeline>> PipelineSource::over_the_swarm(PipelineNeeds needs) {
   SwarmPipelineOptions options;
   options.positions = static_cast<std::uint32_t>(needs.positions);
   options.full_timings = needs.full_timings;
   if (needs.reusable_prompt) {
     options.prompt = *std::move(needs.reusable_prompt);
-    // An identity that ends with this run finds nothing again.
+    // An identity that ends with this run finds nothing again later.
     if (!needs.share_prefix.empty()) {
       options.prefix_salt = prefix_salt_named(needs.share_prefix);
-    } else if (!flags.identity_file.empty()) {
-      options.prefix_salt = prefix_salt_of(opened.swarm->identity());
+    } else if (needs.for_this_run || !flags_.identity_file.empty()) {
+      options.prefix_salt = prefix_salt_of(swarm_->identity());
     }
   }
-  options.wait = wait_of(flags);
-  options.on_event = tell;
-  options.on_wait = [&line](auto waited, auto limit) { line.show_waiting(waited, limit); };
-  auto ring = SwarmPipeline::create(user_model, *opened.swarm, options, interrupt);
-  if (!ring.ok()) return ring.status();
-  opened.pipeline = *std::move(ring);
-  if (auto status = choose_head(flags.head, *opened.pipeline, user_model, interrupt, line);
-      !status.ok()) {
-    return status;
-  }
+  options.wait = wait_of(flags_);
+  options.on_event = [this](const std::string& text) { tell(text); };
+  options.on_wait = [this](auto waited, auto limit) { line_.show_waiting(waited, limit); };
+  return SwarmPipeline::create(user_model_, *swarm_, options, interrupt_);
+}
+
+absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, UserModel& user_model,
+                                             PipelineNeeds needs, const base::StopToken& interrupt,
+                                             cli::ProgressLine& line) {
+  OpenedPipeline opened;
+  auto source = PipelineSource::open(flags, user_model, interrupt, line);
+  if (!source.ok()) return source.status();
+  opened.source = *std::move(source);
+  auto pipeline = opened.source->pipeline(std::move(needs));
+  if (!pipeline.ok()) return pipeline.status();
+  opened.pipeline = *std::move(pipeline);
   return opened;
 }
 

@@ -89,7 +89,9 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
     if (observer.on_text) observer.on_text(text);
   };
   std::vector<std::int32_t> context = request.prompt_ids;  // prompt and output
-  std::span<const std::int32_t> next = context;
+  CHECK(pipeline.position() < prompt) << pipeline.position() << " of a prompt of " << prompt;
+  auto next = std::span<const std::int32_t>(context).subspan(
+      static_cast<std::size_t>(pipeline.position()));
   std::vector<float> logits(user_model.vocabulary());
   Clock::time_point last = started;
   while (result.finish_reason.empty()) {

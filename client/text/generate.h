@@ -58,6 +58,9 @@ std::int64_t positions_needed(std::size_t prompt_tokens, std::int64_t max_tokens
 // The largest logits, in falling order; lower ids first among equals.
 std::vector<TopLogit> top_logits(std::span<const float> logits, int count);
 
+// What the pipeline has computed of the prompt already, position() tokens, is not computed again:
+// it must be the prompt's beginning, and not all of it.
+//
 // An interrupt is no error: what came so far is returned with finish_reason "interrupted". Any
 // other error of the pipeline is returned as it is, after the text so far went to on_text.
 absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& user_model,

@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What people see at a terminal while they wait, and that a pipe sees nothing of it.
+#include "tests/support/terminal.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <poll.h>
-#include <pty.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <chrono>
-#include <csignal>
 
 #include "net/identity_tls.h"
 #include "tests/client/golden.h"
@@ -20,64 +15,6 @@ namespace shoal::tests {
 namespace {
 
 using ::testing::HasSubstr;
-
-// A program with a terminal of its own.
-class Terminal {
- public:
-  explicit Terminal(std::vector<std::string> command) {
-    winsize size{};
-    size.ws_col = 100;
-    size.ws_row = 30;
-    std::vector<char*> arguments;
-    for (std::string& argument : command) arguments.push_back(argument.data());
-    arguments.push_back(nullptr);
-    pid_ = forkpty(&terminal_, nullptr, nullptr, &size);
-    if (pid_ == 0) {
-      execv(arguments[0], arguments.data());
-      _exit(127);
-    }
-  }
-  ~Terminal() {
-    if (status_ == -1) {
-      kill(pid_, SIGKILL);
-      waitpid(pid_, nullptr, 0);
-    }
-    close(terminal_);
-  }
-  // Reads until `text` has been shown, or the program has ended, or the time is over.
-  bool shows(const std::string& text, int timeout_ms) {
-    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
-    while (shown_.find(text) == std::string::npos && std::chrono::steady_clock::now() < until) {
-      if (!read_some()) break;
-    }
-    return shown_.find(text) != std::string::npos;
-  }
-  int wait(int timeout_ms) {
-    shows("\x01 never", timeout_ms);
-    int status = 0;
-    if (waitpid(pid_, &status, WNOHANG) == pid_) status_ = WEXITSTATUS(status);
-    return status_;
-  }
-  const std::string& shown() const { return shown_; }
-
- private:
-  bool read_some() {
-    pollfd wanted{terminal_, POLLIN, 0};
-    if (poll(&wanted, 1, 50) <= 0) return true;
-    char buffer[4096];
-    const ssize_t n = read(terminal_, buffer, sizeof(buffer));
-    if (n <= 0) {  // the program has ended
-      usleep(50'000);
-      return false;
-    }
-    shown_.append(buffer, static_cast<std::size_t>(n));
-    return true;
-  }
-  pid_t pid_ = -1;
-  int terminal_ = -1;
-  int status_ = -1;
-  std::string shown_;
-};
 
 std::vector<std::string> generate(const std::string& address, std::vector<std::string> more) {
   std::vector<std::string> command{program("shoal"), "generate", "--model", client::demo_folder(),

@@ -43,9 +43,10 @@ const std::vector<Room> kRooms = {
     {"client/swarm", {"base", "proto", "identity", "dht", "net"}},
     {"client/text", {"base", "cli", "kernels", "model", "proto", "client/swarm"}},
     {"client/ring", {"base", "proto", "identity", "net", "client/swarm", "client/text"}},
+    {"client/chat", {"base", "cli", "model", "client/text"}},
     {"client/cli",
      {"base", "cli", "model", "proto", "identity", "dht", "net", "client/swarm", "client/text",
-      "client/ring"}},
+      "client/ring", "client/chat"}},
 };
 
 // The room of a file or header: the longest of the paths above that it lies under; null for none.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which kernel makes a product with stored weights. No choice here changes a bit: each output is
 // reduced by one half warp, in the order of kernels/linear.cc.
+#include <type_traits>
+
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/operators.h"
 #include "kernels/cuda/products.h"
@@ -64,17 +66,29 @@ void few_rows_of(Context& context, const Arguments& a) {
   launch_few<Stored, kRows, kNarrow>(context, a);
 }
 
+// Each of these is a kernel or two to compile, for every card. Rows that are not there are computed
+// and lost, which memory hides up to half of a kernel's rows; few models are stored as f32, whose
+// weights take twice as long to read; and outputs of gate and up are many.
+template <class Stored>
+constexpr bool kIsRare = std::is_same_v<Stored, StoredF32>;
+
 template <class Stored>
 void few(Context& context, const Multiply& a) {
-  if (a.x.rows <= 1) return few_rows_of<Stored, 1, 1, 2>(context, a);
-  if (a.x.rows <= 2) return few_rows_of<Stored, 2, 1, 2>(context, a);
-  if (a.x.rows <= 4) return few_rows_of<Stored, 4, 2, 4>(context, a);
-  few_rows_of<Stored, 8, 2, 4>(context, a);
+  if constexpr (kIsRare<Stored>) {
+    if (a.x.rows <= 2) return few_rows_of<Stored, 2, 1, 1>(context, a);
+    few_rows_of<Stored, 8, 2, 2>(context, a);
+  } else {
+    if (a.x.rows <= 1) return few_rows_of<Stored, 1, 1, 2>(context, a);
+    if (a.x.rows <= 4) return few_rows_of<Stored, 4, 2, 4>(context, a);
+    few_rows_of<Stored, 8, 2, 4>(context, a);
+  }
 }
 template <class Stored>
 void few(Context& context, const GateUp& a) {
-  if (a.x.rows <= 4) return few_rows_of<Stored, 4, 1, 2>(context, a);
-  few_rows_of<Stored, 8, 1, 2>(context, a);
+  if constexpr (!kIsRare<Stored>) {
+    if (a.x.rows <= 4) return few_rows_of<Stored, 4, 2, 2>(context, a);
+  }
+  few_rows_of<Stored, 8, 2, 2>(context, a);
 }
 
 // As many threads as still give each multiprocessor some CTAs; not the fewest where shared memory

@@ -55,7 +55,8 @@ TEST(NodePlan, WhatDoesNotFitSaysSo) {
 TEST(NodePlan, ForFloatTensorCoresOfStoredWeightsAlone) {
   const model::MemoryNeeds needs{.block_weight_bytes = 160 * kMiB, .block_position_kv_bytes = 1024};
   const auto plan_of = [&](std::uint64_t mib) {
-    return make_plan({{mib * kMiB, "the card", false}, std::nullopt}, {&needs, 1}, 10, {}, 10e9);
+    const PlannedDevice card{{{mib * kMiB, "the card", false}, std::nullopt}, 10e9};
+    return make_plan({&card, 1}, {&needs, 1}, 10, {});
   };
   const NodePlan plan = plan_of(1000);
   EXPECT_TRUE(plan.mma);

@@ -16,7 +16,7 @@ std::optional<Origin> origin_of(std::string_view url) {
   place = place.substr(0, place.find_first_of("/?#\\"));
   if (place.find('@') != std::string_view::npos) return std::nullopt;
   for (const char c : url) {
-    if (static_cast<unsigned char>(c) <= ' ' || static_cast<unsigned char>(c) == 127) {
+    if (c <= ' ' || c > '~') {  // names of hosts beyond ASCII are written as xn--...
       return std::nullopt;
     }
   }

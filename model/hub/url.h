@@ -9,7 +9,7 @@
 namespace shoal::model::hub {
 
 // Scheme, host and port, in small letters, the port always there: who may see a token. nullopt for
-// what is not http or https, has a user in it, or no host.
+// what is not http or https, not printable ASCII, has a user in it, or no host.
 struct Origin {
   std::string scheme, host, port;
 

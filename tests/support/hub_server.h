@@ -29,10 +29,11 @@ struct HubRequest {
 
 struct HubAnswer {
   int status = 200;
-  std::map<std::string, std::string> headers;
-  std::string body;
-  std::optional<std::size_t> cut_after;  // the connection ends behind so many bytes of the body
-  std::size_t bytes_per_s = 0;           // 0: as fast as can be
+  std::map<std::string, std::string> headers = {};
+  std::string body = {};
+  std::optional<std::size_t> cut_after =
+      std::nullopt;             // the connection ends behind so many bytes of the body
+  std::size_t bytes_per_s = 0;  // 0: as fast as can be
 };
 
 class HubServer {

@@ -111,8 +111,7 @@ class HubModel::Impl {
     const std::string url =
         absl::StrCat(settings_.endpoint, "/api/models/", name_.repo, "/revision/",
                      url_escaped(name_.revision, false), "?blobs=true");
-    const HttpText answer =
-        get_text(*http_, url, kMaxListingBytes, is_known ? 2 : kMaxTries, *told_.stop);
+    const HttpText answer = get_text(*http_, url, kMaxListingBytes, is_known ? 2 : 3, *told_.stop);
     if (!answer.end.status.ok()) return refusal(asked(), answer.end);
     auto listing = parse_listing(answer.body, url);
     if (!listing.ok()) {

@@ -20,7 +20,7 @@ using nlohmann::json;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-constexpr const char* kWeights = "model.safetensors";
+constexpr const char* kHubWeights = "model.safetensors";
 
 class Hub : public Machines {
  protected:
@@ -58,18 +58,18 @@ class Hub : public Machines {
     for (const std::string& part : parts) EXPECT_THAT(outcome.err, HasSubstr(part));
   }
   std::string blob() const {
-    return folder_.file("hf/hub/models--org--demo/blobs/") + server_.sha256(kWeights);
+    return folder_.file("hf/hub/models--org--demo/blobs/") + server_.sha256(kHubWeights);
   }
 
   HubServer server_{"org/demo", kDemoModel};
-  const std::uint64_t size_ = fs::file_size(kDemoModel + "/" + kWeights);
+  const std::uint64_t size_ = fs::file_size(kDemoModel + "/" + kHubWeights);
 };
 
 TEST_F(Hub, TheGoldenTextByTheModelsName) {
   expect_golden({"--local"});
   server_.forget_requests();
   expect_golden({"--local"});
-  EXPECT_EQ(server_.bytes_sent(kWeights), 0u);
+  EXPECT_EQ(server_.bytes_sent(kHubWeights), 0u);
   ::setenv("HF_HUB_OFFLINE", "1", 1);
   expect_golden({"--local"});
 }
@@ -83,7 +83,7 @@ TEST_F(Hub, NodesFetchTheirSpansAndClientsTheEnds) {
   };
   auto a = start("a", {"--new-swarm", "--blocks", "0:2"});
   const json first = ready("a", *a);
-  const std::uint64_t span = server_.bytes_sent(kWeights);
+  const std::uint64_t span = server_.bytes_sent(kHubWeights);
   EXPECT_LT(span, size_ / 4);
   const std::string address = first.at("address");
   auto b = start("b", {"--join", address, "--blocks", "2:8"});
@@ -91,7 +91,7 @@ TEST_F(Hub, NodesFetchTheirSpansAndClientsTheEnds) {
   EXPECT_EQ(first.at("model"), "org/demo");
   server_.forget_requests();
   expect_golden({"--join", address});
-  EXPECT_LT(server_.bytes_sent(kWeights), size_ / 2);
+  EXPECT_LT(server_.bytes_sent(kHubWeights), size_ / 2);
   const Outcome status = shoal({"status", "--model", "org/demo", "--join", address, "--check"});
   EXPECT_EQ(status.status, 0) << status.err;
   // Whoever has the folder serves and asks the same model.
@@ -109,7 +109,7 @@ TEST_F(Hub, ANodeChoosesItsSpanByHeadersAlone) {
       run({program("shoal-node"), "plan", "--model", "org/demo", "--json"}, 60'000);
   ASSERT_EQ(plan.status, 0) << plan.err;
   EXPECT_EQ(json::parse(plan.out).at("blocks"), 8);
-  EXPECT_LT(server_.bytes_sent(kWeights), 64u << 10);
+  EXPECT_LT(server_.bytes_sent(kHubWeights), 64u << 10);
   Process node_process(node("a", {"--new-swarm"}));
   EXPECT_EQ(ready("a", node_process).at("blocks"), "0:8");
   node_process.signal(SIGTERM);
@@ -118,12 +118,12 @@ TEST_F(Hub, ANodeChoosesItsSpanByHeadersAlone) {
 
 TEST_F(Hub, APullThatIsKilledGoesOn) {
   server_.set_rule([](const HubRequest& request, HubAnswer& answer) {
-    if (request.file == kWeights) answer.bytes_per_s = 1 << 20;
+    if (request.file == kHubWeights) answer.bytes_per_s = 1 << 20;
   });
   for (int kill = 1; kill <= 2; ++kill) {
     Process pull({program("shoal"), "pull", "org/demo"});
     const std::uint64_t until = static_cast<std::uint64_t>(kill) * 4'000'000;
-    ASSERT_TRUE(eventually(30'000, [&] { return server_.bytes_sent(kWeights) > until; }));
+    ASSERT_TRUE(eventually(30'000, [&] { return server_.bytes_sent(kHubWeights) > until; }));
     pull.signal(SIGKILL);
     pull.wait(5'000);
     EXPECT_FALSE(fs::exists(blob()));
@@ -132,21 +132,21 @@ TEST_F(Hub, APullThatIsKilledGoesOn) {
   const Outcome pull = shoal({"pull", "org/demo"});
   ASSERT_EQ(pull.status, 0) << pull.err;
   // Twice killed: twice at most so much was lost, with what was under way.
-  EXPECT_LE(server_.bytes_sent(kWeights), size_ + 2 * (1u << 20));
+  EXPECT_LE(server_.bytes_sent(kHubWeights), size_ + 2 * (1u << 20));
   const std::string folder = pull.out.substr(0, pull.out.find('\n'));
-  EXPECT_EQ(read_file(folder + "/" + kWeights), read_file(kDemoModel + "/" + kWeights));
+  EXPECT_EQ(read_file(folder + "/" + kHubWeights), read_file(kDemoModel + "/" + kHubWeights));
   expect_golden({"--local"});
 }
 
 TEST_F(Hub, TwoPullsAtATimeFetchItOnce) {
   server_.set_rule([](const HubRequest& request, HubAnswer& answer) {
-    if (request.file == kWeights) answer.bytes_per_s = 4 << 20;
+    if (request.file == kHubWeights) answer.bytes_per_s = 4 << 20;
   });
   const std::vector<std::string> command = {program("shoal"), "pull", "org/demo"};
   for (const Outcome& outcome : run_together({command, command}, 60'000)) {
     EXPECT_EQ(outcome.status, 0) << outcome.err;
   }
-  EXPECT_EQ(server_.bytes_sent(kWeights), size_);
+  EXPECT_EQ(server_.bytes_sent(kHubWeights), size_);
 }
 
 TEST_F(Hub, PullAndModelsSayWhatIsHere) {

@@ -19,8 +19,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using tests::TempDir;
 
-const std::string kCommit(40, 'c');
-const std::string kEtag(64, 'a');
+const std::string kSomeCommit(40, 'c');
+const std::string kBlobEtag(64, 'a');
 
 TEST(HubCache, LiesAsTheHubsOwnToolsHaveIt) {
   const TempDir folder;
@@ -28,25 +28,25 @@ TEST(HubCache, LiesAsTheHubsOwnToolsHaveIt) {
   const HubName name{"org/some-model", "main"};
   EXPECT_EQ(cache.folder(name.repo), folder.file("models--org--some-model"));
   EXPECT_EQ(cache.commit_of(name), std::nullopt);
-  ASSERT_TRUE(cache.keep_commit(name, kCommit).ok());
-  EXPECT_EQ(tests::read_file(folder.file("models--org--some-model/refs/main")), kCommit);
-  EXPECT_EQ(cache.commit_of(name), kCommit);
-  EXPECT_EQ(cache.commit_of({name.repo, kCommit}), kCommit);
-  ASSERT_TRUE(cache.keep_commit({name.repo, "refs/pr/1"}, kCommit).ok());
-  EXPECT_EQ(cache.commit_of({name.repo, "refs/pr/1"}), kCommit);
+  ASSERT_TRUE(cache.keep_commit(name, kSomeCommit).ok());
+  EXPECT_EQ(tests::read_file(folder.file("models--org--some-model/refs/main")), kSomeCommit);
+  EXPECT_EQ(cache.commit_of(name), kSomeCommit);
+  EXPECT_EQ(cache.commit_of({name.repo, kSomeCommit}), kSomeCommit);
+  ASSERT_TRUE(cache.keep_commit({name.repo, "refs/pr/1"}, kSomeCommit).ok());
+  EXPECT_EQ(cache.commit_of({name.repo, "refs/pr/1"}), kSomeCommit);
 
-  const RemoteFile file{"onnx/a.json", 3, kEtag};
+  const RemoteFile file{"onnx/a.json", 3, kBlobEtag};
   EXPECT_FALSE(cache.has_blob(name.repo, file));
   fs::create_directories(folder.file("models--org--some-model/blobs"));
-  tests::write_file(cache.blob(name.repo, kEtag), "abc");
+  tests::write_file(cache.blob(name.repo, kBlobEtag), "abc");
   EXPECT_TRUE(cache.has_blob(name.repo, file));
-  ASSERT_TRUE(cache.link(name.repo, kCommit, file).ok());
-  const std::string link = cache.snapshot(name.repo, kCommit) + "/onnx/a.json";
-  EXPECT_EQ(fs::read_symlink(link).string(), "../../../blobs/" + kEtag);
+  ASSERT_TRUE(cache.link(name.repo, kSomeCommit, file).ok());
+  const std::string link = cache.snapshot(name.repo, kSomeCommit) + "/onnx/a.json";
+  EXPECT_EQ(fs::read_symlink(link).string(), "../../../blobs/" + kBlobEtag);
   EXPECT_EQ(tests::read_file(link), "abc");
-  EXPECT_THAT(cache.listing_of_snapshot(name.repo, kCommit).files, ElementsAre(file));
-  EXPECT_EQ(cache.lock_file(name.repo, kEtag),
-            folder.file(".locks/models--org--some-model/" + kEtag + ".lock"));
+  EXPECT_THAT(cache.listing_of_snapshot(name.repo, kSomeCommit).files, ElementsAre(file));
+  EXPECT_EQ(cache.lock_file(name.repo, kBlobEtag),
+            folder.file(".locks/models--org--some-model/" + kBlobEtag + ".lock"));
 }
 
 TEST(HubCache, ListsWhatIsHereAndRemovesIt) {
@@ -55,12 +55,12 @@ TEST(HubCache, ListsWhatIsHereAndRemovesIt) {
   EXPECT_THAT(cached_models(cache), IsEmpty());
   fs::create_directories(folder.file("models--org--name/blobs"));
   fs::create_directories(folder.file("datasets--org--name/blobs"));
-  fs::create_directories(cache.own_folder("org/name", kCommit) + "/blocks-0-2");
-  fs::create_directories(cache.own_folder("org/name", kCommit) + "/ends");
-  fs::create_directories(cache.own_folder("org/name", kCommit) + "/headers");
-  tests::write_file(cache.blob("org/name", kEtag), std::string(10'000, 'x'));
-  ASSERT_TRUE(cache.keep_commit({"org/name", "main"}, kCommit).ok());
-  ASSERT_TRUE(cache.link("org/name", kCommit, {"a.safetensors", 10'000, kEtag}).ok());
+  fs::create_directories(cache.own_folder("org/name", kSomeCommit) + "/blocks-0-2");
+  fs::create_directories(cache.own_folder("org/name", kSomeCommit) + "/ends");
+  fs::create_directories(cache.own_folder("org/name", kSomeCommit) + "/headers");
+  tests::write_file(cache.blob("org/name", kBlobEtag), std::string(10'000, 'x'));
+  ASSERT_TRUE(cache.keep_commit({"org/name", "main"}, kSomeCommit).ok());
+  ASSERT_TRUE(cache.link("org/name", kSomeCommit, {"a.safetensors", 10'000, kBlobEtag}).ok());
   const auto models = cached_models(cache);
   ASSERT_EQ(models.size(), 1u);
   EXPECT_EQ(models[0].repo, "org/name");

@@ -9,6 +9,7 @@
 #include "model/folder_manifest.h"
 #include "model/tensor_list.h"
 #include "tests/model/hub/hub_fixture.h"
+#include "tests/support/model_folder.h"
 
 namespace shoal::model::hub {
 namespace {
@@ -207,6 +208,52 @@ TEST_F(ModelsByName, TheTokenGoesToTheHubAlone) {
   }
   EXPECT_GT(at_hub, 2);
   EXPECT_GT(at_cdn, 2);
+}
+
+// A model of several files: whoever needs few tensors of one gets these, and of others the header.
+TEST(ModelsByNameInShards, AreFetchedAsFarAsTheyAreNeeded) {
+  ::setenv("no_proxy", "127.0.0.1,127.0.0.2", 1);
+  const tests::TempDir folder;
+  // Ends, 0:3, 3:6, 6:8.
+  const std::vector<std::string> names = tests::split_model(kDemo, folder.file("model"), 3);
+  tests::HubServer server("org/shards", folder.file("model"));
+  Settings settings;
+  settings.endpoint = server.endpoint();
+  settings.cache = folder.file("hub");
+  const base::StopToken never;
+  const auto fetch = [&](const Purpose& purpose) -> absl::StatusOr<std::string> {
+    Told told{.work = [&](const std::string&) { return FileWork{.stop = &never}; },
+              .note = [](const std::string&) {},
+              .stop = &never};
+    auto model = HubModel::open(settings, {"org/shards"}, told);
+    if (!model.ok()) return model.status();
+    return model->fetch(purpose);
+  };
+  const auto node = fetch(model_blocks(2, 4));
+  ASSERT_TRUE(node.ok()) << node.status();
+  expect_tensors(*node, wants_blocks(2, 4));
+  EXPECT_LT(server.bytes_sent(names[0]), 4'096u);
+  EXPECT_LT(server.bytes_sent(names[3]), 4'096u);
+  EXPECT_LE(server.bytes_sent(names[1]) + server.bytes_sent(names[2]),
+            bytes_of_blocks(2, 4) * 102 / 100 + 2 * 4'096);
+  EXPECT_FALSE(fs::exists(*node + "/" + names[0] + ".shoal-part"));
+  // A file of which all is wanted is one that can be proven, and that other tools use.
+  const auto ends = fetch(model_ends());
+  ASSERT_TRUE(ends.ok()) << ends.status();
+  expect_tensors(*ends, wants_ends());
+  EXPECT_TRUE(fs::is_symlink(*ends + "/" + names[0]));
+  const auto config = load_config(*node).value();
+  const auto meant =
+      folder_manifest(config, read_weight_files(folder.file("model")).value(), {}).value();
+  for (const std::string& here : {*node, *ends}) {
+    const auto named = folder_manifest(config, read_weight_files(here).value(), {});
+    ASSERT_TRUE(named.ok()) << named.status();
+    ASSERT_TRUE(named->has_value());
+    EXPECT_EQ((*named)->digest, meant->digest);
+  }
+  const auto whole = fetch(whole_model());
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  expect_tensors(*whole, wants_all());
 }
 
 }  // namespace

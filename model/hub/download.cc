@@ -10,6 +10,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "base/awaited.h"
 #include "model/hub/retry.h"
 
 namespace shoal::model::hub {

@@ -181,6 +181,12 @@ TEST_F(ModelsByName, WhatIsNotThereIsSaidInOneLine) {
   };
   answer_with(401, "GatedRepo");
   EXPECT_THAT(error(whole_model()), HasSubstr("accept its license at " + settings_.endpoint));
+  // Real hubs list the files of a gated model to everybody.
+  server_.set_rule([](const HubRequest& request, HubAnswer& answer) {
+    if (request.path.starts_with("/api")) return;
+    answer = {.status = 401, .headers = {{"X-Error-Code", "GatedRepo"}}, .body = "no"};
+  });
+  EXPECT_THAT(error(whole_model()), HasSubstr("accept its license at " + settings_.endpoint));
   answer_with(403, "GatedRepo");
   settings_.token = "hf_secret";
   EXPECT_THAT(error(whole_model()), HasSubstr("the account of HF_TOKEN has no access"));

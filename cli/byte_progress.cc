@@ -36,7 +36,12 @@ std::function<void(std::uint64_t done, std::uint64_t all)> byte_progress(
     told = percent / kPercentApart * kPercentApart;
     const double mib_s =
         static_cast<double>(done) / 0x1p20 / std::chrono::duration<double>(now - begun).count();
-    say(fmt::format("{}: {} % of {} MiB, {:.0f} MiB/s", what, percent, all >> 20, mib_s));
+    std::string text =
+        fmt::format("{}: {} % of {} MiB, {:.0f} MiB/s", what, percent, all >> 20, mib_s);
+    if (done < all) {
+      text += fmt::format(", {:.0f} s left", static_cast<double>(all - done) / 0x1p20 / mib_s);
+    }
+    say(text);
   };
 }
 

@@ -50,6 +50,8 @@ class Command {
   Option& option(std::string name, std::string type, std::string help, Value value);
   Option& flag(std::string name, bool& where, std::string help);
   void operand(Operand operand);
+  // It does something without one of its commands too.
+  void works_alone() { works_alone_ = true; }
   void footer(std::string text) { footer_ = std::move(text); }
   // What somebody may have looked for here, and where it is: ("run", "it is a command of ...").
   void elsewhere(std::string word, std::string answer);
@@ -57,6 +59,7 @@ class Command {
   const std::string& path() const { return path_; }  // "shoal generate"
   std::string name() const { return path_.substr(path_.rfind(' ') + 1); }
   std::string help() const;
+  bool is_called_alone() const { return works_alone_ || commands_.empty(); }
 
   const std::list<Command>& commands() const { return commands_; }
   const std::list<Option>& options() const { return options_; }
@@ -72,6 +75,7 @@ class Command {
   std::string path_;
   std::string about_;
   std::string footer_;
+  bool works_alone_ = false;
   std::list<Command> commands_;  // lists: references to its items stay good
   std::list<Option> options_;
   std::vector<Operand> operands_;

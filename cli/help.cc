@@ -51,7 +51,7 @@ std::string Command::help() const {
                                   [](const Option& option) { return !option.is_required; });
   if (choice || options_.empty()) text += " [OPTIONS]";
   for (const Operand& operand : operands_) text += " " + operand.type;
-  if (!commands_.empty()) text += " COMMAND";
+  if (!commands_.empty()) text += works_alone_ ? " [COMMAND]" : " COMMAND";
   text += "\n";
   if (!commands_.empty()) {
     text += "\nCommands:\n";

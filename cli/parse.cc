@@ -209,7 +209,7 @@ class Reader {
 
   void finish() {
     if (!error_.ok()) return;
-    if (!command_->commands().empty()) {
+    if (!command_->is_called_alone()) {
       return mistake(fmt::format("a subcommand is needed: {}", either(command_->command_names())));
     }
     spread_texts();

@@ -29,6 +29,11 @@ std::optional<kernels::DType> compute_type(const std::string& dtype) {
 // Why a file that is not there is needed: it has wanted tensors, or everything is wanted.
 absl::Status missing_file(const WeightFiles& files, const WeightFile& file,
                           const std::vector<std::string>& tensors) {
+  if (file.part) {
+    return absl::NotFoundError(
+        absl::StrCat(files.path(file), " lacks ", tensors.empty() ? "parts" : few_of(tensors),
+                     tensors.size() == 1 ? ", which is" : ", which are", " needed here; fetch it"));
+  }
   return absl::NotFoundError(absl::StrCat(
       files.path(file), ": no such file, though ", kIndexName, " names it for ", few_of(tensors),
       tensors.size() == 1 ? ", which is" : ", which are", " needed here; fetch it"));
@@ -42,18 +47,21 @@ class Checkpoint::Impl {
   std::string where;
   std::vector<std::string> warnings;
 
-  absl::Status add_file(const std::string& path) {
-    absl::StatusOr<OpenWeightFile> opened = open_weight_file(path);
+  absl::Status add_file(const WeightFiles& files, const WeightFile& file) {
+    absl::StatusOr<OpenWeightFile> opened = open_weight_file(files.path(file));
     if (!opened.ok()) return opened.status();
     const std::byte* const data = opened->file.data();
     for (auto& [name, entry] : opened->tensors) {
+      const bool is_here = file.has(entry);
       tensors.insert_or_assign(canonical_tensor_name(name),
                                TensorInfo{.dtype = std::move(entry.dtype),
                                           .shape = std::move(entry.shape),
                                           .data = data + entry.begin,
-                                          .bytes = entry.end - entry.begin});
+                                          .bytes = entry.end - entry.begin,
+                                          .is_here = is_here});
     }
     files_.push_back(std::move(opened->file));
+    names_.push_back(file.name);
     used_.emplace_back(false);
     return absl::OkStatus();
   }
@@ -83,6 +91,10 @@ class Checkpoint::Impl {
       }
       return refuse("type ", info.dtype, " is not supported (supported: BF16, F16, F32)");
     }
+    if (!info.is_here) {
+      return absl::NotFoundError(absl::StrCat(path_of(info), ": tensor ", name,
+                                              " is not among the parts that are here; fetch it"));
+    }
     if (const std::size_t file = file_of(info); file < files_.size()) used_[file] = true;
     const void* data = aligned(info, kernels::dtype_bytes(*dtype));
     return kernels::WeightView{.data = data,
@@ -98,7 +110,7 @@ class Checkpoint::Impl {
     if (at == files_.size()) return std::nullopt;
     const MappedFile& file = files_[at];
     return TensorPlace{.dtype = found->second.dtype,
-                       .file = file.path().substr(file.path().rfind('/') + 1),
+                       .file = names_[at],
                        .stamp = file.stamp(),
                        .begin = static_cast<std::size_t>(found->second.data - file.data())};
   }
@@ -166,6 +178,7 @@ class Checkpoint::Impl {
   }
 
   std::vector<MappedFile> files_;
+  std::vector<std::string> names_;      // of each file, in the folder
   std::deque<std::atomic<bool>> used_;  // of each file: a tensor of it was asked for
   base::Mutex mutex_;
   std::map<const std::byte*, std::unique_ptr<std::byte[]>> copies_ ABSL_GUARDED_BY(mutex_);
@@ -180,12 +193,25 @@ absl::StatusOr<Checkpoint> Checkpoint::open(const std::string& directory) {
   absl::StatusOr<WeightFiles> files = read_weight_files(directory);
   if (!files.ok()) return files.status();
   for (const WeightFile& file : files->files) {
-    if (!file.held) return missing_file(*files, file, file.indexed);
+    if (!file.is_whole()) return missing_file(*files, file, file.indexed);
   }
   return open(*files, wants_all());
 }
 
 absl::StatusOr<Checkpoint> Checkpoint::open(const WeightFiles& files, const Wanted& wanted) {
+  for (const WeightFile& file : files.files) {
+    if (!file.part) continue;
+    std::vector<std::string> lacks;
+    for (const auto& [name, entry] : file.tensors) {
+      std::string canonical = canonical_tensor_name(name);
+      if (!file.has(entry) && wanted(canonical)) lacks.push_back(std::move(canonical));
+    }
+    if (!lacks.empty()) return missing_file(files, file, lacks);
+  }
+  return open_files(files, wanted);
+}
+
+absl::StatusOr<Checkpoint> Checkpoint::open_files(const WeightFiles& files, const Wanted& wanted) {
   auto impl = std::make_unique<Impl>();
   impl->where = files.where;
   impl->warnings = files.warnings;
@@ -199,8 +225,7 @@ absl::StatusOr<Checkpoint> Checkpoint::open(const WeightFiles& files, const Want
       if (!elsewhere && wanted(name)) of_it.push_back(std::move(name));
     }
     if (of_it.empty()) continue;
-    absl::Status added =
-        file.held ? impl->add_file(files.path(file)) : missing_file(files, file, of_it);
+    absl::Status added = file.held ? impl->add_file(files, file) : missing_file(files, file, of_it);
     if (absl::IsNotFound(added) && file.held) added = missing_file(files, file, of_it);
     if (!added.ok()) return added;
   }
@@ -210,7 +235,7 @@ absl::StatusOr<Checkpoint> Checkpoint::open(const WeightFiles& files, const Want
 absl::StatusOr<Checkpoint> Checkpoint::open_held(const WeightFiles& files) {
   WeightFiles held = files;
   std::erase_if(held.files, [](const WeightFile& file) { return !file.held; });
-  return open(held, wants_all());
+  return open_files(held, wants_all());
 }
 
 const std::map<std::string, TensorInfo>& Checkpoint::tensors() const { return impl_->tensors; }

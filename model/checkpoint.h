@@ -26,6 +26,7 @@ struct TensorInfo {
   std::vector<std::int64_t> shape;
   const std::byte* data = nullptr;
   std::size_t bytes = 0;
+  bool is_here = true;  // false: of a file in parts, and not among them; `data` is a hole then
 };
 
 // Where a tensor's bytes come from.
@@ -41,9 +42,10 @@ class Checkpoint {
   // The whole model: every file that the index names must be there.
   static absl::StatusOr<Checkpoint> open(const std::string& directory);
   // Only the files that hold wanted tensors; that others are missing is no error. NOT_FOUND names
-  // the file that is needed and missing, and what it holds.
+  // the file that is needed and missing, or not there as far as it is needed, and what it holds.
   static absl::StatusOr<Checkpoint> open(const WeightFiles& files, const Wanted& wanted);
-  // Whatever is there.
+  // Whatever is there; of a file in parts the names and types of all its tensors, though not the
+  // bytes.
   static absl::StatusOr<Checkpoint> open_held(const WeightFiles& files);
   Checkpoint(Checkpoint&&) noexcept;
   Checkpoint& operator=(Checkpoint&&) noexcept;
@@ -78,6 +80,7 @@ class Checkpoint {
  private:
   class Impl;
   explicit Checkpoint(std::unique_ptr<Impl> impl);
+  static absl::StatusOr<Checkpoint> open_files(const WeightFiles& files, const Wanted& wanted);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -33,7 +33,10 @@ absl::StatusOr<FileHashes> hash_held(const WeightFiles& files,
   std::vector<std::string> paths;
   for (const WeightFile& file : files.files) {
     if (!file.held) continue;
-    if (const auto told = hub_cache_hash(files.path(file))) {
+    if (file.part) {
+      // What the sender of the parts says; the parts themselves prove nothing.
+      if (const auto said = sha256_from_hex(file.part->etag)) hashes[file.name] = *said;
+    } else if (const auto told = hub_cache_hash(files.path(file))) {
       hashes[file.name] = *told;
     } else if (kept && kept->is_checked(file.name, file.stamp)) {
       hashes[file.name] = kept->manifest.find(file.name)->sha256;
@@ -58,7 +61,7 @@ absl::StatusOr<FileHashes> hash_held(const WeightFiles& files,
 std::map<std::string, FileStamp> stamps_of(const WeightFiles& files) {
   std::map<std::string, FileStamp> stamps;
   for (const WeightFile& file : files.files) {
-    if (file.held) stamps[file.name] = file.stamp;
+    if (file.is_whole()) stamps[file.name] = file.stamp;
   }
   return stamps;
 }

@@ -21,10 +21,25 @@ constexpr const char* kSingleName = "model.safetensors";
 constexpr std::size_t kMaxIndexBytes = 32u << 20;
 constexpr std::size_t kFew = 3;
 
-// Whether it is there, and then its header.
+// Whether it is there, or parts of it, and then its header.
 absl::Status look_at(WeightFile& file, const std::string& path) {
   absl::StatusOr<OpenWeightFile> opened = open_weight_file(path);
-  if (absl::IsNotFound(opened.status())) return absl::OkStatus();
+  if (absl::IsNotFound(opened.status())) {
+    const std::string part_path = absl::StrCat(path, std::string(kPartSuffix));
+    absl::StatusOr<std::optional<PartRecord>> record =
+        read_part_record(absl::StrCat(part_path, std::string(kRangesSuffix)));
+    if (!record.ok()) return record.status();
+    if (!record->has_value()) return absl::OkStatus();  // what nobody vouches for is not there
+    opened = open_weight_file(part_path);
+    if (absl::IsNotFound(opened.status())) return absl::OkStatus();
+    if (!opened.ok()) return opened.status();
+    if ((*record)->size != opened->file.size()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(part_path, " has ", opened->file.size(), " bytes, and its record speaks of ",
+                       (*record)->size, "; remove both, and fetch them again"));
+    }
+    file.part = *std::move(*record);
+  }
   if (!opened.ok()) return opened.status();
   file.held = true;
   file.stamp = opened->file.stamp();
@@ -71,6 +86,15 @@ bool is_plain_file_name(std::string_view name) {
          name.find_first_of(std::string_view("/\\\0", 3)) == std::string_view::npos;
 }
 
+bool WeightFile::has(const SafetensorsEntry& tensor) const {
+  return held && (!part || part->present.contains({tensor.begin, tensor.end}));
+}
+
+std::string WeightFiles::path(const WeightFile& file) const {
+  return absl::StrCat(directory, "/", file.name,
+                      file.part ? std::string(kPartSuffix) : std::string());
+}
+
 std::vector<std::string> WeightFile::tensor_names() const {
   if (tensors.empty() && !held) return indexed;
   std::vector<std::string> names;
@@ -80,14 +104,17 @@ std::vector<std::string> WeightFile::tensor_names() const {
 }
 
 bool WeightFiles::is_whole() const {
-  return std::all_of(files.begin(), files.end(), [](const WeightFile& file) { return file.held; });
+  return std::all_of(files.begin(), files.end(),
+                     [](const WeightFile& file) { return file.is_whole(); });
 }
 
 std::vector<std::string> WeightFiles::held_tensors() const {
   std::vector<std::string> names;
   for (const WeightFile& file : files) {
     if (!file.held) continue;
-    for (std::string& name : file.tensor_names()) names.push_back(std::move(name));
+    for (const auto& [name, entry] : file.tensors) {
+      if (file.has(entry)) names.push_back(canonical_tensor_name(name));
+    }
   }
   return names;
 }
@@ -95,7 +122,7 @@ std::vector<std::string> WeightFiles::held_tensors() const {
 std::string WeightFiles::missing() const {
   std::vector<std::string> names;
   for (const WeightFile& file : files) {
-    if (!file.held) names.push_back(file.name);
+    if (!file.is_whole()) names.push_back(file.name);
   }
   return few_of(names);
 }

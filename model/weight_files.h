@@ -6,12 +6,14 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "model/mapped_file.h"
+#include "model/part_record.h"
 #include "model/safetensors.h"
 
 namespace shoal::model {
@@ -24,13 +26,17 @@ bool is_plain_file_name(std::string_view name);
 
 struct WeightFile {
   std::string name;   // in the folder
-  bool held = false;  // it is there
+  bool held = false;  // it is there, or parts of it (model/part_record.h)
   FileStamp stamp;    // of a file that is held
+  // Only these parts of it are there; nullopt: all of it is, or nothing.
+  std::optional<PartRecord> part;
   // As files name them. Of a file that is held: what its header says. Of another: what the manifest
   // says (WeightFiles::learn), as long as there is none, nothing.
   SafetensorsTable tensors;
   std::vector<std::string> indexed;  // the tensors that the index looks for in it
 
+  bool is_whole() const { return held && !part; }
+  bool has(const SafetensorsEntry& tensor) const;  // one of `tensors`: whether its bytes are here
   // Under canonical names; of the header, or what is known of a file that is not held.
   std::vector<std::string> tensor_names() const;
 };
@@ -41,11 +47,12 @@ struct WeightFiles {
   std::vector<std::string> warnings;  // one line each
   std::vector<WeightFile> files;      // by name
 
-  std::string path(const WeightFile& file) const { return directory + "/" + file.name; }
+  std::string path(const WeightFile& file) const;
   bool is_whole() const;
-  // Canonical names of all tensors whose files are held.
+  // Canonical names of all tensors whose bytes are here.
   std::vector<std::string> held_tensors() const;
-  // "model-00002-of-00003.safetensors", or "a and 4 other files": those that are not held.
+  // "model-00002-of-00003.safetensors", or "a and 4 other files": those that are not held as a
+  // whole.
   std::string missing() const;
 };
 

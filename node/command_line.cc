@@ -66,8 +66,11 @@ struct RunTexts {  // of options that are more than a number
 
 void add_sizes(cli::Command& command, CommandLine& line, RunTexts& texts) {
   command
-      .option("--model", "DIR", "A Hugging Face model folder: config.json and safetensors",
-              cli::name(line.model))
+      .option(
+          "--model", "MODEL",
+          "A Hugging Face model folder, or a model's name on the hub, ORG/NAME[@REVISION]: then "
+          "the tensors of the blocks are fetched",
+          cli::name(line.model))
       .required();
   command.option("--blocks", "B:E",
                  "Blocks to serve, B to E-1 (default: as many as fit, where the swarm needs them "

@@ -148,8 +148,13 @@ int serve(const CommandLine& line) {
     if (!key.ok()) return fail(key.status());
     options.swarm_key = *key;
   }
-  options.model_directory = line.model;
-  options.model_name = line.model_name;
+  if (!bootstrap) {
+    auto model = find_node_model(line.model, signals.stop());
+    if (!model.ok()) return absl::IsCancelled(model.status()) ? 0 : fail(model.status());
+    options.model_directory = model->folder;
+    options.model_name = line.model_name.empty() ? model->name : line.model_name;
+    options.fetch_span = model->fetch_span;
+  }
   options.blocks = line.blocks;
   options.add_model = line.add_model;
   if (!bootstrap) options.open_devices = [&line] { return open_chosen(line.device); };

@@ -32,6 +32,10 @@ model::FileWork told_to_people(const base::StopToken& stop) {
   return told_as(cli::kReadsFiles, stop);
 }
 
+model::FileWork told_to_people(const base::StopToken& stop, const std::string& what) {
+  return told_as(what, stop);
+}
+
 model::PackOptions packing_told_to_people(model::BlockCache& cache, model::WeightChoice weights,
                                           const base::StopToken& stop) {
   model::PackOptions pack;

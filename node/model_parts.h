@@ -4,6 +4,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 
 #include "absl/status/status.h"
 #include "base/stop_token.h"
@@ -18,6 +19,8 @@ namespace shoal::node {
 // Says how far it is when it takes long: on a terminal with a bar, else in the log. `stop` must
 // outlive it.
 model::FileWork told_to_people(const base::StopToken& stop);
+// Of other work than reading the files.
+model::FileWork told_to_people(const base::StopToken& stop, const std::string& what);
 
 // The same for the weights of a span that are kept in a portable format. `cache` must outlive it
 // too.

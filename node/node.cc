@@ -145,14 +145,16 @@ class Node::Impl {
     auto loaded =
         LoadedModel::open(options_.model_directory, options_.model_name,
                           {options_.kv_dtype, options_.weights.value_or(WeightChoice::kStored)},
-                          told_to_people(member_->stop()));
+                          told_to_people(member_->stop()), options_.fetch_span != nullptr);
     if (!loaded.ok()) return loaded.status();
     model_ = std::make_unique<LoadedModel>(std::move(*loaded));
     for (const std::string& warning : model_->warnings) spdlog::warn("{}", warning);
     if (options_.blocks) {
       absl::Status inside = check_blocks(*options_.blocks, own_model(*model_));
       if (!inside.ok()) return inside;
-      if (absl::Status held = model_->check_held(*options_.blocks); !held.ok()) return held;
+      absl::Status held =
+          options_.fetch_span ? absl::OkStatus() : model_->check_held(*options_.blocks);
+      if (!held.ok()) return held;
     }
     if (model_->manifest == nullptr && !member_->joins()) return unnamed_parts(*model_);
     const std::uint64_t run = run_of_now();
@@ -168,15 +170,26 @@ class Node::Impl {
     if (!entry.ok()) return entry.status();
     if (absl::Status status = own_record_->await(); !status.ok()) return status;
     set_facts(entry->span);
-    if (absl::Status kept = model_->keep(entry->span); !kept.ok()) return kept;
+    if (!options_.fetch_span) {
+      if (absl::Status kept = model_->keep(entry->span); !kept.ok()) return kept;
+    }
     service_->offer_manifest(model_->digest, model_->manifest);
     member_->start_announcing([this] { return announcement(); }, entry->last_sequence);
     if (absl::Status status = announce(proto::NodeState::kJoining); !status.ok()) return status;
+    if (options_.fetch_span) {  // others see by now what is coming
+      if (absl::Status come = fetch(entry->span); !come.ok()) return come;
+    }
     if (absl::Status status = start_device(entry->plan); !status.ok()) return status;
     if (member_->stop().stopped()) return stopped();
     start_next_hops();
     service_->serve(facts_, *device_, *next_hops_);
     return announce(proto::NodeState::kOnline);
+  }
+
+  absl::Status fetch(proto::Span span) {
+    const auto folder = options_.fetch_span(span);
+    if (!folder.ok()) return folder.status();
+    return model_->take_folder(*folder, span, told_to_people(member_->stop()));
   }
 
   std::optional<MetricsSnapshot> snapshot() const {

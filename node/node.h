@@ -21,6 +21,7 @@
 #include "model/block_cache.h"
 #include "model/weight_choice.h"
 #include "node/device/executors.h"
+#include "node/hub_span.h"
 #include "node/metrics/node_stats.h"
 #include "proto/endpoint.h"
 #include "proto/limits.h"
@@ -29,8 +30,9 @@
 namespace shoal::node {
 
 struct NodeOptions {
-  std::string model_directory;        // empty: a bootstrap node
-  std::string model_name;             // empty: the folder's name
+  std::string model_directory;  // empty: a bootstrap node
+  std::string model_name;       // empty: the folder's name
+  FetchSpan fetch_span;  // the folder says what the model is; blocks come when they are chosen
   std::optional<proto::Span> blocks;  // absent: as many as fit, where they are needed most
   std::vector<proto::Endpoint> join;
   // "HOST:PORT", looked up while joining, again and again. Neither these nor `join`: a new swarm.

@@ -12,6 +12,7 @@
 #include "node/device/executors.h"
 #include "node/device/loaded_model.h"
 #include "node/entry.h"
+#include "node/hub_span.h"
 #include "node/member/join.h"
 
 namespace shoal::node {
@@ -139,15 +140,23 @@ std::string plan_json(const NodePlan& plan) {
 
 absl::StatusOr<NodePlan> plan_of(const CommandLine& line) {
   const bool mma = line.weights == model::WeightChoice::kMma;
-  auto model = LoadedModel::read(
-      line.model, line.model_name,
-      {line.kv_dtype, mma ? model::WeightChoice::kMma : model::WeightChoice::kStored});
+  static const base::StopToken never;
+  const auto found = find_node_model(line.model, never);
+  if (!found.ok()) return found.status();
+  const bool to_come = found->fetch_span != nullptr;
+  auto model =
+      LoadedModel::read(found->folder, line.model_name.empty() ? found->name : line.model_name,
+                        {line.kv_dtype, mma ? model::WeightChoice::kMma : model::WeightChoice::kStored},
+                        to_come);
   if (!model.ok()) return model.status();
   model::MemoryWishes wishes;
   if (line.blocks) {
     absl::Status inside = check_blocks(*line.blocks, own_model(*model));
     if (!inside.ok()) return inside;
-    if (absl::Status held = model->check_held(*line.blocks); !held.ok()) return held;
+    if (absl::Status held = to_come ? absl::OkStatus() : model->check_held(*line.blocks);
+        !held.ok()) {
+      return held;
+    }
     wishes.blocks = line.blocks->size();
   }
   wishes.kv_positions = line.kv_positions;

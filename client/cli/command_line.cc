@@ -24,7 +24,10 @@ bool is_address(const std::string& text) { return proto::parse_host_port(text).o
 
 void add_model(cli::Command& command, std::string& model, bool required) {
   cli::Option& option =
-      command.option("--model", "DIR", "Folder of a Hugging Face model", cli::name(model));
+      command.option("--model", "MODEL",
+                     "Folder of a Hugging Face model, or its name on the hub, ORG/NAME[@REVISION]: "
+                     "then what is needed of it is fetched",
+                     cli::name(model));
   if (required) option.required();
 }
 
@@ -162,6 +165,31 @@ void define_score(cli::Command& command, ScoreFlags& flags) {
                    cli::name(flags.file), false, "the file to score", "score one at a time"});
 }
 
+void define_pull(cli::Command& command, PullFlags& flags, std::string& blocks) {
+  command.option("--blocks", "B:E", "Only blocks B to E-1, as a node that serves them needs them",
+                 cli::name(blocks));
+  command.flag("--ends", flags.ends, "Only what a client needs whose blocks a swarm serves");
+  command.operand({"ORG/NAME[@REVISION]", "The model's name on the hub", cli::name(flags.model),
+                   true, "the model", "fetch one at a time"});
+  command.footer(
+      "Kept in the Hugging Face cache, ~/.cache/huggingface/hub, which its own tools use too.\n"
+      "HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE and HF_HUB_OFFLINE are read as they read "
+      "them.");
+}
+
+absl::Status take_blocks(const std::string& blocks, PullFlags& flags) {
+  if (blocks.empty()) return absl::OkStatus();
+  const auto span = proto::parse_span(blocks);
+  if (!span.ok()) {
+    return cli::usage_error(fmt::format("--blocks: {}", std::string(span.status().message())));
+  }
+  if (flags.ends) {
+    return cli::usage_error("--blocks and --ends exclude each other: give one of them");
+  }
+  flags.blocks = *span;
+  return absl::OkStatus();
+}
+
 void define_status(cli::Command& command, StatusFlags& flags) {
   add_model(command, flags.model, false);
   add_swarm(command, flags.swarm, false);
@@ -267,6 +295,18 @@ absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& a
   new_command.operand({"FILE", "Where to write it; it must not exist yet",
                        cli::name(swarm_new.file), true, "the file of the new key",
                        "make one at a time"});
+  PullFlags pull;
+  std::string pull_blocks;
+  cli::Command& pull_command = program.command("pull", "Fetch a model from the Hugging Face hub");
+  define_pull(pull_command, pull, pull_blocks);
+  ModelsFlags models;
+  cli::Command& models_command =
+      program.command("models", "Which models are here, and how much of each");
+  models_command.works_alone();
+  models_command.flag("--json", models.json, "Print one JSON object");
+  cli::Command& remove_command = models_command.command("remove", "Remove one");
+  remove_command.operand({"ORG/NAME", "The model, with all that is kept of it",
+                          cli::name(models.remove), true, "the model", "remove one at a time"});
   for (const char* word : {"run", "bootstrap", "serve"}) {
     program.elsewhere(word, "nodes are started by shoal-node (see shoal-node --help)");
   }
@@ -299,6 +339,11 @@ absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& a
     if (auto checked = check_swarm(status.swarm, "status"); !checked.ok()) return checked;
     return status;
   }
+  if (called->command == &pull_command) {
+    if (auto taken = take_blocks(pull_blocks, pull); !taken.ok()) return taken;
+    return pull;
+  }
+  if (called->command == &models_command || called->command == &remove_command) return models;
   return swarm_new;
 }
 

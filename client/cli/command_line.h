@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "proto/types.h"
 
 namespace shoal::client {
 
@@ -91,13 +92,24 @@ struct SwarmNewFlags {
   std::string file;
 };
 
+struct PullFlags {
+  std::string model;
+  std::optional<proto::Span> blocks;
+  bool ends = false;
+};
+
+struct ModelsFlags {
+  std::string remove;  // empty: lists what is here
+  bool json = false;
+};
+
 // Text for standard output and nothing else to do: --help, --version.
 struct Notice {
   std::string text;
 };
 
-using CommandLine =
-    std::variant<GenerateFlags, ChatFlags, ScoreFlags, StatusFlags, SwarmNewFlags, Notice>;
+using CommandLine = std::variant<GenerateFlags, ChatFlags, ScoreFlags, StatusFlags, SwarmNewFlags,
+                                  PullFlags, ModelsFlags, Notice>;
 
 // Usage errors (cli/usage.h): one line that names the argument and what is expected. A prompt or
 // file that is not given means standard input, unless that is a terminal or closed.

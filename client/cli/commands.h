@@ -17,6 +17,7 @@
 #include "client/swarm/swarm_connection.h"
 #include "client/text/pipeline.h"
 #include "client/text/user_model.h"
+#include "model/hub/cached_models.h"
 
 namespace shoal::client {
 
@@ -25,9 +26,15 @@ absl::Status run_chat(const ChatFlags& flags, const base::StopToken& interrupt);
 absl::Status run_score(const ScoreFlags& flags, const base::StopToken& interrupt);
 absl::Status run_status(const StatusFlags& flags, const base::StopToken& interrupt);
 absl::Status run_swarm_new(const SwarmNewFlags& flags);
+absl::Status run_pull(const PullFlags& flags, const base::StopToken& interrupt);
+absl::Status run_models(const ModelsFlags& flags);
+std::string models_text(const std::vector<model::hub::CachedModel>& models,
+                        const std::string& root);
+std::string models_json(const std::vector<model::hub::CachedModel>& models);
 
-// The ends for a swarm, all of it for --local; warnings are printed.
-absl::StatusOr<std::unique_ptr<UserModel>> open_model(const std::string& directory,
+// The ends for a swarm, all of it for --local, fetched where --model names one of the hub; warnings
+// are printed.
+absl::StatusOr<std::unique_ptr<UserModel>> open_model(const std::string& model,
                                                       const SwarmFlags& flags, int threads,
                                                       const base::StopToken& interrupt,
                                                       cli::ProgressLine& line);

@@ -32,6 +32,8 @@ absl::Status run(const CommandLine& command, const shoal::base::StopToken& inter
   if (const auto* flags = std::get_if<ScoreFlags>(&command)) return run_score(*flags, interrupt);
   if (const auto* flags = std::get_if<StatusFlags>(&command)) return run_status(*flags, interrupt);
   if (const auto* flags = std::get_if<SwarmNewFlags>(&command)) return run_swarm_new(*flags);
+  if (const auto* flags = std::get_if<PullFlags>(&command)) return run_pull(*flags, interrupt);
+  if (const auto* flags = std::get_if<ModelsFlags>(&command)) return run_models(*flags);
   std::fputs(std::get<Notice>(command).text.c_str(), stdout);
   return absl::OkStatus();
 }

@@ -8,6 +8,7 @@
 #include "base/memory_budget.h"
 #include "cli/shown.h"
 #include "client/cli/commands.h"
+#include "client/cli/hub_folder.h"
 #include "client/cli/model_name.h"
 #include "client/ring/swarm_pipeline.h"
 #include "client/swarm/block_kinds.h"
@@ -69,16 +70,20 @@ absl::StatusOr<std::unique_ptr<LocalPipeline>> open_local(const SwarmFlags& flag
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<UserModel>> open_model(const std::string& directory,
+absl::StatusOr<std::unique_ptr<UserModel>> open_model(const std::string& model,
                                                       const SwarmFlags& flags, int threads,
                                                       const base::StopToken& interrupt,
                                                       cli::ProgressLine& line) {
+  const auto directory = folder_of_model(
+      model, flags.local ? model::hub::whole_model() : model::hub::model_ends(), interrupt, line);
+  if (interrupt.stopped()) return interrupt.status();
+  if (!directory.ok()) return directory.status();
   UserModelOptions options;
   options.threads = threads;
   options.with_blocks = flags.local;
   options.with_name = !flags.local;
   options.work = told_on(line, interrupt);
-  auto user_model = load_user_model(directory, options);
+  auto user_model = load_user_model(*directory, options);
   line.clear();
   if (interrupt.stopped()) return interrupt.status();
   if (user_model.ok()) print_warnings(**user_model);

@@ -8,6 +8,7 @@
 #include <future>
 
 #include "client/cli/commands.h"
+#include "client/cli/hub_folder.h"
 #include "client/cli/model_name.h"
 #include "client/cli/report.h"
 #include "client/swarm/live_load.h"
@@ -101,7 +102,9 @@ absl::Status run_status(const StatusFlags& flags, const base::StopToken& interru
   std::optional<NamedModel> model;
   cli::ProgressLine line;
   if (!flags.model.empty()) {
-    auto named = name_model(flags.model, told_on(line, interrupt));
+    const auto folder = folder_of_model(flags.model, model::hub::model_headers(), interrupt, line);
+    if (!folder.ok()) return folder.status();
+    auto named = name_model(*folder, told_on(line, interrupt));
     line.clear();
     if (!named.ok()) return named.status();
     model = *std::move(named);

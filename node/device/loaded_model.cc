@@ -23,9 +23,9 @@ std::string folder_name(const std::string& directory) {
 }
 
 std::vector<proto::Span> held_spans(const model::ModelConfig& config,
-                                    const model::WeightFiles& files) {
+                                    const model::WeightFiles& files, bool to_come) {
   // Of a whole folder, what is wrong with a block is said when it is loaded.
-  if (files.is_whole()) return {{0, static_cast<proto::BlockIndex>(config.block_count)}};
+  if (files.is_whole() || to_come) return {{0, static_cast<proto::BlockIndex>(config.block_count)}};
   std::vector<proto::Span> spans;
   for (const auto& [begin, end] : model::held_blocks(config, files)) {
     spans.push_back({static_cast<proto::BlockIndex>(begin), static_cast<proto::BlockIndex>(end)});
@@ -52,8 +52,9 @@ void take(model::NamedManifest named, LoadedModel& model) {
 }  // namespace
 
 absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std::string name,
-                                              const KeptAs& kept, const model::FileWork& work) {
-  auto result = read(directory, std::move(name), kept);
+                                              const KeptAs& kept, const model::FileWork& work,
+                                              bool to_come) {
+  auto result = read(directory, std::move(name), kept, to_come);
   if (!result.ok()) return result.status();
   auto manifest = model::folder_manifest(result->config, result->files, work);
   if (!manifest.ok()) return manifest.status();
@@ -63,7 +64,7 @@ absl::StatusOr<LoadedModel> LoadedModel::open(const std::string& directory, std:
 }
 
 absl::StatusOr<LoadedModel> LoadedModel::read(const std::string& directory, std::string name,
-                                              const KeptAs& kept) {
+                                              const KeptAs& kept, bool to_come) {
   auto config = model::load_config(directory);
   if (!config.ok()) return config.status();
   auto files = model::read_weight_files(directory);
@@ -85,7 +86,7 @@ absl::StatusOr<LoadedModel> LoadedModel::read(const std::string& directory, std:
   for (const auto& more : {checkpoint->warnings(), *weights}) {
     warnings.insert(warnings.end(), more.begin(), more.end());
   }
-  std::vector<proto::Span> held = held_spans(*config, *files);
+  std::vector<proto::Span> held = held_spans(*config, *files, to_come);
   if (held.empty()) {
     return absl::FailedPreconditionError(
         fmt::format("{} holds no complete block of the model, it lacks {}: fetch the files of the "
@@ -161,6 +162,20 @@ absl::Status LoadedModel::check_held(proto::Span span) const {
                   config.block_count, proto::to_string(span),
                   opened.ok() ? std::string("tensors are missing")
                               : std::string(opened.message().data(), opened.message().size())));
+}
+
+absl::Status LoadedModel::take_folder(const std::string& directory, proto::Span span,
+                                      const model::FileWork& work) {
+  auto opened = open(directory, name, kept, work);
+  if (!opened.ok()) return opened.status();
+  if (manifest != nullptr && opened->digest != digest) {
+    // What the hub or the swarm said that the whole is still holds, or the files say otherwise.
+    absl::Status same = opened->adopt(digest, *manifest, work);
+    if (!same.ok()) return same;
+  }
+  if (absl::Status here = opened->check_held(span); !here.ok()) return here;
+  *this = *std::move(opened);
+  return keep(span);
 }
 
 absl::Status LoadedModel::keep(proto::Span span) {

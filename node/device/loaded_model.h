@@ -44,14 +44,15 @@ struct LoadedModel {
   model::FileHashes hashes;      // of the files, as far as adopt() has read them
   model::FileContents contents;  // of the files, where a manifest is known
 
-  // All but the manifest: reads headers only. `name` as in open().
+  // All but the manifest: reads headers only. `name` as in open(). `to_come`: what is not here of
+  // the model is fetched before it is used, so all of it is held; see take_folder().
   static absl::StatusOr<LoadedModel> read(const std::string& directory, std::string name,
-                                          const KeptAs& kept);
+                                          const KeptAs& kept, bool to_come = false);
   // `name` may be empty: then the folder's. Reads the files through once, if their hashes are not
   // known yet.
   static absl::StatusOr<LoadedModel> open(const std::string& directory, std::string name,
-                                          const KeptAs& kept = {},
-                                          const model::FileWork& work = {});
+                                          const KeptAs& kept = {}, const model::FileWork& work = {},
+                                          bool to_come = false);
   // Before keep(): what it needs, and what is said of it, when it is kept in these formats.
   void keep_as(const KeptAs& formats);
   model::MemoryNeeds needs_as(const KeptAs& formats) const;
@@ -62,6 +63,9 @@ struct LoadedModel {
   absl::Status check_held(proto::Span span) const;
   // Lets go of the files that have nothing of the span.
   absl::Status keep(proto::Span span);
+  // The same of what has come into another folder of the same model.
+  absl::Status take_folder(const std::string& directory, proto::Span span,
+                           const model::FileWork& work);
 };
 
 }  // namespace shoal::node

@@ -29,6 +29,7 @@ const std::vector<Room> kRooms = {
     {"kernels", {"base"}},
     {"kernels/cuda", {"base", "kernels"}},
     {"model", {"base", "kernels"}},
+    {"model/hub", {"base", "model"}},
     {"proto", {"base"}},
     {"identity", {"base", "proto"}},
     {"dht", {"base", "proto", "identity"}},
@@ -38,15 +39,15 @@ const std::vector<Room> kRooms = {
     {"node/member", {"base", "cli", "proto", "identity", "dht", "net"}},
     {"node/metrics", {"base", "proto", "dht", "net", "node/device", "node/serve"}},
     {"node",
-     {"base", "cli", "kernels", "kernels/cuda", "model", "proto", "identity", "dht", "net",
-      "node/device", "node/serve", "node/member", "node/metrics"}},
+     {"base", "cli", "kernels", "kernels/cuda", "model", "model/hub", "proto", "identity", "dht",
+      "net", "node/device", "node/serve", "node/member", "node/metrics"}},
     {"client/swarm", {"base", "proto", "identity", "dht", "net"}},
     {"client/text", {"base", "cli", "kernels", "model", "proto", "client/swarm"}},
     {"client/ring", {"base", "proto", "identity", "net", "client/swarm", "client/text"}},
     {"client/chat", {"base", "cli", "model", "client/text"}},
     {"client/cli",
-     {"base", "cli", "model", "proto", "identity", "dht", "net", "client/swarm", "client/text",
-      "client/ring", "client/chat"}},
+     {"base", "cli", "model", "model/hub", "proto", "identity", "dht", "net", "client/swarm",
+      "client/text", "client/ring", "client/chat"}},
 };
 
 // The room of a file or header: the longest of the paths above that it lies under; null for none.
@@ -69,6 +70,7 @@ const std::map<std::string, std::set<std::string>> kLibraries = {
     {"spdlog", {"net", "node", "client"}},
     {"nlohmann", {"model", "node", "client"}},
     {"xxhash", {"model"}},
+    {"curl", {"model"}},
     {"CLI", {}},  // it has a syntax of its own inside values; cli/ has none
 };
 

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// --model of a node as a folder: one that is there, or, of a model that is named as on a Hugging
+// Face hub, one that says what the whole is, and later one with the span that was chosen. The
+// caller waits.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "base/stop_token.h"
+#include "proto/types.h"
+
+namespace shoal::node {
+
+// A folder that holds these blocks.
+using FetchSpan = std::function<absl::StatusOr<std::string>(proto::Span)>;
+
+struct NodeModel {
+  std::string folder;
+  std::string name;      // for people; empty: the folder's
+  FetchSpan fetch_span;  // absent: all that there is lies in the folder
+};
+
+// `stop` must outlive it.
+absl::StatusOr<NodeModel> find_node_model(const std::string& model, const base::StopToken& stop);
+
+}  // namespace shoal::node

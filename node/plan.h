@@ -39,7 +39,7 @@ struct NodePlan {
   std::uint32_t blocks = 0;  // that a span may have: of the model, or asked for
   base::MemoryLimit memory;  // of all devices
   std::uint64_t usable_bytes = 0;
-  double read_bytes_s = 0;  // of the slowest device
+  double read_bytes_s = 0;                    // of the slowest device
   std::string reader = "this machine";        // who reads so fast
   std::vector<FormatPlan> formats;            // of each that there are needs of
   bool mma = false;                           // --compute mma: of stored weights alone

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/shown.h"
+#include "cli/usage.h"
 #include "client/cli/commands.h"
 #include "client/cli/hub_folder.h"
 #include "client/cli/report.h"

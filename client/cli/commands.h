@@ -22,6 +22,7 @@ namespace shoal::client {
 
 absl::Status run_generate(const GenerateFlags& flags, const base::StopToken& interrupt);
 absl::Status run_chat(const ChatFlags& flags, const base::StopToken& interrupt);
+absl::Status run_serve(const ServeFlags& flags, const base::StopToken& interrupt);
 absl::Status run_score(const ScoreFlags& flags, const base::StopToken& interrupt);
 absl::Status run_status(const StatusFlags& flags, const base::StopToken& interrupt);
 absl::Status run_swarm_new(const SwarmNewFlags& flags);
@@ -60,6 +61,7 @@ class PipelineSource {
                                                               cli::ProgressLine& line);
   // The model's head is made as the blocks are.
   absl::StatusOr<std::unique_ptr<Pipeline>> pipeline(PipelineNeeds needs);
+  SwarmConnection* swarm() { return swarm_.get(); }  // null: this process
 
  private:
   PipelineSource(const SwarmFlags& flags, UserModel& user_model, const base::StopToken& interrupt,

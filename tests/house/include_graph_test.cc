@@ -43,9 +43,13 @@ const std::vector<Room> kRooms = {
     {"client/swarm", {"base", "proto", "identity", "dht", "net"}},
     {"client/text", {"base", "cli", "kernels", "model", "proto", "client/swarm"}},
     {"client/ring", {"base", "proto", "identity", "net", "client/swarm", "client/text"}},
+    {"client/chat", {"base", "model", "client/text"}},
+    {"client/serve",
+     {"base", "model", "proto", "net", "client/swarm", "client/text", "client/ring",
+      "client/chat"}},
     {"client/cli",
      {"base", "cli", "model", "proto", "identity", "dht", "net", "client/swarm", "client/text",
-      "client/ring"}},
+      "client/ring", "client/chat", "client/serve"}},
 };
 
 // The room of a file or header: the longest of the paths above that it lies under; null for none.
@@ -62,6 +66,7 @@ const Room* room_of(const std::string& path) {
 const std::map<std::string, std::set<std::string>> kLibraries = {
     {"grpc", {"net", "node", "client"}},
     {"boost/asio", {"dht", "net", "node", "client"}},
+    {"boost/beast", {"client"}},
     {"google/protobuf", {"proto", "dht", "net", "node", "client"}},
     {"openssl", {"identity", "net", "model"}},
     {"sodium", {"identity", "dht", "node"}},

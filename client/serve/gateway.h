@@ -23,10 +23,10 @@
 namespace shoal::client {
 
 struct GatewayOptions {
-  std::string model_name;             // as clients ask for it
-  std::vector<std::string> api_keys;  // none: everybody may
-  std::int64_t chat_tokens = 1024;    // of an answer where neither request nor model says
-  std::string version;
+  std::string model_name{};             // as clients ask for it
+  std::vector<std::string> api_keys{};  // none: everybody may
+  std::int64_t chat_tokens = 1024;      // of an answer where neither request nor model says
+  std::string version{};
 };
 
 // OK while nodes serve every block of the model.

@@ -307,7 +307,8 @@ void HttpConnection::watch() {
       buffer_.prepare(4096), [self = shared_from_this()](Error error, std::size_t bytes) {
         self->watching_ = false;
         if (self->closed_) return;
-        if (error) return self->close();
+        const bool next = error == asio::error::operation_aborted && self->reply_ == nullptr;
+        if (error && !next) return self->close();
         if (self->lingers_) return self->linger();
         self->buffer_.commit(bytes);
         if (self->reply_ != nullptr) return self->watch();
@@ -350,8 +351,11 @@ void HttpConnection::on_written() {
   release_body();
   if (!keep_alive_ || host_.stopping()) return linger();
   arm(read_deadline_, host_.limits().idle_time, &HttpConnection::close);
-  if (watching_) return set_idle(true);  // it goes on with what comes
-  read_head();
+  if (!watching_) return read_head();
+  set_idle(true);  // the watch goes on with what comes
+  if (buffer_.size() == 0) return;
+  Error ignored;  // the next request has come already
+  socket_.cancel(ignored);
 }
 
 void HttpConnection::answer(HttpResponse response) {

@@ -48,7 +48,7 @@ TEST(ApiRequest, EveryFieldIsRead) {
       "logit_bias":{"5":-100,"7":500},"seed":-1,"stop":["a","b"],"stop_token_ids":[3,4.0],
       "ignore_eos":true,"logprobs":true,"top_logprobs":2,"stream":true,"min_tokens":2,
       "stream_options":{"include_usage":true},"user":"me","chat_template_kwargs":{"x":1},
-      "tools":[],"tool_choice":"none","response_format":{"type":"text"},"unheard_of":{"a":[1]}})");
+      "tools":[],"tool_choice":"none","response_format":{"type":"text"},"unheard_of":{"a":[1]})");
   ASSERT_TRUE(query.ok()) << query.status();
   EXPECT_EQ(query->model, "m");
   EXPECT_EQ(query->n, 3);

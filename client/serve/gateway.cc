@@ -12,6 +12,7 @@
 #include "client/chat/talk.h"
 #include "client/serve/answer.h"
 #include "client/serve/api_error.h"
+#include "client/serve/api_fields.h"
 #include "client/serve/api_key.h"
 #include "client/serve/api_response.h"
 #include "client/serve/http_text.h"

@@ -18,6 +18,7 @@
 #include "client/serve/engine.h"
 #include "client/serve/gateway.h"
 #include "client/serve/http_server.h"
+#include "client/serve/kept_pipeline.h"
 #include "client/serve/swarm_sessions.h"
 #include "proto/endpoint.h"
 
@@ -29,6 +30,8 @@ constexpr std::chrono::seconds kDrainTime{30};
 // Beside those of connections: of libraries, links to nodes and files.
 constexpr std::size_t kOwnDescriptors = 512;
 constexpr std::size_t kMostConnections = 8192;
+// With --local, before a request needs more.
+constexpr std::int64_t kLocalPositions = 4096;
 
 // As many connections as this process may open.
 std::size_t connections_allowed() {
@@ -94,7 +97,14 @@ absl::Status run_serve(const ServeFlags& flags, const base::StopToken& interrupt
   auto source = PipelineSource::open(flags.swarm, user_model, interrupt, line);
   if (!source.ok()) return source.status();
   // The model is whole, and what its head is made of is known by the first route.
-  if (auto first = (*source)->pipeline({.positions = 1}); !first.ok()) return first.status();
+  KeptPipeline kept(
+      [&](std::int64_t positions) { return (*source)->pipeline({.positions = positions}); },
+      std::min(kLocalPositions, user_model.config.max_positions));
+  if ((*source)->swarm() == nullptr) {
+    if (auto first = kept.lend(1); !first.ok()) return first.status();
+  } else if (auto first = (*source)->pipeline({.positions = 1}); !first.ok()) {
+    return first.status();
+  }
 
   EventLog log(line);
   base::StopToken end;  // of looks at the swarm, when all is over
@@ -114,9 +124,7 @@ absl::Status run_serve(const ServeFlags& flags, const base::StopToken& interrupt
     check_chain = [&] { return sessions->check_chain(end); };
   } else {
     limits.running = 1;  // one executor computes all of the model
-    open = [&](SessionNeeds needs, const base::StopToken&) {
-      return (*source)->pipeline({.positions = needs.positions});
-    };
+    open = [&](SessionNeeds needs, const base::StopToken&) { return kept.lend(needs.positions); };
   }
   Engine engine(user_model, open, limits);
   const std::string name = model_name_of(flags);

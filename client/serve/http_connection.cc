@@ -128,7 +128,7 @@ class HttpConnection::Reply : public HttpReply, public std::enable_shared_from_t
  private:
   bool over() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return gone_ || finished_; }
   void begin_stream() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (!std::exchange(streams_, true)) pending_ += stream_head(headers_, chunked_);
+    if (!std::exchange(streams_, true)) pending_ += stream_head(headers_, chunked_, keep_alive_);
   }
   void wake() {
     asio::post(executor_, [connection = connection_] {

@@ -29,12 +29,11 @@ std::string response_text(const HttpResponse& response, bool keep_alive, bool he
   return text;
 }
 
-std::string stream_head(const HttpHeaders& headers, bool chunked) {
+std::string stream_head(const HttpHeaders& headers, bool chunked, bool keep_alive) {
   return fmt::format(
       "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: "
-      "no-cache\r\nX-Content-Type-Options: nosniff\r\n{}{}\r\n",
-      chunked ? "Transfer-Encoding: chunked\r\nConnection: keep-alive\r\n"
-              : "Connection: close\r\n",
+      "no-cache\r\n{}Connection: {}\r\nX-Content-Type-Options: nosniff\r\n{}\r\n",
+      chunked ? "Transfer-Encoding: chunked\r\n" : "", keep_alive ? "keep-alive" : "close",
       lines_of(headers));
 }
 

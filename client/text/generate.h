@@ -44,13 +44,13 @@ struct GenerateResult {
 };
 
 struct GenerateObserver {
-  // Of each token, before its text.
-  std::function<void(const TokenScore& score)> on_score;
   std::function<void(const std::string& text)> on_text;  // pieces that are certain, in order
   std::function<bool()> wanted;  // asked after each token: false ends it as an interrupt does
   // After each append: the index of the token that came of it, its timing, and the client's own
   // share.
   std::function<void(std::size_t token, const StepTiming& timing, double client_us)> on_step;
+  // Of each token, before its text.
+  std::function<void(const TokenScore& score)> on_score{};
 };
 
 // INVALID_ARGUMENT when the prompt leaves no room in the context.

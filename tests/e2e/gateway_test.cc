@@ -6,8 +6,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <thread>
 
+#include "base/mutex.h"
 #include "client/serve/http_server.h"
 #include "client/serve/swarm_sessions.h"
 #include "net/identity_tls.h"
@@ -26,7 +28,8 @@ using ::testing::HasSubstr;
 // As shoal serve, in this process.
 class Served {
  public:
-  explicit Served(const InProcessSwarm& swarm, client::Engine::Options limits = {16, 64})
+  explicit Served(const InProcessSwarm& swarm, client::Engine::Options limits = {16, 64},
+                  std::chrono::milliseconds wait = std::chrono::milliseconds(60'000))
       : model_(client::load_demo(1)) {
     client::JoinOptions options;
     options.peers = {swarm.address()};
@@ -63,8 +66,14 @@ class Served {
   std::uint16_t port() const { return server_->port(); }
   client::Engine& engine() { return *engine_; }
   const client::UserModel& model() { return *model_; }
+  std::string told() {  // to people
+    base::MutexLock lock(mutex_);
+    return told_;
+  }
 
  private:
+  base::Mutex mutex_;
+  std::string told_ ABSL_GUARDED_BY(mutex_);
   base::StopToken stop_;
   std::unique_ptr<client::UserModel> model_;
   std::unique_ptr<client::SwarmConnection> swarm_;
@@ -161,19 +170,40 @@ TEST_F(GatewaySwarm, ManyStreamsAtATimeGetTheirOwnTexts) {
 
 TEST_F(GatewaySwarm, ALostNodeDoesNotShowInTheText) {
   InProcessSwarm swarm({{0, 4}, {4, 8}, {4, 8}});
-  const std::string expected = here("Once upon a time", 200);
-  Served served(swarm);
-  for (const std::size_t node : {1u, 2u}) {
+  const std::string expected = here("Once upon a time", 400);
+  {
+    Served served(swarm);
     HttpClient client(served.port());
-    client.send(stream_request("Once upon a time", 200));
+    client.send(stream_request("Once upon a time", 400));
     ASSERT_TRUE(client.receive_until("data: ", 30'000));
-    const bool last = node == 2;
-    if (!last) swarm.stop(node);  // one of two: in half of the runs it is ours, mid-stream
+    swarm.stop(swarm.node(1).stats().sessions > 0 ? 1 : 2);  // the one of the two that is ours
     ASSERT_TRUE(client.receive_until("[DONE]", 60'000)) << client.received;
     const Told told = told_by(client.received);
     EXPECT_EQ(told.errors, 0);
     EXPECT_EQ(told.text, expected);
+    EXPECT_THAT(served.told(), HasSubstr("lost"));
   }
+  EXPECT_TRUE(swarm.idle_within(3'000)) << swarm.describe();
+}
+
+TEST_F(GatewaySwarm, WhatNobodyServesAnyMoreEndsTheStreamWithAnError) {
+  InProcessSwarm swarm({{0, 4}, {4, 8}});
+  Served served(swarm, {16, 64}, std::chrono::milliseconds(300));
+  HttpClient client(served.port());
+  client.send(stream_request("Once upon a time", 900));
+  ASSERT_TRUE(client.receive_until("data: ", 30'000));
+  swarm.stop(1);
+  ASSERT_TRUE(client.receive_until("[DONE]", 60'000)) << client.received;
+  EXPECT_EQ(told_by(client.received).errors, 1);
+  // The connection is good for more, and says so of the swarm.
+  for (int i = 0; i < 40; ++i) {
+    client.received.clear();
+    client.send("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    ASSERT_TRUE(client.receive_until("\r\n\r\n", 20'000));
+    if (client.received.find(" 503 ") != std::string::npos) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(250));
+  }
+  EXPECT_THAT(client.received, HasSubstr("HTTP/1.1 503 ")) << client.received;
 }
 
 TEST_F(GatewaySwarm, WhoGoesFreesEveryPageAtOnce) {
@@ -193,21 +223,22 @@ TEST_F(GatewaySwarm, WhoGoesFreesEveryPageAtOnce) {
   EXPECT_EQ(served.engine().unfinished(), 0u);
 }
 
-TEST_F(GatewaySwarm, WhatNobodyServesIsSaidInTheStream) {
-  InProcessSwarm swarm({{0, 4}, {4, 8}});
-  Served served(swarm);
-  HttpClient client(served.port());
-  client.send(post("/v1/completions", R"({"prompt":"a","max_tokens":100000})"));
-  ASSERT_TRUE(client.receive_until("\"usage\"", 60'000)) << client.received;
-  swarm.stop(1);
-  HttpClient health(served.port());
-  for (int i = 0; i < 20; ++i) {
-    health.received.clear();
-    health.send("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    if (health.receive_until("HTTP/1.1 503", 5'000)) break;
-    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+TEST_F(GatewaySwarm, TheProgramSaysWhereItIsAndFinishesItsAnswers) {
+  Process serve({program("shoal"), "serve", "--local", "--model", client::demo_folder(), "--listen",
+                 "127.0.0.1:0", "--served-model-name", "tales", "--threads", "1"});
+  const std::string before = "serving tales at http://127.0.0.1:";
+  for (int i = 0; i < 400 && serve.out().find("/v1\n") == std::string::npos; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
-  EXPECT_THAT(health.received, HasSubstr("HTTP/1.1 503")) << health.received;
+  ASSERT_THAT(serve.out(), ::testing::StartsWith(before)) << serve.err();
+  const auto port = static_cast<std::uint16_t>(std::stoi(serve.out().substr(before.size())));
+  HttpClient client(port);
+  client.send(stream_request("Once upon a time", 300));
+  ASSERT_TRUE(client.receive_until("data: ", 30'000)) << client.received;
+  serve.signal(SIGTERM);
+  EXPECT_TRUE(client.receive_until("[DONE]", 60'000)) << client.received;
+  EXPECT_EQ(told_by(client.received).text, here("Once upon a time", 300));
+  EXPECT_EQ(serve.wait(10'000), 128 + SIGTERM) << serve.err();
 }
 
 }  // namespace

@@ -301,8 +301,7 @@ absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& a
   define_generate(generate_command, generate);
   cli::Command& chat_command = program.command("chat", "Talk with a model");
   define_chat(chat_command, chat);
-  cli::Command& serve_command =
-      program.command("serve", "Answer programs that speak OpenAI's API");
+  cli::Command& serve_command = program.command("serve", "Answer programs that speak OpenAI's API");
   define_serve(serve_command, serve);
   cli::Command& score_command =
       program.command("score", "Perplexity of a text: how well the model predicts it");

@@ -48,6 +48,8 @@ struct PipelineNeeds {
   std::string share_prefix = {};
   // Without either: for the rest of this run.
   bool for_this_run = false;
+  // Of the pipeline; null: the one of where it comes from.
+  const base::StopToken* interrupt = nullptr;
 };
 
 // Where a command gets a model's blocks from: this process, or a swarm that it has joined. What

@@ -97,8 +97,11 @@ absl::Status run_serve(const ServeFlags& flags, const base::StopToken& interrupt
   auto source = PipelineSource::open(flags.swarm, user_model, interrupt, line);
   if (!source.ok()) return source.status();
   // The model is whole, and what its head is made of is known by the first route.
+  base::StopToken end;  // of what goes on when nobody may ask any more
   KeptPipeline kept(
-      [&](std::int64_t positions) { return (*source)->pipeline({.positions = positions}); },
+      [&](std::int64_t positions) {
+        return (*source)->pipeline({.positions = positions, .interrupt = &end});
+      },
       std::min(kLocalPositions, user_model.config.max_positions));
   if ((*source)->swarm() == nullptr) {
     if (auto first = kept.lend(1); !first.ok()) return first.status();
@@ -107,7 +110,6 @@ absl::Status run_serve(const ServeFlags& flags, const base::StopToken& interrupt
   }
 
   EventLog log(line);
-  base::StopToken end;  // of looks at the swarm, when all is over
   OpenSession open;
   CheckChain check_chain = [] { return absl::OkStatus(); };
   std::optional<SwarmSessions> sessions;

@@ -29,10 +29,10 @@ TokenScore score_token(std::span<const float> logits, std::int32_t id, int count
   const double largest = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
   for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - largest);
-  const double log_sum = largest + std::log(sum);
-  TokenScore score{{id, logits[static_cast<std::size_t>(id)] - log_sum}, {}};
+  const auto logprob = [&](float logit) { return logit - largest - std::log(sum); };
+  TokenScore score{{id, logprob(logits[static_cast<std::size_t>(id)])}, {}};
   for (const TopLogit& top : top_logits(logits, count)) {
-    score.top.push_back({top.id, top.value - log_sum});
+    score.top.push_back({top.id, logprob(top.value)});
   }
   return score;
 }

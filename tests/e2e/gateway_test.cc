@@ -37,8 +37,11 @@ class Served {
     CHECK(joined.ok()) << joined.status();
     swarm_ = *std::move(joined);
     model_->share_ends();
-    sessions_ =
-        std::make_unique<client::SwarmSessions>(*model_, *swarm_, client::SwarmSessionOptions{});
+    sessions_ = std::make_unique<client::SwarmSessions>(
+        *model_, *swarm_, client::SwarmSessionOptions{wait, [this](const std::string& text) {
+                                                        base::MutexLock lock(mutex_);
+                                                        told_ += text + "\n";
+                                                      }});
     engine_ = std::make_unique<client::Engine>(
         *model_,
         [this](client::SessionNeeds needs, const base::StopToken& stop) {

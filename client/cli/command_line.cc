@@ -16,6 +16,8 @@ namespace shoal::client {
 namespace {
 
 constexpr int kMaxThreads = 1024;
+constexpr int kMaxConcurrent = 256;  // a thread each
+constexpr int kMaxQueue = 100'000;
 constexpr double kMaxWaitS = 86'400;  // a day
 constexpr std::int64_t kMaxTokens = 1'000'000;
 constexpr std::int64_t kMaxTopK = 1'000'000'000;  // no vocabulary has more
@@ -98,12 +100,16 @@ constexpr const char* kSamplingFooter =
     "apply in the order\n"
     "repetition penalty, temperature, top-k, top-p, min-p.";
 
-void add_template(cli::Command& command, TemplateFlags& flags) {
-  command.option("--system", "TEXT", "What the model is told before all else",
-                 cli::text(flags.system));
+void add_template_file(cli::Command& command, TemplateFlags& flags) {
   command.option("--chat-template", "FILE",
                  "How messages become a text, as Jinja (default: the model's own)",
                  cli::name(flags.file));
+}
+
+void add_template(cli::Command& command, TemplateFlags& flags) {
+  command.option("--system", "TEXT", "What the model is told before all else",
+                 cli::text(flags.system));
+  add_template_file(command, flags);
 }
 
 void define_generate(cli::Command& command, GenerateFlags& flags) {
@@ -152,6 +158,30 @@ void define_chat(cli::Command& command, ChatFlags& flags) {
   add_threads(command, flags.threads);
   command.footer(std::string("Type /help in the talk for what it understands.\n") +
                  kSamplingFooter);
+}
+
+void define_serve(cli::Command& command, ServeFlags& flags) {
+  add_model(command, flags.model, true);
+  add_swarm(command, flags.swarm, true);
+  command.option("--listen", "HOST:PORT", "Where to listen (default: 127.0.0.1:8000)",
+                 cli::name(flags.listen));
+  command.option("--api-key", "KEY",
+                 "Who asks must send it (\"Authorization: Bearer KEY\"); may be given again, for "
+                 "others (default: everybody who reaches the address may ask)",
+                 cli::texts(flags.api_keys));
+  command.option("--served-model-name", "NAME",
+                 "What requests call the model (default: the name of its folder)",
+                 cli::name(flags.served_name));
+  command.option("--max-concurrent", "N", "Answers that are made at a time (default: 16)",
+                 cli::whole(flags.max_concurrent, 1, kMaxConcurrent));
+  command.option("--max-queue", "N",
+                 "Answers that may wait for their turn (default: 64); others are refused",
+                 cli::whole(flags.max_queue, 0, kMaxQueue));
+  add_template_file(command, flags.chat_template);
+  add_threads(command, flags.threads);
+  command.footer(
+      "Speaks OpenAI's API: point a client at http://HOST:PORT/v1. Ctrl-C finishes the answers "
+      "that are being made.");
 }
 
 void define_score(cli::Command& command, ScoreFlags& flags) {
@@ -234,6 +264,19 @@ absl::Status check_sampling(const SamplingFlags& flags) {
       "--greedy and --temperature above 0 exclude each other: give one of them");
 }
 
+absl::Status check(const ServeFlags& flags) {
+  if (auto status = check_swarm(flags.swarm, "serve"); !status.ok()) return status;
+  if (auto status = proto::check_address(
+          proto::spelled_out(flags.listen, proto::AddressUse::kListen), proto::AddressUse::kListen);
+      !status.ok()) {
+    return cli::usage_error(fmt::format("--listen: {}", std::string(status.message())));
+  }
+  for (const std::string& key : flags.api_keys) {
+    if (key.empty()) return cli::usage_error("--api-key is empty: give a key");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status check(const ChatFlags& flags) {
   if (auto status = check_swarm(flags.swarm, "chat"); !status.ok()) return status;
   return check_sampling(flags);
@@ -276,6 +319,7 @@ absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& a
                                                bool input_is_useless) {
   GenerateFlags generate;
   ChatFlags chat;
+  ServeFlags serve;
   ScoreFlags score;
   StatusFlags status;
   SwarmNewFlags swarm_new;
@@ -285,6 +329,8 @@ absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& a
   define_generate(generate_command, generate);
   cli::Command& chat_command = program.command("chat", "Talk with a model");
   define_chat(chat_command, chat);
+  cli::Command& serve_command = program.command("serve", "Answer programs that speak OpenAI's API");
+  define_serve(serve_command, serve);
   cli::Command& score_command =
       program.command("score", "Perplexity of a text: how well the model predicts it");
   define_score(score_command, score);
@@ -307,7 +353,7 @@ absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& a
   cli::Command& remove_command = models_command.command("remove", "Remove one");
   remove_command.operand({"ORG/NAME", "The model, with all that is kept of it",
                           cli::name(models.remove), true, "the model", "remove one at a time"});
-  for (const char* word : {"run", "bootstrap", "serve"}) {
+  for (const char* word : {"run", "bootstrap"}) {
     program.elsewhere(word, "nodes are started by shoal-node (see shoal-node --help)");
   }
   for (const char* word : {"complete", "completion", "ask"}) {
@@ -329,6 +375,10 @@ absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& a
   if (called->command == &chat_command) {
     if (auto checked = check(chat); !checked.ok()) return checked;
     return chat;
+  }
+  if (called->command == &serve_command) {
+    if (auto checked = check(serve); !checked.ok()) return checked;
+    return serve;
   }
   if (called->command == &score_command) {
     if (auto taken = take_input(*called, input_is_useless, score.file); !taken.ok()) return taken;

@@ -72,6 +72,18 @@ struct ChatFlags : SamplingFlags {
   bool no_history = false;
 };
 
+struct ServeFlags {
+  std::string model;
+  SwarmFlags swarm;
+  int threads = 0;
+  TemplateFlags chat_template;
+  std::string listen = "127.0.0.1:8000";
+  std::vector<std::string> api_keys;
+  std::string served_name;  // empty: the folder's
+  int max_concurrent = 16;
+  int max_queue = 64;
+};
+
 struct ScoreFlags {
   std::string model;
   SwarmFlags swarm;
@@ -108,8 +120,8 @@ struct Notice {
   std::string text;
 };
 
-using CommandLine = std::variant<GenerateFlags, ChatFlags, ScoreFlags, StatusFlags, SwarmNewFlags,
-                                  PullFlags, ModelsFlags, Notice>;
+using CommandLine = std::variant<GenerateFlags, ChatFlags, ServeFlags, ScoreFlags, StatusFlags,
+                                  SwarmNewFlags, PullFlags, ModelsFlags, Notice>;
 
 // Usage errors (cli/usage.h): one line that names the argument and what is expected. A prompt or
 // file that is not given means standard input, unless that is a terminal or closed.

@@ -23,6 +23,7 @@ namespace shoal::client {
 
 absl::Status run_generate(const GenerateFlags& flags, const base::StopToken& interrupt);
 absl::Status run_chat(const ChatFlags& flags, const base::StopToken& interrupt);
+absl::Status run_serve(const ServeFlags& flags, const base::StopToken& interrupt);
 absl::Status run_score(const ScoreFlags& flags, const base::StopToken& interrupt);
 absl::Status run_status(const StatusFlags& flags, const base::StopToken& interrupt);
 absl::Status run_swarm_new(const SwarmNewFlags& flags);
@@ -54,6 +55,8 @@ struct PipelineNeeds {
   std::string share_prefix = {};
   // Without either: for the rest of this run.
   bool for_this_run = false;
+  // Of the pipeline; null: the one of where it comes from.
+  const base::StopToken* interrupt = nullptr;
 };
 
 // Where a command gets a model's blocks from: this process, or a swarm that it has joined. What
@@ -67,6 +70,7 @@ class PipelineSource {
                                                               cli::ProgressLine& line);
   // The model's head is made as the blocks are.
   absl::StatusOr<std::unique_ptr<Pipeline>> pipeline(PipelineNeeds needs);
+  SwarmConnection* swarm() { return swarm_.get(); }  // null: this process
 
  private:
   PipelineSource(const SwarmFlags& flags, UserModel& user_model, const base::StopToken& interrupt,

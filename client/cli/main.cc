@@ -29,6 +29,7 @@ absl::Status run(const CommandLine& command, const shoal::base::StopToken& inter
     return run_generate(*flags, interrupt);
   }
   if (const auto* flags = std::get_if<ChatFlags>(&command)) return run_chat(*flags, interrupt);
+  if (const auto* flags = std::get_if<ServeFlags>(&command)) return run_serve(*flags, interrupt);
   if (const auto* flags = std::get_if<ScoreFlags>(&command)) return run_score(*flags, interrupt);
   if (const auto* flags = std::get_if<StatusFlags>(&command)) return run_status(*flags, interrupt);
   if (const auto* flags = std::get_if<SwarmNewFlags>(&command)) return run_swarm_new(*flags);
@@ -49,6 +50,7 @@ constexpr int kThreads = 20;
 constexpr std::uint64_t kDescriptors = 48;
 constexpr std::uint64_t kMemoryBytes = 64 << 20;
 constexpr int kLocalThreads = 2;
+constexpr int kServerThreads = 4;
 
 absl::Status check_limits(const CommandLine& command) {
   int threads = kThreads;
@@ -61,6 +63,9 @@ absl::Status check_limits(const CommandLine& command) {
     take(*flags);
   } else if (const auto* chat = std::get_if<ChatFlags>(&command)) {
     take(*chat);
+  } else if (const auto* serve = std::get_if<ServeFlags>(&command)) {
+    take(*serve);
+    threads += serve->max_concurrent + kServerThreads;
   } else if (const auto* score = std::get_if<ScoreFlags>(&command)) {
     take(*score);
   } else if (!std::get_if<StatusFlags>(&command)) {

@@ -32,9 +32,11 @@ absl::Status choose_head(const std::string& asked, const Pipeline& pipeline, Use
 
 absl::StatusOr<std::unique_ptr<LocalPipeline>> open_local(const SwarmFlags& flags,
                                                           UserModel& user_model,
-                                                          std::int64_t positions,
+                                                          const PipelineNeeds& needs,
                                                           const base::StopToken& interrupt,
                                                           cli::ProgressLine& line) {
+  const std::int64_t positions = needs.positions;
+  const base::StopToken& of_pipeline = needs.interrupt != nullptr ? *needs.interrupt : interrupt;
   LocalOptions options;
   options.kv_dtype = model::kv_dtype_named(flags.kv_dtype).value_or(kernels::KvDType::kF32);
   if (flags.weights == "auto") {
@@ -47,7 +49,7 @@ absl::StatusOr<std::unique_ptr<LocalPipeline>> open_local(const SwarmFlags& flag
     options.weights = model::weight_choice_named(flags.weights).value();
   }
   if (options.weights == model::WeightChoice::kStored) {
-    return LocalPipeline::create(user_model, positions, interrupt, options);
+    return LocalPipeline::create(user_model, positions, of_pipeline, options);
   }
   auto cache_options = model::cache_options(flags.cache, flags.cache_limit);
   if (!cache_options.ok()) return cache_options.status();
@@ -65,7 +67,7 @@ absl::StatusOr<std::unique_ptr<LocalPipeline>> open_local(const SwarmFlags& flag
   const std::string format = name_of(options.weights);
   options.pack.reading = told_on(line, interrupt, "reads the " + format + " weights of the cache");
   options.pack.packing = told_on(line, interrupt, "packs the weights as " + format);
-  return LocalPipeline::create(user_model, positions, interrupt, options);
+  return LocalPipeline::create(user_model, positions, of_pipeline, options);
 }
 
 }  // namespace
@@ -120,7 +122,7 @@ absl::StatusOr<std::unique_ptr<PipelineSource>> PipelineSource::open(
 absl::StatusOr<std::unique_ptr<Pipeline>> PipelineSource::pipeline(PipelineNeeds needs) {
   absl::StatusOr<std::unique_ptr<Pipeline>> opened;
   if (swarm_ == nullptr) {
-    opened = open_local(flags_, user_model_, needs.positions, interrupt_, line_);
+    opened = open_local(flags_, user_model_, needs, interrupt_, line_);
     line_.clear();
   } else {
     opened = over_the_swarm(std::move(needs));
@@ -149,7 +151,8 @@ absl::StatusOr<std::unique_ptr<Pipeline>> PipelineSource::over_the_swarm(Pipelin
   options.wait = wait_of(flags_);
   options.on_event = [this](const std::string& text) { tell(text); };
   options.on_wait = [this](auto waited, auto limit) { line_.show_waiting(waited, limit); };
-  return SwarmPipeline::create(user_model_, *swarm_, options, interrupt_);
+  return SwarmPipeline::create(user_model_, *swarm_, options,
+                               needs.interrupt != nullptr ? *needs.interrupt : interrupt_);
 }
 
 absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, UserModel& user_model,

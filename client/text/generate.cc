@@ -50,22 +50,6 @@ std::int64_t positions_needed(std::size_t prompt_tokens, std::int64_t max_tokens
   return prompt + std::max<std::int64_t>(tokens - 1, 0);
 }
 
-std::vector<TopLogit> top_logits(std::span<const float> logits, int count) {
-  const std::size_t keep = std::min(static_cast<std::size_t>(count), logits.size());
-  std::vector<TopLogit> top;
-  top.reserve(keep + 1);
-  for (std::size_t i = 0; keep > 0 && i < logits.size(); ++i) {
-    // Ids rise: an equal one comes behind.
-    if (top.size() == keep && !(logits[i] > top.back().value)) continue;
-    const auto place =
-        std::upper_bound(top.begin(), top.end(), logits[i],
-                         [](float value, const TopLogit& other) { return value > other.value; });
-    top.insert(place, {static_cast<std::int32_t>(i), logits[i]});
-    if (top.size() > keep) top.pop_back();
-  }
-  return top;
-}
-
 absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& user_model,
                                         const GenerateRequest& request,
                                         const base::StopToken& interrupt,
@@ -105,7 +89,7 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
       return hidden.status();
     }
     const Clock::time_point returned = Clock::now();
-    user_model.ends->logits(*hidden, logits);
+    user_model.logits(*hidden, logits);
     // Weights that changed meanwhile gave numbers of no model.
     if (auto intact = user_model.checkpoint->check(); !intact.ok()) return intact;
     if (!base::all_finite(logits)) {
@@ -128,9 +112,16 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
 
     const bool eos = !request.ignore_eos &&
                      std::binary_search(user_model.eos_ids.begin(), user_model.eos_ids.end(), id);
-    auto text = stream->push(id);  // empty for an id that no token has
-    if (!text.ok()) return text.status();
-    show(stop.push(*text));
+    if (request.top_logprobs && observer.on_score) {
+      observer.on_score(score_token(logits, id, *request.top_logprobs));
+    }
+    if (std::ranges::find(request.stop_ids, id) != request.stop_ids.end()) {
+      result.stopped_by_id = id;
+    } else {
+      auto text = stream->push(id);  // empty for an id that no token has
+      if (!text.ok()) return text.status();
+      show(stop.push(*text));
+    }
     const Clock::time_point now = Clock::now();
     if (result.ids.size() == 1) {
       result.time_to_first_token_ms = ms_between(started, now);
@@ -141,7 +132,7 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
     if (observer.on_step) {
       observer.on_step(result.ids.size() - 1, pipeline.timing(), ms_between(returned, now) * 1e3);
     }
-    if (eos || stop.stopped()) {
+    if (eos || stop.stopped() || result.stopped_by_id) {
       result.finish_reason = "stop";
     } else if (static_cast<std::int64_t>(result.ids.size()) >= limit) {
       result.finish_reason = "length";
@@ -151,6 +142,7 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
   }
   show(stop.push(stream->finish()));
   show(stop.finish());
+  result.stopped_by = stop.matched();
   result.total_ms = ms_between(started, Clock::now());
   return result;
 }

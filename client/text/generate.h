@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "base/stop_token.h"
 #include "client/text/pipeline.h"
 #include "client/text/sampler.h"
+#include "client/text/token_score.h"
 #include "client/text/user_model.h"
 
 namespace shoal::client {
@@ -22,19 +24,19 @@ struct GenerateRequest {
   SamplingOptions sampling;
   std::uint64_t seed = 0;
   std::vector<std::string> stops;
+  std::vector<std::int32_t> stop_ids;  // end the text, and are no part of it
   bool ignore_eos = false;
   int top_logits = 0;  // so many of the largest are kept for each token
-};
-
-struct TopLogit {
-  std::int32_t id = 0;
-  float value = 0;
+  // For on_score: with so many of the likeliest; nothing: no scores.
+  std::optional<int> top_logprobs;
 };
 
 struct GenerateResult {
   std::vector<std::int32_t> ids;                  // generated; an end-of-text token included
   std::string text;                               // what was shown: of the generated tokens alone
   std::string finish_reason;                      // "stop", "length" or "interrupted"
+  std::string stopped_by;                         // the one of the stops that ended it, if any
+  std::optional<std::int32_t> stopped_by_id;      // or of the stop ids
   std::vector<std::vector<TopLogit>> top_logits;  // per generated token, before any sampling step
   double time_to_first_token_ms = 0;
   std::vector<double> per_token_ms;  // from one token to the next; one less than ids
@@ -47,6 +49,8 @@ struct GenerateObserver {
   // After each append: the index of the token that came of it, its timing, and the client's own
   // share.
   std::function<void(std::size_t token, const StepTiming& timing, double client_us)> on_step;
+  // Of each token, before its text.
+  std::function<void(const TokenScore& score)> on_score{};
 };
 
 // INVALID_ARGUMENT when the prompt leaves no room in the context.
@@ -54,9 +58,6 @@ absl::Status check_prompt_length(std::size_t prompt_tokens, std::int64_t max_pos
 // Positions of KV that a generation can need: the last token is never fed back.
 std::int64_t positions_needed(std::size_t prompt_tokens, std::int64_t max_tokens,
                               std::int64_t max_positions);
-
-// The largest logits, in falling order; lower ids first among equals.
-std::vector<TopLogit> top_logits(std::span<const float> logits, int count);
 
 // What the pipeline has computed of the prompt already, position() tokens, is not computed again:
 // it must be the prompt's beginning, and not all of it.

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <map>
 #include <optional>
 
 #include "base/check.h"
@@ -48,18 +49,28 @@ class Choices {
           const SamplingOptions& options)
       : logits_(logits) {
     const double penalty = options.repetition_penalty;
-    const auto penalized = [penalty](double value) {
-      return value < 0 ? value * penalty : value / penalty;
+    const bool counts = options.presence_penalty != 0 || options.frequency_penalty != 0;
+    std::map<std::int32_t, double> taken;  // off what was generated
+    if (counts) {
+      for (const std::int32_t id : context.ids.subspan(context.prompt_length)) {
+        const auto [entry, is_new] = taken.try_emplace(id, options.presence_penalty);
+        entry->second += options.frequency_penalty;
+      }
+    }
+    const auto penalized = [&](std::int32_t id, double value) {
+      value = value < 0 ? value * penalty : value / penalty;
+      const auto found = taken.find(id);
+      return found == taken.end() ? value : value - found->second;
     };
     std::vector<std::int32_t> seen;
-    if (penalty != 1.0) seen = ids_seen(context.ids, logits.size());
+    if (penalty != 1.0 || counts) seen = ids_seen(context.ids, logits.size());
     if (!options.rules.any()) {
-      for (const std::int32_t id : seen) changed_.push_back({id, penalized(logits[id])});
+      for (const std::int32_t id : seen) changed_.push_back({id, penalized(id, logits[id])});
       return;
     }
     ruled_.assign(logits.begin(), logits.end());
     apply_early_rules(options.rules, context, ruled_);
-    for (const std::int32_t id : seen) ruled_[id] = penalized(ruled_[id]);
+    for (const std::int32_t id : seen) ruled_[id] = penalized(id, ruled_[id]);
     apply_late_rules(options.rules, context, ruled_);
   }
 
@@ -213,6 +224,14 @@ absl::Status validate(const SamplingOptions& options) {
   if (!(options.repetition_penalty > 0 && options.repetition_penalty <= kMaxRepetitionPenalty)) {
     return out_of_range("repetition-penalty", options.repetition_penalty,
                         "above 0 and at most 100 (1 turns it off)");
+  }
+  if (!(std::abs(options.presence_penalty) <= kMaxPresencePenalty)) {
+    return out_of_range("presence-penalty", options.presence_penalty,
+                        "between -2 and 2 (0 turns it off)");
+  }
+  if (!(std::abs(options.frequency_penalty) <= kMaxPresencePenalty)) {
+    return out_of_range("frequency-penalty", options.frequency_penalty,
+                        "between -2 and 2 (0 turns it off)");
   }
   return absl::OkStatus();
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From logits to the next token. Order of the steps as in Hugging Face transformers: the rules of
-// generation_config.json with the repetition penalty (over prompt and output) among them,
+// generation_config.json with the penalties of repetition (over prompt and output), frequency and
+// presence (over the output, as OpenAI's API has them) among them,
 // temperature, top-h, top-k, top-p, min-p, typical, epsilon, eta; then one draw by the inverse
 // distribution function. All in double and in a fixed order, so one seed gives the same tokens on
 // every machine that computes the same logits. Not thread-safe.
@@ -19,6 +20,7 @@ namespace shoal::client {
 
 inline constexpr double kMaxTemperature = 100.0;
 inline constexpr double kMaxRepetitionPenalty = 100.0;
+inline constexpr double kMaxPresencePenalty = 2.0;  // and of frequency; the least is its negative
 
 struct SamplingOptions {
   bool greedy = true;               // the largest logit, the lowest id among equals
@@ -31,6 +33,8 @@ struct SamplingOptions {
   double epsilon_cutoff = 0.0;      // 0: off
   double eta_cutoff = 0.0;          // 0: off
   double repetition_penalty = 1.0;  // 1: off
+  // Taken off the score of what was generated (not of the prompt): once, and for each time.
+  double presence_penalty = 0.0, frequency_penalty = 0.0;  // 0: off
   model::ScoreRules rules;
 };
 

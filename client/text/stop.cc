@@ -27,7 +27,10 @@ std::string StopText::push(std::string_view piece) {
   std::size_t cut = std::string::npos;
   std::size_t keep = 0;
   for (const std::string& stop : stops_) {
-    cut = std::min(cut, held_.find(stop));
+    if (const std::size_t at = held_.find(stop); at < cut) {
+      cut = at;
+      matched_ = stop;
+    }
     keep = std::max(keep, open_prefix(held_, stop));
   }
   if (cut != std::string::npos) {

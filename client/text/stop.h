@@ -19,10 +19,11 @@ class StopText {
   // What was held back, when no stop string came.
   std::string finish();
   bool stopped() const { return stopped_; }
+  const std::string& matched() const { return matched_; }  // empty until stopped
 
  private:
   std::vector<std::string> stops_;
-  std::string held_;
+  std::string held_, matched_;
   bool stopped_ = false;
 };
 

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a client needs of a model folder: configuration, tokenizer, and the tensors before the first
-// and after the last block. One caller at a time.
+// and after the last block. One caller at a time, until share_ends().
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "client/text/named_model.h"
+#include "client/text/shared_ends.h"
 #include "kernels/executor.h"
 #include "model/checkpoint.h"
 #include "model/generation_config.h"
@@ -29,8 +31,24 @@ struct UserModel : NamedModel {
   UserModel(const UserModel&) = delete;  // the ends point into it
   UserModel& operator=(const UserModel&) = delete;
 
+  // From here on many threads may embed and ask for logits; the head stays as it is.
+  void share_ends() {
+    shared_ = std::make_unique<SharedEnds>(*ends, hidden(), vocabulary());
+  }
+  const SharedEnds* shared_ends() const { return shared_.get(); }  // null: one caller
+  // As ModelEnds.
+  absl::StatusOr<std::vector<float>> embed(std::span<const std::int32_t> ids) const {
+    return shared_ ? shared_->embed(ids) : ends->embed(ids);
+  }
+  void logits(std::span<const float> rows, std::span<float> logits) const {
+    shared_ ? shared_->logits(rows, logits) : ends->logits(rows, logits);
+  }
+
   std::size_t hidden() const { return static_cast<std::size_t>(config.hidden); }
   std::size_t vocabulary() const { return static_cast<std::size_t>(config.vocabulary); }
+
+ private:
+  std::unique_ptr<SharedEnds> shared_;
 };
 
 struct UserModelOptions {

@@ -78,6 +78,25 @@ TEST(CommandLine, Generate) {
   EXPECT_EQ(flags.prompt, "Once upon a time");
 }
 
+TEST(CommandLine, Serve) {
+  const auto flags = parsed<ServeFlags>({"serve", "--model", "m", "--join", "127.0.0.1:7000",
+                                         "--listen", "[::1]:80", "--api-key", "a", "--api-key", "b",
+                                         "--served-model-name", "n", "--max-concurrent", "2",
+                                         "--max-queue", "0", "--chat-template", "t"});
+  EXPECT_EQ(flags.listen, "[::1]:80");
+  EXPECT_THAT(flags.api_keys, ElementsAre("a", "b"));
+  EXPECT_EQ(flags.served_name, "n");
+  EXPECT_EQ(flags.max_concurrent, 2);
+  EXPECT_EQ(flags.max_queue, 0);
+  EXPECT_EQ(flags.chat_template.file, "t");
+  EXPECT_EQ(parsed<ServeFlags>({"serve", "--model", "m", "--local"}).listen, "127.0.0.1:8000");
+  EXPECT_THAT(error({"serve", "--model", "m"}), HasSubstr("--join"));
+  EXPECT_THAT(error({"serve", "--model", "m", "--local", "--listen", "x"}), HasSubstr("--listen"));
+  EXPECT_THAT(error({"serve", "--model", "m", "--local", "--api-key", ""}), HasSubstr("--api-key"));
+  EXPECT_THAT(error({"serve", "--model", "m", "--local", "--max-concurrent", "0"}),
+              HasSubstr("--max-concurrent"));
+}
+
 TEST(CommandLine, WhatIsNotGivenIsLeftToTheModel) {
   const auto flags = parsed<GenerateFlags>({"generate", "--model", "m", "--local", "-"});
   EXPECT_FALSE(flags.max_tokens || flags.temperature || flags.top_k || flags.top_p || flags.min_p ||

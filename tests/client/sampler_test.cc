@@ -265,5 +265,34 @@ TEST(SamplingOptions, ErrorsNameOptionValueAndRange) {
               HasSubstr("repetition-penalty is 0, but must be above 0"));
 }
 
+TEST(Sampler, PenaltiesOfPresenceAndFrequencyCountTheOutputAlone) {
+  const std::vector<float> logits{1.0f, 3.0f, 2.0f, 0.5f};
+  const std::vector<std::int32_t> ids{2, 2, 1, 1, 1};  // two of the prompt, three generated
+  ScoreContext context;
+  context.ids = ids;
+  context.prompt_length = 2;
+  SamplingOptions options;
+  const auto chosen = [&] { return ruled_distribution(logits, context, options).at(0).id; };
+  EXPECT_EQ(chosen(), 1);
+  options.frequency_penalty = 0.3;  // 3.0 - 0.9
+  EXPECT_EQ(chosen(), 1);
+  options.frequency_penalty = 0.4;  // 3.0 - 1.2
+  EXPECT_EQ(chosen(), 2);
+  options.frequency_penalty = 0;
+  options.presence_penalty = 1.1;
+  EXPECT_EQ(chosen(), 2);
+  options.presence_penalty = 0.9;
+  EXPECT_EQ(chosen(), 1);
+  options.frequency_penalty = 0.1;  // together, and behind the penalty of repetition
+  options.repetition_penalty = 1.5;
+  EXPECT_EQ(chosen(), 2);          // 3 / 1.5 - 1.2 against 2 / 1.5
+  options.rules.suppressed = {2};  // the same where there are rules
+  EXPECT_EQ(chosen(), 0);          // 1 against 0.8
+  options.presence_penalty = -2;
+  EXPECT_EQ(chosen(), 1);
+  options.presence_penalty = 2.1;
+  EXPECT_FALSE(validate(options).ok());
+}
+
 }  // namespace
 }  // namespace shoal::client

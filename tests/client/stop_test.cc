@@ -79,5 +79,12 @@ TEST(StopText, EverySplitOfATextShowsTheSame) {
   }
 }
 
+TEST(StopText, SaysWhichOfTheStopsItWas) {
+  StopText stop({"two", "one"});
+  EXPECT_EQ(stop.matched(), "");
+  stop.push("zero one two");
+  EXPECT_EQ(stop.matched(), "one");  // the first in the text
+}
+
 }  // namespace
 }  // namespace shoal::client

@@ -45,9 +45,12 @@ const std::vector<Room> kRooms = {
     {"client/text", {"base", "cli", "kernels", "model", "proto", "client/swarm"}},
     {"client/ring", {"base", "proto", "identity", "net", "client/swarm", "client/text"}},
     {"client/chat", {"base", "cli", "model", "client/text"}},
+    {"client/serve",
+     {"base", "model", "proto", "net", "client/swarm", "client/text", "client/ring",
+      "client/chat"}},
     {"client/cli",
      {"base", "cli", "model", "model/hub", "proto", "identity", "dht", "net", "client/swarm",
-      "client/text", "client/ring", "client/chat"}},
+      "client/text", "client/ring", "client/chat", "client/serve"}},
 };
 
 // The room of a file or header: the longest of the paths above that it lies under; null for none.
@@ -64,6 +67,7 @@ const Room* room_of(const std::string& path) {
 const std::map<std::string, std::set<std::string>> kLibraries = {
     {"grpc", {"net", "node", "client"}},
     {"boost/asio", {"dht", "net", "node", "client"}},
+    {"boost/beast", {"client"}},
     {"google/protobuf", {"proto", "dht", "net", "node", "client"}},
     {"openssl", {"identity", "net", "model"}},
     {"sodium", {"identity", "dht", "node"}},
@@ -276,6 +280,8 @@ TEST(IncludeGraph, DecisionCodeTakesTimeAndRandomnessByArgument) {
                                          "node/device/prefill_pace",
                                          "node/serve/shares",
                                          "client/text/sampler",
+                                         "client/text/token_score",
+                                         "client/serve/api_",
                                          "client/swarm/route",
                                          "client/swarm/block_kinds",
                                          "client/swarm/peer_memory",

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/serve/answer.h"
+
+#include <utility>
+
+namespace shoal::client {
+
+Answer::Answer(AnswerFacts facts, AnswerForm form, std::shared_ptr<HttpReply> reply)
+    : facts_(std::move(facts)),
+      form_(std::move(form)),
+      reply_(std::move(reply)),
+      choices_(form_.choices),
+      left_(form_.choices) {
+  if (form_.stream) reply_->expect_stream(form_.headers);
+}
+
+void Answer::prompt_tokens(std::int64_t tokens, std::int64_t cached) {
+  base::MutexLock lock(mutex_);
+  usage_.prompt_tokens += tokens;
+  usage_.cached_tokens += cached;
+}
+
+void Answer::begin(std::size_t choice) {
+  if (!form_.stream || std::exchange(choices_[choice].begun, true) || !facts_.chat) return;
+  reply_->write(role_event(facts_, choice, form_.include_usage));
+}
+
+nlohmann::ordered_json Answer::take_scores(Choice& choice) {
+  return logprobs_json(facts_.chat, std::exchange(choice.scores, {}), &choice.offset);
+}
+
+void Answer::score(std::size_t choice, ScoredToken token) {
+  base::MutexLock lock(mutex_);
+  if (over_) return;
+  begin(choice);
+  choices_[choice].scores.push_back(std::move(token));
+}
+
+void Answer::text(std::size_t choice, const std::string& text) {
+  base::MutexLock lock(mutex_);
+  if (over_) return;
+  begin(choice);
+  Choice& of = choices_[choice];
+  if (form_.stream) {
+    reply_->write(text_event(facts_, choice, text, take_scores(of), form_.include_usage));
+  } else {
+    of.text += text;
+  }
+}
+
+void Answer::end(std::size_t choice, const ChoiceEnd& end, std::int64_t completion_tokens) {
+  base::MutexLock lock(mutex_);
+  if (over_) return;
+  begin(choice);
+  Choice& of = choices_[choice];
+  of.end = end;
+  usage_.completion_tokens += completion_tokens;
+  if (form_.stream) {
+    reply_->write(end_event(facts_, choice, "", take_scores(of), end, form_.include_usage));
+  }
+  if (--left_ > 0) return;
+  over_ = true;
+  if (form_.stream) {
+    if (form_.include_usage) reply_->write(usage_event(facts_, usage_));
+    reply_->write(kDoneEvent);
+    reply_->finish();
+    return;
+  }
+  auto list = nlohmann::ordered_json::array();
+  for (std::size_t i = 0; i < choices_.size(); ++i) {
+    list.push_back(
+        choice_json(facts_.chat, i, choices_[i].text, take_scores(choices_[i]), choices_[i].end));
+  }
+  reply_->respond(
+      {200, "application/json", answer_body(facts_, std::move(list), usage_), form_.headers});
+}
+
+void Answer::fail(const absl::Status& status) {
+  base::MutexLock lock(mutex_);
+  if (std::exchange(over_, true)) return;
+  HttpResponse response = error_response(api_error(status));
+  response.headers.insert(response.headers.end(), form_.headers.begin(), form_.headers.end());
+  if (reply_->respond(std::move(response))) return;
+  reply_->write(error_event(api_error(status)));
+  reply_->write(kDoneEvent);
+  reply_->finish();
+}
+
+}  // namespace shoal::client

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// One answer while it is made, choice by choice, by several threads: to a stream as it comes, or to
+// one body at the end. Whatever happens, the reply is finished once. Thread-safe.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/mutex.h"
+#include "client/serve/api_response.h"
+#include "client/serve/http_message.h"
+
+namespace shoal::client {
+
+struct AnswerForm {
+  std::size_t choices = 1;
+  bool stream = false;
+  bool include_usage = false;
+  HttpHeaders headers{};
+};
+
+class Answer {
+ public:
+  Answer(AnswerFacts facts, AnswerForm form, std::shared_ptr<HttpReply> reply);
+
+  void prompt_tokens(std::int64_t tokens, std::int64_t cached);  // counted once for each prompt
+  void score(std::size_t choice, ScoredToken token);             // before its text
+  void text(std::size_t choice, const std::string& text);
+  void end(std::size_t choice, const ChoiceEnd& end, std::int64_t completion_tokens);
+  // The first failure, or the first of the choices to fail, is the answer.
+  void fail(const absl::Status& status);
+
+ private:
+  struct Choice {
+    std::string text;
+    std::vector<ScoredToken> scores;  // of a stream, those that are not out yet
+    std::size_t offset = 0;
+    bool begun = false;
+    ChoiceEnd end{};
+  };
+  void begin(std::size_t choice) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  nlohmann::ordered_json take_scores(Choice& choice) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const AnswerFacts facts_;
+  const AnswerForm form_;
+  const std::shared_ptr<HttpReply> reply_;
+  base::Mutex mutex_;
+  std::vector<Choice> choices_ ABSL_GUARDED_BY(mutex_);
+  std::size_t left_ ABSL_GUARDED_BY(mutex_);  // choices that are not ended
+  bool over_ ABSL_GUARDED_BY(mutex_) = false;
+  Usage usage_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace shoal::client

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/serve/api_request.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <limits>
+
+#include "client/serve/api_error.h"
+#include "client/serve/api_fields.h"
+
+namespace shoal::client {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::int64_t kMaxTokensAsked = 10'000'000;  // no context has more
+constexpr std::size_t kMaxPromptIds = 1u << 20;
+constexpr std::size_t kMaxStopIds = 128;
+constexpr std::size_t kMaxStopBytes = 4096;
+constexpr std::size_t kMaxBiases = 1024;
+constexpr double kMaxBias = 100;
+constexpr double kGreedyBelow = 1e-5;
+
+// ---- what is refused
+
+bool is_nothing(const Json& value) {
+  return value.is_null() || (value.is_boolean() && !value.get<bool>()) ||
+         ((value.is_array() || value.is_object()) && value.empty()) ||
+         (value.is_string() && value.get<std::string>().empty());
+}
+
+absl::Status check_unsupported(const ApiFields& fields) {
+  // Each would change what comes out.
+  for (const char* key : {"tools",
+                          "functions",
+                          "audio",
+                          "guided_json",
+                          "guided_regex",
+                          "guided_choice",
+                          "guided_grammar",
+                          "structured_outputs",
+                          "suffix",
+                          "use_beam_search",
+                          "prompt_embeds",
+                          "prompt_logprobs",
+                          "allowed_token_ids",
+                          "bad_words",
+                          "logits_processors",
+                          "truncate_prompt_tokens",
+                          "include_stop_str_in_output",
+                          "return_tokens_as_token_ids",
+                          "continue_final_message",
+                          "chat_template",
+                          "web_search_options"}) {
+    const Json* value = fields.find(key);
+    if (value != nullptr && !is_nothing(*value)) {
+      return unsupported_field(key, "is not supported by this server: leave it out");
+    }
+  }
+  if (const Json* format = fields.find("response_format");
+      format != nullptr && !(format->is_object() && format->value("type", Json()) == "text")) {
+    return unsupported_field("response_format",
+                             "is supported with the type \"text\" only: leave it out");
+  }
+  if (const Json* modalities = fields.find("modalities");
+      modalities != nullptr && *modalities != Json::array({"text"})) {
+    return unsupported_field("modalities", "other than text are not supported");
+  }
+  if (const Json* choice = fields.find("tool_choice");
+      choice != nullptr && *choice != "none" && *choice != "auto") {
+    return unsupported_field("tool_choice", "is not supported by this server: leave it out");
+  }
+  if (const Json* call = fields.find("function_call");
+      call != nullptr && *call != "none" && *call != "auto") {
+    return unsupported_field("function_call", "is not supported by this server: leave it out");
+  }
+  if (const Json* skip = fields.find("skip_special_tokens"); skip != nullptr && *skip == false) {
+    return unsupported_field("skip_special_tokens", "false is not supported by this server");
+  }
+  return absl::OkStatus();
+}
+
+// ---- messages
+
+// Parts of text are joined, as templates want one text; other parts are refused.
+absl::Status flatten_content(Json& message, std::size_t index) {
+  const auto content = message.find("content");
+  if (content == message.end() || !content->is_array()) return absl::OkStatus();
+  const std::string param = fmt::format("messages[{}].content", index);
+  std::string text;
+  for (std::size_t i = 0; i < content->size(); ++i) {
+    const Json& part = (*content)[i];
+    const bool is_text = part.is_object() && part.contains("text") && part["text"].is_string() &&
+                         part.value("type", Json("text")) == "text";
+    if (!is_text) {
+      const bool typed = part.is_object() && part.contains("type") && part["type"].is_string();
+      return unsupported_field(
+          param, fmt::format("has a part of the type {}: this model takes text only",
+                             typed ? part["type"].get<std::string>().substr(0, 40) : "?"));
+    }
+    if (i > 0) text += "\n";
+    text += part["text"].get<std::string>();
+  }
+  *content = std::move(text);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ApiMessages> messages_of(ApiFields& fields) {
+  const Json* list = fields.find("messages");
+  if (list == nullptr || !list->is_array() || list->empty()) {
+    return bad_field("messages", "expected a list of messages, at least one");
+  }
+  ApiMessages result;
+  result.messages = *list;
+  for (std::size_t i = 0; i < result.messages.size(); ++i) {
+    Json& message = result.messages[i];
+    if (!message.is_object() || !message.contains("role") || !message["role"].is_string()) {
+      return bad_field(fmt::format("messages[{}]", i), "expected an object with a role");
+    }
+    if (auto status = flatten_content(message, i); !status.ok()) return status;
+    const auto content = message.find("content");
+    if (content != message.end() && !content->is_string() && !content->is_null()) {
+      return bad_field(fmt::format("messages[{}].content", i), "expected a text");
+    }
+  }
+  result.add_generation_prompt = fields.boolean("add_generation_prompt", true);
+  if (const Json* documents = fields.find("documents")) result.documents = *documents;
+  if (const Json* arguments = fields.find("chat_template_kwargs")) {
+    if (!arguments->is_object()) return bad_field("chat_template_kwargs", "expected an object");
+    result.template_arguments = *arguments;
+  }
+  return result;
+}
+
+// ---- prompts of completions
+
+absl::Status add_prompt(const Json& prompt, std::vector<ApiPrompt>& prompts) {
+  if (prompt.is_string()) {
+    prompts.emplace_back(prompt.get<std::string>());
+    return absl::OkStatus();
+  }
+  auto ids = id_list(prompt, "prompt", kMaxPromptIds);
+  if (!ids.ok()) return ids.status();
+  if (ids->empty()) return bad_field("prompt", "has no tokens: give it some text");
+  prompts.emplace_back(*std::move(ids));
+  return absl::OkStatus();
+}
+
+// A text, a list of texts, a list of ids, or a list of lists of ids.
+absl::StatusOr<std::vector<ApiPrompt>> prompts_of(const ApiFields& fields) {
+  const Json* prompt = fields.find("prompt");
+  if (prompt == nullptr) return bad_field("prompt", "is missing");
+  std::vector<ApiPrompt> prompts;
+  const bool several = prompt->is_array() && !prompt->empty() &&
+                       (prompt->front().is_string() || prompt->front().is_array());
+  if (!several) {
+    if (!prompt->is_string() && !prompt->is_array()) {
+      return bad_field("prompt", "expected a text, token ids, or a list of these");
+    }
+    if (auto status = add_prompt(*prompt, prompts); !status.ok()) return status;
+    return prompts;
+  }
+  if (prompt->size() > kMaxPrompts) {
+    return bad_field("prompt", fmt::format("at most {} prompts in one request", kMaxPrompts));
+  }
+  for (const Json& one : *prompt) {
+    if (one.is_string() != prompt->front().is_string()) {
+      return bad_field("prompt", "expected all of them to be texts, or all to be token ids");
+    }
+    if (auto status = add_prompt(one, prompts); !status.ok()) return status;
+  }
+  return prompts;
+}
+
+// ---- what both have
+
+void read_bias(ApiFields& fields, ApiSampling& sampling) {
+  const Json* biases = fields.find("logit_bias");
+  if (biases == nullptr) return;
+  if (!biases->is_object() || biases->size() > kMaxBiases) {
+    return fields.fail(bad_field(
+        "logit_bias", fmt::format("expected an object of at most {} token ids", kMaxBiases)));
+  }
+  for (const auto& [key, value] : biases->items()) {
+    std::int32_t id = 0;
+    const auto end = key.data() + key.size();
+    const auto read = std::from_chars(key.data(), end, id);
+    if (read.ec != std::errc() || read.ptr != end || id < 0 || !value.is_number()) {
+      return fields.fail(bad_field("logit_bias", "expected numbers by token id"));
+    }
+    const double bias = std::clamp(value.get<double>(), -kMaxBias, kMaxBias);
+    sampling.logit_bias.emplace_back(id, bias);
+  }
+}
+
+void read_sampling(ApiFields& fields, ApiSampling& sampling) {
+  constexpr double kSmallest = std::numeric_limits<double>::min();
+  sampling.temperature = fields.number("temperature", 0, kMaxTemperature);
+  sampling.top_p = fields.number("top_p", kSmallest, 1);
+  sampling.min_p = fields.number("min_p", 0, 1);
+  sampling.repetition_penalty =
+      fields.number("repetition_penalty", kSmallest, kMaxRepetitionPenalty);
+  sampling.top_k = fields.integer("top_k", -1, 1'000'000'000);
+  if (sampling.top_k == -1) sampling.top_k = 0;
+  sampling.presence_penalty =
+      fields.number("presence_penalty", -kMaxPresencePenalty, kMaxPresencePenalty).value_or(0);
+  sampling.frequency_penalty =
+      fields.number("frequency_penalty", -kMaxPresencePenalty, kMaxPresencePenalty).value_or(0);
+  sampling.min_tokens = fields.integer("min_tokens", 0, kMaxTokensAsked).value_or(0);
+  read_bias(fields, sampling);
+}
+
+void read_common(ApiFields& fields, GenerationQuery& query) {
+  query.model = fields.text("model").value_or("");
+  query.n = fields.integer("n", 1, kMaxChoices).value_or(1);
+  if (const auto best_of = fields.integer("best_of", 1, kMaxChoices);
+      best_of && *best_of != query.n) {
+    fields.fail(unsupported_field("best_of", "other than n is not supported by this server"));
+  }
+  const std::int64_t least = query.chat ? 1 : 0;
+  query.max_tokens = fields.integer("max_tokens", least, kMaxTokensAsked);
+  if (const auto most = fields.integer("max_completion_tokens", least, kMaxTokensAsked)) {
+    query.max_tokens = most;
+  }
+  read_sampling(fields, query.sampling);
+  if (const auto seed = fields.integer("seed", std::numeric_limits<std::int64_t>::min(),
+                                       std::numeric_limits<std::int64_t>::max())) {
+    query.seed = static_cast<std::uint64_t>(*seed);
+  }
+  query.stops = fields.texts("stop", kMaxStops);
+  for (const std::string& stop : query.stops) {
+    if (stop.empty() || stop.size() > kMaxStopBytes) {
+      fields.fail(bad_field("stop", fmt::format("a text must have 1 to {} bytes", kMaxStopBytes)));
+    }
+  }
+  query.stop_ids = fields.ids("stop_token_ids", kMaxStopIds).value_or(std::vector<std::int32_t>());
+  query.ignore_eos = fields.boolean("ignore_eos", false);
+  query.stream = fields.boolean("stream", false);
+  if (const Json* options = fields.find("stream_options")) {
+    if (!options->is_object()) {
+      return fields.fail(bad_field("stream_options", "expected an object"));
+    }
+    if (!query.stream) {
+      return fields.fail(bad_field("stream_options", "is for \"stream\": true only"));
+    }
+    ApiFields inner(*options);
+    query.include_usage = inner.boolean("include_usage", false);
+    fields.fail(inner.status());
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<GenerationQuery> read_chat(const Json& body) {
+  ApiFields fields(body);
+  if (auto status = check_unsupported(fields); !status.ok()) return status;
+  GenerationQuery query;
+  query.chat = true;
+  read_common(fields, query);
+  auto messages = messages_of(fields);
+  if (!messages.ok()) return messages.status();
+  query.prompts.emplace_back(*std::move(messages));
+  query.echo = fields.boolean("echo", false);
+  if (query.echo) return unsupported_field("echo", "is not supported for chats");
+  const auto top = fields.integer("top_logprobs", 0, kMaxTopLogprobs);
+  if (fields.boolean("logprobs", false)) {
+    query.top_logprobs = static_cast<int>(top.value_or(0));
+  } else if (top.value_or(0) > 0) {
+    fields.fail(bad_field("top_logprobs", "needs \"logprobs\": true"));
+  }
+  if (!fields.status().ok()) return fields.status();
+  return query;
+}
+
+absl::StatusOr<GenerationQuery> read_completion(const Json& body) {
+  ApiFields fields(body);
+  if (auto status = check_unsupported(fields); !status.ok()) return status;
+  GenerationQuery query;
+  read_common(fields, query);
+  auto prompts = prompts_of(fields);
+  if (!prompts.ok()) return prompts.status();
+  query.prompts = *std::move(prompts);
+  query.add_special_tokens = fields.boolean("add_special_tokens", true);
+  query.echo = fields.boolean("echo", false);
+  constexpr std::int64_t kDefaultMaxTokens = 16;  // as everybody's
+  if (!query.max_tokens) query.max_tokens = kDefaultMaxTokens;
+  if (*query.max_tokens == 0 && !query.echo) {
+    fields.fail(bad_field("max_tokens", "0 needs \"echo\": true"));
+  }
+  if (const Json* logprobs = fields.find("logprobs"); logprobs != nullptr && *logprobs != false) {
+    const auto top = fields.integer("logprobs", 0, kMaxTopLogprobs);
+    if (top) query.top_logprobs = static_cast<int>(*top);
+  }
+  if (!fields.status().ok()) return fields.status();
+  return query;
+}
+
+absl::StatusOr<TokenizeQuery> read_tokenize(const Json& body) {
+  ApiFields fields(body);
+  TokenizeQuery query;
+  query.model = fields.text("model").value_or("");
+  if (fields.find("messages") != nullptr) {
+    for (const char* key : {"tools", "chat_template", "continue_final_message"}) {
+      const Json* value = fields.find(key);
+      if (value != nullptr && !is_nothing(*value)) {
+        return unsupported_field(key, "is not supported by this server: leave it out");
+      }
+    }
+    auto messages = messages_of(fields);
+    if (!messages.ok()) return messages.status();
+    query.prompt = *std::move(messages);
+  } else {
+    const auto text = fields.text("prompt");
+    if (!text) fields.fail(bad_field("prompt", "is missing: give it, or messages"));
+    query.prompt = text.value_or("");
+  }
+  query.add_special_tokens = fields.boolean("add_special_tokens", true);
+  query.return_token_texts = fields.boolean("return_token_strs", false);
+  if (!fields.status().ok()) return fields.status();
+  return query;
+}
+
+absl::StatusOr<DetokenizeQuery> read_detokenize(const Json& body) {
+  ApiFields fields(body);
+  DetokenizeQuery query;
+  query.model = fields.text("model").value_or("");
+  auto tokens = fields.ids("tokens", kMaxPromptIds);
+  if (!tokens) fields.fail(bad_field("tokens", "is missing"));
+  if (!fields.status().ok()) return fields.status();
+  query.tokens = *std::move(tokens);
+  return query;
+}
+
+SamplingOptions sampling_of(const ApiSampling& asked, const model::GenerationConfig& config) {
+  SamplingOptions options = sampling_defaults(config);
+  options.temperature = asked.temperature.value_or(options.temperature);
+  options.top_k = asked.top_k.value_or(options.top_k);
+  options.top_p = asked.top_p.value_or(options.top_p);
+  options.min_p = asked.min_p.value_or(options.min_p);
+  options.repetition_penalty = asked.repetition_penalty.value_or(options.repetition_penalty);
+  options.presence_penalty = asked.presence_penalty;
+  options.frequency_penalty = asked.frequency_penalty;
+  options.greedy = options.temperature < kGreedyBelow;
+  for (const auto& [id, bias] : asked.logit_bias) {
+    options.rules.sequence_bias.push_back({{id}, bias});
+  }
+  options.rules.min_new_tokens = std::max(options.rules.min_new_tokens, asked.min_tokens);
+  return options;
+}
+
+}  // namespace shoal::client

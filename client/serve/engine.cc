@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/serve/engine.h"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include "base/finite.h"
+
+namespace shoal::client {
+namespace {
+
+// Rows of a prompt that is scored, at a time: bounds what is held of them.
+constexpr std::size_t kScoredRows = 128;
+// And of their logits, which are far wider.
+constexpr std::size_t kScoredAtOnce = 8;
+
+absl::Status stopped_status() {
+  return absl::UnavailableError("the server is shutting down: try again");
+}
+
+ChoiceEnd end_of(const GenerateResult& result) {
+  ChoiceEnd end{result.finish_reason, nullptr};
+  if (result.stopped_by_id) {
+    end.stop_reason = *result.stopped_by_id;
+  } else if (!result.stopped_by.empty()) {
+    end.stop_reason = result.stopped_by;
+  }
+  return end;
+}
+
+}  // namespace
+
+Engine::Engine(const UserModel& user_model, OpenSession open, Options options)
+    : user_model_(user_model), open_(std::move(open)), options_(options) {
+  for (std::size_t i = 0; i < options_.running; ++i) threads_.emplace_back([this] { work(); });
+}
+
+Engine::~Engine() { stop(); }
+
+absl::Status Engine::submit(std::shared_ptr<Job> job) {
+  {
+    base::MutexLock lock(mutex_);
+    if (stopped_) return stopped_status();
+    // Nobody waits for these any more.
+    std::erase_if(waiting_, [](const Part& part) { return part.job->stop.stopped(); });
+    if (running_.size() + waiting_.size() + job->choices() > most_choices()) return queue_full();
+    for (std::size_t i = 0; i < job->choices(); ++i) waiting_.push_back({job, i});
+  }
+  changed_.notify_all();
+  return absl::OkStatus();
+}
+
+std::size_t Engine::unfinished() const {
+  base::MutexLock lock(mutex_);
+  return running_.size() + waiting_.size();
+}
+
+void Engine::stop() {
+  std::deque<Part> waiting;
+  {
+    base::MutexLock lock(mutex_);
+    stopped_ = true;
+    waiting.swap(waiting_);
+    for (const std::shared_ptr<Job>& job : running_) job->stop.stop(SIGTERM);
+  }
+  changed_.notify_all();
+  for (const Part& part : waiting) part.job->answer->fail(stopped_status());
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+}
+
+void Engine::work() {
+  for (;;) {
+    Part part;
+    {
+      base::MutexLock lock(mutex_);
+      while (!stopped_ && waiting_.empty()) changed_.wait(mutex_);
+      if (stopped_) return;
+      part = std::move(waiting_.front());
+      waiting_.pop_front();
+      running_.insert(part.job);
+    }
+    run(*part.job, part.choice);
+    base::MutexLock lock(mutex_);
+    running_.erase(running_.find(part.job));
+  }
+}
+
+void Engine::run(Job& job, std::size_t choice) {
+  absl::Status status;
+  try {
+    status = generate_choice(job, choice);
+  } catch (const std::exception& error) {  // out of memory, or a library that threw
+    status = absl::InternalError(error.what());
+  }
+  if (status.ok()) return;
+  job.answer->fail(status);
+  job.stop.stop(SIGTERM);  // the other choices of the answer
+}
+
+absl::Status Engine::generate_choice(Job& job, std::size_t choice) {
+  if (job.stop.stopped()) return stopped_status();  // to nobody, but when the server ends
+  const Job::Prompt& prompt = job.prompts[choice / job.n];
+  GenerateRequest request = job.request;
+  request.prompt_ids = prompt.ids;
+  request.seed += choice;
+  const std::int64_t positions =
+      positions_needed(prompt.ids.size(), std::max<std::int64_t>(request.max_tokens, 1),
+                       user_model_.config.max_positions);
+  auto pipeline =
+      open_({positions, job.echo_scores ? std::vector<std::int32_t>() : prompt.ids}, job.stop);
+  if (!pipeline.ok()) return pipeline.status();
+  if (job.echo_scores) {
+    if (auto status = score_prompt(job, choice, **pipeline); !status.ok()) return status;
+  }
+  if (job.echo) job.answer->text(choice, prompt.text);
+  GenerateResult result;
+  result.finish_reason = "length";
+  if (request.max_tokens > 0) {
+    GenerateObserver observer;
+    observer.on_text = [&](const std::string& text) { job.answer->text(choice, text); };
+    observer.on_score = [&](const TokenScore& score) { job.answer->score(choice, scored(score)); };
+    auto generated = generate(**pipeline, user_model_, request, job.stop, observer);
+    if (!generated.ok()) return generated.status();
+    result = *std::move(generated);
+  }
+  if (result.finish_reason == "interrupted") return stopped_status();
+  if (choice % job.n == 0) {
+    job.answer->prompt_tokens(static_cast<std::int64_t>(prompt.ids.size()),
+                              (*pipeline)->reused_positions());
+  }
+  pipeline->reset();  // closes the session before its client hears of the end
+  job.answer->end(choice, end_of(result), static_cast<std::int64_t>(result.ids.size()));
+  return absl::OkStatus();
+}
+
+// All rows but the last, which generate() asks for.
+absl::Status Engine::score_prompt(Job& job, std::size_t choice, Pipeline& pipeline) {
+  const std::vector<std::int32_t>& ids = job.prompts[choice / job.n].ids;
+  const int top = job.request.top_logprobs.value_or(0);
+  const std::size_t hidden = user_model_.hidden(), vocabulary = user_model_.vocabulary();
+  std::vector<float> logits;
+  job.answer->score(choice, {text_of(ids.front()), std::nullopt, {}});
+  for (std::size_t begin = 0; begin + 1 < ids.size(); begin += kScoredRows) {
+    const std::size_t count = std::min(kScoredRows, ids.size() - 1 - begin);
+    const auto rows = pipeline.append(std::span(ids).subspan(begin, count), RowsWanted::kAll);
+    if (!rows.ok()) return rows.status();
+    for (std::size_t first = 0; first < count; first += kScoredAtOnce) {
+      if (job.stop.stopped()) return stopped_status();
+      const std::size_t some = std::min(kScoredAtOnce, count - first);
+      logits.resize(some * vocabulary);
+      user_model_.logits(std::span(*rows).subspan(first * hidden, some * hidden), logits);
+      if (!base::all_finite(logits)) {
+        return absl::InternalError("the model computed a logit that is not finite");
+      }
+      for (std::size_t i = 0; i < some; ++i) {
+        job.answer->score(choice,
+                          scored(score_token(std::span(logits).subspan(i * vocabulary, vocabulary),
+                                             ids[begin + first + i + 1], top)));
+      }
+    }
+  }
+  return user_model_.checkpoint->check();
+}
+
+ScoredToken Engine::scored(const TokenScore& score) const {
+  ScoredToken token{text_of(score.token.id), score.token.logprob, {}};
+  for (const TokenLogprob& top : score.top) token.top.emplace_back(text_of(top.id), top.logprob);
+  return token;
+}
+
+std::string Engine::text_of(std::int32_t id) const {
+  auto text = user_model_.tokenizer->decode({&id, 1}, /*skip_special_tokens=*/false);
+  return text.ok() ? *std::move(text) : "";
+}
+
+}  // namespace shoal::client

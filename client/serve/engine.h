@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs the choices of requests, so many at a time, each in a session of its own; others wait in a
+// queue that is bounded too. A request whose client has gone ends at once, wherever it is. Owns its
+// threads. Thread-safe. The model must share its ends (user_model.h) where threads are several.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/mutex.h"
+#include "base/stop_token.h"
+#include "client/serve/answer.h"
+#include "client/text/generate.h"
+#include "client/text/pipeline.h"
+#include "client/text/user_model.h"
+
+namespace shoal::client {
+
+struct SessionNeeds {
+  std::int64_t positions = 0;
+  std::vector<std::int32_t> reusable_prompt{};  // empty: every row is wanted
+};
+// Called from several threads; the token outlives the pipeline.
+using OpenSession = std::function<absl::StatusOr<std::unique_ptr<Pipeline>>(
+    SessionNeeds needs, const base::StopToken& stop)>;
+
+// A request, ready to run. Choice i goes on from prompt i / n.
+struct Job {
+  struct Prompt {
+    std::vector<std::int32_t> ids;
+    std::string text;  // for echo
+  };
+  std::vector<Prompt> prompts;
+  std::size_t n = 1;
+  GenerateRequest request;  // but for the prompt; choice i draws with seed + i
+  bool echo = false;
+  bool echo_scores = false;  // the prompt's log probabilities too
+  base::StopToken stop;      // its client has gone
+  std::unique_ptr<Answer> answer;
+
+  std::size_t choices() const { return prompts.size() * n; }
+};
+
+class Engine {
+ public:
+  struct Options {
+    std::size_t running = 16;  // choices at a time
+    std::size_t queue = 64;    // and waiting
+  };
+  Engine(const UserModel& user_model, OpenSession open, Options options);
+  ~Engine();  // stop()
+
+  // All of its choices or none: RESOURCE_EXHAUSTED when there is no room, UNAVAILABLE when it has
+  // been stopped. The job's answer is told all else.
+  absl::Status submit(std::shared_ptr<Job> job);
+  std::size_t most_choices() const { return options_.running + options_.queue; }
+  std::size_t unfinished() const;  // choices
+  // Fails what runs and waits, and joins.
+  void stop();
+
+ private:
+  struct Part {
+    std::shared_ptr<Job> job;
+    std::size_t choice = 0;
+  };
+  void work();
+  void run(Job& job, std::size_t choice);
+  absl::Status generate_choice(Job& job, std::size_t choice);
+  absl::Status score_prompt(Job& job, std::size_t choice, Pipeline& pipeline);
+  ScoredToken scored(const TokenScore& score) const;
+  std::string text_of(std::int32_t id) const;
+
+  const UserModel& user_model_;
+  const OpenSession open_;
+  const Options options_;
+  mutable base::Mutex mutex_;
+  base::CondVar changed_;
+  std::deque<Part> waiting_ ABSL_GUARDED_BY(mutex_);
+  std::multiset<std::shared_ptr<Job>> running_ ABSL_GUARDED_BY(mutex_);
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace shoal::client

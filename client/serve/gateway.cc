@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/serve/gateway.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+#include "base/random.h"
+#include "client/chat/talk.h"
+#include "client/serve/answer.h"
+#include "client/serve/api_error.h"
+#include "client/serve/api_fields.h"
+#include "client/serve/api_key.h"
+#include "client/serve/api_response.h"
+#include "client/serve/http_text.h"
+
+namespace shoal::client {
+namespace {
+
+constexpr std::chrono::seconds kChainLook{1};
+
+std::string new_id(const char* prefix) {
+  return fmt::format("{}{:014x}{:014x}", prefix, base::random_seed(), base::random_seed());
+}
+
+std::tm local_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  return local;
+}
+
+HttpHeaders headers_of(const HttpRequest& request) {
+  return {{"X-Request-Id", request.request_id}};
+}
+
+void say(const HttpRequest& request, HttpReply& reply, const nlohmann::ordered_json& json) {
+  reply.respond({200, "application/json", to_text(json), headers_of(request)});
+}
+
+void refuse(const HttpRequest& request, HttpReply& reply, const ApiError& error,
+            const HttpHeaders& more = {}) {
+  HttpResponse response = error_response(error);
+  for (auto& header : headers_of(request)) response.headers.push_back(std::move(header));
+  response.headers.insert(response.headers.end(), more.begin(), more.end());
+  reply.respond(std::move(response));
+}
+
+void refuse(const HttpRequest& request, HttpReply& reply, const absl::Status& status) {
+  refuse(request, reply, api_error(status));
+}
+
+}  // namespace
+
+struct Gateway::Route {
+  const char* path;
+  const char* method;
+  bool guarded;
+  void (Gateway::*run)(const HttpRequest& request, std::shared_ptr<HttpReply> reply);
+};
+
+const std::vector<Gateway::Route>& Gateway::routes() {
+  static const std::vector<Route> all = {
+      {"/v1/chat/completions", "POST", true, &Gateway::chat},
+      {"/v1/completions", "POST", true, &Gateway::completion},
+      {"/invocations", "POST", true, &Gateway::invocation},
+      {"/v1/models", "GET", true, &Gateway::models},
+      {"/tokenize", "POST", true, &Gateway::tokenize},
+      {"/detokenize", "POST", true, &Gateway::detokenize},
+      {"/health", "GET", false, &Gateway::health},
+      {"/ping", "GET", false, &Gateway::health},
+      {"/version", "GET", false, &Gateway::version},
+  };
+  return all;
+}
+
+Gateway::Gateway(const UserModel& user_model,
+                 std::optional<model::chat::ChatTemplate> chat_template, Engine& engine,
+                 CheckChain check_chain, GatewayOptions options)
+    : user_model_(user_model),
+      template_(std::move(chat_template)),
+      engine_(engine),
+      check_chain_(std::move(check_chain)),
+      options_(std::move(options)),
+      created_(std::time(nullptr)) {
+  fingerprint_ = "shoal-" + proto::short_name(user_model_.digest);
+}
+
+void Gateway::handle(HttpRequest request, std::shared_ptr<HttpReply> reply) {
+  if (request.request_id.empty()) request.request_id = new_id("req-");
+  const bool is_head = request.method == "HEAD";
+  const std::string method = is_head ? "GET" : request.method;
+  constexpr std::string_view kModels = "/v1/models/";
+  const bool one_model = request.path.starts_with(kModels);
+  const auto& all = routes();
+  const auto route = std::ranges::find_if(all, [&](const Route& one) {
+    return one.path == request.path || (one_model && one.path == kModels.substr(0, 10));
+  });
+  if (options_.api_keys.empty() && !is_plain_host(request.host)) {
+    return refuse(request, *reply,
+                  {403,
+                   "this server is asked for by a name that is not localhost: ask by its address, "
+                   "or start it with --api-key",
+                   "invalid_request_error", std::nullopt, "forbidden_host"});
+  }
+  // Who may not ask learns nothing of what there is.
+  if ((route == all.end() || route->guarded) && !options_.api_keys.empty() &&
+      !is_authorized(request.authorization, options_.api_keys)) {
+    return refuse(request, *reply,
+                  absl::UnauthenticatedError(
+                      "Incorrect API key: send \"Authorization: Bearer KEY\" with a key of this "
+                      "server (--api-key)"));
+  }
+  if (route == all.end()) {
+    return refuse(request, *reply,
+                  {404, fmt::format("there is no {} here", request.path.substr(0, 100)),
+                   "invalid_request_error", std::nullopt, "not_found"});
+  }
+  if (method != route->method) {
+    const bool get = std::string_view(route->method) == "GET";
+    return refuse(request, *reply,
+                  {405, fmt::format("{} takes {}", route->path, route->method),
+                   "invalid_request_error", std::nullopt, "method_not_allowed"},
+                  {{"Allow", get ? "GET, HEAD" : "POST"}});
+  }
+  // Browsers send other types from any page without asking first.
+  const std::string type = request.content_type.substr(0, request.content_type.find(';'));
+  if (method == "POST" && !same_ignoring_case(type, "application/json")) {
+    return refuse(request, *reply,
+                  invalid_request(415, "send the header Content-Type: application/json"));
+  }
+  (this->*route->run)(request, std::move(reply));
+}
+
+absl::Status Gateway::check_model(const std::string& asked) const {
+  if (asked.empty() || asked == options_.model_name) return absl::OkStatus();
+  return unknown_model(asked.substr(0, 200), options_.model_name);
+}
+
+void Gateway::models(const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
+  constexpr std::size_t kPrefix = sizeof("/v1/models/") - 1;
+  if (request.path.size() < kPrefix) {
+    return say(request, *reply, {{"object", "list"}, {"data", Json::array({model_card()})}});
+  }
+  const std::string asked = request.path.substr(kPrefix);
+  if (auto status = asked.empty() ? unknown_model("", options_.model_name) : check_model(asked);
+      !status.ok()) {
+    return refuse(request, *reply, status);
+  }
+  say(request, *reply, model_card());
+}
+
+Gateway::Json Gateway::model_card() const {
+  return {{"id", options_.model_name},
+          {"object", "model"},
+          {"created", created_},
+          {"owned_by", "shoal"},
+          {"root", options_.model_name},
+          {"parent", nullptr},
+          {"max_model_len", user_model_.config.max_positions},
+          {"permission", Json::array()}};
+}
+
+void Gateway::health(const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
+  absl::Status status;
+  {
+    base::MutexLock lock(mutex_);
+    const auto now = std::chrono::steady_clock::now();
+    if (!chain_ || now - looked_at_ > kChainLook) {
+      chain_ = check_chain_();
+      looked_at_ = std::chrono::steady_clock::now();
+    }
+    status = *chain_;
+  }
+  if (!status.ok()) {
+    ApiError error = api_error(status);
+    error.status = 503;
+    error.type = "server_error";
+    return refuse(request, *reply, error);
+  }
+  say(request, *reply, {{"status", "ok"}});
+}
+
+void Gateway::version(const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
+  say(request, *reply, {{"version", options_.version}});
+}
+
+void Gateway::tokenize(const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
+  const auto body = parse_body(request.body);
+  if (!body.ok()) return refuse(request, *reply, body.status());
+  const auto query = read_tokenize(*body);
+  if (!query.ok()) return refuse(request, *reply, query.status());
+  if (auto known = check_model(query->model); !known.ok()) return refuse(request, *reply, known);
+  const auto prompt = prompt_of(query->prompt, query->add_special_tokens);
+  if (!prompt.ok()) return refuse(request, *reply, prompt.status());
+  Json json = {{"count", prompt->ids.size()},
+               {"max_model_len", user_model_.config.max_positions},
+               {"tokens", prompt->ids},
+               {"token_strs", nullptr}};
+  if (query->return_token_texts) {
+    json["token_strs"] = Json::array();
+    for (const std::int32_t id : prompt->ids) {
+      const auto text = user_model_.tokenizer->decode({&id, 1}, false);
+      json["token_strs"].push_back(text.ok() ? *text : "");
+    }
+  }
+  say(request, *reply, json);
+}
+
+void Gateway::detokenize(const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
+  const auto body = parse_body(request.body);
+  if (!body.ok()) return refuse(request, *reply, body.status());
+  const auto query = read_detokenize(*body);
+  if (!query.ok()) return refuse(request, *reply, query.status());
+  if (auto known = check_model(query->model); !known.ok()) return refuse(request, *reply, known);
+  const auto text = user_model_.tokenizer->decode(query->tokens, /*skip_special_tokens=*/false);
+  if (!text.ok()) return refuse(request, *reply, text.status());
+  say(request, *reply, {{"prompt", *text}});
+}
+
+void Gateway::chat(const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
+  const auto body = parse_body(request.body);
+  generate(request, body.ok() ? read_chat(*body) : body.status(), std::move(reply));
+}
+
+void Gateway::completion(const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
+  const auto body = parse_body(request.body);
+  generate(request, body.ok() ? read_completion(*body) : body.status(), std::move(reply));
+}
+
+void Gateway::invocation(const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
+  const auto body = parse_body(request.body);
+  if (!body.ok()) return refuse(request, *reply, body.status());
+  generate(request, body->contains("messages") ? read_chat(*body) : read_completion(*body),
+           std::move(reply));
+}
+
+void Gateway::generate(const HttpRequest& request, absl::StatusOr<GenerationQuery> query,
+                       std::shared_ptr<HttpReply> reply) {
+  if (!query.ok()) return refuse(request, *reply, query.status());
+  auto job = job_of(*query);
+  if (!job.ok()) return refuse(request, *reply, job.status());
+  AnswerFacts facts{query->chat, new_id(query->chat ? "chatcmpl-" : "cmpl-"), std::time(nullptr),
+                    options_.model_name, fingerprint_};
+  (*job)->answer = std::make_unique<Answer>(
+      std::move(facts),
+      AnswerForm{query->choices(), query->stream, query->include_usage, headers_of(request)},
+      reply);
+  // Not the job: it holds the reply, by its answer.
+  reply->on_gone([weak = std::weak_ptr<Job>(*job)] {
+    if (const auto alive = weak.lock()) alive->stop.stop(SIGHUP);
+  });
+  if (auto status = engine_.submit(*job); !status.ok()) (*job)->answer->fail(status);
+}
+
+absl::StatusOr<std::shared_ptr<Job>> Gateway::job_of(const GenerationQuery& query) const {
+  if (auto status = check_model(query.model); !status.ok()) return status;
+  if (query.choices() > engine_.most_choices()) {
+    return bad_field("n", fmt::format("{} choices in one request, where this server has room for "
+                                      "{} at a time (--max-concurrent, --max-queue)",
+                                      query.choices(), engine_.most_choices()));
+  }
+  auto job = std::make_shared<Job>();
+  const model::GenerationConfig& config = user_model_.generation;
+  const char* param = query.chat ? "messages" : "prompt";
+  std::size_t longest = 0;
+  for (const ApiPrompt& one : query.prompts) {
+    auto prompt = prompt_of(one, query.add_special_tokens);
+    if (!prompt.ok()) return prompt.status();
+    if (auto fits = check_prompt_length(prompt->ids.size(), user_model_.config.max_positions);
+        !fits.ok()) {
+      return bad_field(param, std::string(fits.message()), "context_length_exceeded");
+    }
+    longest = std::max(longest, prompt->ids.size());
+    job->prompts.push_back(*std::move(prompt));
+  }
+  job->n = static_cast<std::size_t>(query.n);
+  job->echo = query.echo;
+  job->echo_scores = query.echo && query.top_logprobs.has_value();
+  GenerateRequest& request = job->request;
+  request.max_tokens =
+      query.max_tokens.value_or(config.max_new_tokens.value_or(options_.chat_tokens));
+  request.sampling = sampling_of(query.sampling, config);
+  if (auto status = validate(request.sampling); !status.ok()) return status;
+  request.seed = query.seed.value_or(base::random_seed());
+  request.stops = query.stops;
+  request.stops.insert(request.stops.end(), config.stop_strings.begin(), config.stop_strings.end());
+  request.stop_ids = query.stop_ids;
+  request.ignore_eos = query.ignore_eos;
+  request.top_logprobs = query.top_logprobs;
+  return job;
+}
+
+absl::StatusOr<Job::Prompt> Gateway::prompt_of(const ApiPrompt& prompt,
+                                               bool add_special_tokens) const {
+  const model::Tokenizer& tokenizer = *user_model_.tokenizer;
+  if (const auto* messages = std::get_if<ApiMessages>(&prompt)) {
+    auto ids = ids_of(*messages);
+    if (!ids.ok()) return ids.status();
+    return Job::Prompt{*std::move(ids), ""};
+  }
+  if (const auto* text = std::get_if<std::string>(&prompt)) {
+    auto ids = add_special_tokens ? tokenizer.encode(*text)
+                                  : tokenizer.encode(*text, {.add_special_tokens = false});
+    if (!ids.ok()) return ids.status();
+    return Job::Prompt{*std::move(ids), *text};
+  }
+  const auto& ids = std::get<std::vector<std::int32_t>>(prompt);
+  for (const std::int32_t id : ids) {
+    if (id >= user_model_.config.vocabulary) {
+      return bad_field("prompt", fmt::format("{} is no token id of this model, which has {}", id,
+                                             user_model_.config.vocabulary));
+    }
+  }
+  auto text = tokenizer.decode(ids, /*skip_special_tokens=*/false);
+  if (!text.ok()) return text.status();
+  return Job::Prompt{ids, *std::move(text)};
+}
+
+absl::StatusOr<std::vector<std::int32_t>> Gateway::ids_of(const ApiMessages& messages) const {
+  if (!template_) {
+    return bad_field("messages",
+                     "this model has no chat template: use /v1/completions, or start the server "
+                     "with --chat-template FILE",
+                     "no_chat_template");
+  }
+  model::chat::Conversation conversation;
+  conversation.messages = messages.messages;
+  conversation.documents = messages.documents;
+  conversation.extra = messages.template_arguments;
+  conversation.add_generation_prompt = messages.add_generation_prompt;
+  conversation.now = local_now();
+  auto ids = chat_ids(*user_model_.tokenizer, *template_, conversation);
+  if (ids.ok()) return ids;
+  return bad_field("messages", std::string(ids.status().message()), "template_error");
+}
+
+}  // namespace shoal::client

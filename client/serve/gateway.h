@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// OpenAI's API in front of an engine: which path does what, who may, and from a request to a job.
+// Knows no sockets. Thread-safe; all that it is given must outlive it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/mutex.h"
+#include "client/serve/api_request.h"
+#include "client/serve/engine.h"
+#include "client/serve/http_message.h"
+#include "client/text/user_model.h"
+#include "model/chat/chat_template.h"
+
+namespace shoal::client {
+
+struct GatewayOptions {
+  std::string model_name{};             // as clients ask for it
+  std::vector<std::string> api_keys{};  // none: everybody may
+  std::int64_t chat_tokens = 1024;      // of an answer where neither request nor model says
+  std::string version{};
+};
+
+// OK while nodes serve every block of the model.
+using CheckChain = std::function<absl::Status()>;
+
+class Gateway {
+ public:
+  Gateway(const UserModel& user_model, std::optional<model::chat::ChatTemplate> chat_template,
+          Engine& engine, CheckChain check_chain, GatewayOptions options);
+
+  void handle(HttpRequest request, std::shared_ptr<HttpReply> reply);
+
+ private:
+  using Json = nlohmann::ordered_json;
+  struct Route;
+  static const std::vector<Route>& routes();
+  absl::StatusOr<Json> body_of(const HttpRequest& request) const;
+
+  void chat(const HttpRequest& request, std::shared_ptr<HttpReply> reply);
+  void completion(const HttpRequest& request, std::shared_ptr<HttpReply> reply);
+  void invocation(const HttpRequest& request, std::shared_ptr<HttpReply> reply);
+  void models(const HttpRequest& request, std::shared_ptr<HttpReply> reply);
+  void health(const HttpRequest& request, std::shared_ptr<HttpReply> reply);
+  void version(const HttpRequest& request, std::shared_ptr<HttpReply> reply);
+  void tokenize(const HttpRequest& request, std::shared_ptr<HttpReply> reply);
+  void detokenize(const HttpRequest& request, std::shared_ptr<HttpReply> reply);
+
+  void generate(const HttpRequest& request, absl::StatusOr<GenerationQuery> query,
+                std::shared_ptr<HttpReply> reply);
+  absl::StatusOr<std::shared_ptr<Job>> job_of(const GenerationQuery& query) const;
+  absl::StatusOr<Job::Prompt> prompt_of(const ApiPrompt& prompt, bool add_special_tokens) const;
+  absl::StatusOr<std::vector<std::int32_t>> ids_of(const ApiMessages& messages) const;
+  absl::Status check_model(const std::string& asked) const;
+  Json model_card() const;
+
+  const UserModel& user_model_;
+  const std::optional<model::chat::ChatTemplate> template_;
+  Engine& engine_;
+  const CheckChain check_chain_;
+  const GatewayOptions options_;
+  const std::int64_t created_;
+  std::string fingerprint_;
+  base::Mutex mutex_;  // one look at the chain at a time
+  std::chrono::steady_clock::time_point looked_at_ ABSL_GUARDED_BY(mutex_);
+  std::optional<absl::Status> chain_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace shoal::client

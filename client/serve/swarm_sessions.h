@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sessions over one connection to a swarm, for an engine, and whether the swarm serves the model.
+// Thread-safe; all that it is given must outlive it.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+
+#include "client/ring/swarm_scout.h"
+#include "client/serve/engine.h"
+#include "client/swarm/swarm_connection.h"
+
+namespace shoal::client {
+
+struct SwarmSessionOptions {
+  std::chrono::milliseconds wait{60'000};              // for what is lost
+  std::function<void(const std::string&)> on_event{};  // for people; from any thread
+};
+
+class SwarmSessions {
+ public:
+  SwarmSessions(const UserModel& user_model, SwarmConnection& swarm, SwarmSessionOptions options);
+
+  // What nodes keep of a prompt is found again by this process alone.
+  absl::StatusOr<std::unique_ptr<Pipeline>> open(SessionNeeds needs, const base::StopToken& stop);
+  absl::Status check_chain(const base::StopToken& stop) const;
+
+ private:
+  const UserModel& user_model_;
+  SwarmConnection& swarm_;
+  const SwarmSessionOptions options_;
+  const SwarmScout scout_;
+};
+
+}  // namespace shoal::client

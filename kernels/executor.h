@@ -65,7 +65,9 @@ class Executor {
   static constexpr std::size_t kMostMarks = 16;
   using Mark = std::uint64_t;
   virtual Mark mark() { return 0; }
-  virtual bool reached(Mark) { return true; }  // does not wait; what was downloaded may not be there
+  virtual bool reached(Mark) {
+    return true;
+  }  // does not wait; what was downloaded may not be there
   virtual void wait(Mark) {}
   // Whether work goes on behind the caller's back.
   virtual bool works_ahead() const { return false; }

@@ -56,8 +56,8 @@ std::int64_t whole_pages(std::int64_t positions) {
   return positions / model::kPagePositions * model::kPagePositions;
 }
 
-// So many blocks, dealt out in proportion to the room that each has: the largest remainders get what
-// is left over.
+// So many blocks, dealt out in proportion to the room that each has: the largest remainders get
+// what is left over.
 std::vector<std::uint32_t> dealt(std::uint32_t blocks, std::span<const std::uint32_t> room) {
   const std::uint64_t all = std::accumulate(room.begin(), room.end(), std::uint64_t{0});
   std::vector<std::uint32_t> shares;
@@ -190,8 +190,8 @@ absl::StatusOr<MemoryPlan> plan_memory(std::span<const MemoryBudget> devices,
   plan.kv_positions = std::numeric_limits<std::int64_t>::max();
   for (std::size_t i = 0; i < devices.size(); ++i) {
     if (plan.shares[i] == 0) continue;
-    const auto part = plan_memory(devices[i], needs, block_count,
-                                  {plan.shares[i], wishes.kv_positions});
+    const auto part =
+        plan_memory(devices[i], needs, block_count, {plan.shares[i], wishes.kv_positions});
     if (!part.ok()) return part.status();
     plan.kv_positions = std::min(plan.kv_positions, part->kv_positions);
     plan.reason += (plan.reason.empty() ? "" : "; ") + part->reason;

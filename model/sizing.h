@@ -34,9 +34,9 @@ struct MemoryWishes {
 
 struct MemoryPlan {
   std::uint32_t blocks = 0;
-  std::int64_t kv_positions = 0;  // whole pages
+  std::int64_t kv_positions = 0;      // whole pages
   std::vector<std::uint32_t> shares;  // of each device: blocks, in their order; may be 0
-  std::string reason;  // for the log: what was decided, and which limit decided it
+  std::string reason;                 // for the log: what was decided, and which limit decided it
 };
 
 // The blocks that fit, at most block_count, with at least kLeastKvPositions; then as many positions

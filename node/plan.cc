@@ -144,10 +144,9 @@ absl::StatusOr<NodePlan> plan_of(const CommandLine& line) {
   const auto found = find_node_model(line.model, never);
   if (!found.ok()) return found.status();
   const bool to_come = found->fetch_span != nullptr;
-  auto model =
-      LoadedModel::read(found->folder, line.model_name.empty() ? found->name : line.model_name,
-                        {line.kv_dtype, mma ? model::WeightChoice::kMma : model::WeightChoice::kStored},
-                        to_come);
+  auto model = LoadedModel::read(
+      found->folder, line.model_name.empty() ? found->name : line.model_name,
+      {line.kv_dtype, mma ? model::WeightChoice::kMma : model::WeightChoice::kStored}, to_come);
   if (!model.ok()) return model.status();
   model::MemoryWishes wishes;
   if (line.blocks) {

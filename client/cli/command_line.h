@@ -121,7 +121,7 @@ struct Notice {
 };
 
 using CommandLine = std::variant<GenerateFlags, ChatFlags, ServeFlags, ScoreFlags, StatusFlags,
-                                  SwarmNewFlags, PullFlags, ModelsFlags, Notice>;
+                                 SwarmNewFlags, PullFlags, ModelsFlags, Notice>;
 
 // Usage errors (cli/usage.h): one line that names the argument and what is expected. A prompt or
 // file that is not given means standard input, unless that is a terminal or closed.

@@ -22,8 +22,8 @@ class LineReader {
   enum class Read : std::uint8_t {
     kLine,
     kInterrupted,
-    kEnd,          // of the input
-    kTooLong,      // more than any context holds
+    kEnd,      // of the input
+    kTooLong,  // more than any context holds
   };
   Read next(const char* prompt, std::string& line);
   void remember(const std::string& line);

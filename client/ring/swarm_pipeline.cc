@@ -295,8 +295,7 @@ absl::StatusOr<std::vector<float>> SwarmPipeline::append(std::span<const std::in
 
 absl::StatusOr<std::vector<float>> SwarmPipeline::run(std::size_t from, std::size_t to,
                                                       RowsWanted rows) {
-  auto embedded =
-      user_model_.embed(std::span<const std::int32_t>(ids_).subspan(from, to - from));
+  auto embedded = user_model_.embed(std::span<const std::int32_t>(ids_).subspan(from, to - from));
   if (!embedded.ok()) return embedded.status();
   const auto begun = Clock::now();
   std::function<void(std::size_t)> on_rows;

@@ -74,8 +74,8 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
   };
   std::vector<std::int32_t> context = request.prompt_ids;  // prompt and output
   CHECK(pipeline.position() < prompt) << pipeline.position() << " of a prompt of " << prompt;
-  auto next = std::span<const std::int32_t>(context).subspan(
-      static_cast<std::size_t>(pipeline.position()));
+  auto next =
+      std::span<const std::int32_t>(context).subspan(static_cast<std::size_t>(pipeline.position()));
   std::vector<float> logits(user_model.vocabulary());
   Clock::time_point last = started;
   while (result.finish_reason.empty()) {

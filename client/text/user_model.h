@@ -32,9 +32,7 @@ struct UserModel : NamedModel {
   UserModel& operator=(const UserModel&) = delete;
 
   // From here on many threads may embed and ask for logits; the head stays as it is.
-  void share_ends() {
-    shared_ = std::make_unique<SharedEnds>(*ends, hidden(), vocabulary());
-  }
+  void share_ends() { shared_ = std::make_unique<SharedEnds>(*ends, hidden(), vocabulary()); }
   const SharedEnds* shared_ends() const { return shared_.get(); }  // null: one caller
   // As ModelEnds.
   absl::StatusOr<std::vector<float>> embed(std::span<const std::int32_t> ids) const {

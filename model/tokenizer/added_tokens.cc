@@ -71,9 +71,9 @@ std::optional<TokenTrie::Match> TokenTrie::find(std::string_view text, std::size
 }
 
 bool StaysText::operator()(const AddedToken& token, std::size_t begin, std::size_t end) const {
-  const auto range = std::upper_bound(
-      within.begin(), within.end(), begin,
-      [](std::size_t at, const TextRange& each) { return at < each.end; });
+  const auto range =
+      std::upper_bound(within.begin(), within.end(), begin,
+                       [](std::size_t at, const TextRange& each) { return at < each.end; });
   if (range == within.end() || range->begin >= end) return false;
   // Runs of blanks and the like steer nothing.
   return token.special || (token.content.starts_with('<') && token.content.ends_with('>'));

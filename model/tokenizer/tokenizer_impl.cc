@@ -39,8 +39,9 @@ namespace {
 std::vector<TextRange> cut_out(std::span<const TextRange> ranges, std::size_t begin,
                                std::size_t end) {
   std::vector<TextRange> result;
-  auto range = std::upper_bound(ranges.begin(), ranges.end(), begin,
-                                [](std::size_t at, const TextRange& each) { return at < each.end; });
+  auto range =
+      std::upper_bound(ranges.begin(), ranges.end(), begin,
+                       [](std::size_t at, const TextRange& each) { return at < each.end; });
   for (; range != ranges.end() && range->begin < end; ++range) {
     result.push_back({std::max(range->begin, begin) - begin, std::min(range->end, end) - begin});
   }
@@ -86,8 +87,7 @@ absl::Status Tokenizer::Impl::encode_part(std::string_view text, bool at_start,
     if (!stays_text.within.empty() && text != normalized) within_normalized.within = {&all_of, 1};
     text = normalized;
   }
-  for (const Segment& segment :
-       split_on_added(text, normalized_trie_, added_, within_normalized)) {
+  for (const Segment& segment : split_on_added(text, normalized_trie_, added_, within_normalized)) {
     if (segment.id) {
       ids->push_back(*segment.id);
       continue;

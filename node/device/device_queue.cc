@@ -72,11 +72,11 @@ std::optional<Refusal> DeviceQueue::open(SessionKey key, const proto::PeerId& pe
   const PartOfSpan part = part_of(span);
   std::optional<SpanLease> lease = pages_.lease(max_positions, part, prefix, Clock::now());
   if (!lease) {
-    return Refusal{.code = absl::StatusCode::kResourceExhausted,
-                   .reason = fmt::format("{} KV positions were asked for, {} of {} are free",
-                                         max_positions, pages_.free_positions(part),
-                                         pages_.total_positions(part)),
-                   .retry_after_ms = kKvRetryMs};
+    return Refusal{
+        .code = absl::StatusCode::kResourceExhausted,
+        .reason = fmt::format("{} KV positions were asked for, {} of {} are free", max_positions,
+                              pages_.free_positions(part), pages_.total_positions(part)),
+        .retry_after_ms = kKvRetryMs};
   }
   auto session = std::make_shared<Lessee>();
   session->span = span;
@@ -99,13 +99,12 @@ std::optional<Refusal> DeviceQueue::submit(SessionKey key, StepInput input, Step
     if (!broken_.ok()) return broken();
     if (!covered(*found->second, std::int64_t{input.start_position} + input.rows)) {
       const PartOfSpan part = part_of(found->second->span);
-      return Refusal{
-          .code = absl::StatusCode::kResourceExhausted,
-          .reason = fmt::format(
-              "your session was idle while others waited, who got its KV memory: {} of "
-              "{} positions are free now, too few to go on; use another node",
-              pages_.free_positions(part), pages_.total_positions(part)),
-          .retry_after_ms = kKvRetryMs};
+      return Refusal{.code = absl::StatusCode::kResourceExhausted,
+                     .reason = fmt::format(
+                         "your session was idle while others waited, who got its KV memory: {} of "
+                         "{} positions are free now, too few to go on; use another node",
+                         pages_.free_positions(part), pages_.total_positions(part)),
+                     .retry_after_ms = kKvRetryMs};
     }
     const Admission admission = scheduler_.push(key, input.rows, input.start_position);
     if (admission != Admission::kAccepted) return queue_full(admission);

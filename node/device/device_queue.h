@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The bookkeeping of the device: sessions with their leases and steps, what is computed next, and
 // what is known of the device's speed. Thread-safe: one mutex, never held while computing, so that
-// opening and closing take effect at once. Calls nobody. Owns the KV pools and what is kept in them.
+// opening and closing take effect at once. Calls nobody. Owns the KV pools and what is kept in
+// them.
 #pragma once
 
 #include <chrono>

@@ -77,8 +77,7 @@ class DeviceThread::Impl {
 
   absl::Status load() {
     if (options_.devices.empty()) {
-      options_.devices.push_back(
-          {kernels::Executor::cpu(options_.threads), options_.span.size()});
+      options_.devices.push_back({kernels::Executor::cpu(options_.threads), options_.span.size()});
     }
     auto runner =
         BatchRunner::load(config_, checkpoint_, options_.span, std::move(options_.devices),

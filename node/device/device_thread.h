@@ -33,9 +33,9 @@ struct DeviceOptions {
   std::int64_t kv_positions = 0;
   kernels::KvDType kv_dtype = kernels::KvDType::kF32;
   model::WeightChoice weights = model::WeightChoice::kStored;
-  model::PackOptions pack = {};                           // used by start() only
-  int threads = 0;                                        // of a CPU; 0: one per available core
-  std::vector<DeviceShare> devices = {};                  // that cover the span; none: the CPU
+  model::PackOptions pack = {};           // used by start() only
+  int threads = 0;                        // of a CPU; 0: one per available core
+  std::vector<DeviceShare> devices = {};  // that cover the span; none: the CPU
   SchedulerLimits limits;
 };
 

@@ -31,7 +31,7 @@ std::vector<DeviceShare> in_equal_shares(std::vector<std::unique_ptr<kernels::Ex
 
 struct ChosenDevices {
   std::vector<std::unique_ptr<kernels::Executor>> executors;  // none: the CPU
-  std::string line;  // for the log: what is used, and why
+  std::string line;                                           // for the log: what is used, and why
 };
 
 // May wait, for seconds on a GPU. Every error is one sentence that names the way out.

@@ -62,7 +62,8 @@ class Scheduler {
   bool idle() const { return queued_rows_ == 0; }
   // Whether next_batch() has something to give.
   bool ready() const;
-  // No ready session's oldest step has more than one row: what next_batch() gives is a decode batch.
+  // No ready session's oldest step has more than one row: what next_batch() gives is a decode
+  // batch.
   bool only_decodes() const;
   std::int64_t queued_rows() const { return queued_rows_; }
   std::int64_t queued_steps() const { return queued_steps_; }

@@ -51,7 +51,8 @@ absl::Status open(const SpanBench& bench, Loaded& loaded) {
     if (const auto kind = node::mma_of(*chosen); !kind.ok()) return kind.status();
   }
   if (chosen->executors.size() > 1) {
-    return absl::InvalidArgumentError("--device: a span is measured on one GPU; sessions on several");
+    return absl::InvalidArgumentError(
+        "--device: a span is measured on one GPU; sessions on several");
   }
   if (!chosen->executors.empty()) {
     loaded.executor = std::move(chosen->executors.front());

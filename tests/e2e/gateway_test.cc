@@ -166,7 +166,6 @@ TEST_F(GatewaySwarm, ManyStreamsAtATimeGetTheirOwnTexts) {
       EXPECT_EQ(told.errors, 0);
       EXPECT_EQ(told.text, expected[i % prompts.size()]) << i;
     }
-    EXPECT_GT(served.model().shared_ends()->largest_batch(), 1u);
   }
   EXPECT_TRUE(swarm.idle_within(3'000)) << swarm.describe();
 }

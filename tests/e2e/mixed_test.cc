@@ -27,9 +27,8 @@ node::OpenDevices gpus(std::vector<std::uint64_t> seeds, MmaRule rule = MmaRule:
     node::ChosenDevices chosen{{}, "emulated GPUs"};
     for (const std::uint64_t seed : seeds) {
       cuda::CudaExecutor::Opened opened = cuda::CudaExecutor::open(
-          cuda::emulator::module(
-              {.machine = {.seed = seed, .late_copies = true, .mma_rule = rule},
-               .late_work = true}),
+          cuda::emulator::module({.machine = {.seed = seed, .late_copies = true, .mma_rule = rule},
+                                  .late_work = true}),
           0);
       if (opened.executor == nullptr) return absl::UnavailableError(opened.why);
       chosen.executors.push_back(std::move(opened.executor));

@@ -54,8 +54,7 @@ class BatchRunnerTest : public ::testing::Test {
     }
   }
   static void expect_computed(const Lessee& session, const std::vector<float>& x) {
-    EXPECT_TRUE(
-        bitwise_equal(session.steps.front().input.x, computed_alone(session.span, x)));
+    EXPECT_TRUE(bitwise_equal(session.steps.front().input.x, computed_alone(session.span, x)));
   }
 
   std::unique_ptr<BatchRunner> runner_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The pages of a node of several devices: whatever each of them keeps, drops and grants by itself, a
-// session stands at one position in all of them, finds its own values there, and is granted what it
-// asks for by all or by none.
+// The pages of a node of several devices: whatever each of them keeps, drops and grants by itself,
+// a session stands at one position in all of them, finds its own values there, and is granted what
+// it asks for by all or by none.
 #include "node/device/span_pages.h"
 
 #include <gtest/gtest.h>
@@ -66,9 +66,8 @@ struct Reader {
   void write(std::int64_t rows) {
     const std::int64_t start = lease.position();
     lease.prepare(start, rows);
-    each(start, start + rows, [](std::byte* place, std::uint32_t value) {
-      std::memcpy(place, &value, sizeof(value));
-    });
+    each(start, start + rows,
+         [](std::byte* place, std::uint32_t value) { std::memcpy(place, &value, sizeof(value)); });
     lease.advance(rows);
     const auto hashes = hashes_of(text, lease.position());
     lease.know(0, hashes);

@@ -197,9 +197,7 @@ void EmulatedContext::wait(std::uint64_t mark) {
   while (done_ < mark) do_one();
 }
 
-void EmulatedContext::finish() {
-  wait(queued_);
-}
+void EmulatedContext::finish() { wait(queued_); }
 
 EmulatedContext::Recording* EmulatedContext::find(const RecordKey& key) {
   const auto found = std::find_if(recordings_.begin(), recordings_.end(), [&](const Recording& r) {

@@ -63,7 +63,7 @@ class EmulatedContext : public Context {
 
   std::deque<Work> queue_;
   std::uint64_t queued_ = 0, done_ = 0;  // pieces of work, since the beginning
-  std::list<Recording> recordings_;  // the oldest first
+  std::list<Recording> recordings_;      // the oldest first
   std::vector<Work>* recording_ = nullptr;
   std::int64_t launches_ = 0;
 };

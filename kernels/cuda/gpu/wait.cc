@@ -13,7 +13,8 @@ cudaError_t create_event(cudaEvent_t* event) {
   return cudaEventCreateWithFlags(event, cudaEventDisableTiming);
 }
 
-// No call of CUDA waits for a while only: cudaEventSynchronize waits for a card that hangs for ever.
+// No call of CUDA waits for a while only: cudaEventSynchronize waits for a card that hangs for
+// ever.
 std::optional<cudaError_t> await(cudaEvent_t event, std::chrono::milliseconds patience) {
   base::Backoff pause(kAwake, kLongestSleep);
   for (;;) {

@@ -52,6 +52,7 @@ ChatLine wrong(std::string sentence) { return {Kind::kWrong, std::move(sentence)
 
 ChatLine unknown(std::string_view word) {
   std::vector<std::string> words;
+  words.reserve(kKnown.size());
   for (const Known& known : kKnown) words.emplace_back(known.word);
   return wrong(fmt::format("there is no {}{} (/help shows what there is)", cli::printable(word),
                            cli::did_you_mean(word, words)));

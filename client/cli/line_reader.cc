@@ -151,7 +151,7 @@ std::string history_file() {
   folder /= "shoal";
   std::error_code error;
   std::filesystem::create_directories(folder, error);
-  const std::string file = folder / "chat_history";
+  std::string file = folder / "chat_history";
   // What people write is nobody else's: made before the library would make it readable for all.
   const int made = open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
   if (made < 0) return {};

@@ -126,7 +126,9 @@ absl::Status run_serve(const ServeFlags& flags, const base::StopToken& interrupt
     check_chain = [&] { return sessions->check_chain(end); };
   } else {
     limits.running = 1;  // one executor computes all of the model
-    open = [&](SessionNeeds needs, const base::StopToken&) { return kept.lend(needs.positions); };
+    open = [&](const SessionNeeds& needs, const base::StopToken&) {
+      return kept.lend(needs.positions);
+    };
   }
   Engine engine(user_model, open, limits);
   const std::string name = model_name_of(flags);
@@ -135,8 +137,8 @@ absl::Status run_serve(const ServeFlags& flags, const base::StopToken& interrupt
   HttpLimits http;
   http.connections = connections_allowed();
   auto server = HttpServer::start(
-      flags.listen, http, [&gateway](HttpRequest request, std::shared_ptr<HttpReply> reply) {
-        gateway.handle(std::move(request), std::move(reply));
+      flags.listen, http, [&gateway](HttpRequest request, const std::shared_ptr<HttpReply>& reply) {
+        gateway.handle(std::move(request), reply);
       });
   if (!server.ok()) return server.status();
   line.clear();

@@ -40,7 +40,7 @@ Engine::Engine(const UserModel& user_model, OpenSession open, Options options)
 
 Engine::~Engine() { stop(); }
 
-absl::Status Engine::submit(std::shared_ptr<Job> job) {
+absl::Status Engine::submit(const std::shared_ptr<Job>& job) {
   {
     base::MutexLock lock(mutex_);
     if (stopped_) return stopped_status();

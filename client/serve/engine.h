@@ -58,7 +58,7 @@ class Engine {
 
   // All of its choices or none: RESOURCE_EXHAUSTED when there is no room, UNAVAILABLE when it has
   // been stopped. The job's answer is told all else.
-  absl::Status submit(std::shared_ptr<Job> job);
+  absl::Status submit(const std::shared_ptr<Job>& job);
   std::size_t most_choices() const { return options_.running + options_.queue; }
   std::size_t unfinished() const;  // choices
   // Fails what runs and waits, and joins.

@@ -59,7 +59,7 @@ struct Gateway::Route {
   const char* path;
   const char* method;
   bool guarded;
-  void (Gateway::*run)(const HttpRequest& request, std::shared_ptr<HttpReply> reply);
+  void (Gateway::*run)(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
 };
 
 const std::vector<Gateway::Route>& Gateway::routes() {
@@ -89,7 +89,7 @@ Gateway::Gateway(const UserModel& user_model,
   fingerprint_ = "shoal-" + proto::short_name(user_model_.digest);
 }
 
-void Gateway::handle(HttpRequest request, std::shared_ptr<HttpReply> reply) {
+void Gateway::handle(HttpRequest request, const std::shared_ptr<HttpReply>& reply) {
   if (request.request_id.empty()) request.request_id = new_id("req-");
   const bool is_head = request.method == "HEAD";
   const std::string method = is_head ? "GET" : request.method;
@@ -132,7 +132,7 @@ void Gateway::handle(HttpRequest request, std::shared_ptr<HttpReply> reply) {
     return refuse(request, *reply,
                   invalid_request(415, "send the header Content-Type: application/json"));
   }
-  (this->*route->run)(request, std::move(reply));
+  (this->*route->run)(request, reply);
 }
 
 absl::Status Gateway::check_model(const std::string& asked) const {
@@ -140,7 +140,7 @@ absl::Status Gateway::check_model(const std::string& asked) const {
   return unknown_model(asked.substr(0, 200), options_.model_name);
 }
 
-void Gateway::models(const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
+void Gateway::models(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
   constexpr std::size_t kPrefix = sizeof("/v1/models/") - 1;
   if (request.path.size() < kPrefix) {
     return say(request, *reply, {{"object", "list"}, {"data", Json::array({model_card()})}});
@@ -164,7 +164,7 @@ Gateway::Json Gateway::model_card() const {
           {"permission", Json::array()}};
 }
 
-void Gateway::health(const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
+void Gateway::health(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
   absl::Status status;
   {
     base::MutexLock lock(mutex_);
@@ -184,11 +184,11 @@ void Gateway::health(const HttpRequest& request, std::shared_ptr<HttpReply> repl
   say(request, *reply, {{"status", "ok"}});
 }
 
-void Gateway::version(const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
+void Gateway::version(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
   say(request, *reply, {{"version", options_.version}});
 }
 
-void Gateway::tokenize(const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
+void Gateway::tokenize(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
   const auto body = parse_body(request.body);
   if (!body.ok()) return refuse(request, *reply, body.status());
   const auto query = read_tokenize(*body);
@@ -210,7 +210,7 @@ void Gateway::tokenize(const HttpRequest& request, std::shared_ptr<HttpReply> re
   say(request, *reply, json);
 }
 
-void Gateway::detokenize(const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
+void Gateway::detokenize(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
   const auto body = parse_body(request.body);
   if (!body.ok()) return refuse(request, *reply, body.status());
   const auto query = read_detokenize(*body);
@@ -221,25 +221,24 @@ void Gateway::detokenize(const HttpRequest& request, std::shared_ptr<HttpReply> 
   say(request, *reply, {{"prompt", *text}});
 }
 
-void Gateway::chat(const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
+void Gateway::chat(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
   const auto body = parse_body(request.body);
-  generate(request, body.ok() ? read_chat(*body) : body.status(), std::move(reply));
+  generate(request, body.ok() ? read_chat(*body) : body.status(), reply);
 }
 
-void Gateway::completion(const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
+void Gateway::completion(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
   const auto body = parse_body(request.body);
-  generate(request, body.ok() ? read_completion(*body) : body.status(), std::move(reply));
+  generate(request, body.ok() ? read_completion(*body) : body.status(), reply);
 }
 
-void Gateway::invocation(const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
+void Gateway::invocation(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
   const auto body = parse_body(request.body);
   if (!body.ok()) return refuse(request, *reply, body.status());
-  generate(request, body->contains("messages") ? read_chat(*body) : read_completion(*body),
-           std::move(reply));
+  generate(request, body->contains("messages") ? read_chat(*body) : read_completion(*body), reply);
 }
 
 void Gateway::generate(const HttpRequest& request, absl::StatusOr<GenerationQuery> query,
-                       std::shared_ptr<HttpReply> reply) {
+                       const std::shared_ptr<HttpReply>& reply) {
   if (!query.ok()) return refuse(request, *reply, query.status());
   auto job = job_of(*query);
   if (!job.ok()) return refuse(request, *reply, job.status());

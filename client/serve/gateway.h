@@ -37,7 +37,7 @@ class Gateway {
   Gateway(const UserModel& user_model, std::optional<model::chat::ChatTemplate> chat_template,
           Engine& engine, CheckChain check_chain, GatewayOptions options);
 
-  void handle(HttpRequest request, std::shared_ptr<HttpReply> reply);
+  void handle(HttpRequest request, const std::shared_ptr<HttpReply>& reply);
 
  private:
   using Json = nlohmann::ordered_json;
@@ -45,17 +45,17 @@ class Gateway {
   static const std::vector<Route>& routes();
   absl::StatusOr<Json> body_of(const HttpRequest& request) const;
 
-  void chat(const HttpRequest& request, std::shared_ptr<HttpReply> reply);
-  void completion(const HttpRequest& request, std::shared_ptr<HttpReply> reply);
-  void invocation(const HttpRequest& request, std::shared_ptr<HttpReply> reply);
-  void models(const HttpRequest& request, std::shared_ptr<HttpReply> reply);
-  void health(const HttpRequest& request, std::shared_ptr<HttpReply> reply);
-  void version(const HttpRequest& request, std::shared_ptr<HttpReply> reply);
-  void tokenize(const HttpRequest& request, std::shared_ptr<HttpReply> reply);
-  void detokenize(const HttpRequest& request, std::shared_ptr<HttpReply> reply);
+  void chat(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
+  void completion(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
+  void invocation(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
+  void models(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
+  void health(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
+  void version(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
+  void tokenize(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
+  void detokenize(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
 
   void generate(const HttpRequest& request, absl::StatusOr<GenerationQuery> query,
-                std::shared_ptr<HttpReply> reply);
+                const std::shared_ptr<HttpReply>& reply);
   absl::StatusOr<std::shared_ptr<Job>> job_of(const GenerationQuery& query) const;
   absl::StatusOr<Job::Prompt> prompt_of(const ApiPrompt& prompt, bool add_special_tokens) const;
   absl::StatusOr<std::vector<std::int32_t>> ids_of(const ApiMessages& messages) const;

@@ -238,7 +238,7 @@ void HttpConnection::on_head() {
         error_response({503, "the server holds as many requests as it has memory for: try again",
                         "server_error", std::nullopt, "overloaded"});
     busy.headers.emplace_back("Retry-After", "5");
-    return answer(std::move(busy));
+    return answer(busy);
   }
   body_taken_ = wanted;
   arm(read_deadline_, limits.body_time, &HttpConnection::close);
@@ -358,7 +358,7 @@ void HttpConnection::on_written() {
   socket_.cancel(ignored);
 }
 
-void HttpConnection::answer(HttpResponse response) {
+void HttpConnection::answer(const HttpResponse& response) {
   writing_ = response_text(response, /*keep_alive=*/false, /*head_only=*/false);
   arm(write_deadline_, host_.limits().write_time, &HttpConnection::close);
   asio::async_write(socket_, asio::buffer(writing_),

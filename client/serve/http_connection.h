@@ -56,7 +56,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void watch();  // for a client that goes while it is answered
   void flush();
   void on_written();
-  void answer(HttpResponse response);  // of the server's own; the connection ends
+  void answer(const HttpResponse& response);  // of the server's own; the connection ends
   void linger();
   void arm(boost::asio::steady_timer& timer, std::chrono::milliseconds time,
            void (HttpConnection::*then)());

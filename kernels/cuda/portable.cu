@@ -102,7 +102,9 @@ void run_few(Context& context, const Job& job, QuantizedTile* quantized) {
   }
   const int warps = few_warps<kFormat, kTiles>(context, laid.arguments.groups, staged);
   launch(context, {laid.ctas}, warps * 32,
-         static_cast<std::size_t>(Shape::kCtaBytes + warps * Shape::kWarpBytes + staged),
+         std::size_t{Shape::kCtaBytes} +
+             std::size_t{Shape::kWarpBytes} * static_cast<std::size_t>(warps) +
+             static_cast<std::size_t>(staged),
          &few_kernel<kFormat, kTiles>, laid.arguments);
 }
 

@@ -38,8 +38,9 @@ absl::StatusOr<Sources> jinja_files(const std::string& directory) {
   Sources sources;
   const auto read = [&](const std::string& path, const std::string& name) {
     absl::StatusOr<std::string> text = read_text_file(path, kMaxTemplateBytes);
-    if (text.ok()) sources.emplace_back(name, *std::move(text));
-    return absl::IsNotFound(text.status()) ? absl::OkStatus() : text.status();
+    if (!text.ok()) return absl::IsNotFound(text.status()) ? absl::OkStatus() : text.status();
+    sources.emplace_back(name, *std::move(text));
+    return absl::OkStatus();
   };
   absl::Status status = read(directory + "/chat_template.jinja", kUsual);
   if (!status.ok()) return status;
@@ -54,7 +55,7 @@ absl::StatusOr<Sources> jinja_files(const std::string& directory) {
     }
   }
   for (const std::string& name : names) {
-    status = read(directory + "/chat_templates/" + name + ".jinja", name);
+    status = read(absl::StrCat(directory, "/chat_templates/", name, ".jinja"), name);
     if (!status.ok()) return status;
   }
   return sources;
@@ -98,9 +99,9 @@ absl::StatusOr<Sources> json_file(const std::string& path) {
 
 }  // namespace
 
-ChatTemplate::ChatTemplate(std::map<std::string, std::string> special_tokens)
+ChatTemplate::ChatTemplate(const std::map<std::string, std::string>& special_tokens)
     : special_tokens_(ordered_json::object()) {
-  for (auto& [name, token] : special_tokens) special_tokens_[name] = std::move(token);
+  for (const auto& [name, token] : special_tokens) special_tokens_[name] = token;
 }
 
 absl::Status ChatTemplate::add(const std::string& name, std::string_view source) {
@@ -111,8 +112,8 @@ absl::Status ChatTemplate::add(const std::string& name, std::string_view source)
 }
 
 absl::StatusOr<ChatTemplate> ChatTemplate::parse(
-    std::string_view source, std::map<std::string, std::string> special_tokens) {
-  ChatTemplate result(std::move(special_tokens));
+    std::string_view source, const std::map<std::string, std::string>& special_tokens) {
+  ChatTemplate result(special_tokens);
   if (absl::Status status = result.add(kUsual, source); !status.ok()) return status;
   return result;
 }
@@ -140,7 +141,7 @@ absl::StatusOr<ChatTemplate> ChatTemplate::load(const std::string& directory) {
     const auto found = side_files->named.find(name);
     if (found != side_files->named.end()) tokens.insert(*found);
   }
-  ChatTemplate result(std::move(tokens));
+  ChatTemplate result(tokens);
   for (const auto& [name, source] : *sources) {
     if (absl::Status status = result.add(name, source); !status.ok())
       return with_path(status, path);

@@ -40,15 +40,15 @@ class ChatTemplate {
   // "chat_template" of DIR/tokenizer_config.json. NOT_FOUND where the model has none.
   static absl::StatusOr<ChatTemplate> load(const std::string& directory);
   // special_tokens: "bos_token" to its text, and so on.
-  static absl::StatusOr<ChatTemplate> parse(std::string_view source,
-                                            std::map<std::string, std::string> special_tokens);
+  static absl::StatusOr<ChatTemplate> parse(
+      std::string_view source, const std::map<std::string, std::string>& special_tokens);
 
   absl::StatusOr<std::vector<Segment>> render(const Conversation& conversation,
                                               const RenderLimits& limits = {}) const;
   std::vector<std::string> names() const;  // of its templates; "default" is the usual one
 
  private:
-  explicit ChatTemplate(std::map<std::string, std::string> special_tokens);
+  explicit ChatTemplate(const std::map<std::string, std::string>& special_tokens);
   absl::Status add(const std::string& name, std::string_view source);
   absl::StatusOr<const Template*> chosen(const Conversation& conversation) const;
 

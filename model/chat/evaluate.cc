@@ -180,7 +180,7 @@ Value Interpreter::filtered(const Expression& filter, Value value, const ScopePt
                                                      : evaluate(inside, scope);
   }
   try {
-    return apply_filter(*this, filter.name, std::move(value), arguments(filter.call, scope));
+    return apply_filter(*this, filter.name, value, arguments(filter.call, scope));
   } catch (TemplateError& error) {
     if (error.place.line == 0) error.place = filter.place;
     throw;

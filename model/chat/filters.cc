@@ -34,11 +34,11 @@ bool is_filter(std::string_view name) {
   return filter_named(name) != nullptr || refused_filters().contains(name);
 }
 
-Value apply_filter(Interpreter& interpreter, std::string_view name, Value value,
+Value apply_filter(Interpreter& interpreter, std::string_view name, const Value& value,
                    Arguments arguments) {
   interpreter.budget().spend(1);
   const Filter filter = filter_named(name);
-  if (filter != nullptr) return filter(interpreter, std::move(value), std::move(arguments));
+  if (filter != nullptr) return filter(interpreter, value, std::move(arguments));
   if (refused_filters().contains(name)) {
     fail("the filter '" + std::string(name) + "' is not supported in chat templates");
   }

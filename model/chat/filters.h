@@ -13,10 +13,10 @@ namespace shoal::model::chat {
 
 class Interpreter;
 
-using Filter = Value (*)(Interpreter&, Value, Arguments);
+using Filter = Value (*)(Interpreter&, const Value&, Arguments);
 using FilterTable = std::map<std::string_view, Filter>;
 
-Value apply_filter(Interpreter& interpreter, std::string_view name, Value value,
+Value apply_filter(Interpreter& interpreter, std::string_view name, const Value& value,
                    Arguments arguments);
 bool is_filter(std::string_view name);
 

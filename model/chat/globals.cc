@@ -129,7 +129,7 @@ class Cycler : public Object {
     if (name == "next") {
       return function(
           [self, this](Interpreter&, const Arguments&) {
-            const Value value = items_[at_];
+            Value value = items_[at_];
             at_ = (at_ + 1) % items_.size();
             return value;
           },

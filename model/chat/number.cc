@@ -79,9 +79,12 @@ std::string float_text(double value) {
     return sign + "0." + std::string(static_cast<std::size_t>(-exponent - 1), '0') + digits;
   }
   if (count <= exponent + 1) {
-    return sign + digits + std::string(static_cast<std::size_t>(exponent + 1 - count), '0') + ".0";
+    return sign + digits +
+           std::string(static_cast<std::size_t>(exponent) + 1 - static_cast<std::size_t>(count),
+                       '0') +
+           ".0";
   }
-  const auto whole = static_cast<std::size_t>(exponent + 1);
+  const std::size_t whole = static_cast<std::size_t>(exponent) + 1;
   return sign + digits.substr(0, whole) + "." + digits.substr(whole);
 }
 

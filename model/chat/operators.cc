@@ -146,7 +146,7 @@ Value repeated_items(const Sequence& sequence, std::int64_t times, Budget& budge
   return Value(std::make_shared<const Sequence>(sequence.kind, std::move(items), &budget));
 }
 
-bool is_nan(const Value& value) { return value.is_float() && std::isnan(*value.as_double()); }
+bool is_no_number(const Value& value) { return value.is_float() && std::isnan(*value.as_double()); }
 
 }  // namespace
 
@@ -197,7 +197,7 @@ bool holds(Operator op, const Value& left, const Value& right, Budget& budget) {
       break;
   }
   const int sign = order(left, right, spelling(op), &budget);
-  if (is_nan(left) || is_nan(right)) return false;
+  if (is_no_number(left) || is_no_number(right)) return false;
   switch (op) {
     case Operator::kLess:
       return sign < 0;

@@ -113,7 +113,7 @@ Interpreter::Flow Interpreter::run_for(const Statement& node, const Value& over,
   }
   Loop::Recurse recurse;
   if (node.recursive) {
-    recurse = [this, &node, scope](Value items, int depth) {
+    recurse = [this, &node, scope](const Value& items, int depth) {
       const Nested nested(&depth_, budget_);
       TextBuilder inside(&budget_);
       run_for(node, items, scope, &inside, depth);

@@ -18,7 +18,7 @@
 namespace shoal::model::chat {
 namespace {
 
-Value first_filter(Interpreter& run, Value value, Arguments arguments) {
+Value first_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("first", std::move(arguments), {});
   if (Iterator* iterator = value.iterator()) {
     if (iterator->next < iterator->items.size()) return iterator->items[iterator->next++];
@@ -31,7 +31,7 @@ Value first_filter(Interpreter& run, Value value, Arguments arguments) {
   return Value::undefined("No first item, sequence was empty.");
 }
 
-Value last_filter(Interpreter& run, Value value, Arguments arguments) {
+Value last_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("last", std::move(arguments), {});
   if (value.iterator() != nullptr) fail("'generator' object is not reversible");
   if (const Sequence* sequence = value.sequence()) {
@@ -43,17 +43,17 @@ Value last_filter(Interpreter& run, Value value, Arguments arguments) {
   return Value::undefined("No last item, sequence was empty.");
 }
 
-Value length_filter(Interpreter&, Value value, Arguments arguments) {
+Value length_filter(Interpreter&, const Value& value, Arguments arguments) {
   const Bound bound("length", std::move(arguments), {});
   return Value(length_of(value));
 }
 
-Value list_filter(Interpreter& run, Value value, Arguments arguments) {
+Value list_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("list", std::move(arguments), {});
   return Value::list(items_of(value, run.budget()), &run.budget());
 }
 
-Value reverse_filter(Interpreter& run, Value value, Arguments arguments) {
+Value reverse_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("reverse", std::move(arguments), {});
   if (const Text* text = value.text()) return Value(reversed_text(*text, run.budget()));
   const bool was_iterator = value.iterator() != nullptr || value.is_undefined();
@@ -63,7 +63,7 @@ Value reverse_filter(Interpreter& run, Value value, Arguments arguments) {
                       : Value::iterator(std::move(items), &run.budget());
 }
 
-Value join_filter(Interpreter& run, Value value, Arguments arguments) {
+Value join_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("join", std::move(arguments), {"d", "attribute"});
   const Text separator = bound.has(0) ? to_text(bound[0], run.budget()) : Text();
   TextBuilder out(&run.budget());
@@ -80,7 +80,7 @@ Value join_filter(Interpreter& run, Value value, Arguments arguments) {
   return Value(out.finish());
 }
 
-Value map_filter(Interpreter& run, Value value, Arguments arguments) {
+Value map_filter(Interpreter& run, const Value& value, Arguments arguments) {
   if (!value.truthy()) return Value::iterator({}, &run.budget());
   Items result;
   if (arguments.positional.empty()) {
@@ -98,14 +98,14 @@ Value map_filter(Interpreter& run, Value value, Arguments arguments) {
   const Value name = arguments.positional.front();
   if (name.text() == nullptr) fail("map wants the name of a filter");
   arguments.positional.erase(arguments.positional.begin());
-  for (Value& item : items_of(value, run.budget())) {
-    result.push_back(apply_filter(run, name.text()->bytes(), std::move(item), arguments));
+  for (const Value& item : items_of(value, run.budget())) {
+    result.push_back(apply_filter(run, name.text()->bytes(), item, arguments));
   }
   return Value::iterator(std::move(result), &run.budget());
 }
 
 template <bool keep, bool by_attribute>
-Value select_filter(Interpreter& run, Value value, Arguments arguments) {
+Value select_filter(Interpreter& run, const Value& value, Arguments arguments) {
   if (!value.truthy()) return Value::iterator({}, &run.budget());
   std::size_t used = 0;
   Value path;
@@ -152,7 +152,7 @@ Value sort_key(Interpreter& run, const Value& item, const Value& attribute, bool
   return Value::list(std::move(keys), &run.budget());
 }
 
-Value sort_filter(Interpreter& run, Value value, Arguments arguments) {
+Value sort_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("sort", std::move(arguments), {"reverse", "case_sensitive", "attribute"});
   Items items = items_of(value, run.budget());
   Items keys;
@@ -163,7 +163,7 @@ Value sort_filter(Interpreter& run, Value value, Arguments arguments) {
                      &run.budget());
 }
 
-Value dict_sort_filter(Interpreter& run, Value value, Arguments arguments) {
+Value dict_sort_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("dictsort", std::move(arguments), {"case_sensitive", "by", "reverse"});
   const Dict* dict = value.dict();
   if (dict == nullptr) {
@@ -181,7 +181,7 @@ Value dict_sort_filter(Interpreter& run, Value value, Arguments arguments) {
                      &run.budget());
 }
 
-Value unique_filter(Interpreter& run, Value value, Arguments arguments) {
+Value unique_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("unique", std::move(arguments), {"case_sensitive", "attribute"});
   Dict seen(&run.budget());
   Items result;
@@ -195,7 +195,7 @@ Value unique_filter(Interpreter& run, Value value, Arguments arguments) {
 }
 
 template <bool wants_less>
-Value extreme_filter(Interpreter& run, Value value, Arguments arguments) {
+Value extreme_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("min", std::move(arguments), {"case_sensitive", "attribute"});
   std::optional<Value> best;
   Value best_key;
@@ -211,7 +211,7 @@ Value extreme_filter(Interpreter& run, Value value, Arguments arguments) {
   return best ? *best : Value::undefined("No aggregated item, sequence was empty.");
 }
 
-Value sum_filter(Interpreter& run, Value value, Arguments arguments) {
+Value sum_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("sum", std::move(arguments), {"attribute", "start"});
   Value total = bound.has(1) ? bound[1] : Value(std::int64_t{0});
   if (total.text() != nullptr) fail("sum() can't sum strings [use ''.join(seq) instead]");
@@ -222,7 +222,7 @@ Value sum_filter(Interpreter& run, Value value, Arguments arguments) {
   return total;
 }
 
-Value batch_filter(Interpreter& run, Value value, Arguments arguments) {
+Value batch_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("batch", std::move(arguments), {"linecount", "fill_with"}, 1);
   const std::int64_t count = bound.integer(0, 1);
   Items result;
@@ -245,7 +245,7 @@ Value batch_filter(Interpreter& run, Value value, Arguments arguments) {
   return Value::iterator(std::move(result), &run.budget());
 }
 
-Value slice_filter(Interpreter& run, Value value, Arguments arguments) {
+Value slice_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("slice", std::move(arguments), {"slices", "fill_with"}, 1);
   const Items items = items_of(value, run.budget());
   const std::int64_t slices = bound.integer(0, 1);
@@ -265,7 +265,7 @@ Value slice_filter(Interpreter& run, Value value, Arguments arguments) {
   return Value::iterator(std::move(result), &run.budget());
 }
 
-Value group_by_filter(Interpreter& run, Value value, Arguments arguments) {
+Value group_by_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("groupby", std::move(arguments), {"attribute", "default", "case_sensitive"}, 1);
   const Value* fallback = bound.has(1) ? &bound[1] : nullptr;
   const bool fold_case = !bound.truth(2, false);
@@ -297,7 +297,7 @@ Value group_by_filter(Interpreter& run, Value value, Arguments arguments) {
   return Value::list(std::move(groups), &run.budget());
 }
 
-Value items_filter(Interpreter& run, Value value, Arguments arguments) {
+Value items_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("items", std::move(arguments), {});
   Items result;
   if (const Dict* dict = value.dict()) {

@@ -18,12 +18,12 @@ namespace shoal::model::chat {
 namespace {
 
 template <Case wanted>
-Value case_filter(Interpreter& run, Value value, Arguments arguments) {
+Value case_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("upper", std::move(arguments), {});
   return Value(in_case(to_text(value, run.budget()), wanted, run.budget()));
 }
 
-Value capitalize_filter(Interpreter& run, Value value, Arguments arguments) {
+Value capitalize_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("capitalize", std::move(arguments), {});
   return Value(capitalized(to_text(value, run.budget()), run.budget()));
 }
@@ -32,7 +32,7 @@ bool begins_word(char32_t code) {  // [-\s({\[<]
   return code == '-' || code == '(' || code == '{' || code == '[' || code == '<' || is_blank(code);
 }
 
-Value title_filter(Interpreter& run, Value value, Arguments arguments) {
+Value title_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("title", std::move(arguments), {});
   const Text text = to_text(value, run.budget());
   TextBuilder out(&run.budget());
@@ -52,13 +52,13 @@ Value title_filter(Interpreter& run, Value value, Arguments arguments) {
   return Value(out.finish());
 }
 
-Value trim_filter(Interpreter& run, Value value, Arguments arguments) {
+Value trim_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("trim", std::move(arguments), {"chars"});
   return Value(stripped(to_text(value, run.budget()), Side::kBoth,
                         bound.has_text(0) ? &bound.text(0) : nullptr, run.budget()));
 }
 
-Value replace_filter(Interpreter& run, Value value, Arguments arguments) {
+Value replace_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("replace", std::move(arguments), {"old", "new", "count"}, 2);
   const bool limited = bound.has(2) && !bound[2].is_none();
   return Value(replaced(to_text(value, run.budget()), to_text(bound[0], run.budget()),
@@ -66,12 +66,12 @@ Value replace_filter(Interpreter& run, Value value, Arguments arguments) {
                         run.budget()));
 }
 
-Value string_filter(Interpreter& run, Value value, Arguments arguments) {
+Value string_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("string", std::move(arguments), {});
   return Value(to_text(value, run.budget()));
 }
 
-Value escape_filter(Interpreter& run, Value value, Arguments arguments) {
+Value escape_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("escape", std::move(arguments), {});
   const Text text = to_text(value, run.budget());
   TextBuilder out(&run.budget());
@@ -93,7 +93,7 @@ Value escape_filter(Interpreter& run, Value value, Arguments arguments) {
   return Value(out.finish());
 }
 
-Value indent_filter(Interpreter& run, Value value, Arguments arguments) {
+Value indent_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("indent", std::move(arguments), {"width", "first", "blank"});
   const Text* text = value.text();
   if (text == nullptr) {
@@ -125,7 +125,7 @@ Value indent_filter(Interpreter& run, Value value, Arguments arguments) {
   return Value(out.finish());
 }
 
-Value format_filter(Interpreter& run, Value value, Arguments arguments) {
+Value format_filter(Interpreter& run, const Value& value, Arguments arguments) {
   if (!arguments.positional.empty() && !arguments.named.empty()) {
     fail("can't handle positional and keyword arguments at the same time");
   }
@@ -142,7 +142,7 @@ Value format_filter(Interpreter& run, Value value, Arguments arguments) {
   return Value(percent_format(text, Value(std::shared_ptr<const Dict>(std::move(dict))), budget));
 }
 
-Value center_filter(Interpreter& run, Value value, Arguments arguments) {
+Value center_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("center", std::move(arguments), {"width"});
   const Text text = to_text(value, run.budget());
   const std::int64_t width = bound.integer(0, 80);
@@ -153,7 +153,7 @@ Value center_filter(Interpreter& run, Value value, Arguments arguments) {
   return Value(padded(text, left, missing - left, Text(" ", true, nullptr), run.budget()));
 }
 
-Value truncate_filter(Interpreter& run, Value value, Arguments arguments) {
+Value truncate_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("truncate", std::move(arguments), {"length", "killwords", "end", "leeway"});
   const Text text = to_text(value, run.budget());
   const std::int64_t length = bound.integer(0, 255);
@@ -176,7 +176,7 @@ Value truncate_filter(Interpreter& run, Value value, Arguments arguments) {
   return Value(out.finish());
 }
 
-Value word_count_filter(Interpreter& run, Value value, Arguments arguments) {
+Value word_count_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("wordcount", std::move(arguments), {});
   const Text text = to_text(value, run.budget());
   std::int64_t count = 0;
@@ -189,7 +189,7 @@ Value word_count_filter(Interpreter& run, Value value, Arguments arguments) {
   return Value(count);
 }
 
-Value url_encode_filter(Interpreter& run, Value value, Arguments arguments) {
+Value url_encode_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("urlencode", std::move(arguments), {});
   if (value.text() == nullptr && is_iterable(value)) fail("urlencode takes a string here");
   const Text text = to_text(value, run.budget());

@@ -286,7 +286,9 @@ Value zero_fill_method(Interpreter& run, const Text& text, Arguments arguments) 
   return Value(out.finish());
 }
 
-Value format_method(Interpreter& run, const Text& text, Arguments arguments) {
+// As the table has them.
+Value format_method(Interpreter& run, const Text& text,
+                    Arguments arguments) {  // NOLINT(performance-unnecessary-value-param)
   return Value(brace_format(run, text, arguments));
 }
 

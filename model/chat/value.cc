@@ -209,7 +209,7 @@ void Namespace::set(std::string_view name, Value value) {
   attributes.emplace_back(std::string(name), std::move(value));
 }
 
-Value Object::call(Interpreter&, Arguments) {
+Value Object::call(Interpreter&, Arguments) {  // NOLINT(performance-unnecessary-value-param)
   fail(std::string("'") + type_name() + "' object is not callable");
 }
 

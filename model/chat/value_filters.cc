@@ -16,14 +16,14 @@
 namespace shoal::model::chat {
 namespace {
 
-Value default_filter(Interpreter&, Value value, Arguments arguments) {
+Value default_filter(Interpreter&, const Value& value, Arguments arguments) {
   const Bound bound("default", std::move(arguments), {"default_value", "boolean"});
   const bool replace = value.is_undefined() || (bound.truth(1, false) && !value.truthy());
   if (!replace) return value;
   return bound.has(0) ? bound[0] : Value(Text());
 }
 
-Value abs_filter(Interpreter&, Value value, Arguments arguments) {
+Value abs_filter(Interpreter&, const Value& value, Arguments arguments) {
   const Bound bound("abs", std::move(arguments), {});
   if (value.is_float()) return Value(std::abs(*value.as_double()));
   const std::optional<std::int64_t> integer = value.as_integer();
@@ -35,9 +35,9 @@ Value abs_filter(Interpreter&, Value value, Arguments arguments) {
   return *integer < 0 ? negated(value) : affirmed(value);
 }
 
-Value int_filter(Interpreter&, Value value, Arguments arguments) {
+Value int_filter(Interpreter&, const Value& value, Arguments arguments) {
   const Bound bound("int", std::move(arguments), {"default", "base"});
-  const Value fallback = bound.has(0) ? bound[0] : Value(std::int64_t{0});
+  Value fallback = bound.has(0) ? bound[0] : Value(std::int64_t{0});
   if (value.is_undefined()) fail(value.undefined_message());
   if (const std::optional<std::int64_t> integer = value.as_integer()) return Value(*integer);
   std::optional<double> number = value.as_double();
@@ -55,7 +55,7 @@ Value int_filter(Interpreter&, Value value, Arguments arguments) {
   return Value(*whole);
 }
 
-Value float_filter(Interpreter&, Value value, Arguments arguments) {
+Value float_filter(Interpreter&, const Value& value, Arguments arguments) {
   const Bound bound("float", std::move(arguments), {"default"});
   if (value.is_undefined()) fail(value.undefined_message());
   std::optional<double> number = value.as_double();
@@ -64,7 +64,7 @@ Value float_filter(Interpreter&, Value value, Arguments arguments) {
   return bound.has(0) ? bound[0] : Value(0.0);
 }
 
-Value round_filter(Interpreter&, Value value, Arguments arguments) {
+Value round_filter(Interpreter&, const Value& value, Arguments arguments) {
   const Bound bound("round", std::move(arguments), {"precision", "method"});
   const std::int64_t digits = bound.integer(0, 0);
   const std::string_view method = bound.has(1) ? bound.text(1).bytes() : "common";
@@ -84,7 +84,7 @@ Value round_filter(Interpreter&, Value value, Arguments arguments) {
   return Value((method == "ceil" ? std::ceil(*number * unit) : std::floor(*number * unit)) / unit);
 }
 
-Value attr_filter(Interpreter& run, Value value, Arguments arguments) {
+Value attr_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("attr", std::move(arguments), {"name"}, 1);
   const std::string_view name = bound.text(0).bytes();
   if (value.dict() != nullptr) {  // its methods, never its items
@@ -94,7 +94,7 @@ Value attr_filter(Interpreter& run, Value value, Arguments arguments) {
   return attribute_of(run, value, name);
 }
 
-Value file_size_filter(Interpreter& run, Value value, Arguments arguments) {
+Value file_size_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("filesizeformat", std::move(arguments), {"binary"});
   const bool binary = bound.truth(0, false);
   std::optional<double> size = value.as_double();
@@ -123,7 +123,7 @@ Value file_size_filter(Interpreter& run, Value value, Arguments arguments) {
   return Value(Text(std::move(shown), true, &run.budget()));
 }
 
-Value to_json_filter(Interpreter& run, Value value, Arguments arguments) {
+Value to_json_filter(Interpreter& run, const Value& value, Arguments arguments) {
   const Bound bound("tojson", std::move(arguments),
                     {"ensure_ascii", "indent", "separators", "sort_keys"});
   JsonStyle style;

@@ -194,7 +194,7 @@ class Downloads {
                   .tries = tries,
                   .not_before = options_.now() + *wait};
       if (state.knows_ranges) again.range.begin = piece.at;
-      queue_.push_front(std::move(again));
+      queue_.push_front(again);
       return;
     }
     if (!failure_.ok()) return;

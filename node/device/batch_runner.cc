@@ -113,18 +113,18 @@ void BatchRunner::begin(RunningBatch batch) {
     begin = end;
   }
   own.flights = flights.size();
-  for (Flight& flight : flights) put(std::move(flight));
+  for (const Flight& flight : flights) put(flight);
 }
 
 Stage& BatchRunner::stage_of(const Flight& flight) {
   return *stages_[flight.work.front().session->lease.at(flight.place).stage];
 }
 
-void BatchRunner::put(Flight flight) {
+void BatchRunner::put(const Flight& flight) {
   Stage& stage = stage_of(flight);
   const double share = static_cast<double>(stage.span().size()) / span_.size();
   const double expected_us = flight.batch->expected_us * share;
-  stage.put(std::move(flight), expected_us);
+  stage.put(flight, expected_us);
 }
 
 std::optional<RunningBatch> BatchRunner::next_done() {
@@ -132,7 +132,7 @@ std::optional<RunningBatch> BatchRunner::next_done() {
   for (std::size_t i = stages_.size(); i-- > 0;) {
     while (std::optional<Flight> flight = stages_[i]->next_done()) {
       if (++flight->place < flight->work.front().session->lease.stages()) {
-        put(*std::move(flight));
+        put(*flight);
       } else {
         land(*flight);
       }

@@ -67,7 +67,7 @@ class BatchRunner {
 
   BatchRunner(proto::Span span, std::int64_t hidden) : span_(span), hidden_(hidden) {}
   Stage& stage_of(const Flight& flight);
-  void put(Flight flight);
+  void put(const Flight& flight);
   void land(const Flight& flight);
 
   const proto::Span span_;

@@ -108,11 +108,12 @@ class DeviceThread::Impl {
       } else if (runner_->has_room(std::chrono::steady_clock::now())) {
         batch = queue_->take();
       }
-      if (batch) runner_->begin(*std::move(batch));
+      const bool begins = batch.has_value();
+      if (begins) runner_->begin(*std::move(batch));
       if (std::optional<RunningBatch> done = runner_->next_done()) {
         tell(*std::move(done));
         pause.reset();
-      } else if (!batch) {
+      } else if (!begins) {
         pause.wait();
       }
     }

@@ -23,17 +23,17 @@ Stage::Stage(proto::Span span, std::int64_t hidden, std::unique_ptr<kernels::Exe
              std::unique_ptr<model::SpanRunner> runner)
     : span_(span), hidden_(hidden), executor_(std::move(executor)), runner_(std::move(runner)) {}
 
-void Stage::put(Flight flight, double expected_us) {
+void Stage::put(const Flight& flight, double expected_us) {
   const auto now = Clock::now();
   const auto takes = std::chrono::microseconds(static_cast<std::int64_t>(expected_us));
   expected_end_ = (empty() ? now : std::max(now, expected_end_)) + takes;
-  waiting_.push_back(std::move(flight));
+  waiting_.push_back(flight);
   begin_waiting();
 }
 
 void Stage::begin_waiting() {
   while (!waiting_.empty() && under_way_.size() < model::SpanRunner::kMostUnderWay) {
-    Flight flight = std::move(waiting_.front());
+    Flight flight = waiting_.front();
     waiting_.pop_front();
     sequences_.clear();
     for (BatchWork& work : flight.work) {
@@ -52,14 +52,14 @@ void Stage::begin_waiting() {
     flight.begun = Clock::now();
     runner_->begin(sequences_, std::max(blocks.begin, span_.begin),
                    std::min(blocks.end, span_.end));
-    under_way_.push_back(std::move(flight));
+    under_way_.push_back(flight);
   }
 }
 
 std::optional<Flight> Stage::next_done() {
   if (under_way_.empty() || !runner_->done()) return std::nullopt;
   runner_->finish();
-  Flight flight = std::move(under_way_.front());
+  Flight flight = under_way_.front();
   under_way_.pop_front();
   // It could not run before the one before it had ended.
   const auto now = Clock::now();

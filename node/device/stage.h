@@ -43,7 +43,7 @@ class Stage {
   model::SpanRunner& runner() { return *runner_; }
 
   // Behind what is there. `expected_us`: what it should take here.
-  void put(Flight flight, double expected_us);
+  void put(const Flight& flight, double expected_us);
   // The flight that has been computed here, if one has; then the next ones begin.
   std::optional<Flight> next_done();
   bool empty() const { return waiting_.empty() && under_way_.empty(); }

@@ -265,7 +265,10 @@ RunningBatch DeviceQueue::make_batch(Clock::time_point now) {
   const Batch chosen = scheduler_.next_batch(batch.budget);
   batch.decode = chosen.decode;
   batch.weight = chosen.weight;
-  batch.expected_us = chosen.decode ? decode_us : chosen.weight * pace_.weight_us();
+  // What a weight costs is known by the time of batches that filled their budget: where one row
+  // takes longer than that, it says nothing of time.
+  batch.expected_us =
+      chosen.decode ? decode_us : std::min(chosen.weight * pace_.weight_us(), batch.budget.us);
   if (batch.decode) decoded_at_ = now;
   for (const BatchItem& item : chosen.items) {
     BatchWork work{.key = item.session,

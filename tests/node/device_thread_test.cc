@@ -52,7 +52,7 @@ class Inbox {
   }
   std::vector<StepOutput> wait(std::size_t count) {
     std::unique_lock lock(mutex_);
-    EXPECT_TRUE(changed_.wait_for(lock, std::chrono::seconds(20),
+    EXPECT_TRUE(changed_.wait_for(lock, std::chrono::seconds(60),
                                   [&] { return outputs_.size() >= count; }));
     return outputs_;
   }

@@ -55,13 +55,19 @@ NetworkNamespace::NetworkNamespace() : name_(new_name()) {
   ip("link set lo up");
 }
 
-NetworkNamespace::~NetworkNamespace() { run_ip("netns del " + name_); }
+// The links go first: what a namespace held, the kernel takes down some time after the name is gone,
+// and until then the far ends of its links keep their names.
+NetworkNamespace::~NetworkNamespace() {
+  for (const std::string& link : links_) run_ip("-n " + name_ + " link del " + link);
+  run_ip("netns del " + name_);
+}
 
 void NetworkNamespace::ip(const std::string& arguments) { must("-n " + name_ + " " + arguments); }
 
 void NetworkNamespace::connect(const std::string& name, NetworkNamespace& other,
                                const std::string& other_name) {
   ip("link add " + name + " type veth peer name " + other_name + " netns " + other.name_);
+  links_.push_back(name);
   ip("link set " + name + " up");
   other.ip("link set " + other_name + " up");
 }

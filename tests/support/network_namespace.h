@@ -30,6 +30,7 @@ class NetworkNamespace {
 
  private:
   std::string name_;
+  std::vector<std::string> links_;  // that connect() made here
 };
 
 }  // namespace shoal::tests

@@ -22,9 +22,9 @@ namespace shoal::client {
 struct UserModel : NamedModel {
   model::GenerationConfig generation;
   std::unique_ptr<kernels::Executor> executor;
-  std::unique_ptr<model::Checkpoint> checkpoint;
+  std::unique_ptr<model::Checkpoint> checkpoint;  // null with the ends
   std::unique_ptr<model::Tokenizer> tokenizer;
-  std::unique_ptr<model::ModelEnds> ends;
+  std::unique_ptr<model::ModelEnds> ends;  // null: has_ends()
   std::vector<std::int32_t> eos_ids;  // of config, generation config and tokenizer; sorted
 
   UserModel() = default;
@@ -41,6 +41,9 @@ struct UserModel : NamedModel {
   void logits(std::span<const float> rows, std::span<float> logits) const {
     shared_ ? shared_->logits(rows, logits) : ends->logits(rows, logits);
   }
+
+  // Else it has no weights here: nodes compute its ends.
+  bool has_ends() const { return ends != nullptr; }
 
   std::size_t hidden() const { return static_cast<std::size_t>(config.hidden); }
   std::size_t vocabulary() const { return static_cast<std::size_t>(config.vocabulary); }

@@ -9,15 +9,20 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr double kMs = 1e-3;  // of a microsecond
+
 bool same_way(const std::vector<HopTiming>& a, const std::vector<HopTiming>& b) {
   return std::ranges::equal(a, b, [](const HopTiming& one, const HopTiming& other) {
     return one.peer == other.peer && one.span == other.span;
   });
 }
 
-// A hop whose acknowledgement came behind the answer says nothing of itself.
+// A hop whose acknowledgement came behind the answer has said nothing of itself.
+bool has_told(const HopTiming& hop) { return hop.compute_us > 0; }
+
+// The last hop acknowledges behind its result: often too late, which is no loss.
 bool is_measured(const StepTiming& timing) {
-  return std::ranges::all_of(timing.hops, [](const HopTiming& hop) { return hop.compute_us > 0; });
+  return !timing.hops.empty() && std::all_of(timing.hops.begin(), timing.hops.end() - 1, has_told);
 }
 
 void add_to(StepSums::Way& way, const StepTiming& timing, double client_us) {
@@ -34,30 +39,53 @@ void add_to(StepSums::Way& way, const StepTiming& timing, double client_us) {
   way.sum.return_us += timing.return_us;
   way.client_us += client_us;
   ++way.steps;
+  if (!timing.hops.empty() && has_told(timing.hops.back())) ++way.last_told;
 }
 
 Json way_json(const StepSums::Way& way) {
   if (way.steps == 0) return nullptr;
-  const double each = 1e-3 / static_cast<double>(way.steps);  // to milliseconds
+  const StepTiming mean = way.mean();
   Json hops = Json::array();
-  for (const HopTiming& hop : way.sum.hops) {
+  for (const HopTiming& hop : mean.hops) {
     const bool here = hop.peer == proto::PeerId{};
     hops.push_back({{"peer", here ? "" : proto::to_string(hop.peer)},
                     {"name", here ? "" : proto::short_name(hop.peer)},
                     {"begin", hop.span.begin},
                     {"end", hop.span.end},
-                    {"network_ms", hop.network_us * each},
-                    {"queue_ms", hop.queue_us * each},
-                    {"compute_ms", hop.compute_us * each}});
+                    {"network_ms", hop.network_us * kMs},
+                    {"queue_ms", hop.queue_us * kMs},
+                    {"compute_ms", hop.compute_us * kMs}});
   }
   return {{"steps", way.steps},
-          {"total_ms", way.sum.total_us * each},
-          {"return_ms", way.sum.return_us * each},
-          {"client_ms", way.client_us * each},
+          {"total_ms", mean.total_us * kMs},
+          {"return_ms", mean.return_us * kMs},
+          {"client_ms", way.client_us * kMs / static_cast<double>(way.steps)},
           {"hops", std::move(hops)}};
 }
 
 }  // namespace
+
+StepTiming StepSums::Way::mean() const {
+  StepTiming mean = sum;
+  if (steps == 0) return mean;
+  const double each = 1 / static_cast<double>(steps);
+  mean.total_us *= each;
+  mean.return_us *= each;
+  for (HopTiming& hop : mean.hops) {
+    hop.queue_us *= each;
+    hop.compute_us *= each;
+    hop.network_us *= each;
+  }
+  // Of a last hop that did not tell, all its time is in the way back.
+  if (mean.hops.empty() || last_told == 0 || last_told == steps) return mean;
+  HopTiming& last = mean.hops.back();
+  const double untold = 1 - static_cast<double>(last_told) * each;
+  last.queue_us /= 1 - untold;
+  last.compute_us /= 1 - untold;
+  last.network_us += std::max(0.0, mean.return_us - untold * (last.queue_us + last.compute_us));
+  mean.return_us = 0;
+  return mean;
+}
 
 void StepSums::add(const StepTiming& timing, double client_us) {
   if (!std::exchange(begun_, true)) {

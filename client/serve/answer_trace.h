@@ -25,9 +25,12 @@ class StepSums {
   void add(const StepTiming& timing, double client_us);
 
   struct Way {
-    std::int64_t steps = 0;  // that are in the sums: those of which every hop told in time
-    StepTiming sum{};        // its total is without the client's own share
+    std::int64_t steps = 0;      // in the sums: those of which every hop but the last told in time
+    std::int64_t last_told = 0;  // of these, so many of which the last did too
+    StepTiming sum{};            // its total is without the client's own share
     double client_us = 0;
+    // Of one step, microseconds. What the last hop did not tell is as in the steps of which it did.
+    StepTiming mean() const;
   };
   const Way& prompt() const { return prompt_; }
   const Way& tokens() const { return tokens_; }

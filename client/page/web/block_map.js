@@ -5,6 +5,7 @@ import {by_id, el, set_attribute, set_class, set_text} from "./dom.js";
 import {blocks_text, microseconds, milliseconds, plural, short, spans_text} from "./numbers.js";
 
 const kMostColumns = 128;  // of the strip: wider models share them, as the least of theirs
+const kManyNodes = 24;     // whose rows are lower
 const kStates = {online: "online", joining: "joining", draining: "draining", silent: "silent", offline: "offline"};
 
 export class BlockMap {
@@ -59,6 +60,7 @@ export class BlockMap {
       this.#by_peer.delete(peer);
     }
     this.#empty.hidden = nodes.length > 0;
+    set_class(this.#rows.parentElement, "dense", nodes.length > kManyNodes);
     if (!this.#rows.querySelector(".node[tabindex='0']")) this.#rows.firstElementChild?.setAttribute("tabindex", "0");
   }
 

@@ -7,7 +7,7 @@ import {milliseconds, plural, precise} from "./numbers.js";
 
 const kNear = 80;  // pixels from the end: who is there stays there
 
-const kEnds = {length: "stopped at the most tokens", content_filter: "filtered"};
+const kEnds = {length: "cut at the most tokens", content_filter: "filtered"};
 
 export class Chat {
   messages = [];  // {role, content}; what the model is sent, but for the system prompt
@@ -90,7 +90,6 @@ export class Chat {
 
   async #answer() {
     const view = new AnswerView(this.#list);
-    const follow = () => { if (this.#at_end()) this.#to_end(); };
     this.#to_end();
     this.#running = new AbortController();
     by_id("send").hidden = true;
@@ -124,7 +123,6 @@ export class Chat {
     if (id !== null) this.#on_answer(id, false);
     if (failure) this.#on_refused(failure);
     if (at_end) this.#to_end();
-    follow();
   }
 
   #at_end() { return this.#list.scrollHeight - this.#list.scrollTop - this.#list.clientHeight < kNear; }

@@ -36,7 +36,7 @@ function on_refused(error) {
   return true;
 }
 
-const swarm = new Swarm({on_refused});
+export const swarm = new Swarm({on_refused});
 export const chat = new Chat({on_refused: (error) => { asked = false; on_refused(error); },
                               on_answer: (id, running) => swarm.follow(id, running)});
 

@@ -142,6 +142,7 @@ function list_node(block, depth) {
                   lines: [line.slice(item[0].length)], number: parseInt(item[2], 10)});
     } else if (items.length > 0) {
       const {width, lines} = items.at(-1);
+      loose ||= blank_before && indent_of(line) === width && !kItem.test(line.slice(width));
       lines.push(line.slice(Math.min(indent_of(line), width)));
     }
     blank_before = is_blank(line);

@@ -110,7 +110,8 @@ export class Swarm {
     const missing = state.missing.length > 0;
     health.classList.add(missing ? "bad" : state.thin.length > 0 ? "thin" : "good");
     set_text(health, missing ? `nobody serves ${spans_text(state.missing)}`
-                             : `every block is served · ${plural(serving, "node", "nodes")}`);
+                             : state.thin.length > 0 ? `${spans_text(state.thin)} by one node alone`
+                                                     : `every block is served · ${plural(serving, "node", "nodes")}`);
   }
 
   #fail(error) {
@@ -140,8 +141,8 @@ class Facts {
   show({nodes, blocks, coverage, weakest}) {
     const online = nodes.filter((node) => node.state === "online").length;
     const served = coverage.servers.filter((count) => count > 0).length;
-    set_text(this.#values.nodes, online === nodes.length ? `${online}` : `${online} of ${nodes.length}`);
-    set_text(this.#values.blocks, `${served} of ${blocks}`);
+    set_text(this.#values.nodes, online === nodes.length ? `${online}` : `${online} / ${nodes.length}`);
+    set_text(this.#values.blocks, `${served} / ${blocks}`);
     set_text(this.#values.least, `${weakest.servers}`);
     set_text(this.#values.speed, weakest.tokens_s > 0 ? short(weakest.tokens_s) : "–");
     this.#values.blocks.parentElement.classList.toggle("bad", served < blocks);

@@ -20,6 +20,7 @@
 #include "client/serve/http_server.h"
 #include "client/serve/kept_pipeline.h"
 #include "client/serve/swarm_sessions.h"
+#include "model/pooling.h"
 #include "proto/endpoint.h"
 
 namespace shoal::client {
@@ -133,7 +134,10 @@ absl::Status run_serve(const ServeFlags& flags, const base::StopToken& interrupt
   Engine engine(user_model, open, limits);
   const std::string name = model_name_of(flags);
   Gateway gateway(user_model, std::move(chat_template), engine, check_chain,
-                  {.model_name = name, .api_keys = flags.api_keys, .version = SHOAL_VERSION});
+                  {.model_name = name,
+                   .api_keys = flags.api_keys,
+                   .version = SHOAL_VERSION,
+                   .pooling = model::load_pooling(user_model.directory)});
   HttpLimits http;
   http.connections = connections_allowed();
   auto server = HttpServer::start(

@@ -19,7 +19,7 @@ struct Pooling {
   bool normalize = false;  // to length 1
   // Beginnings of the vector that stand for themselves (Matryoshka), as config.json names them.
   bool any_beginning = false;
-  std::vector<std::int64_t> beginnings;
+  std::vector<std::int64_t> beginnings{};
 
   bool may_shorten_to(std::int64_t dimensions) const;
 };

@@ -58,8 +58,8 @@ void Answer::text(std::size_t choice, const std::string& text) {
   begin(choice);
   Choice& of = choices_[choice];
   if (form_.stream) {
-    reply_->write(text_event(facts_, choice, text, take_scores(of), form_.include_usage,
-                              take_ids(choice)));
+    reply_->write(
+        text_event(facts_, choice, text, take_scores(of), form_.include_usage, take_ids(choice)));
   } else {
     of.text += text;
   }
@@ -73,8 +73,8 @@ void Answer::end(std::size_t choice, const ChoiceEnd& end, std::int64_t completi
   of.end = end;
   usage_.completion_tokens += completion_tokens;
   if (form_.stream) {
-    reply_->write(end_event(facts_, choice, "", take_scores(of), end, form_.include_usage,
-                             take_ids(choice)));
+    reply_->write(
+        end_event(facts_, choice, "", take_scores(of), end, form_.include_usage, take_ids(choice)));
   }
   if (--left_ > 0) return;
   over_ = true;

@@ -20,7 +20,7 @@ struct AnswerForm {
   bool stream = false;
   bool include_usage = false;
   HttpHeaders headers{};
-  bool token_ids = false;  // those of prompt and text too
+  bool token_ids = false;                            // those of prompt and text too
   std::vector<std::vector<std::int32_t>> prompts{};  // for these
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where what an engine makes of a job goes, choice by choice, from several threads: an answer in the
-// form of one API. Thread-safe.
+// Where what an engine makes of a job goes, choice by choice, from several threads: an answer in
+// the form of one API. Thread-safe.
 #pragma once
 
 #include <cstdint>

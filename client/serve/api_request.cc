@@ -33,21 +33,10 @@ bool is_nothing(const Json& value) {
 
 absl::Status check_unsupported(const ApiFields& fields) {
   // Each would change what comes out.
-  for (const char* key : {"tools",
-                          "functions",
-                          "audio",
-                          "guided_json",
-                          "guided_regex",
-                          "guided_choice",
-                          "guided_grammar",
-                          "structured_outputs",
-                          "suffix",
-                          "use_beam_search",
-                          "prompt_embeds",
-                          "prompt_logprobs",
-                          "logits_processors",
-                          "chat_template",
-                          "web_search_options"}) {
+  for (const char* key :
+       {"tools", "functions", "audio", "guided_json", "guided_regex", "guided_choice",
+        "guided_grammar", "structured_outputs", "suffix", "use_beam_search", "prompt_embeds",
+        "prompt_logprobs", "logits_processors", "chat_template", "web_search_options"}) {
     const Json* value = fields.find(key);
     if (value != nullptr && !is_nothing(*value)) {
       return unsupported_field(key, "is not supported by this server: leave it out");
@@ -198,8 +187,7 @@ void read_text_options(ApiFields& fields, GenerationQuery& query) {
   query.special_tokens = !fields.boolean("skip_special_tokens", true);
   query.return_ids = fields.boolean("return_token_ids", false);
   query.ids_as_texts = fields.boolean("return_tokens_as_token_ids", false);
-  query.truncate_to =
-      fields.integer("truncate_prompt_tokens", -1, kMaxTokensAsked).value_or(0);
+  query.truncate_to = fields.integer("truncate_prompt_tokens", -1, kMaxTokensAsked).value_or(0);
 }
 
 void read_common(ApiFields& fields, GenerationQuery& query) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is asked of /v1/embeddings, and of ollama's /api/embed and /api/embeddings: read with bounds.
-// Pure.
+// What is asked of /v1/embeddings, and of ollama's /api/embed and /api/embeddings: read with
+// bounds. Pure.
 #pragma once
 
 #include <cstdint>

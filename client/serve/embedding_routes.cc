@@ -36,8 +36,9 @@ absl::Status Gateway::check_embedding(const EmbeddingQuery& query) const {
     return bad_field("model", std::string(options_.pooling.status().message()), "no_pooling");
   }
   if (!user_model_.has_ends()) {
-    return bad_field("model", "makes no embeddings where nodes compute its ends: start the server "
-                              "with the model's folder or name",
+    return bad_field("model",
+                     "makes no embeddings where nodes compute its ends: start the server "
+                     "with the model's folder or name",
                      "no_pooling");
   }
   const auto wanted = query.dimensions;

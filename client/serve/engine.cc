@@ -114,10 +114,9 @@ void Engine::run(Job& job, std::size_t choice) {
   } catch (const std::exception& error) {  // out of memory, or a library that threw
     status = absl::InternalError(error.what());
   }
-  count.seconds = seconds_since(job.submitted);
-  if (!status.ok()) count.reason = job.stop.stopped() ? "abort" : "error";
-  metrics_.ended(count);
   if (status.ok()) return;
+  count.reason = job.stop.stopped() ? "abort" : "error";
+  metrics_.ended(count);
   job.answer->fail(status);
   job.stop.stop(SIGTERM);  // the other choices of the answer
 }
@@ -172,6 +171,8 @@ absl::Status Engine::generate_choice(Job& job, std::size_t choice, ChoiceCount& 
     job.answer->prompt_tokens(prompt_length, (*pipeline)->reused_positions());
   }
   count.reason = result.finish_reason;
+  count.seconds = seconds_since(job.submitted);
+  metrics_.ended(count);
   pipeline->reset();  // closes the session before its client hears of the end
   job.answer->end(choice, end_of(result), static_cast<std::int64_t>(result.ids.size()));
   return absl::OkStatus();
@@ -197,9 +198,9 @@ absl::Status Engine::score_prompt(Job& job, std::size_t choice, Pipeline& pipeli
         return absl::InternalError("the model computed a logit that is not finite");
       }
       for (std::size_t i = 0; i < some; ++i) {
-        job.answer->score(choice,
-                          scored(job, score_token(std::span(logits).subspan(i * vocabulary, vocabulary),
-                                             ids[begin + first + i + 1], top)));
+        job.answer->score(
+            choice, scored(job, score_token(std::span(logits).subspan(i * vocabulary, vocabulary),
+                                            ids[begin + first + i + 1], top)));
       }
     }
   }
@@ -226,6 +227,8 @@ absl::Status Engine::embed(Job& job, ChoiceCount& count) {
   metrics_.opened(pipeline.route().size(), count.prompt_tokens, 0);
   metrics_.rerouted(pipeline.reroutes());
   count.reason = "stop";
+  count.seconds = seconds_since(job.submitted);
+  metrics_.ended(count);
   opened->reset();
   job.answer->prompt_tokens(count.prompt_tokens, 0);
   job.answer->end(0, {"stop", nullptr}, 0);

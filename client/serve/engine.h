@@ -43,7 +43,7 @@ struct Job {
   std::size_t n = 1;
   GenerateRequest request;  // but for the prompt; choice i draws with seed + i
   bool echo = false;
-  bool echo_scores = false;  // the prompt's log probabilities too
+  bool echo_scores = false;   // the prompt's log probabilities too
   bool ids_as_texts = false;  // of tokens in log probabilities: "token_id:5"
   // One vector of each prompt, by this rule, and no text; all of them are one choice.
   std::optional<model::Pooling> pooling{};

@@ -63,7 +63,7 @@ const std::vector<Gateway::Route>& Gateway::routes() {
       {"/api/tags", "GET", true, &Gateway::ollama_tags},
       {"/api/ps", "GET", true, &Gateway::ollama_ps},
       {"/api/show", "POST", true, &Gateway::ollama_show},
-      {"/api/version", "GET", false, &Gateway::version},
+      {"/api/version", "GET", false, &Gateway::ollama_version},
   };
   return all;
 }

@@ -67,6 +67,7 @@ class Gateway {
   void ollama_embeddings(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
   void ollama_tags(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
   void ollama_ps(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
+  void ollama_version(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
   void ollama_show(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
 
   void generate(const HttpRequest& request, absl::StatusOr<GenerationQuery> query,

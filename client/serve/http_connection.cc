@@ -129,7 +129,8 @@ class HttpConnection::Reply : public HttpReply, public std::enable_shared_from_t
  private:
   bool over() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return gone_ || finished_; }
   void begin_stream() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (!std::exchange(streams_, true)) pending_ += stream_head(headers_, form_, chunked_, keep_alive_);
+    if (!std::exchange(streams_, true))
+      pending_ += stream_head(headers_, form_, chunked_, keep_alive_);
   }
   void wake() {
     asio::post(executor_, [connection = connection_] {

@@ -48,8 +48,7 @@ OllamaAnswer::Json OllamaAnswer::part(const std::string& text) {
   json["done"] = false;
   if (!scores_.empty()) {
     std::size_t offset = 0;
-    json["logprobs"] =
-        logprobs_json(/*chat=*/true, std::exchange(scores_, {}), &offset)["content"];
+    json["logprobs"] = logprobs_json(/*chat=*/true, std::exchange(scores_, {}), &offset)["content"];
   }
   return json;
 }

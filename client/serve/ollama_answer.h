@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One answer as ollama's API tells it: JSON values a line each as the text comes, or one body at the
-// end. Thread-safe.
+// One answer as ollama's API tells it: JSON values a line each as the text comes, or one body at
+// the end. Thread-safe.
 #pragma once
 
 #include <chrono>

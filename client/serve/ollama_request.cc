@@ -46,7 +46,8 @@ absl::Status copy_options(const Json& options, Json& to) {
     copy(fields, key, to, name);
   }
   // -1 and -2 are "as many as you like": as if nobody had said it.
-  if (const Json* most = fields.find("num_predict"); most != nullptr && *most != -1 && *most != -2) {
+  if (const Json* most = fields.find("num_predict");
+      most != nullptr && *most != -1 && *most != -2) {
     to["max_tokens"] = *most;
   }
   if (const Json* typical = fields.find("typical_p"); typical != nullptr && *typical != 1) {
@@ -58,8 +59,8 @@ absl::Status copy_options(const Json& options, Json& to) {
 // What both have, as fields of OpenAI's.
 absl::StatusOr<Json> common(const Json& body) {
   ApiFields fields(body);
-  if (auto status = refuse_all(fields, {"format", "tools", "template", "context", "images",
-                                        "suffix"});
+  if (auto status =
+          refuse_all(fields, {"format", "tools", "template", "context", "images", "suffix"});
       !status.ok()) {
     return status;
   }
@@ -68,8 +69,9 @@ absl::StatusOr<Json> common(const Json& body) {
   out["stream"] = fields.boolean("stream", true);
   if (const Json* think = fields.find("think")) {
     if (*think != false) {
-      return unsupported_field("think", "is not supported by this server: what a model thinks is "
-                                        "a part of its text");
+      return unsupported_field("think",
+                               "is not supported by this server: what a model thinks is "
+                               "a part of its text");
     }
     out["chat_template_kwargs"] = {{"enable_thinking", false}};
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bodies of ollama's API, written as those of OpenAI's: what comes out is read by api_request, which
-// knows the bounds. Options that change the answer and that we do not do are refused by name. Pure.
+// Bodies of ollama's API, written as those of OpenAI's: what comes out is read by api_request,
+// which knows the bounds. Options that change the answer and that we do not do are refused by name.
+// Pure.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -13,8 +14,8 @@ namespace shoal::client {
 
 struct OllamaQuery {
   GenerationQuery query;
-  std::string model;     // as it was asked for; empty: not
-  bool is_chat = false;  // how it is answered: a message, or a response
+  std::string model;      // as it was asked for; empty: not
+  bool is_chat = false;   // how it is answered: a message, or a response
   bool is_empty = false;  // no prompt: the client wants the model loaded, no more
 };
 

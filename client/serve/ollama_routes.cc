@@ -12,6 +12,16 @@
 #include "client/serve/ollama_request.h"
 
 namespace shoal::client {
+namespace {
+
+// Of the API that is spoken here: clients refuse to talk to what is older than they need.
+constexpr const char* kOllamaVersion = "0.12.11";
+
+}  // namespace
+
+void Gateway::ollama_version(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
+  say(request, *reply, {{"version", kOllamaVersion}});
+}
 
 // Its clients show these.
 Gateway::Json Gateway::ollama_details() const {

@@ -19,13 +19,13 @@ using Bounds = Histogram::BucketBoundaries;
 using Labels = std::map<std::string, std::string>;
 
 // vLLM's, so that figures compare.
-const Bounds kFirstToken = {.001, .005, .01, .02, .04, .06, .08, .1, .25, .5, .75,
+const Bounds kFirstToken = {.001, .005, .01, .02, .04, .06, .08, .1, .25, .5,  .75,
                             1,    2.5,  5,   7.5, 10,  20,  40,  80, 160, 640, 2560};
-const Bounds kNextToken = {.01, .025, .05, .075, .1, .15, .2, .3, .4, .5,
-                           .75, 1,    2.5, 5,    7.5, 10, 20, 40, 80};
-const Bounds kWhole = {.3, .5, .8, 1,  1.5, 2,   2.5, 5,   10,  15,  20,
+const Bounds kNextToken = {.01, .025, .05, .075, .1,  .15, .2, .3, .4, .5,
+                           .75, 1,    2.5, 5,    7.5, 10,  20, 40, 80};
+const Bounds kWhole = {.3, .5, .8, 1,  1.5, 2,   2.5, 5,   10,   15,  20,
                        30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680};
-const Bounds kTokens = {1,    2,    5,    10,    20,    50,    100,   200,
+const Bounds kTokens = {1,   2,    5,    10,   20,    50,    100,   200,
                         500, 1000, 2000, 5000, 10000, 20000, 50000, 100000};
 const Bounds kHop = {.0002, .0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5};
 const Bounds kHops = {0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32};
@@ -111,6 +111,8 @@ void ServeMetrics::opened(std::size_t hops, std::int64_t prompt_tokens,
 void ServeMetrics::step(const StepTiming& timing) {
   constexpr double kSecond = 1e6;
   for (const HopTiming& hop : timing.hops) {
+    // What a hop said of a step may come after the rows, and has no figures then.
+    if (hop.compute_us == 0 && hop.network_us == 0) continue;
     impl_->network.Observe(hop.network_us / kSecond);
     impl_->queue.Observe(hop.queue_us / kSecond);
     impl_->compute.Observe(hop.compute_us / kSecond);

@@ -13,8 +13,8 @@
 
 namespace shoal::client {
 
-// How a choice ended; its reason is "stop" or "length" as clients are told, "abort" where the client
-// or the server went first, or "error".
+// How a choice ended; its reason is "stop" or "length" as clients are told, "abort" where the
+// client or the server went first, or "error".
 struct ChoiceCount {
   std::string reason;
   double seconds = 0;  // since it was submitted

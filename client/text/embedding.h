@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One vector of a text: all blocks once, the final norm, and the model's rule of which rows of that
-// count (model/pooling.h). Sums are made in double in the order of the rows, so that a swarm and one
-// process give the same bits. One caller at a time for each pipeline.
+// count (model/pooling.h). Sums are made in double in the order of the rows, so that a swarm and
+// one process give the same bits. One caller at a time for each pipeline.
 #pragma once
 
 #include <cstdint>

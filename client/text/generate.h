@@ -28,7 +28,7 @@ struct GenerateRequest {
   bool ignore_eos = false;
   bool with_stop = false;       // the text holds what ended it too
   bool special_tokens = false;  // and the texts of control tokens
-  int top_logits = 0;  // so many of the largest are kept for each token
+  int top_logits = 0;           // so many of the largest are kept for each token
   // For on_score: with so many of the likeliest; nothing: no scores.
   std::optional<int> top_logprobs;
 };

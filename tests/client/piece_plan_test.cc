@@ -115,7 +115,9 @@ TEST(PiecePlan, AFileOfManyIsThenTakenFromOneAlone) {
     }
     EXPECT_TRUE(plan.is_done()) << liar;
     EXPECT_EQ(sources.size(), 1u) << liar;
-    if (liar == 0) EXPECT_EQ(blamed, liar);
+    if (liar == 0) {
+      EXPECT_EQ(blamed, liar);
+    }
     EXPECT_LE(rounds, 3) << liar;
   }
 }

@@ -48,9 +48,8 @@ absl::StatusOr<std::shared_ptr<const CompanionFiles>> read_companion_files(
     if (!sha256.ok()) return sha256.status();
     all += bytes->size();
     if (all > proto::kMaxCompanionsBytes || files->list.size() == proto::kMaxCompanionFiles) {
-      return absl::InvalidArgumentError(
-          fmt::format("{} has more of configuration, tokenizer and templates than nodes give",
-                      directory));
+      return absl::InvalidArgumentError(fmt::format(
+          "{} has more of configuration, tokenizer and templates than nodes give", directory));
     }
     files->list.push_back({name, bytes->size(), proto::Digest{*sha256}});
     files->bytes.push_back(*std::move(bytes));

@@ -221,8 +221,9 @@ class Node::Impl {
     if (files.ok()) {
       companions_ = *std::move(files);
     } else if (!absl::IsNotFound(files.status())) {
-      spdlog::warn("clients that have nothing of the model get none of its files from this node: {}",
-                   std::string(files.status().message()));
+      spdlog::warn(
+          "clients that have nothing of the model get none of its files from this node: {}",
+          std::string(files.status().message()));
     }
   }
 

@@ -33,9 +33,9 @@ absl::Status bad_list(const std::string& why) {
 
 const std::vector<std::string>& companion_names() {
   static const std::vector<std::string> names = {
-      "added_tokens.json",      "chat_template.jinja",     "chat_template.json",
-      "config.json",            "generation_config.json",  "special_tokens_map.json",
-      "tokenizer.json",         "tokenizer_config.json"};
+      "added_tokens.json", "chat_template.jinja",    "chat_template.json",
+      "config.json",       "generation_config.json", "special_tokens_map.json",
+      "tokenizer.json",    "tokenizer_config.json"};
   return names;
 }
 
@@ -57,7 +57,8 @@ bool has_what_clients_need(const CompanionList& list) {
 
 absl::StatusOr<CompanionList> from_wire(const wire::CompanionsReply& in) {
   if (in.files_size() > static_cast<int>(kMaxCompanionFiles)) {
-    return bad_list(absl::StrCat(in.files_size(), " files, at most ", kMaxCompanionFiles, " are taken"));
+    return bad_list(
+        absl::StrCat(in.files_size(), " files, at most ", kMaxCompanionFiles, " are taken"));
   }
   CompanionList list;
   std::uint64_t bytes = 0;
@@ -67,8 +68,8 @@ absl::StatusOr<CompanionList> from_wire(const wire::CompanionsReply& in) {
     const auto sha256 = Digest::from_bytes(file.sha256());
     if (!sha256) return bad_list(absl::StrCat("the hash of ", file.name(), " has not 32 bytes"));
     if (file.size() > most) {
-      return bad_list(absl::StrCat(file.name(), " has ", file.size(), " bytes, at most ", most,
-                              " are taken"));
+      return bad_list(
+          absl::StrCat(file.name(), " has ", file.size(), " bytes, at most ", most, " are taken"));
     }
     bytes += file.size();
     list.push_back({file.name(), file.size(), *sha256});
@@ -79,7 +80,8 @@ absl::StatusOr<CompanionList> from_wire(const wire::CompanionsReply& in) {
   std::sort(list.begin(), list.end(),
             [](const Companion& a, const Companion& b) { return a.name < b.name; });
   for (std::size_t i = 1; i < list.size(); ++i) {
-    if (list[i].name == list[i - 1].name) return bad_list(absl::StrCat(list[i].name, " is there twice"));
+    if (list[i].name == list[i - 1].name)
+      return bad_list(absl::StrCat(list[i].name, " is there twice"));
   }
   if (!has_what_clients_need(list)) return bad_list("config.json or tokenizer.json is missing");
   return list;

@@ -255,7 +255,7 @@ class ChatProgram {
   LineReader reader_;
   OpenedModel model_;
   UserModel* user_model_ = nullptr;  // of it
-  Talk* talk_ = nullptr;  // of run()
+  Talk* talk_ = nullptr;             // of run()
   ChatSettings settings_;
   Transcript transcript_;
   std::string stats_;  // of the last answer

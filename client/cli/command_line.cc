@@ -307,6 +307,11 @@ absl::Status check_swarm(const SwarmFlags& swarm, const char* command) {
 // The swarm says which model, when nobody else does.
 absl::Status check_swarm(const SwarmFlags& swarm, const std::string& model, const char* command) {
   if (auto status = check_swarm(swarm, command); !status.ok()) return status;
+  if (!swarm.head.empty() && (swarm.ends == "remote" || (model.empty() && !swarm.local))) {
+    return cli::usage_error(
+        "--head is for a last layer that this program computes: give --model, and not --ends "
+        "remote");
+  }
   if (!model.empty()) return absl::OkStatus();
   if (swarm.local) {
     return cli::usage_error("--local needs --model: a folder, or ORG/NAME on the hub");
@@ -444,7 +449,8 @@ absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& a
   }
   if (called->command == &score_command) {
     if (auto taken = take_input(*called, input_is_useless, score.file); !taken.ok()) return taken;
-    if (auto checked = check_swarm(score.swarm, score.model, "score"); !checked.ok()) return checked;
+    if (auto checked = check_swarm(score.swarm, score.model, "score"); !checked.ok())
+      return checked;
     return score;
   }
   if (called->command == &status_command) {

@@ -41,10 +41,10 @@ std::string models_json(const std::vector<model::hub::CachedModel>& models,
 
 // What a command works with.
 struct OpenedModel {
-  std::string name;                          // as it was named, or as nodes announce it
-  std::unique_ptr<SwarmConnection> swarm;    // null: nothing had to be asked of one yet
-  std::unique_ptr<CompanionFolder> files;    // null: the model's own folder
-  std::unique_ptr<UserModel> user_model;     // goes before the files
+  std::string name;                        // as it was named, or as nodes announce it
+  std::unique_ptr<SwarmConnection> swarm;  // null: nothing had to be asked of one yet
+  std::unique_ptr<CompanionFolder> files;  // null: the model's own folder
+  std::unique_ptr<UserModel> user_model;   // goes before the files
 };
 // All of it for --local. For a swarm the ends too, where they are here and --ends does not say
 // otherwise; fetched where --model names one of the hub. Without a folder or such a name it is the

@@ -17,7 +17,8 @@ namespace shoal::client {
 
 class CompanionFolder {
  public:
-  using Fetch = std::function<absl::StatusOr<std::vector<std::string>>(const proto::CompanionList&)>;
+  using Fetch =
+      std::function<absl::StatusOr<std::vector<std::string>>(const proto::CompanionList&)>;
   using Check = std::function<absl::Status(const std::string& folder)>;
 
   // A folder with exactly these files, each as its hash says. What is kept of them is held against
@@ -35,7 +36,8 @@ class CompanionFolder {
   bool is_temporary() const { return temporary_; }
 
  private:
-  CompanionFolder(std::string path, bool temporary) : path_(std::move(path)), temporary_(temporary) {}
+  CompanionFolder(std::string path, bool temporary)
+      : path_(std::move(path)), temporary_(temporary) {}
 
   const std::string path_;
   const bool temporary_;

@@ -139,8 +139,8 @@ std::string served_text(const std::vector<SwarmView>& views) {
   if (views.empty()) return "no node of the swarm serves a model\n";
   std::size_t width = 8;
   for (const SwarmView& view : views) width = std::max(width, view.model_name.size());
-  std::string text = fmt::format("{:<{}}  {:<10}  {:>5}  {}\n", "IN SWARM", width, "BLOCKS", "NODES",
-                                 "DIGEST");
+  std::string text =
+      fmt::format("{:<{}}  {:<10}  {:>5}  {}\n", "IN SWARM", width, "BLOCKS", "NODES", "DIGEST");
   for (const SwarmView& view : views) {
     text += fmt::format("{:<{}}  {:<10}  {:>5}  {}{}\n", cli::printable(view.model_name), width,
                         fmt::format("{} of {}", served_blocks(view), view.block_count),

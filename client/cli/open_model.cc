@@ -22,14 +22,15 @@
 namespace shoal::client {
 namespace {
 
+bool holds_none(const model::WeightFiles& files) {
+  return std::ranges::none_of(files.files, [](const model::WeightFile& file) { return file.held; });
+}
+
 // A folder of small files, and of nothing that somebody may have taken for weights.
 bool has_no_weights(const std::string& directory) {
   const auto files = model::read_weight_files(directory);
-  if (!files.ok()) {
-    return absl::IsNotFound(files.status()) && model::folder_hint(directory).empty();
-  }
-  return std::ranges::none_of(files->files,
-                              [](const model::WeightFile& file) { return file.held; });
+  if (files.ok()) return holds_none(*files);
+  return absl::IsNotFound(files.status()) && model::folder_hint(directory).empty();
 }
 
 absl::StatusOr<std::unique_ptr<SwarmConnection>> join_early(const SwarmFlags& flags,
@@ -101,9 +102,8 @@ absl::StatusOr<OpenedModel> open_model(const std::string& model, const SwarmFlag
   options.threads = threads;
   options.with_blocks = flags.local;
   options.with_name = !flags.local;
-  options.with_ends =
-      flags.local || flags.ends == "local" ||
-      (flags.ends != "remote" && !(is_there && has_no_weights(*directory)));
+  options.with_ends = flags.local || flags.ends == "local" ||
+                      (flags.ends != "remote" && !(is_there && has_no_weights(*directory)));
   options.work = told_on(line, interrupt);
   auto user_model = load_user_model(*directory, options);
   line.clear();
@@ -111,7 +111,7 @@ absl::StatusOr<OpenedModel> open_model(const std::string& model, const SwarmFlag
   if (!user_model.ok()) return user_model.status();
   opened.user_model = *std::move(user_model);
   print_warnings(*opened.user_model);
-  if (!options.with_ends && opened.user_model->files.files.empty()) {
+  if (!options.with_ends && !opened.user_model->is_named && holds_none(opened.user_model->files)) {
     auto swarm = join_early(flags, interrupt, line);
     if (!swarm.ok()) return swarm.status();
     opened.swarm = *std::move(swarm);

@@ -99,9 +99,9 @@ absl::StatusOr<model::Manifest> fetch_proven(net::ChannelPool& channels,
     const auto sha256 = model::sha256(*bytes);
     if (!sha256.ok()) return sha256.status();
     if (*sha256 == served.digest.bytes) return model::parse_manifest(*bytes, "the manifest");
-    last = absl::DataLossError(
-        fmt::format("node {} sends the manifest of another model than {}",
-                    proto::short_name(served.nodes[i].peer), proto::short_name(served.digest)));
+    last = absl::DataLossError(fmt::format("node {} sends the manifest of another model than {}",
+                                           proto::short_name(served.nodes[i].peer),
+                                           proto::short_name(served.digest)));
   }
   return last;
 }
@@ -161,13 +161,14 @@ absl::StatusOr<const SwarmView*> choose_swarm_model(const std::vector<SwarmView>
     if (views.size() == 1) return &views.front();
     const auto whole = those(views, [](const SwarmView& view) { return view.missing().empty(); });
     if (whole.size() == 1) return whole.front();
-    return absl::FailedPreconditionError(fmt::format(
-        "the swarm serves several models: {}; say which with --model NAME", list_of(all_of(views))));
+    return absl::FailedPreconditionError(
+        fmt::format("the swarm serves several models: {}; say which with --model NAME",
+                    list_of(all_of(views))));
   }
   auto found = those(views, [&](const SwarmView& view) { return view.model_name == name; });
   if (found.empty()) {
-    found = those(views,
-                  [&](const SwarmView& view) { return view.model_name.ends_with("/" + name); });
+    found =
+        those(views, [&](const SwarmView& view) { return view.model_name.ends_with("/" + name); });
   }
   if (found.empty() && name.size() >= kShortestDigest) {
     found = those(views, [&](const SwarmView& view) {
@@ -185,9 +186,9 @@ absl::StatusOr<const SwarmView*> choose_swarm_model(const std::vector<SwarmView>
     if (std::ranges::count(names, view.model_name) == 0) names.push_back(view.model_name);
   }
   const std::string meant = cli::did_you_mean(name, names);
-  return absl::NotFoundError(fmt::format(
-      "{} is neither a folder nor a model of the swarm{}{}", cli::shown(name), meant,
-      meant.empty() ? fmt::format(": it serves {}", list_of(all_of(views))) : ""));
+  return absl::NotFoundError(
+      fmt::format("{} is neither a folder nor a model of the swarm{}{}", cli::shown(name), meant,
+                  meant.empty() ? fmt::format(": it serves {}", list_of(all_of(views))) : ""));
 }
 
 absl::StatusOr<SwarmModel> model_of_swarm(const std::string& name, SwarmConnection& swarm,
@@ -210,10 +211,9 @@ absl::StatusOr<SwarmModel> model_of_swarm(const std::string& name, SwarmConnecti
   std::optional<ManifestOnItsWay> manifest;
   const auto fetch = [&](const proto::CompanionList& files) {
     manifest.emplace(swarm.channels(), proto::ServedModel{served.digest, agreed->nodes});
-    auto bytes =
-        fetch_companions(swarm.channels(), served.digest, *agreed, files,
-                         told_on(line, interrupt, "fetches the model's small files").progress,
-                         interrupt);
+    auto bytes = fetch_companions(
+        swarm.channels(), served.digest, *agreed, files,
+        told_on(line, interrupt, "fetches the model's small files").progress, interrupt);
     line.clear();
     return bytes;
   };

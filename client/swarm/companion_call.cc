@@ -128,8 +128,8 @@ void take_answer(const ServingNode& node, const ListCalls::Call& call, Answers& 
   }
   auto list = proto::from_wire(call.reply);
   if (!list.ok()) {
-    answers.none = absl::NotFoundError(
-        fmt::format("{}: it {}", name, std::string(list.status().message())));
+    answers.none =
+        absl::NotFoundError(fmt::format("{}: it {}", name, std::string(list.status().message())));
     return;
   }
   answers.lists.push_back({proto::short_name(node.peer), *std::move(list)});
@@ -238,7 +238,8 @@ class Fetching {
   void take(const PieceCalls::Call& call) {
     const PiecePlan::Order order = orders_[call.id];
     const std::string name = node_name(nodes_[order.node]);
-    if (call.status.error_code() == grpc::RESOURCE_EXHAUSTED) return plan_.busy(order, Clock::now());
+    if (call.status.error_code() == grpc::RESOURCE_EXHAUSTED)
+      return plan_.busy(order, Clock::now());
     if (!call.status.ok()) {
       why_ = net::to_absl(call.status, name);
       return plan_.lost(order);

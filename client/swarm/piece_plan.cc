@@ -20,8 +20,8 @@ PiecePlan::PiecePlan(const std::vector<std::uint64_t>& files, std::size_t nodes)
     File file;
     for (std::uint64_t at = 0; at < size; at += proto::kCompanionPieceBytes) {
       file.pieces.push_back({.offset = at,
-                             .bytes = static_cast<std::size_t>(std::min<std::uint64_t>(
-                                 size - at, proto::kCompanionPieceBytes))});
+                             .bytes = static_cast<std::size_t>(
+                                 std::min<std::uint64_t>(size - at, proto::kCompanionPieceBytes))});
     }
     files_.push_back(std::move(file));
   }
@@ -98,9 +98,8 @@ void PiecePlan::lost(const Order& order) {
   nodes_[order.node].is_lost = true;
   // What is to come from one node alone begins anew with the next.
   for (File& file : files_) {
-    const bool begun = std::ranges::any_of(file.pieces, [&](const Piece& piece) {
-      return piece.from == order.node;
-    });
+    const bool begun = std::ranges::any_of(
+        file.pieces, [&](const Piece& piece) { return piece.from == order.node; });
     if (!file.alone || !begun || std::ranges::all_of(file.pieces, [](const Piece& piece) {
           return piece.from.has_value();
         })) {

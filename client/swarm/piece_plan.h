@@ -22,7 +22,7 @@ class PiecePlan {
   struct Order {
     std::size_t node = 0, file = 0, piece = 0;
     std::uint64_t offset = 0;
-    std::size_t bytes = 0;   // that the piece has
+    std::size_t bytes = 0;    // that the piece has
     unsigned generation = 0;  // of the file: from its beginning after it was wrong
   };
   // nullopt: nothing to do but wait for what is under way, or for a moment.
@@ -45,9 +45,9 @@ class PiecePlan {
   struct Piece {
     std::uint64_t offset = 0;
     std::size_t bytes = 0;
-    std::optional<std::size_t> from{};       // it has come
-    std::vector<std::size_t> asked{};        // nodes, under way
-    Time since{};                            // of the last of them
+    std::optional<std::size_t> from{};  // it has come
+    std::vector<std::size_t> asked{};   // nodes, under way
+    Time since{};                       // of the last of them
   };
   struct File {
     std::vector<Piece> pieces;

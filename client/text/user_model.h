@@ -25,7 +25,7 @@ struct UserModel : NamedModel {
   std::unique_ptr<model::Checkpoint> checkpoint;  // null with the ends
   std::unique_ptr<model::Tokenizer> tokenizer;
   std::unique_ptr<model::ModelEnds> ends;  // null: has_ends()
-  std::vector<std::int32_t> eos_ids;  // of config, generation config and tokenizer; sorted
+  std::vector<std::int32_t> eos_ids;       // of config, generation config and tokenizer; sorted
 
   UserModel() = default;
   UserModel(const UserModel&) = delete;  // the ends point into it

@@ -125,7 +125,8 @@ grpc::ServerUnaryReactor* CompanionDesk::piece(grpc::CallbackServerContext& cont
           return {grpc::StatusCode::OUT_OF_RANGE,
                   fmt::format("{} has {} bytes", found->name, found->size)};
         }
-        const std::string& bytes = files.bytes[static_cast<std::size_t>(found - files.list.begin())];
+        const std::string& bytes =
+            files.bytes[static_cast<std::size_t>(found - files.list.begin())];
         *reply.mutable_version() = proto::our_version();
         reply.set_chunk(bytes.substr(request.offset(), proto::kCompanionPieceBytes));
         return grpc::Status::OK;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// SpanService of proto/span_service.proto: Describe, Manifest, Companions, Session, Push. Reactors parse,
-// validate and hand over; they never block. Serves no session until serve() is called. Thread-safe.
-// Stop the gRPC server before destroying it.
+// SpanService of proto/span_service.proto: Describe, Manifest, Companions, Session, Push. Reactors
+// parse, validate and hand over; they never block. Serves no session until serve() is called.
+// Thread-safe. Stop the gRPC server before destroying it.
 #pragma once
 
 #include <atomic>

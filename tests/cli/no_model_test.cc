@@ -88,9 +88,8 @@ TEST_F(NoModel, TheGoldenIdsFromAnEmptyHome) {
   EXPECT_EQ(kept_folders(), 1u);
 
   // Nowhere to keep anything.
-  const Outcome homeless =
-      shoal(swarm, "generate", golden_arguments(), "",
-            {"HOME=/nonexistent", "TMPDIR=" + folder_.path()});
+  const Outcome homeless = shoal(swarm, "generate", golden_arguments(), "",
+                                 {"HOME=/nonexistent", "TMPDIR=" + folder_.path()});
   expect_golden(homeless);
   EXPECT_TRUE(fs::is_empty(folder_.path()));
 
@@ -135,9 +134,9 @@ TEST_F(NoModel, NodesThatDisagreeAreNamed) {
   swarm.start_node("4:8", {});
   swarm.start_node("0:4", {"--model", changed});
   const std::string liar = swarm.peer_id(2).substr(0, 8);
-  expect_line(shoal(swarm, "generate", {"Once"}),
-              {"nodes disagree on chat_template.jinja", liar + " says ", "--model ORG/NAME",
-               "a folder"});
+  expect_line(
+      shoal(swarm, "generate", {"Once"}),
+      {"nodes disagree on chat_template.jinja", liar + " says ", "--model ORG/NAME", "a folder"});
   EXPECT_EQ(kept_folders(), 0u);
 }
 

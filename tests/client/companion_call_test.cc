@@ -53,8 +53,8 @@ proto::CompanionList list_of(const Files& files) {
 // Lists some files, and sends what `sends` makes of their bytes.
 class FileService : public wire::SpanService::CallbackService {
  public:
-  using Sends =
-      std::function<grpc::Status(const std::string& name, std::uint64_t offset, std::string& chunk)>;
+  using Sends = std::function<grpc::Status(const std::string& name, std::uint64_t offset,
+                                           std::string& chunk)>;
   explicit FileService(const Files& files) : files_(files), list_(list_of(files)) {}
 
   grpc::ServerUnaryReactor* Companions(grpc::CallbackServerContext* context,
@@ -124,12 +124,13 @@ class CompanionCall : public testing::Test {
   absl::StatusOr<std::vector<std::string>> fetch(std::vector<proto::ServedModel::Node> nodes) {
     const auto agreed = ask(std::move(nodes));
     if (!agreed.ok()) return agreed.status();
-    return fetch_companions(pool_, kModel, *agreed, agreed->list,
-                            [this](std::uint64_t done, std::uint64_t all) {
-                              EXPECT_LE(done, all);
-                              done_ = done;
-                            },
-                            stop_);
+    return fetch_companions(
+        pool_, kModel, *agreed, agreed->list,
+        [this](std::uint64_t done, std::uint64_t all) {
+          EXPECT_LE(done, all);
+          done_ = done;
+        },
+        stop_);
   }
   void expect_all(const absl::StatusOr<std::vector<std::string>>& bytes) {
     ASSERT_TRUE(bytes.ok()) << bytes.status();
@@ -165,10 +166,10 @@ TEST_F(CompanionCall, ADifferenceIsNamedHoweverFewSaySo) {
   const FileNode<FileService> a(2, files_), b(3, files_), c(4, other);
   const auto agreed = ask({a.as_served(), b.as_served(), c.as_served()});
   EXPECT_TRUE(absl::IsFailedPrecondition(agreed.status()));
-  EXPECT_THAT(std::string(agreed.status().message()),
-              AllOf(HasSubstr("disagree on chat_template.jinja"),
-                    HasSubstr(proto::short_name(c.identity.peer_id()) + " says"),
-                    HasSubstr("(12 bytes)")));
+  EXPECT_THAT(
+      std::string(agreed.status().message()),
+      AllOf(HasSubstr("disagree on chat_template.jinja"),
+            HasSubstr(proto::short_name(c.identity.peer_id()) + " says"), HasSubstr("(12 bytes)")));
   EXPECT_EQ(a.service.pieces + b.service.pieces + c.service.pieces, 0);
 }
 
@@ -197,8 +198,9 @@ TEST_F(CompanionCall, AListThatMayNotBeIsNone) {
   huge["chat_template.jinja"] = std::string(proto::kMaxChatTemplateBytes + 1, 'x');
   const FileNode<FileService> a(2, huge);
   const auto nobody = ask({a.as_served()});
-  EXPECT_THAT(std::string(nobody.status().message()),
-              AllOf(HasSubstr("lists the model's files wrongly"), HasSubstr("chat_template.jinja")));
+  EXPECT_THAT(
+      std::string(nobody.status().message()),
+      AllOf(HasSubstr("lists the model's files wrongly"), HasSubstr("chat_template.jinja")));
 }
 
 TEST_F(CompanionCall, ALiarIsLeftAndNamedWhenNobodyElseIsThere) {

@@ -40,17 +40,17 @@ TEST(SwarmModel, WithoutANameItIsTheOneThatIsServed) {
 }
 
 TEST(SwarmModel, SeveralAreListedTheMostServedFirst) {
-  EXPECT_THAT(chosen({view("a", 1, 8), view("b", 2, 8, 3)}, ""),
-              AllOf(HasSubstr("serves several models: \"b\" (8 of 8 blocks, 3 nodes, digest 02000000"
-                              "), \"a\" (8 of 8 blocks, 1 node, digest 01000000)"),
-                    HasSubstr("--model NAME")));
+  EXPECT_THAT(
+      chosen({view("a", 1, 8), view("b", 2, 8, 3)}, ""),
+      AllOf(HasSubstr("serves several models: \"b\" (8 of 8 blocks, 3 nodes, digest 02000000"
+                      "), \"a\" (8 of 8 blocks, 1 node, digest 01000000)"),
+            HasSubstr("--model NAME")));
   EXPECT_THAT(chosen({view("a", 1, 3), view("b", 2, 0)}, ""),
               AllOf(HasSubstr("3 of 8 blocks"), HasSubstr("0 of 8 blocks")));
 }
 
 TEST(SwarmModel, ByNameByTheEndOfANameAndByDigest) {
-  const std::vector<SwarmView> views = {view("org/a", 0xa1, 8), view("b", 2, 0),
-                                        view("x/b", 3, 8)};
+  const std::vector<SwarmView> views = {view("org/a", 0xa1, 8), view("b", 2, 0), view("x/b", 3, 8)};
   EXPECT_EQ(chosen(views, "org/a"), "a1000000");
   EXPECT_EQ(chosen(views, "a"), "a1000000");
   EXPECT_EQ(chosen(views, "b"), "02000000");

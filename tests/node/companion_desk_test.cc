@@ -52,8 +52,8 @@ TEST_F(CompanionDeskTest, GivesTheSmallFilesOfItsModel) {
     request.set_model_digest(digest);
     return stub->Companions(&context, request, &reply);
   };
-  const auto piece = [&](const std::string& digest, const std::string& sha256,
-                         std::uint64_t offset, wire::CompanionPieceReply& reply,
+  const auto piece = [&](const std::string& digest, const std::string& sha256, std::uint64_t offset,
+                         wire::CompanionPieceReply& reply,
                          std::uint32_t major = proto::kProtocolMajor) {
     grpc::ClientContext context;
     wire::CompanionPieceRequest request;
@@ -88,7 +88,8 @@ TEST_F(CompanionDeskTest, GivesTheSmallFilesOfItsModel) {
                                              "tokenizer_config.json"}));
   const std::string tokenizer = files->at(3).sha256.to_bytes();
   ASSERT_TRUE(piece(digest, tokenizer, 1'000, reply).ok());
-  EXPECT_EQ(reply.chunk(), tests::read_file(std::string(kDemoModel) + "/tokenizer.json").substr(1'000));
+  EXPECT_EQ(reply.chunk(),
+            tests::read_file(std::string(kDemoModel) + "/tokenizer.json").substr(1'000));
 
   EXPECT_EQ(list(std::string(32, 'x'), listed).error_code(), grpc::NOT_FOUND);
   EXPECT_EQ(list("x", listed).error_code(), grpc::INVALID_ARGUMENT);
@@ -156,7 +157,6 @@ TEST_F(CompanionDeskTest, OnlySoManyPiecesAreOnTheirWayToOnePeer) {
   }
   EXPECT_TRUE(status.ok()) << status.error_message();
 }
-
 
 TEST(CompanionFiles, AFolderWithoutATokenizerGivesNothing) {
   const tests::TempDir folder;

@@ -30,10 +30,10 @@ TEST(Companion, NamesAreThoseThatOurLoadersRead) {
   EXPECT_EQ(max_companion_bytes("chat_template.jinja"), kMaxChatTemplateBytes);
   EXPECT_EQ(max_companion_bytes("chat_templates/rag-2.jinja"), kMaxChatTemplateBytes);
   EXPECT_EQ(max_companion_bytes("config.json"), kMaxCompanionBytes);
-  for (const char* name :
-       {"", "model.safetensors", "../config.json", "/etc/passwd", "config.json\n", "sub/config.json",
-        "chat_templates/.jinja", "chat_templates/../x.jinja", "chat_templates/a/b.jinja",
-        "chat_templates/a.b.jinja", "chat_templates/x", "CONFIG.JSON"}) {
+  for (const char* name : {"", "model.safetensors", "../config.json", "/etc/passwd",
+                           "config.json\n", "sub/config.json", "chat_templates/.jinja",
+                           "chat_templates/../x.jinja", "chat_templates/a/b.jinja",
+                           "chat_templates/a.b.jinja", "chat_templates/x", "CONFIG.JSON"}) {
     EXPECT_EQ(max_companion_bytes(name), 0u) << name;
   }
   EXPECT_EQ(max_companion_bytes("chat_templates/" + std::string(kMaxNameBytes, 'a') + ".jinja"),

@@ -38,7 +38,7 @@ void add_model(cli::Command& command, std::string& model, bool from_swarm) {
                      std::string(from_swarm ? "; or the name of a model of the swarm (default: the "
                                               "one that it serves): then nothing of it is needed "
                                               "here"
-                                            : ""),
+                                            : "; or the name of a model of the swarm"),
                  cli::name(model));
 }
 

@@ -87,7 +87,7 @@ absl::StatusOr<OpenedModel> open_model(const std::string& model, const SwarmFlag
                                        cli::ProgressLine& line) {
   std::error_code ignored;
   const bool is_there = !model.empty() && std::filesystem::exists(model, ignored);
-  if (!flags.local && !is_there && model.find('/') == std::string::npos) {
+  if (!flags.local && (model.empty() || is_swarm_name(model))) {
     auto opened = open_from_swarm(model, flags, interrupt, line);
     line.clear();
     if (opened.ok()) print_warnings(*opened->user_model);

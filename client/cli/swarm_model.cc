@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <future>
 #include <optional>
 #include <span>
+#include <system_error>
 #include <utility>
 
 #include "base/random.h"
@@ -140,6 +142,12 @@ absl::Status check_configuration(const std::string& folder, const model::Manifes
 }
 
 }  // namespace
+
+bool is_swarm_name(const std::string& model) {
+  std::error_code ignored;
+  return !model.empty() && model.find('/') == std::string::npos &&
+         !std::filesystem::exists(model, ignored);
+}
 
 std::string described(const SwarmView& view) {
   std::uint32_t served = view.block_count;

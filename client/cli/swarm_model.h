@@ -17,6 +17,8 @@
 
 namespace shoal::client {
 
+// Whether --model can only be the name of a model of the swarm: no folder, and not ORG/NAME.
+bool is_swarm_name(const std::string& model);
 // Which of these an empty name means: the only one, or the only one of which every block is served.
 // Another name is one that nodes announce, the part of it behind the "/", or the beginning of a
 // digest. Pure. UNAVAILABLE: there is none at all; FAILED_PRECONDITION: several, which it lists;

@@ -200,7 +200,7 @@ class Fetching {
       while (const auto order = plan_.next(Clock::now())) ask(*order);
       if (const auto done = calls_.next(Clock::now() + base::kStopPoll)) {
         take(*done);
-        if (progress) progress(done_bytes(), all_);
+        if (progress) progress(plan_.done_bytes(), all_);
       }
     }
     return std::move(bytes_);
@@ -212,12 +212,6 @@ class Fetching {
     for (const proto::Companion& file : files) sizes.push_back(file.size);
     return sizes;
   }
-  std::uint64_t done_bytes() const {
-    std::uint64_t done = 0;
-    for (std::size_t i = 0; i < files_.size(); ++i) done += plan_.is_whole(i) ? files_[i].size : 0;
-    return done;
-  }
-
   void ask(const PiecePlan::Order& order) {
     const ServingNode& node = nodes_[order.node];
     auto call = std::make_shared<PieceCalls::Call>();

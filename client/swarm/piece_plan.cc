@@ -131,6 +131,14 @@ std::optional<std::size_t> PiecePlan::wrong(std::size_t number) {
   return whose;
 }
 
+std::uint64_t PiecePlan::done_bytes() const {
+  std::uint64_t done = 0;
+  for (const File& file : files_) {
+    for (const Piece& piece : file.pieces) done += piece.from ? piece.bytes : 0;
+  }
+  return done;
+}
+
 bool PiecePlan::is_done() const {
   for (std::size_t i = 0; i < files_.size(); ++i) {
     if (!is_whole(i)) return false;

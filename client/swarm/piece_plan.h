@@ -38,6 +38,7 @@ class PiecePlan {
   // whose fault it was, which is not asked any more; nullopt: several had a part in it.
   std::optional<std::size_t> wrong(std::size_t file);
 
+  std::uint64_t done_bytes() const;
   bool is_done() const;
   bool is_hopeless() const;  // something is missing, and nobody is left to ask
 

@@ -148,6 +148,9 @@ TEST_F(NoModel, SeveralModelsAreListed) {
               {"serves several models", "\"demo\" (8 of 8 blocks, 1 node", "\"other\" (8 of 8",
                "--model NAME"});
   expect_line(shoal(swarm, "generate", {"--model", "demon", "Once"}), {"did you mean demo?"});
+  const Outcome status = shoal(swarm, "status", {"--model", "other", "--check"});
+  EXPECT_EQ(status.status, 0) << status.err;
+  EXPECT_THAT(status.out, AllOf(HasSubstr("other"), Not(HasSubstr("demo"))));
   const Outcome models = shoal(swarm, "models", {});
   EXPECT_EQ(models.status, 0) << models.err;
   EXPECT_THAT(models.out, AllOf(HasSubstr("no models in"), HasSubstr("demo      8 of 8"),

@@ -6,12 +6,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <optional>
 #include <set>
 #include <system_error>
+#include <utility>
 
 #include "model/cache_folder.h"
 #include "model/json_fields.h"
@@ -21,6 +24,9 @@ namespace shoal::client {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* kNew = ".new-";
+constexpr std::size_t kMostKept = 16;  // sets of files, of a few MB each
 
 // Names the files too: nodes may agree on others another day.
 absl::StatusOr<std::string> kept_name(const proto::Digest& model,
@@ -82,6 +88,25 @@ void remove_folder(const std::string& folder) {
   fs::remove_all(folder, ignored);
 }
 
+// What was not used for longest goes, and what a program that was killed left behind.
+void tidy(const std::string& cache) {
+  std::vector<std::pair<fs::file_time_type, fs::path>> folders;
+  std::error_code error;
+  for (fs::directory_iterator at(cache, error), end; !error && at != end; at.increment(error)) {
+    std::error_code ignored;
+    const auto used = fs::last_write_time(at->path(), ignored);
+    if (!at->path().filename().string().starts_with(kNew)) {
+      folders.emplace_back(used, at->path());
+    } else if (used < fs::file_time_type::clock::now() - std::chrono::hours(1)) {
+      fs::remove_all(at->path(), ignored);
+    }
+  }
+  std::ranges::sort(folders, std::greater());
+  for (std::size_t i = kMostKept; i < folders.size(); ++i) {
+    fs::remove_all(folders[i].second, error);
+  }
+}
+
 }  // namespace
 
 CompanionFolder::~CompanionFolder() {
@@ -98,15 +123,18 @@ absl::StatusOr<std::unique_ptr<CompanionFolder>> CompanionFolder::open(
   if (!name.ok()) return name.status();
   const std::string cache = model::cache_folder("companions");
   const std::string kept = cache + "/" + *name;
-  if (!cache.empty() && holds_exactly(kept, files)) return opened(kept, false);
+  std::error_code ignored;
+  if (!cache.empty() && holds_exactly(kept, files)) {
+    fs::last_write_time(kept, fs::file_time_type::clock::now(), ignored);
+    return opened(kept, false);
+  }
 
   const auto bytes = fetch(files);
   if (!bytes.ok()) return bytes.status();
-  std::error_code ignored;
   if (!cache.empty()) fs::create_directories(cache, ignored);
   // Beside its place; from there it gets it whole or not at all.
   std::optional<std::string> made;
-  if (!cache.empty()) made = new_private_folder(cache + "/.new-");
+  if (!cache.empty()) made = new_private_folder(cache + "/" + kNew);
   if (made && !write_files(*made, files, *bytes).ok()) {  // the disk is full
     remove_folder(*made);
     made.reset();
@@ -136,6 +164,7 @@ absl::StatusOr<std::unique_ptr<CompanionFolder>> CompanionFolder::open(
     fs::rename(*made, kept, error);
   }
   if (error) return folder;
+  tidy(cache);
   return opened(kept, false);  // the temporary name is nobody's any more
 }
 

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
+#include <functional>
 
 #include "model/sha256.h"
 #include "tests/support/temp_dir.h"
@@ -107,6 +109,30 @@ TEST_F(CompanionFolderTest, OtherFilesAndOtherModelsHaveTheirOwn) {
   bytes_[0] = "b";
   files_[0].sha256 = proto::Digest{model::sha256("b").value()};
   EXPECT_NE((*open())->path(), path);
+}
+
+TEST_F(CompanionFolderTest, OnlySoManySetsAreKeptTheLastUsed) {
+  const std::string path = (*open())->path(), cache = home_.file("cache/shoal/companions");
+  const auto first = files_[0];
+  for (int i = 0; i < 20; ++i) {
+    files_[0] = first;
+    bytes_[0] = "a";
+    EXPECT_EQ((*open())->path(), path);
+    bytes_[0] = std::string(1, static_cast<char>('b' + i));
+    files_[0].sha256 = proto::Digest{model::sha256(bytes_[0]).value()};
+    ASSERT_TRUE(open().ok());
+  }
+  EXPECT_EQ(fetched_, 21);
+  EXPECT_EQ(entries(cache), 16u);
+  EXPECT_TRUE(fs::exists(path));
+  // Of a program that was killed; another may be at work this moment.
+  for (const char* name : {"/.new-old", "/.new-young"}) fs::create_directories(cache + name);
+  fs::last_write_time(cache + "/.new-old",
+                      fs::file_time_type::clock::now() - std::chrono::hours(2));
+  files_[0].name = "chat_templates/z.jinja";
+  ASSERT_TRUE(open().ok());
+  EXPECT_FALSE(fs::exists(cache + "/.new-old"));
+  EXPECT_TRUE(fs::exists(cache + "/.new-young"));
 }
 
 TEST_F(CompanionFolderTest, WhatDoesNotPassTheCheckLeavesNothing) {

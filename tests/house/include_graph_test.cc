@@ -284,6 +284,8 @@ TEST(IncludeGraph, DecisionCodeTakesTimeAndRandomnessByArgument) {
                                          "client/serve/api_",
                                          "client/swarm/route",
                                          "client/swarm/block_kinds",
+                                         "client/swarm/companion_agreement",
+                                         "client/swarm/piece_plan",
                                          "client/swarm/peer_memory",
                                          "client/ring/patience",
                                          "client/ring/prefix_chain",

@@ -21,6 +21,7 @@
 #include "client/serve/kept_pipeline.h"
 #include "client/serve/swarm_page.h"
 #include "client/serve/swarm_sessions.h"
+#include "model/pooling.h"
 #include "proto/endpoint.h"
 
 namespace shoal::client {
@@ -136,9 +137,12 @@ absl::Status run_serve(const ServeFlags& flags, const base::StopToken& interrupt
   SwarmWatch::Look look;
   if (sessions) look = [&sessions](const base::StopToken& stop) { return sessions->view(stop); };
   SwarmPage page(user_model, name, look);
-  Gateway gateway(
-      user_model, std::move(chat_template), engine, check_chain,
-      {.model_name = name, .api_keys = flags.api_keys, .version = SHOAL_VERSION, .page = &page});
+  Gateway gateway(user_model, std::move(chat_template), engine, check_chain,
+                  {.model_name = name,
+                   .api_keys = flags.api_keys,
+                   .version = SHOAL_VERSION,
+                   .page = &page,
+                   .pooling = model::load_pooling(user_model.directory)});
   HttpLimits http;
   http.connections = connections_allowed();
   auto server = HttpServer::start(

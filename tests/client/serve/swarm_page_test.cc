@@ -200,6 +200,7 @@ TEST(SwarmWatch, TellsThoseWhoWaitThatItEnds) {
 TEST(SwarmWatch, ALargeSwarmIsAskedSeldom) {
   EXPECT_EQ(SwarmWatch::pause_for(3), std::chrono::milliseconds(2'000));
   EXPECT_EQ(SwarmWatch::pause_for(200), std::chrono::milliseconds(10'000));
+  EXPECT_EQ(SwarmWatch::pause_for(1u << 30), std::chrono::milliseconds(15'000));
 }
 
 // A card holds what a node would take on it, and no more than the model has.

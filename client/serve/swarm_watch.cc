@@ -13,8 +13,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kShortestPause{2'000};
 constexpr std::chrono::milliseconds kPausePerNode{50};  // twenty questions a second, in all
+constexpr std::chrono::milliseconds kLongestPause{15'000};
 // Who comes back to a page after so long waits for a new look.
-constexpr std::chrono::milliseconds kTooOld{15'000};
+constexpr std::chrono::milliseconds kTooOld{30'000};
 // More pages than anybody opens; others are told what there is.
 constexpr std::size_t kMostWaiting = 64;
 
@@ -43,7 +44,8 @@ void SwarmWatch::stop() {
 }
 
 std::chrono::milliseconds SwarmWatch::pause_for(std::size_t nodes) {
-  return std::max(kShortestPause, static_cast<int>(nodes) * kPausePerNode);
+  const auto most = static_cast<std::size_t>(kLongestPause / kPausePerNode);
+  return std::max(kShortestPause, static_cast<int>(std::min(nodes, most)) * kPausePerNode);
 }
 
 void SwarmWatch::ask(Told told) {

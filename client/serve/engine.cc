@@ -115,6 +115,7 @@ void Engine::run(Job& job, std::size_t choice) {
     status = absl::InternalError(error.what());
   }
   if (status.ok()) return;
+  if (job.trace) job.trace->fail();
   count.reason = job.stop.stopped() ? "abort" : "error";
   metrics_.ended(count);
   job.answer->fail(status);
@@ -124,6 +125,8 @@ void Engine::run(Job& job, std::size_t choice) {
 absl::Status Engine::generate_choice(Job& job, std::size_t choice, ChoiceCount& count) {
   if (job.stop.stopped()) return stopped_status();  // to nobody, but when the server ends
   const Job::Prompt& prompt = job.prompts[choice / job.n];
+  AnswerTrace* const trace = choice == 0 ? job.trace.get() : nullptr;
+  if (trace) trace->begin(static_cast<std::int64_t>(prompt.ids.size()));
   GenerateRequest request = job.request;
   request.prompt_ids = prompt.ids;
   request.seed += choice;
@@ -150,7 +153,7 @@ absl::Status Engine::generate_choice(Job& job, std::size_t choice, ChoiceCount& 
     };
     observer.on_token = [&](std::int32_t id) { job.answer->token(choice, id); };
     auto last = std::chrono::steady_clock::now();
-    observer.on_step = [&](std::size_t token, const StepTiming& timing, double) {
+    observer.on_step = [&](std::size_t token, const StepTiming& timing, double client_us) {
       const auto now = std::chrono::steady_clock::now();
       if (token == 0) {
         metrics_.first_token(seconds_since(job.submitted));
@@ -159,6 +162,7 @@ absl::Status Engine::generate_choice(Job& job, std::size_t choice, ChoiceCount& 
       }
       last = now;
       metrics_.step(timing);
+      if (trace) trace->step(timing, client_us);
       ++count.generated_tokens;
     };
     auto generated = generate(**pipeline, user_model_, request, job.stop, observer);
@@ -166,6 +170,7 @@ absl::Status Engine::generate_choice(Job& job, std::size_t choice, ChoiceCount& 
     if (!generated.ok()) return generated.status();
     result = *std::move(generated);
   }
+  if (trace) trace->end(result, (*pipeline)->reused_positions(), (*pipeline)->reroutes());
   if (result.finish_reason == "interrupted") return stopped_status();
   if (choice % job.n == 0) {
     job.answer->prompt_tokens(prompt_length, (*pipeline)->reused_positions());

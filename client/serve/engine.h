@@ -17,6 +17,7 @@
 #include "base/mutex.h"
 #include "base/stop_token.h"
 #include "client/serve/answer_sink.h"
+#include "client/serve/answer_trace.h"
 #include "client/serve/serve_metrics.h"
 #include "client/text/generate.h"
 #include "client/text/pipeline.h"
@@ -50,6 +51,7 @@ struct Job {
   base::StopToken stop{};  // its client has gone
   std::unique_ptr<AnswerSink> answer;
   std::chrono::steady_clock::time_point submitted{};
+  std::shared_ptr<AnswerTrace> trace{};  // of its first choice; null: nobody asks for it
 
   std::size_t choices() const { return pooling ? 1 : prompts.size() * n; }
 };

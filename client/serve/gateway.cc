@@ -17,6 +17,7 @@
 #include "client/serve/api_key.h"
 #include "client/serve/http_replies.h"
 #include "client/serve/http_text.h"
+#include "client/serve/swarm_page.h"
 
 namespace shoal::client {
 namespace {
@@ -42,6 +43,11 @@ bool has_good_type(const HttpRequest& request) {
          (request.path.starts_with("/api/") && request.origin.empty());
 }
 
+// "/page/style.css" is below "/page/*".
+bool is_below(std::string_view path, std::string_view pattern) {
+  return pattern.ends_with("/*") && path.starts_with(pattern.substr(0, pattern.size() - 1));
+}
+
 }  // namespace
 
 struct Gateway::Route {
@@ -63,6 +69,10 @@ const std::vector<Gateway::Route>& Gateway::routes() {
       {"/health", "GET", false, &Gateway::health},
       {"/ping", "GET", false, &Gateway::health},
       {"/version", "GET", false, &Gateway::version},
+      {"/", "GET", false, &Gateway::page},
+      {"/page/*", "GET", false, &Gateway::page},
+      {"/swarm", "GET", true, &Gateway::swarm},
+      {"/swarm/*", "GET", true, &Gateway::swarm},
       {"/metrics", "GET", false, &Gateway::metrics},
       {"/api/chat", "POST", true, &Gateway::ollama_chat},
       {"/api/generate", "POST", true, &Gateway::ollama_generate},
@@ -96,7 +106,8 @@ void Gateway::handle(HttpRequest request, const std::shared_ptr<HttpReply>& repl
   const bool one_model = request.path.starts_with(kModels);
   const auto& all = routes();
   const auto route = std::ranges::find_if(all, [&](const Route& one) {
-    return one.path == request.path || (one_model && one.path == kModels.substr(0, 10));
+    return one.path == request.path || (one_model && one.path == kModels.substr(0, 10)) ||
+           is_below(request.path, one.path);
   });
   if (options_.api_keys.empty() && !is_plain_host(request.host)) {
     return refuse(request, *reply,
@@ -185,6 +196,22 @@ void Gateway::version(const HttpRequest& request, const std::shared_ptr<HttpRepl
   say(request, *reply, {{"version", options_.version}});
 }
 
+void Gateway::page(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
+  auto file = options_.page ? page_file(request.path, request.if_none_match) : std::nullopt;
+  if (!file) {
+    return refuse(request, *reply,
+                  {404, fmt::format("there is no {} here", request.path.substr(0, 100)),
+                   "invalid_request_error", std::nullopt, "not_found"});
+  }
+  reply->respond(*std::move(file));
+}
+
+void Gateway::swarm(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
+  if (options_.page) return options_.page->swarm(request, reply, headers_of(request));
+  refuse(request, *reply,
+         {404, "this server shows no swarm", "invalid_request_error", std::nullopt, "not_found"});
+}
+
 // Open to all, as other servers have it: it counts, and holds nothing of what anybody wrote.
 void Gateway::metrics(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
   reply->respond({200, "text/plain; version=0.0.4; charset=utf-8",
@@ -245,14 +272,15 @@ void Gateway::generate(const HttpRequest& request, absl::StatusOr<GenerationQuer
   if (!query.ok()) return refuse(request, *reply, query.status());
   auto job = job_of(*query);
   if (!job.ok()) return refuse(request, *reply, job.status());
-  AnswerFacts facts{query->chat, new_id(query->chat ? "chatcmpl-" : "cmpl-"), std::time(nullptr),
-                    options_.model_name, fingerprint_};
+  const std::string id = new_id(query->chat ? "chatcmpl-" : "cmpl-");
+  AnswerFacts facts{query->chat, id, std::time(nullptr), options_.model_name, fingerprint_};
   AnswerForm form{query->choices(), query->stream, query->include_usage, headers_of(request),
                   query->return_ids};
   if (query->return_ids) {
     for (const Job::Prompt& prompt : (*job)->prompts) form.prompts.push_back(prompt.ids);
   }
   (*job)->answer = std::make_unique<Answer>(std::move(facts), std::move(form), reply);
+  if (options_.page) (*job)->trace = options_.page->answers().begin(id, std::time(nullptr));
   submit(*job, *reply);
 }
 

@@ -19,6 +19,7 @@ struct HttpRequest {
   std::string request_id;  // the client's own, of harmless characters; empty: none
   std::string body;
   std::string origin{};  // the page that asks; programs that are no browsers send none
+  std::string if_none_match = {};
 };
 
 using HttpHeaders = std::vector<std::pair<std::string, std::string>>;

@@ -94,7 +94,8 @@ def likelihoods(server):
         write_tasks(server, folder)
         tasks = ["tales_choice", "tales_rolling"]
         ours = run(folder, "local-completions", local(server), tasks)
-        theirs = run(folder, "hf", f"pretrained={server.folder},dtype=float32,device=cpu,add_bos_token=True", tasks)
+        theirs = run(folder, "hf", f"pretrained={server.folder},dtype=float32,add_bos_token=True", tasks,
+                     ["--device", "cpu"])
         worst, count = 0.0, 0
         for task in tasks:
             for one, other in zip(ours[task], theirs[task]):

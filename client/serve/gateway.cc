@@ -35,6 +35,14 @@ std::tm local_now() {
   return local;
 }
 
+// Browsers send other types from any page without asking first. ollama's clients send them too, or
+// none, but no browser sends a POST without an Origin.
+bool has_good_type(const HttpRequest& request) {
+  const std::string type = request.content_type.substr(0, request.content_type.find(';'));
+  return same_ignoring_case(type, "application/json") ||
+         (request.path.starts_with("/api/") && request.origin.empty());
+}
+
 // "/page/style.css" is below "/page/*".
 bool is_below(std::string_view path, std::string_view pattern) {
   return pattern.ends_with("/*") && path.starts_with(pattern.substr(0, pattern.size() - 1));
@@ -128,9 +136,7 @@ void Gateway::handle(HttpRequest request, const std::shared_ptr<HttpReply>& repl
                    "invalid_request_error", std::nullopt, "method_not_allowed"},
                   {{"Allow", get ? "GET, HEAD" : "POST"}});
   }
-  // Browsers send other types from any page without asking first.
-  const std::string type = request.content_type.substr(0, request.content_type.find(';'));
-  if (method == "POST" && !same_ignoring_case(type, "application/json")) {
+  if (method == "POST" && !has_good_type(request)) {
     return refuse(request, *reply,
                   invalid_request(415, "send the header Content-Type: application/json"));
   }

@@ -7,7 +7,9 @@
 #include <limits>
 
 #include "cli/command.h"
+#include "cli/shown.h"
 #include "cli/usage.h"
+#include "client/serve/tool_syntax.h"
 #include "client/text/sampler.h"
 #include "model/block_cache.h"
 #include "proto/endpoint.h"
@@ -121,6 +123,10 @@ void define_generate(cli::Command& command, GenerateFlags& flags) {
   command.option("--stop", "TEXT", "Stop before this text, taken as it is written",
                  cli::texts(flags.stops));
   command.flag("--ignore-eos", flags.ignore_eos, "Go on after the model's end of text");
+  command.option("--json-schema", "FILE", "Write JSON that satisfies the schema in this file",
+                 cli::name(flags.json_schema));
+  command.option("--regex", "R", "Write a text that this regular expression matches as a whole",
+                 cli::text(flags.regex));
   command.flag("--chat", flags.chat,
                "The prompt is a message to a model that answers, by its chat template");
   add_template(command, flags.chat_template);
@@ -178,6 +184,10 @@ void define_serve(cli::Command& command, ServeFlags& flags) {
                  "Answers that may wait for their turn (default: 64); others are refused",
                  cli::whole(flags.max_queue, 0, kMaxQueue));
   add_template_file(command, flags.chat_template);
+  command.option("--tool-call-parser", "NAME",
+                 "How the model writes calls of functions: " + tool_family_names() +
+                     " (default: by its chat template)",
+                 cli::name(flags.tool_parser));
   add_threads(command, flags.threads);
   command.footer(
       "Speaks OpenAI's API: point a client at http://HOST:PORT/v1. Ctrl-C finishes the answers "
@@ -274,6 +284,10 @@ absl::Status check(const ServeFlags& flags) {
   for (const std::string& key : flags.api_keys) {
     if (key.empty()) return cli::usage_error("--api-key is empty: give a key");
   }
+  if (!flags.tool_parser.empty() && !tool_family_named(flags.tool_parser)) {
+    return cli::usage_error(fmt::format("--tool-call-parser {} is not known, only {}",
+                                        cli::printable(flags.tool_parser), tool_family_names()));
+  }
   return absl::OkStatus();
 }
 
@@ -290,6 +304,9 @@ absl::Status check(const GenerateFlags& flags) {
   }
   if (std::find(flags.stops.begin(), flags.stops.end(), "") != flags.stops.end()) {
     return cli::usage_error("--stop is empty: give the text to stop before");
+  }
+  if (!flags.json_schema.empty() && !flags.regex.empty()) {
+    return cli::usage_error("--json-schema and --regex exclude each other: give one of them");
   }
   if (flags.logits && !flags.json) return cli::usage_error("--logits needs --json");
   if (!flags.share_prefix.empty() && flags.swarm.local) {

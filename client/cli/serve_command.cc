@@ -133,7 +133,10 @@ absl::Status run_serve(const ServeFlags& flags, const base::StopToken& interrupt
   Engine engine(user_model, open, limits);
   const std::string name = model_name_of(flags);
   Gateway gateway(user_model, std::move(chat_template), engine, check_chain,
-                  {.model_name = name, .api_keys = flags.api_keys, .version = SHOAL_VERSION});
+                  {.model_name = name,
+                   .api_keys = flags.api_keys,
+                   .version = SHOAL_VERSION,
+                   .tool_family = tool_family_named(flags.tool_parser)});
   HttpLimits http;
   http.connections = connections_allowed();
   auto server = HttpServer::start(

@@ -3,7 +3,9 @@
 // one body at the end. Whatever happens, the reply is finished once. Thread-safe.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,14 +13,24 @@
 #include "base/mutex.h"
 #include "client/serve/api_response.h"
 #include "client/serve/http_message.h"
+#include "client/serve/tool_call_stream.h"
 
 namespace shoal::client {
+
+// How calls of functions are found in an answer.
+struct CallReading {
+  ToolFamily family = ToolFamily::kJson;
+  std::vector<std::string> names;
+  bool several = true;
+  std::function<std::string()> new_id;  // thread-safe
+};
 
 struct AnswerForm {
   std::size_t choices = 1;
   bool stream = false;
   bool include_usage = false;
   HttpHeaders headers{};
+  std::optional<CallReading> calls{};  // nothing: all of an answer is text
 };
 
 class Answer {
@@ -39,8 +51,13 @@ class Answer {
     std::size_t offset = 0;
     bool begun = false;
     ChoiceEnd end{};
+    std::optional<ToolCallStream> reader{};
+    std::vector<ToolCall> calls{};
   };
   void begin(std::size_t choice) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void say(std::size_t choice, const std::string& text) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void tell(std::size_t choice, const std::vector<ToolEvent>& events)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   nlohmann::ordered_json take_scores(Choice& choice) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const AnswerFacts facts_;

@@ -37,11 +37,17 @@ nlohmann::ordered_json logprobs_json(bool chat, const std::vector<ScoredToken>& 
                                      std::size_t* offset);
 
 struct ChoiceEnd {
-  std::string finish_reason;           // "stop" or "length"
+  std::string finish_reason;           // "stop", "length" or "tool_calls"
   nlohmann::ordered_json stop_reason;  // the text or token id that was asked for, or null
 };
 
+// A function that the model calls.
+struct ToolCall {
+  std::string id, name, arguments;
+};
+
 nlohmann::ordered_json choice_json(bool chat, std::size_t index, const std::string& text,
+                                   const std::vector<ToolCall>& calls,
                                    nlohmann::ordered_json logprobs, const ChoiceEnd& end);
 std::string answer_body(const AnswerFacts& facts, nlohmann::ordered_json choices,
                         const Usage& usage);
@@ -50,6 +56,9 @@ std::string answer_body(const AnswerFacts& facts, nlohmann::ordered_json choices
 std::string role_event(const AnswerFacts& facts, std::size_t index, bool with_usage);
 std::string text_event(const AnswerFacts& facts, std::size_t index, const std::string& text,
                        nlohmann::ordered_json logprobs, bool with_usage);
+// A call begins, or its arguments go on: then with arguments alone.
+std::string call_event(const AnswerFacts& facts, std::size_t index, std::size_t call,
+                       const ToolCall& part, nlohmann::ordered_json logprobs, bool with_usage);
 std::string end_event(const AnswerFacts& facts, std::size_t index, const std::string& text,
                       nlohmann::ordered_json logprobs, const ChoiceEnd& end, bool with_usage);
 std::string usage_event(const AnswerFacts& facts, const Usage& usage);

@@ -49,6 +49,24 @@ void refuse(const HttpRequest& request, HttpReply& reply, const ApiError& error,
   reply.respond(std::move(response));
 }
 
+// Where templates want ids of a certain form, it is this one.
+std::string new_call_id(ToolFamily family) {
+  const bool is_mistral = family == ToolFamily::kMistral || family == ToolFamily::kMistralNamed;
+  if (!is_mistral)
+    return fmt::format("call_{:012x}{:012x}", base::random_seed() & 0xFFFF'FFFF'FFFF,
+                       base::random_seed() & 0xFFFF'FFFF'FFFF);
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz0123456789";
+  std::string id;
+  for (std::uint64_t rest = base::random_seed(); id.size() < 9; rest /= kLetters.size()) {
+    id.push_back(kLetters[rest % kLetters.size()]);
+  }
+  return id;
+}
+
+bool must_call(const GenerationQuery& query) {
+  return query.tools && query.tools->choice == ToolQuery::Choice::kRequired;
+}
+
 void refuse(const HttpRequest& request, HttpReply& reply, const absl::Status& status) {
   refuse(request, reply, api_error(status));
 }
@@ -85,7 +103,10 @@ Gateway::Gateway(const UserModel& user_model,
       engine_(engine),
       check_chain_(std::move(check_chain)),
       options_(std::move(options)),
-      created_(std::time(nullptr)) {
+      created_(std::time(nullptr)),
+      tool_family_(options_.tool_family.value_or(tool_family_of(
+          [this](std::string_view text) { return template_ && template_->mentions(text); }))),
+      constraints_(*user_model_.tokenizer) {
   fingerprint_ = "shoal-" + proto::short_name(user_model_.digest);
 }
 
@@ -244,10 +265,11 @@ void Gateway::generate(const HttpRequest& request, absl::StatusOr<GenerationQuer
   if (!job.ok()) return refuse(request, *reply, job.status());
   AnswerFacts facts{query->chat, new_id(query->chat ? "chatcmpl-" : "cmpl-"), std::time(nullptr),
                     options_.model_name, fingerprint_};
-  (*job)->answer = std::make_unique<Answer>(
-      std::move(facts),
-      AnswerForm{query->choices(), query->stream, query->include_usage, headers_of(request)},
-      reply);
+  (*job)->answer =
+      std::make_unique<Answer>(std::move(facts),
+                               AnswerForm{query->choices(), query->stream, query->include_usage,
+                                          headers_of(request), call_reading(*query)},
+                               reply);
   // Not the job: it holds the reply, by its answer.
   reply->on_gone([weak = std::weak_ptr<Job>(*job)] {
     if (const auto alive = weak.lock()) alive->stop.stop(SIGHUP);
@@ -255,7 +277,53 @@ void Gateway::generate(const HttpRequest& request, absl::StatusOr<GenerationQuer
   if (auto status = engine_.submit(*job); !status.ok()) (*job)->answer->fail(status);
 }
 
-absl::StatusOr<std::shared_ptr<Job>> Gateway::job_of(const GenerationQuery& query) const {
+std::optional<CallReading> Gateway::call_reading(const GenerationQuery& query) const {
+  if (!query.tools || query.tools->choice == ToolQuery::Choice::kNone) return std::nullopt;
+  CallReading reading{tool_family_, {}, query.tools->several, [family = tool_family_] {
+                        return new_call_id(family);
+                      }};
+  for (const auto& function : query.tools->functions) reading.names.push_back(function.first);
+  return reading;
+}
+
+// A form, a call, or where both are asked for and neither is a must, one of them.
+absl::Status Gateway::set_form(const GenerationQuery& query, GenerateRequest& request) {
+  std::vector<constrain::Form> forms;
+  std::string param;
+  const bool calls = query.tools && query.tools->choice != ToolQuery::Choice::kNone;
+  if (query.form) {
+    if (must_call(query)) {
+      return bad_field(query.form->param, "and a tool_choice that must call ask for two forms");
+    }
+    forms.push_back(query.form->form);
+    param = query.form->param;
+  }
+  const model::Tokenizer& tokenizer = *user_model_.tokenizer;
+  const auto control_id = [&](std::string_view text) -> std::optional<std::int32_t> {
+    const auto id = tokenizer.id_of(text);
+    return id && tokenizer.is_special(*id) ? id : std::nullopt;
+  };
+  if (calls) {
+    for (const std::string& marker : tool_markers(tool_family_)) {
+      if (const auto id = control_id(marker)) request.shown_specials.push_back(*id);
+    }
+    if (must_call(query) || query.form) {
+      constrain::CallForm form = call_form(
+          tool_family_, [&](std::string_view text) { return control_id(text).has_value(); });
+      form.functions = query.tools->functions;
+      form.several = query.tools->several;
+      forms.emplace_back(std::move(form));
+      if (param.empty()) param = "tools";
+    }
+  }
+  if (forms.empty()) return absl::OkStatus();
+  auto found = constraints_.find(forms);
+  if (!found.ok()) return bad_field(param, std::string(found.status().message()));
+  request.constraint = *std::move(found);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<Job>> Gateway::job_of(const GenerationQuery& query) {
   if (auto status = check_model(query.model); !status.ok()) return status;
   if (query.choices() > engine_.most_choices()) {
     return bad_field("n", fmt::format("{} choices in one request, where this server has room for "
@@ -290,6 +358,7 @@ absl::StatusOr<std::shared_ptr<Job>> Gateway::job_of(const GenerationQuery& quer
   request.stop_ids = query.stop_ids;
   request.ignore_eos = query.ignore_eos;
   request.top_logprobs = query.top_logprobs;
+  if (auto status = set_form(query, request); !status.ok()) return status;
   return job;
 }
 
@@ -330,6 +399,7 @@ absl::StatusOr<std::vector<std::int32_t>> Gateway::ids_of(const ApiMessages& mes
   conversation.messages = messages.messages;
   conversation.documents = messages.documents;
   conversation.extra = messages.template_arguments;
+  conversation.tools = messages.tools;
   conversation.add_generation_prompt = messages.add_generation_prompt;
   conversation.now = local_now();
   auto ids = chat_ids(*user_model_.tokenizer, *template_, conversation);

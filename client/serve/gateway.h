@@ -14,9 +14,11 @@
 
 #include "absl/status/statusor.h"
 #include "base/mutex.h"
+#include "client/constrain/constraint_shelf.h"
 #include "client/serve/api_request.h"
 #include "client/serve/engine.h"
 #include "client/serve/http_message.h"
+#include "client/serve/tool_syntax.h"
 #include "client/text/user_model.h"
 #include "model/chat/chat_template.h"
 
@@ -27,6 +29,7 @@ struct GatewayOptions {
   std::vector<std::string> api_keys{};  // none: everybody may
   std::int64_t chat_tokens = 1024;      // of an answer where neither request nor model says
   std::string version{};
+  std::optional<ToolFamily> tool_family{};  // nothing: by the chat template
 };
 
 // OK while nodes serve every block of the model.
@@ -56,7 +59,9 @@ class Gateway {
 
   void generate(const HttpRequest& request, absl::StatusOr<GenerationQuery> query,
                 const std::shared_ptr<HttpReply>& reply);
-  absl::StatusOr<std::shared_ptr<Job>> job_of(const GenerationQuery& query) const;
+  absl::StatusOr<std::shared_ptr<Job>> job_of(const GenerationQuery& query);
+  absl::Status set_form(const GenerationQuery& query, GenerateRequest& request);
+  std::optional<CallReading> call_reading(const GenerationQuery& query) const;
   absl::StatusOr<Job::Prompt> prompt_of(const ApiPrompt& prompt, bool add_special_tokens) const;
   absl::StatusOr<std::vector<std::int32_t>> ids_of(const ApiMessages& messages) const;
   absl::Status check_model(const std::string& asked) const;
@@ -69,6 +74,8 @@ class Gateway {
   const GatewayOptions options_;
   const std::int64_t created_;
   std::string fingerprint_;
+  const ToolFamily tool_family_;
+  constrain::ConstraintShelf constraints_;
   base::Mutex mutex_;  // one look at the chain at a time
   std::chrono::steady_clock::time_point looked_at_ ABSL_GUARDED_BY(mutex_);
   std::optional<absl::Status> chain_ ABSL_GUARDED_BY(mutex_);

@@ -19,6 +19,7 @@
 #include "client/serve/gateway.h"
 #include "client/serve/http_server.h"
 #include "client/serve/kept_pipeline.h"
+#include "client/serve/swarm_page.h"
 #include "client/serve/swarm_sessions.h"
 #include "proto/endpoint.h"
 
@@ -132,10 +133,14 @@ absl::Status run_serve(const ServeFlags& flags, const base::StopToken& interrupt
   }
   Engine engine(user_model, open, limits);
   const std::string name = model_name_of(flags);
+  SwarmWatch::Look look;
+  if (sessions) look = [&sessions](const base::StopToken& stop) { return sessions->view(stop); };
+  SwarmPage page(user_model, name, look);
   Gateway gateway(user_model, std::move(chat_template), engine, check_chain,
                   {.model_name = name,
                    .api_keys = flags.api_keys,
                    .version = SHOAL_VERSION,
+                   .page = &page,
                    .tool_family = tool_family_named(flags.tool_parser)});
   HttpLimits http;
   http.connections = connections_allowed();
@@ -145,8 +150,9 @@ absl::Status run_serve(const ServeFlags& flags, const base::StopToken& interrupt
       });
   if (!server.ok()) return server.status();
   line.clear();
-  fmt::print("serving {} at http://{}/v1\n", cli::printable(name),
-             shown_address(flags.listen, (*server)->port()));
+  const std::string address = shown_address(flags.listen, (*server)->port());
+  fmt::print("serving {} at http://{}/v1\na page with the swarm: http://{}/\n",
+             cli::printable(name), address, address);
   std::fflush(stdout);
 
   while (!interrupt.stopped()) std::this_thread::sleep_for(base::kStopPoll);
@@ -161,6 +167,7 @@ absl::Status run_serve(const ServeFlags& flags, const base::StopToken& interrupt
   while (more()) std::this_thread::sleep_for(base::kStopPoll);
   end.stop(interrupt.signal());
   engine.stop();
+  page.stop();
   // What was written last is on its way.
   for (int i = 0; i < 20 && (*server)->connections() > 0; ++i) {
     std::this_thread::sleep_for(base::kStopPoll);

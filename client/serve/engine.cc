@@ -97,6 +97,7 @@ void Engine::run(Job& job, std::size_t choice) {
     status = absl::InternalError(error.what());
   }
   if (status.ok()) return;
+  if (job.trace) job.trace->fail();
   job.answer->fail(status);
   job.stop.stop(SIGTERM);  // the other choices of the answer
 }
@@ -104,6 +105,8 @@ void Engine::run(Job& job, std::size_t choice) {
 absl::Status Engine::generate_choice(Job& job, std::size_t choice) {
   if (job.stop.stopped()) return stopped_status();  // to nobody, but when the server ends
   const Job::Prompt& prompt = job.prompts[choice / job.n];
+  AnswerTrace* const trace = choice == 0 ? job.trace.get() : nullptr;
+  if (trace) trace->begin(static_cast<std::int64_t>(prompt.ids.size()));
   GenerateRequest request = job.request;
   request.prompt_ids = prompt.ids;
   request.seed += choice;
@@ -122,11 +125,17 @@ absl::Status Engine::generate_choice(Job& job, std::size_t choice) {
   if (request.max_tokens > 0) {
     GenerateObserver observer;
     observer.on_text = [&](const std::string& text) { job.answer->text(choice, text); };
+    if (trace) {
+      observer.on_step = [trace](std::size_t, const StepTiming& timing, double client_us) {
+        trace->step(timing, client_us);
+      };
+    }
     observer.on_score = [&](const TokenScore& score) { job.answer->score(choice, scored(score)); };
     auto generated = generate(**pipeline, user_model_, request, job.stop, observer);
     if (!generated.ok()) return generated.status();
     result = *std::move(generated);
   }
+  if (trace) trace->end(result, (*pipeline)->reused_positions(), (*pipeline)->reroutes());
   if (result.finish_reason == "interrupted") return stopped_status();
   if (choice % job.n == 0) {
     job.answer->prompt_tokens(static_cast<std::int64_t>(prompt.ids.size()),

@@ -16,6 +16,7 @@
 #include "base/mutex.h"
 #include "base/stop_token.h"
 #include "client/serve/answer.h"
+#include "client/serve/answer_trace.h"
 #include "client/text/generate.h"
 #include "client/text/pipeline.h"
 #include "client/text/user_model.h"
@@ -43,6 +44,7 @@ struct Job {
   bool echo_scores = false;  // the prompt's log probabilities too
   base::StopToken stop;      // its client has gone
   std::unique_ptr<Answer> answer;
+  std::shared_ptr<AnswerTrace> trace;  // of its first choice; null: nobody asks for it
 
   std::size_t choices() const { return prompts.size() * n; }
 };

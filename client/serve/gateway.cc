@@ -16,6 +16,7 @@
 #include "client/serve/api_key.h"
 #include "client/serve/api_response.h"
 #include "client/serve/http_text.h"
+#include "client/serve/swarm_page.h"
 
 namespace shoal::client {
 namespace {
@@ -71,6 +72,11 @@ void refuse(const HttpRequest& request, HttpReply& reply, const absl::Status& st
   refuse(request, reply, api_error(status));
 }
 
+// "/page/style.css" is below "/page/*".
+bool is_below(std::string_view path, std::string_view pattern) {
+  return pattern.ends_with("/*") && path.starts_with(pattern.substr(0, pattern.size() - 1));
+}
+
 }  // namespace
 
 struct Gateway::Route {
@@ -91,6 +97,10 @@ const std::vector<Gateway::Route>& Gateway::routes() {
       {"/health", "GET", false, &Gateway::health},
       {"/ping", "GET", false, &Gateway::health},
       {"/version", "GET", false, &Gateway::version},
+      {"/", "GET", false, &Gateway::page},
+      {"/page/*", "GET", false, &Gateway::page},
+      {"/swarm", "GET", true, &Gateway::swarm},
+      {"/swarm/*", "GET", true, &Gateway::swarm},
   };
   return all;
 }
@@ -118,7 +128,8 @@ void Gateway::handle(HttpRequest request, const std::shared_ptr<HttpReply>& repl
   const bool one_model = request.path.starts_with(kModels);
   const auto& all = routes();
   const auto route = std::ranges::find_if(all, [&](const Route& one) {
-    return one.path == request.path || (one_model && one.path == kModels.substr(0, 10));
+    return one.path == request.path || (one_model && one.path == kModels.substr(0, 10)) ||
+           is_below(request.path, one.path);
   });
   if (options_.api_keys.empty() && !is_plain_host(request.host)) {
     return refuse(request, *reply,
@@ -209,6 +220,22 @@ void Gateway::version(const HttpRequest& request, const std::shared_ptr<HttpRepl
   say(request, *reply, {{"version", options_.version}});
 }
 
+void Gateway::page(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
+  auto file = options_.page ? page_file(request.path, request.if_none_match) : std::nullopt;
+  if (!file) {
+    return refuse(request, *reply,
+                  {404, fmt::format("there is no {} here", request.path.substr(0, 100)),
+                   "invalid_request_error", std::nullopt, "not_found"});
+  }
+  reply->respond(*std::move(file));
+}
+
+void Gateway::swarm(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
+  if (options_.page) return options_.page->swarm(request, reply, headers_of(request));
+  refuse(request, *reply,
+         {404, "this server shows no swarm", "invalid_request_error", std::nullopt, "not_found"});
+}
+
 void Gateway::tokenize(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
   const auto body = parse_body(request.body);
   if (!body.ok()) return refuse(request, *reply, body.status());
@@ -263,13 +290,16 @@ void Gateway::generate(const HttpRequest& request, absl::StatusOr<GenerationQuer
   if (!query.ok()) return refuse(request, *reply, query.status());
   auto job = job_of(*query);
   if (!job.ok()) return refuse(request, *reply, job.status());
-  AnswerFacts facts{query->chat, new_id(query->chat ? "chatcmpl-" : "cmpl-"), std::time(nullptr),
-                    options_.model_name, fingerprint_};
+  const std::string id = new_id(query->chat ? "chatcmpl-" : "cmpl-");
+  AnswerFacts facts{query->chat, id, std::time(nullptr), options_.model_name, fingerprint_};
   (*job)->answer =
       std::make_unique<Answer>(std::move(facts),
                                AnswerForm{query->choices(), query->stream, query->include_usage,
                                           headers_of(request), call_reading(*query)},
                                reply);
+  if (options_.page) {
+    (*job)->trace = options_.page->answers().begin(id, std::time(nullptr));
+  }
   // Not the job: it holds the reply, by its answer.
   reply->on_gone([weak = std::weak_ptr<Job>(*job)] {
     if (const auto alive = weak.lock()) alive->stop.stop(SIGHUP);

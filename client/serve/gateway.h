@@ -24,11 +24,14 @@
 
 namespace shoal::client {
 
+class SwarmPage;
+
 struct GatewayOptions {
   std::string model_name{};             // as clients ask for it
   std::vector<std::string> api_keys{};  // none: everybody may
   std::int64_t chat_tokens = 1024;      // of an answer where neither request nor model says
   std::string version{};
+  SwarmPage* page = nullptr;                // null: there is no page
   std::optional<ToolFamily> tool_family{};  // nothing: by the chat template
 };
 
@@ -54,6 +57,8 @@ class Gateway {
   void models(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
   void health(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
   void version(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
+  void page(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
+  void swarm(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
   void tokenize(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
   void detokenize(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply);
 

@@ -282,6 +282,7 @@ void HttpConnection::on_request() {
   request.host = field(message, http::field::host);
   request.authorization = field(message, http::field::authorization);
   request.content_type = field(message, http::field::content_type);
+  request.if_none_match = field(message, http::field::if_none_match);
   const auto id = message["X-Request-Id"];
   request.request_id = harmless_id({id.data(), id.size()});
   request.body = std::move(message.body());

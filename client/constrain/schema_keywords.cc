@@ -196,7 +196,7 @@ absl::StatusOr<Json> SchemaParts::both(const Json& first, const Json& second,
   if (!a.ok()) return a;
   auto b = flat(second, place, depth);
   if (!b.ok()) return b;
-  for (const Json* one : {static_cast<const Json*>(&*a), &*b}) {
+  for (const Json* one : {&*a, &*b}) {
     if (!one->is_object() && !one->is_boolean()) {
       return schema_error(place, "a schema must be an object, true or false");
     }

@@ -80,7 +80,7 @@ struct ServeFlags {
   std::string listen = "127.0.0.1:8000";
   std::vector<std::string> api_keys;
   std::string served_name;  // empty: the folder's
-  int max_concurrent = 16;
+  int max_concurrent = 64;
   int max_queue = 64;
 };
 

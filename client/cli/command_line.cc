@@ -216,7 +216,7 @@ void define_serve(cli::Command& command, ServeFlags& flags) {
   command.option("--served-model-name", "NAME",
                  "What requests call the model (default: the name of its folder, or the swarm's)",
                  cli::name(flags.served_name));
-  command.option("--max-concurrent", "N", "Answers that are made at a time (default: 16)",
+  command.option("--max-concurrent", "N", "Answers that are made at a time (default: 64)",
                  cli::whole(flags.max_concurrent, 1, kMaxConcurrent));
   command.option("--max-queue", "N",
                  "Answers that may wait for their turn (default: 64); others are refused",

@@ -83,7 +83,7 @@ struct ServeFlags {
   std::vector<std::string> api_keys;
   std::string served_name;  // empty: the folder's
   std::string tool_parser;  // empty: by the chat template
-  int max_concurrent = 16;
+  int max_concurrent = 64;
   int max_queue = 64;
 };
 

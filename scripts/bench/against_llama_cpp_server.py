@@ -47,8 +47,8 @@ class Stream:
         body = json.dumps({"prompt": [0] + [draw.randrange(2, self.load.vocabulary) for _ in range(args.prompt - 1)],
                            "max_tokens": args.tokens, "temperature": 0, "ignore_eos": True, "stream": True,
                            "cache_prompt": False}).encode()
-        self.tail, self.events, self.heard, self.error, self.first = b"", 0, 0, None, None
-        self.whole = False
+        self.tail, self.events, self.error, self.first = b"", 0, None, None
+        self.answered = self.whole = False
         self.sent = self.last = time.perf_counter()
         self.socket.setblocking(True)
         self.socket.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -61,17 +61,17 @@ class Stream:
             data = self.socket.recv(1 << 16)
         except OSError as error:
             return self.end(str(error))
-        if not data and self.heard == 0 and self.turn > 1:  # it takes so many requests, and no more
+        if not data and not self.answered and self.turn > 1:  # it takes so many requests, and no more
             load.selector.unregister(self.socket)
             self.socket.close()
             self.turn -= 1
             return self.connect()
         if not data:
             return self.end("the connection was closed")
-        self.heard += len(data)
         now = time.perf_counter()
         text = self.tail + data
         # A marker that is cut in two is counted with the next piece.
+        self.answered = self.answered or b"HTTP/1.1 " in text
         count = text.count(b'"text":')
         if b'"error"' in text or (self.first is None and b"HTTP/1.1 200" not in text and b"HTTP/1.1" in text):
             self.error = text[:300].decode(errors="replace")

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <span>
 #include <system_error>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -27,8 +28,10 @@ constexpr std::uint64_t kWorthPercent = 90;
 
 Purpose whole_model() { return {.label = "whole", .whole = true}; }
 Purpose model_ends() { return {.label = "ends", .wanted = wants_ends()}; }
-Purpose model_blocks(std::int64_t begin, std::int64_t end) {
-  return {.label = absl::StrCat("blocks-", begin, "-", end), .wanted = wants_blocks(begin, end)};
+Purpose model_blocks(std::int64_t begin, std::int64_t end, std::vector<std::string> ends) {
+  // Which ends a span can have follows from its blocks.
+  return {.label = absl::StrCat("blocks-", begin, "-", end, ends.empty() ? "" : "-ends"),
+          .wanted = wants_blocks(begin, end, std::move(ends))};
 }
 Purpose model_headers() { return {.label = "headers"}; }
 

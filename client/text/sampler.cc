@@ -9,6 +9,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "base/check.h"
 #include "client/text/portable_exp.h"
@@ -111,14 +112,13 @@ class Choices {
     });
     return best;
   }
-  std::vector<Score> scaled(double temperature) const {
-    std::vector<Score> scores;
+  void scaled(double temperature, std::vector<Score>& scores) const {
+    scores.clear();
     scores.reserve(logits_.size());
     each([&](std::int32_t id, double value) { scores.push_back({id, value / temperature}); });
-    return scores;
   }
   // As keep_top_k() leaves of scaled(), by two looks and without a copy.
-  std::vector<Score> scaled_top(double temperature, std::size_t k) const;
+  void scaled_top(double temperature, std::size_t k, std::vector<Score>& scores) const;
 
  private:
   std::span<const float> logits_;
@@ -126,7 +126,7 @@ class Choices {
   std::vector<double> ruled_;   // empty: without rules
 };
 
-std::vector<Score> Choices::scaled_top(double temperature, std::size_t k) const {
+void Choices::scaled_top(double temperature, std::size_t k, std::vector<Score>& scores) const {
   std::vector<double> largest;  // a heap with the least of them on top
   largest.reserve(k);
   each([&](std::int32_t, double value) {
@@ -139,17 +139,16 @@ std::vector<Score> Choices::scaled_top(double temperature, std::size_t k) const 
       std::push_heap(largest.begin(), largest.end(), std::greater<>());
     }
   });
-  if (largest.size() < k) return scaled(temperature);
+  if (largest.size() < k) return scaled(temperature, scores);
   const double least = largest.front() / temperature;
   // Division keeps the order, but may make equals of neighbours: those count as equals. What is
   // farther away need not be divided.
   double near = largest.front() - std::abs(largest.front()) * 1e-9;
   if (!std::isfinite(near)) near = -std::numeric_limits<double>::infinity();
-  std::vector<Score> scores;
+  scores.clear();
   each([&](std::int32_t id, double value) {
     if (value >= near && value / temperature >= least) scores.push_back({id, value / temperature});
   });
-  return scores;
 }
 
 // Keeps the values not below the k-th largest: more than k among equals, as in the reference.
@@ -164,9 +163,10 @@ void keep_top_k(std::vector<Score>& scores, std::int64_t k) {
 
 // Keeps, from the most probable down, every id before which less than p of the mass lies; always
 // the first.
-void keep_top_p(std::vector<Score>& scores, double p, double largest) {
+void keep_top_p(std::vector<Score>& scores, double p, double largest,
+                std::vector<double>& weights) {
   if (p >= 1.0) return;
-  std::vector<double> weights;
+  weights.clear();
   weights.reserve(scores.size());
   double total = 0;
   for (const Score& score : scores) {
@@ -248,25 +248,31 @@ absl::Status validate(const SamplingOptions& options) {
   return absl::OkStatus();
 }
 
-std::vector<TokenProbability> ruled_distribution(std::span<const float> logits,
-                                                 const ScoreContext& context,
-                                                 const SamplingOptions& options) {
+namespace {
+
+// ruled_distribution(), in `space.kept`.
+void distribute(std::span<const float> logits, const ScoreContext& context,
+                const SamplingOptions& options, SamplingSpace& space) {
   CHECK(!logits.empty());
   const Choices choices(logits, context, options);
   const std::optional<Score> best = choices.best();
-  if (!best) return {{0, 1.0}};  // as the reference's argmax
-  if (is_greedy(options)) return {{best->id, 1.0}};
+  std::vector<TokenProbability>& kept = space.kept;
+  kept.clear();
+  if (!best || is_greedy(options)) {
+    kept.push_back({best ? best->id : 0, 1.0});  // 0: as the reference's argmax
+    return;
+  }
 
   const double largest = best->value / options.temperature;
-  std::vector<Score> scores;
+  std::vector<Score>& scores = space.scores;
   if (options.top_h <= 0 && options.top_k > 0 && options.top_k <= kSmallTopK) {
-    scores = choices.scaled_top(options.temperature, static_cast<std::size_t>(options.top_k));
+    choices.scaled_top(options.temperature, static_cast<std::size_t>(options.top_k), scores);
   } else {
-    scores = choices.scaled(options.temperature);
+    choices.scaled(options.temperature, scores);
     if (options.top_h > 0) keep_top_h(scores, options.top_h);
     keep_top_k(scores, options.top_k);
   }
-  keep_top_p(scores, options.top_p, largest);
+  keep_top_p(scores, options.top_p, largest, space.weights);
   if (options.min_p > 0) {
     std::erase_if(scores, [&](const Score& score) {
       return portable_exp(score.value - largest) < options.min_p;
@@ -283,7 +289,6 @@ std::vector<TokenProbability> ruled_distribution(std::span<const float> logits,
   if (options.typical_p < 1) {
     reference = std::max_element(scores.begin(), scores.end(), ranks_below)->value;
   }
-  std::vector<TokenProbability> kept;
   kept.reserve(scores.size());
   double total = 0;
   for (const Score& score : scores) {
@@ -292,7 +297,16 @@ std::vector<TokenProbability> ruled_distribution(std::span<const float> logits,
     total += weight;
   }
   for (TokenProbability& token : kept) token.probability /= total;
-  return kept;
+}
+
+}  // namespace
+
+std::vector<TokenProbability> ruled_distribution(std::span<const float> logits,
+                                                 const ScoreContext& context,
+                                                 const SamplingOptions& options) {
+  SamplingSpace space;
+  distribute(logits, context, options, space);
+  return std::move(space.kept);
 }
 
 std::vector<TokenProbability> distribution(std::span<const float> logits,
@@ -317,7 +331,8 @@ std::int32_t Sampler::next(std::span<const float> logits, std::span<const std::i
 }
 
 std::int32_t Sampler::next_in(std::span<const float> logits, const ScoreContext& context) {
-  const std::vector<TokenProbability> tokens = ruled_distribution(logits, context, options_);
+  distribute(logits, context, options_, space_);
+  const std::vector<TokenProbability>& tokens = space_.kept;
   if (tokens.size() == 1) return tokens.front().id;
   double rest = random_.uniform();
   std::int32_t chosen = tokens.back().id;

@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "base/random.h"
+#include "client/text/score_filters.h"
 #include "client/text/score_rules.h"
 #include "model/generation_config.h"
 
@@ -63,6 +64,13 @@ std::vector<TokenProbability> distribution(std::span<const float> logits,
                                            std::span<const std::int32_t> ids,
                                            const SamplingOptions& options);
 
+// What one draw needs, kept for the next: a vocabulary is wide, and memory is slow to come by.
+struct SamplingSpace {
+  std::vector<Score> scores;
+  std::vector<double> weights;
+  std::vector<TokenProbability> kept;
+};
+
 class Sampler {
  public:
   // CHECKs validate(options).
@@ -73,6 +81,7 @@ class Sampler {
  private:
   SamplingOptions options_;
   base::Random random_;
+  SamplingSpace space_;
 };
 
 }  // namespace shoal::client

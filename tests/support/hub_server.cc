@@ -219,6 +219,12 @@ bool HubServer::answer_one(int socket, HubRequest request) {
     }
     if (answer.bytes_per_s > 0) std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
+  if (answer.stays_silent) {
+    char byte = 0;
+    while (::recv(socket, &byte, 1, 0) > 0) {
+    }
+    return false;
+  }
   if (!answer.cut_after &&
       answer.headers.at("Content-Length") == std::to_string(answer.body.size())) {
     return true;

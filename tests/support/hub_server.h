@@ -33,6 +33,7 @@ struct HubAnswer {
   std::string body = {};
   std::optional<std::size_t> cut_after =
       std::nullopt;             // the connection ends behind so many bytes of the body
+  bool stays_silent = false;    // it does not end there, but says nothing any more
   std::size_t bytes_per_s = 0;  // 0: as fast as can be
 };
 

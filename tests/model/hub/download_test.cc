@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/awaited.h"
+#include "model/hub/retry.h"
 #include "tests/model/hub/hub_fixture.h"
 
 namespace shoal::model::hub {
@@ -112,6 +113,25 @@ TEST_F(Downloading, FollowsRedirectsAsFarAsBounded) {
     });
     EXPECT_THAT(error(whole_model()), HasSubstr("no place to go")) << to;
   }
+}
+
+TEST_F(Downloading, GivesUpOnASilentHub) {
+  server_.set_rule([](const HubRequest&, HubAnswer& answer) {
+    answer.cut_after = answer.body.size() / 2;
+    answer.stays_silent = true;
+  });
+  HttpOptions options;
+  EXPECT_EQ(options.idle_timeout, std::chrono::seconds(30));
+  options.origin = server_.endpoint();
+  options.idle_timeout = std::chrono::seconds(1);
+  auto http = Http::create(options);
+  ASSERT_TRUE(http.ok()) << http.status();
+  const auto began = std::chrono::steady_clock::now();
+  const HttpText text = get_text(**http, server_.endpoint() + "/api/models/org/demo/revision/main",
+                                 1 << 20, 1, stop_);
+  EXPECT_EQ(text.end.status.code(), absl::StatusCode::kUnavailable) << text.end.status;
+  EXPECT_TRUE(is_passing(text.end));
+  EXPECT_GE(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(900));
 }
 
 TEST_F(Downloading, UsesSeveralConnections) {

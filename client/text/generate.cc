@@ -7,8 +7,9 @@
 #include <chrono>
 
 #include "base/check.h"
-#include "base/finite.h"
+#include "client/text/scores_needed.h"
 #include "client/text/stop.h"
+#include "proto/limits.h"
 
 namespace shoal::client {
 namespace {
@@ -108,28 +109,37 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
   CHECK(pipeline.position() < prompt) << pipeline.position() << " of a prompt of " << prompt;
   auto next =
       std::span<const std::int32_t>(context).subspan(static_cast<std::size_t>(pipeline.position()));
-  std::vector<float> logits(user_model.vocabulary()), masked;
+  Scores scores;
+  const std::vector<float>& logits = scores.logits;
+  std::vector<float> masked;
   Clock::time_point last = started;
   while (result.finish_reason.empty()) {
-    auto hidden = pipeline.append(next, RowsWanted::kLast);
-    if (!hidden.ok()) {
+    const ScoreContext before{
+        .ids = context,
+        .prompt_length = request.prompt_ids.size(),
+        .last_length = request.prompt_ids.size() + static_cast<std::size_t>(limit),
+        .eos_ids = user_model.eos_ids};
+    std::optional<std::vector<std::int32_t>> allowed;
+    if (constrained) {
+      auto ids = constrained->allowed(user_model.vocabulary(), proto::kMaxAlsoIds);
+      if (!ids.ok()) return ids.status();
+      allowed = *std::move(ids);
+    }
+    const absl::Status scored = pipeline.next_scores(
+        next,
+        scores_needed(sampling, before,
+                      std::max(request.top_logits, request.top_logprobs.value_or(0)),
+                      user_model.vocabulary(), allowed ? &*allowed : nullptr),
+        scores);
+    if (!scored.ok()) {
       if (interrupt.stopped()) {
         result.finish_reason = "interrupted";
         break;
       }
       show(stop.finish());
-      return hidden.status();
+      return scored;
     }
     const Clock::time_point returned = Clock::now();
-    user_model.logits(*hidden, logits);
-    // Weights that changed meanwhile gave numbers of no model.
-    if (auto intact = user_model.checkpoint->check(); !intact.ok()) return intact;
-    if (!base::all_finite(logits)) {
-      return absl::InternalError(
-          "the model computed a logit that is not finite: its weights, or the node that ran the "
-          "last "
-          "blocks, are broken");
-    }
     if (request.top_logits > 0) {
       result.top_logits.push_back(top_logits(logits, request.top_logits));
     }
@@ -137,12 +147,7 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
       masked = logits;
       if (auto status = constrained->mask(masked); !status.ok()) return status;
     }
-    const std::int32_t id =
-        sampler.next_in(constrained ? masked : logits,
-                        {.ids = context,
-                         .prompt_length = request.prompt_ids.size(),
-                         .last_length = request.prompt_ids.size() + static_cast<std::size_t>(limit),
-                         .eos_ids = user_model.eos_ids});
+    const std::int32_t id = sampler.next_in(constrained ? masked : logits, before);
     if (constrained) {
       if (auto status = constrained->accept(id); !status.ok()) return status;
     }
@@ -154,7 +159,7 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
                      std::binary_search(user_model.eos_ids.begin(), user_model.eos_ids.end(), id);
     if (observer.on_token) observer.on_token(id);
     if (request.top_logprobs && observer.on_score) {
-      observer.on_score(score_token(logits, id, *request.top_logprobs));
+      observer.on_score(score_token(logits, id, *request.top_logprobs, scores.rest_log_sum));
     }
     if (std::ranges::find(request.stop_ids, id) != request.stop_ids.end()) {
       result.stopped_by_id = id;
@@ -175,7 +180,8 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
     }
     last = now;
     if (observer.on_step) {
-      observer.on_step(result.ids.size() - 1, pipeline.timing(), ms_between(returned, now) * 1e3);
+      observer.on_step(result.ids.size() - 1, pipeline.timing(),
+                       scores.head_us + ms_between(returned, now) * 1e3);
     }
     if (eos || stop.stopped() || result.stopped_by_id || (constrained && constrained->ended())) {
       result.finish_reason = "stop";

@@ -99,7 +99,14 @@ TEST_F(NoModel, TheGoldenIdsFromAnEmptyHome) {
   expect_golden(shoal(swarm, "generate", named));
   expect_line(shoal(swarm, "generate", {"--model", "dmeo", "Once"}), {"did you mean demo?"});
   expect_line(shoal(swarm, "generate", {"--ends", "local", "Once"}), {"--ends local", "--model"});
-  expect_line(shoal(swarm, "score", {kDemoModel + "/heldout.txt"}), {"score needs"});
+  const std::string text = folder_.file("text");
+  write_file(text, read_file(kDemoModel + "/heldout.txt").substr(0, 2'000));
+  const Outcome score = shoal(swarm, "score", {"--json", text});
+  ASSERT_EQ(score.status, 0) << score.err;
+  const Outcome local = shoal(swarm, "score", {"--json", "--model", kDemoModel, text});
+  EXPECT_NEAR(json::parse(score.out).at("mean_nll").get<double>(),
+              json::parse(local.out).at("mean_nll").get<double>(), 1e-12);
+  EXPECT_EQ(json::parse(score.out).at("head"), "stored");
 
   // A folder of small files alone, and one whose ends are left alone.
   const std::string small = folder_.file("small");

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "cli/shown.h"
 #include "cli/usage.h"
@@ -13,7 +14,10 @@
 #include "client/cli/commands.h"
 #include "client/cli/input.h"
 #include "client/cli/report.h"
+#include "client/constrain/constraint_shelf.h"
+#include "client/constrain/limits.h"
 #include "client/text/generate.h"
+#include "model/json_fields.h"
 
 namespace shoal::client {
 namespace {
@@ -87,19 +91,45 @@ absl::StatusOr<std::vector<std::int32_t>> ids_of(const GenerateFlags& flags,
   return chat_ids(*user_model.tokenizer, *chat_template, question(transcript, local_time_now()));
 }
 
+// What --json-schema or --regex asks for; null: any text.
+absl::StatusOr<std::shared_ptr<constrain::TokenConstraint>> constraint_of(
+    const GenerateFlags& flags, const model::Tokenizer& tokenizer) {
+  constrain::Form form = constrain::RegexForm{flags.regex};
+  if (!flags.json_schema.empty()) {
+    const auto text = model::read_text_file(flags.json_schema, constrain::kMaxSchemaBytes);
+    if (!text.ok()) return text.status();
+    constexpr std::size_t kMaxValues = 1u << 17;
+    auto schema = model::has_bounded_shape(*text, constrain::kMaxNesting * 2, kMaxValues)
+                      ? nlohmann::ordered_json::parse(*text, nullptr, /*allow_exceptions=*/false)
+                      : nlohmann::ordered_json(nlohmann::ordered_json::value_t::discarded);
+    if (schema.is_discarded()) {
+      return absl::InvalidArgumentError(
+          fmt::format("--json-schema: {} holds no JSON, or nests too deep", flags.json_schema));
+    }
+    form = constrain::JsonForm{std::move(schema)};
+  } else if (flags.regex.empty()) {
+    return std::shared_ptr<constrain::TokenConstraint>();
+  }
+  auto found = constrain::ConstraintShelf(tokenizer).find({form});
+  if (found.ok()) return found;
+  return cli::usage_error(fmt::format("{}: {}", flags.regex.empty() ? "--json-schema" : "--regex",
+                                      std::string(found.status().message())));
+}
+
 }  // namespace
 
 absl::Status run_generate(const GenerateFlags& flags, const base::StopToken& interrupt) {
   auto prompt = prompt_of(flags, interrupt);
   if (!prompt.ok()) return prompt.status();
   cli::ProgressLine line;
-  auto user_model = open_model(flags.model, flags.swarm, flags.threads, interrupt, line);
-  if (!user_model.ok()) return user_model.status();
-  const model::ModelConfig& config = (*user_model)->config;
-  const model::GenerationConfig& generation = (*user_model)->generation;
+  auto model = open_model(flags.model, flags.swarm, flags.threads, interrupt, line);
+  if (!model.ok()) return model.status();
+  const UserModel& user_model = *model->user_model;
+  const model::ModelConfig& config = user_model.config;
+  const model::GenerationConfig& generation = user_model.generation;
 
   GenerateRequest request;
-  auto ids = ids_of(flags, **user_model, *std::move(prompt));
+  auto ids = ids_of(flags, user_model, *std::move(prompt));
   if (!ids.ok()) return ids.status();
   request.prompt_ids = *std::move(ids);
   if (auto status = check_prompt_length(request.prompt_ids.size(), config.max_positions);
@@ -116,6 +146,9 @@ absl::Status run_generate(const GenerateFlags& flags, const base::StopToken& int
   request.stops.insert(request.stops.end(), generation.stop_strings.begin(),
                        generation.stop_strings.end());
   request.ignore_eos = flags.ignore_eos;
+  auto constraint = constraint_of(flags, *user_model.tokenizer);
+  if (!constraint.ok()) return constraint.status();
+  request.constraint = *std::move(constraint);
   request.top_logits = flags.logits ? kTopLogits : 0;
 
   PipelineNeeds needs{.positions = positions_needed(request.prompt_ids.size(), request.max_tokens,
@@ -123,7 +156,7 @@ absl::Status run_generate(const GenerateFlags& flags, const base::StopToken& int
                       .full_timings = flags.trace,
                       .share_prefix = flags.share_prefix};
   if (!flags.no_prefix_reuse) needs.reusable_prompt = request.prompt_ids;
-  auto opened = open_pipeline(flags.swarm, **user_model, std::move(needs), interrupt, line);
+  auto opened = open_pipeline(flags.swarm, *model, std::move(needs), interrupt, line);
   if (!opened.ok()) return opened.status();
   std::unique_ptr<Pipeline>& pipeline = opened->pipeline;
 
@@ -152,9 +185,9 @@ absl::Status run_generate(const GenerateFlags& flags, const base::StopToken& int
       line.show("writes", token + 1, static_cast<std::size_t>(request.max_tokens));
     }
   };
-  auto result = generate(*pipeline, **user_model, request, interrupt, observer);
+  auto result = generate(*pipeline, user_model, request, interrupt, observer);
   line.clear();
-  const RunFacts facts = facts_of(*pipeline, **user_model);
+  const RunFacts facts = facts_of(*pipeline, user_model);
   pipeline.reset();  // closes the session before anything waits for the reader of our output
   if (flags.json && result.ok()) {
     std::puts(generate_json(request, *result, facts).c_str());

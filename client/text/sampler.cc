@@ -86,13 +86,17 @@ class Choices {
       }
       return;
     }
+    // A constraint forbids by -inf too.
+    const auto tell = [&](std::int32_t id, double value) {
+      if (value != -std::numeric_limits<double>::infinity()) body(id, value);
+    };
     std::int32_t id = 0;
     for (const Score& changed : changed_) {
-      for (; id < changed.id; ++id) body(id, static_cast<double>(logits_[id]));
-      body(id++, changed.value);
+      for (; id < changed.id; ++id) tell(id, static_cast<double>(logits_[id]));
+      tell(id++, changed.value);
     }
     for (; id < static_cast<std::int32_t>(logits_.size()); ++id) {
-      body(id, static_cast<double>(logits_[id]));
+      tell(id, static_cast<double>(logits_[id]));
     }
   }
 

@@ -60,6 +60,8 @@ struct UserModelOptions {
   // The blocks too, to run them in this process; else only the files of the ends are opened, and
   // others may be missing.
   bool with_blocks = false;
+  // Else configuration, tokenizer and defaults only: the folder may have no weights at all.
+  bool with_ends = true;
   // The digest too, which only a swarm asks for.
   bool with_name = true;
   model::FileWork work = {};

@@ -179,7 +179,7 @@ class AnswerView {
       this.#text.append(el("p", {class: "fine"}, "The model ended without a word."));
     }
     const footer = this.#article.querySelector("footer");
-    const button = el("button", {type: "button", class: "quiet"}, failure ? "Try again" : "Regenerate");
+    const button = el("button", {type: "button", class: "quiet again"}, failure ? "Try again" : "Regenerate");
     button.addEventListener("click", again);
     footer.append(el("span", {class: "buttons"}, text() === "" ? null : copy_button(text), button));
     this.#article.removeAttribute("aria-busy");

@@ -23,7 +23,7 @@ inline constexpr int kMaxFrames = 48;
 // States met while looking at all tokens behind one text, 1 KiB each, and the steps of it.
 inline constexpr std::size_t kMaxStates = 16'384;
 inline constexpr std::size_t kKeptStates = 4096;
-inline constexpr std::int64_t kMaxMaskSteps = 50'000'000;
+inline constexpr std::int64_t kMaxMaskSteps = 10'000'000;
 inline constexpr std::size_t kKeptMasks = 256;  // of a bit for each token
 inline constexpr std::size_t kMaxPieceBytes = 1024;
 

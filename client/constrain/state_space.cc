@@ -84,6 +84,7 @@ StateId StateSpace::keep() {
     found = static_cast<StateId>(states_.size());
     alike.push_back(found);
     states_.push_back({places_, accepts_});
+    held_places_ += places_.size();
     next_.resize(next_.size() + 256, kUnknown);
   }
   places_.clear();
@@ -98,7 +99,7 @@ StateId StateSpace::next(StateId state, unsigned char byte) {
 }
 
 StateId StateSpace::step(StateId state, unsigned char byte) {
-  if (states_.size() > kMaxStates || steps_ > kMaxMaskSteps) {
+  if (size() > kMaxStates || steps_ > kMaxMaskSteps) {
     status_ = absl::InvalidArgumentError(
         "the constraint leaves too many ways open at one place: make its alternatives differ "
         "earlier, or its repeats smaller");

@@ -40,7 +40,8 @@ class StateSpace {
   // A bit for each token whose bytes may follow.
   absl::Status allowed(const PieceTrie& pieces, StateId state, std::vector<std::uint64_t>& bits);
 
-  std::size_t size() const { return states_.size(); }
+  // In states of usual size, 1 KiB each.
+  std::size_t size() const { return states_.size() + held_places_ / 128; }
   const absl::Status& status() const { return status_; }
 
  private:
@@ -69,7 +70,8 @@ class StateSpace {
   std::vector<Frame> frames_{{0, 0, 0}};
   absl::flat_hash_map<std::uint64_t, StackId> stacks_;  // back << 32 | below
   std::vector<State> states_;
-  std::vector<StateId> next_;  // [states, 256]; kUnknown
+  std::size_t held_places_ = 0;  // of all states
+  std::vector<StateId> next_;    // [states, 256]; kUnknown
   absl::flat_hash_map<std::uint64_t, std::vector<StateId>> by_hash_;
   absl::Status status_;
   std::int64_t steps_ = 0;  // since the last allowed()

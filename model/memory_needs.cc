@@ -86,6 +86,30 @@ MemoryNeeds memory_needs(const ModelConfig& config, const Checkpoint& checkpoint
   return needs;
 }
 
+EndNeeds end_needs(const ModelConfig& config, const Checkpoint& checkpoint, const EndParts& parts,
+                   WeightChoice head, std::int64_t rows) {
+  EndNeeds needs;
+  if (parts.embedding) {
+    needs.embedding_bytes =
+        bytes_of(tensors_of({.embedding = true}, config, checkpoint), checkpoint);
+  }
+  if (!parts.head) return needs;
+  const std::uint64_t logits = static_cast<std::uint64_t>(rows * config.vocabulary) * sizeof(float);
+  if (head == WeightChoice::kStored) {
+    needs.head_bytes =
+        bytes_of(tensors_of(parts, config, checkpoint), checkpoint) - needs.embedding_bytes;
+    needs.own_bytes = logits;
+  } else {
+    needs.head_bytes = kernels::packed_bytes(format_of(head, kernels::DType::kF32),
+                                             config.vocabulary, config.hidden);
+    needs.own_bytes = needs.head_bytes + logits;
+  }
+  needs.head_bytes += logits;
+  return needs;
+}
+
+std::uint64_t EndNeeds::all_bytes() const { return embedding_bytes + head_bytes; }
+
 std::string stored_type(const ModelConfig& config, const Checkpoint& checkpoint) {
   const TensorInfo* const stored = any_matrix(config, checkpoint);
   return stored == nullptr ? "f32" : absl::AsciiStrToLower(stored->dtype);

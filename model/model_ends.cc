@@ -12,6 +12,7 @@
 #include "kernels/linear.h"
 #include "kernels/portable.h"
 #include "kernels/rms_norm.h"
+#include "model/end_tensors.h"
 
 namespace shoal::model {
 namespace {
@@ -31,16 +32,48 @@ bool same_values(kernels::Executor& executor, const kernels::WeightView& a,
 
 }  // namespace
 
-absl::StatusOr<ModelEnds> ModelEnds::load(const ModelConfig& config, const Checkpoint& checkpoint,
-                                          kernels::Executor& executor) {
-  ModelEnds ends;
-  ends.executor_ = &executor;
-  ends.hidden_ = config.hidden;
-  ends.vocabulary_ = config.vocabulary;
-  ends.eps_ = config.rms_norm_eps;
+ModelEnds::ModelEnds(const ModelConfig& config, kernels::Executor& executor)
+    : executor_(&executor),
+      hidden_(config.hidden),
+      vocabulary_(config.vocabulary),
+      eps_(config.rms_norm_eps) {}
+
+absl::Status ModelEnds::take_head(const ModelConfig& config, const Checkpoint& checkpoint,
+                                  const kernels::WeightView& head) {
   const absl::StatusOr<kernels::WeightView> norm =
       checkpoint.vector(config.names.final_norm, config.hidden);
   if (!norm.ok()) return norm.status();
+  norm_ = *norm;
+  stored_head_ = head;
+  head_.emplace_back(kernels::Buffer(), kernels::LinearWeight(head));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ModelEnds> ModelEnds::load_embedding(const ModelConfig& config,
+                                                    const Checkpoint& checkpoint,
+                                                    kernels::Executor& executor) {
+  ModelEnds ends(config, executor);
+  const auto embedding =
+      checkpoint.weight(embedding_tensor(config, checkpoint), config.vocabulary, config.hidden);
+  if (!embedding.ok()) return embedding.status();
+  ends.embedding_ = *embedding;
+  return ends;
+}
+
+absl::StatusOr<ModelEnds> ModelEnds::load_head(const ModelConfig& config,
+                                               const Checkpoint& checkpoint,
+                                               kernels::Executor& executor) {
+  ModelEnds ends(config, executor);
+  const auto head =
+      checkpoint.weight(head_tensor(config, checkpoint), config.vocabulary, config.hidden);
+  if (!head.ok()) return head.status();
+  if (absl::Status taken = ends.take_head(config, checkpoint, *head); !taken.ok()) return taken;
+  return ends;
+}
+
+absl::StatusOr<ModelEnds> ModelEnds::load(const ModelConfig& config, const Checkpoint& checkpoint,
+                                          kernels::Executor& executor) {
+  ModelEnds ends(config, executor);
   // Tied: either end may be the one that is stored. Two that differ are not tied, as in the
   // reference, whatever config.json says.
   const bool has_embedding = checkpoint.contains(config.names.embedding);
@@ -68,9 +101,7 @@ absl::StatusOr<ModelEnds> ModelEnds::load(const ModelConfig& config, const Check
     }
   }
   ends.embedding_ = *embedding;
-  ends.norm_ = *norm;
-  ends.stored_head_ = *head;
-  ends.head_.emplace_back(kernels::Buffer(), kernels::LinearWeight(*head));
+  if (absl::Status taken = ends.take_head(config, checkpoint, *head); !taken.ok()) return taken;
   return ends;
 }
 

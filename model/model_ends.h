@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a client computes itself: the token embedding before the first block, the final norm and LM
-// head after the last. The head is used as it is stored, or packed (kernels/portable.h): a wide
-// vocabulary's is read whole for each token. One caller at a time. `checkpoint` and `executor` must
-// outlive it.
+// What is computed before the first block and after the last, by a client or by nodes: the token
+// embedding; the final norm and LM head. The head is used as it is stored, or packed
+// (kernels/portable.h): a wide vocabulary's is read whole for each token. One caller at a time.
+// `checkpoint` and `executor` must outlive it.
 #pragma once
 
 #include <memory>
@@ -24,6 +24,13 @@ class ModelEnds {
  public:
   static absl::StatusOr<ModelEnds> load(const ModelConfig& config, const Checkpoint& checkpoint,
                                         kernels::Executor& executor);
+  // One of the two: only embed(), or only logits() and pack_head(), may be called. The same bits.
+  static absl::StatusOr<ModelEnds> load_embedding(const ModelConfig& config,
+                                                  const Checkpoint& checkpoint,
+                                                  kernels::Executor& executor);
+  static absl::StatusOr<ModelEnds> load_head(const ModelConfig& config,
+                                             const Checkpoint& checkpoint,
+                                             kernels::Executor& executor);
   // One line each: where config.json and the files disagree.
   const std::vector<std::string>& warnings() const { return warnings_; }
 
@@ -43,6 +50,10 @@ class ModelEnds {
   WeightChoice head() const { return head_choice_; }
 
  private:
+  ModelEnds(const ModelConfig& config, kernels::Executor& executor);
+  absl::Status take_head(const ModelConfig& config, const Checkpoint& checkpoint,
+                         const kernels::WeightView& head);
+
   kernels::Executor* executor_ = nullptr;
   std::int64_t hidden_ = 0, vocabulary_ = 0;
   float eps_ = 0.0f;

@@ -52,6 +52,10 @@ struct Fit {
   }
 };
 
+std::uint64_t less(std::uint64_t bytes, std::uint64_t taken) {
+  return bytes > taken ? bytes - taken : 0;
+}
+
 std::int64_t whole_pages(std::int64_t positions) {
   return positions / model::kPagePositions * model::kPagePositions;
 }
@@ -115,9 +119,10 @@ std::uint64_t usable_bytes(const MemoryLimit& limit, const MemoryNeeds& needs) {
 
 absl::StatusOr<MemoryPlan> plan_memory(const MemoryBudget& budget, const MemoryNeeds& needs,
                                        std::uint32_t block_count, const MemoryWishes& wishes) {
-  Fit fit{needs.block_weight_bytes, needs.block_position_kv_bytes, usable_bytes(budget.all, needs)};
+  Fit fit{needs.block_weight_bytes, needs.block_position_kv_bytes,
+          less(usable_bytes(budget.all, needs), needs.fixed_bytes)};
   if (needs.packed) fit.own_weight = needs.block_weight_bytes;
-  if (budget.own) fit.own = usable_bytes(*budget.own, needs);
+  if (budget.own) fit.own = less(usable_bytes(*budget.own, needs), needs.own_fixed_bytes);
   const auto limits = [&] {
     std::string text = fmt::format("{} of the {} that {} leaves", base::memory_text(fit.usable),
                                    base::memory_text(budget.all.bytes), budget.all.from);

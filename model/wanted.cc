@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/wanted.h"
 
+#include <algorithm>
 #include <charconv>
 #include <string>
+#include <utility>
 
 #include "absl/container/flat_hash_set.h"
 #include "model/tensor_list.h"
@@ -39,6 +41,12 @@ Wanted wants_blocks(std::int64_t begin, std::int64_t end) {
   return [begin, end](std::string_view tensor) {
     const std::int64_t block = block_number(tensor);
     return begin <= block && block < end && block >= 0;
+  };
+}
+
+Wanted wants_blocks(std::int64_t begin, std::int64_t end, std::vector<std::string> others) {
+  return [blocks = wants_blocks(begin, end), others = std::move(others)](std::string_view tensor) {
+    return blocks(tensor) || std::ranges::find(others, tensor) != others.end();
   };
 }
 

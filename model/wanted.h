@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -19,6 +20,8 @@ using Wanted = std::function<bool(std::string_view tensor)>;
 Wanted wants_all();
 Wanted wants_ends();  // embedding, final norm, head
 Wanted wants_blocks(std::int64_t begin, std::int64_t end);
+// With these tensors besides.
+Wanted wants_blocks(std::int64_t begin, std::int64_t end, std::vector<std::string> others);
 
 // Runs [begin, end) of blocks whose tensors are all there, as long as can be, in order.
 using BlockRun = std::pair<std::int64_t, std::int64_t>;

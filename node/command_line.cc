@@ -60,6 +60,7 @@ struct RunTexts {  // of options that are more than a number
   std::string memory;
   std::string kv_dtype = "f32";
   std::string weights = "stored";
+  std::string ends = "auto";
   std::string cache;
   std::string cache_limit;
 };
@@ -121,6 +122,11 @@ void add_run(cli::Command& command, CommandLine& line, RunTexts& texts) {
                  "bits), which are made once and give the same bits on every machine; auto takes "
                  "the first of these in which the blocks fit (see shoal-node plan)",
                  cli::one_of(texts.weights, {"stored", "q8", "q4", "q4s", "auto"}));
+  command.option("--ends", "WHEN",
+                 "Whether a node with the first block also turns token ids into rows, and one with "
+                 "the last block rows into scores of tokens, for clients that have no weights: "
+                 "auto (if memory allows; the default), on or off",
+                 cli::one_of(texts.ends, {"auto", "on", "off"}));
   command.option("--cache", "DIR",
                  "Where q8, q4 and q4s weights are kept for the next start (default: "
                  "~/.cache/shoal/blocks); off: nowhere",
@@ -165,6 +171,9 @@ absl::Status check(CommandLine& line, const RunTexts& texts) {
     }
     line.weights = model::WeightChoice::kMma;
   }
+  line.ends = texts.ends == "on"    ? EndsMode::kOn
+              : texts.ends == "off" ? EndsMode::kOff
+                                    : EndsMode::kAuto;
   const auto cache = model::cache_options(texts.cache, texts.cache_limit);
   if (!cache.ok()) return wrong(std::string(cache.status().message()));
   line.cache = *cache;

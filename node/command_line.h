@@ -14,6 +14,7 @@
 #include "kernels/kv_dtype.h"
 #include "model/block_cache.h"
 #include "model/weight_choice.h"
+#include "node/end_choice.h"
 #include "proto/endpoint.h"
 #include "proto/types.h"
 
@@ -40,6 +41,7 @@ struct CommandLine {
   kernels::KvDType kv_dtype = kernels::KvDType::kF32;
   // --weights, absent: auto; of stored ones --compute too.
   std::optional<model::WeightChoice> weights = model::WeightChoice::kStored;
+  EndsMode ends = EndsMode::kAuto;
   model::CacheOptions cache;
   std::optional<base::MemorySize> memory;
   std::uint32_t max_sessions = 0;

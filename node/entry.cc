@@ -9,7 +9,11 @@
 #include <vector>
 
 #include "base/awaited.h"
+#include "base/memory_budget.h"
 #include "identity/random.h"
+#include "node/device/head_thread.h"
+#include "node/device/span_ends.h"
+#include "node/end_choice.h"
 #include "node/member/placement.h"
 #include "node/model_parts.h"
 
@@ -19,25 +23,92 @@ namespace {
 // Nodes that are started together should not choose the same blocks.
 constexpr std::uint32_t kPlacementPauseMs = 1'500;
 
-// What memory there is now, after all waiting.
-absl::StatusOr<model::MemoryPlan> plan_span(const NodeOptions& options,
-                                            const ChosenDevices& devices, LoadedModel& model,
-                                            std::uint32_t most_blocks) {
-  if (!devices.line.empty()) spdlog::info("{}", devices.line);
+model::MemoryWishes wishes_of(const NodeOptions& options) {
   model::MemoryWishes wishes;
   if (options.blocks) wishes.blocks = options.blocks->size();
   wishes.kv_positions = options.kv_positions;
-  const std::vector<base::MemoryBudget> budgets = budgets_on(devices, options.memory);
+  return wishes;
+}
+
+// With --ends on their room is kept free from the beginning: of both, as long as the blocks are not
+// chosen. On a GPU they take none of it.
+void keep_room_for_ends(const NodeOptions& options, const LoadedModel& model,
+                        model::WeightChoice weights, model::MemoryNeeds& needs) {
+  model::EndParts parts{.embedding = true, .head = true};
+  if (options.blocks) {
+    parts = ends_of(*options.blocks, static_cast<std::uint32_t>(model.config.block_count));
+  }
+  const model::EndNeeds ends = end_needs_of(model, parts, weights);
+  needs.fixed_bytes = ends.all_bytes();
+  needs.own_fixed_bytes = ends.own_bytes;
+}
+
+// What memory there is now, after all waiting.
+absl::StatusOr<model::MemoryPlan> plan_span(const NodeOptions& options,
+                                            const ChosenDevices& devices,
+                                            std::span<const base::MemoryBudget> budgets,
+                                            LoadedModel& model, std::uint32_t most_blocks) {
+  if (!devices.line.empty()) spdlog::info("{}", devices.line);
+  const model::MemoryWishes wishes = wishes_of(options);
+  const bool keeps_room = options.ends == EndsMode::kOn && devices.executors.empty();
   if (!options.weights) {
-    auto chosen =
-        model::choose_weights(budgets, needs_of_all(model, options.kv_dtype), most_blocks, wishes);
+    std::vector<model::MemoryNeeds> needs = needs_of_all(model, options.kv_dtype);
+    for (std::size_t i = 0; keeps_room && i < needs.size(); ++i) {
+      keep_room_for_ends(options, model, model::kWeightChoices[i], needs[i]);
+    }
+    auto chosen = model::choose_weights(budgets, needs, most_blocks, wishes);
     if (!chosen.ok()) return chosen.status();
     spdlog::info("weights: {}", chosen->reason);
     model.keep_as({options.kv_dtype, chosen->weights});
   }
-  auto plan = model::plan_memory(budgets, model.needs, most_blocks, wishes);
-  if (plan.ok()) spdlog::info("{}", plan->reason);
-  return plan;
+  model::MemoryNeeds needs = model.needs;
+  if (keeps_room) keep_room_for_ends(options, model, model.kept.weights, needs);
+  return model::plan_memory(budgets, needs, most_blocks, wishes);
+}
+
+// Once the span is known.
+absl::Status settle_ends(const NodeOptions& options, const ChosenDevices& devices,
+                         std::span<const base::MemoryBudget> budgets, const LoadedModel& model,
+                         Entry& entry) {
+  const auto block_count = static_cast<std::uint32_t>(model.config.block_count);
+  EndsQuestion question;
+  question.mode = options.ends;
+  question.reached = ends_of(entry.span, block_count);
+  if (options.fetch_span == nullptr) question.missing = model.missing_of(question.reached);
+  question.needs = end_needs_of(model, question.reached, model.kept.weights);
+  question.devices = budgets;
+  if (!devices.executors.empty()) {
+    question.host = base::memory_budget("/", base::process_limits(), std::nullopt);
+  }
+  question.blocks = model.needs;
+  question.block_count = block_count;
+  question.plan = entry.plan;
+  question.wishes = wishes_of(options);
+  auto answer = choose_ends(question);
+  if (!answer.ok()) return answer.status();
+  entry.plan = std::move(answer->plan);
+  entry.ends = answer->parts;
+  spdlog::info("{}", entry.plan.reason);
+  if (!answer->reason.empty()) spdlog::info("{}", answer->reason);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<proto::Span> choose_blocks(const NodeOptions& options, const LoadedModel& model,
+                                          Membership& member, std::uint32_t blocks) {
+  const OwnModel own = own_model(model);
+  if (options.blocks) return *options.blocks;
+  if (blocks == own.block_count) return proto::Span{0, own.block_count};
+  std::vector<dht::Record> records;
+  if (member.joins()) {
+    const std::chrono::milliseconds pause(identity::Random::from_system().below(kPlacementPauseMs));
+    if (!base::sleep_for(pause, member.stop())) return member.stop().status();
+    auto found = member.find(dht::model_key(member.swarm().swarm_id(), own.digest));
+    if (!found.ok()) return found.status();
+    records = std::move(*found);
+  }
+  const auto servers =
+      served_spans(records, own.digest, own.block_count, options.identity.peer_id());
+  return choose_span(block_throughput(servers, own.block_count), blocks, model.held);
 }
 
 }  // namespace
@@ -49,6 +120,11 @@ std::vector<model::MemoryNeeds> needs_of_all(const LoadedModel& model, kernels::
     needs.push_back(model.needs_as({kv, weights}));
   }
   return needs;
+}
+
+model::EndNeeds end_needs_of(const LoadedModel& model, const model::EndParts& parts,
+                             model::WeightChoice weights) {
+  return model::end_needs(model.config, model.checkpoint, parts, head_choice(weights), kHeadRows);
 }
 
 OwnModel own_model(const LoadedModel& model) {
@@ -80,31 +156,17 @@ absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, const ChosenDevice
       if (!fits.ok()) return fits;
     }
   }
-  const OwnModel own = own_model(model);
   std::uint32_t most = 0;  // blocks in a row that are here
   for (const proto::Span& run : model.held) most = std::max(most, run.size());
-  auto plan = plan_span(options, devices, model, most);
+  const std::vector<base::MemoryBudget> budgets = budgets_on(devices, options.memory);
+  auto plan = plan_span(options, devices, budgets, model, most);
   if (!plan.ok()) return plan.status();
   entry.plan = *std::move(plan);
-  if (options.blocks) {
-    entry.span = *options.blocks;
-    return entry;
-  }
-  if (entry.plan.blocks == own.block_count) {
-    entry.span = {0, own.block_count};
-    return entry;
-  }
-  std::vector<dht::Record> records;
-  if (member.joins()) {
-    const std::chrono::milliseconds pause(identity::Random::from_system().below(kPlacementPauseMs));
-    if (!base::sleep_for(pause, member.stop())) return member.stop().status();
-    auto found = member.find(dht::model_key(swarm, own.digest));
-    if (!found.ok()) return found.status();
-    records = std::move(*found);
-  }
-  const auto servers = served_spans(records, own.digest, own.block_count, self);
-  entry.span =
-      choose_span(block_throughput(servers, own.block_count), entry.plan.blocks, model.held);
+  const auto span = choose_blocks(options, model, member, entry.plan.blocks);
+  if (!span.ok()) return span.status();
+  entry.span = *span;
+  absl::Status settled = settle_ends(options, devices, budgets, model, entry);
+  if (!settled.ok()) return settled;
   return entry;
 }
 

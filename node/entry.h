@@ -21,11 +21,16 @@ namespace shoal::node {
 struct Entry {
   proto::Span span;
   model::MemoryPlan plan;
+  model::EndParts ends;
   std::uint64_t last_sequence = 0;  // of our record that the swarm still knows
 };
 
 // Of each of model::kWeightChoices.
 std::vector<model::MemoryNeeds> needs_of_all(const LoadedModel& model, kernels::KvDType kv);
+
+// Of a node that keeps its blocks so.
+model::EndNeeds end_needs_of(const LoadedModel& model, const model::EndParts& parts,
+                             model::WeightChoice weights);
 
 OwnModel own_model(const LoadedModel& model);
 

@@ -36,8 +36,8 @@ absl::StatusOr<NodeModel> find_node_model(const std::string& model, const base::
   if (result.name.size() > proto::kMaxNameBytes) {
     result.name = result.name.substr(result.name.find('/') + 1).substr(0, proto::kMaxNameBytes);
   }
-  result.fetch_span = [hub_model](proto::Span span) {
-    return hub_model->fetch(model::hub::model_blocks(span.begin, span.end));
+  result.fetch_span = [hub_model](proto::Span span, const std::vector<std::string>& ends) {
+    return hub_model->fetch(model::hub::model_blocks(span.begin, span.end, ends));
   };
   return result;
 }

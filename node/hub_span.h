@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "base/stop_token.h"
@@ -13,8 +14,9 @@
 
 namespace shoal::node {
 
-// A folder that holds these blocks.
-using FetchSpan = std::function<absl::StatusOr<std::string>(proto::Span)>;
+// A folder that holds these blocks, and these tensors of the model's ends.
+using FetchSpan =
+    std::function<absl::StatusOr<std::string>(proto::Span, const std::vector<std::string>& ends)>;
 
 struct NodeModel {
   std::string folder;

@@ -162,6 +162,7 @@ int serve(const CommandLine& line) {
   options.kv_positions = line.kv_positions;
   options.kv_dtype = line.kv_dtype;
   options.weights = line.weights;
+  options.ends = line.ends;
   options.cache = line.cache;
   options.memory = line.memory;
   options.max_sessions = line.max_sessions;

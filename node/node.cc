@@ -16,6 +16,7 @@
 #include "node/device/device_thread.h"
 #include "node/device/file_watch.h"
 #include "node/device/loaded_model.h"
+#include "node/device/span_ends.h"
 #include "node/entry.h"
 #include "node/member/membership.h"
 #include "node/member/own_record_watch.h"
@@ -87,6 +88,8 @@ class Node::Impl {
     stats.queued_steps = load.queued_steps;
     stats.batches = load.batches;
     stats.batched_rows = load.batched_rows;
+    stats.head_rows = load.head_rows;
+    stats.head_calls = load.head_calls;
     stats.block_step_us = load.block_step_us;
     stats.outbox = served.outbox;
     stats.sessions_given_way = served.given_way;
@@ -172,28 +175,29 @@ class Node::Impl {
     auto entry = enter_swarm(options_, chosen_, *model_, *channels_, *member_, *own_record_);
     if (!entry.ok()) return entry.status();
     if (absl::Status status = own_record_->await(); !status.ok()) return status;
-    set_facts(entry->span);
+    set_facts(*entry);
     if (!options_.fetch_span) {
-      if (absl::Status kept = model_->keep(entry->span); !kept.ok()) return kept;
+      if (absl::Status kept = model_->keep(entry->span, entry->ends); !kept.ok()) return kept;
     }
     service_->offer_manifest(model_->digest, model_->manifest);
     service_->offer_companions(model_->digest, std::exchange(companions_, nullptr));
     member_->start_announcing([this] { return announcement(); }, entry->last_sequence);
     if (absl::Status status = announce(proto::NodeState::kJoining); !status.ok()) return status;
     if (options_.fetch_span) {  // others see by now what is coming
-      if (absl::Status come = fetch(entry->span); !come.ok()) return come;
+      if (absl::Status come = fetch(*entry); !come.ok()) return come;
     }
-    if (absl::Status status = start_device(entry->plan); !status.ok()) return status;
+    if (absl::Status status = start_device(*entry); !status.ok()) return status;
     if (member_->stop().stopped()) return stopped();
     start_next_hops();
     service_->serve(facts_, *device_, *next_hops_);
     return announce(proto::NodeState::kOnline);
   }
 
-  absl::Status fetch(proto::Span span) {
-    const auto folder = options_.fetch_span(span);
+  absl::Status fetch(const Entry& entry) {
+    const auto folder = options_.fetch_span(
+        entry.span, model::tensors_of(entry.ends, model_->config, model_->checkpoint));
     if (!folder.ok()) return folder.status();
-    return model_->take_folder(*folder, span, told_to_people(member_->stop()));
+    return model_->take_folder(*folder, entry.span, entry.ends, told_to_people(member_->stop()));
   }
 
   std::optional<MetricsSnapshot> snapshot() const {
@@ -204,12 +208,22 @@ class Node::Impl {
     return snapshot;
   }
 
-  void set_facts(proto::Span span) {
+  void set_facts(const Entry& entry) {
     facts_.peer_id = peer_id();
-    facts_.offer = {
-        model_->digest, model_->name,     static_cast<std::uint32_t>(model_->config.block_count),
-        span,           model_->numerics, options_.public_name};
+    proto::Ends ends{.embeds = entry.ends.embedding};
+    if (entry.ends.head) {
+      ends.head =
+          head_format(model_->config, model_->checkpoint, head_choice(model_->kept.weights));
+    }
+    facts_.offer = {.model_digest = model_->digest,
+                    .model_name = model_->name,
+                    .block_count = static_cast<std::uint32_t>(model_->config.block_count),
+                    .span = entry.span,
+                    .numerics = model_->numerics,
+                    .public_name = options_.public_name,
+                    .ends = ends};
     facts_.hidden = static_cast<std::uint32_t>(model_->config.hidden);
+    facts_.vocabulary = static_cast<std::uint32_t>(model_->config.vocabulary);
     facts_.max_rows_per_step = rows_per_step(facts_.hidden);
     facts_.max_sessions = options_.max_sessions;
     facts_.max_sessions_per_peer = options_.max_sessions_per_peer;
@@ -245,10 +259,25 @@ class Node::Impl {
     return absl::OkStatus();
   }
 
-  absl::Status start_device(const model::MemoryPlan& plan) {
-    const std::int64_t kv_positions = plan.kv_positions;
+  absl::StatusOr<std::shared_ptr<const SpanEnds>> load_ends(const model::EndParts& parts) {
+    if (!parts.any()) return nullptr;
+    auto ends = SpanEnds::load(
+        model_->config, model_->checkpoint,
+        {.parts = parts,
+         .head = head_choice(model_->kept.weights),
+         .threads = options_.threads,
+         .packing = told_to_people(member_->stop(), "packs the model's last layer")});
+    if (!ends.ok()) return ends.status();
+    return std::shared_ptr<const SpanEnds>(*std::move(ends));
+  }
+
+  absl::Status start_device(const Entry& entry) {
+    const std::int64_t kv_positions = entry.plan.kv_positions;
     DeviceOptions device;
-    device.devices = in_shares(std::move(chosen_.executors), plan.shares);
+    device.devices = in_shares(std::move(chosen_.executors), entry.plan.shares);
+    auto ends = load_ends(entry.ends);
+    if (!ends.ok()) return ends.status();
+    device.ends = *std::move(ends);
     device.threads = options_.threads;
     device.span = facts_.offer.span;
     device.kv_positions = kv_positions;
@@ -267,6 +296,7 @@ class Node::Impl {
     facts_.max_positions =
         static_cast<std::uint32_t>(std::min(kv_positions, model_->config.max_positions));
     device_ = std::move(*started);
+    facts_.head_us = device_->head_us();
     spdlog::info("loaded blocks {} of {}: {:.0f} us per block and row, room for {} positions",
                  proto::to_string(facts_.offer.span), facts_.offer.model_name,
                  device_->stats().block_step_us, kv_positions);
@@ -375,6 +405,7 @@ proto::Endpoint Node::endpoint() const { return impl_->addresses().front(); }
 std::uint16_t Node::port() const { return impl_->port(); }
 const proto::PeerId& Node::peer_id() const { return impl_->peer_id(); }
 proto::Span Node::span() const { return impl_->facts().offer.span; }
+proto::Ends Node::ends() const { return impl_->facts().offer.ends; }
 const std::string& Node::model_name() const { return impl_->facts().offer.model_name; }
 const proto::Digest& Node::model_digest() const { return impl_->facts().offer.model_digest; }
 NodeStats Node::stats() const { return impl_->stats(); }

@@ -21,6 +21,7 @@
 #include "model/block_cache.h"
 #include "model/weight_choice.h"
 #include "node/device/executors.h"
+#include "node/end_choice.h"
 #include "node/hub_span.h"
 #include "node/metrics/node_stats.h"
 #include "proto/endpoint.h"
@@ -51,6 +52,7 @@ struct NodeOptions {
   kernels::KvDType kv_dtype = kernels::KvDType::kF32;
   // Absent: auto, the widest with which the span fits into the memory.
   std::optional<model::WeightChoice> weights = model::WeightChoice::kStored;
+  EndsMode ends = EndsMode::kAuto;         // of the model, that it serves too
   model::CacheOptions cache;               // of packed weights; without a folder, none
   std::optional<base::MemorySize> memory;  // the most that this process may take
   std::uint32_t max_sessions = proto::kMaxSessions;
@@ -73,6 +75,7 @@ class Node {
   std::uint16_t port() const;        // of TCP and UDP
   const proto::PeerId& peer_id() const;
   proto::Span span() const;  // empty for a bootstrap node
+  proto::Ends ends() const;  // that it serves
   const std::string& model_name() const;
   const proto::Digest& model_digest() const;
   NodeStats stats() const;

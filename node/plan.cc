@@ -11,6 +11,7 @@
 #include "kernels/cpu_kernels.h"
 #include "node/device/executors.h"
 #include "node/device/loaded_model.h"
+#include "node/end_choice.h"
 #include "node/entry.h"
 #include "node/hub_span.h"
 #include "node/member/join.h"
@@ -91,22 +92,49 @@ NodePlan make_plan(std::span<const PlannedDevice> devices,
   return plan;
 }
 
+void plan_ends(std::span<const PlannedDevice> devices, std::span<const model::MemoryNeeds> needs,
+               std::span<const model::EndNeeds> ends, const std::optional<base::MemoryBudget>& host,
+               std::uint32_t block_count, const model::MemoryWishes& wishes, NodePlan& plan) {
+  std::vector<base::MemoryBudget> budgets;
+  for (const PlannedDevice& device : devices) budgets.push_back(device.budget);
+  for (std::size_t i = 0; i < plan.formats.size(); ++i) {
+    FormatPlan& format = plan.formats[i];
+    format.ends_bytes = ends[i].all_bytes();
+    const auto blocks = model::plan_memory(budgets, needs[i], block_count, wishes);
+    if (!blocks.ok()) continue;
+    EndsQuestion question;
+    question.reached = {.embedding = true, .head = true};
+    question.needs = ends[i];
+    question.devices = budgets;
+    question.host = host;
+    question.blocks = needs[i];
+    question.block_count = block_count;
+    question.plan = *blocks;
+    question.wishes = wishes;
+    const auto answer = choose_ends(question);
+    format.ends_fit = answer.ok() && answer->parts.any();
+  }
+}
+
 std::string plan_text(const NodePlan& plan) {
   std::string text = fmt::format(
       "{}, stored as {}: {} of the {} that {} leaves can be used; {} reads {:.1f} GB/s\n\n"
-      "{:<8} {:>10} {:>10} {:>13} {:>18}\n",
+      "{:<8} {:>10} {:>10} {:>13} {:>18}  {}\n",
       plan.model, plan.stored, base::memory_text(plan.usable_bytes),
       base::memory_text(plan.memory.bytes), plan.memory.from, plan.reader, plan.read_bytes_s / 1e9,
-      "weights", "a block", "blocks", "KV positions", "tokens/s, at most");
+      "weights", "a block", "blocks", "KV positions", "tokens/s, at most", "ends");
   for (const FormatPlan& format : plan.formats) {
     const std::string mib =
         fmt::format("{:.1f} MiB", static_cast<double>(format.block_bytes) / 0x1p20);
     const std::string blocks = fmt::format("{} of {}", format.blocks, plan.blocks);
+    const std::string ends =
+        fmt::format("{:.1f} MiB, {}", static_cast<double>(format.ends_bytes) / 0x1p20,
+                    format.ends_fit ? "fit" : "no room");
     text += format.blocks > 0
-                ? fmt::format("{:<8} {:>10} {:>10} {:>13} {:>18}\n", name_of(format.weights), mib,
-                              blocks, format.kv_positions, tokens_text(format.tokens_s))
-                : fmt::format("{:<8} {:>10} {:>10} {:>13} {:>18}\n", name_of(format.weights), mib,
-                              "none fits", "-", "-");
+                ? fmt::format("{:<8} {:>10} {:>10} {:>13} {:>18}  {}\n", name_of(format.weights),
+                              mib, blocks, format.kv_positions, tokens_text(format.tokens_s), ends)
+                : fmt::format("{:<8} {:>10} {:>10} {:>13} {:>18}  -\n", name_of(format.weights),
+                              mib, "none fits", "-", "-");
   }
   const char* const option = plan.mma ? "--compute mma" : "--weights auto";
   text += plan.chosen ? fmt::format("\n{}: {}\n", option, plan.reason)
@@ -121,7 +149,9 @@ std::string plan_json(const NodePlan& plan) {
                        {"block_bytes", format.block_bytes},
                        {"blocks", format.blocks},
                        {"kv_positions", format.kv_positions},
-                       {"tokens_per_s_at_most", format.tokens_s}});
+                       {"tokens_per_s_at_most", format.tokens_s},
+                       {"ends_bytes", format.ends_bytes},
+                       {"ends_fit", format.ends_fit}});
   }
   nlohmann::ordered_json object = {{"model", plan.model},
                                    {"stored", plan.stored},
@@ -172,8 +202,18 @@ absl::StatusOr<NodePlan> plan_of(const CommandLine& line) {
         chosen->executors.empty() ? nullptr : chosen->executors[devices.size()].get();
     devices.push_back({budget, measured_read_bytes_s(gpu, line.threads, budget.all.bytes)});
   }
-  NodePlan plan = make_plan(
-      devices, mma ? std::vector{model->needs} : needs_of_all(*model, line.kv_dtype), most, wishes);
+  const std::vector<model::MemoryNeeds> needs =
+      mma ? std::vector{model->needs} : needs_of_all(*model, line.kv_dtype);
+  NodePlan plan = make_plan(devices, needs, most, wishes);
+  std::vector<model::EndNeeds> ends;
+  for (const FormatPlan& format : plan.formats) {
+    ends.push_back(end_needs_of(*model, {.embedding = true, .head = true}, format.weights));
+  }
+  std::optional<base::MemoryBudget> host;
+  if (!chosen->executors.empty()) {
+    host = base::memory_budget("/", base::process_limits(), std::nullopt);
+  }
+  plan_ends(devices, needs, ends, host, most, wishes, plan);
   if (!chosen->executors.empty()) {
     plan.reader = devices.size() == 1 ? "the GPU" : "the slowest of the GPUs";
   }

@@ -25,6 +25,10 @@ struct FormatPlan {
   std::uint32_t blocks = 0;       // 0: not one fits, or not those that were asked for
   std::int64_t kv_positions = 0;
   double tokens_s = 0;  // of one session, if nothing but reading the weights took time
+  // Of the model's ends, which a node with the first or last block serves too (--ends auto); and
+  // whether there is room for both beside these blocks.
+  std::uint64_t ends_bytes = 0;
+  bool ends_fit = false;
 };
 
 // A device of the node: what memory there is, and how fast it is read.
@@ -51,6 +55,12 @@ struct NodePlan {
 NodePlan make_plan(std::span<const PlannedDevice> devices,
                    std::span<const model::MemoryNeeds> needs, std::uint32_t block_count,
                    const model::MemoryWishes& wishes);
+
+// And what room the ends find beside that. needs: as above. `host`: where they are kept when the
+// devices are GPUs.
+void plan_ends(std::span<const PlannedDevice> devices, std::span<const model::MemoryNeeds> needs,
+               std::span<const model::EndNeeds> ends, const std::optional<base::MemoryBudget>& host,
+               std::uint32_t block_count, const model::MemoryWishes& wishes, NodePlan& plan);
 
 std::string plan_text(const NodePlan& plan);
 std::string plan_json(const NodePlan& plan);

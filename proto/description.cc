@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proto/description.h"
 
+#include <cmath>
+
 #include "absl/strings/str_cat.h"
 #include "proto/version.h"
 
@@ -15,11 +17,10 @@ absl::StatusOr<Serving> serving_of(const wire::DescribeReply& in) {
   auto offer = from_wire(in.offer());
   if (!offer.ok()) return bad(std::string(offer.status().message()));
   if (offer->span.empty()) return bad("it serves no block");
-  return Serving{*std::move(offer),
-                 {in.sessions(), in.max_sessions(), in.total_kv_positions()},
-                 in.hidden(),
-                 in.max_rows_per_step(),
-                 in.max_positions()};
+  if (!std::isfinite(in.head_us()) || in.head_us() < 0) return bad("its head's time is not a time");
+  return Serving{*std::move(offer),  {in.sessions(), in.max_sessions(), in.total_kv_positions()},
+                 in.hidden(),        in.max_rows_per_step(),
+                 in.max_positions(), in.head_us()};
 }
 
 }  // namespace
@@ -39,6 +40,7 @@ wire::DescribeReply to_wire(const Description& description) {
   out.set_total_kv_positions(serving.occupancy.total_kv_positions);
   out.set_sessions(serving.occupancy.sessions);
   out.set_max_sessions(serving.occupancy.max_sessions);
+  out.set_head_us(static_cast<float>(serving.head_us));
   for (const wire::Codec codec : {wire::CODEC_F32, wire::CODEC_BF16, wire::CODEC_F16}) {
     out.add_codecs(codec);
   }
@@ -53,7 +55,7 @@ absl::StatusOr<Description> from_wire(const wire::DescribeReply& in) {
   if (!peer) return bad("its peer id is not 32 bytes");
   const auto load = from_wire(in.load());
   if (!load.ok()) return bad(std::string(load.status().message()));
-  Description description{*peer, in.run(), *load, std::nullopt};
+  Description description{*peer, in.run(), *load, std::nullopt, in.version().minor()};
   if (!in.has_offer()) return description;
   auto serving = serving_of(in);
   if (!serving.ok()) return serving.status();

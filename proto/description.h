@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "proto/describe.pb.h"
+#include "proto/limits.h"
 #include "proto/offer.h"
 
 namespace shoal::proto {
@@ -25,6 +26,7 @@ struct Serving {
   std::uint32_t hidden = 0;
   std::uint32_t max_rows_per_step = 0;
   std::uint32_t max_positions = 0;  // of one session
+  double head_us = 0;               // one row through the head, measured; 0: it serves none
 };
 
 struct Description {
@@ -32,6 +34,7 @@ struct Description {
   std::uint64_t run = 0;  // when it began, microseconds since 1970
   Load load;
   std::optional<Serving> serving;  // absent: it has not loaded its blocks yet
+  std::uint32_t version_minor = kProtocolMinor;
 };
 
 wire::DescribeReply to_wire(const Description& description);

@@ -10,7 +10,11 @@ namespace shoal::proto {
 
 // Peers of another major version are refused with a clear reason; minor versions interoperate.
 inline constexpr std::uint32_t kProtocolMajor = 2;
-inline constexpr std::uint32_t kProtocolMinor = 1;
+inline constexpr std::uint32_t kProtocolMinor = 2;
+
+// Since this minor version hops pass on what a step asks of the last one (docs/protocol.md,
+// "Ends").
+inline constexpr std::uint32_t kMinorOfEnds = 2;
 
 // One gRPC message: a 1 MiB chunk of activations, a whole vocabulary of slack, and never an
 // allocation that hurts.
@@ -85,6 +89,14 @@ inline constexpr std::uint32_t kHeartbeatIntervalMs = 2'000;
 inline constexpr std::uint32_t kPrefixPagePositions = 32;
 // Hashes of one Open or Keep: 131,072 positions, the longest context of today's models, in 64 KiB.
 inline constexpr std::size_t kMaxPrefixPages = 4096;
+// Of each row that a last hop scores, so many of the largest logits: more than any filter of
+// sampling leaves of a text that is worth reading, and 8 KiB a token.
+inline constexpr std::uint32_t kMaxTopLogits = 1024;
+// Token ids of one step whose logits are wanted besides: a target for each row of the largest step,
+// or four times the biases that OpenAI's API allows for one row, and room.
+inline constexpr std::size_t kMaxAlsoIds = 4096;
+// Logits of one result, those of all its rows: 1 MiB with their ids, as a chunk of activations.
+inline constexpr std::size_t kMaxScores = 128u << 10;
 // Names that people choose (public name, model name).
 inline constexpr std::size_t kMaxNameBytes = 64;
 // Human-readable reason inside a failure frame.

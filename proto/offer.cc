@@ -50,6 +50,8 @@ std::string to_string(const Numerics& numerics) {
   return text;
 }
 
+std::string to_string(WeightFormat format) { return name_of(format, kWeightNames); }
+
 WeightFormat weight_format_of(std::string_view name) {
   return kind_named<WeightFormat>(name, kWeightNames);
 }
@@ -67,6 +69,8 @@ wire::Offer to_wire(const Offer& offer) {
   out.set_weights(static_cast<wire::WeightFormat>(offer.numerics.weights));
   out.set_kv(static_cast<wire::KvFormat>(offer.numerics.kv));
   out.set_public_name(clean_name(offer.public_name, kMaxNameBytes));
+  out.set_embeds(offer.ends.embeds);
+  out.set_head(static_cast<wire::WeightFormat>(offer.ends.head));
   return out;
 }
 
@@ -85,6 +89,11 @@ std::optional<Numerics> numerics_from_wire(int compute, int weights, int kv) {
                   static_cast<KvFormat>(kv)};
 }
 
+std::optional<Ends> ends_from_wire(bool embeds, int head) {
+  if (!fits_a_kind(head)) return std::nullopt;
+  return Ends{embeds, static_cast<WeightFormat>(head)};
+}
+
 absl::StatusOr<Offer> from_wire(const wire::Offer& in) {
   const auto digest = Digest::from_bytes(in.model_digest());
   if (!digest) return bad("its model digest has the wrong size");
@@ -94,6 +103,11 @@ absl::StatusOr<Offer> from_wire(const wire::Offer& in) {
     return bad("its span is not within the model");
   const auto numerics = numerics_from_wire(in.compute(), in.weights(), in.kv());
   if (!numerics) return bad("the kind of its arithmetic is out of range");
+  const auto ends = ends_from_wire(in.embeds(), in.head());
+  if (!ends) return bad("the kind of its head is out of range");
+  if ((ends->embeds && in.span_begin() != 0) ||
+      (ends->has_head() && in.span_end() != in.block_count()))
+    return bad("it offers an end of the model that its span does not reach");
   if (!is_name(in.model_name()) || !is_name(in.public_name()))
     return bad("a name in it is too long or has control characters");
   Offer offer;
@@ -103,6 +117,7 @@ absl::StatusOr<Offer> from_wire(const wire::Offer& in) {
   offer.span = {in.span_begin(), in.span_end()};
   offer.numerics = *numerics;
   offer.public_name = in.public_name();
+  offer.ends = *ends;
   return offer;
 }
 

@@ -42,6 +42,16 @@ WeightFormat weight_format_of(std::string_view name);
 // Likewise "i8", as --kv-dtype calls it.
 KvFormat kv_format_of(std::string_view name);
 
+// What of a model's ends a node serves: only a span that begins with the first block embeds, and
+// only one that ends with the last has a head.
+struct Ends {
+  bool embeds = false;
+  WeightFormat head = WeightFormat::kUnknown;  // how it keeps it; kUnknown: none
+  bool has_head() const { return head != WeightFormat::kUnknown; }
+  friend bool operator==(const Ends&, const Ends&) = default;
+};
+std::string to_string(WeightFormat format);  // "q8"
+
 // Fixed while a node serves.
 struct Offer {
   Digest model_digest;
@@ -50,6 +60,7 @@ struct Offer {
   Span span;
   Numerics numerics;
   std::string public_name;
+  Ends ends{};
   friend bool operator==(const Offer&, const Offer&) = default;
 };
 
@@ -64,6 +75,9 @@ struct Load {
 
 // nullopt when a number is no kind, known or not.
 std::optional<Numerics> numerics_from_wire(int compute, int weights, int kv);
+
+// nullopt when a number is no kind.
+std::optional<Ends> ends_from_wire(bool embeds, int head);
 
 // Names are made clean, and cut to kMaxNameBytes.
 wire::Offer to_wire(const Offer& offer);

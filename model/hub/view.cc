@@ -6,6 +6,7 @@
 #include <span>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -30,8 +31,10 @@ constexpr std::size_t kMaxTemplates = 64;  // more are not loaded (model/chat/ch
 
 Purpose whole_model() { return {.label = "whole", .whole = true}; }
 Purpose model_ends() { return {.label = "ends", .wanted = wants_ends()}; }
-Purpose model_blocks(std::int64_t begin, std::int64_t end) {
-  return {.label = absl::StrCat("blocks-", begin, "-", end), .wanted = wants_blocks(begin, end)};
+Purpose model_blocks(std::int64_t begin, std::int64_t end, std::vector<std::string> ends) {
+  // Which ends a span can have follows from its blocks.
+  return {.label = absl::StrCat("blocks-", begin, "-", end, ends.empty() ? "" : "-ends"),
+          .wanted = wants_blocks(begin, end, std::move(ends))};
 }
 Purpose model_headers() { return {.label = "headers"}; }
 

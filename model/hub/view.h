@@ -23,9 +23,10 @@ struct Purpose {
   Wanted wanted = {};  // else these tensors; none at all: only what is said of them
 };
 Purpose whole_model();
-Purpose model_ends();                                        // a client's
-Purpose model_blocks(std::int64_t begin, std::int64_t end);  // a node's
-Purpose model_headers();                                     // to plan with
+Purpose model_ends();  // a client's
+// A node's, with the tensors of the ends that it serves.
+Purpose model_blocks(std::int64_t begin, std::int64_t end, std::vector<std::string> ends = {});
+Purpose model_headers();  // to plan with
 
 // What a folder of a model may hold beside its weights, as far as anybody here reads it; of those
 // that may have any name, the ones of the listing.

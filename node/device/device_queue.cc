@@ -22,9 +22,7 @@ constexpr std::uint32_t kKvRetryMs = 1'000;  // those who are idle give way with
 // Whoever decodes makes a step at least so often, through any route.
 constexpr auto kDecodingLately = std::chrono::seconds(2);
 
-// Without the file's name: it is nobody's business where we keep it.
-constexpr const char* kBroken = "this node's model files changed while it served them";
-Refusal broken() { return {.code = absl::StatusCode::kUnavailable, .reason = kBroken}; }
+Refusal broken() { return {.code = absl::StatusCode::kUnavailable, .reason = kFilesChanged}; }
 
 std::uint32_t microseconds(std::chrono::steady_clock::duration duration) {
   const auto us = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
@@ -335,13 +333,18 @@ std::optional<Completion> DeviceQueue::finish(BatchWork& work) {
   step.rows_done += work.rows;
   const bool good = work.finite && broken_.ok();
   if (!work.last && good) return std::nullopt;
-  Completion completion;
+  Completion completion{.done = nullptr,
+                        .output = {},
+                        .session = work.key,
+                        .peer = session.peer,
+                        .rows = step.input.rows,
+                        .scores = std::move(step.input.scores)};
   StepOutput& output = completion.output;
   output.position = static_cast<std::uint32_t>(session.lease.position());
   output.queue_us = step.queue_us;
   output.compute_us = microseconds(step.compute);
   if (!broken_.ok()) {
-    output.status = absl::UnavailableError(kBroken);
+    output.status = absl::UnavailableError(kFilesChanged);
   } else if (work.finite) {
     output.x = std::move(step.input.x);
   } else {

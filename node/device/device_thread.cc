@@ -13,6 +13,7 @@
 #include "node/device/batch_runner.h"
 #include "node/device/completer.h"
 #include "node/device/device_queue.h"
+#include "node/device/head_thread.h"
 
 namespace shoal::node {
 namespace {
@@ -35,8 +36,10 @@ class DeviceThread::Impl {
   void stop() {
     if (queue_ != nullptr) queue_->stop();
     if (completer_ != nullptr) completer_->stop();  // the device thread may wait for it
+    if (head_ != nullptr) head_->stop();
     if (thread_.joinable()) thread_.join();
     completer_.reset();
+    if (head_ != nullptr) head_->end();
     if (queue_ != nullptr) queue_->drop();
   }
 
@@ -54,7 +57,29 @@ class DeviceThread::Impl {
 
   DeviceQueue& queue() { return *queue_; }
   std::int64_t hidden() const { return config_.hidden; }
-  absl::Status check_files() { return queue_->set_files(runner_->check()); }
+  bool embeds() const { return options_.ends != nullptr && options_.ends->embedding() != nullptr; }
+  bool has_head() const { return head_ != nullptr; }
+  double head_us() const { return head_us_; }
+  absl::Status check_files() {
+    absl::Status intact = runner_->check();
+    if (intact.ok() && options_.ends != nullptr) intact = options_.ends->check();
+    return queue_->set_files(std::move(intact));
+  }
+  void close(SessionKey key) {
+    queue_->close(key);
+    if (head_ != nullptr) head_->close(key);
+  }
+  bool crowded(SessionKey key, double part) const {
+    return queue_->crowded(key, part) || (head_ != nullptr && head_->crowded(key, part));
+  }
+  DeviceStats stats() const {
+    DeviceStats stats = queue_->stats();
+    if (head_ == nullptr) return stats;
+    const HeadStats head = head_->stats();
+    stats.head_rows = head.rows;
+    stats.head_calls = head.calls;
+    return stats;
+  }
 
  private:
   absl::Status load_within_limits() {
@@ -95,7 +120,31 @@ class DeviceThread::Impl {
     queue_ = std::make_unique<DeviceQueue>(options_.span, options_.limits, *std::move(pools),
                                            *row_us, model::attention_positions(config_.block(0)));
     completer_ = std::make_unique<Completer>();
+    return start_head();
+  }
+
+  absl::Status start_head() {
+    if (options_.ends == nullptr || options_.ends->head() == nullptr) return absl::OkStatus();
+    const auto us = options_.ends->warm_up();
+    if (!us.ok()) return us.status();
+    head_us_ = *us;
+    head_ = std::make_unique<HeadThread>(options_.ends, [this] {
+      return check_files().ok() ? absl::OkStatus() : absl::UnavailableError(kFilesChanged);
+    });
     return absl::OkStatus();
+  }
+
+  // A step waits as ids, which are small, and becomes rows with its first batch: copying them takes
+  // a fiftieth of what a block does with them.
+  void embed(RunningBatch& batch) {
+    for (const BatchWork& work : batch.work) {
+      StepInput& input = work.step->input;
+      if (input.ids.empty()) continue;
+      auto rows = options_.ends->embedding()->embed(input.ids);
+      CHECK(rows.ok()) << rows.status();  // the ids were checked
+      input.x = *std::move(rows);
+      input.ids = {};
+    }
   }
 
   void loop() {
@@ -109,7 +158,10 @@ class DeviceThread::Impl {
         batch = queue_->take();
       }
       const bool begins = batch.has_value();
-      if (begins) runner_->begin(*std::move(batch));
+      if (begins) {
+        embed(*batch);
+        runner_->begin(*std::move(batch));
+      }
       if (std::optional<RunningBatch> done = runner_->next_done()) {
         tell(*std::move(done));
         pause.reset();
@@ -123,6 +175,7 @@ class DeviceThread::Impl {
     // Before any of it leaves: a weight that was read may have changed.
     check_files().IgnoreError();  // kept by the queue
     std::vector<Completion> finished = queue_->finish(std::move(batch));
+    if (head_ != nullptr) head_->take(finished);
     if (queue_->idle()) {
       completer_->put_idle(std::move(finished));
     } else {
@@ -136,6 +189,8 @@ class DeviceThread::Impl {
   std::unique_ptr<BatchRunner> runner_;
   std::unique_ptr<DeviceQueue> queue_;  // after the runner: its pool is of the runner's executor
   std::unique_ptr<Completer> completer_;
+  std::unique_ptr<HeadThread> head_;
+  double head_us_ = 0;
   std::thread thread_;
 };
 
@@ -163,18 +218,22 @@ void DeviceThread::keep(SessionKey key, std::uint32_t first_page,
 }
 
 std::optional<Refusal> DeviceThread::submit(SessionKey key, StepInput input, StepDone done) {
-  CHECK(input.x.size() == static_cast<std::size_t>(input.rows) * impl_->hidden());
+  if (input.ids.empty()) {
+    CHECK(input.x.size() == static_cast<std::size_t>(input.rows) * impl_->hidden());
+  } else {
+    CHECK(impl_->embeds() && input.ids.size() == input.rows && input.x.empty());
+  }
+  CHECK(!input.scores.any() || impl_->has_head());
   return impl_->queue().submit(key, std::move(input), std::move(done));
 }
 
-void DeviceThread::close(SessionKey key) { impl_->queue().close(key); }
+void DeviceThread::close(SessionKey key) { impl_->close(key); }
 absl::Status DeviceThread::check_files() { return impl_->check_files(); }
-bool DeviceThread::crowded(SessionKey key, double part) const {
-  return impl_->queue().crowded(key, part);
-}
+bool DeviceThread::crowded(SessionKey key, double part) const { return impl_->crowded(key, part); }
 std::map<SessionKey, LeaseUse> DeviceThread::leases() const { return impl_->queue().leases(); }
 std::int64_t DeviceThread::shrink(SessionKey key) { return impl_->queue().shrink(key); }
 void DeviceThread::return_memory() { impl_->queue().return_memory(); }
-DeviceStats DeviceThread::stats() const { return impl_->queue().stats(); }
+DeviceStats DeviceThread::stats() const { return impl_->stats(); }
+double DeviceThread::head_us() const { return impl_->head_us(); }
 
 }  // namespace shoal::node

@@ -3,7 +3,8 @@
 // Thread-safe; no call waits for computing. Completions run on a thread of their own (the
 // completer's), or on the device's when nothing else is to be computed; in order per session,
 // without locks held. They must not wait for another step. A slow one delays other completions.
-// Owns the device's queue, runner and completer (docs/design.md, section 8).
+// Owns the device's queue, runner and completer, and the head's thread where it serves one
+// (docs/design.md, section 8).
 #pragma once
 
 #include <cstdint>
@@ -23,6 +24,7 @@
 #include "node/device/device_stats.h"
 #include "node/device/refusal.h"
 #include "node/device/scheduler.h"
+#include "node/device/span_ends.h"
 #include "node/device/step.h"
 #include "proto/types.h"
 
@@ -37,6 +39,8 @@ struct DeviceOptions {
   int threads = 0;                        // of a CPU; 0: one per available core
   std::vector<DeviceShare> devices = {};  // that cover the span; none: the CPU
   SchedulerLimits limits;
+  // What of the model's ends is served; null: nothing.
+  std::shared_ptr<const SpanEnds> ends = nullptr;
 };
 
 class DeviceThread {
@@ -64,11 +68,16 @@ class DeviceThread {
   // or behind a gap, are left out.
   void keep(SessionKey key, std::uint32_t first_page, std::span<const proto::PageHash> hashes);
   // Queues a step; refused when a queue is full, or when the lease was shrunk and there is no room
-  // to grow again. The caller has checked positions, rows and values.
+  // to grow again. The caller has checked positions, rows and values. Token ids and scores need the
+  // end of the model that they name.
   std::optional<Refusal> submit(SessionKey key, StepInput input, StepDone done);
   // Frees the session's pages: now, or when the batch that is being computed ends. Completions of
   // steps that had run before may still come.
   void close(SessionKey key);
+
+  // What one row takes in the head, microseconds, as it was measured at the start; 0: there is
+  // none.
+  double head_us() const;
 
   // Whether our part of the model's files is still what it was when we started, and the device
   // works (UNAVAILABLE); an error names the file. From then on every step and session is refused:

@@ -165,7 +165,7 @@ absl::Status LoadedModel::check_held(proto::Span span) const {
 }
 
 absl::Status LoadedModel::take_folder(const std::string& directory, proto::Span span,
-                                      const model::FileWork& work) {
+                                      const model::EndParts& ends, const model::FileWork& work) {
   auto opened = open(directory, name, kept, work);
   if (!opened.ok()) return opened.status();
   if (manifest != nullptr && opened->digest != digest) {
@@ -175,11 +175,22 @@ absl::Status LoadedModel::take_folder(const std::string& directory, proto::Span 
   }
   if (absl::Status here = opened->check_held(span); !here.ok()) return here;
   *this = *std::move(opened);
-  return keep(span);
+  return keep(span, ends);
 }
 
-absl::Status LoadedModel::keep(proto::Span span) {
-  auto kept = model::Checkpoint::open(files, model::wants_blocks(span.begin, span.end));
+std::vector<std::string> LoadedModel::missing_of(const model::EndParts& parts) const {
+  std::vector<std::string> missing = model::tensors_of(parts, config, checkpoint);
+  std::erase_if(missing, [&](const std::string& name) {
+    const auto found = checkpoint.tensors().find(name);
+    return found != checkpoint.tensors().end() && found->second.is_here;
+  });
+  return missing;
+}
+
+absl::Status LoadedModel::keep(proto::Span span, const model::EndParts& ends) {
+  auto kept = model::Checkpoint::open(
+      files,
+      model::wants_blocks(span.begin, span.end, model::tensors_of(ends, config, checkpoint)));
   if (!kept.ok()) return kept.status();
   checkpoint = *std::move(kept);
   return absl::OkStatus();

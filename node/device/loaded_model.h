@@ -13,6 +13,7 @@
 #include "model/block_key.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
+#include "model/end_tensors.h"
 #include "model/folder_manifest.h"
 #include "model/memory_needs.h"
 #include "model/weight_choice.h"
@@ -61,11 +62,13 @@ struct LoadedModel {
                      const model::FileWork& work);
   // Whether these blocks are here; says which file is missing.
   absl::Status check_held(proto::Span span) const;
-  // Lets go of the files that have nothing of the span.
-  absl::Status keep(proto::Span span);
+  // Of these ends of the model the tensors that are not here.
+  std::vector<std::string> missing_of(const model::EndParts& parts) const;
+  // Lets go of the files that have nothing of the span, nor of these ends.
+  absl::Status keep(proto::Span span, const model::EndParts& ends);
   // The same of what has come into another folder of the same model.
   absl::Status take_folder(const std::string& directory, proto::Span span,
-                           const model::FileWork& work);
+                           const model::EndParts& ends, const model::FileWork& work);
 };
 
 }  // namespace shoal::node

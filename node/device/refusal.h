@@ -12,6 +12,9 @@
 
 namespace shoal::node {
 
+// Without the file's name: it is nobody's business where we keep it.
+inline constexpr const char* kFilesChanged = "this node's model files changed while it served them";
+
 struct Refusal {
   absl::StatusCode code = absl::StatusCode::kUnknown;
   std::string reason;

@@ -187,6 +187,10 @@ void add_node(Families& out, const NodeStats& node) {
               node.sessions_given_way);
   out.counter("shoal_node_batches_total", "Batches computed", node.batches);
   out.counter("shoal_node_batched_rows_total", "Rows computed", node.batched_rows);
+  out.counter("shoal_node_head_rows_total", "Rows that the head scored for clients without weights",
+              node.head_rows);
+  out.counter("shoal_node_head_calls_total", "Calls of the head, each of many rows",
+              node.head_calls);
 }
 
 void add_front(Families& out, const net::FrontStats& front) {

@@ -23,6 +23,8 @@ struct NodeStats {
   std::int64_t queued_steps = 0;
   std::uint64_t batches = 0;
   std::uint64_t batched_rows = 0;
+  std::uint64_t head_rows = 0;   // that the head scored
+  std::uint64_t head_calls = 0;  // of many rows each
   float block_step_us = 0;
   OutboxStats outbox;                    // bytes that wait to be sent
   std::uint64_t sessions_given_way = 0;  // ended because they were idle while others waited

@@ -14,8 +14,10 @@ struct NodeFacts {
   proto::PeerId peer_id;
   proto::Offer offer;
   std::uint32_t hidden = 0;
+  std::uint32_t vocabulary = 0;
   std::uint32_t max_rows_per_step = 0;  // rows of one chunk
   std::uint32_t max_positions = 0;      // of one session
+  double head_us = 0;                   // of one row, where it has a head
   std::uint32_t max_sessions = proto::kMaxSessions;
   std::uint32_t max_sessions_per_peer = proto::kMaxSessionsPerPeer;
 };

@@ -47,6 +47,32 @@ std::optional<std::vector<proto::PageHash>> parse_hashes(std::string_view bytes)
   return hashes;
 }
 
+namespace {
+
+// What of the model's ends the session asks for.
+std::optional<Refusal> parse_ends(const NodeFacts& facts, const wire::Open& open,
+                                  OpenRequest& request) {
+  request.embed = open.embed();
+  request.score = open.score();
+  if (request.embed && (request.span.begin != 0 || request.previous)) {
+    return malformed("only the first hop, with the first block, embeds token ids");
+  }
+  if (request.score && (request.span.end != facts.offer.block_count || request.next)) {
+    return malformed("only the last hop, with the last block, scores rows");
+  }
+  if (request.embed && !facts.offer.ends.embeds) {
+    return refused(absl::StatusCode::kFailedPrecondition,
+                   "this node does not embed token ids: send it rows, or ask one that does");
+  }
+  if (request.score && !facts.offer.ends.has_head()) {
+    return refused(absl::StatusCode::kFailedPrecondition,
+                   "this node serves no head: take its rows, or ask one that does");
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 std::variant<OpenRequest, Refusal> parse_open(const NodeFacts& facts, const wire::Open& open) {
   if (auto refusal = check_version(open.version())) return *refusal;
   OpenRequest request;
@@ -116,6 +142,7 @@ std::variant<OpenRequest, Refusal> parse_open(const NodeFacts& facts, const wire
                                           proto::kMaxPrefixPages)));
   }
   request.prefix = *std::move(prefix);
+  if (auto refusal = parse_ends(facts, open, request)) return *std::move(refusal);
   return request;
 }
 

@@ -39,10 +39,13 @@ struct OpenRequest {
   std::optional<NextHop> next;                      // absent: last hop
   wire::Codec codec = static_cast<wire::Codec>(1);  // of what this hop sends on; CODEC_F32
   std::vector<proto::PageHash> prefix;              // of its first pages
+  bool embed = false;                               // its steps carry token ids
+  bool score = false;                               // its results are scores
 };
 
 // FAILED_PRECONDITION: another protocol version or another model; OUT_OF_RANGE: blocks or positions
-// that we do not have; INVALID_ARGUMENT: anything malformed.
+// that we do not have; INVALID_ARGUMENT: anything malformed. An end of the model that we do not
+// serve is FAILED_PRECONDITION too.
 std::variant<OpenRequest, Refusal> parse_open(const NodeFacts& facts, const wire::Open& open);
 
 // The hashes of pages in one field of Open or Keep; nullopt unless they are whole, and at most

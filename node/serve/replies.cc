@@ -32,6 +32,8 @@ wire::HopFrame welcome(const OpenRequest& request, const NodeFacts& facts, std::
   welcome.set_compute(offer.compute());
   welcome.set_weights(offer.weights());
   welcome.set_kv(offer.kv());
+  welcome.set_embeds(request.embed);
+  if (request.score) welcome.set_head(offer.head());
   return frame;
 }
 

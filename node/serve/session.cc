@@ -6,6 +6,7 @@
 
 #include "node/device/device_thread.h"
 #include "proto/activation.h"
+#include "proto/scores.h"
 #include "proto/span_service.pb.h"
 
 namespace shoal::node {
@@ -40,6 +41,15 @@ struct Session::Ticket {
   std::uint32_t start_position = 0;
   std::uint32_t rows = 0;
   wire::ReturnRows return_rows = wire::RETURN_NONE;
+  wire::ScoresWanted scores{};  // for the hops behind us
+
+  static Ticket of(const wire::Step& step) {
+    const std::size_t ids = step.token_ids().size() / sizeof(std::uint32_t);
+    const std::size_t rows = ids > 0 ? ids : step.activation().rows();
+    return {step.epoch(),          step.step_id(),
+            step.start_position(), static_cast<std::uint32_t>(rows),
+            step.return_rows(),    step.scores()};
+  }
 };
 
 Session::Session(const NodeFacts& facts, const OpenRequest& open, const proto::PeerId& client,
@@ -85,17 +95,15 @@ std::optional<Refusal> Session::accept(const wire::Step& step) {
     if (stale(step)) return std::nullopt;
   }
   // Up to a MiB: without the lock, for which the completer would have to wait.
-  auto rows = proto::decode_activation(step.activation(), facts_.hidden, facts_.max_rows_per_step);
+  auto input = input_of(step);
 
   const base::MutexLock lock(mutex_);
   if (stale(step)) return std::nullopt;
   if (auto refusal = check(step)) return refusal;
-  if (!rows.ok()) return refuse(absl::StatusCode::kInvalidArgument, text(rows.status()));
+  if (!input.ok()) return refuse(absl::StatusCode::kInvalidArgument, text(input.status()));
 
-  const Ticket ticket{step.epoch(), step.step_id(), step.start_position(), step.activation().rows(),
-                      step.return_rows()};
-  StepInput input{ticket.start_position, ticket.rows, std::move(*rows)};
-  auto refusal = device_.submit(key_, std::move(input),
+  const Ticket ticket = Ticket::of(step);
+  auto refusal = device_.submit(key_, *std::move(input),
                                 [self = shared_from_this(), ticket](const StepOutput& output) {
                                   self->step_done(ticket, output);
                                 });
@@ -106,6 +114,46 @@ std::optional<Refusal> Session::accept(const wire::Step& step) {
   if (ticket.start_position < next_position_) last_truncation_ = ticket.step_id;
   next_position_ = ticket.start_position + ticket.rows;
   return std::nullopt;
+}
+
+absl::StatusOr<StepInput> Session::input_of(const wire::Step& step) const {
+  const Ticket ticket = Ticket::of(step);
+  StepInput input{.start_position = ticket.start_position, .rows = ticket.rows};
+  if (open_.embed) {
+    if (step.has_activation() || step.token_ids().empty()) {
+      return absl::InvalidArgumentError(
+          "the steps of this session have token ids, and no activation");
+    }
+    auto ids = proto::decode_ids(step.token_ids(), facts_.max_rows_per_step, facts_.vocabulary);
+    if (!ids.ok()) return ids.status();
+    input.ids = *std::move(ids);
+  } else {
+    if (!step.token_ids().empty()) {
+      return absl::InvalidArgumentError(
+          "a step has token ids, and the session was not opened for them");
+    }
+    auto rows =
+        proto::decode_activation(step.activation(), facts_.hidden, facts_.max_rows_per_step);
+    if (!rows.ok()) return rows.status();
+    input.x = *std::move(rows);
+  }
+  // The last hop's to compute, and every hop's to refuse: nobody passes on what is too much.
+  const bool returns = step.return_rows() != wire::RETURN_NONE;
+  const bool is_last = !open_.next;
+  if (returns && (step.has_scores() || open_.score)) {
+    const std::uint32_t count = step.return_rows() == wire::RETURN_LAST ? 1 : ticket.rows;
+    auto wanted = proto::from_wire(step.scores(), count, facts_.vocabulary);
+    if (!wanted.ok()) return wanted.status();
+    if (open_.score) {
+      input.scores = {*std::move(wanted), step.return_rows() == wire::RETURN_LAST};
+    }
+  }
+  if (step.has_scores() && (!returns || (is_last && !open_.score))) {
+    return absl::InvalidArgumentError(
+        returns ? "a step asks for scores, and the session was not opened for them"
+                : "a step asks for scores, and for no rows to be scored");
+  }
+  return input;
 }
 
 std::optional<Refusal> Session::check(const wire::Step& step) const {
@@ -124,12 +172,13 @@ std::optional<Refusal> Session::check(const wire::Step& step) const {
                   fmt::format("a step at position {} leaves a gap: the session is at {}",
                               step.start_position(), next_position_));
   }
-  if (std::uint64_t{step.start_position()} + step.activation().rows() > open_.max_positions) {
+  const std::uint32_t rows = Ticket::of(step).rows;
+  if (std::uint64_t{step.start_position()} + rows > open_.max_positions) {
     return refuse(
         absl::StatusCode::kOutOfRange,
         fmt::format(
             "a step of {} rows at position {} goes beyond the {} positions that were asked for",
-            step.activation().rows(), step.start_position(), open_.max_positions));
+            rows, step.start_position(), open_.max_positions));
   }
   return std::nullopt;
 }
@@ -202,15 +251,21 @@ std::optional<wire::Activation> Session::encoded(const Ticket& ticket, std::span
 void Session::answer(const Ticket& ticket, const StepOutput& output, ClientLink& client) {
   std::uint32_t first = 0;
   if (ticket.return_rows == wire::RETURN_LAST) first = ticket.rows - 1;
-  auto activation =
-      encoded(ticket, std::span(output.x).subspan(std::size_t{first} * facts_.hidden));
-  if (!activation) return;
+  std::optional<wire::Activation> activation;
+  if (!open_.score) {
+    activation = encoded(ticket, std::span(output.x).subspan(std::size_t{first} * facts_.hidden));
+    if (!activation) return;
+  }
   wire::HopFrame frame;
   wire::Result& result = *frame.mutable_result();
   result.set_epoch(ticket.epoch);
   result.set_step_id(ticket.step_id);
   result.set_start_position(ticket.start_position + first);
-  *result.mutable_activation() = std::move(*activation);
+  if (activation) {
+    *result.mutable_activation() = *std::move(activation);
+  } else {
+    *result.mutable_scores() = proto::encode_scores(output.scores);
+  }
   client.send(std::move(frame));
 }
 
@@ -223,6 +278,7 @@ void Session::push(const Ticket& ticket, const StepOutput& output, NextLink& nex
   step.set_step_id(ticket.step_id);
   step.set_start_position(ticket.start_position);
   step.set_return_rows(ticket.return_rows);
+  if (ticket.scores.top() > 0) *step.mutable_scores() = ticket.scores;
   *step.mutable_activation() = std::move(*activation);
   next.send(std::move(frame));
 }

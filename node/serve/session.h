@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "base/mutex.h"
 #include "node/device/refusal.h"
 #include "node/device/scheduler.h"
@@ -26,6 +27,7 @@ class Step;
 namespace shoal::node {
 
 class DeviceThread;
+struct StepInput;
 struct StepOutput;
 
 class Session : public std::enable_shared_from_this<Session> {
@@ -79,6 +81,8 @@ class Session : public std::enable_shared_from_this<Session> {
   struct Ticket;  // what of a step is needed when it has run
 
   std::optional<Refusal> accept(const wire::Step& step);
+  // The rows or token ids of a step, and what is wanted of them; all but the positions.
+  absl::StatusOr<StepInput> input_of(const wire::Step& step) const;
   // A late message, of before the session ended or of before a replay.
   bool stale(const wire::Step& step) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::optional<Refusal> check(const wire::Step& step) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

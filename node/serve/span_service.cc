@@ -143,14 +143,14 @@ proto::Load SpanService::load() const {
 }
 
 proto::Description SpanService::describe() const {
-  proto::Description description{self_, run_, load(), std::nullopt};
+  proto::Description description{.peer = self_, .run = run_, .load = load(), .serving = {}};
   if (const SessionDesk::Serving* serving = desk_.serving()) {
     const NodeFacts& facts = serving->facts;
     const proto::Occupancy occupancy{
         static_cast<std::uint32_t>(desk_.sessions().size()), facts.max_sessions,
         static_cast<std::uint32_t>(serving->device.stats().total_positions)};
-    description.serving = {facts.offer, occupancy, facts.hidden, facts.max_rows_per_step,
-                           facts.max_positions};
+    description.serving = {facts.offer,         occupancy,    facts.hidden, facts.max_rows_per_step,
+                           facts.max_positions, facts.head_us};
   }
   return description;
 }

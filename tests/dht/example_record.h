@@ -18,6 +18,7 @@ inline Record example_record(std::uint64_t sequence, proto::Span span = {0, 4},
   record.offer.block_count = 8;
   record.offer.span = span;
   record.offer.numerics = {proto::Compute::kF32, proto::WeightFormat::kBf16, proto::KvFormat::kF32};
+  record.offer.ends.embeds = span.begin == 0;
   record.load.block_step_us = 100;
   record.addresses = {proto::Endpoint::v4({127, 0, 0, 1}, 7000)};
   return record;

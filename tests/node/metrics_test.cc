@@ -55,6 +55,8 @@ TEST(MetricsTest, NumbersOfTheDhtAndTheNodeAreServedAsText) {
   snapshot.node->block_step_us = 250;
   snapshot.node->kept_pages = 12;
   snapshot.node->reused_positions = 96;
+  snapshot.node->head_rows = 12;
+  snapshot.node->head_calls = 5;
   const auto server = serve([&] { return snapshot; });
   const std::string text = http_get(server->endpoint(), "/metrics");
   EXPECT_THAT(text, StartsWith("HTTP/1.1 200"));
@@ -78,6 +80,8 @@ TEST(MetricsTest, NumbersOfTheDhtAndTheNodeAreServedAsText) {
   EXPECT_DOUBLE_EQ(value(text, "shoal_node_block_step_seconds"), 0.00025);
   EXPECT_EQ(value(text, "shoal_node_kv_pages_kept"), 12);
   EXPECT_EQ(value(text, "shoal_node_reused_positions_total"), 96);
+  EXPECT_EQ(value(text, "shoal_node_head_rows_total"), 12);
+  EXPECT_EQ(value(text, "shoal_node_head_calls_total"), 5);
   snapshot.node.reset();  // a bootstrap node has no device
   EXPECT_THAT(http_get(server->endpoint(), "/metrics"), Not(HasSubstr("shoal_node_")));
   EXPECT_THAT(http_get(server->endpoint(), "/"), Not(HasSubstr("shoal_dht_")));

@@ -119,7 +119,7 @@ TEST_F(SpanServiceTest, RefusesAnotherMajorVersionWithAReason) {
   wire::DescribeReply reply;
   const grpc::Status status = client_.describe(*node_, reply, 1);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
-  EXPECT_NE(status.error_message().find("you speak protocol 1.0, this node speaks 2.1"),
+  EXPECT_NE(status.error_message().find("you speak protocol 1.0, this node speaks 2.2"),
             std::string::npos);
 }
 

@@ -45,6 +45,19 @@ TEST(OfferTest, EveryFieldSurvivesTheWire) {
   EXPECT_EQ(*from_wire(to_wire(load)), load);
 }
 
+TEST(OfferTest, EndsThatTheSpanReachesSurviveTheWire) {
+  Offer first = example(), last = example();
+  first.span = {0, 5};
+  first.ends.embeds = true;
+  last.span = {2, 8};
+  last.ends.head = WeightFormat::kQ8;
+  EXPECT_EQ(*from_wire(to_wire(first)), first);
+  EXPECT_EQ(*from_wire(to_wire(last)), last);
+  EXPECT_EQ(to_string(last.ends.head), "q8");
+  first.ends.head = WeightFormat::kQ8;
+  EXPECT_FALSE(from_wire(to_wire(first)).ok());
+}
+
 TEST(OfferTest, NamesAreMadeCleanBeforeTheyAreTold) {
   Offer offer = example();
   offer.model_name = std::string(200, 'm');
@@ -94,6 +107,9 @@ TEST(OfferTest, EveryFieldOutOfBoundsIsRefused) {
       [](auto& o) { o.set_compute(static_cast<wire::Compute>(256)); },
       [](auto& o) { o.set_weights(static_cast<wire::WeightFormat>(-1)); },
       [](auto& o) { o.set_kv(static_cast<wire::KvFormat>(1 << 20)); },
+      [](auto& o) { o.set_head(static_cast<wire::WeightFormat>(256)); },
+      [](auto& o) { o.set_embeds(true); },  // it has blocks 2:5 of 8
+      [](auto& o) { o.set_head(wire::WEIGHTS_Q8); },
   };
   for (std::size_t i = 0; i < changes.size(); ++i) {
     wire::Offer offer = to_wire(example());
@@ -128,6 +144,7 @@ TEST(DescriptionTest, EveryFieldSurvivesTheWire) {
   EXPECT_EQ(out->serving->hidden, 256u);
   EXPECT_EQ(out->serving->max_rows_per_step, 1024u);
   EXPECT_EQ(out->serving->max_positions, 2048u);
+  EXPECT_EQ(out->version_minor, kProtocolMinor);
 }
 
 TEST(DescriptionTest, ANodeThatHasLoadedNothingServesNothing) {
@@ -145,7 +162,7 @@ TEST(DescriptionTest, AnotherMajorVersionAndNonsenseAreRefusedWithAReason) {
   absl::Status status = from_wire(reply).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(status.message()),
-              HasSubstr("speaks protocol 1.1, this program speaks 2.1"));
+              HasSubstr("speaks protocol 1.2, this program speaks 2.2"));
   reply = to_wire(description());
   reply.mutable_offer()->set_span_begin(5);
   status = from_wire(reply).status();

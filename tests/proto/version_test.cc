@@ -16,17 +16,17 @@ wire::Version version(std::uint32_t major, std::uint32_t minor) {
   return result;
 }
 
-TEST(VersionTest, IsTwoOne) {
+TEST(VersionTest, IsTwoTwo) {
   EXPECT_EQ(our_version().major(), 2u);
-  EXPECT_EQ(our_version().minor(), 1u);
+  EXPECT_EQ(our_version().minor(), 2u);
   EXPECT_EQ(our_version().major(), kProtocolMajor);
 }
 
 TEST(VersionTest, AnotherMajorIsRefusedWithBothNamed) {
   EXPECT_EQ(why_version_refused(version(1, 0), "you speak", "this node speaks"),
-            "you speak protocol 1.0, this node speaks 2.1: use the same major version");
+            "you speak protocol 1.0, this node speaks 2.2: use the same major version");
   EXPECT_EQ(why_version_refused(version(3, 7), "it speaks", "this program speaks"),
-            "it speaks protocol 3.7, this program speaks 2.1: use the same major version");
+            "it speaks protocol 3.7, this program speaks 2.2: use the same major version");
   EXPECT_TRUE(why_version_refused(wire::Version(), "it speaks", "this program speaks"));
   EXPECT_FALSE(why_version_refused(version(2, 99), "it speaks", "this program speaks"));
 }

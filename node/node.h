@@ -26,6 +26,7 @@
 #include "node/metrics/node_stats.h"
 #include "proto/endpoint.h"
 #include "proto/limits.h"
+#include "proto/offer.h"
 #include "proto/types.h"
 
 namespace shoal::node {

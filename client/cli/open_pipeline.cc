@@ -20,6 +20,7 @@ namespace {
 // Once the route is known. What it fails over to later does not change the head.
 absl::Status choose_head(const std::string& asked, const Pipeline& pipeline, UserModel& user_model,
                          const base::StopToken& interrupt, cli::ProgressLine& line) {
+  if (pipeline.remote_head()) return absl::OkStatus();  // a node has chosen
   const model::WeightChoice choice = model::weight_choice_named(asked).value_or(
       is_quantized(pipeline.kinds()) ? model::WeightChoice::kQ8 : model::WeightChoice::kStored);
   if (choice == user_model.ends->head()) return absl::OkStatus();
@@ -71,13 +72,24 @@ absl::StatusOr<std::unique_ptr<LocalPipeline>> open_local(const SwarmFlags& flag
 
 }  // namespace
 
+namespace {
+
+model::WeightChoice head_of(const Pipeline& pipeline, const UserModel& user_model) {
+  const auto remote = pipeline.remote_head();
+  if (!remote) return user_model.ends->head();
+  return *remote == proto::WeightFormat::kQ8 ? model::WeightChoice::kQ8
+                                             : model::WeightChoice::kStored;
+}
+
+}  // namespace
+
 RunFacts facts_of(const Pipeline& pipeline, const UserModel& user_model) {
   return {.route = pipeline.route(),
           .reroutes = pipeline.reroutes(),
           .reused_positions = pipeline.reused_positions(),
           .kinds = pipeline.kinds(),
           .exact = pipeline.exact(),
-          .head = user_model.ends->head()};
+          .head = head_of(pipeline, user_model)};
 }
 
 absl::StatusOr<std::unique_ptr<PipelineSource>> PipelineSource::open(

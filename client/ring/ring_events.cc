@@ -9,6 +9,7 @@
 #include "proto/activation.h"
 #include "proto/limits.h"
 #include "proto/printable.h"
+#include "proto/scores.h"
 
 namespace shoal::client {
 namespace {
@@ -25,8 +26,7 @@ constexpr double kIdleFrames = 20'000, kIdleFramesPerS = 2'000;
 
 }  // namespace
 
-absl::Status RingSession::on_frame(std::size_t hop, const HopEvent& event,
-                                   std::vector<float>* wanted_rows) {
+absl::Status RingSession::on_frame(std::size_t hop, const HopEvent& event, Run* run) {
   HopState& state = hops_[hop];
   state.stream->consumed(event);
   if (event.closed) {
@@ -50,7 +50,7 @@ absl::Status RingSession::on_frame(std::size_t hop, const HopEvent& event,
       return absl::OkStatus();
     }
     case wire::HopFrame::kResult:
-      return on_result(hop, event, wanted_rows);
+      return on_result(hop, event, run);
     case wire::HopFrame::kHeartbeat:
       return on_idle_frame(hop, event.at);
     case wire::HopFrame::kFailure:
@@ -86,6 +86,13 @@ absl::Status RingSession::on_welcome(std::size_t hop, const HopEvent& event) {
                         : "the kind of its arithmetic is out of range"),
                 hop);
   }
+  const auto ends = proto::ends_from_wire(welcome.embeds(), welcome.head());
+  if (ends != route_[hop].ends) {
+    failure_.changed = true;
+    return fail(absl::UnavailableError("it does not compute the end of the model that it offered "
+                                       "when it was asked"),
+                hop);
+  }
   HopState& state = hops_[hop];
   if (state.welcomed) return on_idle_frame(hop, event.at);
   state.welcome = welcome;
@@ -93,20 +100,34 @@ absl::Status RingSession::on_welcome(std::size_t hop, const HopEvent& event) {
   return absl::OkStatus();
 }
 
-absl::Status RingSession::on_result(std::size_t hop, const HopEvent& event,
-                                    std::vector<float>* wanted_rows) {
+absl::Status RingSession::on_result(std::size_t hop, const HopEvent& event, Run* run) {
   const wire::Result& result = event.frame.result();
   if (result.epoch() != options_.epoch) return on_idle_frame(hop, event.at);
   const auto flight = std::find_if(flights_.begin(), flights_.end(),
                                    [&](const Flight& f) { return f.step_id == result.step_id(); });
   if (hop + 1 != hops_.size() || flight == flights_.end() || flight->returned ||
-      flight->wanted == RowsWanted::kNone || wanted_rows == nullptr) {
+      flight->wanted == RowsWanted::kNone || run == nullptr) {
     return fail(absl::InternalError("it returned rows that nobody asked for"), hop);
   }
+  auto taken = run->scores != nullptr ? take_scores(hop, result, *flight, *run)
+                                      : take_rows(hop, result, *flight, *run);
+  if (!taken.ok()) return taken;
   const bool all = flight->wanted == RowsWanted::kAll;
-  const std::size_t rows = all ? flight->rows : 1;
   const std::uint32_t first =
       flight->start_position + static_cast<std::uint32_t>(all ? 0 : flight->rows - 1);
+  if (result.start_position() != first) {
+    return fail(absl::InternalError("it returned other rows than were asked for"), hop);
+  }
+  flight->returned = true;
+  flight->returned_at = event.at;
+  pace_.returned(flight->step_id, event.at);
+  return absl::OkStatus();
+}
+
+absl::Status RingSession::take_rows(std::size_t hop, const wire::Result& result,
+                                    const Flight& flight, Run& run) {
+  const bool all = flight.wanted == RowsWanted::kAll;
+  const std::size_t rows = all ? flight.rows : 1;
   auto values = proto::decode_activation(result.activation(), options_.hidden,
                                          static_cast<std::uint32_t>(rows));
   if (!values.ok()) {
@@ -114,15 +135,27 @@ absl::Status RingSession::on_result(std::size_t hop, const HopEvent& event,
                                                 std::string(values.status().message()))),
                 hop);
   }
-  if (values->size() != rows * options_.hidden || result.start_position() != first) {
+  if (values->size() != rows * options_.hidden) {
     return fail(absl::InternalError("it returned other rows than were asked for"), hop);
   }
   std::copy(values->begin(), values->end(),
-            wanted_rows->begin() +
-                static_cast<std::ptrdiff_t>(all ? flight->begin * options_.hidden : 0));
-  flight->returned = true;
-  flight->returned_at = event.at;
-  pace_.returned(flight->step_id, event.at);
+            run.wanted_rows.begin() +
+                static_cast<std::ptrdiff_t>(all ? flight.begin * options_.hidden : 0));
+  return absl::OkStatus();
+}
+
+absl::Status RingSession::take_scores(std::size_t hop, const wire::Result& result,
+                                      const Flight& flight, Run& run) {
+  const bool all = flight.wanted == RowsWanted::kAll;
+  const auto rows = static_cast<std::uint32_t>(all ? flight.rows : 1);
+  auto scores = proto::decode_scores(result.scores(), flight.scores, rows, options_.vocabulary);
+  if (!scores.ok()) {
+    return fail(absl::InternalError(fmt::format("it returned broken scores: {}",
+                                                std::string(scores.status().message()))),
+                hop);
+  }
+  std::move(scores->begin(), scores->end(),
+            run.wanted_scores.begin() + static_cast<std::ptrdiff_t>(all ? flight.begin : 0));
   return absl::OkStatus();
 }
 

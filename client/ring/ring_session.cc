@@ -130,6 +130,8 @@ void RingSession::open_hop(std::size_t hop, const std::string& session_id,
   open.set_max_positions(options_.positions);
   open.set_epoch(options_.epoch);
   open.set_codec(wire::CODEC_F32);
+  open.set_embed(route_[hop].ends.embeds);
+  open.set_score(route_[hop].ends.has_head());
   if (!options_.prefix.empty()) open.set_prefix(options_.prefix[hop]);
   if (hop > 0) {
     open.set_hop_token(tokens[hop]);
@@ -178,17 +180,44 @@ void RingSession::keep(std::uint32_t first_page, const std::vector<std::string>&
 absl::StatusOr<std::vector<float>> RingSession::run(
     std::span<const float> rows, std::uint32_t start_position, RowsWanted wanted,
     const std::function<void(std::size_t)>& on_rows) {
-  const std::size_t hidden = options_.hidden;
-  const std::size_t count = rows.size() / hidden;
+  Run own{.rows = rows, .ids = {}, .count = rows.size() / options_.hidden, .wanted = wanted};
+  CHECK(rows.size() == own.count * options_.hidden);
+  own.wanted_rows.resize(wanted == RowsWanted::kAll    ? rows.size()
+                         : wanted == RowsWanted::kLast ? options_.hidden
+                                                       : 0);
+  if (auto status = run(own, start_position, on_rows); !status.ok()) return status;
+  return std::move(own.wanted_rows);
+}
+
+absl::StatusOr<std::vector<proto::RowScores>> RingSession::run_ids(
+    std::span<const std::int32_t> ids, std::uint32_t start_position, RowsWanted wanted,
+    const proto::ScoresWanted& scores, const std::function<void(std::size_t)>& on_rows) {
+  CHECK(route_.front().ends.embeds && route_.back().ends.has_head());
+  Run own{.rows = {}, .ids = ids, .count = ids.size(), .wanted = wanted, .scores = &scores};
+  own.wanted_scores.resize(wanted == RowsWanted::kAll    ? ids.size()
+                           : wanted == RowsWanted::kLast ? 1
+                                                         : 0);
+  if (auto status = run(own, start_position, on_rows); !status.ok()) return status;
+  return std::move(own.wanted_scores);
+}
+
+// As many as hops take, and as their scores leave room for in a result.
+std::size_t RingSession::most_rows(const Run& run) const {
+  if (run.wanted != RowsWanted::kAll || run.scores == nullptr) return max_rows_;
+  const std::size_t also = run.scores->also.size() / run.count;
+  std::size_t most = proto::kMaxScores / (run.scores->top + also);
+  if (also > 0) most = std::min(most, proto::kMaxAlsoIds / also);
+  return std::clamp<std::size_t>(most, 1, max_rows_);
+}
+
+absl::Status RingSession::run(Run& run, std::uint32_t start_position,
+                              const std::function<void(std::size_t)>& on_rows) {
+  const std::size_t count = run.count;
   CHECK(failure_.status.ok() && flights_.empty());
-  CHECK(count > 0 && rows.size() == count * hidden && start_position + count <= options_.positions);
-  const std::size_t chunk = chunk_rows(count, hops_.size(), max_rows_);
+  CHECK(count > 0 && start_position + count <= options_.positions);
+  const std::size_t chunk = chunk_rows(count, hops_.size(), most_rows(run));
   const std::size_t most_flights = steps_in_flight(hops_.size());
   const Clock::time_point started = Clock::now();
-  std::vector<float> wanted_rows;
-  wanted_rows.resize(wanted == RowsWanted::kAll    ? rows.size()
-                     : wanted == RowsWanted::kLast ? hidden
-                                                   : 0);
   std::size_t sent = 0;
   while (sent < count || !flights_.empty()) {
     while (sent < count && flights_.size() < most_flights) {
@@ -198,14 +227,19 @@ absl::StatusOr<std::vector<float>> RingSession::run(
       flight.rows = std::min(chunk, count - sent);
       flight.start_position = start_position + static_cast<std::uint32_t>(sent);
       sent += flight.rows;
-      flight.wanted = wanted != RowsWanted::kLast || sent == count ? wanted : RowsWanted::kNone;
-      if (auto status =
-              send_step(rows.subspan(flight.begin * hidden, flight.rows * hidden), flight);
-          !status.ok()) {
-        return status;
+      const bool wants = run.wanted != RowsWanted::kLast || sent == count;
+      flight.wanted = wants ? run.wanted : RowsWanted::kNone;
+      if (run.scores != nullptr && flight.wanted == RowsWanted::kLast) flight.scores = *run.scores;
+      if (run.scores != nullptr && flight.wanted == RowsWanted::kAll) {
+        const std::size_t also = run.scores->also.size() / count;
+        const auto begin =
+            run.scores->also.begin() + static_cast<std::ptrdiff_t>(flight.begin * also);
+        flight.scores = {run.scores->top,
+                         {begin, begin + static_cast<std::ptrdiff_t>(flight.rows * also)}};
       }
+      if (auto status = send_step(run, std::move(flight)); !status.ok()) return status;
     }
-    if (auto status = turn(&wanted_rows); !status.ok()) return status;
+    if (auto status = turn(run); !status.ok()) return status;
     while (!flights_.empty() && finished(flights_.front())) {
       record_timing(flights_.front(), started, Clock::now());
       pace_.finished(flights_.front().step_id);
@@ -213,20 +247,27 @@ absl::StatusOr<std::vector<float>> RingSession::run(
     }
     if (on_rows) on_rows(flights_.empty() ? sent : flights_.front().begin);
   }
-  return wanted_rows;
+  return absl::OkStatus();
 }
 
-absl::Status RingSession::send_step(std::span<const float> rows, Flight flight) {
-  auto activation = proto::encode_activation(rows, static_cast<std::uint32_t>(flight.rows),
-                                             options_.hidden, wire::CODEC_F32);
-  if (!activation.ok()) return fail(activation.status(), std::nullopt);
+absl::Status RingSession::send_step(const Run& run, Flight flight) {
   wire::ClientFrame frame;
   wire::Step& step = *frame.mutable_step();
   step.set_epoch(options_.epoch);
   step.set_step_id(flight.step_id);
   step.set_start_position(flight.start_position);
   step.set_return_rows(wire_rows(flight.wanted));
-  *step.mutable_activation() = *std::move(activation);
+  if (run.ids.empty()) {
+    const std::size_t hidden = options_.hidden;
+    auto activation = proto::encode_activation(
+        run.rows.subspan(flight.begin * hidden, flight.rows * hidden),
+        static_cast<std::uint32_t>(flight.rows), options_.hidden, wire::CODEC_F32);
+    if (!activation.ok()) return fail(activation.status(), std::nullopt);
+    *step.mutable_activation() = *std::move(activation);
+  } else {
+    step.set_token_ids(proto::encode_ids(run.ids.subspan(flight.begin, flight.rows)));
+    if (flight.wanted != RowsWanted::kNone) *step.mutable_scores() = proto::to_wire(flight.scores);
+  }
   flight.acks.resize(hops_.size());
   flight.sent = Clock::now();
   pace_.sent(flight.step_id, flight.rows, flight.wanted != RowsWanted::kNone, flight.sent);
@@ -244,12 +285,12 @@ bool RingSession::finished(const Flight& flight) const {
                      [](const auto& ack) { return ack.has_value(); });
 }
 
-absl::Status RingSession::turn(std::vector<float>* wanted_rows) {
+absl::Status RingSession::turn(Run& run) {
   auto event = inbox_->take(Clock::now() + kCheckInterval, interrupt_);
   if (interrupt_.stopped()) return fail(interrupt_.status(), std::nullopt);
   // What has come already is heard before anybody is judged, but a flood of it is no excuse.
   for (int heard = 0; event && heard < kMostAtOnce; ++heard) {
-    if (auto status = on_frame(event->hop, *event, wanted_rows); !status.ok()) return status;
+    if (auto status = on_frame(event->hop, *event, &run); !status.ok()) return status;
     event = inbox_->take(Clock::time_point::min(), interrupt_);
   }
   const auto now = Clock::now();

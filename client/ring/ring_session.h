@@ -20,6 +20,7 @@
 #include "client/ring/session_pace.h"
 #include "client/swarm/route.h"
 #include "client/text/pipeline.h"
+#include "proto/scores.h"
 
 namespace shoal::net {
 class ChannelPool;
@@ -36,6 +37,7 @@ struct RingOptions {
   // [hops], or empty: hashes of the pages that the session will begin with, and of no more than it
   // will compute beside at least one row.
   std::vector<std::string> prefix{};
+  std::uint32_t vocabulary = 0;       // where nodes compute the model's ends, as the route says
   std::vector<double> promised_us{};  // [hops], of one decode step; empty: nothing is promised
   bool full_timings =
       false;  // wait for every hop's acknowledgement of a step, not only for its result
@@ -78,6 +80,11 @@ class RingSession {
   absl::StatusOr<std::vector<float>> run(std::span<const float> rows, std::uint32_t start_position,
                                          RowsWanted wanted,
                                          const std::function<void(std::size_t)>& on_rows = {});
+  // The same from token ids, where the route's first hop embeds and its last has the head: scores
+  // of the rows that are wanted, `scores.also` of each.
+  absl::StatusOr<std::vector<proto::RowScores>> run_ids(
+      std::span<const std::int32_t> ids, std::uint32_t start_position, RowsWanted wanted,
+      const proto::ScoresWanted& scores, const std::function<void(std::size_t)>& on_rows = {});
 
   const Route& route() const { return route_; }
   const RingFailure& failure() const { return failure_; }
@@ -107,6 +114,7 @@ class RingSession {
     std::size_t begin = 0, rows = 0;  // of the rows of this run
     std::uint32_t start_position = 0;
     RowsWanted wanted = RowsWanted::kNone;
+    proto::ScoresWanted scores{};
     Clock::time_point sent;
     std::vector<std::optional<HopAck>> acks;  // by hop
     bool returned = false;
@@ -115,13 +123,29 @@ class RingSession {
 
   void open_hop(std::size_t hop, const std::string& session_id,
                 const std::vector<std::string>& tokens);
-  absl::Status send_step(std::span<const float> rows, Flight flight);
+  struct Run {  // rows or ids in, rows or scores out
+    std::span<const float> rows;
+    std::span<const std::int32_t> ids;
+    std::size_t count = 0;
+    RowsWanted wanted = RowsWanted::kNone;
+    const proto::ScoresWanted* scores = nullptr;
+    std::vector<float> wanted_rows{};
+    std::vector<proto::RowScores> wanted_scores{};  // [wanted]
+  };
+  absl::Status run(Run& run, std::uint32_t start_position,
+                   const std::function<void(std::size_t)>& on_rows);
+  std::size_t most_rows(const Run& run) const;  // of one step
+  absl::Status send_step(const Run& run, Flight flight);
   bool finished(const Flight& flight) const;
   // Waits for one event and works it off; fails when the session has.
-  absl::Status turn(std::vector<float>* wanted_rows);
-  absl::Status on_frame(std::size_t hop, const HopEvent& event, std::vector<float>* wanted_rows);
+  absl::Status turn(Run& run);
+  absl::Status on_frame(std::size_t hop, const HopEvent& event, Run* run);
   absl::Status on_welcome(std::size_t hop, const HopEvent& event);
-  absl::Status on_result(std::size_t hop, const HopEvent& event, std::vector<float>* wanted_rows);
+  absl::Status on_result(std::size_t hop, const HopEvent& event, Run* run);
+  absl::Status take_rows(std::size_t hop, const wire::Result& result, const Flight& flight,
+                         Run& run);
+  absl::Status take_scores(std::size_t hop, const wire::Result& result, const Flight& flight,
+                           Run& run);
   absl::Status check_pace(Clock::time_point now);
   void probe_hops();
   absl::Status fail(const absl::Status& status, std::optional<std::size_t> culprit);

@@ -23,7 +23,8 @@ constexpr double kLeastStepsLeft = 16;
 }  // namespace
 
 double SwarmPipeline::block_us(std::size_t hop, double stage_us) const {
-  return std::max(0.0, stage_us - plan_.stages[hop].network_us - kHopOverheadUs) /
+  const StageCost& stage = plan_.stages[hop];
+  return std::max(0.0, stage_us - stage.network_us - stage.head_us - kHopOverheadUs) /
          plan_.route[hop].span.size();
 }
 

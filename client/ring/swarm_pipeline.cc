@@ -8,6 +8,7 @@
 #include "base/awaited.h"
 #include "base/check.h"
 #include "client/swarm/block_kinds.h"
+#include "client/text/own_scores.h"
 #include "net/channel_pool.h"
 #include "proto/limits.h"
 
@@ -48,9 +49,10 @@ SwarmPipeline::SwarmPipeline(const UserModel& user_model, SwarmConnection& swarm
     : user_model_(user_model),
       swarm_(swarm),
       options_(std::move(options)),
+      remote_ends_(options_.remote_ends || !user_model.has_ends()),
       interrupt_(interrupt),
       scout_({user_model.digest, user_model.block_count(),
-              static_cast<std::uint32_t>(user_model.hidden()), user_model.directory},
+              static_cast<std::uint32_t>(user_model.hidden()), user_model.directory, remote_ends_},
              swarm),
       memory_(swarm.peers()),
       patience_(options_.wait) {}
@@ -140,6 +142,8 @@ absl::StatusOr<SwarmPipeline::Plan> SwarmPipeline::replan(std::vector<Candidate>
   request.block_count = user_model_.block_count();
   request.positions = options_.positions;
   request.kinds = computed_;
+  request.remote_ends = remote_ends_;
+  request.head = computed_head_;
   memory_.judge(candidates, request, now);
   if (trouble != nullptr) {
     const Hop& bad = plan_.route[trouble->hop];
@@ -172,7 +176,7 @@ absl::StatusOr<SwarmPipeline::Plan> SwarmPipeline::replan(std::vector<Candidate>
         result.clean && !request.cuts_us.contains({(*route)[hop - 1].peer, (*route)[hop].peer});
   }
   result.stages = stage_costs(*route, candidates);
-  result.kinds_us = other_kinds_us(*route, request.kinds);
+  result.kinds_us = other_kinds_us(*route, request.kinds, request.head);
   result.route = *std::move(route);
   return result;
 }
@@ -192,6 +196,7 @@ absl::Status SwarmPipeline::open(Plan chosen) {
   RingOptions options;
   options.model = user_model_.digest;
   options.hidden = static_cast<std::uint32_t>(user_model_.hidden());
+  options.vocabulary = static_cast<std::uint32_t>(user_model_.vocabulary());
   options.positions = options_.positions;
   options.epoch = ++epoch_;
   options.full_timings = options_.full_timings;
@@ -246,6 +251,52 @@ SwarmPipeline::~SwarmPipeline() { keep_pages(); }
 
 absl::StatusOr<std::vector<float>> SwarmPipeline::append(std::span<const std::int32_t> ids,
                                                          RowsWanted rows) {
+  CHECK(!remote_ends_ || rows == RowsWanted::kNone) << "the last hop keeps its rows";
+  auto outcome = advance(ids, rows, {});
+  if (!outcome.ok()) return outcome.status();
+  return std::move(outcome->rows);
+}
+
+absl::Status SwarmPipeline::next_scores(std::span<const std::int32_t> ids,
+                                        const proto::ScoresWanted& wanted, Scores& scores) {
+  if (!remote_ends_) return own_next_scores(*this, user_model_, ids, scores);
+  const auto outcome = advance(ids, RowsWanted::kLast, wanted);
+  if (!outcome.ok()) return outcome.status();
+  take_told(outcome->scores.front(), wanted.also, user_model_.vocabulary(), scores);
+  return absl::OkStatus();
+}
+
+absl::Status SwarmPipeline::each_scores(std::span<const std::int32_t> ids,
+                                        const proto::ScoresWanted& wanted, const ScoreSink& sink) {
+  if (!remote_ends_) return own_each_scores(*this, user_model_, ids, sink);
+  CHECK(wanted.also.size() % ids.size() == 0);
+  const auto outcome = advance(ids, RowsWanted::kAll, wanted);
+  if (!outcome.ok()) return outcome.status();
+  const std::size_t also = wanted.also.size() / ids.size();
+  Scores scores;
+  for (std::size_t row = 0; row < ids.size(); ++row) {
+    take_told(outcome->scores[row], std::span(wanted.also).subspan(row * also, also),
+              user_model_.vocabulary(), scores);
+    if (auto status = sink(row, scores); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+std::optional<proto::WeightFormat> SwarmPipeline::remote_head() const {
+  if (!remote_ends_) return std::nullopt;
+  return plan_.route.back().ends.head;
+}
+
+absl::StatusOr<SwarmPipeline::Outcome> SwarmPipeline::advance(std::span<const std::int32_t> ids,
+                                                              RowsWanted rows,
+                                                              const proto::ScoresWanted& wanted) {
+  for (const std::int32_t id : ids) {
+    if (id >= 0 && static_cast<std::size_t>(id) < user_model_.vocabulary()) continue;
+    return absl::InvalidArgumentError(
+        fmt::format("token id {} is outside of the model's vocabulary of {}: its tokenizer files "
+                    "name tokens that its weights do not have",
+                    id, user_model_.vocabulary()));
+  }
   CHECK(!ids.empty() && ids_.size() + ids.size() <= options_.positions);
   const std::size_t begin = ids_.size();
   ids_.insert(ids_.end(), ids.begin(), ids.end());
@@ -255,7 +306,7 @@ absl::StatusOr<std::vector<float>> SwarmPipeline::append(std::span<const std::in
         std::min(session_position_, static_cast<std::size_t>(differs - ids_.begin()));
   }
   for (;;) {
-    absl::StatusOr<std::vector<float>> result = std::vector<float>();
+    absl::StatusOr<Outcome> result = Outcome();
     // The last row is computed in any case, and all that are wanted.
     session_position_ =
         std::min(session_position_, rows == RowsWanted::kAll ? begin : ids_.size() - 1);
@@ -263,9 +314,9 @@ absl::StatusOr<std::vector<float>> SwarmPipeline::append(std::span<const std::in
     const bool is_new = noted_epoch_ != epoch_;
     if (is_new) kept_pages_ = session_position_ / proto::kPrefixPagePositions;
     if (session_position_ < begin) {  // a new session: what came before, whose rows we had long ago
-      result = run(session_position_, begin, RowsWanted::kNone);
+      result = run(session_position_, begin, RowsWanted::kNone, {});
     }
-    if (result.ok()) result = run(std::max(begin, session_position_), ids_.size(), rows);
+    if (result.ok()) result = run(std::max(begin, session_position_), ids_.size(), rows, wanted);
     if (result.ok()) {
       patience_.worked();
       told_waiting_ = false;
@@ -293,9 +344,12 @@ absl::StatusOr<std::vector<float>> SwarmPipeline::append(std::span<const std::in
   }
 }
 
-absl::StatusOr<std::vector<float>> SwarmPipeline::run(std::size_t from, std::size_t to,
-                                                      RowsWanted rows) {
-  auto embedded = user_model_.embed(std::span<const std::int32_t>(ids_).subspan(from, to - from));
+absl::StatusOr<SwarmPipeline::Outcome> SwarmPipeline::run(std::size_t from, std::size_t to,
+                                                          RowsWanted rows,
+                                                          const proto::ScoresWanted& wanted) {
+  const auto ids = std::span<const std::int32_t>(ids_).subspan(from, to - from);
+  absl::StatusOr<std::vector<float>> embedded = std::vector<float>();
+  if (!remote_ends_) embedded = user_model_.embed(ids);
   if (!embedded.ok()) return embedded.status();
   const auto begun = Clock::now();
   std::function<void(std::size_t)> on_rows;
@@ -303,8 +357,17 @@ absl::StatusOr<std::vector<float>> SwarmPipeline::run(std::size_t from, std::siz
     on_rows = [&, all = ids_.size() - session_position_, before = from - session_position_](
                   std::size_t done) { on_rows_(before + done, all); };
   }
-  auto result = session_->run(*embedded, static_cast<std::uint32_t>(from), rows, on_rows);
-  if (!result.ok()) return result.status();
+  Outcome outcome;
+  const auto position = static_cast<std::uint32_t>(from);
+  if (remote_ends_) {
+    auto scores = session_->run_ids(ids, position, rows, wanted, on_rows);
+    if (!scores.ok()) return scores.status();
+    outcome.scores = *std::move(scores);
+  } else {
+    auto result = session_->run(*embedded, position, rows, on_rows);
+    if (!result.ok()) return result.status();
+    outcome.rows = *std::move(result);
+  }
   constexpr std::size_t kManyRows = 16;
   if (to - from >= kManyRows) {
     prefill_row_us_ = std::chrono::duration<double, std::micro>(Clock::now() - begun).count() /
@@ -312,7 +375,7 @@ absl::StatusOr<std::vector<float>> SwarmPipeline::run(std::size_t from, std::siz
   }
   session_position_ = to;
   timing_ = session_->timing();
-  return result;
+  return outcome;
 }
 
 // Only what came out of a route counts: one that was lost before has changed nothing.
@@ -325,6 +388,13 @@ void SwarmPipeline::note_kinds() {
     tell(fmt::format("{}: the text is not exact from here on", describe_changes(changes)));
   }
   computed_ = std::move(now);
+  const proto::WeightFormat head = plan_.route.back().ends.head;
+  if (computed_head_ != proto::WeightFormat::kUnknown && head != computed_head_) {
+    exact_ = false;
+    tell(fmt::format("the head changed from {} to {}: the text is not exact from here on",
+                     proto::to_string(computed_head_), proto::to_string(head)));
+  }
+  computed_head_ = head;
 }
 
 void SwarmPipeline::truncate(std::int64_t position) {

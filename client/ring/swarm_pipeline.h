@@ -29,6 +29,8 @@ namespace shoal::client {
 
 struct SwarmPipelineOptions {
   std::uint32_t positions = 0;  // KV that every hop leases
+  // Nodes compute the model's ends. A model without ends has them do it anyway.
+  bool remote_ends = false;
   // What the session begins with, as far as it is known; and by what its pages are known again.
   // Without a salt no hop keeps anything, and nothing that is kept is used.
   std::vector<std::int32_t> prompt{};
@@ -52,6 +54,11 @@ class SwarmPipeline : public Pipeline {
 
   absl::StatusOr<std::vector<float>> append(std::span<const std::int32_t> ids,
                                             RowsWanted rows) override;
+  absl::Status next_scores(std::span<const std::int32_t> ids, const proto::ScoresWanted& wanted,
+                           Scores& scores) override;
+  absl::Status each_scores(std::span<const std::int32_t> ids, const proto::ScoresWanted& wanted,
+                           const ScoreSink& sink) override;
+  std::optional<proto::WeightFormat> remote_head() const override;
   void truncate(std::int64_t position) override;
   std::int64_t position() const override { return static_cast<std::int64_t>(ids_.size()); }
   Route route() const override { return plan_.route; }
@@ -88,7 +95,15 @@ class SwarmPipeline : public Pipeline {
   std::vector<std::string> hashes(std::span<const std::int32_t> ids, std::size_t first_page,
                                   std::size_t end) const;
   void keep_pages();  // all that are filled, for later sessions
-  absl::StatusOr<std::vector<float>> run(std::size_t from, std::size_t to, RowsWanted rows);
+  // What an append brings: rows, or what nodes say of them.
+  struct Outcome {
+    std::vector<float> rows;
+    std::vector<proto::RowScores> scores;
+  };
+  absl::StatusOr<Outcome> advance(std::span<const std::int32_t> ids, RowsWanted rows,
+                                  const proto::ScoresWanted& wanted);
+  absl::StatusOr<Outcome> run(std::size_t from, std::size_t to, RowsWanted rows,
+                              const proto::ScoresWanted& wanted);
 
   void lose(const absl::Status& status);  // the session: tells, blames, ends it
   void blame(const RingFailure& failure);
@@ -107,6 +122,7 @@ class SwarmPipeline : public Pipeline {
   const UserModel& user_model_;
   SwarmConnection& swarm_;
   const SwarmPipelineOptions options_;
+  const bool remote_ends_;
   const base::StopToken& interrupt_;
   SwarmScout scout_;
   PeerMemory& memory_;
@@ -128,7 +144,8 @@ class SwarmPipeline : public Pipeline {
   std::set<proto::PeerId> changed_;  // those that were not what they said, once
   std::uint64_t noted_epoch_ = 0;
   BlockKinds computed_;  // what the last rows that we handed out were computed in
-  bool exact_ = true;    // and all the others before
+  proto::WeightFormat computed_head_ = proto::WeightFormat::kUnknown;  // and scored by, by a node
+  bool exact_ = true;                                                  // and all the others before
 
   // Of a route that lives and is in trouble.
   std::optional<Plan> other_;  // found lately

@@ -30,12 +30,15 @@ absl::StatusOr<Sighting> SwarmScout::look(const std::set<proto::PeerId>& avoided
   if (!view.ok()) return view.status();
   Sighting sighting;
   sighting.view = *std::move(view);
-  sighting.answers = probe(sighting.view, avoided, kinds, swarm_.channels(), interrupt);
+  sighting.answers =
+      probe(sighting.view, avoided, kinds, swarm_.channels(), interrupt, model_.remote_ends);
   RouteRequest all;
   all.block_count = model_.block_count;
+  all.remote_ends = model_.remote_ends;
   if (!avoided.empty() && !interrupt.stopped() &&
       !find_route(all, sighting.answers.candidates).ok()) {
-    sighting.answers = probe(sighting.view, {}, kinds, swarm_.channels(), interrupt);
+    sighting.answers =
+        probe(sighting.view, {}, kinds, swarm_.channels(), interrupt, model_.remote_ends);
   }
   if (interrupt.stopped()) return interrupt.status();
   // A dead channel would fail at once while gRPC backs off; the node may be back.

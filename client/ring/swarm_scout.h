@@ -29,7 +29,8 @@ class SwarmScout {
     proto::Digest digest;
     std::uint32_t block_count = 0;
     std::uint32_t hidden = 0;
-    std::string directory;  // for people
+    std::string directory;     // for people
+    bool remote_ends = false;  // nodes compute the model's ends
   };
 
   SwarmScout(Model model, SwarmConnection& swarm) : model_(std::move(model)), swarm_(swarm) {}

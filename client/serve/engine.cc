@@ -7,15 +7,11 @@
 #include <exception>
 #include <utility>
 
-#include "base/finite.h"
-
 namespace shoal::client {
 namespace {
 
 // Rows of a prompt that is scored, at a time: bounds what is held of them.
 constexpr std::size_t kScoredRows = 128;
-// And of their logits, which are far wider.
-constexpr std::size_t kScoredAtOnce = 8;
 
 absl::Status stopped_status() {
   return absl::UnavailableError("the server is shutting down: try again");
@@ -141,29 +137,22 @@ absl::Status Engine::generate_choice(Job& job, std::size_t choice) {
 absl::Status Engine::score_prompt(Job& job, std::size_t choice, Pipeline& pipeline) {
   const std::vector<std::int32_t>& ids = job.prompts[choice / job.n].ids;
   const int top = job.request.top_logprobs.value_or(0);
-  const std::size_t hidden = user_model_.hidden(), vocabulary = user_model_.vocabulary();
-  std::vector<float> logits;
+  const auto wanted = static_cast<std::uint32_t>(std::max(top, 1));
   job.answer->score(choice, {text_of(ids.front()), std::nullopt, {}});
   for (std::size_t begin = 0; begin + 1 < ids.size(); begin += kScoredRows) {
     const std::size_t count = std::min(kScoredRows, ids.size() - 1 - begin);
-    const auto rows = pipeline.append(std::span(ids).subspan(begin, count), RowsWanted::kAll);
-    if (!rows.ok()) return rows.status();
-    for (std::size_t first = 0; first < count; first += kScoredAtOnce) {
-      if (job.stop.stopped()) return stopped_status();
-      const std::size_t some = std::min(kScoredAtOnce, count - first);
-      logits.resize(some * vocabulary);
-      user_model_.logits(std::span(*rows).subspan(first * hidden, some * hidden), logits);
-      if (!base::all_finite(logits)) {
-        return absl::InternalError("the model computed a logit that is not finite");
-      }
-      for (std::size_t i = 0; i < some; ++i) {
-        job.answer->score(choice,
-                          scored(score_token(std::span(logits).subspan(i * vocabulary, vocabulary),
-                                             ids[begin + first + i + 1], top)));
-      }
-    }
+    const auto targets = std::span(ids).subspan(begin + 1, count);
+    const absl::Status done = pipeline.each_scores(
+        std::span(ids).subspan(begin, count), {wanted, {targets.begin(), targets.end()}},
+        [&](std::size_t row, const Scores& scores) {
+          if (job.stop.stopped()) return stopped_status();
+          job.answer->score(
+              choice, scored(score_token(scores.logits, targets[row], top, scores.rest_log_sum)));
+          return absl::OkStatus();
+        });
+    if (!done.ok()) return done;
   }
-  return user_model_.checkpoint->check();
+  return absl::OkStatus();
 }
 
 ScoredToken Engine::scored(const TokenScore& score) const {

@@ -14,6 +14,15 @@ class Lent : public Pipeline {
                                             RowsWanted rows) override {
     return kept_.append(ids, rows);
   }
+  absl::Status next_scores(std::span<const std::int32_t> ids, const proto::ScoresWanted& wanted,
+                           Scores& scores) override {
+    return kept_.next_scores(ids, wanted, scores);
+  }
+  absl::Status each_scores(std::span<const std::int32_t> ids, const proto::ScoresWanted& wanted,
+                           const ScoreSink& sink) override {
+    return kept_.each_scores(ids, wanted, sink);
+  }
+  std::optional<proto::WeightFormat> remote_head() const override { return kept_.remote_head(); }
   void truncate(std::int64_t position) override { kept_.truncate(position); }
   std::int64_t position() const override { return kept_.position(); }
   Route route() const override { return kept_.route(); }

@@ -13,7 +13,8 @@ SwarmSessions::SwarmSessions(const UserModel& user_model, SwarmConnection& swarm
       swarm_(swarm),
       options_(std::move(options)),
       scout_({user_model.digest, user_model.block_count(),
-              static_cast<std::uint32_t>(user_model.hidden()), user_model.directory},
+              static_cast<std::uint32_t>(user_model.hidden()), user_model.directory,
+              options_.remote_ends || !user_model.has_ends()},
              swarm) {}
 
 absl::StatusOr<std::unique_ptr<Pipeline>> SwarmSessions::open(SessionNeeds needs,
@@ -25,6 +26,7 @@ absl::StatusOr<std::unique_ptr<Pipeline>> SwarmSessions::open(SessionNeeds needs
     options.prefix_salt = prefix_salt_of(swarm_.identity());
   }
   options.wait = options_.wait;
+  options.remote_ends = options_.remote_ends;
   options.on_event = options_.on_event;
   return SwarmPipeline::create(user_model_, swarm_, std::move(options), stop);
 }
@@ -37,6 +39,7 @@ absl::Status SwarmSessions::check_chain(const base::StopToken& stop) const {
   }
   RouteRequest all;
   all.block_count = user_model_.block_count();
+  all.remote_ends = options_.remote_ends || !user_model_.has_ends();
   return find_route(all, sighting->answers.candidates).status();
 }
 

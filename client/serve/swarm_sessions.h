@@ -16,6 +16,7 @@ namespace shoal::client {
 struct SwarmSessionOptions {
   std::chrono::milliseconds wait{60'000};              // for what is lost
   std::function<void(const std::string&)> on_event{};  // for people; from any thread
+  bool remote_ends = false;                            // as SwarmPipelineOptions
 };
 
 class SwarmSessions {

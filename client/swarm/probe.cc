@@ -56,6 +56,9 @@ Candidate candidate(const AskedNode& node, net::ChannelPool& channels) {
   result.load = node.said->load;
   result.rtt_us = node.rtt_us;
   result.max_positions = std::min(serving.max_positions, serving.occupancy.total_kv_positions);
+  result.ends = serving.offer.ends;
+  result.head_us = serving.head_us;
+  result.version_minor = node.said->version_minor;
   result.sessions_full = serving.occupancy.sessions >= serving.occupancy.max_sessions;
   return result;
 }
@@ -63,7 +66,7 @@ Candidate candidate(const AskedNode& node, net::ChannelPool& channels) {
 // Whether those who have answered so far serve every block, and in these kinds.
 enum class Cover { kNone, kOtherKinds, kAll };
 Cover cover(const std::vector<AskedNode>& nodes, const SwarmView& view, const BlockKinds& kinds,
-            net::ChannelPool& channels) {
+            net::ChannelPool& channels, bool remote_ends) {
   std::vector<Candidate> candidates;
   for (const AskedNode& node : nodes) {
     if (node.outcome && check(node, view).ok()) candidates.push_back(candidate(node, channels));
@@ -71,9 +74,15 @@ Cover cover(const std::vector<AskedNode>& nodes, const SwarmView& view, const Bl
   RouteRequest request;
   request.block_count = view.block_count;
   request.kinds = kinds;
+  request.remote_ends = remote_ends;
   const auto route = find_route(request, candidates);
   if (!route.ok()) return Cover::kNone;
   return other_kinds_us(*route, kinds) == 0 ? Cover::kAll : Cover::kOtherKinds;
+}
+
+proto::Span usable_span(const NodeView& node, std::uint32_t block_count, bool remote_ends) {
+  if (!remote_ends) return node.offer.span;
+  return span_with_ends(node.offer.span, node.offer.ends, node.version_minor, block_count);
 }
 
 bool has_kind_of(const NodeView& node, const BlockKinds& kinds) {
@@ -86,7 +95,7 @@ bool has_kind_of(const NodeView& node, const BlockKinds& kinds) {
 }  // namespace
 
 std::vector<NodeView> worth_asking(const SwarmView& view, const std::set<proto::PeerId>& excluded,
-                                   const BlockKinds& kinds) {
+                                   const BlockKinds& kinds, bool remote_ends) {
   std::vector<NodeView> nodes;
   for (const NodeView& node : view.nodes) {
     if (node.load.state == proto::NodeState::kOnline && !node.addresses.empty() &&
@@ -103,12 +112,13 @@ std::vector<NodeView> worth_asking(const SwarmView& view, const std::set<proto::
   std::vector<int> asked_of_kind(view.block_count, 0), asked_of_others(view.block_count, 0);
   std::erase_if(nodes, [&](const NodeView& node) {
     std::vector<int>& asked = has_kind_of(node, kinds) ? asked_of_kind : asked_of_others;
+    const proto::Span span = usable_span(node, view.block_count, remote_ends);
     bool wanted = false;
-    for (proto::BlockIndex b = node.offer.span.begin; b < node.offer.span.end; ++b) {
+    for (proto::BlockIndex b = span.begin; b < span.end; ++b) {
       wanted = wanted || asked[b] < kProbesPerBlock;
     }
     if (!wanted) return true;
-    for (proto::BlockIndex b = node.offer.span.begin; b < node.offer.span.end; ++b) ++asked[b];
+    for (proto::BlockIndex b = span.begin; b < span.end; ++b) ++asked[b];
     return false;
   });
   return nodes;
@@ -116,10 +126,10 @@ std::vector<NodeView> worth_asking(const SwarmView& view, const std::set<proto::
 
 ProbeResult probe(const SwarmView& view, const std::set<proto::PeerId>& excluded,
                   const BlockKinds& kinds, net::ChannelPool& channels,
-                  const base::StopToken& interrupt) {
+                  const base::StopToken& interrupt, bool remote_ends) {
   std::vector<AskedNode> nodes;
   std::set<proto::PeerId> of_kind;  // as they say in their records
-  for (const NodeView& node : worth_asking(view, excluded, kinds)) {
+  for (const NodeView& node : worth_asking(view, excluded, kinds, remote_ends)) {
     nodes.push_back({node.peer, node.addresses});
     if (has_kind_of(node, kinds)) of_kind.insert(node.peer);
   }
@@ -133,8 +143,9 @@ ProbeResult probe(const SwarmView& view, const std::set<proto::PeerId>& excluded
   options.until = [&](const std::vector<AskedNode>& so_far, Clock::time_point now) {
     const auto answers = static_cast<std::size_t>(std::count_if(
         so_far.begin(), so_far.end(), [](const AskedNode& n) { return n.outcome.has_value(); }));
-    const Cover covered =
-        settled || answers == heard ? Cover::kNone : cover(so_far, view, kinds, channels);
+    const Cover covered = settled || answers == heard
+                              ? Cover::kNone
+                              : cover(so_far, view, kinds, channels, remote_ends);
     if (covered != Cover::kNone) {
       settled = covered == Cover::kAll ||
                 std::none_of(so_far.begin(), so_far.end(), [&](const AskedNode& node) {

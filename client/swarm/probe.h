@@ -28,14 +28,15 @@ struct ProbeResult {
 };
 
 // The nodes worth asking: online, at most about kProbesPerBlock for each block, quick ones first.
-// With `kinds` as many again of those that compute otherwise.
+// With `kinds` as many again of those that compute otherwise. With `remote_ends` a node counts for
+// the blocks that it can run of a session whose ends nodes compute (span_with_ends).
 std::vector<NodeView> worth_asking(const SwarmView& view, const std::set<proto::PeerId>& excluded,
-                                   const BlockKinds& kinds = {});
+                                   const BlockKinds& kinds = {}, bool remote_ends = false);
 
 // Stops waiting for stragglers once the answers cover all blocks of the view; those of the `kinds`
 // have a little longer.
 ProbeResult probe(const SwarmView& view, const std::set<proto::PeerId>& excluded,
                   const BlockKinds& kinds, net::ChannelPool& channels,
-                  const base::StopToken& interrupt);
+                  const base::StopToken& interrupt, bool remote_ends = false);
 
 }  // namespace shoal::client

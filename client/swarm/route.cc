@@ -29,6 +29,10 @@ double kind_cost_us(const proto::Numerics& numerics, proto::BlockIndex block,
   return kinds.empty() || kinds[block] == numerics ? 0 : kOtherKindUs;
 }
 
+double head_kind_us(proto::WeightFormat head, proto::WeightFormat before) {
+  return before == proto::WeightFormat::kUnknown || before == head ? 0 : kOtherKindUs;
+}
+
 double rtt_us(const Candidate& node) { return std::max(0.0, node.rtt_us); }
 
 // One way between two nodes that we know only from here: the middle of what the triangle inequality
@@ -97,6 +101,9 @@ std::optional<Route> shortest_path(const RouteRequest& request,
   for (int n = 0; n < count; ++n) {
     Cost total = best[block_count - 1][n];
     total.us += rtt_us(nodes[n]) / 2;
+    if (request.remote_ends) {
+      total.us += nodes[n].head_us + head_kind_us(nodes[n].ends.head, request.head);
+    }
     if (total.better_than(least)) {
       least = total;
       last = n;
@@ -108,11 +115,15 @@ std::optional<Route> shortest_path(const RouteRequest& request,
     if (!route.empty() && route.back().peer == nodes[last].peer) {
       route.back().span.begin = b;
     } else {
-      route.push_back({nodes[last].peer, nodes[last].addresses, {b, b + 1}, nodes[last].numerics});
+      const Candidate& node = nodes[last];
+      Hop hop{node.peer, node.addresses, {b, b + 1}, node.numerics};
+      if (request.remote_ends && route.empty()) hop.ends.head = node.ends.head;
+      route.push_back(std::move(hop));
     }
     last = from[b][last];
   }
   std::reverse(route.begin(), route.end());
+  route.front().ends.embeds = request.remote_ends;
   return route;
 }
 
@@ -123,6 +134,7 @@ void close_returns(Route& route) {
     for (std::size_t j = route.size() - 1; j > i; --j) {
       if (route[i].peer != route[j].peer) continue;
       route[i].span.end = route[j].span.end;
+      route[i].ends.head = route[j].ends.head;
       route.erase(route.begin() + i + 1, route.begin() + j + 1);
       break;
     }
@@ -153,6 +165,23 @@ std::vector<proto::Span> uncovered(std::uint32_t block_count, const std::vector<
   return view.missing();
 }
 
+// Leaves each node what it can run of a session whose ends nodes compute.
+absl::Status take_ends(const RouteRequest& request, std::vector<Candidate>& nodes) {
+  const auto allowed = [&](const Candidate& node) { return !request.excluded.contains(node.peer); };
+  const auto before = uncovered(request.block_count, nodes, allowed);
+  for (Candidate& node : nodes) {
+    node.span = span_with_ends(node.span, node.ends, node.version_minor, request.block_count);
+  }
+  std::erase_if(nodes, [](const Candidate& node) { return node.span.empty(); });
+  const auto missing = uncovered(request.block_count, nodes, allowed);
+  if (!before.empty() || missing.empty()) return absl::OkStatus();
+  return absl::UnavailableError(fmt::format(
+      "no node that serves {} also turns token ids into rows before the first block, or rows into "
+      "scores behind the last: start one with shoal-node run --ends on, or use the model's own "
+      "files (--model, --ends local)",
+      describe_blocks(missing)));
+}
+
 // From the first to the last block of `span` that lies in `parts`.
 proto::Span part_in(const proto::Span& span, const std::vector<proto::Span>& parts) {
   proto::Span result{span.end, span.begin};
@@ -167,6 +196,14 @@ proto::Span part_in(const proto::Span& span, const std::vector<proto::Span>& par
 
 }  // namespace
 
+proto::Span span_with_ends(proto::Span span, const proto::Ends& ends, std::uint32_t version_minor,
+                           std::uint32_t block_count) {
+  if (version_minor < proto::kMinorOfEnds) return {};
+  if (span.begin == 0 && !ends.embeds) span.begin = 1;
+  if (span.end == block_count && !ends.has_head()) --span.end;
+  return span.begin < span.end ? span : proto::Span{};
+}
+
 double route_cost_us(const Route& route, const std::vector<Candidate>& candidates) {
   double total = 0;
   const Candidate* previous = nullptr;
@@ -174,13 +211,14 @@ double route_cost_us(const Route& route, const std::vector<Candidate>& candidate
     const Candidate& node = candidate_of(hop, candidates);
     total += previous ? between_us(*previous, node) : rtt_us(node) / 2;
     total += kHopOverheadUs + hop.span.size() * block_cost_us(node);
+    if (hop.ends.has_head()) total += node.head_us;
     previous = &node;
   }
   return previous ? total + rtt_us(*previous) / 2 : 0;
 }
 
-double other_kinds_us(const Route& route, const BlockKinds& kinds) {
-  double total = 0;
+double other_kinds_us(const Route& route, const BlockKinds& kinds, proto::WeightFormat head) {
+  double total = route.empty() ? 0 : head_kind_us(route.back().ends.head, head);
   for (const Hop& hop : route) {
     for (proto::BlockIndex b = hop.span.begin; b < hop.span.end; ++b) {
       total += kind_cost_us(hop.numerics, b, kinds);
@@ -196,7 +234,9 @@ std::vector<StageCost> stage_costs(const Route& route, const std::vector<Candida
     const Candidate& node = candidate_of(hop, candidates);
     // The news of this hop travels back to us, as those of the one before did.
     const double network = previous ? std::max(rtt_us(*previous), rtt_us(node)) : rtt_us(node);
-    costs.push_back({network + kHopOverheadUs + hop.span.size() * block_cost_us(node), network});
+    const double head_us = hop.ends.has_head() ? node.head_us : 0;
+    const double us = network + kHopOverheadUs + hop.span.size() * block_cost_us(node) + head_us;
+    costs.push_back({us, network, head_us});
     previous = &node;
   }
   return costs;
@@ -209,6 +249,9 @@ absl::StatusOr<Route> find_route(const RouteRequest& request,
   std::vector<Candidate> nodes;
   for (const Candidate& node : candidates) {
     if (!node.span.empty() && node.span.end <= request.block_count) nodes.push_back(node);
+  }
+  if (request.remote_ends) {
+    if (absl::Status served = take_ends(request, nodes); !served.ok()) return served;
   }
   const auto allowed = [&](const Candidate& node) { return !request.excluded.contains(node.peer); };
   const auto roomy = [&](const Candidate& node) {

@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "proto/address.h"
+#include "proto/limits.h"
 #include "proto/offer.h"
 
 namespace shoal::client {
@@ -27,6 +28,10 @@ struct Candidate {
   std::uint32_t max_positions = 0;  // that one session may ever have here
   double penalty_us = 0;            // for what it did a moment ago: part of no promise
   bool sessions_full = false;       // all its sessions are taken
+  // Where nodes compute the model's ends.
+  proto::Ends ends{};
+  double head_us = 0;  // one row through its head
+  std::uint32_t version_minor = proto::kProtocolMinor;
 };
 
 struct Hop {
@@ -34,6 +39,7 @@ struct Hop {
   std::vector<proto::Address> addresses;  // at least one; the first is the one to show
   proto::Span span;
   proto::Numerics numerics{};  // what it computes in
+  proto::Ends ends{};          // what it computes of the model's ends in this session
   friend bool operator==(const Hop&, const Hop&) = default;
 };
 using Route = std::vector<Hop>;
@@ -50,6 +56,10 @@ struct RouteRequest {
   // What the blocks were computed in so far: others cost kOtherKindUs a block. [block_count] or
   // empty.
   BlockKinds kinds{};
+  // Nodes compute the model's ends: the first hop embeds, the last has the head; and the head that
+  // rows were scored by so far, if any: another costs kOtherKindUs too.
+  bool remote_ends = false;
+  proto::WeightFormat head = proto::WeightFormat::kUnknown;
 };
 
 // Microseconds that every hop costs besides its blocks and the network: parsing, a thread's
@@ -62,22 +72,31 @@ inline constexpr double kUnknownBlockStepUs = 1000;
 // that has failed, so that a session never waits for the dead while others of another kind live.
 inline constexpr double kOtherKindUs = 250'000;
 
+// The part of a node's span that it can run for a session whose ends nodes compute: without the
+// first block if it does not embed, without the last if it has no head. Nothing of a node that
+// would not pass on what a step asks of the last hop.
+proto::Span span_with_ends(proto::Span span, const proto::Ends& ends, std::uint32_t version_minor,
+                           std::uint32_t block_count);
+
 // Microseconds that one decode step takes through `route`; with penalties, cuts and what other
 // kinds cost the sum that find_route makes least.
 double route_cost_us(const Route& route, const std::vector<Candidate>& candidates);
-// What its blocks of other kinds cost; part of no promise.
-double other_kinds_us(const Route& route, const BlockKinds& kinds);
+// What its blocks of other kinds cost, and its head if it is of another; part of no promise.
+double other_kinds_us(const Route& route, const BlockKinds& kinds,
+                      proto::WeightFormat head = proto::WeightFormat::kUnknown);
 
 // [hops]: what may pass from the news of the hop before (or our sending) until the news of this
-// one, for one decode step, and how much of it is the way.
+// one, for one decode step, and how much of it is the way, and a head.
 struct StageCost {
   double us = 0;
   double network_us = 0;
+  double head_us = 0;
 };
 std::vector<StageCost> stage_costs(const Route& route, const std::vector<Candidate>& candidates);
 
-// UNAVAILABLE names the blocks that nobody serves. Nodes without room are used where no others
-// serve: they say what is full, and others give way to who asks. Never uses a peer for two hops.
+// UNAVAILABLE names the blocks that nobody serves, or serves with the model's ends. Nodes without
+// room are used where no others serve: they say what is full, and others give way to who asks.
+// Never uses a peer for two hops.
 absl::StatusOr<Route> find_route(const RouteRequest& request,
                                  const std::vector<Candidate>& candidates);
 

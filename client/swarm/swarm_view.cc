@@ -16,6 +16,7 @@ NodeView node_of(const dht::Record& record) {
           .addresses = record.addresses,
           .offer = record.offer,
           .load = record.load,
+          .version_minor = record.version_minor,
           .announced_us = record.sequence};
 }
 

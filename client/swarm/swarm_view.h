@@ -12,6 +12,7 @@
 #include "dht/record.h"
 #include "proto/address.h"
 #include "proto/description.h"
+#include "proto/limits.h"
 
 namespace shoal::client {
 
@@ -19,7 +20,8 @@ struct NodeView {
   proto::PeerId peer;
   std::vector<proto::Address> addresses;
   proto::Offer offer;
-  proto::Load load;                           // as its record says, or as it answered
+  proto::Load load;  // as its record says, or as it answered
+  std::uint32_t version_minor = proto::kProtocolMinor;
   std::uint64_t announced_us = 0;             // when it signed its record, by its own clock
   std::optional<proto::Occupancy> live = {};  // absent: not asked, or no answer
   // Why it is of no use although its record says otherwise: "does not answer"; empty when it

@@ -7,7 +7,7 @@
 #include <chrono>
 
 #include "base/check.h"
-#include "base/finite.h"
+#include "client/text/scores_needed.h"
 #include "client/text/stop.h"
 
 namespace shoal::client {
@@ -76,36 +76,34 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
   CHECK(pipeline.position() < prompt) << pipeline.position() << " of a prompt of " << prompt;
   auto next =
       std::span<const std::int32_t>(context).subspan(static_cast<std::size_t>(pipeline.position()));
-  std::vector<float> logits(user_model.vocabulary());
+  Scores scores;
+  const std::vector<float>& logits = scores.logits;
   Clock::time_point last = started;
   while (result.finish_reason.empty()) {
-    auto hidden = pipeline.append(next, RowsWanted::kLast);
-    if (!hidden.ok()) {
+    const ScoreContext before{
+        .ids = context,
+        .prompt_length = request.prompt_ids.size(),
+        .last_length = request.prompt_ids.size() + static_cast<std::size_t>(limit),
+        .eos_ids = user_model.eos_ids};
+    const absl::Status scored = pipeline.next_scores(
+        next,
+        scores_needed(request.sampling, before,
+                      std::max(request.top_logits, request.top_logprobs.value_or(0)),
+                      user_model.vocabulary()),
+        scores);
+    if (!scored.ok()) {
       if (interrupt.stopped()) {
         result.finish_reason = "interrupted";
         break;
       }
       show(stop.finish());
-      return hidden.status();
+      return scored;
     }
     const Clock::time_point returned = Clock::now();
-    user_model.logits(*hidden, logits);
-    // Weights that changed meanwhile gave numbers of no model.
-    if (auto intact = user_model.checkpoint->check(); !intact.ok()) return intact;
-    if (!base::all_finite(logits)) {
-      return absl::InternalError(
-          "the model computed a logit that is not finite: its weights, or the node that ran the "
-          "last "
-          "blocks, are broken");
-    }
     if (request.top_logits > 0) {
       result.top_logits.push_back(top_logits(logits, request.top_logits));
     }
-    const std::int32_t id = sampler.next_in(
-        logits, {.ids = context,
-                 .prompt_length = request.prompt_ids.size(),
-                 .last_length = request.prompt_ids.size() + static_cast<std::size_t>(limit),
-                 .eos_ids = user_model.eos_ids});
+    const std::int32_t id = sampler.next_in(logits, before);
     context.push_back(id);
     next = std::span<const std::int32_t>(context).last(1);
     result.ids.push_back(id);
@@ -113,7 +111,7 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
     const bool eos = !request.ignore_eos &&
                      std::binary_search(user_model.eos_ids.begin(), user_model.eos_ids.end(), id);
     if (request.top_logprobs && observer.on_score) {
-      observer.on_score(score_token(logits, id, *request.top_logprobs));
+      observer.on_score(score_token(logits, id, *request.top_logprobs, scores.rest_log_sum));
     }
     if (std::ranges::find(request.stop_ids, id) != request.stop_ids.end()) {
       result.stopped_by_id = id;
@@ -130,7 +128,8 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
     }
     last = now;
     if (observer.on_step) {
-      observer.on_step(result.ids.size() - 1, pipeline.timing(), ms_between(returned, now) * 1e3);
+      observer.on_step(result.ids.size() - 1, pipeline.timing(),
+                       scores.head_us + ms_between(returned, now) * 1e3);
     }
     if (eos || stop.stopped() || result.stopped_by_id) {
       result.finish_reason = "stop";

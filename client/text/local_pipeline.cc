@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "client/text/own_scores.h"
 #include "model/memory_needs.h"
 #include "model/sizing.h"
 #include "model/tensor_list.h"
@@ -129,6 +130,17 @@ absl::StatusOr<std::vector<float>> LocalPipeline::append(std::span<const std::in
   timing_.return_us = 0;
   timing_.hops = {{{}, {0, user_model_.block_count()}, 0, timing_.total_us, 0}};
   return wanted;
+}
+
+absl::Status LocalPipeline::next_scores(std::span<const std::int32_t> ids,
+                                        const proto::ScoresWanted& /*wanted*/, Scores& scores) {
+  return own_next_scores(*this, user_model_, ids, scores);
+}
+
+absl::Status LocalPipeline::each_scores(std::span<const std::int32_t> ids,
+                                        const proto::ScoresWanted& /*wanted*/,
+                                        const ScoreSink& sink) {
+  return own_each_scores(*this, user_model_, ids, sink);
 }
 
 void LocalPipeline::truncate(std::int64_t position) {

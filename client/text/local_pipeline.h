@@ -41,6 +41,10 @@ class LocalPipeline : public Pipeline {
 
   absl::StatusOr<std::vector<float>> append(std::span<const std::int32_t> ids,
                                             RowsWanted rows) override;
+  absl::Status next_scores(std::span<const std::int32_t> ids, const proto::ScoresWanted& wanted,
+                           Scores& scores) override;
+  absl::Status each_scores(std::span<const std::int32_t> ids, const proto::ScoresWanted& wanted,
+                           const ScoreSink& sink) override;
   void truncate(std::int64_t position) override;
   std::int64_t position() const override { return position_; }
   Route route() const override { return {}; }

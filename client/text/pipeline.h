@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// All blocks of a model as one thing: tokens in at the current position, final hidden rows out.
-// Generation and scoring are written once over it; the blocks run in this process (LocalPipeline)
-// or over the swarm (SwarmPipeline), with bitwise equal results. One caller at a time.
+// All blocks of a model as one thing: tokens in at the current position, final hidden rows or the
+// scores of next tokens out. Generation and scoring are written once over it; the blocks run in
+// this process (LocalPipeline) or over the swarm (SwarmPipeline), the ends here or there, with
+// bitwise equal results. One caller at a time.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "client/swarm/route.h"
+#include "proto/scores.h"
 
 namespace shoal::client {
 
@@ -32,6 +36,15 @@ struct StepTiming {
   std::vector<HopTiming> hops;
 };
 
+// What is known of the token behind a row.
+struct Scores {
+  // [vocabulary]; minus infinity: one of those of which only `rest_log_sum` is known.
+  std::vector<float> logits;
+  double rest_log_sum = -std::numeric_limits<double>::infinity();  // log of the sum of their exp
+  double head_us = 0;                                              // that this process took for it
+};
+using ScoreSink = std::function<absl::Status(std::size_t row, const Scores& scores)>;
+
 class Pipeline {
  public:
   virtual ~Pipeline() = default;
@@ -46,6 +59,16 @@ class Pipeline {
   // error the pipeline is of no more use.
   virtual absl::StatusOr<std::vector<float>> append(std::span<const std::int32_t> ids,
                                                     RowsWanted rows) = 0;
+  // The same up to what the last row says of the next token. Where the head is here, all of it;
+  // where a node has it, the `wanted.top` largest logits and those of `wanted.also`.
+  virtual absl::Status next_scores(std::span<const std::int32_t> ids,
+                                   const proto::ScoresWanted& wanted, Scores& scores) = 0;
+  // Of all rows, in order; `wanted.also` has as many ids for each. An error of the sink is
+  // returned.
+  virtual absl::Status each_scores(std::span<const std::int32_t> ids,
+                                   const proto::ScoresWanted& wanted, const ScoreSink& sink) = 0;
+  // How the nodes keep the head that they score by; nullopt: it is here.
+  virtual std::optional<proto::WeightFormat> remote_head() const { return std::nullopt; }
   // The next append() starts at `position`, at most the current one: what comes later is forgotten.
   virtual void truncate(std::int64_t position) = 0;
   virtual std::int64_t position() const = 0;

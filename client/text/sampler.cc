@@ -41,9 +41,12 @@ std::vector<std::int32_t> ids_seen(std::span<const std::int32_t> context, std::s
   return seen;
 }
 
-// What may be chosen from: all logits, less those that a rule forbids, as rules and penalty leave
-// them. A vocabulary is wide, and most of it stays as it is: it is copied only where there are
-// rules.
+// A node's head tells some of all logits.
+bool is_known(float logit) { return logit != -std::numeric_limits<float>::infinity(); }
+
+// What may be chosen from: all logits that are known, less those that a rule forbids, as rules and
+// penalty leave them. A vocabulary is wide, and most of it stays as it is: it is copied only where
+// there are rules.
 class Choices {
  public:
   Choices(std::span<const float> logits, const ScoreContext& context,
@@ -66,7 +69,9 @@ class Choices {
     std::vector<std::int32_t> seen;
     if (penalty != 1.0 || counts) seen = ids_seen(context.ids, logits.size());
     if (!options.rules.any()) {
-      for (const std::int32_t id : seen) changed_.push_back({id, penalized(id, logits[id])});
+      for (const std::int32_t id : seen) {
+        if (is_known(logits[id])) changed_.push_back({id, penalized(id, logits[id])});
+      }
       return;
     }
     ruled_.assign(logits.begin(), logits.end());
@@ -87,13 +92,16 @@ class Choices {
       return;
     }
     std::int32_t id = 0;
+    const auto each_until = [&](std::int32_t end) {
+      for (; id < end; ++id) {
+        if (is_known(logits_[id])) body(id, static_cast<double>(logits_[id]));
+      }
+    };
     for (const Score& changed : changed_) {
-      for (; id < changed.id; ++id) body(id, static_cast<double>(logits_[id]));
+      each_until(changed.id);
       body(id++, changed.value);
     }
-    for (; id < static_cast<std::int32_t>(logits_.size()); ++id) {
-      body(id, static_cast<double>(logits_[id]));
-    }
+    each_until(static_cast<std::int32_t>(logits_.size()));
   }
 
   // The largest, the lowest id among equals; nothing where the rules forbid all.
@@ -206,6 +214,10 @@ SamplingOptions sampling_defaults(const model::GenerationConfig& config) {
           .rules = config.rules};
 }
 
+bool is_greedy(const SamplingOptions& options) {
+  return options.greedy || options.temperature < kGreedyTemperature;
+}
+
 absl::Status validate(const SamplingOptions& options) {
   if (!(options.temperature >= 0 && options.temperature <= kMaxTemperature)) {
     return out_of_range("temperature", options.temperature,
@@ -246,7 +258,7 @@ void distribute(std::span<const float> logits, const ScoreContext& context,
   const std::optional<Score> best = choices.best();
   std::vector<TokenProbability>& kept = space.kept;
   kept.clear();
-  if (!best || options.greedy || options.temperature < kGreedyTemperature) {
+  if (!best || is_greedy(options)) {
     kept.push_back({best ? best->id : 0, 1.0});  // 0: as the reference's argmax
     return;
   }

@@ -42,6 +42,9 @@ struct SamplingOptions {
 // What the model's own generation_config.json asks for.
 SamplingOptions sampling_defaults(const model::GenerationConfig& config);
 
+// The largest score is taken, and nothing drawn.
+bool is_greedy(const SamplingOptions& options);
+
 // INVALID_ARGUMENT names the option, its value and its range.
 absl::Status validate(const SamplingOptions& options);
 
@@ -50,9 +53,9 @@ struct TokenProbability {
   double probability = 0;
 };
 
-// What the draw is made from: the ids that pass every filter, with probabilities that sum to 1.
-// Greedy gives one id. `context.ids` outside the vocabulary are ignored. Where the rules forbid
-// every token, the lowest id is left.
+// A logit of minus infinity is none: the token is not there. What the draw is made from: the ids
+// that pass every filter, with probabilities that sum to 1. Greedy gives one id. `context.ids`
+// outside the vocabulary are ignored. Where the rules forbid every token, the lowest id is left.
 std::vector<TokenProbability> ruled_distribution(std::span<const float> logits,
                                                  const ScoreContext& context,
                                                  const SamplingOptions& options);

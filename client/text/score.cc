@@ -9,15 +9,17 @@
 namespace shoal::client {
 namespace {
 
-constexpr std::size_t kHeadRows = 32;  // logits of so many rows at a time: a vocabulary is wide
+constexpr std::size_t kToldRows = 32;  // how far it is
 
 }  // namespace
 
-double negative_log_likelihood(std::span<const float> logits, std::int32_t target) {
+double negative_log_likelihood(std::span<const float> logits, std::int32_t target,
+                               double rest_log_sum) {
   CHECK(target >= 0 && static_cast<std::size_t>(target) < logits.size());
   const double largest = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
   for (const float value : logits) sum += std::exp(static_cast<double>(value) - largest);
+  sum += std::exp(rest_log_sum - largest);
   return std::log(sum) + largest - static_cast<double>(logits[target]);
 }
 
@@ -34,30 +36,23 @@ absl::StatusOr<ScoreResult> score(
           "model");
     }
   }
-  const std::size_t hidden = user_model.hidden();
-  const std::size_t vocabulary = user_model.vocabulary();
   const std::size_t inputs = ids.size() - 1;
   ScoreResult result;
-  std::vector<float> logits;
   double total = 0;
   for (std::size_t begin = 0; begin < inputs; begin += static_cast<std::size_t>(window)) {
     const std::size_t count = std::min(static_cast<std::size_t>(window), inputs - begin);
     pipeline.truncate(0);
-    auto rows = pipeline.append(ids.subspan(begin, count), RowsWanted::kAll);
-    if (!rows.ok()) return rows.status();
+    const auto targets = ids.subspan(begin + 1, count);
     double sum = 0;
-    for (std::size_t row = 0; row < count; row += kHeadRows) {
-      if (interrupt.stopped()) return interrupt.status();
-      const std::size_t n = std::min(kHeadRows, count - row);
-      logits.resize(n * vocabulary);
-      user_model.ends->logits(std::span(*rows).subspan(row * hidden, n * hidden), logits);
-      if (auto intact = user_model.checkpoint->check(); !intact.ok()) return intact;
-      for (std::size_t i = 0; i < n; ++i) {
-        sum += negative_log_likelihood(std::span(logits).subspan(i * vocabulary, vocabulary),
-                                       ids[begin + row + i + 1]);
-      }
-      if (on_progress) on_progress(begin + row + n, inputs);
-    }
+    const absl::Status scored = pipeline.each_scores(
+        ids.subspan(begin, count), {1, {targets.begin(), targets.end()}},
+        [&](std::size_t row, const Scores& scores) {
+          sum += negative_log_likelihood(scores.logits, targets[row], scores.rest_log_sum);
+          if ((row + 1) % kToldRows != 0 && row + 1 < count) return absl::OkStatus();
+          if (on_progress) on_progress(begin + row + 1, inputs);
+          return interrupt.stopped() ? interrupt.status() : absl::OkStatus();
+        });
+    if (!scored.ok()) return scored;
     result.window_mean_nll.push_back(sum / static_cast<double>(count));
     total += sum;
   }

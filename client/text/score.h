@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -24,8 +25,10 @@ struct ScoreResult {
   std::vector<double> window_mean_nll;
 };
 
-// Negative log of the softmax probability of `target`, in double.
-double negative_log_likelihood(std::span<const float> logits, std::int32_t target);
+// Negative log of the softmax probability of `target`, in double. `rest_log_sum` as in
+// score_token().
+double negative_log_likelihood(std::span<const float> logits, std::int32_t target,
+                               double rest_log_sum = -std::numeric_limits<double>::infinity());
 
 // `ids` with the begin-of-text token, at least 2. on_progress gets targets done and targets in all.
 absl::StatusOr<ScoreResult> score(Pipeline& pipeline, const UserModel& user_model,

@@ -13,6 +13,7 @@ std::vector<TopLogit> top_logits(std::span<const float> logits, int count) {
   std::vector<TopLogit> top;
   top.reserve(keep + 1);
   for (std::size_t i = 0; keep > 0 && i < logits.size(); ++i) {
+    if (logits[i] == -std::numeric_limits<float>::infinity()) continue;
     // Ids rise: an equal one comes behind.
     if (top.size() == keep && !(logits[i] > top.back().value)) continue;
     const auto place =
@@ -24,11 +25,13 @@ std::vector<TopLogit> top_logits(std::span<const float> logits, int count) {
   return top;
 }
 
-TokenScore score_token(std::span<const float> logits, std::int32_t id, int count) {
+TokenScore score_token(std::span<const float> logits, std::int32_t id, int count,
+                       double rest_log_sum) {
   CHECK(id >= 0 && static_cast<std::size_t>(id) < logits.size()) << id;
   const double largest = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
   for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - largest);
+  sum += std::exp(rest_log_sum - largest);
   const auto logprob = [&](float logit) { return logit - largest - std::log(sum); };
   TokenScore score{{id, logprob(logits[static_cast<std::size_t>(id)])}, {}};
   for (const TopLogit& top : top_logits(logits, count)) {

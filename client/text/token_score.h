@@ -4,17 +4,18 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
+#include "proto/scores.h"
+
 namespace shoal::client {
 
-struct TopLogit {
-  std::int32_t id = 0;
-  float value = 0;
-};
+using proto::TopLogit;
 
-// The largest logits, in falling order; lower ids first among equals.
+// The largest logits, in falling order; lower ids first among equals. Those of minus infinity are
+// not known, and not among them.
 std::vector<TopLogit> top_logits(std::span<const float> logits, int count);
 
 struct TokenLogprob {
@@ -27,7 +28,9 @@ struct TokenScore {
   std::vector<TokenLogprob> top;  // falling
 };
 
-// Of `id`, which lies in the vocabulary, with the `count` likeliest beside it.
-TokenScore score_token(std::span<const float> logits, std::int32_t id, int count);
+// Of `id`, whose logit is known, with the `count` likeliest beside it. `rest_log_sum`: the
+// logarithm of the sum of exp of those that are not known.
+TokenScore score_token(std::span<const float> logits, std::int32_t id, int count,
+                       double rest_log_sum = -std::numeric_limits<double>::infinity());
 
 }  // namespace shoal::client

@@ -25,11 +25,12 @@ InProcessSwarm::~InProcessSwarm() {
 }
 
 std::size_t InProcessSwarm::add(proto::Span span, model::WeightChoice weights,
-                                node::OpenDevices open_devices) {
+                                node::OpenDevices open_devices, node::EndsMode ends) {
   node::NodeOptions options;
   options.model_directory = options_.model_directory;
   options.blocks = span;
   options.weights = weights;
+  options.ends = ends;
   options.listen = proto::Endpoint::v4({127, 0, 0, 1}, 0);
   options.swarm_key = options_.swarm_key;
   options.kv_positions = options_.kv_positions.value_or(16'384);

@@ -28,7 +28,7 @@ class InProcessSwarm {
 
   // One more node; returns its index.
   std::size_t add(proto::Span span, model::WeightChoice weights = model::WeightChoice::kStored,
-                  node::OpenDevices open_devices = {});
+                  node::OpenDevices open_devices = {}, node::EndsMode ends = node::EndsMode::kAuto);
   node::Node& node(std::size_t index) { return *nodes_[index]; }
   std::size_t index_of(const proto::PeerId& peer) const;  // CHECKs that it is there
   void stop(std::size_t index);                           // at once, without a goodbye

@@ -33,6 +33,7 @@ class TestClient {
     client::SwarmPipelineOptions options;
     options.positions = positions;
     options.wait = wait;
+    options.remote_ends = remote_ends;
     options.prompt = prompt;
     options.prefix_salt = salt;
     options.on_event = [this](const std::string& text) { told += text + "\n"; };
@@ -76,6 +77,7 @@ class TestClient {
   }
 
   std::chrono::milliseconds wait{60'000};  // for what is lost
+  bool remote_ends = false;                // nodes compute the model's ends
   std::string told;                        // to people, a line each
   std::optional<client::PrefixSalt> salt;  // none: no page is kept for this client
 

@@ -92,6 +92,12 @@ TEST_F(Hub, NodesFetchTheirSpansAndClientsTheEnds) {
   server_.forget_requests();
   expect_golden({"--join", address});
   EXPECT_LT(server_.bytes_sent(kHubWeights), size_ / 2);
+  // The hub's small files, and no weights at all.
+  ::setenv("HF_HOME", folder_.file("hf_none").c_str(), 1);
+  server_.forget_requests();
+  expect_golden({"--join", address, "--ends", "remote"});
+  EXPECT_LT(server_.bytes_sent(kHubWeights), 64u << 10);
+  ::setenv("HF_HOME", folder_.file("hf").c_str(), 1);
   const Outcome status = shoal({"status", "--model", "org/demo", "--join", address, "--check"});
   EXPECT_EQ(status.status, 0) << status.err;
   // Whoever has the folder serves and asks the same model.

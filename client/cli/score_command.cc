@@ -50,11 +50,6 @@ absl::Status run_score(const ScoreFlags& flags, const base::StopToken& interrupt
   auto model = open_model(flags.model, flags.swarm, flags.threads, interrupt, line);
   if (!model.ok()) return model.status();
   const UserModel& user_model = *model->user_model;
-  if (!user_model.has_ends()) {
-    return absl::FailedPreconditionError(
-        "score needs the probability of every token, and nodes give the likeliest only: give "
-        "--model a folder with the weights of embedding and head, or ORG/NAME");
-  }
   const std::int64_t context = user_model.config.max_positions;
   if (flags.window > context) {
     return cli::usage_error(fmt::format(

@@ -103,7 +103,15 @@ TEST_F(NoModel, TheGoldenIdsFromAnEmptyHome) {
   expect_golden(shoal(swarm, "generate", named));
   expect_line(shoal(swarm, "generate", {"--model", "dmeo", "Once"}), {"did you mean demo?"});
   expect_line(shoal(swarm, "generate", {"--ends", "local", "Once"}), {"--ends local", "--model"});
-  expect_line(shoal(swarm, "score", {kDemoModel + "/heldout.txt"}), {"score needs"});
+
+  const auto score = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--json", "--window", "64", folder_.file("text")});
+    return json::parse(shoal(swarm, "score", arguments).out, nullptr, false);
+  };
+  write_file(folder_.file("text"), read_file(kDemoModel + "/heldout.txt").substr(0, 2'000));
+  const json here = score({"--model", kDemoModel}), there = score({});
+  EXPECT_EQ(there.at("targets"), here.at("targets"));
+  EXPECT_NEAR(there.at("mean_nll").get<double>(), here.at("mean_nll").get<double>(), 1e-6);
 
   // A folder of small files alone, and one whose ends are left alone.
   const std::string small = folder_.file("small");

@@ -81,7 +81,7 @@ TEST_F(Hub, NodesFetchTheirSpansAndClientsTheEnds) {
     for (std::string& word : node(name, std::move(arguments))) command.push_back(std::move(word));
     return std::make_unique<Process>(std::move(command));
   };
-  auto a = start("a", {"--new-swarm", "--blocks", "0:2"});
+  auto a = start("a", {"--new-swarm", "--blocks", "0:2", "--ends", "off"});
   const json first = ready("a", *a);
   const std::uint64_t span = server_.bytes_sent(kHubWeights);
   EXPECT_LT(span, size_ / 4);
@@ -92,7 +92,9 @@ TEST_F(Hub, NodesFetchTheirSpansAndClientsTheEnds) {
   server_.forget_requests();
   expect_golden({"--join", address});
   EXPECT_LT(server_.bytes_sent(kHubWeights), size_ / 2);
-  // The hub's small files, and no weights at all.
+  // The hub's small files, and no weights at all: a node has the embedding.
+  auto c = start("c", {"--join", address, "--blocks", "0:1", "--ends", "on"});
+  ready("c", *c);
   ::setenv("HF_HOME", folder_.file("hf_none").c_str(), 1);
   server_.forget_requests();
   expect_golden({"--join", address, "--ends", "remote"});
@@ -104,7 +106,7 @@ TEST_F(Hub, NodesFetchTheirSpansAndClientsTheEnds) {
   const Outcome folder =
       shoal({"generate", "--model", kDemoModel, "--join", address, "--max-tokens", "2", "Once"});
   EXPECT_EQ(folder.status, 0) << folder.err;
-  for (auto* process : {a.get(), b.get()}) {
+  for (auto* process : {a.get(), b.get(), c.get()}) {
     process->signal(SIGTERM);
     EXPECT_EQ(process->wait(15'000), 0) << process->err();
   }

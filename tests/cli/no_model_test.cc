@@ -186,7 +186,7 @@ TEST_F(NoModel, NodesThatDisagreeAreNamed) {
 TEST_F(NoModel, SeveralModelsAreListed) {
   ProcessSwarm swarm;
   swarm.start_node("0:8");
-  swarm.start_node("0:8", {"--model", other_model("other"), "--add-model"});
+  swarm.start_node("0:8", {"--model", other_model("other"), "--add-model", "--ends", "off"});
   expect_line(shoal(swarm, "generate", {"Once"}),
               {"serves several models", "\"demo\" (8 of 8 blocks, 1 node", "\"other\" (8 of 8",
                "--model NAME"});
@@ -197,7 +197,7 @@ TEST_F(NoModel, SeveralModelsAreListed) {
   const Outcome models = shoal(swarm, "models", {});
   EXPECT_EQ(models.status, 0) << models.err;
   EXPECT_THAT(models.out, AllOf(HasSubstr("no models in"), HasSubstr("demo      8 of 8"),
-                                HasSubstr("other     8 of 8")));
+                                HasSubstr("other     8 of 8"), HasSubstr("not the ends")));
   const json served = json::parse(shoal(swarm, "models", {"--json"}).out).at("swarm");
   ASSERT_EQ(served.size(), 2u);
   for (const json& model : served) {
@@ -205,6 +205,7 @@ TEST_F(NoModel, SeveralModelsAreListed) {
     EXPECT_EQ(model.at("served"), 8);
     EXPECT_EQ(model.at("missing"), json::array());
     EXPECT_EQ(model.at("nodes"), 1);
+    EXPECT_EQ(model.at("ends"), model.at("model") == "demo");
   }
 }
 

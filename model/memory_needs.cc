@@ -2,6 +2,7 @@
 #include "model/memory_needs.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -41,6 +42,9 @@ std::uint64_t packed_bytes(WeightChoice weights, const TensorSpec& matrix) {
              : kernels::packed_bytes(format_of(weights, kernels::DType::kF32), rows, cols);
 }
 
+// A tensor as it is stored; 0: it is not here.
+using StoredBytes = std::function<std::uint64_t(const std::string& tensor)>;
+
 // Of the activations of the widest product, as the executor keeps them.
 std::uint64_t quantized_bytes(const ModelConfig& config, std::int64_t batch_rows) {
   std::int64_t row = 0;
@@ -52,12 +56,9 @@ std::uint64_t quantized_bytes(const ModelConfig& config, std::int64_t batch_rows
   return static_cast<std::uint64_t>(std::min(batch_rows * row, kernels::kQuantizedBytes));
 }
 
-}  // namespace
-
-MemoryNeeds memory_needs(const ModelConfig& config, const Checkpoint& checkpoint,
-                         std::int64_t batch_rows, kernels::KvDType kv_dtype, WeightChoice weights) {
-  const TensorInfo* const stored = any_matrix(config, checkpoint);
-  const std::uint64_t bytes_a_value = stored == nullptr ? sizeof(float) : value_bytes(*stored);
+MemoryNeeds needs_of(const ModelConfig& config, std::uint64_t bytes_a_value,
+                     const StoredBytes& stored_bytes, std::int64_t batch_rows,
+                     kernels::KvDType kv_dtype, WeightChoice weights) {
   MemoryNeeds needs;
   for (std::int64_t block = 0; block < config.block_count; ++block) {
     std::uint64_t bytes = 0;
@@ -66,10 +67,8 @@ MemoryNeeds memory_needs(const ModelConfig& config, const Checkpoint& checkpoint
         bytes += packed_bytes(weights, tensor);
         continue;
       }
-      const auto found = checkpoint.tensors().find(tensor.name);
-      bytes += found != checkpoint.tensors().end()
-                   ? found->second.bytes
-                   : static_cast<std::uint64_t>(tensor.values()) * bytes_a_value;
+      const std::uint64_t stored = stored_bytes(tensor.name);
+      bytes += stored > 0 ? stored : static_cast<std::uint64_t>(tensor.values()) * bytes_a_value;
     }
     needs.block_weight_bytes = std::max(needs.block_weight_bytes, bytes);
   }
@@ -84,6 +83,28 @@ MemoryNeeds memory_needs(const ModelConfig& config, const Checkpoint& checkpoint
   needs.packed = weights != WeightChoice::kStored;
   if (is_portable(weights)) needs.workspace_bytes += quantized_bytes(config, batch_rows);
   return needs;
+}
+
+}  // namespace
+
+MemoryNeeds memory_needs(const ModelConfig& config, const Checkpoint& checkpoint,
+                         std::int64_t batch_rows, kernels::KvDType kv_dtype, WeightChoice weights) {
+  const TensorInfo* const stored = any_matrix(config, checkpoint);
+  const auto& tensors = checkpoint.tensors();
+  return needs_of(
+      config, stored == nullptr ? sizeof(float) : value_bytes(*stored),
+      [&](const std::string& name) {
+        const auto found = tensors.find(name);
+        return found != tensors.end() ? found->second.bytes : std::uint64_t{0};
+      },
+      batch_rows, kv_dtype, weights);
+}
+
+MemoryNeeds memory_needs(const ModelConfig& config, std::uint64_t bytes_a_value,
+                         std::int64_t batch_rows, kernels::KvDType kv_dtype, WeightChoice weights) {
+  return needs_of(
+      config, bytes_a_value, [](const std::string&) { return std::uint64_t{0}; }, batch_rows,
+      kv_dtype, weights);
 }
 
 EndNeeds end_needs(const ModelConfig& config, const Checkpoint& checkpoint, const EndParts& parts,

@@ -29,6 +29,10 @@ MemoryNeeds memory_needs(const ModelConfig& config, const Checkpoint& checkpoint
                          kernels::KvDType kv_dtype = kernels::KvDType::kF32,
                          WeightChoice weights = WeightChoice::kStored);
 
+// Of a model of which nothing but the configuration is here, whose values are stored so.
+MemoryNeeds memory_needs(const ModelConfig& config, std::uint64_t bytes_a_value,
+                         std::int64_t batch_rows, kernels::KvDType kv_dtype, WeightChoice weights);
+
 // What serving these ends takes, with the head kept as `head` says; and the logits of so many rows
 // at a time.
 struct EndNeeds {

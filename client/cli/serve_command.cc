@@ -19,7 +19,9 @@
 #include "client/serve/gateway.h"
 #include "client/serve/http_server.h"
 #include "client/serve/kept_pipeline.h"
+#include "client/serve/swarm_page.h"
 #include "client/serve/swarm_sessions.h"
+#include "model/pooling.h"
 #include "proto/endpoint.h"
 
 namespace shoal::client {
@@ -133,8 +135,15 @@ absl::Status run_serve(const ServeFlags& flags, const base::StopToken& interrupt
   }
   Engine engine(user_model, open, limits);
   const std::string name = model_name_of(flags, *opened);
+  SwarmWatch::Look look;
+  if (sessions) look = [&sessions](const base::StopToken& stop) { return sessions->view(stop); };
+  SwarmPage page(user_model, name, look);
   Gateway gateway(user_model, std::move(chat_template), engine, check_chain,
-                  {.model_name = name, .api_keys = flags.api_keys, .version = SHOAL_VERSION});
+                  {.model_name = name,
+                   .api_keys = flags.api_keys,
+                   .version = SHOAL_VERSION,
+                   .page = &page,
+                   .pooling = model::load_pooling(user_model.directory)});
   HttpLimits http;
   http.connections = connections_allowed();
   auto server = HttpServer::start(
@@ -143,8 +152,9 @@ absl::Status run_serve(const ServeFlags& flags, const base::StopToken& interrupt
       });
   if (!server.ok()) return server.status();
   line.clear();
-  fmt::print("serving {} at http://{}/v1\n", cli::printable(name),
-             shown_address(flags.listen, (*server)->port()));
+  const std::string address = shown_address(flags.listen, (*server)->port());
+  fmt::print("serving {} at http://{}/v1\na page with the swarm: http://{}/\n",
+             cli::printable(name), address, address);
   std::fflush(stdout);
 
   while (!interrupt.stopped()) std::this_thread::sleep_for(base::kStopPoll);
@@ -159,6 +169,7 @@ absl::Status run_serve(const ServeFlags& flags, const base::StopToken& interrupt
   while (more()) std::this_thread::sleep_for(base::kStopPoll);
   end.stop(interrupt.signal());
   engine.stop();
+  page.stop();
   // What was written last is on its way.
   for (int i = 0; i < 20 && (*server)->connections() > 0; ++i) {
     std::this_thread::sleep_for(base::kStopPoll);

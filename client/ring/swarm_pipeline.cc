@@ -251,7 +251,10 @@ SwarmPipeline::~SwarmPipeline() { keep_pages(); }
 
 absl::StatusOr<std::vector<float>> SwarmPipeline::append(std::span<const std::int32_t> ids,
                                                          RowsWanted rows) {
-  CHECK(!remote_ends_ || rows == RowsWanted::kNone) << "the last hop keeps its rows";
+  if (remote_ends_ && rows != RowsWanted::kNone) {
+    return absl::FailedPreconditionError(
+        "the nodes that compute the model's ends keep its rows: give --ends local");
+  }
   auto outcome = advance(ids, rows, {});
   if (!outcome.ok()) return outcome.status();
   return std::move(outcome->rows);

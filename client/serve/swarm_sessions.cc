@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/serve/swarm_sessions.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
+#include <vector>
 
 #include "client/ring/swarm_pipeline.h"
+#include "client/swarm/live_load.h"
 
 namespace shoal::client {
 
@@ -41,6 +45,24 @@ absl::Status SwarmSessions::check_chain(const base::StopToken& stop) const {
   all.block_count = user_model_.block_count();
   all.remote_ends = options_.remote_ends || !user_model_.has_ends();
   return find_route(all, sighting->answers.candidates).status();
+}
+
+absl::StatusOr<SwarmView> SwarmSessions::view(const base::StopToken& stop) const {
+  auto found = scout_.find_view(stop);
+  if (!found.ok()) return found;
+  // Of a very large swarm the others are shown as their records say.
+  constexpr std::size_t kMostAsked = 256;
+  std::vector<NodeView> others;
+  if (found->nodes.size() > kMostAsked) {
+    const auto rest = found->nodes.begin() + kMostAsked;
+    others.assign(std::make_move_iterator(rest), std::make_move_iterator(found->nodes.end()));
+    found->nodes.erase(rest, found->nodes.end());
+  }
+  std::vector<SwarmView> views = {*std::move(found)};
+  ask_for_load(views, swarm_.channels(), stop, /*rounds=*/2);
+  if (stop.stopped()) return stop.status();
+  std::ranges::move(others, std::back_inserter(views.front().nodes));
+  return std::move(views.front());
 }
 
 }  // namespace shoal::client

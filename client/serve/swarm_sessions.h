@@ -26,6 +26,8 @@ class SwarmSessions {
   // What nodes keep of a prompt is found again by this process alone.
   absl::StatusOr<std::unique_ptr<Pipeline>> open(SessionNeeds needs, const base::StopToken& stop);
   absl::Status check_chain(const base::StopToken& stop) const;
+  // Who serves the model, and what these nodes say of themselves.
+  absl::StatusOr<SwarmView> view(const base::StopToken& stop) const;
 
  private:
   const UserModel& user_model_;

@@ -30,7 +30,7 @@ using Clock = std::chrono::steady_clock;
 using ServingNode = proto::ServedModel::Node;
 
 constexpr std::size_t kAsked = 5;       // nodes at a time
-constexpr std::size_t kMostAsked = 20;  // of one model
+constexpr std::size_t kMostNodesAsked = 20;  // of one model
 constexpr std::chrono::milliseconds kListTimeout{4'000};
 // Nodes that could disagree are not left out for a moment's slowness.
 constexpr std::chrono::milliseconds kOthersGet{1'000};
@@ -276,7 +276,7 @@ absl::StatusOr<AgreedCompanions> ask_companions(net::ChannelPool& channels,
                                                 const base::StopToken& stop) {
   std::vector<ServingNode> nodes;
   for (const ServingNode& node : model.nodes) {
-    if (!node.addresses.empty() && nodes.size() < kMostAsked) nodes.push_back(node);
+    if (!node.addresses.empty() && nodes.size() < kMostNodesAsked) nodes.push_back(node);
   }
   Answers answers;
   for (std::size_t at = 0; at < nodes.size() && answers.lists.empty(); at += kAsked) {

@@ -30,6 +30,7 @@ void judge(const AskedNode& answer, const SwarmView& view, NodeView& node) {
     node.offer = answer.said->serving->offer;
     node.load = answer.said->load;
     node.live = answer.said->serving->occupancy;
+    node.delay_us = answer.rtt_us;
   } else if (absl::IsDeadlineExceeded(outcome) || absl::IsCancelled(outcome)) {
     node.silence = "does not answer";
   } else {
@@ -40,7 +41,7 @@ void judge(const AskedNode& answer, const SwarmView& view, NodeView& node) {
 }  // namespace
 
 void ask_for_load(std::vector<SwarmView>& views, net::ChannelPool& channels,
-                  const base::StopToken& interrupt) {
+                  const base::StopToken& interrupt, int rounds) {
   std::vector<AskedNode> nodes;
   std::vector<std::pair<SwarmView*, NodeView*>> of;  // [nodes]
   for (SwarmView& view : views) {
@@ -55,6 +56,7 @@ void ask_for_load(std::vector<SwarmView>& views, net::ChannelPool& channels,
   }
   DescribeOptions options;
   options.timeout = kLiveLoadTimeout;
+  options.rounds = rounds;
   const auto answers = describe_all(std::move(nodes), options, channels, interrupt);
   for (std::size_t i = 0; i < answers.size(); ++i) judge(answers[i], *of[i].first, *of[i].second);
 }

@@ -18,8 +18,9 @@ namespace shoal::client {
 inline constexpr std::chrono::milliseconds kLiveLoadTimeout{3'000};
 
 // Fills NodeView::live of every node that answers, and takes its offer and load from what it says;
-// says in NodeView::silence why the others do not count.
+// says in NodeView::silence why the others do not count. A second round of questions measures the
+// way, where the first may pay for the connection.
 void ask_for_load(std::vector<SwarmView>& views, net::ChannelPool& channels,
-                  const base::StopToken& interrupt);
+                  const base::StopToken& interrupt, int rounds = 1);
 
 }  // namespace shoal::client

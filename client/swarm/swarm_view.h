@@ -24,6 +24,7 @@ struct NodeView {
   std::uint32_t version_minor = proto::kProtocolMinor;
   std::uint64_t announced_us = 0;             // when it signed its record, by its own clock
   std::optional<proto::Occupancy> live = {};  // absent: not asked, or no answer
+  std::optional<double> delay_us = {};        // likewise: there and back
   // Why it is of no use although its record says otherwise: "does not answer"; empty when it
   // answered, or was not asked.
   std::string silence = {};

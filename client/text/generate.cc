@@ -22,8 +22,9 @@ double ms_between(Clock::time_point from, Clock::time_point to) {
 // The text of generated tokens behind a prompt: decoded with the prompt before it, so that what a
 // tokenizer does at the start of a text does not happen in the middle.
 absl::StatusOr<model::TextStream> stream_behind(const model::Tokenizer& tokenizer,
-                                                std::span<const std::int32_t> prompt_ids) {
-  model::TextStream stream(tokenizer);
+                                                std::span<const std::int32_t> prompt_ids,
+                                                bool special_tokens) {
+  model::TextStream stream(tokenizer, !special_tokens);
   for (const std::int32_t id : prompt_ids) {
     if (auto text = stream.push(id); !text.ok()) return text.status();
   }
@@ -59,7 +60,7 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
       !status.ok()) {
     return status;
   }
-  auto stream = stream_behind(*user_model.tokenizer, request.prompt_ids);
+  auto stream = stream_behind(*user_model.tokenizer, request.prompt_ids, request.special_tokens);
   if (!stream.ok()) return stream.status();
   StopText stop(request.stops);
   Sampler sampler(request.sampling, request.seed);
@@ -110,15 +111,20 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
 
     const bool eos = !request.ignore_eos &&
                      std::binary_search(user_model.eos_ids.begin(), user_model.eos_ids.end(), id);
+    if (observer.on_token) observer.on_token(id);
     if (request.top_logprobs && observer.on_score) {
       observer.on_score(score_token(logits, id, *request.top_logprobs, scores.rest_log_sum));
     }
     if (std::ranges::find(request.stop_ids, id) != request.stop_ids.end()) {
       result.stopped_by_id = id;
-    } else {
+    }
+    // What ends a text is no part of it.
+    const bool ends = result.stopped_by_id || (eos && request.special_tokens);
+    if (!ends || request.with_stop) {
       auto text = stream->push(id);  // empty for an id that no token has
       if (!text.ok()) return text.status();
       show(stop.push(*text));
+      if (stop.stopped() && request.with_stop) show(stop.matched());
     }
     const Clock::time_point now = Clock::now();
     if (result.ids.size() == 1) {

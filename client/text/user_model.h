@@ -38,6 +38,9 @@ struct UserModel : NamedModel {
   absl::StatusOr<std::vector<float>> embed(std::span<const std::int32_t> ids) const {
     return shared_ ? shared_->embed(ids) : ends->embed(ids);
   }
+  void final_norm(std::span<const float> rows, std::span<float> normed) const {
+    shared_ ? shared_->final_norm(rows, normed) : ends->final_norm(rows, normed);
+  }
   void logits(std::span<const float> rows, std::span<float> logits) const {
     shared_ ? shared_->logits(rows, logits) : ends->logits(rows, logits);
   }

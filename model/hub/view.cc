@@ -42,7 +42,8 @@ std::vector<std::string> text_files(const Listing& listing) {
   std::vector<std::string> names = {
       "config.json",           "generation_config.json",  "tokenizer.json",
       "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-      "chat_template.jinja",   "chat_template.json",      kIndexName};
+      "chat_template.jinja",   "chat_template.json",      kIndexName,
+      "modules.json",          "1_Pooling/config.json"};  // model/pooling.h
   std::size_t templates = 0;
   for (const RemoteFile& file : listing.files) {
     const std::string_view path = file.path;

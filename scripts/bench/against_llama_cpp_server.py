@@ -3,13 +3,14 @@
 """`shoal serve` beside llama.cpp's server: the same model, the same machine, so many streams for so long.
 
 Needs the packages xllamacpp (llama.cpp with its server), gguf and numpy of PyPI, and build/release/bin/shoal,
-shoal-node and, with --geometry, shoal-bench. Each stream asks for one completion after the other (a prompt of random tokens, greedy,
-no end before --tokens) until the time is over; a stream's requests never share a prompt. Time to the first token is
-from the request to the first event that has text; time per token is the rest of an answer over its tokens but one.
+shoal-node and, with --geometry, shoal-bench. Each stream asks for one completion after the other (a prompt of random
+tokens, greedy, no end before --tokens) until the time is over; no two requests share a prompt. Time to the first token
+is from the request to the first event that has text; time per token is the rest of an answer over its tokens but one.
 The generator's own processor time is told beside that of the server, nodes included: where it comes near one core,
 it is what was measured.
 """
 import argparse
+import atexit
 import json
 import os
 import random
@@ -143,8 +144,11 @@ def cpu_of(pids):
 
 
 class Processes:
+    """Ended also when this program is, or fails."""
+
     def __init__(self):
         self.all = []
+        atexit.register(self.stop)
 
     def start(self, command, log):
         self.all.append(subprocess.Popen(command, stdout=open(log, "w"), stderr=subprocess.STDOUT))
@@ -154,6 +158,7 @@ class Processes:
         return [process.pid for process in self.all]
 
     def stop(self):
+        atexit.unregister(self.stop)
         for process in reversed(self.all):
             process.send_signal(signal.SIGTERM)
         for process in self.all:
@@ -271,6 +276,7 @@ def main():
     parser.add_argument("--node-args", type=str.split, default=[])
     parser.add_argument("--serve-args", type=str.split, default=[])
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     failed = 0
     with tempfile.TemporaryDirectory() as work:
         folder = args.model
@@ -279,10 +285,10 @@ def main():
             subprocess.run([BIN + "shoal-bench", "model", "--geometry", args.geometry, "--blocks", str(args.blocks),
                             folder], check=True, stdout=sys.stderr)
         vocabulary = json.load(open(folder + "/config.json"))["vocab_size"]
-        print(f"{args.geometry or os.path.basename(folder)}, {args.weights}, {args.streams} streams for {args.seconds:.0f} s, "
-              f"{args.prompt} and {args.tokens} tokens, {args.threads} threads\n")
-        print("| server | answers | failed | first token, ms, p50 | p99 | per token, ms, p50 | p99 | longest gaps, p99 | tokens/s | "
-              "cores | generator |\n" + "| --- " * 11 + "|")
+        print(f"{args.geometry or os.path.basename(folder)}, {args.weights}, {args.streams} streams for "
+              f"{args.seconds:.0f} s, {args.prompt} and {args.tokens} tokens, {args.threads} threads\n")
+        print("| server | answers | failed | first token, ms, p50 | p99 | per token, ms, p50 | p99 | gaps, ms, p99 | "
+              "tokens/s | cores | generator |\n" + "| --- " * 11 + "|")
         if "llama" in args.only:
             sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
             import against_llama_cpp

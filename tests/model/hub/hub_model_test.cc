@@ -7,6 +7,7 @@
 #include "model/checkpoint.h"
 #include "model/config.h"
 #include "model/folder_manifest.h"
+#include "model/pooling.h"
 #include "model/tensor_list.h"
 #include "tests/model/hub/hub_fixture.h"
 #include "tests/support/model_folder.h"
@@ -226,6 +227,10 @@ TEST(ModelsByNameInShards, AreFetchedAsFarAsTheyAreNeeded) {
   fs::create_directories(folder.file("model/chat_templates/more"));
   tests::write_file(folder.file("model/" + tool_use), "{{ tools }}");
   tests::write_file(folder.file("model/chat_templates/more/deep.jinja"), "nobody reads it");
+  fs::create_directory(folder.file("model/1_Pooling"));
+  tests::write_file(folder.file("model/1_Pooling/config.json"), R"({"pooling_mode":"cls"})");
+  tests::write_file(folder.file("model/modules.json"),
+                    R"([{"type":"a.Transformer"},{"type":"a.Pooling","path":"1_Pooling"}])");
   tests::HubServer server("org/shards", folder.file("model"));
   Settings settings;
   settings.endpoint = server.endpoint();
@@ -244,6 +249,7 @@ TEST(ModelsByNameInShards, AreFetchedAsFarAsTheyAreNeeded) {
   expect_tensors(*node, wants_blocks(2, 4));
   EXPECT_EQ(tests::read_file(*node + "/" + tool_use), "{{ tools }}");
   EXPECT_FALSE(fs::exists(*node + "/chat_templates/more"));
+  EXPECT_TRUE(load_pooling(*node).ok()) << load_pooling(*node).status();
   EXPECT_LT(server.bytes_sent(names[0]), 4'096u);
   EXPECT_LT(server.bytes_sent(names[3]), 4'096u);
   EXPECT_LE(server.bytes_sent(names[1]) + server.bytes_sent(names[2]),

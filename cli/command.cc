@@ -33,6 +33,7 @@ Option& Command::option(std::string name, std::string type, std::string help, Va
   option.type = std::move(type);
   option.help = std::move(help);
   option.value = std::move(value);
+  option.group = group_;
   return options_.emplace_back(std::move(option));
 }
 
@@ -47,6 +48,10 @@ Option& Command::flag(std::string name, bool& where, std::string help) {
 }
 
 void Command::operand(Operand operand) { operands_.push_back(std::move(operand)); }
+
+void Command::example(std::string about, std::string line) {
+  examples_.emplace_back(std::move(about), std::move(line));
+}
 
 void Command::elsewhere(std::string word, std::string answer) {
   elsewhere_.emplace_back(std::move(word), std::move(answer));

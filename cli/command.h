@@ -20,6 +20,7 @@ struct Option {
   std::string help;
   Value value;
   bool is_required = false;
+  std::string group = {};  // under which heading it is shown; empty: Options
   // Texts behind a separate value that are more values of this option: `--join A B`. The last of
   // them is the command's operand when it has none otherwise.
   std::function<bool(const std::string&)> more;
@@ -49,10 +50,14 @@ class Command {
   Command& command(const std::string& name, std::string about);
   Option& option(std::string name, std::string type, std::string help, Value value);
   Option& flag(std::string name, bool& where, std::string help);
+  // Options from here on are shown under this heading.
+  void group(std::string heading) { group_ = std::move(heading); }
   void operand(Operand operand);
   // It does something without one of its commands too.
   void works_alone() { works_alone_ = true; }
   void footer(std::string text) { footer_ = std::move(text); }
+  // Shown last, as somebody would type it.
+  void example(std::string about, std::string line);
   // What somebody may have looked for here, and where it is: ("run", "it is a command of ...").
   void elsewhere(std::string word, std::string answer);
 
@@ -75,6 +80,8 @@ class Command {
   std::string path_;
   std::string about_;
   std::string footer_;
+  std::string group_;
+  std::vector<std::pair<std::string, std::string>> examples_;  // about, line
   bool works_alone_ = false;
   std::list<Command> commands_;  // lists: references to its items stay good
   std::list<Option> options_;

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
 #include "cli/command.h"
 
@@ -63,8 +65,22 @@ std::string Command::help() const {
     text += "\nArguments:\n";
     for (const Operand& operand : operands_) text += row(operand.type, operand.help);
   }
-  text += "\nOptions:\n";
-  for (const Option& option : options_) text += option_row(option);
+  std::vector<std::string> groups;
+  for (const Option& option : options_) {
+    if (!option.group.empty() && std::ranges::count(groups, option.group) == 0) {
+      groups.push_back(option.group);
+    }
+  }
+  for (const std::string& group : groups) {
+    text += "\n" + group + ":\n";
+    for (const Option& option : options_) {
+      if (option.group == group) text += option_row(option);
+    }
+  }
+  text += groups.empty() ? "\nOptions:\n" : "\nOther options:\n";
+  for (const Option& option : options_) {
+    if (option.group.empty()) text += option_row(option);
+  }
   text += row("-h, --help", commands_.empty() ? "Print this help"
                                               : fmt::format("Print this help; of one command: {} "
                                                             "COMMAND --help",
@@ -72,6 +88,8 @@ std::string Command::help() const {
   text += row("--version", "Print the version");
   if (!operands_.empty()) text += row("--", "What follows is no option, whatever it looks like");
   if (!footer_.empty()) text += "\n" + footer_ + "\n";
+  if (!examples_.empty()) text += "\nExamples:\n";
+  for (const auto& [about, line] : examples_) text += "  # " + about + "\n  " + line + "\n";
   return text;
 }
 

@@ -89,6 +89,14 @@ absl::StatusOr<std::vector<float>> ModelEnds::embed(std::span<const std::int32_t
   return rows;
 }
 
+void ModelEnds::final_norm(std::span<const float> rows, std::span<float> normed) const {
+  CHECK(rows.size() % static_cast<std::size_t>(hidden_) == 0 && normed.size() == rows.size());
+  const std::int64_t count = static_cast<std::int64_t>(rows.size()) / hidden_;
+  if (count == 0) return;
+  kernels::rms_norm(*executor_, {rows.data(), count, hidden_, hidden_}, norm_, eps_,
+                    {normed.data(), count, hidden_, hidden_});
+}
+
 void ModelEnds::logits(std::span<const float> rows, std::span<float> logits) const {
   const std::size_t hidden = static_cast<std::size_t>(hidden_);
   CHECK(rows.size() % hidden == 0) << rows.size() << " values for rows of " << hidden_;
@@ -97,8 +105,8 @@ void ModelEnds::logits(std::span<const float> rows, std::span<float> logits) con
       << logits.size() << " logits for " << count << " rows of " << vocabulary_;
   if (count == 0) return;
   std::vector<float> normed(rows.size());
+  final_norm(rows, normed);
   const kernels::MatrixView x{normed.data(), count, hidden_, hidden_};
-  kernels::rms_norm(*executor_, {rows.data(), count, hidden_, hidden_}, norm_, eps_, x);
   std::vector<kernels::Projection> parts;
   parts.reserve(head_.size());
   float* out = logits.data();

@@ -29,6 +29,8 @@ class ModelEnds {
 
   // ids [rows] -> [rows, hidden]; INVALID_ARGUMENT for an id outside the vocabulary.
   absl::StatusOr<std::vector<float>> embed(std::span<const std::int32_t> ids) const;
+  // hidden states [rows, hidden] -> what the head sees of them, the model's last hidden state.
+  void final_norm(std::span<const float> rows, std::span<float> normed) const;
   // hidden states [rows, hidden] -> logits [rows, vocabulary]. Row-invariant.
   void logits(std::span<const float> rows, std::span<float> logits) const;
 

@@ -8,9 +8,11 @@
 #include <future>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include "net/channel_pool.h"
 #include "net/identity_tls.h"
+#include "node/companion_files.h"
 #include "node/device/device_thread.h"
 #include "node/device/file_watch.h"
 #include "node/device/loaded_model.h"
@@ -157,6 +159,7 @@ class Node::Impl {
       if (!held.ok()) return held;
     }
     if (model_->manifest == nullptr && !member_->joins()) return unnamed_parts(*model_);
+    read_companions();
     const std::uint64_t run = run_of_now();
     channels_ = std::make_unique<net::ChannelPool>(options_.identity, options_.swarm_key);
     service_ = std::make_unique<SpanService>(peer_id(), *channels_, run);
@@ -174,6 +177,7 @@ class Node::Impl {
       if (absl::Status kept = model_->keep(entry->span); !kept.ok()) return kept;
     }
     service_->offer_manifest(model_->digest, model_->manifest);
+    service_->offer_companions(model_->digest, std::exchange(companions_, nullptr));
     member_->start_announcing([this] { return announcement(); }, entry->last_sequence);
     if (absl::Status status = announce(proto::NodeState::kJoining); !status.ok()) return status;
     if (options_.fetch_span) {  // others see by now what is coming
@@ -209,6 +213,18 @@ class Node::Impl {
     facts_.max_rows_per_step = rows_per_step(facts_.hidden);
     facts_.max_sessions = options_.max_sessions;
     facts_.max_sessions_per_peer = options_.max_sessions_per_peer;
+  }
+
+  // Before it is counted what memory is free. A node computes as well without them.
+  void read_companions() {
+    auto files = read_companion_files(options_.model_directory);
+    if (files.ok()) {
+      companions_ = *std::move(files);
+    } else if (!absl::IsNotFound(files.status())) {
+      spdlog::warn(
+          "clients that have nothing of the model get none of its files from this node: {}",
+          std::string(files.status().message()));
+    }
   }
 
   absl::Status open_devices() {
@@ -327,6 +343,7 @@ class Node::Impl {
   const NodeOptions options_;
   const base::StopToken never_;
   std::unique_ptr<LoadedModel> model_;
+  std::shared_ptr<const CompanionFiles> companions_;  // until the service has them
   NodeFacts facts_;
   bool announced_ = false;
   bool stopped_ = false;

@@ -62,6 +62,21 @@ inline constexpr std::uint32_t kManifestTimeoutMs = 600'000;
 // memory.
 inline constexpr std::uint32_t kMaxManifestCalls = 16;
 inline constexpr std::uint32_t kMaxManifestCallsPerPeer = 2;
+// The small files of a model that clients need (docs/protocol.md, "Companions"), each as large as
+// our own loaders take it: the largest tokenizers have 35 MB, real chat templates 20 KiB.
+inline constexpr std::uint64_t kMaxTokenizerBytes = 256u << 20;
+inline constexpr std::uint64_t kMaxChatTemplateBytes = 4u << 20;
+inline constexpr std::uint64_t kMaxGenerationConfigBytes = 4u << 20;
+inline constexpr std::uint64_t kMaxCompanionBytes = 16u << 20;  // of any other
+// Of all of them together, which a node holds in memory: one tokenizer at its largest, the rest.
+inline constexpr std::uint64_t kMaxCompanionsBytes = 288u << 20;
+// Eight names, 64 chat templates, and room for names to come.
+inline constexpr std::size_t kMaxCompanionFiles = 96;
+// They travel in pieces as the manifest does, and as many of them are being sent at a time.
+inline constexpr std::size_t kCompanionPieceBytes = kManifestChunkBytes;
+inline constexpr std::uint32_t kCompanionPieceTimeoutMs = kManifestChunkTimeoutMs;
+inline constexpr std::uint32_t kMaxCompanionCalls = 16;
+inline constexpr std::uint32_t kMaxCompanionCallsPerPeer = 2;
 // A session without any frame for this long is closed and its KV pages freed.
 inline constexpr std::uint32_t kSessionIdleTimeoutMs = 30'000;
 // Clients send a heartbeat this often: two lost ones are noticed long before the session is idle.

@@ -20,9 +20,14 @@ absl::StatusOr<std::vector<std::int32_t>> chat_ids(const model::Tokenizer& token
                                                    const model::chat::Conversation& conversation) {
   const auto segments = chat_template.render(conversation);
   if (!segments.ok()) return segments.status();
+  return segment_ids(tokenizer, *segments);
+}
+
+absl::StatusOr<std::vector<std::int32_t>> segment_ids(
+    const model::Tokenizer& tokenizer, const std::vector<model::chat::Segment>& segments) {
   std::string text;
   std::vector<model::TextRange> strange;
-  for (const model::chat::Segment& segment : *segments) {
+  for (const model::chat::Segment& segment : segments) {
     if (!segment.control_allowed) {
       strange.push_back({text.size(), text.size() + segment.text.size()});
     }

@@ -34,6 +34,9 @@ absl::StatusOr<std::vector<std::int32_t>> chat_ids(const model::Tokenizer& token
                                                    const model::chat::ChatTemplate& chat_template,
                                                    const model::chat::Conversation& conversation);
 
+absl::StatusOr<std::vector<std::int32_t>> segment_ids(
+    const model::Tokenizer& tokenizer, const std::vector<model::chat::Segment>& segments);
+
 class Talk {
  public:
   // All must outlive it. `room_ahead`: positions that a pipeline has beyond what its first turn

@@ -37,9 +37,10 @@ class ChatProgram {
                 [this] { return guard_->interrupted() || interrupt_.stopped(); }) {}
 
   absl::Status run() {
-    auto user_model = open_model(flags_.model, flags_.swarm, flags_.threads, interrupt_, line_);
-    if (!user_model.ok()) return user_model.status();
-    user_model_ = *std::move(user_model);
+    auto model = open_model(flags_.model, flags_.swarm, flags_.threads, interrupt_, line_);
+    if (!model.ok()) return model.status();
+    model_ = *std::move(model);
+    user_model_ = model_.user_model.get();
     auto chat_template = open_template(flags_.chat_template, *user_model_);
     if (!chat_template.ok()) return chat_template.status();
     const model::GenerationConfig& generation = user_model_->generation;
@@ -53,7 +54,7 @@ class ChatProgram {
       if (auto loaded = load(flags_.load); !loaded.ok()) return loaded;
     }
     line_.dim_notes();
-    auto source = PipelineSource::open(flags_.swarm, *user_model_, interrupt_, line_);
+    auto source = PipelineSource::open(flags_.swarm, model_, interrupt_, line_);
     if (!source.ok()) return source.status();
     Talk talk(*user_model_, *chat_template, flags_.swarm.local ? kAllOfTheContext : kRoomAhead,
               [&source = **source](std::int64_t positions, const std::vector<std::int32_t>& ids) {
@@ -214,7 +215,7 @@ class ChatProgram {
   }
 
   absl::Status save(const std::string& path) const {
-    const std::string text = transcript_text(transcript_, flags_.model);
+    const std::string text = transcript_text(transcript_, model_.name);
     const std::span<const std::byte> bytes = std::as_bytes(std::span(text));
     return model::write_whole_file(path, {&bytes, 1});
   }
@@ -252,8 +253,9 @@ class ChatProgram {
   cli::ProgressLine line_;
   std::optional<InterruptGuard> guard_;  // once the talk begins
   LineReader reader_;
-  std::unique_ptr<UserModel> user_model_;
-  Talk* talk_ = nullptr;  // of run()
+  OpenedModel model_;
+  UserModel* user_model_ = nullptr;  // of it
+  Talk* talk_ = nullptr;             // of run()
   ChatSettings settings_;
   Transcript transcript_;
   std::string stats_;  // of the last answer

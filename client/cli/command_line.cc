@@ -26,47 +26,25 @@ constexpr std::int64_t kMaxTopK = 1'000'000'000;  // no vocabulary has more
 
 bool is_address(const std::string& text) { return proto::parse_host_port(text).ok(); }
 
-void add_model(cli::Command& command, std::string& model, bool required) {
-  cli::Option& option =
-      command.option("--model", "MODEL",
-                     "Folder of a Hugging Face model, or its name on the hub, ORG/NAME[@REVISION]: "
-                     "then what is needed of it is fetched",
-                     cli::name(model));
-  if (required) option.required();
+constexpr const char* kInput = "Input";
+constexpr const char* kSwarm = "Swarm";
+constexpr const char* kThisMachine = "This machine";
+constexpr const char* kSampling = "Sampling";
+constexpr const char* kOutput = "Output";
+
+void add_model(cli::Command& command, std::string& model, bool from_swarm) {
+  command.group(from_swarm ? kInput : "");
+  command.option("--model", "MODEL",
+                 "Folder of a Hugging Face model, or its name on the hub, ORG/NAME[@REVISION]: "
+                 "then what is needed of it is fetched" +
+                     std::string(from_swarm ? "; or the name of a model of the swarm (default: the "
+                                              "one that it serves): then nothing of it is needed "
+                                              "here"
+                                            : "; or the name of a model of the swarm"),
+                 cli::name(model));
 }
 
-void add_swarm(cli::Command& command, SwarmFlags& swarm, bool with_local) {
-  command
-      .option("--join", "HOST:PORT", "Address of any member of the swarm", cli::names(swarm.join))
-      .more = is_address;
-  if (with_local) {
-    command.flag("--local", swarm.local, "Run the whole model in this process");
-    command.option("--kv-dtype", "TYPE",
-                   "With --local, how keys and values are kept: f32 (the default), or bf16 or f16, "
-                   "which take half of the memory and round, or i8, which takes little more than a "
-                   "quarter",
-                   cli::one_of(swarm.kv_dtype, {"f32", "bf16", "f16", "i8"}));
-    command.option("--weights", "FORMAT",
-                   "With --local, how weights are kept: stored (the default), or q8 (8.5 bits a "
-                   "weight), q4 (5 bits) or q4s (4.5 bits), which are made once; auto takes the "
-                   "first of these in which the model fits into the free memory",
-                   cli::one_of(swarm.weights, {"stored", "q8", "q4", "q4s", "auto"}));
-    command.option("--head", "FORMAT",
-                   "How the last layer, which this program computes, is kept: stored, or q8 (8.5 "
-                   "bits a weight: less to read for each token; default where all blocks run with "
-                   "quantized weights)",
-                   cli::one_of(swarm.head, {"stored", "q8"}));
-    command.option("--cache", "DIR",
-                   "With --local, where q8, q4 and q4s weights are kept for the next start "
-                   "(default: ~/.cache/shoal/blocks); off: nowhere",
-                   cli::name(swarm.cache));
-    command.option("--cache-limit", "SIZE",
-                   "The most that is kept there, for example 100GB or 50% of the disk (default: "
-                   "64GiB); what was not used for longest goes first. off: no limit",
-                   cli::name(swarm.cache_limit));
-    command.option("--wait", "S", "Seconds to wait for blocks or a network that are away",
-                   cli::real(swarm.wait_s, {0, kMaxWaitS, false, "(0 does not wait)"}));
-  }
+void add_membership(cli::Command& command, SwarmFlags& swarm) {
   command.option("--swarm-key", "FILE", "Key file of a private swarm",
                  cli::name(swarm.swarm_key_file));
   command.option("--identity", "FILE",
@@ -74,12 +52,57 @@ void add_swarm(cli::Command& command, SwarmFlags& swarm, bool with_local) {
                  cli::name(swarm.identity_file));
 }
 
-void add_threads(cli::Command& command, int& threads) {
+void add_join(cli::Command& command, SwarmFlags& swarm) {
+  command
+      .option("--join", "HOST:PORT", "Address of any member of the swarm", cli::names(swarm.join))
+      .more = is_address;
+}
+
+void add_swarm(cli::Command& command, SwarmFlags& swarm) {
+  command.group(kSwarm);
+  add_join(command, swarm);
+  command.option("--ends", "WHERE",
+                 "Who computes the first and the last layer: local, this program, which needs "
+                 "their weights, or remote, the nodes at the ends of the route; auto (the "
+                 "default) is local where the weights are here",
+                 cli::one_of(swarm.ends, {"auto", "local", "remote"}));
+  command.option("--wait", "S", "Seconds to wait for blocks or a network that are away",
+                 cli::real(swarm.wait_s, {0, kMaxWaitS, false, "(0 does not wait)"}));
+  add_membership(command, swarm);
+}
+
+void add_this_machine(cli::Command& command, SwarmFlags& swarm, int& threads) {
+  command.group(kThisMachine);
+  command.flag("--local", swarm.local, "Run the whole model in this process");
   command.option("--threads", "N", "CPU threads (default: one per core)",
                  cli::whole(threads, 0, kMaxThreads));
+  command.option("--head", "FORMAT",
+                 "How the last layer, if this program computes it, is kept: stored, or q8 (8.5 "
+                 "bits a weight: less to read for each token; default where all blocks run with "
+                 "quantized weights)",
+                 cli::one_of(swarm.head, {"stored", "q8"}));
+  command.option("--weights", "FORMAT",
+                 "With --local, how weights are kept: stored (the default), or q8 (8.5 bits a "
+                 "weight), q4 (5 bits) or q4s (4.5 bits), which are made once; auto takes the "
+                 "first of these in which the model fits into the free memory",
+                 cli::one_of(swarm.weights, {"stored", "q8", "q4", "q4s", "auto"}));
+  command.option("--kv-dtype", "TYPE",
+                 "With --local, how keys and values are kept: f32 (the default), or bf16 or f16, "
+                 "which take half of the memory and round, or i8, which takes little more than a "
+                 "quarter",
+                 cli::one_of(swarm.kv_dtype, {"f32", "bf16", "f16", "i8"}));
+  command.option("--cache", "DIR",
+                 "With --local, where q8, q4 and q4s weights are kept for the next start "
+                 "(default: ~/.cache/shoal/blocks); off: nowhere",
+                 cli::name(swarm.cache));
+  command.option("--cache-limit", "SIZE",
+                 "The most that is kept there, for example 100GB or 50% of the disk (default: "
+                 "64GiB); what was not used for longest goes first. off: no limit",
+                 cli::name(swarm.cache_limit));
 }
 
 void add_sampling(cli::Command& command, SamplingFlags& flags) {
+  command.group(kSampling);
   command.option(
       "--temperature", "T", "Randomness, 0 to 100; 0 always takes the likeliest token",
       cli::real(flags.temperature, {0, kMaxTemperature, false, "(0 takes the likeliest token)"}));
@@ -116,23 +139,10 @@ void add_template(cli::Command& command, TemplateFlags& flags) {
 
 void define_generate(cli::Command& command, GenerateFlags& flags) {
   add_model(command, flags.model, true);
-  add_swarm(command, flags.swarm, true);
-  command.option("--max-tokens", "N", "Tokens to generate at most (default: the model's, else 128)",
-                 cli::whole(flags.max_tokens, 1, kMaxTokens));
-  add_sampling(command, flags);
-  command.option("--stop", "TEXT", "Stop before this text, taken as it is written",
-                 cli::texts(flags.stops));
-  command.flag("--ignore-eos", flags.ignore_eos, "Go on after the model's end of text");
-  command.option("--json-schema", "FILE", "Write JSON that satisfies the schema in this file",
-                 cli::name(flags.json_schema));
-  command.option("--regex", "R", "Write a text that this regular expression matches as a whole",
-                 cli::text(flags.regex));
   command.flag("--chat", flags.chat,
                "The prompt is a message to a model that answers, by its chat template");
   add_template(command, flags.chat_template);
-  command.flag("--json", flags.json, "Print one JSON object instead of the text");
-  command.flag("--logits", flags.logits, "With --json: the five largest logits of each token");
-  command.flag("--trace", flags.trace, "Show on stderr where the time of each token goes");
+  add_swarm(command, flags.swarm);
   command.option("--share-prefix", "NAME",
                  "Share what nodes keep of texts, for minutes, with everybody who gives the same "
                  "NAME: give it to people whom you trust (default: with --identity nodes keep it "
@@ -140,35 +150,63 @@ void define_generate(cli::Command& command, GenerateFlags& flags) {
                  cli::text(flags.share_prefix));
   command.flag("--no-prefix-reuse", flags.no_prefix_reuse,
                "Have nodes keep nothing of the text, and compute all of it");
-  add_threads(command, flags.threads);
+  add_sampling(command, flags);
+  command.group(kOutput);
+  command.option("--max-tokens", "N", "Tokens to generate at most (default: the model's, else 128)",
+                 cli::whole(flags.max_tokens, 1, kMaxTokens));
+  command.option("--stop", "TEXT", "Stop before this text, taken as it is written",
+                 cli::texts(flags.stops));
+  command.flag("--ignore-eos", flags.ignore_eos, "Go on after the model's end of text");
+  command.option("--json-schema", "FILE", "Write JSON that satisfies the schema in this file",
+                 cli::name(flags.json_schema));
+  command.option("--regex", "R", "Write a text that this regular expression matches as a whole",
+                 cli::text(flags.regex));
+  command.flag("--json", flags.json, "Print one JSON object instead of the text");
+  command.flag("--logits", flags.logits, "With --json: the five largest logits of each token");
+  command.flag("--trace", flags.trace, "Show on stderr where the time of each token goes");
+  add_this_machine(command, flags.swarm, flags.threads);
   command.operand({"PROMPT|-",
                    "The text to go on from, in quotes; - or none at all: standard input, whose one "
                    "last line end does not count",
                    cli::text(flags.prompt), false, "the prompt", "put quotes around all of it"});
   command.elsewhere("--prompt", "the prompt is the last argument, without an option");
   command.footer(kSamplingFooter);
+  command.example("Go on with a text, with whatever model the swarm serves",
+                  "shoal generate --join HOST:7000 \"Once upon a time\"");
+  command.example("One question to a model that answers",
+                  "shoal generate --join HOST:7000 --chat \"Why is the sky blue?\"");
+  command.example("The same text again, as JSON; this program computes the ends",
+                  "shoal generate --model DIR --join HOST:7000 --seed 7 --json < prompt.txt");
+  command.example("Without a swarm", "shoal generate --model DIR --local \"Once upon a time\"");
 }
 
 void define_chat(cli::Command& command, ChatFlags& flags) {
   add_model(command, flags.model, true);
-  add_swarm(command, flags.swarm, true);
-  command.option("--max-tokens", "N",
-                 "Tokens of an answer at most (default: the model's, else 1024)",
-                 cli::whole(flags.max_tokens, 1, kMaxTokens));
-  add_sampling(command, flags);
   add_template(command, flags.chat_template);
   command.option("--load", "FILE", "Go on with a talk that /save wrote", cli::name(flags.load));
   command.flag("--no-history", flags.no_history,
                "Keep nothing of what is typed for the next time (else: "
                "~/.local/state/shoal/chat_history)");
-  add_threads(command, flags.threads);
+  add_swarm(command, flags.swarm);
+  add_sampling(command, flags);
+  command.group(kOutput);
+  command.option("--max-tokens", "N",
+                 "Tokens of an answer at most (default: the model's, else 1024)",
+                 cli::whole(flags.max_tokens, 1, kMaxTokens));
+  add_this_machine(command, flags.swarm, flags.threads);
   command.footer(std::string("Type /help in the talk for what it understands.\n") +
                  kSamplingFooter);
+  command.example("Talk with whatever model the swarm serves", "shoal chat --join HOST:7000");
+  command.example("With one of several, and a system prompt",
+                  "shoal chat --join HOST:7000 --model NAME --system \"Answer briefly.\"");
+  command.example("A private swarm",
+                  "shoal chat --join HOST:7000 --swarm-key swarm.key --identity me.key");
 }
 
 void define_serve(cli::Command& command, ServeFlags& flags) {
   add_model(command, flags.model, true);
-  add_swarm(command, flags.swarm, true);
+  add_template_file(command, flags.chat_template);
+  command.group("Server");
   command.option("--listen", "HOST:PORT", "Where to listen (default: 127.0.0.1:8000)",
                  cli::name(flags.listen));
   command.option("--api-key", "KEY",
@@ -176,31 +214,35 @@ void define_serve(cli::Command& command, ServeFlags& flags) {
                  "others (default: everybody who reaches the address may ask)",
                  cli::texts(flags.api_keys));
   command.option("--served-model-name", "NAME",
-                 "What requests call the model (default: the name of its folder)",
+                 "What requests call the model (default: the name of its folder, or the swarm's)",
                  cli::name(flags.served_name));
-  command.option("--max-concurrent", "N", "Answers that are made at a time (default: 16)",
+  command.option("--max-concurrent", "N", "Answers that are made at a time (default: 64)",
                  cli::whole(flags.max_concurrent, 1, kMaxConcurrent));
   command.option("--max-queue", "N",
                  "Answers that may wait for their turn (default: 64); others are refused",
                  cli::whole(flags.max_queue, 0, kMaxQueue));
-  add_template_file(command, flags.chat_template);
   command.option("--tool-call-parser", "NAME",
                  "How the model writes calls of functions: " + tool_family_names() +
                      " (default: by its chat template)",
                  cli::name(flags.tool_parser));
-  add_threads(command, flags.threads);
+  add_swarm(command, flags.swarm);
+  add_this_machine(command, flags.swarm, flags.threads);
   command.footer(
       "Speaks OpenAI's API: point a client at http://HOST:PORT/v1. Ctrl-C finishes the answers "
       "that are being made.");
+  command.example("For programs on this machine", "shoal serve --join HOST:7000");
+  command.example("For others too",
+                  "shoal serve --join HOST:7000 --listen 0.0.0.0:8000 --api-key KEY");
 }
 
 void define_score(cli::Command& command, ScoreFlags& flags) {
   add_model(command, flags.model, true);
-  add_swarm(command, flags.swarm, true);
   command.option("--window", "N", "Tokens of each window, each from an empty cache",
                  cli::whole(flags.window, 1, kMaxTokens));
+  add_swarm(command, flags.swarm);
+  command.group(kOutput);
   command.flag("--json", flags.json, "Print one JSON object");
-  add_threads(command, flags.threads);
+  add_this_machine(command, flags.swarm, flags.threads);
   command.operand({"FILE|-", "The text to score, in UTF-8; - or none at all: standard input",
                    cli::name(flags.file), false, "the file to score", "score one at a time"});
 }
@@ -232,7 +274,8 @@ absl::Status take_blocks(const std::string& blocks, PullFlags& flags) {
 
 void define_status(cli::Command& command, StatusFlags& flags) {
   add_model(command, flags.model, false);
-  add_swarm(command, flags.swarm, false);
+  add_join(command, flags.swarm);
+  add_membership(command, flags.swarm);
   command.flag("--check", flags.check,
                "Exit with status 1 unless nodes that answer serve every block");
   command.flag("--json", flags.json, "Print one JSON object");
@@ -255,6 +298,9 @@ absl::Status check_swarm(const SwarmFlags& swarm, const char* command) {
   if (const auto cache = model::cache_options(swarm.cache, swarm.cache_limit); !cache.ok()) {
     return cli::usage_error(std::string(cache.status().message()));
   }
+  if (swarm.local && swarm.ends == "remote") {
+    return cli::usage_error("--ends remote is for a swarm: with --local all is computed here");
+  }
   if (!swarm.local && swarm.join.empty()) {
     return cli::usage_error(fmt::format(
         "{} needs --join HOST:PORT, the address of a member of the swarm{}", command,
@@ -268,6 +314,25 @@ absl::Status check_swarm(const SwarmFlags& swarm, const char* command) {
   return absl::OkStatus();
 }
 
+// The swarm says which model, when nobody else does.
+absl::Status check_swarm(const SwarmFlags& swarm, const std::string& model, const char* command) {
+  if (auto status = check_swarm(swarm, command); !status.ok()) return status;
+  if (!swarm.head.empty() && (swarm.ends == "remote" || (model.empty() && !swarm.local))) {
+    return cli::usage_error(
+        "--head is for a last layer that this program computes: give --model, and not --ends "
+        "remote");
+  }
+  if (!model.empty()) return absl::OkStatus();
+  if (swarm.local) {
+    return cli::usage_error("--local needs --model: a folder, or ORG/NAME on the hub");
+  }
+  if (swarm.ends == "local") {
+    return cli::usage_error(
+        "--ends local needs --model with a folder or ORG/NAME: nodes give no weights");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status check_sampling(const SamplingFlags& flags) {
   if (!flags.greedy || flags.temperature.value_or(0) == 0) return absl::OkStatus();
   return cli::usage_error(
@@ -275,7 +340,7 @@ absl::Status check_sampling(const SamplingFlags& flags) {
 }
 
 absl::Status check(const ServeFlags& flags) {
-  if (auto status = check_swarm(flags.swarm, "serve"); !status.ok()) return status;
+  if (auto status = check_swarm(flags.swarm, flags.model, "serve"); !status.ok()) return status;
   if (auto status = proto::check_address(
           proto::spelled_out(flags.listen, proto::AddressUse::kListen), proto::AddressUse::kListen);
       !status.ok()) {
@@ -292,12 +357,12 @@ absl::Status check(const ServeFlags& flags) {
 }
 
 absl::Status check(const ChatFlags& flags) {
-  if (auto status = check_swarm(flags.swarm, "chat"); !status.ok()) return status;
+  if (auto status = check_swarm(flags.swarm, flags.model, "chat"); !status.ok()) return status;
   return check_sampling(flags);
 }
 
 absl::Status check(const GenerateFlags& flags) {
-  if (auto status = check_swarm(flags.swarm, "generate"); !status.ok()) return status;
+  if (auto status = check_swarm(flags.swarm, flags.model, "generate"); !status.ok()) return status;
   if (auto status = check_sampling(flags); !status.ok()) return status;
   if (!flags.chat && !(flags.chat_template.system + flags.chat_template.file).empty()) {
     return cli::usage_error("--system and --chat-template need --chat");
@@ -363,9 +428,11 @@ absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& a
   cli::Command& pull_command = program.command("pull", "Fetch a model from the Hugging Face hub");
   define_pull(pull_command, pull, pull_blocks);
   ModelsFlags models;
-  cli::Command& models_command =
-      program.command("models", "Which models are here, and how much of each");
+  cli::Command& models_command = program.command(
+      "models", "Which models are here, and how much of each; with --join, which a swarm serves");
   models_command.works_alone();
+  add_join(models_command, models.swarm);
+  add_membership(models_command, models.swarm);
   models_command.flag("--json", models.json, "Print one JSON object");
   cli::Command& remove_command = models_command.command("remove", "Remove one");
   remove_command.operand({"ORG/NAME", "The model, with all that is kept of it",
@@ -399,7 +466,8 @@ absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& a
   }
   if (called->command == &score_command) {
     if (auto taken = take_input(*called, input_is_useless, score.file); !taken.ok()) return taken;
-    if (auto checked = check_swarm(score.swarm, "score"); !checked.ok()) return checked;
+    if (auto checked = check_swarm(score.swarm, score.model, "score"); !checked.ok())
+      return checked;
     return score;
   }
   if (called->command == &status_command) {
@@ -409,6 +477,9 @@ absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& a
   if (called->command == &pull_command) {
     if (auto taken = take_blocks(pull_blocks, pull); !taken.ok()) return taken;
     return pull;
+  }
+  if (called->command == &models_command && !models.swarm.join.empty()) {
+    if (auto checked = check_swarm(models.swarm, "models"); !checked.ok()) return checked;
   }
   if (called->command == &models_command || called->command == &remove_command) return models;
   return swarm_new;

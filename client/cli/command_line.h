@@ -21,6 +21,7 @@ struct SwarmFlags {
   std::string kv_dtype;     // with local; empty: f32
   std::string weights;      // with local; empty: stored; may be auto
   std::string head;         // stored or q8; empty: q8 where all blocks are quantized
+  std::string ends;         // local or remote: who computes the first and last layer; empty: auto
   std::string cache;        // with local; empty: the user's cache folder; or off
   std::string cache_limit;  // with local; empty: the default; or off
   std::string swarm_key_file;
@@ -48,7 +49,7 @@ struct TemplateFlags {
 };
 
 struct GenerateFlags : SamplingFlags {
-  std::string model;
+  std::string model;  // here as in the others: empty: the one that the swarm serves
   SwarmFlags swarm;
   int threads = 0;
   bool chat = false;  // the prompt is a message
@@ -82,7 +83,7 @@ struct ServeFlags {
   std::vector<std::string> api_keys;
   std::string served_name;  // empty: the folder's
   std::string tool_parser;  // empty: by the chat template
-  int max_concurrent = 16;
+  int max_concurrent = 64;
   int max_queue = 64;
 };
 
@@ -114,6 +115,7 @@ struct PullFlags {
 
 struct ModelsFlags {
   std::string remove;  // empty: lists what is here
+  SwarmFlags swarm;    // without --join: of this machine alone
   bool json = false;
 };
 

@@ -13,8 +13,10 @@
 #include "base/stop_token.h"
 #include "cli/progress_line.h"
 #include "client/cli/command_line.h"
+#include "client/cli/companion_folder.h"
 #include "client/cli/report.h"
 #include "client/swarm/swarm_connection.h"
+#include "client/swarm/swarm_view.h"
 #include "client/text/pipeline.h"
 #include "client/text/user_model.h"
 #include "model/hub/cached_models.h"
@@ -28,17 +30,28 @@ absl::Status run_score(const ScoreFlags& flags, const base::StopToken& interrupt
 absl::Status run_status(const StatusFlags& flags, const base::StopToken& interrupt);
 absl::Status run_swarm_new(const SwarmNewFlags& flags);
 absl::Status run_pull(const PullFlags& flags, const base::StopToken& interrupt);
-absl::Status run_models(const ModelsFlags& flags);
+absl::Status run_models(const ModelsFlags& flags, const base::StopToken& interrupt);
 std::string models_text(const std::vector<model::hub::CachedModel>& models,
                         const std::string& root);
-std::string models_json(const std::vector<model::hub::CachedModel>& models);
+// What the swarm serves, of nodes that answered where they were asked.
+std::string served_text(const std::vector<SwarmView>& views);
+// Without a swarm (null): of what is here alone.
+std::string models_json(const std::vector<model::hub::CachedModel>& models,
+                        const std::vector<SwarmView>* views);
 
-// The ends for a swarm, all of it for --local, fetched where --model names one of the hub; warnings
-// are printed.
-absl::StatusOr<std::unique_ptr<UserModel>> open_model(const std::string& model,
-                                                      const SwarmFlags& flags, int threads,
-                                                      const base::StopToken& interrupt,
-                                                      cli::ProgressLine& line);
+// What a command works with.
+struct OpenedModel {
+  std::string name;                        // as it was named, or as nodes announce it
+  std::unique_ptr<SwarmConnection> swarm;  // null: nothing had to be asked of one yet
+  std::unique_ptr<CompanionFolder> files;  // null: the model's own folder
+  std::unique_ptr<UserModel> user_model;   // goes before the files
+};
+// All of it for --local. For a swarm the ends too, where they are here and --ends does not say
+// otherwise; fetched where --model names one of the hub. Without a folder or such a name it is the
+// swarm's, and nodes give the small files. Warnings are printed.
+absl::StatusOr<OpenedModel> open_model(const std::string& model, const SwarmFlags& flags,
+                                       int threads, const base::StopToken& interrupt,
+                                       cli::ProgressLine& line);
 
 // Reads the key and identity files, and joins; with on_event it waits for this machine's network.
 absl::StatusOr<std::unique_ptr<SwarmConnection>> join_swarm(
@@ -65,7 +78,7 @@ struct PipelineNeeds {
 class PipelineSource {
  public:
   static absl::StatusOr<std::unique_ptr<PipelineSource>> open(const SwarmFlags& flags,
-                                                              UserModel& user_model,
+                                                              OpenedModel& model,
                                                               const base::StopToken& interrupt,
                                                               cli::ProgressLine& line);
   // The model's head is made as the blocks are.
@@ -91,7 +104,7 @@ struct OpenedPipeline {
   std::unique_ptr<PipelineSource> source;  // outlives the pipeline
   std::unique_ptr<Pipeline> pipeline;
 };
-absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, UserModel& user_model,
+absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, OpenedModel& model,
                                              PipelineNeeds needs, const base::StopToken& interrupt,
                                              cli::ProgressLine& line);
 

@@ -122,13 +122,14 @@ absl::Status run_generate(const GenerateFlags& flags, const base::StopToken& int
   auto prompt = prompt_of(flags, interrupt);
   if (!prompt.ok()) return prompt.status();
   cli::ProgressLine line;
-  auto user_model = open_model(flags.model, flags.swarm, flags.threads, interrupt, line);
-  if (!user_model.ok()) return user_model.status();
-  const model::ModelConfig& config = (*user_model)->config;
-  const model::GenerationConfig& generation = (*user_model)->generation;
+  auto model = open_model(flags.model, flags.swarm, flags.threads, interrupt, line);
+  if (!model.ok()) return model.status();
+  const UserModel& user_model = *model->user_model;
+  const model::ModelConfig& config = user_model.config;
+  const model::GenerationConfig& generation = user_model.generation;
 
   GenerateRequest request;
-  auto ids = ids_of(flags, **user_model, *std::move(prompt));
+  auto ids = ids_of(flags, user_model, *std::move(prompt));
   if (!ids.ok()) return ids.status();
   request.prompt_ids = *std::move(ids);
   if (auto status = check_prompt_length(request.prompt_ids.size(), config.max_positions);
@@ -145,7 +146,7 @@ absl::Status run_generate(const GenerateFlags& flags, const base::StopToken& int
   request.stops.insert(request.stops.end(), generation.stop_strings.begin(),
                        generation.stop_strings.end());
   request.ignore_eos = flags.ignore_eos;
-  auto constraint = constraint_of(flags, *(*user_model)->tokenizer);
+  auto constraint = constraint_of(flags, *user_model.tokenizer);
   if (!constraint.ok()) return constraint.status();
   request.constraint = *std::move(constraint);
   request.top_logits = flags.logits ? kTopLogits : 0;
@@ -155,7 +156,7 @@ absl::Status run_generate(const GenerateFlags& flags, const base::StopToken& int
                       .full_timings = flags.trace,
                       .share_prefix = flags.share_prefix};
   if (!flags.no_prefix_reuse) needs.reusable_prompt = request.prompt_ids;
-  auto opened = open_pipeline(flags.swarm, **user_model, std::move(needs), interrupt, line);
+  auto opened = open_pipeline(flags.swarm, *model, std::move(needs), interrupt, line);
   if (!opened.ok()) return opened.status();
   std::unique_ptr<Pipeline>& pipeline = opened->pipeline;
 
@@ -184,9 +185,9 @@ absl::Status run_generate(const GenerateFlags& flags, const base::StopToken& int
       line.show("writes", token + 1, static_cast<std::size_t>(request.max_tokens));
     }
   };
-  auto result = generate(*pipeline, **user_model, request, interrupt, observer);
+  auto result = generate(*pipeline, user_model, request, interrupt, observer);
   line.clear();
-  const RunFacts facts = facts_of(*pipeline, **user_model);
+  const RunFacts facts = facts_of(*pipeline, user_model);
   pipeline.reset();  // closes the session before anything waits for the reader of our output
   if (flags.json && result.ok()) {
     std::puts(generate_json(request, *result, facts).c_str());

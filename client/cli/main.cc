@@ -34,7 +34,9 @@ absl::Status run(const CommandLine& command, const shoal::base::StopToken& inter
   if (const auto* flags = std::get_if<StatusFlags>(&command)) return run_status(*flags, interrupt);
   if (const auto* flags = std::get_if<SwarmNewFlags>(&command)) return run_swarm_new(*flags);
   if (const auto* flags = std::get_if<PullFlags>(&command)) return run_pull(*flags, interrupt);
-  if (const auto* flags = std::get_if<ModelsFlags>(&command)) return run_models(*flags);
+  if (const auto* flags = std::get_if<ModelsFlags>(&command)) {
+    return run_models(*flags, interrupt);
+  }
   std::fputs(std::get<Notice>(command).text.c_str(), stdout);
   return absl::OkStatus();
 }
@@ -68,6 +70,8 @@ absl::Status check_limits(const CommandLine& command) {
     threads += serve->max_concurrent + kServerThreads;
   } else if (const auto* score = std::get_if<ScoreFlags>(&command)) {
     take(*score);
+  } else if (const auto* models = std::get_if<ModelsFlags>(&command)) {
+    if (models->swarm.join.empty()) return absl::OkStatus();
   } else if (!std::get_if<StatusFlags>(&command)) {
     return absl::OkStatus();  // nothing that takes threads
   }

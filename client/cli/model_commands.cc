@@ -11,6 +11,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/hub_folder.h"
 #include "client/cli/report.h"
+#include "client/swarm/live_load.h"
 #include "model/hub/cached_models.h"
 #include "model/hub/name.h"
 #include "model/hub/settings.h"
@@ -35,6 +36,24 @@ absl::StatusOr<model::hub::Cache> own_cache() {
   return model::hub::Cache(settings->cache);
 }
 
+std::uint32_t served_blocks(const SwarmView& view) {
+  std::uint32_t served = view.block_count;
+  for (const proto::Span& span : view.missing()) served -= span.size();
+  return served;
+}
+
+absl::StatusOr<std::vector<SwarmView>> ask_what_is_served(const SwarmFlags& flags,
+                                                          const base::StopToken& interrupt) {
+  auto swarm = join_swarm(flags, interrupt);
+  if (!swarm.ok()) return swarm.status();
+  const auto records = (*swarm)->find(dht::models_key((*swarm)->swarm_id()), interrupt);
+  if (!records.ok()) return records.status();
+  std::vector<SwarmView> views = views_of(*records);
+  ask_for_load(views, (*swarm)->channels(), interrupt);
+  if (interrupt.stopped()) return interrupt.status();
+  return views;
+}
+
 }  // namespace
 
 absl::Status run_pull(const PullFlags& flags, const base::StopToken& interrupt) {
@@ -56,7 +75,7 @@ absl::Status run_pull(const PullFlags& flags, const base::StopToken& interrupt) 
   return absl::OkStatus();
 }
 
-absl::Status run_models(const ModelsFlags& flags) {
+absl::Status run_models(const ModelsFlags& flags, const base::StopToken& interrupt) {
   const auto cache = own_cache();
   if (!cache.ok()) return cache.status();
   if (!flags.remove.empty()) {
@@ -74,12 +93,22 @@ absl::Status run_models(const ModelsFlags& flags) {
     return absl::OkStatus();
   }
   const std::vector<model::hub::CachedModel> models = model::hub::cached_models(*cache);
-  std::fputs((flags.json ? models_json(models) + "\n" : models_text(models, cache->root())).c_str(),
-             stdout);
+  std::vector<SwarmView> views;
+  const bool asks = !flags.swarm.join.empty();
+  if (asks) {
+    auto served = ask_what_is_served(flags.swarm, interrupt);
+    if (!served.ok()) return served.status();
+    views = *std::move(served);
+  }
+  std::string text = flags.json ? models_json(models, asks ? &views : nullptr) + "\n"
+                                : models_text(models, cache->root());
+  if (asks && !flags.json) text += "\n" + served_text(views);
+  std::fputs(text.c_str(), stdout);
   return absl::OkStatus();
 }
 
-std::string models_json(const std::vector<model::hub::CachedModel>& models) {
+std::string models_json(const std::vector<model::hub::CachedModel>& models,
+                        const std::vector<SwarmView>* views) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const model::hub::CachedModel& model : models) {
     list.push_back({{"model", model.repo},
@@ -89,8 +118,38 @@ std::string models_json(const std::vector<model::hub::CachedModel>& models) {
                     {"whole_bytes", model.whole_bytes},
                     {"parts", model.parts}});
   }
-  return nlohmann::ordered_json{{"models", list}}.dump(-1, ' ', false,
-                                                       nlohmann::json::error_handler_t::replace);
+  nlohmann::ordered_json all{{"models", list}};
+  if (views != nullptr) {
+    nlohmann::ordered_json& served = all["swarm"] = nlohmann::ordered_json::array();
+    for (const SwarmView& view : *views) {
+      nlohmann::ordered_json missing = nlohmann::ordered_json::array();
+      for (const proto::Span& span : view.missing()) missing.push_back({span.begin, span.end});
+      served.push_back({{"model", view.model_name},
+                        {"digest", proto::to_string(view.model_digest)},
+                        {"blocks", view.block_count},
+                        {"served", served_blocks(view)},
+                        {"missing", missing},
+                        {"nodes", view.answering()}});
+    }
+  }
+  return all.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string served_text(const std::vector<SwarmView>& views) {
+  if (views.empty()) return "no node of the swarm serves a model\n";
+  std::size_t width = 8;
+  for (const SwarmView& view : views) width = std::max(width, view.model_name.size());
+  std::string text =
+      fmt::format("{:<{}}  {:<10}  {:>5}  {}\n", "IN SWARM", width, "BLOCKS", "NODES", "DIGEST");
+  for (const SwarmView& view : views) {
+    text += fmt::format("{:<{}}  {:<10}  {:>5}  {}{}\n", cli::printable(view.model_name), width,
+                        fmt::format("{} of {}", served_blocks(view), view.block_count),
+                        view.answering(), proto::short_name(view.model_digest),
+                        view.missing().empty()
+                            ? ""
+                            : fmt::format("  ({} missing)", describe_blocks(view.missing())));
+  }
+  return text;
 }
 
 std::string models_text(const std::vector<model::hub::CachedModel>& models,

@@ -8,7 +8,6 @@
 #include "base/memory_budget.h"
 #include "cli/shown.h"
 #include "client/cli/commands.h"
-#include "client/cli/hub_folder.h"
 #include "client/cli/model_name.h"
 #include "client/ring/swarm_pipeline.h"
 #include "client/swarm/block_kinds.h"
@@ -72,26 +71,6 @@ absl::StatusOr<std::unique_ptr<LocalPipeline>> open_local(const SwarmFlags& flag
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<UserModel>> open_model(const std::string& model,
-                                                      const SwarmFlags& flags, int threads,
-                                                      const base::StopToken& interrupt,
-                                                      cli::ProgressLine& line) {
-  const auto directory = folder_of_model(
-      model, flags.local ? model::hub::whole_model() : model::hub::model_ends(), interrupt, line);
-  if (interrupt.stopped()) return interrupt.status();
-  if (!directory.ok()) return directory.status();
-  UserModelOptions options;
-  options.threads = threads;
-  options.with_blocks = flags.local;
-  options.with_name = !flags.local;
-  options.work = told_on(line, interrupt);
-  auto user_model = load_user_model(*directory, options);
-  line.clear();
-  if (interrupt.stopped()) return interrupt.status();
-  if (user_model.ok()) print_warnings(**user_model);
-  return user_model;
-}
-
 RunFacts facts_of(const Pipeline& pipeline, const UserModel& user_model) {
   return {.route = pipeline.route(),
           .reroutes = pipeline.reroutes(),
@@ -102,14 +81,18 @@ RunFacts facts_of(const Pipeline& pipeline, const UserModel& user_model) {
 }
 
 absl::StatusOr<std::unique_ptr<PipelineSource>> PipelineSource::open(
-    const SwarmFlags& flags, UserModel& user_model, const base::StopToken& interrupt,
+    const SwarmFlags& flags, OpenedModel& model, const base::StopToken& interrupt,
     cli::ProgressLine& line) {
+  UserModel& user_model = *model.user_model;
   std::unique_ptr<PipelineSource> source(new PipelineSource(flags, user_model, interrupt, line));
   if (flags.local) return source;
-  auto joined = join_swarm(flags, interrupt,
-                           [&source = *source](const std::string& text) { source.tell(text); });
-  if (!joined.ok()) return joined.status();
-  source->swarm_ = *std::move(joined);
+  source->swarm_ = std::move(model.swarm);
+  if (source->swarm_ == nullptr) {
+    auto joined = join_swarm(flags, interrupt,
+                             [&source = *source](const std::string& text) { source.tell(text); });
+    if (!joined.ok()) return joined.status();
+    source->swarm_ = *std::move(joined);
+  }
   if (user_model.is_named) return source;
   const std::size_t told_before = user_model.warnings.size();
   if (auto status = find_manifest(user_model, *source->swarm_, interrupt, line); !status.ok()) {
@@ -155,11 +138,11 @@ absl::StatusOr<std::unique_ptr<Pipeline>> PipelineSource::over_the_swarm(Pipelin
                                needs.interrupt != nullptr ? *needs.interrupt : interrupt_);
 }
 
-absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, UserModel& user_model,
+absl::StatusOr<OpenedPipeline> open_pipeline(const SwarmFlags& flags, OpenedModel& model,
                                              PipelineNeeds needs, const base::StopToken& interrupt,
                                              cli::ProgressLine& line) {
   OpenedPipeline opened;
-  auto source = PipelineSource::open(flags, user_model, interrupt, line);
+  auto source = PipelineSource::open(flags, model, interrupt, line);
   if (!source.ok()) return source.status();
   opened.source = *std::move(source);
   auto pipeline = opened.source->pipeline(std::move(needs));

@@ -47,14 +47,20 @@ absl::Status run_score(const ScoreFlags& flags, const base::StopToken& interrupt
         fmt::format("{} is empty: there is nothing to score", source));
   }
   cli::ProgressLine line;
-  auto user_model = open_model(flags.model, flags.swarm, flags.threads, interrupt, line);
-  if (!user_model.ok()) return user_model.status();
-  const std::int64_t context = (*user_model)->config.max_positions;
+  auto model = open_model(flags.model, flags.swarm, flags.threads, interrupt, line);
+  if (!model.ok()) return model.status();
+  const UserModel& user_model = *model->user_model;
+  if (!user_model.has_ends()) {
+    return absl::FailedPreconditionError(
+        "score needs the probability of every token, and nodes give the likeliest only: give "
+        "--model a folder with the weights of embedding and head, or ORG/NAME");
+  }
+  const std::int64_t context = user_model.config.max_positions;
   if (flags.window > context) {
     return cli::usage_error(fmt::format(
         "--window is {}, but the model's context is {}: give at most that", flags.window, context));
   }
-  auto ids = (*user_model)->tokenizer->encode(*text);
+  auto ids = user_model.tokenizer->encode(*text);
   if (!ids.ok()) {
     return absl::Status(ids.status().code(),
                         fmt::format("{}: {}", source, std::string(ids.status().message())));
@@ -66,7 +72,7 @@ absl::Status run_score(const ScoreFlags& flags, const base::StopToken& interrupt
   const std::int64_t positions =
       std::min<std::int64_t>(flags.window, static_cast<std::int64_t>(ids->size()) - 1);
 
-  auto opened = open_pipeline(flags.swarm, **user_model, {.positions = positions}, interrupt, line);
+  auto opened = open_pipeline(flags.swarm, *model, {.positions = positions}, interrupt, line);
   if (!opened.ok()) return opened.status();
   Pipeline& pipeline = *opened->pipeline;
   // Each token goes through the blocks and then through the head: half of the way each.
@@ -74,7 +80,7 @@ absl::Status run_score(const ScoreFlags& flags, const base::StopToken& interrupt
   const std::size_t inputs = ids->size() - 1;
   pipeline.on_rows(
       [&](std::size_t done, std::size_t) { line.show("scores", before + done / 2, inputs); });
-  auto result = score(pipeline, **user_model, *ids, flags.window, interrupt,
+  auto result = score(pipeline, user_model, *ids, flags.window, interrupt,
                       [&](std::size_t done, std::size_t all) {
                         const auto window = static_cast<std::size_t>(flags.window);
                         before = (done - 1) / window * window;
@@ -84,7 +90,7 @@ absl::Status run_score(const ScoreFlags& flags, const base::StopToken& interrupt
                       });
   line.clear();
   if (!result.ok()) return result.status();
-  const RunFacts facts = facts_of(pipeline, **user_model);
+  const RunFacts facts = facts_of(pipeline, user_model);
   std::fputs(
       (flags.json ? score_json(*result, flags.window, facts) + "\n" : score_text(*result, facts))
           .c_str(),

@@ -21,6 +21,7 @@
 #include "client/serve/kept_pipeline.h"
 #include "client/serve/swarm_page.h"
 #include "client/serve/swarm_sessions.h"
+#include "model/pooling.h"
 #include "proto/endpoint.h"
 
 namespace shoal::client {
@@ -48,8 +49,9 @@ std::size_t connections_allowed() {
   return std::max<std::size_t>(open > kOwnDescriptors ? open - kOwnDescriptors : open / 2, 16);
 }
 
-std::string model_name_of(const ServeFlags& flags) {
+std::string model_name_of(const ServeFlags& flags, const OpenedModel& opened) {
   if (!flags.served_name.empty()) return flags.served_name;
+  if (opened.files != nullptr) return opened.name;  // the swarm's own
   std::error_code ignored;
   const auto path = std::filesystem::weakly_canonical(flags.model, ignored);
   const std::string name = path.filename().string();
@@ -87,7 +89,7 @@ absl::Status run_serve(const ServeFlags& flags, const base::StopToken& interrupt
   cli::ProgressLine line;
   auto opened = open_model(flags.model, flags.swarm, flags.threads, interrupt, line);
   if (!opened.ok()) return opened.status();
-  UserModel& user_model = **opened;
+  UserModel& user_model = *opened->user_model;
   std::optional<model::chat::ChatTemplate> chat_template;
   auto found = open_template(flags.chat_template, user_model);
   if (found.ok()) {
@@ -95,7 +97,7 @@ absl::Status run_serve(const ServeFlags& flags, const base::StopToken& interrupt
   } else if (!absl::IsNotFound(found.status()) || !flags.chat_template.file.empty()) {
     return found.status();
   }
-  auto source = PipelineSource::open(flags.swarm, user_model, interrupt, line);
+  auto source = PipelineSource::open(flags.swarm, *opened, interrupt, line);
   if (!source.ok()) return source.status();
   // The model is whole, and what its head is made of is known by the first route.
   base::StopToken end;  // of what goes on when nobody may ask any more
@@ -117,7 +119,7 @@ absl::Status run_serve(const ServeFlags& flags, const base::StopToken& interrupt
   Engine::Options limits{static_cast<std::size_t>(flags.max_concurrent),
                          static_cast<std::size_t>(flags.max_queue)};
   if (SwarmConnection* swarm = (*source)->swarm()) {
-    user_model.share_ends();
+    if (user_model.has_ends()) user_model.share_ends();
     sessions.emplace(user_model, *swarm,
                      SwarmSessionOptions{wait_of(flags.swarm),
                                          [&log](const std::string& text) { log.tell(text); }});
@@ -132,7 +134,7 @@ absl::Status run_serve(const ServeFlags& flags, const base::StopToken& interrupt
     };
   }
   Engine engine(user_model, open, limits);
-  const std::string name = model_name_of(flags);
+  const std::string name = model_name_of(flags, *opened);
   SwarmWatch::Look look;
   if (sessions) look = [&sessions](const base::StopToken& stop) { return sessions->view(stop); };
   SwarmPage page(user_model, name, look);
@@ -141,6 +143,7 @@ absl::Status run_serve(const ServeFlags& flags, const base::StopToken& interrupt
                    .api_keys = flags.api_keys,
                    .version = SHOAL_VERSION,
                    .page = &page,
+                   .pooling = model::load_pooling(user_model.directory),
                    .tool_family = tool_family_named(flags.tool_parser)});
   HttpLimits http;
   http.connections = connections_allowed();

@@ -11,6 +11,7 @@
 #include "client/cli/hub_folder.h"
 #include "client/cli/model_name.h"
 #include "client/cli/report.h"
+#include "client/cli/swarm_model.h"
 #include "client/swarm/live_load.h"
 #include "client/text/user_model.h"
 #include "identity/identity.h"
@@ -101,7 +102,8 @@ absl::StatusOr<std::unique_ptr<SwarmConnection>> join_swarm(
 absl::Status run_status(const StatusFlags& flags, const base::StopToken& interrupt) {
   std::optional<NamedModel> model;
   cli::ProgressLine line;
-  if (!flags.model.empty()) {
+  const bool by_swarm_name = is_swarm_name(flags.model);
+  if (!flags.model.empty() && !by_swarm_name) {
     const auto folder = folder_of_model(flags.model, model::hub::model_headers(), interrupt, line);
     if (!folder.ok()) return folder.status();
     auto named = name_model(*folder, told_on(line, interrupt));
@@ -117,6 +119,11 @@ absl::Status run_status(const StatusFlags& flags, const base::StopToken& interru
   auto found = views_asked_for(model, flags.model, **swarm, interrupt);
   if (!found.ok()) return found.status();
   std::vector<SwarmView>& views = *found;
+  if (by_swarm_name) {
+    const auto chosen = choose_swarm_model(views, flags.model);
+    if (!chosen.ok()) return chosen.status();
+    views = {SwarmView(**chosen)};
+  }
   // The directory is tried while the nodes are asked: one dead node costs both their time-outs.
   auto looked_up =
       std::async(std::launch::async,

@@ -171,8 +171,9 @@ absl::StatusOr<Json> SchemaParts::flat(const Json& schema, const std::string& pl
   }
   const auto add = [&](const Json& part) -> absl::Status {
     auto more = both(result, part, place, depth + 1);
-    if (more.ok()) result = *std::move(more);
-    return more.status();
+    if (!more.ok()) return more.status();
+    result = *std::move(more);
+    return absl::OkStatus();
   };
   if (const auto reference = schema.find("$ref"); reference != schema.end()) {
     if (!reference->is_string()) return schema_error(place, "$ref must be a text");
@@ -193,9 +194,9 @@ absl::StatusOr<Json> SchemaParts::both(const Json& first, const Json& second,
                                        const std::string& place, int depth) {
   auto a = flat(first, place, depth);
   if (!a.ok()) return a;
-  const auto b = flat(second, place, depth);
+  auto b = flat(second, place, depth);
   if (!b.ok()) return b;
-  for (const Json* one : {static_cast<const Json*>(&*a), &*b}) {
+  for (const Json* one : {&*a, &*b}) {
     if (!one->is_object() && !one->is_boolean()) {
       return schema_error(place, "a schema must be an object, true or false");
     }

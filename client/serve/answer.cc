@@ -16,7 +16,7 @@ Answer::Answer(AnswerFacts facts, AnswerForm form, std::shared_ptr<HttpReply> re
       choice.reader.emplace(form_.calls->family, form_.calls->names, form_.calls->several);
     }
   }
-  if (form_.stream) reply_->expect_stream(form_.headers);
+  if (form_.stream) reply_->expect_stream(form_.headers, StreamForm::kEvents);
 }
 
 void Answer::prompt_tokens(std::int64_t tokens, std::int64_t cached) {
@@ -32,6 +32,22 @@ void Answer::begin(std::size_t choice) {
 
 nlohmann::ordered_json Answer::take_scores(Choice& choice) {
   return logprobs_json(facts_.chat, std::exchange(choice.scores, {}), &choice.offset);
+}
+
+TokenIds Answer::take_ids(std::size_t choice) {
+  if (!form_.token_ids) return {};
+  Choice& of = choices_[choice];
+  TokenIds ids{std::exchange(of.ids, {}), nullptr};
+  if (!std::exchange(of.prompt_told, true)) {
+    ids.prompt = form_.prompts[choice * form_.prompts.size() / choices_.size()];
+  }
+  return ids;
+}
+
+void Answer::token(std::size_t choice, std::int32_t id) {
+  if (!form_.token_ids) return;
+  base::MutexLock lock(mutex_);
+  choices_[choice].ids.push_back(id);
 }
 
 void Answer::score(std::size_t choice, ScoredToken token) {
@@ -56,7 +72,8 @@ void Answer::text(std::size_t choice, const std::string& text) {
 void Answer::say(std::size_t choice, const std::string& text) {
   Choice& of = choices_[choice];
   if (form_.stream) {
-    reply_->write(text_event(facts_, choice, text, take_scores(of), form_.include_usage));
+    reply_->write(
+        text_event(facts_, choice, text, take_scores(of), form_.include_usage, take_ids(choice)));
   } else {
     of.text += text;
   }
@@ -95,7 +112,8 @@ void Answer::end(std::size_t choice, const ChoiceEnd& end, std::int64_t completi
   if (!of.calls.empty() && end.finish_reason == "stop") of.end.finish_reason = "tool_calls";
   usage_.completion_tokens += completion_tokens;
   if (form_.stream) {
-    reply_->write(end_event(facts_, choice, "", take_scores(of), of.end, form_.include_usage));
+    reply_->write(end_event(facts_, choice, "", take_scores(of), of.end, form_.include_usage,
+                            take_ids(choice)));
   }
   if (--left_ > 0) return;
   over_ = true;
@@ -108,7 +126,7 @@ void Answer::end(std::size_t choice, const ChoiceEnd& end, std::int64_t completi
   auto list = nlohmann::ordered_json::array();
   for (std::size_t i = 0; i < choices_.size(); ++i) {
     list.push_back(choice_json(facts_.chat, i, choices_[i].text, choices_[i].calls,
-                               take_scores(choices_[i]), choices_[i].end));
+                               take_scores(choices_[i]), choices_[i].end, take_ids(i)));
   }
   reply_->respond(
       {200, "application/json", answer_body(facts_, std::move(list), usage_), form_.headers});

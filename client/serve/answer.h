@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "base/mutex.h"
+#include "client/serve/answer_sink.h"
 #include "client/serve/api_response.h"
 #include "client/serve/http_message.h"
 #include "client/serve/tool_call_stream.h"
@@ -30,26 +31,30 @@ struct AnswerForm {
   bool stream = false;
   bool include_usage = false;
   HttpHeaders headers{};
-  std::optional<CallReading> calls{};  // nothing: all of an answer is text
+  bool token_ids = false;                            // those of prompt and text too
+  std::vector<std::vector<std::int32_t>> prompts{};  // for these
+  std::optional<CallReading> calls{};                // nothing: all of an answer is text
 };
 
-class Answer {
+class Answer : public AnswerSink {
  public:
   Answer(AnswerFacts facts, AnswerForm form, std::shared_ptr<HttpReply> reply);
 
-  void prompt_tokens(std::int64_t tokens, std::int64_t cached);  // counted once for each prompt
-  void score(std::size_t choice, ScoredToken token);             // before its text
-  void text(std::size_t choice, const std::string& text);
-  void end(std::size_t choice, const ChoiceEnd& end, std::int64_t completion_tokens);
-  // The first failure, or the first of the choices to fail, is the answer.
-  void fail(const absl::Status& status);
+  void prompt_tokens(std::int64_t tokens, std::int64_t cached) override;
+  void score(std::size_t choice, ScoredToken token) override;
+  void token(std::size_t choice, std::int32_t id) override;
+  void text(std::size_t choice, const std::string& text) override;
+  void end(std::size_t choice, const ChoiceEnd& end, std::int64_t completion_tokens) override;
+  void fail(const absl::Status& status) override;
+  void embedding(std::size_t, std::vector<float>) override {}
 
  private:
   struct Choice {
     std::string text;
     std::vector<ScoredToken> scores;  // of a stream, those that are not out yet
+    std::vector<std::int32_t> ids;    // likewise
     std::size_t offset = 0;
-    bool begun = false;
+    bool begun = false, prompt_told = false;
     ChoiceEnd end{};
     std::optional<ToolCallStream> reader{};
     std::vector<ToolCall> calls{};
@@ -59,6 +64,7 @@ class Answer {
   void tell(std::size_t choice, const std::vector<ToolEvent>& events)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   nlohmann::ordered_json take_scores(Choice& choice) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  TokenIds take_ids(std::size_t choice) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const AnswerFacts facts_;
   const AnswerForm form_;

@@ -56,8 +56,9 @@ absl::StatusOr<FormQuery> schema_form(const std::string& param, const Json& valu
 FormQuery object_form(const std::string& param) { return {param, JsonForm{{{"type", "object"}}}}; }
 
 absl::Status add(std::vector<FormQuery>& forms, absl::StatusOr<FormQuery> form) {
-  if (form.ok()) forms.push_back(*std::move(form));
-  return form.status();
+  if (!form.ok()) return form.status();
+  forms.push_back(*std::move(form));
+  return absl::OkStatus();
 }
 
 absl::Status read_response_format(const Json& format, std::vector<FormQuery>& forms) {

@@ -19,6 +19,7 @@ constexpr std::size_t kMaxPromptIds = 1u << 20;
 constexpr std::size_t kMaxStopIds = 128;
 constexpr std::size_t kMaxStopBytes = 4096;
 constexpr std::size_t kMaxBiases = 1024;
+constexpr std::size_t kMaxBadWords = 128;
 constexpr double kMaxBias = 100;
 constexpr double kGreedyBelow = 1e-5;
 
@@ -28,9 +29,7 @@ absl::Status check_unsupported(const ApiFields& fields) {
   // Each would change what comes out.
   for (const char* key :
        {"functions", "audio", "suffix", "use_beam_search", "prompt_embeds", "prompt_logprobs",
-        "allowed_token_ids", "bad_words", "logits_processors", "truncate_prompt_tokens",
-        "include_stop_str_in_output", "return_tokens_as_token_ids", "continue_final_message",
-        "chat_template", "web_search_options"}) {
+        "logits_processors", "chat_template", "web_search_options"}) {
     const Json* value = fields.find(key);
     if (value != nullptr && !is_nothing(*value)) {
       return unsupported_field(key, "is not supported by this server: leave it out");
@@ -43,9 +42,6 @@ absl::Status check_unsupported(const ApiFields& fields) {
   if (const Json* call = fields.find("function_call");
       call != nullptr && *call != "none" && *call != "auto") {
     return unsupported_field("function_call", "is not supported by this server: leave it out");
-  }
-  if (const Json* skip = fields.find("skip_special_tokens"); skip != nullptr && *skip == false) {
-    return unsupported_field("skip_special_tokens", "false is not supported by this server");
   }
   return absl::OkStatus();
 }
@@ -94,7 +90,11 @@ absl::StatusOr<ApiMessages> messages_of(ApiFields& fields) {
       return bad_field(fmt::format("messages[{}].content", i), "expected a text");
     }
   }
-  result.add_generation_prompt = fields.boolean("add_generation_prompt", true);
+  result.continue_final = fields.boolean("continue_final_message", false);
+  result.add_generation_prompt = fields.boolean("add_generation_prompt", !result.continue_final);
+  if (result.continue_final && result.add_generation_prompt) {
+    return bad_field("continue_final_message", "needs \"add_generation_prompt\": false");
+  }
   if (const Json* documents = fields.find("documents")) result.documents = *documents;
   if (const Json* arguments = fields.find("chat_template_kwargs")) {
     if (!arguments->is_object()) return bad_field("chat_template_kwargs", "expected an object");
@@ -105,42 +105,16 @@ absl::StatusOr<ApiMessages> messages_of(ApiFields& fields) {
 
 // ---- prompts of completions
 
-absl::Status add_prompt(const Json& prompt, std::vector<ApiPrompt>& prompts) {
+absl::Status add_prompt(const Json& prompt, const char* key, std::vector<ApiPrompt>& prompts) {
   if (prompt.is_string()) {
     prompts.emplace_back(prompt.get<std::string>());
     return absl::OkStatus();
   }
-  auto ids = id_list(prompt, "prompt", kMaxPromptIds);
+  auto ids = id_list(prompt, key, kMaxPromptIds);
   if (!ids.ok()) return ids.status();
-  if (ids->empty()) return bad_field("prompt", "has no tokens: give it some text");
+  if (ids->empty()) return bad_field(key, "has no tokens: give it some text");
   prompts.emplace_back(*std::move(ids));
   return absl::OkStatus();
-}
-
-// A text, a list of texts, a list of ids, or a list of lists of ids.
-absl::StatusOr<std::vector<ApiPrompt>> prompts_of(const ApiFields& fields) {
-  const Json* prompt = fields.find("prompt");
-  if (prompt == nullptr) return bad_field("prompt", "is missing");
-  std::vector<ApiPrompt> prompts;
-  const bool several = prompt->is_array() && !prompt->empty() &&
-                       (prompt->front().is_string() || prompt->front().is_array());
-  if (!several) {
-    if (!prompt->is_string() && !prompt->is_array()) {
-      return bad_field("prompt", "expected a text, token ids, or a list of these");
-    }
-    if (auto status = add_prompt(*prompt, prompts); !status.ok()) return status;
-    return prompts;
-  }
-  if (prompt->size() > kMaxPrompts) {
-    return bad_field("prompt", fmt::format("at most {} prompts in one request", kMaxPrompts));
-  }
-  for (const Json& one : *prompt) {
-    if (one.is_string() != prompt->front().is_string()) {
-      return bad_field("prompt", "expected all of them to be texts, or all to be token ids");
-    }
-    if (auto status = add_prompt(one, prompts); !status.ok()) return status;
-  }
-  return prompts;
 }
 
 // ---- what both have
@@ -179,6 +153,26 @@ void read_sampling(ApiFields& fields, ApiSampling& sampling) {
       fields.number("frequency_penalty", -kMaxPresencePenalty, kMaxPresencePenalty).value_or(0);
   sampling.min_tokens = fields.integer("min_tokens", 0, kMaxTokensAsked).value_or(0);
   read_bias(fields, sampling);
+  if (auto allowed = fields.ids("allowed_token_ids", kMaxPromptIds)) {
+    if (allowed->empty()) fields.fail(bad_field("allowed_token_ids", "expected at least one"));
+    sampling.allowed_ids = *std::move(allowed);
+  }
+}
+
+// What becomes of the text, and what is told beside it.
+void read_text_options(ApiFields& fields, GenerationQuery& query) {
+  query.bad_words = fields.texts("bad_words", kMaxBadWords);
+  for (const std::string& word : query.bad_words) {
+    if (word.empty() || word.size() > kMaxStopBytes) {
+      fields.fail(
+          bad_field("bad_words", fmt::format("a text must have 1 to {} bytes", kMaxStopBytes)));
+    }
+  }
+  query.with_stop = fields.boolean("include_stop_str_in_output", false);
+  query.special_tokens = !fields.boolean("skip_special_tokens", true);
+  query.return_ids = fields.boolean("return_token_ids", false);
+  query.ids_as_texts = fields.boolean("return_tokens_as_token_ids", false);
+  query.truncate_to = fields.integer("truncate_prompt_tokens", -1, kMaxTokensAsked).value_or(0);
 }
 
 void read_common(ApiFields& fields, GenerationQuery& query) {
@@ -206,6 +200,7 @@ void read_common(ApiFields& fields, GenerationQuery& query) {
   }
   query.stop_ids = fields.ids("stop_token_ids", kMaxStopIds).value_or(std::vector<std::int32_t>());
   query.ignore_eos = fields.boolean("ignore_eos", false);
+  read_text_options(fields, query);
   query.stream = fields.boolean("stream", false);
   if (const Json* options = fields.find("stream_options")) {
     if (!options->is_object()) {
@@ -224,6 +219,32 @@ void read_common(ApiFields& fields, GenerationQuery& query) {
 }
 
 }  // namespace
+
+absl::StatusOr<std::vector<ApiPrompt>> read_prompts(const Json& body, const char* key,
+                                                    std::size_t most) {
+  const Json* prompt = ApiFields(body).find(key);
+  if (prompt == nullptr) return bad_field(key, "is missing");
+  std::vector<ApiPrompt> prompts;
+  const bool several = prompt->is_array() && !prompt->empty() &&
+                       (prompt->front().is_string() || prompt->front().is_array());
+  if (!several) {
+    if (!prompt->is_string() && !prompt->is_array()) {
+      return bad_field(key, "expected a text, token ids, or a list of these");
+    }
+    if (auto status = add_prompt(*prompt, key, prompts); !status.ok()) return status;
+    return prompts;
+  }
+  if (prompt->size() > most) {
+    return bad_field(key, fmt::format("at most {} in one request", most));
+  }
+  for (const Json& one : *prompt) {
+    if (one.is_string() != prompt->front().is_string()) {
+      return bad_field(key, "expected all of them to be texts, or all to be token ids");
+    }
+    if (auto status = add_prompt(one, key, prompts); !status.ok()) return status;
+  }
+  return prompts;
+}
 
 absl::StatusOr<GenerationQuery> read_chat(const Json& body) {
   ApiFields fields(body);
@@ -257,7 +278,7 @@ absl::StatusOr<GenerationQuery> read_completion(const Json& body) {
   if (auto status = check_unsupported(fields); !status.ok()) return status;
   GenerationQuery query;
   read_common(fields, query);
-  auto prompts = prompts_of(fields);
+  auto prompts = read_prompts(body, "prompt", kMaxPrompts);
   if (!prompts.ok()) return prompts.status();
   query.prompts = *std::move(prompts);
   query.add_special_tokens = fields.boolean("add_special_tokens", true);
@@ -280,7 +301,7 @@ absl::StatusOr<TokenizeQuery> read_tokenize(const Json& body) {
   TokenizeQuery query;
   query.model = fields.text("model").value_or("");
   if (fields.find("messages") != nullptr) {
-    for (const char* key : {"chat_template", "continue_final_message"}) {
+    for (const char* key : {"chat_template"}) {
       const Json* value = fields.find(key);
       if (value != nullptr && !is_nothing(*value)) {
         return unsupported_field(key, "is not supported by this server: leave it out");

@@ -27,6 +27,7 @@ inline constexpr int kMaxTopLogprobs = 20;
 struct ApiMessages {
   nlohmann::ordered_json messages = nlohmann::ordered_json::array();
   bool add_generation_prompt = true;
+  bool continue_final = false;  // the last message is the beginning of the answer
   nlohmann::ordered_json documents, template_arguments, tools;  // or null
 };
 
@@ -39,6 +40,7 @@ struct ApiSampling {
   double presence_penalty = 0, frequency_penalty = 0;
   std::vector<std::pair<std::int32_t, double>> logit_bias;
   std::int64_t min_tokens = 0;
+  std::vector<std::int32_t> allowed_ids;  // empty: all
 };
 
 struct GenerationQuery {
@@ -53,6 +55,12 @@ struct GenerationQuery {
   std::vector<std::string> stops;
   std::vector<std::int32_t> stop_ids;
   bool ignore_eos = false;
+  std::vector<std::string> bad_words;
+  bool with_stop = false;        // the text holds what ended it
+  bool special_tokens = false;   // and control tokens
+  bool return_ids = false;       // beside the text
+  bool ids_as_texts = false;     // in log probabilities
+  std::int64_t truncate_to = 0;  // the last tokens of a prompt; 0: all, -1: as many as fit
   bool echo = false;
   std::optional<int> top_logprobs;  // nothing: no log probabilities
   bool stream = false;
@@ -65,6 +73,10 @@ struct GenerationQuery {
 
 absl::StatusOr<GenerationQuery> read_chat(const nlohmann::ordered_json& body);
 absl::StatusOr<GenerationQuery> read_completion(const nlohmann::ordered_json& body);
+
+// Of `key`: a text, a list of texts, a list of ids, or a list of lists of ids.
+absl::StatusOr<std::vector<ApiPrompt>> read_prompts(const nlohmann::ordered_json& body,
+                                                    const char* key, std::size_t most);
 
 struct TokenizeQuery {
   std::string model;

@@ -47,8 +47,13 @@ std::string chunk_event(const AnswerFacts& facts, Json choice, bool with_usage) 
   return event(json);
 }
 
+void add_ids(Json& choice, TokenIds ids) {
+  if (!ids.text.is_null()) choice["token_ids"] = std::move(ids.text);
+  if (!ids.prompt.is_null()) choice["prompt_token_ids"] = std::move(ids.prompt);
+}
+
 Json chunk_choice(const AnswerFacts& facts, std::size_t index, const std::string& text,
-                  Json logprobs) {
+                  Json logprobs, TokenIds ids) {
   Json choice = {{"index", index}};
   if (facts.chat) {
     choice["delta"] = {{"content", text}};
@@ -57,6 +62,7 @@ Json chunk_choice(const AnswerFacts& facts, std::size_t index, const std::string
   }
   choice["logprobs"] = std::move(logprobs);
   choice["finish_reason"] = nullptr;
+  add_ids(choice, std::move(ids));
   return choice;
 }
 
@@ -106,7 +112,8 @@ Json logprobs_json(bool chat, const std::vector<ScoredToken>& tokens, std::size_
 }
 
 Json choice_json(bool chat, std::size_t index, const std::string& text,
-                 const std::vector<ToolCall>& calls, Json logprobs, const ChoiceEnd& end) {
+                 const std::vector<ToolCall>& calls, Json logprobs, const ChoiceEnd& end,
+                 TokenIds ids) {
   Json choice = {{"index", index}};
   if (chat) {
     const bool only_calls = text.empty() && !calls.empty();
@@ -124,6 +131,7 @@ Json choice_json(bool chat, std::size_t index, const std::string& text,
   choice["logprobs"] = std::move(logprobs);
   choice["finish_reason"] = end.finish_reason;
   choice["stop_reason"] = end.stop_reason;
+  add_ids(choice, std::move(ids));
   return choice;
 }
 
@@ -135,14 +143,15 @@ std::string answer_body(const AnswerFacts& facts, Json choices, const Usage& usa
 }
 
 std::string role_event(const AnswerFacts& facts, std::size_t index, bool with_usage) {
-  Json choice = chunk_choice(facts, index, "", nullptr);
+  Json choice = chunk_choice(facts, index, "", nullptr, {});
   choice["delta"] = {{"role", "assistant"}, {"content", ""}};
   return chunk_event(facts, std::move(choice), with_usage);
 }
 
 std::string text_event(const AnswerFacts& facts, std::size_t index, const std::string& text,
-                       Json logprobs, bool with_usage) {
-  return chunk_event(facts, chunk_choice(facts, index, text, std::move(logprobs)), with_usage);
+                       Json logprobs, bool with_usage, TokenIds ids) {
+  return chunk_event(facts, chunk_choice(facts, index, text, std::move(logprobs), std::move(ids)),
+                     with_usage);
 }
 
 std::string call_event(const AnswerFacts& facts, std::size_t index, std::size_t call,
@@ -156,14 +165,14 @@ std::string call_event(const AnswerFacts& facts, std::size_t index, std::size_t 
   }
   function["arguments"] = part.arguments;
   entry["function"] = std::move(function);
-  Json choice = chunk_choice(facts, index, "", std::move(logprobs));
+  Json choice = chunk_choice(facts, index, "", std::move(logprobs), {});
   choice["delta"] = {{"tool_calls", Json::array({std::move(entry)})}};
   return chunk_event(facts, std::move(choice), with_usage);
 }
 
 std::string end_event(const AnswerFacts& facts, std::size_t index, const std::string& text,
-                      Json logprobs, const ChoiceEnd& end, bool with_usage) {
-  Json choice = chunk_choice(facts, index, text, std::move(logprobs));
+                      Json logprobs, const ChoiceEnd& end, bool with_usage, TokenIds ids) {
+  Json choice = chunk_choice(facts, index, text, std::move(logprobs), std::move(ids));
   choice["finish_reason"] = end.finish_reason;
   choice["stop_reason"] = end.stop_reason;
   return chunk_event(facts, std::move(choice), with_usage);

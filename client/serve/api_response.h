@@ -4,11 +4,10 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "client/serve/answer_sink.h"
 #include "client/serve/api_error.h"
 
 namespace shoal::client {
@@ -21,12 +20,6 @@ struct AnswerFacts {
   std::string model, fingerprint;
 };
 
-struct ScoredToken {
-  std::string text;
-  std::optional<double> logprob;  // a prompt's first token has none
-  std::vector<std::pair<std::string, double>> top;
-};
-
 struct Usage {
   std::int64_t prompt_tokens = 0, completion_tokens = 0, cached_tokens = 0;
 };
@@ -36,9 +29,10 @@ struct Usage {
 nlohmann::ordered_json logprobs_json(bool chat, const std::vector<ScoredToken>& tokens,
                                      std::size_t* offset);
 
-struct ChoiceEnd {
-  std::string finish_reason;           // "stop", "length" or "tool_calls"
-  nlohmann::ordered_json stop_reason;  // the text or token id that was asked for, or null
+// Where they were asked for: of the part of the text that they come with, and of the prompt with
+// its first part.
+struct TokenIds {
+  nlohmann::ordered_json text, prompt;  // null: not asked for
 };
 
 // A function that the model calls.
@@ -48,19 +42,21 @@ struct ToolCall {
 
 nlohmann::ordered_json choice_json(bool chat, std::size_t index, const std::string& text,
                                    const std::vector<ToolCall>& calls,
-                                   nlohmann::ordered_json logprobs, const ChoiceEnd& end);
+                                   nlohmann::ordered_json logprobs, const ChoiceEnd& end,
+                                   TokenIds ids = {});
 std::string answer_body(const AnswerFacts& facts, nlohmann::ordered_json choices,
                         const Usage& usage);
 
 // "data: {...}\n\n". With with_usage, chunks say that there is no usage yet.
 std::string role_event(const AnswerFacts& facts, std::size_t index, bool with_usage);
 std::string text_event(const AnswerFacts& facts, std::size_t index, const std::string& text,
-                       nlohmann::ordered_json logprobs, bool with_usage);
+                       nlohmann::ordered_json logprobs, bool with_usage, TokenIds ids = {});
 // A call begins, or its arguments go on: then with arguments alone.
 std::string call_event(const AnswerFacts& facts, std::size_t index, std::size_t call,
                        const ToolCall& part, nlohmann::ordered_json logprobs, bool with_usage);
 std::string end_event(const AnswerFacts& facts, std::size_t index, const std::string& text,
-                      nlohmann::ordered_json logprobs, const ChoiceEnd& end, bool with_usage);
+                      nlohmann::ordered_json logprobs, const ChoiceEnd& end, bool with_usage,
+                      TokenIds ids = {});
 std::string usage_event(const AnswerFacts& facts, const Usage& usage);
 std::string error_event(const ApiError& error);
 inline constexpr const char* kDoneEvent = "data: [DONE]\n\n";

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/finite.h"
+#include "client/text/embedding.h"
 
 namespace shoal::client {
 namespace {
@@ -21,8 +22,12 @@ absl::Status stopped_status() {
   return absl::UnavailableError("the server is shutting down: try again");
 }
 
+double seconds_since(std::chrono::steady_clock::time_point then) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
+}
+
 ChoiceEnd end_of(const GenerateResult& result) {
-  ChoiceEnd end{result.finish_reason, nullptr};
+  ChoiceEnd end{result.finish_reason, nullptr, result.time_to_first_token_ms, result.total_ms};
   if (result.stopped_by_id) {
     end.stop_reason = *result.stopped_by_id;
   } else if (!result.stopped_by.empty()) {
@@ -44,6 +49,7 @@ absl::Status Engine::submit(const std::shared_ptr<Job>& job) {
   {
     base::MutexLock lock(mutex_);
     if (stopped_) return stopped_status();
+    job->submitted = std::chrono::steady_clock::now();
     // Nobody waits for these any more.
     std::erase_if(waiting_, [](const Part& part) { return part.job->stop.stopped(); });
     if (running_.size() + waiting_.size() + job->choices() > most_choices()) return queue_full();
@@ -56,6 +62,16 @@ absl::Status Engine::submit(const std::shared_ptr<Job>& job) {
 std::size_t Engine::unfinished() const {
   base::MutexLock lock(mutex_);
   return running_.size() + waiting_.size();
+}
+
+std::string Engine::metrics(const std::string& model_name) const {
+  std::size_t running = 0, waiting = 0;
+  {
+    base::MutexLock lock(mutex_);
+    running = running_.size();
+    waiting = waiting_.size();
+  }
+  return metrics_.text(model_name, running, waiting);
 }
 
 void Engine::stop() {
@@ -91,18 +107,22 @@ void Engine::work() {
 
 void Engine::run(Job& job, std::size_t choice) {
   absl::Status status;
+  ChoiceCount count;
+  metrics_.started(seconds_since(job.submitted));
   try {
-    status = generate_choice(job, choice);
+    status = job.pooling ? embed(job, choice, count) : generate_choice(job, choice, count);
   } catch (const std::exception& error) {  // out of memory, or a library that threw
     status = absl::InternalError(error.what());
   }
   if (status.ok()) return;
   if (job.trace) job.trace->fail();
+  count.reason = job.stop.stopped() ? "abort" : "error";
+  metrics_.ended(count);
   job.answer->fail(status);
   job.stop.stop(SIGTERM);  // the other choices of the answer
 }
 
-absl::Status Engine::generate_choice(Job& job, std::size_t choice) {
+absl::Status Engine::generate_choice(Job& job, std::size_t choice, ChoiceCount& count) {
   if (job.stop.stopped()) return stopped_status();  // to nobody, but when the server ends
   const Job::Prompt& prompt = job.prompts[choice / job.n];
   AnswerTrace* const trace = choice == 0 ? job.trace.get() : nullptr;
@@ -116,6 +136,9 @@ absl::Status Engine::generate_choice(Job& job, std::size_t choice) {
   auto pipeline =
       open_({positions, job.echo_scores ? std::vector<std::int32_t>() : prompt.ids}, job.stop);
   if (!pipeline.ok()) return pipeline.status();
+  const auto prompt_length = static_cast<std::int64_t>(prompt.ids.size());
+  count.prompt_tokens = prompt_length;
+  metrics_.opened((*pipeline)->route().size(), prompt_length, (*pipeline)->reused_positions());
   if (job.echo_scores) {
     if (auto status = score_prompt(job, choice, **pipeline); !status.ok()) return status;
   }
@@ -125,22 +148,36 @@ absl::Status Engine::generate_choice(Job& job, std::size_t choice) {
   if (request.max_tokens > 0) {
     GenerateObserver observer;
     observer.on_text = [&](const std::string& text) { job.answer->text(choice, text); };
-    if (trace) {
-      observer.on_step = [trace](std::size_t, const StepTiming& timing, double client_us) {
-        trace->step(timing, client_us);
-      };
-    }
-    observer.on_score = [&](const TokenScore& score) { job.answer->score(choice, scored(score)); };
+    observer.on_score = [&](const TokenScore& score) {
+      job.answer->score(choice, scored(job, score));
+    };
+    observer.on_token = [&](std::int32_t id) { job.answer->token(choice, id); };
+    auto last = std::chrono::steady_clock::now();
+    observer.on_step = [&](std::size_t token, const StepTiming& timing, double client_us) {
+      const auto now = std::chrono::steady_clock::now();
+      if (token == 0) {
+        metrics_.first_token(seconds_since(job.submitted));
+      } else {
+        metrics_.next_token(std::chrono::duration<double>(now - last).count());
+      }
+      last = now;
+      metrics_.step(timing);
+      if (trace) trace->step(timing, client_us);
+      ++count.generated_tokens;
+    };
     auto generated = generate(**pipeline, user_model_, request, job.stop, observer);
+    metrics_.rerouted((*pipeline)->reroutes());
     if (!generated.ok()) return generated.status();
     result = *std::move(generated);
   }
   if (trace) trace->end(result, (*pipeline)->reused_positions(), (*pipeline)->reroutes());
   if (result.finish_reason == "interrupted") return stopped_status();
   if (choice % job.n == 0) {
-    job.answer->prompt_tokens(static_cast<std::int64_t>(prompt.ids.size()),
-                              (*pipeline)->reused_positions());
+    job.answer->prompt_tokens(prompt_length, (*pipeline)->reused_positions());
   }
+  count.reason = result.finish_reason;
+  count.seconds = seconds_since(job.submitted);
+  metrics_.ended(count);
   pipeline->reset();  // closes the session before its client hears of the end
   job.answer->end(choice, end_of(result), static_cast<std::int64_t>(result.ids.size()));
   return absl::OkStatus();
@@ -152,7 +189,7 @@ absl::Status Engine::score_prompt(Job& job, std::size_t choice, Pipeline& pipeli
   const int top = job.request.top_logprobs.value_or(0);
   const std::size_t hidden = user_model_.hidden(), vocabulary = user_model_.vocabulary();
   std::vector<float> logits;
-  job.answer->score(choice, {text_of(ids.front()), std::nullopt, {}});
+  job.answer->score(choice, {text_of(job, ids.front()), std::nullopt, {}});
   for (std::size_t begin = 0; begin + 1 < ids.size(); begin += kScoredRows) {
     const std::size_t count = std::min(kScoredRows, ids.size() - 1 - begin);
     const auto rows = pipeline.append(std::span(ids).subspan(begin, count), RowsWanted::kAll);
@@ -166,22 +203,55 @@ absl::Status Engine::score_prompt(Job& job, std::size_t choice, Pipeline& pipeli
         return absl::InternalError("the model computed a logit that is not finite");
       }
       for (std::size_t i = 0; i < some; ++i) {
-        job.answer->score(choice,
-                          scored(score_token(std::span(logits).subspan(i * vocabulary, vocabulary),
-                                             ids[begin + first + i + 1], top)));
+        job.answer->score(
+            choice, scored(job, score_token(std::span(logits).subspan(i * vocabulary, vocabulary),
+                                            ids[begin + first + i + 1], top)));
       }
     }
   }
   return user_model_.checkpoint->check();
 }
 
-ScoredToken Engine::scored(const TokenScore& score) const {
-  ScoredToken token{text_of(score.token.id), score.token.logprob, {}};
-  for (const TokenLogprob& top : score.top) token.top.emplace_back(text_of(top.id), top.logprob);
+// A vector of every so-manieth prompt, one after the other through one session.
+absl::Status Engine::embed(Job& job, std::size_t lane, ChoiceCount& count) {
+  if (job.stop.stopped()) return stopped_status();
+  std::size_t longest = 0;
+  for (std::size_t i = lane; i < job.prompts.size(); i += job.lanes) {
+    longest = std::max(longest, job.prompts[i].ids.size());
+  }
+  auto opened = open_({static_cast<std::int64_t>(longest)}, job.stop);
+  if (!opened.ok()) return opened.status();
+  Pipeline& pipeline = **opened;
+  for (std::size_t i = lane; i < job.prompts.size(); i += job.lanes) {
+    if (job.stop.stopped()) return stopped_status();
+    const std::vector<std::int32_t>& ids = job.prompts[i].ids;
+    pipeline.truncate(0);
+    auto values = embedding_of(pipeline, user_model_, *job.pooling, ids);
+    if (!values.ok()) return values.status();
+    count.prompt_tokens += static_cast<std::int64_t>(ids.size());
+    job.answer->embedding(i, *std::move(values));
+  }
+  metrics_.opened(pipeline.route().size(), count.prompt_tokens, 0);
+  metrics_.rerouted(pipeline.reroutes());
+  count.reason = "stop";
+  count.seconds = seconds_since(job.submitted);
+  metrics_.ended(count);
+  opened->reset();
+  job.answer->prompt_tokens(count.prompt_tokens, 0);
+  job.answer->end(lane, {"stop", nullptr}, 0);
+  return absl::OkStatus();
+}
+
+ScoredToken Engine::scored(const Job& job, const TokenScore& score) const {
+  ScoredToken token{text_of(job, score.token.id), score.token.logprob, {}};
+  for (const TokenLogprob& top : score.top) {
+    token.top.emplace_back(text_of(job, top.id), top.logprob);
+  }
   return token;
 }
 
-std::string Engine::text_of(std::int32_t id) const {
+std::string Engine::text_of(const Job& job, std::int32_t id) const {
+  if (job.ids_as_texts) return "token_id:" + std::to_string(id);
   auto text = user_model_.tokenizer->decode({&id, 1}, /*skip_special_tokens=*/false);
   return text.ok() ? *std::move(text) : "";
 }

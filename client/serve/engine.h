@@ -4,6 +4,7 @@
 // threads. Thread-safe. The model must share its ends (user_model.h) where threads are several.
 #pragma once
 
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -15,11 +16,13 @@
 #include "absl/status/statusor.h"
 #include "base/mutex.h"
 #include "base/stop_token.h"
-#include "client/serve/answer.h"
+#include "client/serve/answer_sink.h"
 #include "client/serve/answer_trace.h"
+#include "client/serve/serve_metrics.h"
 #include "client/text/generate.h"
 #include "client/text/pipeline.h"
 #include "client/text/user_model.h"
+#include "model/pooling.h"
 
 namespace shoal::client {
 
@@ -41,12 +44,17 @@ struct Job {
   std::size_t n = 1;
   GenerateRequest request;  // but for the prompt; choice i draws with seed + i
   bool echo = false;
-  bool echo_scores = false;  // the prompt's log probabilities too
-  base::StopToken stop;      // its client has gone
-  std::unique_ptr<Answer> answer;
-  std::shared_ptr<AnswerTrace> trace;  // of its first choice; null: nobody asks for it
+  bool echo_scores = false;   // the prompt's log probabilities too
+  bool ids_as_texts = false;  // of tokens in log probabilities: "token_id:5"
+  // One vector of each prompt, by this rule, and no text: as so many choices, which share them.
+  std::optional<model::Pooling> pooling{};
+  std::size_t lanes = 1;
+  base::StopToken stop{};  // its client has gone
+  std::unique_ptr<AnswerSink> answer;
+  std::chrono::steady_clock::time_point submitted{};
+  std::shared_ptr<AnswerTrace> trace{};  // of its first choice; null: nobody asks for it
 
-  std::size_t choices() const { return prompts.size() * n; }
+  std::size_t choices() const { return pooling ? lanes : prompts.size() * n; }
 };
 
 class Engine {
@@ -63,6 +71,7 @@ class Engine {
   absl::Status submit(const std::shared_ptr<Job>& job);
   std::size_t most_choices() const { return options_.running + options_.queue; }
   std::size_t unfinished() const;  // choices
+  std::string metrics(const std::string& model_name) const;
   // Fails what runs and waits, and joins.
   void stop();
 
@@ -73,14 +82,16 @@ class Engine {
   };
   void work();
   void run(Job& job, std::size_t choice);
-  absl::Status generate_choice(Job& job, std::size_t choice);
+  absl::Status generate_choice(Job& job, std::size_t choice, ChoiceCount& count);
+  absl::Status embed(Job& job, std::size_t lane, ChoiceCount& count);
   absl::Status score_prompt(Job& job, std::size_t choice, Pipeline& pipeline);
-  ScoredToken scored(const TokenScore& score) const;
-  std::string text_of(std::int32_t id) const;
+  ScoredToken scored(const Job& job, const TokenScore& score) const;
+  std::string text_of(const Job& job, std::int32_t id) const;
 
   const UserModel& user_model_;
   const OpenSession open_;
   const Options options_;
+  ServeMetrics metrics_;
   mutable base::Mutex mutex_;
   base::CondVar changed_;
   std::deque<Part> waiting_ ABSL_GUARDED_BY(mutex_);

@@ -9,12 +9,13 @@
 #include <utility>
 
 #include "base/random.h"
+#include "client/chat/final_message.h"
 #include "client/chat/talk.h"
 #include "client/serve/answer.h"
 #include "client/serve/api_error.h"
 #include "client/serve/api_fields.h"
 #include "client/serve/api_key.h"
-#include "client/serve/api_response.h"
+#include "client/serve/http_replies.h"
 #include "client/serve/http_text.h"
 #include "client/serve/swarm_page.h"
 
@@ -34,20 +35,12 @@ std::tm local_now() {
   return local;
 }
 
-HttpHeaders headers_of(const HttpRequest& request) {
-  return {{"X-Request-Id", request.request_id}};
-}
-
-void say(const HttpRequest& request, HttpReply& reply, const nlohmann::ordered_json& json) {
-  reply.respond({200, "application/json", to_text(json), headers_of(request)});
-}
-
-void refuse(const HttpRequest& request, HttpReply& reply, const ApiError& error,
-            const HttpHeaders& more = {}) {
-  HttpResponse response = error_response(error);
-  for (auto& header : headers_of(request)) response.headers.push_back(std::move(header));
-  response.headers.insert(response.headers.end(), more.begin(), more.end());
-  reply.respond(std::move(response));
+// Browsers send other types from any page without asking first. ollama's clients send them too, or
+// none, but no browser sends a POST without an Origin.
+bool has_good_type(const HttpRequest& request) {
+  const std::string type = request.content_type.substr(0, request.content_type.find(';'));
+  return same_ignoring_case(type, "application/json") ||
+         (request.path.starts_with("/api/") && request.origin.empty());
 }
 
 // Where templates want ids of a certain form, it is this one.
@@ -68,10 +61,6 @@ bool must_call(const GenerationQuery& query) {
   return query.tools && query.tools->choice == ToolQuery::Choice::kRequired;
 }
 
-void refuse(const HttpRequest& request, HttpReply& reply, const absl::Status& status) {
-  refuse(request, reply, api_error(status));
-}
-
 // "/page/style.css" is below "/page/*".
 bool is_below(std::string_view path, std::string_view pattern) {
   return pattern.ends_with("/*") && path.starts_with(pattern.substr(0, pattern.size() - 1));
@@ -90,6 +79,7 @@ const std::vector<Gateway::Route>& Gateway::routes() {
   static const std::vector<Route> all = {
       {"/v1/chat/completions", "POST", true, &Gateway::chat},
       {"/v1/completions", "POST", true, &Gateway::completion},
+      {"/v1/embeddings", "POST", true, &Gateway::embeddings},
       {"/invocations", "POST", true, &Gateway::invocation},
       {"/v1/models", "GET", true, &Gateway::models},
       {"/tokenize", "POST", true, &Gateway::tokenize},
@@ -101,6 +91,15 @@ const std::vector<Gateway::Route>& Gateway::routes() {
       {"/page/*", "GET", false, &Gateway::page},
       {"/swarm", "GET", true, &Gateway::swarm},
       {"/swarm/*", "GET", true, &Gateway::swarm},
+      {"/metrics", "GET", false, &Gateway::metrics},
+      {"/api/chat", "POST", true, &Gateway::ollama_chat},
+      {"/api/generate", "POST", true, &Gateway::ollama_generate},
+      {"/api/embed", "POST", true, &Gateway::ollama_embed},
+      {"/api/embeddings", "POST", true, &Gateway::ollama_embeddings},
+      {"/api/tags", "GET", true, &Gateway::ollama_tags},
+      {"/api/ps", "GET", true, &Gateway::ollama_ps},
+      {"/api/show", "POST", true, &Gateway::ollama_show},
+      {"/api/version", "GET", false, &Gateway::ollama_version},
   };
   return all;
 }
@@ -158,9 +157,7 @@ void Gateway::handle(HttpRequest request, const std::shared_ptr<HttpReply>& repl
                    "invalid_request_error", std::nullopt, "method_not_allowed"},
                   {{"Allow", get ? "GET, HEAD" : "POST"}});
   }
-  // Browsers send other types from any page without asking first.
-  const std::string type = request.content_type.substr(0, request.content_type.find(';'));
-  if (method == "POST" && !same_ignoring_case(type, "application/json")) {
+  if (method == "POST" && !has_good_type(request)) {
     return refuse(request, *reply,
                   invalid_request(415, "send the header Content-Type: application/json"));
   }
@@ -236,6 +233,12 @@ void Gateway::swarm(const HttpRequest& request, const std::shared_ptr<HttpReply>
          {404, "this server shows no swarm", "invalid_request_error", std::nullopt, "not_found"});
 }
 
+// Open to all, as other servers have it: it counts, and holds nothing of what anybody wrote.
+void Gateway::metrics(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
+  reply->respond({200, "text/plain; version=0.0.4; charset=utf-8",
+                  engine_.metrics(options_.model_name), headers_of(request)});
+}
+
 void Gateway::tokenize(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
   const auto body = parse_body(request.body);
   if (!body.ok()) return refuse(request, *reply, body.status());
@@ -292,19 +295,46 @@ void Gateway::generate(const HttpRequest& request, absl::StatusOr<GenerationQuer
   if (!job.ok()) return refuse(request, *reply, job.status());
   const std::string id = new_id(query->chat ? "chatcmpl-" : "cmpl-");
   AnswerFacts facts{query->chat, id, std::time(nullptr), options_.model_name, fingerprint_};
-  (*job)->answer =
-      std::make_unique<Answer>(std::move(facts),
-                               AnswerForm{query->choices(), query->stream, query->include_usage,
-                                          headers_of(request), call_reading(*query)},
-                               reply);
-  if (options_.page) {
-    (*job)->trace = options_.page->answers().begin(id, std::time(nullptr));
+  AnswerForm form{query->choices(), query->stream, query->include_usage, headers_of(request),
+                  query->return_ids};
+  form.calls = call_reading(*query);
+  if (query->return_ids) {
+    for (const Job::Prompt& prompt : (*job)->prompts) form.prompts.push_back(prompt.ids);
   }
+  (*job)->answer = std::make_unique<Answer>(std::move(facts), std::move(form), reply);
+  if (options_.page) (*job)->trace = options_.page->answers().begin(id, std::time(nullptr));
+  submit(*job, *reply);
+}
+
+void Gateway::submit(const std::shared_ptr<Job>& job, HttpReply& reply) {
   // Not the job: it holds the reply, by its answer.
-  reply->on_gone([weak = std::weak_ptr<Job>(*job)] {
+  reply.on_gone([weak = std::weak_ptr<Job>(job)] {
     if (const auto alive = weak.lock()) alive->stop.stop(SIGHUP);
   });
-  if (auto status = engine_.submit(*job); !status.ok()) (*job)->answer->fail(status);
+  if (auto status = engine_.submit(job); !status.ok()) job->answer->fail(status);
+}
+
+absl::Status Gateway::add_words(const GenerationQuery& query, SamplingOptions& sampling) const {
+  const model::Tokenizer& tokenizer = *user_model_.tokenizer;
+  for (const std::string& word : query.bad_words) {
+    // As it is spelled, and behind a space, which most tokenizers write into the token.
+    for (const std::string& spelled : {word, " " + word}) {
+      auto ids = tokenizer.encode(spelled, {.add_special_tokens = false});
+      if (!ids.ok()) return ids.status();
+      if (!ids->empty()) sampling.rules.bad_words.push_back(*std::move(ids));
+    }
+  }
+  std::vector<std::int32_t> allowed = query.sampling.allowed_ids;
+  if (allowed.empty()) return absl::OkStatus();
+  std::ranges::sort(allowed);
+  if (allowed.back() >= user_model_.config.vocabulary) {
+    return bad_field("allowed_token_ids",
+                     fmt::format("{} is no token id of this model", allowed.back()));
+  }
+  for (std::int32_t id = 0; id < user_model_.config.vocabulary; ++id) {
+    if (!std::ranges::binary_search(allowed, id)) sampling.rules.suppressed.push_back(id);
+  }
+  return absl::OkStatus();
 }
 
 std::optional<CallReading> Gateway::call_reading(const GenerationQuery& query) const {
@@ -367,6 +397,7 @@ absl::StatusOr<std::shared_ptr<Job>> Gateway::job_of(const GenerationQuery& quer
   for (const ApiPrompt& one : query.prompts) {
     auto prompt = prompt_of(one, query.add_special_tokens);
     if (!prompt.ok()) return prompt.status();
+    truncate(*prompt, query);
     if (auto fits = check_prompt_length(prompt->ids.size(), user_model_.config.max_positions);
         !fits.ok()) {
       return bad_field(param, std::string(fits.message()), "context_length_exceeded");
@@ -381,15 +412,30 @@ absl::StatusOr<std::shared_ptr<Job>> Gateway::job_of(const GenerationQuery& quer
   request.max_tokens =
       query.max_tokens.value_or(config.max_new_tokens.value_or(options_.chat_tokens));
   request.sampling = sampling_of(query.sampling, config);
+  if (auto status = add_words(query, request.sampling); !status.ok()) return status;
   if (auto status = validate(request.sampling); !status.ok()) return status;
   request.seed = query.seed.value_or(base::random_seed());
   request.stops = query.stops;
   request.stops.insert(request.stops.end(), config.stop_strings.begin(), config.stop_strings.end());
   request.stop_ids = query.stop_ids;
   request.ignore_eos = query.ignore_eos;
+  request.with_stop = query.with_stop;
+  request.special_tokens = query.special_tokens;
+  job->ids_as_texts = query.ids_as_texts;
   request.top_logprobs = query.top_logprobs;
   if (auto status = set_form(query, request); !status.ok()) return status;
   return job;
+}
+
+void Gateway::truncate(Job::Prompt& prompt, const GenerationQuery& query) const {
+  if (query.truncate_to == 0) return;
+  const std::int64_t most =
+      query.truncate_to > 0 ? query.truncate_to : user_model_.config.max_positions - 1;
+  const std::int64_t over = std::ssize(prompt.ids) - most;
+  if (over <= 0) return;
+  prompt.ids.erase(prompt.ids.begin(), prompt.ids.begin() + over);
+  if (!query.echo) return;
+  if (auto text = user_model_.tokenizer->decode(prompt.ids); text.ok()) prompt.text = *text;
 }
 
 absl::StatusOr<Job::Prompt> Gateway::prompt_of(const ApiPrompt& prompt,
@@ -432,9 +478,18 @@ absl::StatusOr<std::vector<std::int32_t>> Gateway::ids_of(const ApiMessages& mes
   conversation.tools = messages.tools;
   conversation.add_generation_prompt = messages.add_generation_prompt;
   conversation.now = local_now();
-  auto ids = chat_ids(*user_model_.tokenizer, *template_, conversation);
-  if (ids.ok()) return ids;
-  return bad_field("messages", std::string(ids.status().message()), "template_error");
+  const auto refused = [](const absl::Status& status) {
+    return bad_field("messages", std::string(status.message()), "template_error");
+  };
+  auto segments = template_->render(conversation);
+  if (!segments.ok()) return refused(segments.status());
+  if (messages.continue_final) {
+    const std::string last = conversation.messages.back().value("content", std::string());
+    if (auto status = end_with_message(*segments, last); !status.ok()) return refused(status);
+  }
+  auto ids = segment_ids(*user_model_.tokenizer, *segments);
+  if (!ids.ok()) return refused(ids.status());
+  return ids;
 }
 
 }  // namespace shoal::client

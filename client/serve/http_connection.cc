@@ -53,8 +53,9 @@ class HttpConnection::Reply : public HttpReply, public std::enable_shared_from_t
     wake();
     return true;
   }
-  void expect_stream(HttpHeaders headers) override {
+  void expect_stream(HttpHeaders headers, StreamForm form) override {
     base::MutexLock lock(mutex_);
+    form_ = form;
     headers_ = std::move(headers);
     expects_stream_ = true;
   }
@@ -121,14 +122,15 @@ class HttpConnection::Reply : public HttpReply, public std::enable_shared_from_t
     base::MutexLock lock(mutex_);
     if (over() || !expects_stream_ || !pending_.empty()) return false;
     begin_stream();
-    pending_ += chunk(kComment, chunked_);
-    return true;
+    if (form_ == StreamForm::kEvents) pending_ += chunk(kComment, chunked_);
+    return !pending_.empty();
   }
 
  private:
   bool over() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return gone_ || finished_; }
   void begin_stream() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (!std::exchange(streams_, true)) pending_ += stream_head(headers_, chunked_, keep_alive_);
+    if (!std::exchange(streams_, true))
+      pending_ += stream_head(headers_, form_, chunked_, keep_alive_);
   }
   void wake() {
     asio::post(executor_, [connection = connection_] {
@@ -142,6 +144,7 @@ class HttpConnection::Reply : public HttpReply, public std::enable_shared_from_t
   const std::size_t unread_bytes_;
   mutable base::Mutex mutex_;
   HttpHeaders headers_ ABSL_GUARDED_BY(mutex_);
+  StreamForm form_ ABSL_GUARDED_BY(mutex_) = StreamForm::kEvents;
   std::string pending_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> callback_ ABSL_GUARDED_BY(mutex_);
   bool expects_stream_ ABSL_GUARDED_BY(mutex_) = false;
@@ -282,6 +285,7 @@ void HttpConnection::on_request() {
   request.host = field(message, http::field::host);
   request.authorization = field(message, http::field::authorization);
   request.content_type = field(message, http::field::content_type);
+  request.origin = field(message, http::field::origin);
   request.if_none_match = field(message, http::field::if_none_match);
   const auto id = message["X-Request-Id"];
   request.request_id = harmless_id({id.data(), id.size()});

@@ -18,6 +18,7 @@ struct HttpRequest {
   std::string host, authorization, content_type;
   std::string request_id;  // the client's own, of harmless characters; empty: none
   std::string body;
+  std::string origin{};  // the page that asks; programs that are no browsers send none
   std::string if_none_match = {};
 };
 
@@ -30,15 +31,17 @@ struct HttpResponse {
   HttpHeaders headers = {};
 };
 
+enum class StreamForm { kEvents, kLines };  // text/event-stream, or JSON values a line each
+
 // One answer: a whole response, or a stream of events.
 class HttpReply {
  public:
   virtual ~HttpReply() = default;
   // False where a stream has begun already: say it there.
   virtual bool respond(HttpResponse response) = 0;
-  // The answer will be a stream: while it is silent, comments tell the client that somebody works,
-  // and it begins with one where nothing comes for some seconds.
-  virtual void expect_stream(HttpHeaders headers) = 0;
+  // The answer will be a stream, and begins where nothing comes for some seconds. While one of
+  // events is silent, comments tell the client that somebody works; lines have no such thing.
+  virtual void expect_stream(HttpHeaders headers, StreamForm form) = 0;
   // Behind expect_stream. False when the client has gone, or does not read.
   virtual bool write(std::string bytes) = 0;
   virtual void finish() = 0;

@@ -29,10 +29,12 @@ std::string response_text(const HttpResponse& response, bool keep_alive, bool he
   return text;
 }
 
-std::string stream_head(const HttpHeaders& headers, bool chunked, bool keep_alive) {
+std::string stream_head(const HttpHeaders& headers, StreamForm form, bool chunked,
+                        bool keep_alive) {
   return fmt::format(
-      "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: "
-      "no-cache\r\n{}Connection: {}\r\nX-Content-Type-Options: nosniff\r\n{}\r\n",
+      "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nCache-Control: no-cache\r\n{}Connection: {}\r\n"
+      "X-Content-Type-Options: nosniff\r\n{}\r\n",
+      form == StreamForm::kEvents ? "text/event-stream; charset=utf-8" : "application/x-ndjson",
       chunked ? "Transfer-Encoding: chunked\r\n" : "", keep_alive ? "keep-alive" : "close",
       lines_of(headers));
 }

@@ -11,8 +11,8 @@ namespace shoal::client {
 
 // The head of a whole response and its body; without the body for HEAD.
 std::string response_text(const HttpResponse& response, bool keep_alive, bool head_only);
-// The head of a stream of events, in chunks (HTTP/1.1) or until the connection ends.
-std::string stream_head(const HttpHeaders& headers, bool chunked, bool keep_alive);
+// The head of a stream, in chunks (HTTP/1.1) or until the connection ends.
+std::string stream_head(const HttpHeaders& headers, StreamForm form, bool chunked, bool keep_alive);
 std::string chunk(std::string_view bytes, bool chunked);
 inline constexpr std::string_view kLastChunk = "0\r\n\r\n";
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <csignal>
 #include <exception>
+#include <memory>
 #include <utility>
 
 namespace shoal::client {
@@ -13,8 +14,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kShortestPause{2'000};
 constexpr std::chrono::milliseconds kPausePerNode{50};  // twenty questions a second, in all
+constexpr std::chrono::milliseconds kLongestPause{15'000};
 // Who comes back to a page after so long waits for a new look.
-constexpr std::chrono::milliseconds kTooOld{15'000};
+constexpr std::chrono::milliseconds kTooOld{30'000};
 // More pages than anybody opens; others are told what there is.
 constexpr std::size_t kMostWaiting = 64;
 
@@ -43,25 +45,26 @@ void SwarmWatch::stop() {
 }
 
 std::chrono::milliseconds SwarmWatch::pause_for(std::size_t nodes) {
-  return std::max(kShortestPause, static_cast<int>(nodes) * kPausePerNode);
+  const auto most = static_cast<std::size_t>(kLongestPause / kPausePerNode);
+  return std::max(kShortestPause, static_cast<int>(std::min(nodes, most)) * kPausePerNode);
 }
 
-void SwarmWatch::ask(Told told) {
+void SwarmWatch::ask(const Told& told) {
   std::shared_ptr<const SwarmSight> known;
-  bool over = false;
   {
     base::MutexLock lock(mutex_);
     wanted_ = true;
-    over = ended_ || waiting_.size() >= kMostWaiting;
-    if (sight_ && (over || Clock::now() - sight_->at < kTooOld)) known = sight_;
-    if (!known && !over) waiting_.push_back(std::move(told));
+    const bool over = ended_ || waiting_.size() >= kMostWaiting;
+    if (sight_ && (over || Clock::now() - sight_->at < kTooOld)) {
+      known = sight_;
+    } else if (over) {
+      known = std::make_shared<SwarmSight>(over_sight());
+    } else {
+      waiting_.push_back(told);
+    }
   }
   changed_.notify_all();
-  if (known) {
-    told(*known);
-  } else if (over) {
-    told(over_sight());
-  }
+  if (known) told(*known);
 }
 
 std::size_t SwarmWatch::looks() const {

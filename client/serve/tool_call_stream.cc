@@ -10,9 +10,9 @@ namespace {
 constexpr std::string_view kSpace = " \n\r\t";
 constexpr std::string_view kArguments = "[ARGS]", kCallId = "[CALL_ID]";
 constexpr std::string_view kPythonTag = "<|python_tag|>", kHermesEnd = "</tool_call>";
-constexpr std::size_t kMaxName = 256;
+constexpr std::size_t kMostNameBytes = 256;
 
-std::string_view trimmed(std::string_view text) {
+std::string_view without_space(std::string_view text) {
   const std::size_t begin = text.find_first_not_of(kSpace);
   if (begin == std::string_view::npos) return "";
   return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
@@ -44,7 +44,7 @@ std::vector<ToolEvent> ToolCallStream::finish() {
     candidate_.clear();
     held_.clear();
   } else if (expect_ != Expect::kBehind ||
-             trimmed(held_).find_first_not_of(";,]") != std::string::npos) {
+             without_space(held_).find_first_not_of(";,]") != std::string::npos) {
     candidate_ += std::exchange(held_, {});
     say(std::exchange(candidate_, {}));
   }
@@ -215,13 +215,13 @@ bool ToolCallStream::scan_object() {
 // name[CALL_ID]id[ARGS]{...}, or name{...}
 bool ToolCallStream::read_name() {
   const std::size_t brace = held_.find('{');
-  if (brace == std::string::npos && held_.size() <= kMaxName) return false;
+  if (brace == std::string::npos && held_.size() <= kMostNameBytes) return false;
   std::string_view name = std::string_view(held_).substr(0, std::min(brace, held_.size()));
   if (const auto at = name.find(kArguments); at != std::string_view::npos) {
     name = name.substr(0, at);
   }
   if (const auto at = name.find(kCallId); at != std::string_view::npos) name = name.substr(0, at);
-  name = trimmed(name);
+  name = without_space(name);
   if (brace == std::string::npos || name.empty() || name.find_first_of(" \n\"[]") != name.npos) {
     give_up();
     return true;

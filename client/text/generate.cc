@@ -23,30 +23,32 @@ double ms_between(Clock::time_point from, Clock::time_point to) {
 // tokenizer does at the start of a text does not happen in the middle.
 class TextBehind {
  public:
-  // `shown`: control tokens that are part of the text.
+  // `shown`: control tokens that are part of the text; `all`: all of them are.
   static absl::StatusOr<TextBehind> make(const model::Tokenizer& tokenizer,
                                          const std::vector<std::int32_t>& prompt_ids,
-                                         const std::vector<std::int32_t>& shown) {
-    TextBehind text(tokenizer, shown);
+                                         const std::vector<std::int32_t>& shown, bool all) {
+    TextBehind text(tokenizer, shown, all);
     for (const std::int32_t id : prompt_ids) {
       if (auto piece = text.push(id); !piece.ok()) return piece.status();
     }
     return text;
   }
   absl::StatusOr<std::string> push(std::int32_t id) {
-    const bool skipped = !shown_.empty() && id >= 0 && tokenizer_.is_special(id) &&
+    const bool skipped = !all_ && !shown_.empty() && id >= 0 && tokenizer_.is_special(id) &&
                          std::ranges::find(shown_, id) == shown_.end();
     return skipped ? "" : stream_.push(id);
   }
   std::string finish() { return stream_.finish(); }
 
  private:
-  TextBehind(const model::Tokenizer& tokenizer, const std::vector<std::int32_t>& shown)
+  TextBehind(const model::Tokenizer& tokenizer, const std::vector<std::int32_t>& shown, bool all)
       : tokenizer_(tokenizer),
         shown_(shown),
-        stream_(tokenizer, /*skip_special_tokens=*/shown.empty()) {}
+        all_(all),
+        stream_(tokenizer, /*skip_special_tokens=*/!all && shown.empty()) {}
   const model::Tokenizer& tokenizer_;
   const std::vector<std::int32_t>& shown_;
+  const bool all_;
   model::TextStream stream_;
 };
 
@@ -79,7 +81,8 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
       !status.ok()) {
     return status;
   }
-  auto stream = TextBehind::make(*user_model.tokenizer, request.prompt_ids, request.shown_specials);
+  auto stream = TextBehind::make(*user_model.tokenizer, request.prompt_ids, request.shown_specials,
+                                 request.special_tokens);
   if (!stream.ok()) return stream.status();
   StopText stop(request.stops);
   SamplingOptions sampling = request.sampling;
@@ -149,15 +152,20 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
 
     const bool eos = !request.ignore_eos &&
                      std::binary_search(user_model.eos_ids.begin(), user_model.eos_ids.end(), id);
+    if (observer.on_token) observer.on_token(id);
     if (request.top_logprobs && observer.on_score) {
       observer.on_score(score_token(logits, id, *request.top_logprobs));
     }
     if (std::ranges::find(request.stop_ids, id) != request.stop_ids.end()) {
       result.stopped_by_id = id;
-    } else {
+    }
+    // What ends a text is no part of it.
+    const bool ends = result.stopped_by_id || (eos && request.special_tokens);
+    if (!ends || request.with_stop) {
       auto text = stream->push(id);  // empty for an id that no token has
       if (!text.ok()) return text.status();
       show(stop.push(*text));
+      if (stop.stopped() && request.with_stop) show(stop.matched());
     }
     const Clock::time_point now = Clock::now();
     if (result.ids.size() == 1) {

@@ -28,7 +28,9 @@ struct GenerateRequest {
   std::vector<std::string> stops;
   std::vector<std::int32_t> stop_ids;  // end the text, and are no part of it
   bool ignore_eos = false;
-  int top_logits = 0;  // so many of the largest are kept for each token
+  bool with_stop = false;       // the text holds what ended it too
+  bool special_tokens = false;  // and the texts of control tokens
+  int top_logits = 0;           // so many of the largest are kept for each token
   // For on_score: with so many of the likeliest; nothing: no scores.
   std::optional<int> top_logprobs;
   // The form of the text: it ends where nothing can follow, as by an end-of-text token.
@@ -54,6 +56,7 @@ struct GenerateObserver {
   // After each append: the index of the token that came of it, its timing, and the client's own
   // share.
   std::function<void(std::size_t token, const StepTiming& timing, double client_us)> on_step;
+  std::function<void(std::int32_t id)> on_token{};  // before its score
   // Of each token, before its text.
   std::function<void(const TokenScore& score)> on_score{};
 };

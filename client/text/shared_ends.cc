@@ -11,19 +11,31 @@ constexpr std::size_t kMostRows = 32;
 
 }  // namespace
 
-absl::StatusOr<std::vector<float>> SharedEnds::embed(std::span<const std::int32_t> ids) {
-  {
-    base::MutexLock lock(mutex_);
-    while (busy_) free_.wait(mutex_);
-    busy_ = true;
-  }
-  auto rows = ends_.embed(ids);
+void SharedEnds::take() {
+  base::MutexLock lock(mutex_);
+  while (busy_) free_.wait(mutex_);
+  busy_ = true;
+}
+
+void SharedEnds::give_back() {
   {
     base::MutexLock lock(mutex_);
     busy_ = false;
   }
   free_.notify_all();
+}
+
+absl::StatusOr<std::vector<float>> SharedEnds::embed(std::span<const std::int32_t> ids) {
+  take();
+  auto rows = ends_.embed(ids);
+  give_back();
   return rows;
+}
+
+void SharedEnds::final_norm(std::span<const float> rows, std::span<float> normed) {
+  take();
+  ends_.final_norm(rows, normed);
+  give_back();
 }
 
 void SharedEnds::logits(std::span<const float> rows, std::span<float> logits) {

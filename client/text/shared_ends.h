@@ -23,6 +23,7 @@ class SharedEnds {
   SharedEnds& operator=(const SharedEnds&) = delete;
 
   absl::StatusOr<std::vector<float>> embed(std::span<const std::int32_t> ids);
+  void final_norm(std::span<const float> rows, std::span<float> normed);
   // [rows, hidden] -> [rows, vocabulary]
   void logits(std::span<const float> rows, std::span<float> logits);
 
@@ -34,6 +35,8 @@ class SharedEnds {
     std::span<float> logits;
     bool done = false;
   };
+  void take();
+  void give_back();
   void compute(const std::vector<Waiting*>& batch) const;
 
   const model::ModelEnds& ends_;

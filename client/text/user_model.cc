@@ -10,6 +10,35 @@
 #include "model/weight_check.h"
 
 namespace shoal::client {
+namespace {
+
+// What is computed with here, and the name, which the weights decide.
+absl::Status read_ends(const UserModelOptions& options, UserModel& model,
+                       std::vector<std::string>& warnings) {
+  auto checkpoint = options.with_blocks ? model::Checkpoint::open(model.directory)
+                                        : model::Checkpoint::open(model.files, model::wants_ends());
+  if (!checkpoint.ok()) return checkpoint.status();
+  model.checkpoint = std::make_unique<model::Checkpoint>(*std::move(checkpoint));
+
+  const auto weights = model::check_weights(model.config, *model.checkpoint);
+  if (!weights.ok()) return weights.status();
+  if (options.with_name) {
+    if (auto status = model.name(options.work); !status.ok()) return status;
+  }
+
+  model.executor = kernels::Executor::cpu(options.threads);
+  auto ends = model::ModelEnds::load(model.config, *model.checkpoint, *model.executor);
+  if (!ends.ok()) return ends.status();
+  model.ends = std::make_unique<model::ModelEnds>(*std::move(ends));
+
+  if (auto intact = model.checkpoint->check_all(); !intact.ok()) return intact;
+  for (const auto& more : {model.checkpoint->warnings(), *weights, model.ends->warnings()}) {
+    warnings.insert(warnings.end(), more.begin(), more.end());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<UserModel>> load_user_model(const std::string& directory,
                                                            int threads) {
@@ -37,26 +66,16 @@ absl::StatusOr<std::unique_ptr<UserModel>> load_user_model(const std::string& di
   result->tokenizer = std::make_unique<model::Tokenizer>(*std::move(tokenizer));
 
   auto files = model::read_weight_files(directory);
-  if (!files.ok()) return files.status();
-  result->files = *std::move(files);
-  auto checkpoint = options.with_blocks
-                        ? model::Checkpoint::open(directory)
-                        : model::Checkpoint::open(result->files, model::wants_ends());
-  if (!checkpoint.ok()) return checkpoint.status();
-  result->checkpoint = std::make_unique<model::Checkpoint>(*std::move(checkpoint));
-
-  const auto weights = model::check_weights(result->config, *result->checkpoint);
-  if (!weights.ok()) return weights.status();
-  if (options.with_name) {
+  if (!files.ok() && (options.with_ends || !absl::IsNotFound(files.status()))) {
+    return files.status();
+  }
+  if (files.ok()) result->files = *std::move(files);
+  std::vector<std::string> of_weights;  // warnings
+  if (options.with_ends) {
+    if (auto status = read_ends(options, *result, of_weights); !status.ok()) return status;
+  } else if (options.with_name && !result->files.files.empty()) {
     if (auto status = result->name(options.work); !status.ok()) return status;
   }
-
-  result->executor = kernels::Executor::cpu(options.threads);
-  auto ends = model::ModelEnds::load(result->config, *result->checkpoint, *result->executor);
-  if (!ends.ok()) return ends.status();
-  result->ends = std::make_unique<model::ModelEnds>(*std::move(ends));
-
-  if (auto intact = result->checkpoint->check_all(); !intact.ok()) return intact;
 
   std::vector<std::int32_t>& eos = result->eos_ids;
   eos = result->config.eos_ids;
@@ -71,9 +90,7 @@ absl::StatusOr<std::unique_ptr<UserModel>> load_user_model(const std::string& di
   add(result->config.warnings);
   add(result->generation.warnings);
   add(result->tokenizer->warnings());
-  add(result->checkpoint->warnings());
-  add(*weights);
-  add(result->ends->warnings());
+  add(of_weights);
   return result;
 }
 

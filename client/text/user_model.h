@@ -25,7 +25,7 @@ struct UserModel : NamedModel {
   std::unique_ptr<model::Checkpoint> checkpoint;  // null with the ends
   std::unique_ptr<model::Tokenizer> tokenizer;
   std::unique_ptr<model::ModelEnds> ends;  // null: has_ends()
-  std::vector<std::int32_t> eos_ids;  // of config, generation config and tokenizer; sorted
+  std::vector<std::int32_t> eos_ids;       // of config, generation config and tokenizer; sorted
 
   UserModel() = default;
   UserModel(const UserModel&) = delete;  // the ends point into it
@@ -37,6 +37,9 @@ struct UserModel : NamedModel {
   // As ModelEnds.
   absl::StatusOr<std::vector<float>> embed(std::span<const std::int32_t> ids) const {
     return shared_ ? shared_->embed(ids) : ends->embed(ids);
+  }
+  void final_norm(std::span<const float> rows, std::span<float> normed) const {
+    shared_ ? shared_->final_norm(rows, normed) : ends->final_norm(rows, normed);
   }
   void logits(std::span<const float> rows, std::span<float> logits) const {
     shared_ ? shared_->logits(rows, logits) : ends->logits(rows, logits);
@@ -57,6 +60,8 @@ struct UserModelOptions {
   // The blocks too, to run them in this process; else only the files of the ends are opened, and
   // others may be missing.
   bool with_blocks = false;
+  // Else configuration, tokenizer and defaults only: the folder may have no weights at all.
+  bool with_ends = true;
   // The digest too, which only a swarm asks for.
   bool with_name = true;
   model::FileWork work = {};

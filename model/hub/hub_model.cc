@@ -284,7 +284,7 @@ class HubModel::Impl {
 
   absl::Status fetch_texts(const View& view) {
     std::vector<RemoteFile> files;
-    for (const std::string& name : text_files()) {
+    for (const std::string& name : text_files(listing_)) {
       const RemoteFile* const file = listing_.find(name);
       if (file == nullptr) continue;
       if (file->size > kMaxTextBytes) {

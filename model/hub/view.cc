@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <span>
+#include <string_view>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
@@ -22,6 +23,8 @@ namespace fs = std::filesystem;
 constexpr const char* kMarker = ".shoal-complete";
 constexpr std::size_t kMaxMarkerBytes = 8u << 20;
 constexpr std::uint64_t kWorthPercent = 90;
+constexpr std::string_view kTemplates = "chat_templates/";
+constexpr std::size_t kMaxTemplates = 64;  // more are not loaded (model/chat/chat_template.cc)
 
 }  // namespace
 
@@ -32,10 +35,19 @@ Purpose model_blocks(std::int64_t begin, std::int64_t end) {
 }
 Purpose model_headers() { return {.label = "headers"}; }
 
-std::vector<std::string> text_files() {
-  return {"config.json",           "generation_config.json",  "tokenizer.json",
-          "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-          "chat_template.jinja",   "chat_template.json",      kIndexName};
+std::vector<std::string> text_files(const Listing& listing) {
+  std::vector<std::string> names = {
+      "config.json",           "generation_config.json",  "tokenizer.json",
+      "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+      "chat_template.jinja",   "chat_template.json",      kIndexName};
+  std::size_t templates = 0;
+  for (const RemoteFile& file : listing.files) {
+    const std::string_view path = file.path;
+    const bool is_template = path.starts_with(kTemplates) && path.ends_with(".jinja") &&
+                             path.find('/', kTemplates.size()) == std::string_view::npos;
+    if (is_template && ++templates <= kMaxTemplates) names.push_back(file.path);
+  }
+  return names;
 }
 
 ByteRanges ranges_of(const WeightFile& file, const Wanted& wanted) {
@@ -79,7 +91,14 @@ absl::Status View::begin() const {
 
 absl::Status View::link(const RemoteFile& file) const {
   const std::string path = absl::StrCat(folder_, "/", file.path);
-  if (absl::Status linked = replace_link(absl::StrCat("../../../blobs/", file.etag), path);
+  std::string up = "../../..";
+  if (file.path.find('/') != std::string::npos) {
+    if (absl::Status made = make_folders(fs::path(path).parent_path().string()); !made.ok()) {
+      return made;
+    }
+    for (const char c : file.path) up += c == '/' ? "/.." : "";
+  }
+  if (absl::Status linked = replace_link(absl::StrCat(up, "/blobs/", file.etag), path);
       !linked.ok()) {
     return linked;
   }

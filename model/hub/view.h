@@ -27,8 +27,9 @@ Purpose model_ends();                                        // a client's
 Purpose model_blocks(std::int64_t begin, std::int64_t end);  // a node's
 Purpose model_headers();                                     // to plan with
 
-// What a folder of a model may hold beside its weights, as far as anybody here reads it.
-std::vector<std::string> text_files();
+// What a folder of a model may hold beside its weights, as far as anybody here reads it; of those
+// that may have any name, the ones of the listing.
+std::vector<std::string> text_files(const Listing& listing);
 
 // The bytes of these tensors, and the header before them.
 ByteRanges ranges_of(const WeightFile& file, const Wanted& wanted);

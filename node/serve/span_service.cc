@@ -28,9 +28,11 @@ class Refused final : public Reactor {
 };
 
 // Session and Push are raw: their reactors parse (net/frame_codec.h).
+using PlainSpanService = wire::SpanService::WithCallbackMethod_Describe<
+    wire::SpanService::WithCallbackMethod_Manifest<wire::SpanService::WithCallbackMethod_Companions<
+        wire::SpanService::WithCallbackMethod_CompanionPiece<wire::SpanService::Service>>>>;
 using RawSpanService = wire::SpanService::WithRawCallbackMethod_Session<
-    wire::SpanService::WithRawCallbackMethod_Push<wire::SpanService::WithCallbackMethod_Describe<
-        wire::SpanService::WithCallbackMethod_Manifest<wire::SpanService::Service>>>>;
+    wire::SpanService::WithRawCallbackMethod_Push<PlainSpanService>>;
 
 }  // namespace
 
@@ -63,6 +65,18 @@ class SpanService::Calls final : public RawSpanService {
                                      const wire::ManifestRequest* request,
                                      wire::ManifestReply* reply) override {
     return service_.manifest_.answer(*context, *request, *reply);
+  }
+
+  grpc::ServerUnaryReactor* Companions(grpc::CallbackServerContext* context,
+                                       const wire::CompanionsRequest* request,
+                                       wire::CompanionsReply* reply) override {
+    return service_.companions_.list(*context, *request, *reply);
+  }
+
+  grpc::ServerUnaryReactor* CompanionPiece(grpc::CallbackServerContext* context,
+                                           const wire::CompanionPieceRequest* request,
+                                           wire::CompanionPieceReply* reply) override {
+    return service_.companions_.piece(*context, *request, *reply);
   }
 
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Session(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// SpanService of proto/span_service.proto: Describe, Manifest, Session, Push. Reactors parse,
-// validate and hand over; they never block. Serves no session until serve() is called. Thread-safe.
-// Stop the gRPC server before destroying it.
+// SpanService of proto/span_service.proto: Describe, Manifest, Companions, Session, Push. Reactors
+// parse, validate and hand over; they never block. Serves no session until serve() is called.
+// Thread-safe. Stop the gRPC server before destroying it.
 #pragma once
 
 #include <atomic>
@@ -12,6 +12,7 @@
 #include <string>
 
 #include "base/mutex.h"
+#include "node/serve/companion_desk.h"
 #include "node/serve/manifest_desk.h"
 #include "node/serve/session_desk.h"
 #include "proto/description.h"
@@ -45,6 +46,10 @@ class SpanService {
   void offer_manifest(const proto::Digest& digest, std::shared_ptr<const std::string> bytes) {
     manifest_.offer(digest, std::move(bytes));
   }
+  // The small files beside it; null: this node has none to give.
+  void offer_companions(const proto::Digest& model, std::shared_ptr<const CompanionFiles> files) {
+    companions_.offer(model, std::move(files));
+  }
   void set_state(proto::NodeState state) { state_ = state; }
   proto::NodeState state() const { return state_; }
   // What the record says too, as of now.
@@ -75,6 +80,7 @@ class SpanService {
   base::Mutex twin_mutex_;
   std::optional<proto::Endpoint> twin_caller_ ABSL_GUARDED_BY(twin_mutex_);
   ManifestDesk manifest_;
+  CompanionDesk companions_;
   std::atomic<proto::NodeState> state_ = proto::NodeState::kJoining;
   SessionDesk desk_;
   const std::unique_ptr<Calls> calls_;

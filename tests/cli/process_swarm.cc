@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <stdexcept>
 
@@ -23,8 +24,6 @@ void ProcessSwarm::start_node(const std::string& blocks,
   const std::string name = "node" + std::to_string(nodes_.size());
   std::vector<std::string> command = {program("shoal-node"),
                                       "run",
-                                      "--model",
-                                      options_.model,
                                       "--blocks",
                                       blocks,
                                       "--listen",
@@ -37,6 +36,9 @@ void ProcessSwarm::start_node(const std::string& blocks,
                                       "1",
                                       "--log-level",
                                       "warn"};
+  if (std::find(arguments.begin(), arguments.end(), "--model") == arguments.end()) {
+    command.insert(command.end(), {"--model", options_.model});
+  }
   if (nodes_.empty()) {
     command.push_back("--new-swarm");
   } else {

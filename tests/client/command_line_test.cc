@@ -79,6 +79,70 @@ TEST(CommandLine, Generate) {
   EXPECT_EQ(flags.prompt, "Once upon a time");
 }
 
+TEST(CommandLine, WithoutAModelItIsTheSwarms) {
+  EXPECT_EQ(parsed<GenerateFlags>({"generate", "--join", "h:1", "p"}).model, "");
+  EXPECT_EQ(parsed<ChatFlags>({"chat", "--join", "h:1"}).model, "");
+  EXPECT_EQ(parsed<ServeFlags>({"serve", "--join", "h:1"}).model, "");
+  EXPECT_EQ(parsed<ChatFlags>({"chat", "--join", "h:1", "--ends", "remote"}).swarm.ends, "remote");
+  for (const char* command : {"generate", "chat", "serve", "score"}) {
+    std::vector<std::string> line = {command};
+    if (std::string(command) == "generate" || std::string(command) == "score") {
+      line.emplace_back("p");
+    }
+    const auto with = [&](const std::vector<std::string>& more) {
+      std::vector<std::string> all = line;
+      all.insert(all.begin() + 1, more.begin(), more.end());
+      return error(all);
+    };
+    EXPECT_THAT(with({"--local"}), HasSubstr("--local needs --model"));
+    EXPECT_THAT(with({"--join=h:1", "--ends", "local"}), HasSubstr("--ends local needs --model"));
+    EXPECT_THAT(with({"--local", "--model", "m", "--ends", "remote"}), HasSubstr("--ends remote"));
+    EXPECT_THAT(with({"--join=h:1", "--head", "q8"}), HasSubstr("--head"));
+    EXPECT_THAT(with({"--join=h:1", "--model=m", "--ends=remote", "--head=q8"}),
+                HasSubstr("--head"));
+    EXPECT_THAT(with({"--join=h:1", "--ends", "elsewhere"}), HasSubstr("auto, local or remote"));
+  }
+  EXPECT_EQ(parsed<ModelsFlags>({"models", "--join", "h:1"}).swarm.join,
+            std::vector{std::string("h:1")});
+  EXPECT_THAT(error({"models", "--join", "nonsense"}), HasSubstr("--join"));
+}
+
+TEST(CommandLine, HelpHasGroupsAndExamples) {
+  for (const char* command : {"generate", "chat", "serve"}) {
+    const std::string help = parsed<Notice>({command, "--help"}).text;
+    std::size_t at = 0;
+    for (const char* heading :
+         {"\nInput:\n", "\nSwarm:\n", "\nThis machine:\n", "\nOther options:\n", "\nExamples:\n"}) {
+      const std::size_t found = help.find(heading, at);
+      ASSERT_NE(found, std::string::npos) << command << heading;
+      at = found;
+    }
+    // What is shown as an example can be typed.
+    std::size_t examples = 0;
+    for (std::size_t line = help.find("\n  shoal ", at); line != std::string::npos;
+         line = help.find("\n  shoal ", line + 1)) {
+      std::string text = help.substr(line + 9, help.find('\n', line + 1) - line - 9);
+      text = text.substr(0, text.find(" <"));
+      std::vector<std::string> words{""};
+      bool quoted = false;
+      for (const char c : text) {
+        if (c == '"') {
+          quoted = !quoted;
+        } else if (c == ' ' && !quoted) {
+          words.emplace_back();
+        } else {
+          words.back() += c;
+        }
+      }
+      const auto read = parse_command_line(words, /*input_is_useless=*/false);
+      EXPECT_TRUE(read.ok()) << text << ": " << read.status();
+      ++examples;
+    }
+    EXPECT_GE(examples, 2u) << command;
+    EXPECT_LE(examples, 4u) << command;
+  }
+}
+
 TEST(CommandLine, Serve) {
   const auto flags = parsed<ServeFlags>({"serve",
                                          "--model",

@@ -12,6 +12,8 @@
 #include "base/mutex.h"
 #include "client/serve/http_server.h"
 #include "client/serve/swarm_sessions.h"
+#include "client/text/embedding.h"
+#include "client/text/local_pipeline.h"
 #include "net/identity_tls.h"
 #include "tests/client/golden.h"
 #include "tests/client/serve/http_client.h"
@@ -51,7 +53,7 @@ class Served {
     gateway_ = std::make_unique<client::Gateway>(
         *model_, model::chat::ChatTemplate::load(client::demo_folder()).value(), *engine_,
         [this] { return sessions_->check_chain(stop_); },
-        client::GatewayOptions{.model_name = "demo"});
+        client::GatewayOptions{.model_name = "demo", .pooling = model::Pooling{}});
     auto server = client::HttpServer::start(
         "127.0.0.1:0", {},
         [this](client::HttpRequest request, std::shared_ptr<client::HttpReply> reply) {
@@ -144,6 +146,58 @@ TEST_F(GatewaySwarm, GivesTheTextOfTheCommandLine) {
     EXPECT_TRUE(client.receive_until("\"ok\"", 10'000)) << client.received;
   }
   EXPECT_TRUE(swarm.idle_within(3'000)) << swarm.describe();
+}
+
+// The body alone.
+std::string answer_to(const Served& served, const std::string& request) {
+  HttpClient client(served.port());
+  client.send(request);
+  CHECK(client.receive_until("}}", 30'000)) << client.received;
+  return client.received.substr(client.received.find("\r\n\r\n") + 4);
+}
+
+TEST_F(GatewaySwarm, VectorsHaveTheBitsOfOneProcess) {
+  const std::vector<std::string> texts{"Once upon a time", "The wolf said: come in."};
+  const std::string request = post("/v1/embeddings", Json{{"input", texts}}.dump());
+  std::vector<Json> answers;
+  for (const int nodes : {1, 3}) {
+    InProcessSwarm swarm(even_spans(8, nodes));
+    {
+      Served served(swarm);
+      answers.push_back(Json::parse(answer_to(served, request))["data"]);
+    }
+    EXPECT_TRUE(swarm.idle_within(3'000)) << swarm.describe();
+  }
+  EXPECT_EQ(answers[0], answers[1]);
+  const auto demo = client::load_demo(1);
+  base::StopToken stop;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    auto pipeline = client::LocalPipeline::create(*demo, 64, stop);
+    const auto here = client::embedding_of(**pipeline, *demo, model::Pooling{},
+                                           *demo->tokenizer->encode(texts[i]));
+    ASSERT_TRUE(here.ok()) << here.status();
+    EXPECT_EQ(answers[0][i]["embedding"].get<std::vector<float>>(), *here);
+  }
+}
+
+TEST_F(GatewaySwarm, HopsAreCounted) {
+  InProcessSwarm swarm(even_spans(8, 3));
+  Served served(swarm);
+  HttpClient client(served.port());
+  client.send(stream_request("Once upon a time", 30));
+  ASSERT_TRUE(client.receive_until("[DONE]", 30'000)) << client.received;
+  client.received.clear();
+  client.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  ASSERT_TRUE(client.receive_until("num_requests_waiting{", 10'000)) << client.received;
+  EXPECT_THAT(client.received, HasSubstr("shoal_serve_route_hops_sum{model_name=\"demo\"} 3\n"));
+  EXPECT_THAT(client.received,
+              HasSubstr("shoal_serve_prefix_cache_queries_total{model_name=\"demo\"} 5\n"));
+  // The last hop's word may come after its rows.
+  const std::string computed =
+      "shoal_serve_hop_seconds_count{part=\"compute\",model_name=\"demo\"} ";
+  const std::size_t at = client.received.find(computed);
+  ASSERT_NE(at, std::string::npos);
+  EXPECT_GE(std::stoi(client.received.substr(at + computed.size())), 60);
 }
 
 TEST_F(GatewaySwarm, ManyStreamsAtATimeGetTheirOwnTexts) {

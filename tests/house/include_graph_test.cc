@@ -291,6 +291,8 @@ TEST(IncludeGraph, DecisionCodeTakesTimeAndRandomnessByArgument) {
                                          "client/swarm/coverage",
                                          "client/swarm/route",
                                          "client/swarm/block_kinds",
+                                         "client/swarm/companion_agreement",
+                                         "client/swarm/piece_plan",
                                          "client/swarm/peer_memory",
                                          "client/ring/patience",
                                          "client/ring/prefix_chain",

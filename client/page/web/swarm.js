@@ -22,6 +22,7 @@ export class Swarm {
   #timer = 0;
   #asking = null;
   #answer = null;  // {id, running} of this page; else the last one of the server is shown
+  #trace = null;   // of that answer
   #state = null;
 
   constructor({on_refused}) {
@@ -65,13 +66,23 @@ export class Swarm {
     try {
       const trace = await get(`/swarm/answers/${encodeURIComponent(id)}`);
       if (this.#answer?.id !== id) return;
-      this.#waterfall.show(trace, this.#names());
-      this.#map.route(trace.token?.hops ?? trace.prompt?.hops ?? [], this.#answer.running);
+      this.#trace = trace;
+      this.#draw_way();
     } catch {
       // too long ago, or the server is gone: what is shown stays
     }
     if (!again || this.#answer?.id !== id || !this.#answer.running) return;
     setTimeout(() => this.#ask_answer(id, true), kWhileAnswering);
+  }
+
+  // Of the answer of this page, else of those that the server makes, else of its last one.
+  #draw_way() {
+    const trace = this.#answer ? this.#trace : this.#state?.last_answer ?? null;
+    this.#waterfall.show(trace, this.#names());
+    const others = (this.#state?.routes ?? []).flatMap((route) => route.hops);
+    const own = trace?.token?.hops ?? trace?.prompt?.hops ?? [];
+    const running = this.#answer?.running ?? false;
+    this.#map.route(running || others.length === 0 ? own : others, running || others.length > 0);
   }
 
   #names() { return new Map((this.#state?.nodes ?? []).map((node) => [node.peer, node.public_name || node.name])); }
@@ -90,11 +101,7 @@ export class Swarm {
         ? "This server runs the whole model by itself (--local): there is no swarm to show. Start it with --join HOST:PORT to see one."
         : state.error ?? "");
     this.#health(state);
-    if (!this.#answer) {
-      this.#waterfall.show(state.last_answer, this.#names());
-      const last = state.last_answer;
-      this.#map.route(last?.token?.hops ?? last?.prompt?.hops ?? [], last?.state === "running");
-    }
+    this.#draw_way();
     if (state.local) return;
     this.#facts.show(state);
     this.#map.show(state);

@@ -113,8 +113,8 @@ TEST(ApiRequest, WhatWouldChangeTheAnswerAndIsNotDoneIsRefusedByName) {
   for (const std::string field :
        {R"("functions":[{}])", R"("response_format":{"type":"structural_tag"})",
         R"("guided_grammar":"x")", R"("best_of":2)", R"("use_beam_search":true)",
-        R"("modalities":["audio"])", R"("skip_special_tokens":false)", R"("chat_template":"x")",
-        R"("echo":true)", R"("continue_final_message":true)", R"("prompt_logprobs":1)"}) {
+        R"("modalities":["audio"])", R"("chat_template":"x")", R"("echo":true)",
+        R"("prompt_logprobs":1)"}) {
     const auto query = chat("," + field);
     ASSERT_FALSE(query.ok()) << field;
     const ApiError error = error_of(query.status());

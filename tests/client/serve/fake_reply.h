@@ -19,7 +19,7 @@ class FakeReply : public client::HttpReply {
     end();
     return true;
   }
-  void expect_stream(client::HttpHeaders) override {}
+  void expect_stream(client::HttpHeaders, client::StreamForm) override {}
   bool write(std::string bytes) override {
     base::MutexLock lock(mutex_);
     if (gone_ || finished_) return false;

@@ -37,7 +37,7 @@ class Server : public ::testing::Test {
       reply->respond({200, "text/plain", request.method + " " + request.body, {}});
     } else if (request.path == "/keep") {  // the test answers
       reply->on_gone([this] { gone_ = true; });
-      reply->expect_stream({});
+      reply->expect_stream({}, StreamForm::kEvents);
       kept_.set_value(reply);
     } else {
       reply->respond({404, "text/plain", "no", {}});

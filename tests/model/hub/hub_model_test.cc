@@ -222,6 +222,10 @@ TEST(ModelsByNameInShards, AreFetchedAsFarAsTheyAreNeeded) {
   const tests::TempDir folder;
   // Ends, 0:3, 3:6, 6:8.
   const std::vector<std::string> names = tests::split_model(kDemo, folder.file("model"), 3);
+  const std::string tool_use = "chat_templates/tool_use.jinja";
+  fs::create_directories(folder.file("model/chat_templates/more"));
+  tests::write_file(folder.file("model/" + tool_use), "{{ tools }}");
+  tests::write_file(folder.file("model/chat_templates/more/deep.jinja"), "nobody reads it");
   tests::HubServer server("org/shards", folder.file("model"));
   Settings settings;
   settings.endpoint = server.endpoint();
@@ -238,6 +242,8 @@ TEST(ModelsByNameInShards, AreFetchedAsFarAsTheyAreNeeded) {
   const auto node = fetch(model_blocks(2, 4));
   ASSERT_TRUE(node.ok()) << node.status();
   expect_tensors(*node, wants_blocks(2, 4));
+  EXPECT_EQ(tests::read_file(*node + "/" + tool_use), "{{ tools }}");
+  EXPECT_FALSE(fs::exists(*node + "/chat_templates/more"));
   EXPECT_LT(server.bytes_sent(names[0]), 4'096u);
   EXPECT_LT(server.bytes_sent(names[3]), 4'096u);
   EXPECT_LE(server.bytes_sent(names[1]) + server.bytes_sent(names[2]),

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// A client without a model: nothing on disk, an empty home. The golden ids all the same, whatever
+// the cache holds, and one line where nodes do not agree or the swarm serves several models.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "tests/cli/process_swarm.h"
+#include "tests/support/model_folder.h"
+
+namespace shoal::tests {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr const char* kChatTemplate = "chat_template.jinja";
+
+class NoModel : public testing::Test {
+ protected:
+  // COMMAND --join FIRST ARGUMENTS in an empty home; environment: NAME=VALUE words.
+  Outcome shoal(const ProcessSwarm& swarm, const std::string& command,
+                std::vector<std::string> arguments, const std::string& input = "",
+                std::vector<std::string> environment = {}) const {
+    std::vector<std::string> all = {"/usr/bin/env", "-u", "XDG_CACHE_HOME", "HOME=" + home_.path(),
+                                    "HF_HUB_OFFLINE=1"};
+    all.insert(all.end(), environment.begin(), environment.end());
+    all.insert(all.end(), {program("shoal"), command, "--join", swarm.address(0)});
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    return run(all, 60'000, input);
+  }
+  // The demo model with another chat template, in a folder of this name.
+  std::string changed_model(const std::string& name) const {
+    const std::string folder = folder_.file(name);
+    copy_model(kDemoModel, folder);
+    fs::remove(folder + "/" + kChatTemplate);
+    write_file(folder + "/" + kChatTemplate, "{{ messages[-1].content }} pay me");
+    return folder;
+  }
+  // Another model: one weight differs.
+  std::string other_model(const std::string& name) const {
+    const std::string folder = folder_.file(name), weights = folder + "/model.safetensors";
+    copy_model(kDemoModel, folder);
+    std::string bytes = read_file(weights);
+    bytes[bytes.size() / 2] ^= 1;
+    fs::remove(weights);
+    write_file(weights, bytes);
+    return folder;
+  }
+  static void expect_line(const Outcome& outcome, const std::vector<std::string>& parts) {
+    EXPECT_NE(outcome.status, 0) << outcome.out;
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    for (const std::string& part : parts) EXPECT_THAT(outcome.err, HasSubstr(part));
+  }
+  std::vector<std::string> golden_arguments() const {
+    const json prompt = golden().at("prompts").at(0);
+    return {"--json", "--greedy", "--max-tokens", std::to_string(prompt.at("greedy_ids").size()),
+            prompt.at("prompt").get<std::string>()};
+  }
+  static void expect_golden(const Outcome& outcome) {
+    ASSERT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_EQ(json::parse(outcome.out).at("ids"), golden().at("prompts").at(0).at("greedy_ids"));
+  }
+  std::size_t kept_folders() const {
+    std::size_t count = 0;
+    std::error_code ignored;
+    for (fs::directory_iterator at(home_.file(".cache/shoal/companions"), ignored), end; at != end;
+         ++at) {
+      ++count;
+    }
+    return count;
+  }
+
+  const TempDir folder_, home_;
+};
+
+TEST_F(NoModel, TheGoldenIdsFromAnEmptyHome) {
+  ProcessSwarm swarm;
+  for (const char* blocks : {"0:3", "3:6", "6:8"}) swarm.start_node(blocks);
+  expect_golden(shoal(swarm, "generate", golden_arguments()));
+  EXPECT_EQ(kept_folders(), 1u);
+  expect_golden(shoal(swarm, "generate", golden_arguments()));  // from what was kept
+  EXPECT_EQ(kept_folders(), 1u);
+
+  // Nowhere to keep anything.
+  const Outcome homeless = shoal(swarm, "generate", golden_arguments(), "",
+                                 {"HOME=/nonexistent", "TMPDIR=" + folder_.path()});
+  expect_golden(homeless);
+  EXPECT_TRUE(fs::is_empty(folder_.path()));
+
+  // By the model's name, and what is like it.
+  std::vector<std::string> named = golden_arguments();
+  named.insert(named.begin(), {"--model", "demo"});
+  expect_golden(shoal(swarm, "generate", named));
+  expect_line(shoal(swarm, "generate", {"--model", "dmeo", "Once"}), {"did you mean demo?"});
+  expect_line(shoal(swarm, "generate", {"--ends", "local", "Once"}), {"--ends local", "--model"});
+  expect_line(shoal(swarm, "score", {kDemoModel + "/heldout.txt"}), {"score needs"});
+
+  // A folder of small files alone, and one whose ends are left alone.
+  const std::string small = folder_.file("small");
+  fs::create_directories(small);
+  for (const char* name : {"config.json", "tokenizer.json", "generation_config.json"}) {
+    fs::copy_file(kDemoModel + "/" + name, small + "/" + name);
+  }
+  for (const std::vector<std::string>& model :
+       {std::vector<std::string>{"--model", small},
+        std::vector<std::string>{"--model", kDemoModel, "--ends", "remote"}}) {
+    std::vector<std::string> arguments = golden_arguments();
+    arguments.insert(arguments.begin(), model.begin(), model.end());
+    expect_golden(shoal(swarm, "generate", arguments));
+  }
+}
+
+TEST_F(NoModel, ATalk) {
+  ProcessSwarm swarm;
+  for (const char* blocks : {"0:4", "4:8"}) swarm.start_node(blocks);
+  const std::vector<std::string> arguments = {"--greedy", "--max-tokens", "8"};
+  const Outcome remote = shoal(swarm, "chat", arguments, "Once upon a time\n");
+  ASSERT_EQ(remote.status, 0) << remote.err;
+  std::vector<std::string> local = arguments;
+  local.insert(local.begin(), {"--model", kDemoModel});
+  EXPECT_EQ(remote.out, shoal(swarm, "chat", local, "Once upon a time\n").out);
+}
+
+TEST_F(NoModel, NodesThatDisagreeAreNamed) {
+  ProcessSwarm swarm;
+  const std::string changed = changed_model("demo");
+  swarm.start_node("0:4");
+  swarm.start_node("4:8", {});
+  swarm.start_node("0:4", {"--model", changed});
+  const std::string liar = swarm.peer_id(2).substr(0, 8);
+  expect_line(
+      shoal(swarm, "generate", {"Once"}),
+      {"nodes disagree on chat_template.jinja", liar + " says ", "--model ORG/NAME", "a folder"});
+  EXPECT_EQ(kept_folders(), 0u);
+}
+
+TEST_F(NoModel, SeveralModelsAreListed) {
+  ProcessSwarm swarm;
+  swarm.start_node("0:8");
+  swarm.start_node("0:8", {"--model", other_model("other"), "--add-model"});
+  expect_line(shoal(swarm, "generate", {"Once"}),
+              {"serves several models", "\"demo\" (8 of 8 blocks, 1 node", "\"other\" (8 of 8",
+               "--model NAME"});
+  expect_line(shoal(swarm, "generate", {"--model", "demon", "Once"}), {"did you mean demo?"});
+  const Outcome status = shoal(swarm, "status", {"--model", "other", "--check"});
+  EXPECT_EQ(status.status, 0) << status.err;
+  EXPECT_THAT(status.out, AllOf(HasSubstr("other"), Not(HasSubstr("demo"))));
+  const Outcome models = shoal(swarm, "models", {});
+  EXPECT_EQ(models.status, 0) << models.err;
+  EXPECT_THAT(models.out, AllOf(HasSubstr("no models in"), HasSubstr("demo      8 of 8"),
+                                HasSubstr("other     8 of 8")));
+  const json served = json::parse(shoal(swarm, "models", {"--json"}).out).at("swarm");
+  ASSERT_EQ(served.size(), 2u);
+  for (const json& model : served) {
+    EXPECT_EQ(model.at("blocks"), 8);
+    EXPECT_EQ(model.at("served"), 8);
+    EXPECT_EQ(model.at("missing"), json::array());
+    EXPECT_EQ(model.at("nodes"), 1);
+  }
+}
+
+}  // namespace
+}  // namespace shoal::tests

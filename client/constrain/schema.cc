@@ -16,6 +16,7 @@
 #include "client/constrain/limits.h"
 #include "client/constrain/number_range.h"
 #include "client/constrain/regex.h"
+#include "client/constrain/regex_length.h"
 #include "client/constrain/schema_keywords.h"
 #include "client/constrain/string_formats.h"
 
@@ -289,10 +290,8 @@ class Compiler {
       return most >= 0 && most < least ? builder_.node()
                                        : json_.string_of_length(from, least, most);
     }
-    if (least > 0 || most >= 0 || (schema.contains("pattern") && schema.contains("format"))) {
-      fail(at,
-           "of pattern, format, and minLength with maxLength only one can be held at a time: "
-           "leave out the others, or say the length in the pattern");
+    if (schema.contains("pattern") && schema.contains("format")) {
+      fail(at, "pattern and format cannot be held at the same time: leave one out");
       return from;
     }
     Regex regex;
@@ -315,7 +314,11 @@ class Compiler {
       regex = found_within(*std::move(parsed));
     }
     const NodeId inside = builder_.text(from, "\"");
-    return builder_.text(add_regex(builder_, inside, regex, write_json_character), "\"");
+    const NodeId end =
+        least == 0 && most < 0
+            ? add_regex(builder_, inside, regex, write_json_character)
+            : add_regex_of_length(builder_, inside, regex, write_json_character, least, most);
+    return builder_.text(end, "\"");
   }
 
   NodeId number(NodeId from, bool whole, const Json& schema, const At& at) {

@@ -86,23 +86,22 @@ absl::Status ConstrainedText::mask(std::span<float> logits) {
   if (!look.ok()) return look.status();
   constexpr float kForbidden = -std::numeric_limits<float>::infinity();
   const std::vector<std::uint64_t>& bits = **look;
+  // One that ends the text is no part of it, also where it is spelled like one.
   std::vector<std::pair<std::size_t, float>> ends;
   for (const std::int32_t id : eos_ids_) {
     const auto at = static_cast<std::size_t>(id);
-    if (place_.accepts && id >= 0 && at < logits.size()) ends.emplace_back(at, logits[at]);
+    if (id >= 0 && at < logits.size()) {
+      ends.emplace_back(at, place_.accepts ? logits[at] : kForbidden);
+    }
   }
-  bool some = false;
   for (std::size_t i = 0; i < logits.size(); ++i) {
     const bool may = i / 64 < bits.size() && (bits[i / 64] >> (i % 64) & 1) != 0;
     if (!may) logits[i] = kForbidden;
-    some = some || logits[i] > kForbidden;
   }
-  for (const auto& [at, logit] : ends) {
-    logits[at] = logit;
-    some = some || logit > kForbidden;
-  }
+  for (const auto& [at, logit] : ends) logits[at] = logit;
+  const bool some = std::ranges::any_of(logits, [](float logit) { return logit > kForbidden; });
   if (some) return absl::OkStatus();
-  return absl::ResourceExhaustedError(
+  return absl::InvalidArgumentError(
       "no token that this model offers here continues a text that the request allows: ask for "
       "another form, or for none");
 }
@@ -134,7 +133,7 @@ absl::Status ConstrainedText::accept(std::int32_t id) {
     ended_ = true;
     return absl::OkStatus();
   }
-  if (!constraint_->step(place_, id)) {
+  if (is_end || !constraint_->step(place_, id)) {
     return absl::InvalidArgumentError(
         "other rules of the request or of the model (min_tokens, logit_bias, bad words, n-grams) "
         "forbid all that its constraint allows here: ask for less at once");

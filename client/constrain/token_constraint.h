@@ -58,8 +58,8 @@ class ConstrainedText {
   // eos_ids may end the text, where it is allowed as it is; none: it ends where nothing can follow.
   ConstrainedText(std::shared_ptr<TokenConstraint> constraint, std::vector<std::int32_t> eos_ids);
 
-  // -inf for what may not come next. RESOURCE_EXHAUSTED where the model's vocabulary, or what is
-  // left of it, has nothing that may; INVALID_ARGUMENT where the constraint is too intricate.
+  // -inf for what may not come next. INVALID_ARGUMENT where the model's vocabulary, or what is left
+  // of it, has nothing that may, and where the constraint is too intricate.
   absl::Status mask(std::span<float> logits);
   // Those that mask() leaves; none where they are more than `most`. Fails as mask() does.
   absl::StatusOr<std::vector<std::int32_t>> allowed(std::size_t vocabulary, std::size_t most);

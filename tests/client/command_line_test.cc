@@ -9,6 +9,7 @@
 namespace shoal::client {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -143,13 +144,33 @@ TEST(CommandLine, HelpHasGroupsAndExamples) {
 }
 
 TEST(CommandLine, Serve) {
-  const auto flags = parsed<ServeFlags>({"serve", "--model", "m", "--join", "127.0.0.1:7000",
-                                         "--listen", "[::1]:80", "--api-key", "a", "--api-key", "b",
-                                         "--served-model-name", "n", "--max-concurrent", "2",
-                                         "--max-queue", "0", "--chat-template", "t"});
+  const auto flags = parsed<ServeFlags>({"serve",
+                                         "--model",
+                                         "m",
+                                         "--join",
+                                         "127.0.0.1:7000",
+                                         "--listen",
+                                         "[::1]:80",
+                                         "--api-key",
+                                         "a",
+                                         "--api-key",
+                                         "b",
+                                         "--served-model-name",
+                                         "n",
+                                         "--max-concurrent",
+                                         "2",
+                                         "--max-queue",
+                                         "0",
+                                         "--chat-template",
+                                         "t",
+                                         "--tool-call-parser",
+                                         "hermes"});
   EXPECT_EQ(flags.listen, "[::1]:80");
   EXPECT_THAT(flags.api_keys, ElementsAre("a", "b"));
   EXPECT_EQ(flags.served_name, "n");
+  EXPECT_EQ(flags.tool_parser, "hermes");
+  EXPECT_THAT(error({"serve", "--model", "m", "--local", "--tool-call-parser", "pythonic"}),
+              AllOf(HasSubstr("pythonic"), HasSubstr("llama3_json")));
   EXPECT_EQ(flags.max_concurrent, 2);
   EXPECT_EQ(flags.max_queue, 0);
   EXPECT_EQ(flags.chat_template.file, "t");
@@ -268,6 +289,9 @@ TEST(CommandLine, ErrorsSayWhatToDo) {
               HasSubstr("many"));
   EXPECT_THAT(error({"generate", "--model", "m", "--local", "--greedy", "--temperature", "1", "x"}),
               HasSubstr("--greedy"));
+  EXPECT_THAT(
+      error({"generate", "--model", "m", "--local", "--regex", "a", "--json-schema", "f", "x"}),
+      HasSubstr("--regex"));
   EXPECT_THAT(error({"score", "--model", "m", "--local", "--window", "0", "f"}),
               HasSubstr("window is 0"));
   EXPECT_THAT(error({"status"}), HasSubstr("--join"));

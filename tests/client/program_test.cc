@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include "tests/client/golden.h"
 #include "tests/support/model_folder.h"
@@ -325,6 +326,26 @@ TEST_F(Program, SamplingOptionsOutOfRange) {
   EXPECT_THAT(error_of(generate({"--min-p", "3", "x"})), HasSubstr("min-p is 3"));
   EXPECT_THAT(error_of(generate({"--repetition-penalty", "0", "x"})),
               HasSubstr("repetition-penalty is 0"));
+}
+
+TEST_F(Program, ATextOfAForm) {
+  const Outcome text = generate({"--temperature", "1.5", "--regex", "[a-c]{3}(x|y)", "Once upon"});
+  EXPECT_EQ(text.status, 0) << text.err;
+  EXPECT_TRUE(std::regex_match(text.out, std::regex("[a-c]{3}(x|y)\n?"))) << text.out;
+  EXPECT_THAT(error_of(generate({"--regex", "(", "x"})), HasSubstr("--regex"));
+  const auto written = [&](const std::string& name, const std::string& content) {
+    tests::write_file(folder_.file(name), content);
+    return folder_.file(name);
+  };
+  const std::string schema = written(
+      "schema.json",
+      R"({"type":"object","required":["a"],"properties":{"a":{"type":"integer","maximum":99,"minimum":0}}})");
+  const Outcome json = generate({"--temperature", "1.5", "--json-schema", schema, "Once upon"});
+  EXPECT_LT(Json::parse(json.out)["a"], 100) << json.out;
+  EXPECT_THAT(error_of(generate({"--json-schema", written("bad.json", "{"), "x"})),
+              HasSubstr("holds no JSON"));
+  EXPECT_THAT(error_of(generate({"--json-schema", written("not.json", R"({"not":{}})"), "x"})),
+              HasSubstr("\"not\""));
 }
 
 TEST_F(Program, NeitherJoinNorLocal) {

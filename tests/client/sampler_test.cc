@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <map>
 #include <numeric>
 #include <set>
@@ -292,6 +293,32 @@ TEST(Sampler, PenaltiesOfPresenceAndFrequencyCountTheOutputAlone) {
   EXPECT_EQ(chosen(), 1);
   options.presence_penalty = 2.1;
   EXPECT_FALSE(validate(options).ok());
+}
+
+// As a constraint writes it into the logits.
+TEST(Sampler, WhatIsForbiddenByALogitIsNeverDrawn) {
+  std::vector<float> logits = random_logits(4, 200);
+  for (std::size_t id = 0; id < logits.size(); ++id) {
+    if (id % 40 != 7) logits[id] = -std::numeric_limits<float>::infinity();
+  }
+  std::vector<SamplingOptions> all(8, sampling());
+  all[1].top_k = 50;
+  all[2].top_p = 0.999;
+  all[3].min_p = 1e-9;
+  all[4].typical_p = 0.999;
+  all[5].eta_cutoff = 1e-9;
+  all[6].repetition_penalty = 1.3;
+  all[7].rules.suppressed = {7};
+  const std::vector<std::int32_t> context = {7, 8, 9};
+  for (SamplingOptions& options : all) {
+    options.temperature = 2;
+    for (const TokenProbability& token : distribution(logits, context, options)) {
+      EXPECT_EQ(token.id % 40, 7);
+      EXPECT_GT(token.probability, 0);
+    }
+    const std::size_t left = options.rules.suppressed.empty() ? 5 : 4;
+    EXPECT_EQ(distribution(logits, context, options).size(), left);
+  }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 // go wrong.
 #include <cstdio>
 
+#include "model/tokenizer/utf8.h"
 #include "tests/model/tokenizer_fixture.h"
 
 namespace shoal::model {
@@ -91,6 +92,28 @@ TEST_P(TokenizerGolden, DecodesRandomIds) {
     EXPECT_EQ(decode(ids, true), item[1].get<std::string>()) << item[0];
     EXPECT_EQ(decode(ids, false), item[2].get<std::string>()) << item[0];
   }
+}
+
+TEST_P(TokenizerGolden, PiecesAreWhatTokensAddBehindOthers) {
+  const Tokenizer& tokenizer = *tokenizer_;
+  const auto before = *tokenizer.encode("x", {.add_special_tokens = false});
+  const std::string shown = *tokenizer.decode(before);
+  std::size_t compared = 0;
+  for (const std::string& text : texts_) {
+    auto ids = *tokenizer.encode(text, {.add_special_tokens = false});
+    std::string pieces = shown;
+    bool known = true;
+    for (const std::int32_t id : ids) {
+      const auto piece = tokenizer.piece(id);
+      known = known && (piece.has_value() || tokenizer.is_special(id));
+      pieces += piece.value_or("");
+    }
+    ids.insert(ids.begin(), before.begin(), before.end());
+    if (!known || !is_utf8(pieces)) continue;
+    EXPECT_EQ(*tokenizer.decode(ids), pieces) << text;
+    ++compared;
+  }
+  EXPECT_GT(compared * 10, texts_.size() * 9);
 }
 
 TEST_P(TokenizerGolden, EncodesLongTextsWithoutABreak) {

@@ -174,8 +174,26 @@ TEST_F(ConstraintMask, NothingLeftIsAnError) {
   ConstrainedText text(find(RegexForm{"ab"}), {kEos});
   std::vector<float> logits(vocabulary(), kForbidden);
   logits[static_cast<std::size_t>(*tokenizer_.id_of("x"))] = 1;
-  EXPECT_EQ(text.mask(logits).code(), absl::StatusCode::kResourceExhausted);
+  const absl::Status status = text.mask(logits);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("no token"));
   EXPECT_EQ(text.accept(kEos).code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(ConstraintMask, WhatEndsATextIsNoPartOfIt) {
+  // Also if it is a token with a text of its own.
+  const std::int32_t a = *tokenizer_.id_of("a"), b = *tokenizer_.id_of("b");
+  ConstrainedText text(find(RegexForm{"[ab]*b"}), {a});
+  std::vector<float> logits(vocabulary(), 0);
+  ASSERT_TRUE(text.mask(logits).ok());
+  EXPECT_EQ(logits[static_cast<std::size_t>(a)], kForbidden);
+  EXPECT_FALSE(text.accept(a).ok());
+  ASSERT_TRUE(text.accept(b).ok());
+  logits.assign(vocabulary(), 0);
+  ASSERT_TRUE(text.mask(logits).ok());
+  EXPECT_EQ(logits[static_cast<std::size_t>(a)], 0);
+  ASSERT_TRUE(text.accept(a).ok());
+  EXPECT_TRUE(text.ended());
 }
 
 TEST_F(ConstraintMask, TooManyWaysAtOnceAreAnErrorNotAWait) {

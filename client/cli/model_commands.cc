@@ -42,6 +42,17 @@ std::uint32_t served_blocks(const SwarmView& view) {
   return served;
 }
 
+// Whether nodes compute the ends too, so that a client needs nothing of the model.
+bool serves_ends(const SwarmView& view) {
+  bool embeds = false, scores = false;
+  for (const NodeView& node : view.nodes) {
+    if (node.load.state != proto::NodeState::kOnline || !node.silence.empty()) continue;
+    embeds = embeds || (node.offer.span.begin == 0 && node.offer.ends.embeds);
+    scores = scores || (node.offer.span.end == view.block_count && node.offer.ends.has_head());
+  }
+  return embeds && scores;
+}
+
 absl::StatusOr<std::vector<SwarmView>> ask_what_is_served(const SwarmFlags& flags,
                                                           const base::StopToken& interrupt) {
   auto swarm = join_swarm(flags, interrupt);
@@ -129,11 +140,23 @@ std::string models_json(const std::vector<model::hub::CachedModel>& models,
                         {"blocks", view.block_count},
                         {"served", served_blocks(view)},
                         {"missing", missing},
-                        {"nodes", view.answering()}});
+                        {"nodes", view.answering()},
+                        {"ends", serves_ends(view)}});
     }
   }
   return all.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
+
+namespace {
+
+std::string note_on(const SwarmView& view) {
+  if (const auto missing = view.missing(); !missing.empty()) {
+    return fmt::format("  ({} missing)", describe_blocks(missing));
+  }
+  return serves_ends(view) ? "" : "  (not the ends: clients need --model DIR or ORG/NAME)";
+}
+
+}  // namespace
 
 std::string served_text(const std::vector<SwarmView>& views) {
   if (views.empty()) return "no node of the swarm serves a model\n";
@@ -144,10 +167,7 @@ std::string served_text(const std::vector<SwarmView>& views) {
   for (const SwarmView& view : views) {
     text += fmt::format("{:<{}}  {:<10}  {:>5}  {}{}\n", cli::printable(view.model_name), width,
                         fmt::format("{} of {}", served_blocks(view), view.block_count),
-                        view.answering(), proto::short_name(view.model_digest),
-                        view.missing().empty()
-                            ? ""
-                            : fmt::format("  ({} missing)", describe_blocks(view.missing())));
+                        view.answering(), proto::short_name(view.model_digest), note_on(view));
   }
   return text;
 }

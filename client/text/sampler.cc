@@ -99,7 +99,8 @@ class Choices {
     };
     for (const Score& changed : changed_) {
       each_until(changed.id);
-      body(id++, changed.value);
+      if (is_known(changed.value)) body(id, changed.value);
+      ++id;
     }
     each_until(static_cast<std::int32_t>(logits_.size()));
   }

@@ -81,7 +81,7 @@ TEST_F(Hub, NodesFetchTheirSpansAndClientsTheEnds) {
     for (std::string& word : node(name, std::move(arguments))) command.push_back(std::move(word));
     return std::make_unique<Process>(std::move(command));
   };
-  auto a = start("a", {"--new-swarm", "--blocks", "0:2"});
+  auto a = start("a", {"--new-swarm", "--blocks", "0:2", "--ends", "off"});
   const json first = ready("a", *a);
   const std::uint64_t span = server_.bytes_sent(kHubWeights);
   EXPECT_LT(span, size_ / 4);
@@ -92,13 +92,21 @@ TEST_F(Hub, NodesFetchTheirSpansAndClientsTheEnds) {
   server_.forget_requests();
   expect_golden({"--join", address});
   EXPECT_LT(server_.bytes_sent(kHubWeights), size_ / 2);
+  // The hub's small files, and no weights at all: a node has the embedding.
+  auto c = start("c", {"--join", address, "--blocks", "0:1", "--ends", "on"});
+  ready("c", *c);
+  ::setenv("HF_HOME", folder_.file("hf_none").c_str(), 1);
+  server_.forget_requests();
+  expect_golden({"--join", address, "--ends", "remote"});
+  EXPECT_LT(server_.bytes_sent(kHubWeights), 64u << 10);
+  ::setenv("HF_HOME", folder_.file("hf").c_str(), 1);
   const Outcome status = shoal({"status", "--model", "org/demo", "--join", address, "--check"});
   EXPECT_EQ(status.status, 0) << status.err;
   // Whoever has the folder serves and asks the same model.
   const Outcome folder =
       shoal({"generate", "--model", kDemoModel, "--join", address, "--max-tokens", "2", "Once"});
   EXPECT_EQ(folder.status, 0) << folder.err;
-  for (auto* process : {a.get(), b.get()}) {
+  for (auto* process : {a.get(), b.get(), c.get()}) {
     process->signal(SIGTERM);
     EXPECT_EQ(process->wait(15'000), 0) << process->err();
   }

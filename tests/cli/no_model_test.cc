@@ -3,11 +3,15 @@
 // the cache holds, and one line where nodes do not agree or the swarm serves several models.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
+#include <thread>
 
 #include "tests/cli/process_swarm.h"
+#include "tests/client/serve/http_client.h"
 #include "tests/support/model_folder.h"
 
 namespace shoal::tests {
@@ -134,6 +138,37 @@ TEST_F(NoModel, ATalk) {
   EXPECT_EQ(remote.out, shoal(swarm, "chat", local, "Once upon a time\n").out);
 }
 
+TEST_F(NoModel, AGateway) {
+  ProcessSwarm swarm;
+  for (const char* blocks : {"0:4", "4:8"}) swarm.start_node(blocks);
+  Process serve({"/usr/bin/env", "-u", "XDG_CACHE_HOME", "HOME=" + home_.path(), program("shoal"),
+                 "serve", "--join", swarm.address(0), "--listen", "127.0.0.1:0"});
+  const std::string before = "serving demo at http://127.0.0.1:";
+  for (int i = 0; i < 400 && serve.out().find("/v1\n") == std::string::npos; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  ASSERT_THAT(serve.out(), ::testing::StartsWith(before)) << serve.err();
+  HttpClient client(static_cast<std::uint16_t>(std::stoi(serve.out().substr(before.size()))));
+  const json prompt = golden().at("prompts").at(0);
+  const std::string body = json{
+      {"prompt", prompt.at("prompt")},
+      {"max_tokens", prompt.at("greedy_ids").size()},
+      {"temperature", 0}}.dump();
+  client.send(
+      "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+      "Content-Type: application/json\r\nContent-Length: " +
+      std::to_string(body.size()) + "\r\n\r\n" + body);
+  ASSERT_TRUE(client.receive_end(30'000));
+  const json answer = json::parse(client.received.substr(client.received.find("\r\n\r\n") + 4));
+  EXPECT_EQ(answer.at("model"), "demo");
+  EXPECT_EQ(prompt.at("prompt").get<std::string>() +
+                answer.at("choices").at(0).at("text").get<std::string>(),
+            prompt.at("text"))
+      << answer;
+  serve.signal(SIGTERM);
+  EXPECT_EQ(serve.wait(15'000), 128 + SIGTERM) << serve.err();
+}
+
 TEST_F(NoModel, NodesThatDisagreeAreNamed) {
   ProcessSwarm swarm;
   const std::string changed = changed_model("demo");
@@ -150,7 +185,7 @@ TEST_F(NoModel, NodesThatDisagreeAreNamed) {
 TEST_F(NoModel, SeveralModelsAreListed) {
   ProcessSwarm swarm;
   swarm.start_node("0:8");
-  swarm.start_node("0:8", {"--model", other_model("other"), "--add-model"});
+  swarm.start_node("0:8", {"--model", other_model("other"), "--add-model", "--ends", "off"});
   expect_line(shoal(swarm, "generate", {"Once"}),
               {"serves several models", "\"demo\" (8 of 8 blocks, 1 node", "\"other\" (8 of 8",
                "--model NAME"});
@@ -161,7 +196,7 @@ TEST_F(NoModel, SeveralModelsAreListed) {
   const Outcome models = shoal(swarm, "models", {});
   EXPECT_EQ(models.status, 0) << models.err;
   EXPECT_THAT(models.out, AllOf(HasSubstr("no models in"), HasSubstr("demo      8 of 8"),
-                                HasSubstr("other     8 of 8")));
+                                HasSubstr("other     8 of 8"), HasSubstr("not the ends")));
   const json served = json::parse(shoal(swarm, "models", {"--json"}).out).at("swarm");
   ASSERT_EQ(served.size(), 2u);
   for (const json& model : served) {
@@ -169,6 +204,7 @@ TEST_F(NoModel, SeveralModelsAreListed) {
     EXPECT_EQ(model.at("served"), 8);
     EXPECT_EQ(model.at("missing"), json::array());
     EXPECT_EQ(model.at("nodes"), 1);
+    EXPECT_EQ(model.at("ends"), model.at("model") == "demo");
   }
 }
 

@@ -55,6 +55,11 @@ class Tokenizer {
   std::int64_t size() const;  // largest id + 1
   std::optional<std::int32_t> id_of(std::string_view token) const;
   bool is_special(std::int32_t id) const;
+  // Its content, of a special token.
+  std::optional<std::string> special_text(std::int32_t id) const;
+  // The bytes that a token adds in the middle of a text, which need not be UTF-8 by themselves.
+  // Nothing for special tokens, for ids that no token has, and where they depend on its neighbours.
+  std::optional<std::string> piece(std::int32_t id) const;
   // Of a token that a file names, for example "eos_token"; nullopt when none does.
   std::optional<std::int32_t> named_id(std::string_view name) const;
   // One line each: where the files disagree, or say what is not followed.

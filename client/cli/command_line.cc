@@ -7,7 +7,9 @@
 #include <limits>
 
 #include "cli/command.h"
+#include "cli/shown.h"
 #include "cli/usage.h"
+#include "client/serve/tool_syntax.h"
 #include "client/text/sampler.h"
 #include "model/block_cache.h"
 #include "proto/endpoint.h"
@@ -155,6 +157,10 @@ void define_generate(cli::Command& command, GenerateFlags& flags) {
   command.option("--stop", "TEXT", "Stop before this text, taken as it is written",
                  cli::texts(flags.stops));
   command.flag("--ignore-eos", flags.ignore_eos, "Go on after the model's end of text");
+  command.option("--json-schema", "FILE", "Write JSON that satisfies the schema in this file",
+                 cli::name(flags.json_schema));
+  command.option("--regex", "R", "Write a text that this regular expression matches as a whole",
+                 cli::text(flags.regex));
   command.flag("--json", flags.json, "Print one JSON object instead of the text");
   command.flag("--logits", flags.logits, "With --json: the five largest logits of each token");
   command.flag("--trace", flags.trace, "Show on stderr where the time of each token goes");
@@ -210,11 +216,15 @@ void define_serve(cli::Command& command, ServeFlags& flags) {
   command.option("--served-model-name", "NAME",
                  "What requests call the model (default: the name of its folder, or the swarm's)",
                  cli::name(flags.served_name));
-  command.option("--max-concurrent", "N", "Answers that are made at a time (default: 16)",
+  command.option("--max-concurrent", "N", "Answers that are made at a time (default: 64)",
                  cli::whole(flags.max_concurrent, 1, kMaxConcurrent));
   command.option("--max-queue", "N",
                  "Answers that may wait for their turn (default: 64); others are refused",
                  cli::whole(flags.max_queue, 0, kMaxQueue));
+  command.option("--tool-call-parser", "NAME",
+                 "How the model writes calls of functions: " + tool_family_names() +
+                     " (default: by its chat template)",
+                 cli::name(flags.tool_parser));
   add_swarm(command, flags.swarm);
   add_this_machine(command, flags.swarm, flags.threads);
   command.footer(
@@ -339,6 +349,10 @@ absl::Status check(const ServeFlags& flags) {
   for (const std::string& key : flags.api_keys) {
     if (key.empty()) return cli::usage_error("--api-key is empty: give a key");
   }
+  if (!flags.tool_parser.empty() && !tool_family_named(flags.tool_parser)) {
+    return cli::usage_error(fmt::format("--tool-call-parser {} is not known, only {}",
+                                        cli::printable(flags.tool_parser), tool_family_names()));
+  }
   return absl::OkStatus();
 }
 
@@ -355,6 +369,9 @@ absl::Status check(const GenerateFlags& flags) {
   }
   if (std::find(flags.stops.begin(), flags.stops.end(), "") != flags.stops.end()) {
     return cli::usage_error("--stop is empty: give the text to stop before");
+  }
+  if (!flags.json_schema.empty() && !flags.regex.empty()) {
+    return cli::usage_error("--json-schema and --regex exclude each other: give one of them");
   }
   if (flags.logits && !flags.json) return cli::usage_error("--logits needs --json");
   if (!flags.share_prefix.empty() && flags.swarm.local) {

@@ -56,6 +56,7 @@ struct GenerateFlags : SamplingFlags {
   TemplateFlags chat_template;
   std::vector<std::string> stops;
   bool ignore_eos = false;
+  std::string json_schema, regex;  // the form of the text: a file, an expression; empty: none
   bool json = false;
   bool logits = false;
   bool trace = false;
@@ -81,7 +82,8 @@ struct ServeFlags {
   std::string listen = "127.0.0.1:8000";
   std::vector<std::string> api_keys;
   std::string served_name;  // empty: the folder's
-  int max_concurrent = 16;
+  std::string tool_parser;  // empty: by the chat template
+  int max_concurrent = 64;
   int max_queue = 64;
 };
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "cli/shown.h"
 #include "cli/usage.h"
@@ -13,7 +14,10 @@
 #include "client/cli/commands.h"
 #include "client/cli/input.h"
 #include "client/cli/report.h"
+#include "client/constrain/constraint_shelf.h"
+#include "client/constrain/limits.h"
 #include "client/text/generate.h"
+#include "model/json_fields.h"
 
 namespace shoal::client {
 namespace {
@@ -87,6 +91,31 @@ absl::StatusOr<std::vector<std::int32_t>> ids_of(const GenerateFlags& flags,
   return chat_ids(*user_model.tokenizer, *chat_template, question(transcript, local_time_now()));
 }
 
+// What --json-schema or --regex asks for; null: any text.
+absl::StatusOr<std::shared_ptr<constrain::TokenConstraint>> constraint_of(
+    const GenerateFlags& flags, const model::Tokenizer& tokenizer) {
+  constrain::Form form = constrain::RegexForm{flags.regex};
+  if (!flags.json_schema.empty()) {
+    const auto text = model::read_text_file(flags.json_schema, constrain::kMaxSchemaBytes);
+    if (!text.ok()) return text.status();
+    constexpr std::size_t kMaxValues = 1u << 17;
+    auto schema = model::has_bounded_shape(*text, constrain::kMaxNesting * 2, kMaxValues)
+                      ? nlohmann::ordered_json::parse(*text, nullptr, /*allow_exceptions=*/false)
+                      : nlohmann::ordered_json(nlohmann::ordered_json::value_t::discarded);
+    if (schema.is_discarded()) {
+      return absl::InvalidArgumentError(
+          fmt::format("--json-schema: {} holds no JSON, or nests too deep", flags.json_schema));
+    }
+    form = constrain::JsonForm{std::move(schema)};
+  } else if (flags.regex.empty()) {
+    return std::shared_ptr<constrain::TokenConstraint>();
+  }
+  auto found = constrain::ConstraintShelf(tokenizer).find({form});
+  if (found.ok()) return found;
+  return cli::usage_error(fmt::format("{}: {}", flags.regex.empty() ? "--json-schema" : "--regex",
+                                      std::string(found.status().message())));
+}
+
 }  // namespace
 
 absl::Status run_generate(const GenerateFlags& flags, const base::StopToken& interrupt) {
@@ -117,6 +146,9 @@ absl::Status run_generate(const GenerateFlags& flags, const base::StopToken& int
   request.stops.insert(request.stops.end(), generation.stop_strings.begin(),
                        generation.stop_strings.end());
   request.ignore_eos = flags.ignore_eos;
+  auto constraint = constraint_of(flags, *user_model.tokenizer);
+  if (!constraint.ok()) return constraint.status();
+  request.constraint = *std::move(constraint);
   request.top_logits = flags.logits ? kTopLogits : 0;
 
   PipelineNeeds needs{.positions = positions_needed(request.prompt_ids.size(), request.max_tokens,

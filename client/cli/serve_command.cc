@@ -143,7 +143,8 @@ absl::Status run_serve(const ServeFlags& flags, const base::StopToken& interrupt
                    .api_keys = flags.api_keys,
                    .version = SHOAL_VERSION,
                    .page = &page,
-                   .pooling = model::load_pooling(user_model.directory)});
+                   .pooling = model::load_pooling(user_model.directory),
+                   .tool_family = tool_family_named(flags.tool_parser)});
   HttpLimits http;
   http.connections = connections_allowed();
   auto server = HttpServer::start(

@@ -11,6 +11,11 @@ Answer::Answer(AnswerFacts facts, AnswerForm form, std::shared_ptr<HttpReply> re
       reply_(std::move(reply)),
       choices_(form_.choices),
       left_(form_.choices) {
+  if (form_.calls) {
+    for (Choice& choice : choices_) {
+      choice.reader.emplace(form_.calls->family, form_.calls->names, form_.calls->several);
+    }
+  }
   if (form_.stream) reply_->expect_stream(form_.headers, StreamForm::kEvents);
 }
 
@@ -57,6 +62,15 @@ void Answer::text(std::size_t choice, const std::string& text) {
   if (over_) return;
   begin(choice);
   Choice& of = choices_[choice];
+  if (of.reader) {
+    tell(choice, of.reader->push(text));
+  } else {
+    say(choice, text);
+  }
+}
+
+void Answer::say(std::size_t choice, const std::string& text) {
+  Choice& of = choices_[choice];
   if (form_.stream) {
     reply_->write(
         text_event(facts_, choice, text, take_scores(of), form_.include_usage, take_ids(choice)));
@@ -65,16 +79,41 @@ void Answer::text(std::size_t choice, const std::string& text) {
   }
 }
 
+void Answer::tell(std::size_t choice, const std::vector<ToolEvent>& events) {
+  Choice& of = choices_[choice];
+  for (const ToolEvent& event : events) {
+    ToolCall part;
+    switch (event.kind) {
+      case ToolEvent::Kind::kText:
+        say(choice, event.text);
+        continue;
+      case ToolEvent::Kind::kCall:
+        part = {form_.calls->new_id(), event.text, ""};
+        of.calls.push_back(part);
+        break;
+      case ToolEvent::Kind::kArguments:
+        part.arguments = event.text;
+        of.calls.back().arguments += event.text;
+        break;
+    }
+    if (!form_.stream) continue;
+    reply_->write(
+        call_event(facts_, choice, event.call, part, take_scores(of), form_.include_usage));
+  }
+}
+
 void Answer::end(std::size_t choice, const ChoiceEnd& end, std::int64_t completion_tokens) {
   base::MutexLock lock(mutex_);
   if (over_) return;
   begin(choice);
   Choice& of = choices_[choice];
+  if (of.reader) tell(choice, of.reader->finish());
   of.end = end;
+  if (!of.calls.empty() && end.finish_reason == "stop") of.end.finish_reason = "tool_calls";
   usage_.completion_tokens += completion_tokens;
   if (form_.stream) {
-    reply_->write(
-        end_event(facts_, choice, "", take_scores(of), end, form_.include_usage, take_ids(choice)));
+    reply_->write(end_event(facts_, choice, "", take_scores(of), of.end, form_.include_usage,
+                            take_ids(choice)));
   }
   if (--left_ > 0) return;
   over_ = true;
@@ -86,8 +125,8 @@ void Answer::end(std::size_t choice, const ChoiceEnd& end, std::int64_t completi
   }
   auto list = nlohmann::ordered_json::array();
   for (std::size_t i = 0; i < choices_.size(); ++i) {
-    list.push_back(choice_json(facts_.chat, i, choices_[i].text, take_scores(choices_[i]),
-                               choices_[i].end, take_ids(i)));
+    list.push_back(choice_json(facts_.chat, i, choices_[i].text, choices_[i].calls,
+                               take_scores(choices_[i]), choices_[i].end, take_ids(i)));
   }
   reply_->respond(
       {200, "application/json", answer_body(facts_, std::move(list), usage_), form_.headers});

@@ -3,7 +3,9 @@
 // one body at the end. Whatever happens, the reply is finished once. Thread-safe.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,8 +14,17 @@
 #include "client/serve/answer_sink.h"
 #include "client/serve/api_response.h"
 #include "client/serve/http_message.h"
+#include "client/serve/tool_call_stream.h"
 
 namespace shoal::client {
+
+// How calls of functions are found in an answer.
+struct CallReading {
+  ToolFamily family = ToolFamily::kJson;
+  std::vector<std::string> names;
+  bool several = true;
+  std::function<std::string()> new_id;  // thread-safe
+};
 
 struct AnswerForm {
   std::size_t choices = 1;
@@ -22,6 +33,7 @@ struct AnswerForm {
   HttpHeaders headers{};
   bool token_ids = false;                            // those of prompt and text too
   std::vector<std::vector<std::int32_t>> prompts{};  // for these
+  std::optional<CallReading> calls{};                // nothing: all of an answer is text
 };
 
 class Answer : public AnswerSink {
@@ -44,8 +56,13 @@ class Answer : public AnswerSink {
     std::size_t offset = 0;
     bool begun = false, prompt_told = false;
     ChoiceEnd end{};
+    std::optional<ToolCallStream> reader{};
+    std::vector<ToolCall> calls{};
   };
   void begin(std::size_t choice) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void say(std::size_t choice, const std::string& text) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void tell(std::size_t choice, const std::vector<ToolEvent>& events)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   nlohmann::ordered_json take_scores(Choice& choice) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   TokenIds take_ids(std::size_t choice) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

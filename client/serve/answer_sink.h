@@ -21,7 +21,7 @@ struct ScoredToken {
 };
 
 struct ChoiceEnd {
-  std::string finish_reason;           // "stop" or "length"
+  std::string finish_reason;           // "stop", "length" or "tool_calls"
   nlohmann::ordered_json stop_reason;  // the text or token id that was asked for, or null
   double prompt_ms = 0, total_ms = 0;  // until the first token, and until the last
 };

@@ -25,35 +25,19 @@ constexpr double kGreedyBelow = 1e-5;
 
 // ---- what is refused
 
-bool is_nothing(const Json& value) {
-  return value.is_null() || (value.is_boolean() && !value.get<bool>()) ||
-         ((value.is_array() || value.is_object()) && value.empty()) ||
-         (value.is_string() && value.get<std::string>().empty());
-}
-
 absl::Status check_unsupported(const ApiFields& fields) {
   // Each would change what comes out.
   for (const char* key :
-       {"tools", "functions", "audio", "guided_json", "guided_regex", "guided_choice",
-        "guided_grammar", "structured_outputs", "suffix", "use_beam_search", "prompt_embeds",
-        "prompt_logprobs", "logits_processors", "chat_template", "web_search_options"}) {
+       {"functions", "audio", "suffix", "use_beam_search", "prompt_embeds", "prompt_logprobs",
+        "logits_processors", "chat_template", "web_search_options"}) {
     const Json* value = fields.find(key);
     if (value != nullptr && !is_nothing(*value)) {
       return unsupported_field(key, "is not supported by this server: leave it out");
     }
   }
-  if (const Json* format = fields.find("response_format");
-      format != nullptr && !(format->is_object() && format->value("type", Json()) == "text")) {
-    return unsupported_field("response_format",
-                             "is supported with the type \"text\" only: leave it out");
-  }
   if (const Json* modalities = fields.find("modalities");
       modalities != nullptr && *modalities != Json::array({"text"})) {
     return unsupported_field("modalities", "other than text are not supported");
-  }
-  if (const Json* choice = fields.find("tool_choice");
-      choice != nullptr && *choice != "none" && *choice != "auto") {
-    return unsupported_field("tool_choice", "is not supported by this server: leave it out");
   }
   if (const Json* call = fields.find("function_call");
       call != nullptr && *call != "none" && *call != "auto") {
@@ -100,6 +84,7 @@ absl::StatusOr<ApiMessages> messages_of(ApiFields& fields) {
       return bad_field(fmt::format("messages[{}]", i), "expected an object with a role");
     }
     if (auto status = flatten_content(message, i); !status.ok()) return status;
+    if (auto status = check_tool_calls(message, i); !status.ok()) return status;
     const auto content = message.find("content");
     if (content != message.end() && !content->is_string() && !content->is_null()) {
       return bad_field(fmt::format("messages[{}].content", i), "expected a text");
@@ -228,6 +213,9 @@ void read_common(ApiFields& fields, GenerationQuery& query) {
     query.include_usage = inner.boolean("include_usage", false);
     fields.fail(inner.status());
   }
+  auto form = read_form(fields);
+  if (!form.ok()) return fields.fail(form.status());
+  query.form = *std::move(form);
 }
 
 }  // namespace
@@ -266,6 +254,12 @@ absl::StatusOr<GenerationQuery> read_chat(const Json& body) {
   read_common(fields, query);
   auto messages = messages_of(fields);
   if (!messages.ok()) return messages.status();
+  auto tools = read_tools(fields);
+  if (!tools.ok()) return tools.status();
+  query.tools = *std::move(tools);
+  if (query.tools && query.tools->choice != ToolQuery::Choice::kNone) {
+    messages->tools = query.tools->tools;
+  }
   query.prompts.emplace_back(*std::move(messages));
   query.echo = fields.boolean("echo", false);
   if (query.echo) return unsupported_field("echo", "is not supported for chats");
@@ -307,7 +301,7 @@ absl::StatusOr<TokenizeQuery> read_tokenize(const Json& body) {
   TokenizeQuery query;
   query.model = fields.text("model").value_or("");
   if (fields.find("messages") != nullptr) {
-    for (const char* key : {"tools", "chat_template"}) {
+    for (const char* key : {"chat_template"}) {
       const Json* value = fields.find(key);
       if (value != nullptr && !is_nothing(*value)) {
         return unsupported_field(key, "is not supported by this server: leave it out");
@@ -315,6 +309,9 @@ absl::StatusOr<TokenizeQuery> read_tokenize(const Json& body) {
     }
     auto messages = messages_of(fields);
     if (!messages.ok()) return messages.status();
+    auto tools = read_tool_list(fields);
+    if (!tools.ok()) return tools.status();
+    messages->tools = *std::move(tools);
     query.prompt = *std::move(messages);
   } else {
     const auto text = fields.text("prompt");

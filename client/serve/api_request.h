@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "client/serve/api_format.h"
+#include "client/serve/api_tools.h"
 #include "client/text/sampler.h"
 #include "model/generation_config.h"
 
@@ -26,7 +28,7 @@ struct ApiMessages {
   nlohmann::ordered_json messages = nlohmann::ordered_json::array();
   bool add_generation_prompt = true;
   bool continue_final = false;  // the last message is the beginning of the answer
-  nlohmann::ordered_json documents, template_arguments;  // or null
+  nlohmann::ordered_json documents, template_arguments, tools;  // or null
 };
 
 // A text, ids, or messages that the model's template turns into ids.
@@ -63,6 +65,8 @@ struct GenerationQuery {
   std::optional<int> top_logprobs;  // nothing: no log probabilities
   bool stream = false;
   bool include_usage = false;
+  std::optional<FormQuery> form;   // of the answer
+  std::optional<ToolQuery> tools;  // of a chat
 
   std::size_t choices() const { return prompts.size() * static_cast<std::size_t>(n); }
 };

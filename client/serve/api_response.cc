@@ -111,11 +111,20 @@ Json logprobs_json(bool chat, const std::vector<ScoredToken>& tokens, std::size_
           {"text_offset", std::move(offsets)}};
 }
 
-Json choice_json(bool chat, std::size_t index, const std::string& text, Json logprobs,
-                 const ChoiceEnd& end, TokenIds ids) {
+Json choice_json(bool chat, std::size_t index, const std::string& text,
+                 const std::vector<ToolCall>& calls, Json logprobs, const ChoiceEnd& end,
+                 TokenIds ids) {
   Json choice = {{"index", index}};
   if (chat) {
-    choice["message"] = {{"role", "assistant"}, {"content", text}, {"refusal", nullptr}};
+    const bool only_calls = text.empty() && !calls.empty();
+    choice["message"] = {
+        {"role", "assistant"}, {"content", only_calls ? Json() : Json(text)}, {"refusal", nullptr}};
+    for (const ToolCall& call : calls) {
+      choice["message"]["tool_calls"].push_back(
+          {{"id", call.id},
+           {"type", "function"},
+           {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
+    }
   } else {
     choice["text"] = text;
   }
@@ -143,6 +152,22 @@ std::string text_event(const AnswerFacts& facts, std::size_t index, const std::s
                        Json logprobs, bool with_usage, TokenIds ids) {
   return chunk_event(facts, chunk_choice(facts, index, text, std::move(logprobs), std::move(ids)),
                      with_usage);
+}
+
+std::string call_event(const AnswerFacts& facts, std::size_t index, std::size_t call,
+                       const ToolCall& part, Json logprobs, bool with_usage) {
+  Json entry = {{"index", call}};
+  Json function = Json::object();
+  if (!part.id.empty()) {
+    entry["id"] = part.id;
+    entry["type"] = "function";
+    function["name"] = part.name;
+  }
+  function["arguments"] = part.arguments;
+  entry["function"] = std::move(function);
+  Json choice = chunk_choice(facts, index, "", std::move(logprobs), {});
+  choice["delta"] = {{"tool_calls", Json::array({std::move(entry)})}};
+  return chunk_event(facts, std::move(choice), with_usage);
 }
 
 std::string end_event(const AnswerFacts& facts, std::size_t index, const std::string& text,

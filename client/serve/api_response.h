@@ -35,7 +35,13 @@ struct TokenIds {
   nlohmann::ordered_json text, prompt;  // null: not asked for
 };
 
+// A function that the model calls.
+struct ToolCall {
+  std::string id, name, arguments;
+};
+
 nlohmann::ordered_json choice_json(bool chat, std::size_t index, const std::string& text,
+                                   const std::vector<ToolCall>& calls,
                                    nlohmann::ordered_json logprobs, const ChoiceEnd& end,
                                    TokenIds ids = {});
 std::string answer_body(const AnswerFacts& facts, nlohmann::ordered_json choices,
@@ -45,6 +51,9 @@ std::string answer_body(const AnswerFacts& facts, nlohmann::ordered_json choices
 std::string role_event(const AnswerFacts& facts, std::size_t index, bool with_usage);
 std::string text_event(const AnswerFacts& facts, std::size_t index, const std::string& text,
                        nlohmann::ordered_json logprobs, bool with_usage, TokenIds ids = {});
+// A call begins, or its arguments go on: then with arguments alone.
+std::string call_event(const AnswerFacts& facts, std::size_t index, std::size_t call,
+                       const ToolCall& part, nlohmann::ordered_json logprobs, bool with_usage);
 std::string end_event(const AnswerFacts& facts, std::size_t index, const std::string& text,
                       nlohmann::ordered_json logprobs, const ChoiceEnd& end, bool with_usage,
                       TokenIds ids = {});

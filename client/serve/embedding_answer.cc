@@ -23,8 +23,11 @@ std::string base64(const std::vector<float>& values) {
 
 }  // namespace
 
-EmbeddingAnswer::EmbeddingAnswer(Form form, std::size_t inputs, std::shared_ptr<HttpReply> reply)
-    : form_(std::move(form)), reply_(std::move(reply)), vectors_(inputs) {}
+EmbeddingAnswer::EmbeddingAnswer(Form form, std::shared_ptr<HttpReply> reply)
+    : form_(std::move(form)),
+      reply_(std::move(reply)),
+      vectors_(form_.inputs),
+      left_(form_.choices) {}
 
 void EmbeddingAnswer::prompt_tokens(std::int64_t tokens, std::int64_t) {
   base::MutexLock lock(mutex_);
@@ -68,6 +71,7 @@ std::string EmbeddingAnswer::body() const {
 
 void EmbeddingAnswer::end(std::size_t, const ChoiceEnd&, std::int64_t) {
   base::MutexLock lock(mutex_);
+  if (--left_ > 0) return;
   reply_->respond({200, "application/json", body(), form_.headers});
 }
 

@@ -23,8 +23,9 @@ class EmbeddingAnswer : public AnswerSink {
     model::Pooling pooling{};
     std::optional<std::int64_t> dimensions;  // of the beginning that is wanted
     HttpHeaders headers{};
+    std::size_t inputs = 0, choices = 0;  // these make those
   };
-  EmbeddingAnswer(Form form, std::size_t inputs, std::shared_ptr<HttpReply> reply);
+  EmbeddingAnswer(Form form, std::shared_ptr<HttpReply> reply);
 
   void prompt_tokens(std::int64_t tokens, std::int64_t cached) override;
   void score(std::size_t, ScoredToken) override {}
@@ -43,6 +44,7 @@ class EmbeddingAnswer : public AnswerSink {
   base::Mutex mutex_;
   std::vector<std::vector<float>> vectors_ ABSL_GUARDED_BY(mutex_);
   std::int64_t tokens_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::size_t left_ ABSL_GUARDED_BY(mutex_);  // choices that are not ended
 };
 
 }  // namespace shoal::client

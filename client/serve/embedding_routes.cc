@@ -2,6 +2,7 @@
 // Those of the gateway's paths that answer with vectors.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "client/serve/api_fields.h"
@@ -12,6 +13,9 @@
 
 namespace shoal::client {
 namespace {
+
+// Texts of one request that are on their way at a time: over a swarm each takes a round trip.
+constexpr std::size_t kMostLanes = 8;
 
 const char* input_of(const EmbeddingQuery& query) {
   return query.form == EmbeddingForm::kOllamaOne ? "prompt" : "input";
@@ -76,10 +80,11 @@ void Gateway::embed(const HttpRequest& request, const absl::StatusOr<EmbeddingQu
     }
     job->prompts.push_back(*std::move(prompt));
   }
+  job->lanes = std::min({job->prompts.size(), kMostLanes, engine_.most_choices()});
   job->answer = std::make_unique<EmbeddingAnswer>(
       EmbeddingAnswer::Form{query->form, options_.model_name, *options_.pooling, query->dimensions,
-                            headers_of(request)},
-      job->prompts.size(), reply);
+                            headers_of(request), job->prompts.size(), job->lanes},
+      reply);
   submit(job, *reply);
 }
 

@@ -108,7 +108,7 @@ void Engine::run(Job& job, std::size_t choice) {
   ChoiceCount count;
   metrics_.started(seconds_since(job.submitted));
   try {
-    status = job.pooling ? embed(job, count) : generate_choice(job, choice, count);
+    status = job.pooling ? embed(job, choice, count) : generate_choice(job, choice, count);
   } catch (const std::exception& error) {  // out of memory, or a library that threw
     status = absl::InternalError(error.what());
   }
@@ -203,15 +203,17 @@ absl::Status Engine::score_prompt(Job& job, std::size_t choice, Pipeline& pipeli
   return absl::OkStatus();
 }
 
-// A vector of each prompt, one prompt after the other through one session.
-absl::Status Engine::embed(Job& job, ChoiceCount& count) {
+// A vector of every so-manieth prompt, one after the other through one session.
+absl::Status Engine::embed(Job& job, std::size_t lane, ChoiceCount& count) {
   if (job.stop.stopped()) return stopped_status();
   std::size_t longest = 0;
-  for (const Job::Prompt& prompt : job.prompts) longest = std::max(longest, prompt.ids.size());
+  for (std::size_t i = lane; i < job.prompts.size(); i += job.lanes) {
+    longest = std::max(longest, job.prompts[i].ids.size());
+  }
   auto opened = open_({static_cast<std::int64_t>(longest)}, job.stop);
   if (!opened.ok()) return opened.status();
   Pipeline& pipeline = **opened;
-  for (std::size_t i = 0; i < job.prompts.size(); ++i) {
+  for (std::size_t i = lane; i < job.prompts.size(); i += job.lanes) {
     if (job.stop.stopped()) return stopped_status();
     const std::vector<std::int32_t>& ids = job.prompts[i].ids;
     pipeline.truncate(0);
@@ -227,7 +229,7 @@ absl::Status Engine::embed(Job& job, ChoiceCount& count) {
   metrics_.ended(count);
   opened->reset();
   job.answer->prompt_tokens(count.prompt_tokens, 0);
-  job.answer->end(0, {"stop", nullptr}, 0);
+  job.answer->end(lane, {"stop", nullptr}, 0);
   return absl::OkStatus();
 }
 

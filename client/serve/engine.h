@@ -46,14 +46,15 @@ struct Job {
   bool echo = false;
   bool echo_scores = false;   // the prompt's log probabilities too
   bool ids_as_texts = false;  // of tokens in log probabilities: "token_id:5"
-  // One vector of each prompt, by this rule, and no text; all of them are one choice.
+  // One vector of each prompt, by this rule, and no text: as so many choices, which share them.
   std::optional<model::Pooling> pooling{};
+  std::size_t lanes = 1;
   base::StopToken stop{};  // its client has gone
   std::unique_ptr<AnswerSink> answer;
   std::chrono::steady_clock::time_point submitted{};
   std::shared_ptr<AnswerTrace> trace{};  // of its first choice; null: nobody asks for it
 
-  std::size_t choices() const { return pooling ? 1 : prompts.size() * n; }
+  std::size_t choices() const { return pooling ? lanes : prompts.size() * n; }
 };
 
 class Engine {
@@ -82,7 +83,7 @@ class Engine {
   void work();
   void run(Job& job, std::size_t choice);
   absl::Status generate_choice(Job& job, std::size_t choice, ChoiceCount& count);
-  absl::Status embed(Job& job, ChoiceCount& count);
+  absl::Status embed(Job& job, std::size_t lane, ChoiceCount& count);
   absl::Status score_prompt(Job& job, std::size_t choice, Pipeline& pipeline);
   ScoredToken scored(const Job& job, const TokenScore& score) const;
   std::string text_of(const Job& job, std::int32_t id) const;

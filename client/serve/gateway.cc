@@ -35,6 +35,32 @@ std::tm local_now() {
   return local;
 }
 
+// Browsers send other types from any page without asking first. ollama's clients send them too, or
+// none, but no browser sends a POST without an Origin.
+bool has_good_type(const HttpRequest& request) {
+  const std::string type = request.content_type.substr(0, request.content_type.find(';'));
+  return same_ignoring_case(type, "application/json") ||
+         (request.path.starts_with("/api/") && request.origin.empty());
+}
+
+// Where templates want ids of a certain form, it is this one.
+std::string new_call_id(ToolFamily family) {
+  const bool is_mistral = family == ToolFamily::kMistral || family == ToolFamily::kMistralNamed;
+  if (!is_mistral)
+    return fmt::format("call_{:012x}{:012x}", base::random_seed() & 0xFFFF'FFFF'FFFF,
+                       base::random_seed() & 0xFFFF'FFFF'FFFF);
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz0123456789";
+  std::string id;
+  for (std::uint64_t rest = base::random_seed(); id.size() < 9; rest /= kLetters.size()) {
+    id.push_back(kLetters[rest % kLetters.size()]);
+  }
+  return id;
+}
+
+bool must_call(const GenerationQuery& query) {
+  return query.tools && query.tools->choice == ToolQuery::Choice::kRequired;
+}
+
 // "/page/style.css" is below "/page/*".
 bool is_below(std::string_view path, std::string_view pattern) {
   return pattern.ends_with("/*") && path.starts_with(pattern.substr(0, pattern.size() - 1));
@@ -86,7 +112,10 @@ Gateway::Gateway(const UserModel& user_model,
       engine_(engine),
       check_chain_(std::move(check_chain)),
       options_(std::move(options)),
-      created_(std::time(nullptr)) {
+      created_(std::time(nullptr)),
+      tool_family_(options_.tool_family.value_or(tool_family_of(
+          [this](std::string_view text) { return template_ && template_->mentions(text); }))),
+      constraints_(*user_model_.tokenizer) {
   fingerprint_ = "shoal-" + proto::short_name(user_model_.digest);
 }
 
@@ -128,9 +157,7 @@ void Gateway::handle(HttpRequest request, const std::shared_ptr<HttpReply>& repl
                    "invalid_request_error", std::nullopt, "method_not_allowed"},
                   {{"Allow", get ? "GET, HEAD" : "POST"}});
   }
-  // Browsers send other types from any page without asking first.
-  const std::string type = request.content_type.substr(0, request.content_type.find(';'));
-  if (method == "POST" && !same_ignoring_case(type, "application/json")) {
+  if (method == "POST" && !has_good_type(request)) {
     return refuse(request, *reply,
                   invalid_request(415, "send the header Content-Type: application/json"));
   }
@@ -270,6 +297,7 @@ void Gateway::generate(const HttpRequest& request, absl::StatusOr<GenerationQuer
   AnswerFacts facts{query->chat, id, std::time(nullptr), options_.model_name, fingerprint_};
   AnswerForm form{query->choices(), query->stream, query->include_usage, headers_of(request),
                   query->return_ids};
+  form.calls = call_reading(*query);
   if (query->return_ids) {
     for (const Job::Prompt& prompt : (*job)->prompts) form.prompts.push_back(prompt.ids);
   }
@@ -309,7 +337,53 @@ absl::Status Gateway::add_words(const GenerationQuery& query, SamplingOptions& s
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<Job>> Gateway::job_of(const GenerationQuery& query) const {
+std::optional<CallReading> Gateway::call_reading(const GenerationQuery& query) const {
+  if (!query.tools || query.tools->choice == ToolQuery::Choice::kNone) return std::nullopt;
+  CallReading reading{tool_family_, {}, query.tools->several, [family = tool_family_] {
+                        return new_call_id(family);
+                      }};
+  for (const auto& function : query.tools->functions) reading.names.push_back(function.first);
+  return reading;
+}
+
+// A form, a call, or where both are asked for and neither is a must, one of them.
+absl::Status Gateway::set_form(const GenerationQuery& query, GenerateRequest& request) {
+  std::vector<constrain::Form> forms;
+  std::string param;
+  const bool calls = query.tools && query.tools->choice != ToolQuery::Choice::kNone;
+  if (query.form) {
+    if (must_call(query)) {
+      return bad_field(query.form->param, "and a tool_choice that must call ask for two forms");
+    }
+    forms.push_back(query.form->form);
+    param = query.form->param;
+  }
+  const model::Tokenizer& tokenizer = *user_model_.tokenizer;
+  const auto control_id = [&](std::string_view text) -> std::optional<std::int32_t> {
+    const auto id = tokenizer.id_of(text);
+    return id && tokenizer.is_special(*id) ? id : std::nullopt;
+  };
+  if (calls) {
+    for (const std::string& marker : tool_markers(tool_family_)) {
+      if (const auto id = control_id(marker)) request.shown_specials.push_back(*id);
+    }
+    if (must_call(query) || query.form) {
+      constrain::CallForm form = call_form(
+          tool_family_, [&](std::string_view text) { return control_id(text).has_value(); });
+      form.functions = query.tools->functions;
+      form.several = query.tools->several;
+      forms.emplace_back(std::move(form));
+      if (param.empty()) param = "tools";
+    }
+  }
+  if (forms.empty()) return absl::OkStatus();
+  auto found = constraints_.find(forms);
+  if (!found.ok()) return bad_field(param, std::string(found.status().message()));
+  request.constraint = *std::move(found);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<Job>> Gateway::job_of(const GenerationQuery& query) {
   if (auto status = check_model(query.model); !status.ok()) return status;
   if (query.choices() > engine_.most_choices()) {
     return bad_field("n", fmt::format("{} choices in one request, where this server has room for "
@@ -349,6 +423,7 @@ absl::StatusOr<std::shared_ptr<Job>> Gateway::job_of(const GenerationQuery& quer
   request.special_tokens = query.special_tokens;
   job->ids_as_texts = query.ids_as_texts;
   request.top_logprobs = query.top_logprobs;
+  if (auto status = set_form(query, request); !status.ok()) return status;
   return job;
 }
 
@@ -400,6 +475,7 @@ absl::StatusOr<std::vector<std::int32_t>> Gateway::ids_of(const ApiMessages& mes
   conversation.messages = messages.messages;
   conversation.documents = messages.documents;
   conversation.extra = messages.template_arguments;
+  conversation.tools = messages.tools;
   conversation.add_generation_prompt = messages.add_generation_prompt;
   conversation.now = local_now();
   const auto refused = [](const absl::Status& status) {

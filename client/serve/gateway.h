@@ -14,11 +14,14 @@
 
 #include "absl/status/statusor.h"
 #include "base/mutex.h"
+#include "client/constrain/constraint_shelf.h"
+#include "client/serve/answer.h"
 #include "client/serve/api_request.h"
 #include "client/serve/embedding_request.h"
 #include "client/serve/engine.h"
 #include "client/serve/http_message.h"
 #include "client/serve/ollama_request.h"
+#include "client/serve/tool_syntax.h"
 #include "client/text/user_model.h"
 #include "model/chat/chat_template.h"
 #include "model/pooling.h"
@@ -35,6 +38,7 @@ struct GatewayOptions {
   SwarmPage* page = nullptr;  // null: there is no page
   // How it makes vectors of texts; NOT_FOUND, or why it does not.
   absl::StatusOr<model::Pooling> pooling = absl::NotFoundError("no rule");
+  std::optional<ToolFamily> tool_family{};  // nothing: by the chat template
 };
 
 // OK while nodes serve every block of the model.
@@ -83,10 +87,12 @@ class Gateway {
              const std::shared_ptr<HttpReply>& reply);
   absl::Status check_embedding(const EmbeddingQuery& query) const;
   void submit(const std::shared_ptr<Job>& job, HttpReply& reply);
-  absl::StatusOr<std::shared_ptr<Job>> job_of(const GenerationQuery& query) const;
+  absl::StatusOr<std::shared_ptr<Job>> job_of(const GenerationQuery& query);
   // Words that may not come, and ids that alone may.
   absl::Status add_words(const GenerationQuery& query, SamplingOptions& sampling) const;
   void truncate(Job::Prompt& prompt, const GenerationQuery& query) const;
+  absl::Status set_form(const GenerationQuery& query, GenerateRequest& request);
+  std::optional<CallReading> call_reading(const GenerationQuery& query) const;
   absl::StatusOr<Job::Prompt> prompt_of(const ApiPrompt& prompt, bool add_special_tokens) const;
   absl::StatusOr<std::vector<std::int32_t>> ids_of(const ApiMessages& messages) const;
   absl::Status check_model(const std::string& asked) const;
@@ -101,6 +107,8 @@ class Gateway {
   const GatewayOptions options_;
   const std::int64_t created_;
   std::string fingerprint_;
+  const ToolFamily tool_family_;
+  constrain::ConstraintShelf constraints_;
   base::Mutex mutex_;  // one look at the chain at a time
   std::chrono::steady_clock::time_point looked_at_ ABSL_GUARDED_BY(mutex_);
   std::optional<absl::Status> chain_ ABSL_GUARDED_BY(mutex_);

@@ -285,6 +285,7 @@ void HttpConnection::on_request() {
   request.host = field(message, http::field::host);
   request.authorization = field(message, http::field::authorization);
   request.content_type = field(message, http::field::content_type);
+  request.origin = field(message, http::field::origin);
   request.if_none_match = field(message, http::field::if_none_match);
   const auto id = message["X-Request-Id"];
   request.request_id = harmless_id({id.data(), id.size()});

@@ -18,6 +18,7 @@ struct HttpRequest {
   std::string host, authorization, content_type;
   std::string request_id;  // the client's own, of harmless characters; empty: none
   std::string body;
+  std::string origin{};  // the page that asks; programs that are no browsers send none
   std::string if_none_match = {};
 };
 

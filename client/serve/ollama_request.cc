@@ -14,7 +14,8 @@ using Json = nlohmann::ordered_json;
 constexpr const char* kLatest = ":latest";
 
 bool says_nothing(const Json& value) {
-  return value == false || value == 0 || value == "" || (value.is_structured() && value.empty());
+  const bool no_text = value.is_string() && value.get_ref<const std::string&>().empty();
+  return value == false || value == 0 || no_text || (value.is_structured() && value.empty());
 }
 
 absl::Status refuse_all(const ApiFields& fields, std::initializer_list<const char*> keys) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <csignal>
 #include <exception>
+#include <memory>
 #include <utility>
 
 namespace shoal::client {
@@ -48,22 +49,22 @@ std::chrono::milliseconds SwarmWatch::pause_for(std::size_t nodes) {
   return std::max(kShortestPause, static_cast<int>(std::min(nodes, most)) * kPausePerNode);
 }
 
-void SwarmWatch::ask(Told told) {
+void SwarmWatch::ask(const Told& told) {
   std::shared_ptr<const SwarmSight> known;
-  bool over = false;
   {
     base::MutexLock lock(mutex_);
     wanted_ = true;
-    over = ended_ || waiting_.size() >= kMostWaiting;
-    if (sight_ && (over || Clock::now() - sight_->at < kTooOld)) known = sight_;
-    if (!known && !over) waiting_.push_back(std::move(told));
+    const bool over = ended_ || waiting_.size() >= kMostWaiting;
+    if (sight_ && (over || Clock::now() - sight_->at < kTooOld)) {
+      known = sight_;
+    } else if (over) {
+      known = std::make_shared<SwarmSight>(over_sight());
+    } else {
+      waiting_.push_back(told);
+    }
   }
   changed_.notify_all();
-  if (known) {
-    told(*known);
-  } else if (over) {
-    told(over_sight());
-  }
+  if (known) told(*known);
 }
 
 std::size_t SwarmWatch::looks() const {

@@ -30,7 +30,7 @@ class SwarmWatch {
   ~SwarmWatch();  // stop()
 
   // With what is known, at once where it is not too old, else after a look, from another thread.
-  void ask(Told told);
+  void ask(const Told& told);
   std::size_t looks() const;
   // Tells those who wait, and all who ask from now on, that it is over, and joins. Once.
   void stop();

@@ -29,7 +29,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using ServingNode = proto::ServedModel::Node;
 
-constexpr std::size_t kAsked = 5;       // nodes at a time
+constexpr std::size_t kAsked = 5;            // nodes at a time
 constexpr std::size_t kMostNodesAsked = 20;  // of one model
 constexpr std::chrono::milliseconds kListTimeout{4'000};
 // Nodes that could disagree are not left out for a moment's slowness.
@@ -65,8 +65,8 @@ class Calls {
       board_->running.push_back(call);
     }
     Call& begun = *call;
-    start(begun, [board = board_, call = std::move(call)](grpc::Status status) {
-      call->status = std::move(status);
+    start(begun, [board = board_, call = std::move(call)](const grpc::Status& status) {
+      call->status = status;
       const base::MutexLock lock(board->mutex);
       std::erase(board->running, call);
       board->ended.push_back(call);

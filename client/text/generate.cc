@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "client/text/scores_needed.h"
 #include "client/text/stop.h"
+#include "proto/limits.h"
 
 namespace shoal::client {
 namespace {
@@ -21,14 +22,51 @@ double ms_between(Clock::time_point from, Clock::time_point to) {
 
 // The text of generated tokens behind a prompt: decoded with the prompt before it, so that what a
 // tokenizer does at the start of a text does not happen in the middle.
-absl::StatusOr<model::TextStream> stream_behind(const model::Tokenizer& tokenizer,
-                                                std::span<const std::int32_t> prompt_ids,
-                                                bool special_tokens) {
-  model::TextStream stream(tokenizer, !special_tokens);
-  for (const std::int32_t id : prompt_ids) {
-    if (auto text = stream.push(id); !text.ok()) return text.status();
+class TextBehind {
+ public:
+  // `shown`: control tokens that are part of the text; `all`: all of them are.
+  static absl::StatusOr<TextBehind> make(const model::Tokenizer& tokenizer,
+                                         const std::vector<std::int32_t>& prompt_ids,
+                                         const std::vector<std::int32_t>& shown, bool all) {
+    TextBehind text(tokenizer, shown, all);
+    for (const std::int32_t id : prompt_ids) {
+      if (auto piece = text.push(id); !piece.ok()) return piece.status();
+    }
+    return text;
   }
-  return stream;
+  absl::StatusOr<std::string> push(std::int32_t id) {
+    const bool skipped = !all_ && !shown_.empty() && id >= 0 && tokenizer_.is_special(id) &&
+                         std::ranges::find(shown_, id) == shown_.end();
+    return skipped ? "" : stream_.push(id);
+  }
+  std::string finish() { return stream_.finish(); }
+
+ private:
+  TextBehind(const model::Tokenizer& tokenizer, const std::vector<std::int32_t>& shown, bool all)
+      : tokenizer_(tokenizer),
+        shown_(shown),
+        all_(all),
+        stream_(tokenizer, /*skip_special_tokens=*/!all && shown.empty()) {}
+  const model::Tokenizer& tokenizer_;
+  const std::vector<std::int32_t>& shown_;
+  const bool all_;
+  model::TextStream stream_;
+};
+
+// A node's head tells of the tokens that the form allows, where these are few enough to be named,
+// by name; the likeliest of all it tells anyhow.
+absl::Status name_allowed(constrain::ConstrainedText& constrained, std::size_t vocabulary,
+                          proto::ScoresWanted& wanted) {
+  std::vector<float> allowed(vocabulary, 0.0F);
+  if (auto status = constrained.mask(allowed); !status.ok()) return status;
+  wanted.top = proto::kMaxTopLogits;
+  std::vector<std::int32_t> ids;
+  for (std::size_t id = 0; id < allowed.size(); ++id) {
+    if (allowed[id] == 0.0F) ids.push_back(static_cast<std::int32_t>(id));
+  }
+  if (ids.size() > proto::kMaxAlsoIds) return absl::OkStatus();
+  wanted.also = std::move(ids);  // no other may be chosen
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -60,10 +98,20 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
       !status.ok()) {
     return status;
   }
-  auto stream = stream_behind(*user_model.tokenizer, request.prompt_ids, request.special_tokens);
+  auto stream = TextBehind::make(*user_model.tokenizer, request.prompt_ids, request.shown_specials,
+                                 request.special_tokens);
   if (!stream.ok()) return stream.status();
   StopText stop(request.stops);
-  Sampler sampler(request.sampling, request.seed);
+  SamplingOptions sampling = request.sampling;
+  std::optional<constrain::ConstrainedText> constrained;
+  if (request.constraint) {
+    constrained.emplace(request.constraint,
+                        request.ignore_eos ? std::vector<std::int32_t>() : user_model.eos_ids);
+    // What these force, the form may forbid.
+    sampling.rules.forced_bos.reset();
+    sampling.rules.forced_eos.clear();
+  }
+  Sampler sampler(sampling, request.seed);
   const auto prompt = static_cast<std::int64_t>(request.prompt_ids.size());
   const std::int64_t limit = std::min(request.max_tokens, user_model.config.max_positions - prompt);
 
@@ -79,6 +127,7 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
       std::span<const std::int32_t>(context).subspan(static_cast<std::size_t>(pipeline.position()));
   Scores scores;
   const std::vector<float>& logits = scores.logits;
+  std::vector<float> masked;
   Clock::time_point last = started;
   while (result.finish_reason.empty()) {
     const ScoreContext before{
@@ -86,12 +135,14 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
         .prompt_length = request.prompt_ids.size(),
         .last_length = request.prompt_ids.size() + static_cast<std::size_t>(limit),
         .eos_ids = user_model.eos_ids};
-    const absl::Status scored = pipeline.next_scores(
-        next,
-        scores_needed(request.sampling, before,
-                      std::max(request.top_logits, request.top_logprobs.value_or(0)),
-                      user_model.vocabulary()),
-        scores);
+    proto::ScoresWanted wanted = scores_needed(
+        sampling, before, std::max(request.top_logits, request.top_logprobs.value_or(0)),
+        user_model.vocabulary());
+    if (constrained && !user_model.has_ends()) {
+      auto status = name_allowed(*constrained, user_model.vocabulary(), wanted);
+      if (!status.ok()) return status;
+    }
+    const absl::Status scored = pipeline.next_scores(next, wanted, scores);
     if (!scored.ok()) {
       if (interrupt.stopped()) {
         result.finish_reason = "interrupted";
@@ -104,7 +155,14 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
     if (request.top_logits > 0) {
       result.top_logits.push_back(top_logits(logits, request.top_logits));
     }
-    const std::int32_t id = sampler.next_in(logits, before);
+    if (constrained) {
+      masked = logits;
+      if (auto status = constrained->mask(masked); !status.ok()) return status;
+    }
+    const std::int32_t id = sampler.next_in(constrained ? masked : logits, before);
+    if (constrained) {
+      if (auto status = constrained->accept(id); !status.ok()) return status;
+    }
     context.push_back(id);
     next = std::span<const std::int32_t>(context).last(1);
     result.ids.push_back(id);
@@ -137,7 +195,7 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
       observer.on_step(result.ids.size() - 1, pipeline.timing(),
                        scores.head_us + ms_between(returned, now) * 1e3);
     }
-    if (eos || stop.stopped() || result.stopped_by_id) {
+    if (eos || stop.stopped() || result.stopped_by_id || (constrained && constrained->ended())) {
       result.finish_reason = "stop";
     } else if (static_cast<std::int64_t>(result.ids.size()) >= limit) {
       result.finish_reason = "length";

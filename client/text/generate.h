@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/stop_token.h"
+#include "client/constrain/token_constraint.h"
 #include "client/text/pipeline.h"
 #include "client/text/sampler.h"
 #include "client/text/token_score.h"
@@ -31,6 +33,9 @@ struct GenerateRequest {
   int top_logits = 0;           // so many of the largest are kept for each token
   // For on_score: with so many of the likeliest; nothing: no scores.
   std::optional<int> top_logprobs;
+  // The form of the text: it ends where nothing can follow, as by an end-of-text token.
+  std::shared_ptr<constrain::TokenConstraint> constraint{};
+  std::vector<std::int32_t> shown_specials{};  // control tokens that are part of the text
 };
 
 struct GenerateResult {

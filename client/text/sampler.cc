@@ -91,6 +91,10 @@ class Choices {
       }
       return;
     }
+    // A constraint forbids by -inf too.
+    const auto tell = [&](std::int32_t id, double value) {
+      if (value != -std::numeric_limits<double>::infinity()) body(id, value);
+    };
     std::int32_t id = 0;
     const auto each_until = [&](std::int32_t end) {
       for (; id < end; ++id) {
@@ -99,7 +103,7 @@ class Choices {
     };
     for (const Score& changed : changed_) {
       each_until(changed.id);
-      body(id++, changed.value);
+      tell(id++, changed.value);
     }
     each_until(static_cast<std::int32_t>(logits_.size()));
   }

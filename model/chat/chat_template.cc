@@ -108,6 +108,7 @@ absl::Status ChatTemplate::add(const std::string& name, std::string_view source)
   absl::StatusOr<Template> parsed = Template::parse(source);
   if (!parsed.ok()) return parsed.status();
   templates_.insert_or_assign(name, *std::move(parsed));
+  sources_.emplace_back(source);
   return absl::OkStatus();
 }
 
@@ -153,6 +154,11 @@ std::vector<std::string> ChatTemplate::names() const {
   std::vector<std::string> names;
   for (const auto& entry : templates_) names.push_back(entry.first);
   return names;
+}
+
+bool ChatTemplate::mentions(std::string_view text) const {
+  return std::ranges::any_of(
+      sources_, [&](const std::string& source) { return source.find(text) != std::string::npos; });
 }
 
 absl::StatusOr<const Template*> ChatTemplate::chosen(const Conversation& conversation) const {

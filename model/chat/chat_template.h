@@ -46,6 +46,8 @@ class ChatTemplate {
   absl::StatusOr<std::vector<Segment>> render(const Conversation& conversation,
                                               const RenderLimits& limits = {}) const;
   std::vector<std::string> names() const;  // of its templates; "default" is the usual one
+  // Whether one of them has this text in its source.
+  bool mentions(std::string_view text) const;
 
  private:
   explicit ChatTemplate(const std::map<std::string, std::string>& special_tokens);
@@ -53,6 +55,7 @@ class ChatTemplate {
   absl::StatusOr<const Template*> chosen(const Conversation& conversation) const;
 
   std::map<std::string, Template> templates_;
+  std::vector<std::string> sources_;
   nlohmann::ordered_json special_tokens_;
 };
 

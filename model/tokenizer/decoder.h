@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,9 @@ class Decoder {
   // null: tokens are joined by blanks, as in the reference. After an error in *status the object is
   // of no use.
   static Decoder parse(const Json& value, const std::string& place, absl::Status* status);
+
+  // The bytes that a token adds behind others; nothing where they depend on its neighbours.
+  std::optional<std::string> piece(std::string_view token) const;
 
  private:
   friend class DecoderState;

@@ -41,6 +41,48 @@ std::size_t overlap(std::string_view text, std::string_view pattern) {
 
 }  // namespace
 
+std::optional<std::string> Decoder::piece(std::string_view token) const {
+  std::string piece(token);
+  bool is_byte = false;
+  for (const Step& step : token_steps_) {
+    if (is_byte) break;  // it comes behind them, as a part of a run
+    switch (step.kind) {
+      case Kind::kReplace:
+        piece = replace_all(piece, step.pattern, step.content);
+        break;
+      case Kind::kStrip:
+        piece = strip_token(piece, step.pattern, step.start, step.stop);
+        break;
+      case Kind::kMetaspace:
+        piece = replace_all(piece, step.pattern, " ");
+        break;
+      case Kind::kByteFallback:
+        if (const auto byte = byte_of(piece)) {
+          piece.assign(1, static_cast<char>(*byte));
+          is_byte = true;
+        }
+        break;
+    }
+  }
+  if (join_ == Join::kBytes) piece = letters_to_bytes(piece).value_or(piece);
+  if (join_ == Join::kBlanks) piece.insert(0, " ");
+  for (const Step& step : text_steps_) {
+    if (step.kind == Kind::kStrip) continue;  // at the ends of the whole text
+    // A pattern of one character lies within a token, and in no run of bytes that is a part of one.
+    std::size_t end = 0;
+    const bool one = is_utf8(step.pattern) && !step.pattern.empty() &&
+                     (next_code(step.pattern, &end), end == step.pattern.size());
+    if (!one) {
+      if (overlap(piece, step.pattern) > 0 || piece.find(step.pattern) != std::string::npos ||
+          piece.empty() || step.pattern.substr(1).find(piece[0]) != std::string::npos) {
+        return std::nullopt;
+      }
+    }
+    piece = replace_all(piece, step.pattern, step.content);
+  }
+  return piece;
+}
+
 DecoderState::DecoderState(const Decoder& decoder)
     : decoder_(&decoder),
       token_states_(decoder.token_steps_.size()),

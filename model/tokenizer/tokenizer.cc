@@ -83,4 +83,16 @@ bool Tokenizer::is_special(std::int32_t id) const {
   return token != nullptr && token->special;
 }
 
+std::optional<std::string> Tokenizer::special_text(std::int32_t id) const {
+  const AddedToken* token = impl_->added(id);
+  if (token == nullptr || !token->special) return std::nullopt;
+  return token->content;
+}
+
+std::optional<std::string> Tokenizer::piece(std::int32_t id) const {
+  const std::string* token = impl_->decoded_token(id);
+  if (token == nullptr || impl_->is_special(*token)) return std::nullopt;
+  return impl_->decoder().piece(*token);
+}
+
 }  // namespace shoal::model

@@ -105,6 +105,14 @@ TEST_F(Page, IsThereAtOnce) {
   RecordProperty("first_paint_ms", static_cast<int>(times.at("painted").get<double>()));
   EXPECT_GT(times.at("bytes").get<int>(), 50'000);
   EXPECT_LT(times.at("painted").get<double>(), 5'000);  // the goal is 1 s: machines do much else
+  // What a browser has it need not load again.
+  const std::string etag =
+      browser().evaluate("fetch('/page/main.js').then((reply) => reply.headers.get('ETag'))");
+  HttpClient client(served().port());
+  client.send("GET /page/main.js HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: " + etag +
+              "\r\n\r\n");
+  EXPECT_TRUE(client.receive_until("\r\n\r\n", 5'000));
+  EXPECT_THAT(client.received, ::testing::StartsWith("HTTP/1.1 304 "));
 }
 
 TEST_F(Page, TalksByKeyboardAndShowsWhatTheApiSays) {
@@ -192,6 +200,14 @@ TEST_F(Page, EscStopsAnAnswerAndFreesTheNodes) {
                              "swarm.answering.length === 0 && "
                              "swarm.nodes.every((node) => node.sessions === 0))"));
   EXPECT_FALSE(browser().evaluate("document.getElementById('send').hidden").get<bool>());
+  // So does a new chat, which has nothing of the old one.
+  say("And then");
+  ASSERT_TRUE(browser().becomes_true(
+      "document.querySelector('.message:last-child .text').textContent.length > 20"));
+  browser().evaluate("document.getElementById('new-chat').click()");
+  ASSERT_TRUE(browser().becomes_true(kIdle));
+  EXPECT_EQ(messages(), Json::array());
+  EXPECT_EQ(browser().evaluate("document.querySelectorAll('.message').length"), 0);
 }
 
 TEST_F(Page, ShowsTheSwarmAndOneMoreGpu) {
@@ -307,7 +323,7 @@ TEST_F(Page, ReadsMarkdownPieceByPieceAsAtOnce) {
     const all = Object.keys(documents).join("\n\n") + "\n\n```js\nlet a = 1;\n\nlet b = `x`;\n```\n\ntail";
     const frames = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
     const expected = html(whole(all));
-    for (const size of [1, 7, 64]) {
+    for (const size of [7, 64]) {
       const box = document.createElement("div");
       const view = new MarkdownView(box);
       for (let i = 0; i < all.length; i += size) {
@@ -320,6 +336,45 @@ TEST_F(Page, ReadsMarkdownPieceByPieceAsAtOnce) {
     return wrong;
   })())js");
   EXPECT_EQ(result, Json::array()) << result.dump(1);
+}
+
+// Whatever comes in whatever pieces.
+TEST_F(Page, WhatIsDrawnMeanwhileChangesNothing) {
+  const Json result = browser().evaluate(R"js((async () => {
+    const {MarkdownView, show_markdown} = await import("/page/markdown.js");
+    const parts = ["\n", "\n\n", "a b", "- x", "\n- ", "\n  - ", "\n   ", "1. y", "\n2. ", "> ", "\n> ", "# ", "```", "\n```\n", "~~~", "| a | b |\n",
+                   "|---|---|\n", "|", "*", "**", "_", "`", "[l](https://a.b)", "](", "<b>", "---\n", "\n---", "    ", "word", "\t", "\\", "!["];
+    let seed = 11;
+    const random = (most) => {
+      seed ^= seed << 13;
+      seed ^= seed >>> 17;
+      seed ^= seed << 5;
+      return (seed >>> 0) % most;
+    };
+    // Drawn at each piece.
+    const frame = window.requestAnimationFrame;
+    window.requestAnimationFrame = (draw) => { draw(); return 0; };
+    performance.now = () => 1;
+    const html = (box) => [...box.querySelectorAll(":scope > .markdown > *")].map((one) => one.outerHTML).join("");
+    const wrong = [];
+    let kinds = new Set();
+    for (let trial = 0; trial < 400; ++trial) {
+      let text = "";
+      for (let i = 5 + random(40); i > 0; --i) text += parts[random(parts.length)];
+      const whole = document.createElement("div"), box = document.createElement("div");
+      show_markdown(whole, text);
+      const view = new MarkdownView(box);
+      for (let i = 0; i < text.length;) { const size = 1 + random(9); view.push(text.slice(i, i + size)); i += size; }
+      view.end();
+      for (const one of whole.querySelectorAll("*")) kinds.add(one.localName);
+      if (html(box) !== html(whole)) wrong.push([text, html(box), html(whole)]);
+    }
+    window.requestAnimationFrame = frame;
+    delete performance.now;
+    return {wrong: wrong.slice(0, 3), kinds: kinds.size};
+  })())js");
+  EXPECT_EQ(result.at("wrong"), Json::array()) << result.dump(1);
+  EXPECT_GT(result.at("kinds").get<int>(), 15);
 }
 
 TEST_F(Page, LongAndMaliciousTextsTakeLinearTime) {
@@ -430,6 +485,27 @@ TEST_F(Page, FitsAPhoneAndTheDark) {
     EXPECT_GE(contrast.at("least").get<double>(), 4.5) << contrast.dump() << dark;
     EXPECT_EQ(contrast.at("ground").get<double>() < 0.1, dark);
   }
+}
+
+// Everything that can be used has a name for those who do not see it.
+TEST_F(Page, ControlsHaveNames) {
+  browser().command("Accessibility.enable");
+  browser().evaluate("document.getElementById('settings').open = true");
+  for (const char* tab : {"tab-chat", "tab-swarm"}) {
+    browser().show_as({.width = 390, .height = 780, .phone = true});
+    browser().evaluate(std::string("document.getElementById('") + tab + "').click()");
+    int controls = 0;
+    const Json tree = browser().command("Accessibility.getFullAXTree");
+    for (const Json& node : tree.at("nodes")) {
+      if (node.value("ignored", false) || !node.contains("role")) continue;
+      const std::string role = node.at("role").value("value", "");
+      if (role != "button" && role != "textbox" && role != "spinbutton" && role != "tab") continue;
+      ++controls;
+      EXPECT_NE(node.at("name").value("value", ""), "") << node.dump();
+    }
+    EXPECT_GE(controls, 6) << tab;
+  }
+  browser().command("Accessibility.disable");
 }
 
 TEST_F(Page, AsksForTheKeyOfItsServer) {

@@ -2,11 +2,20 @@
 
 const kKey = "shoal.key";
 
-let key = sessionStorage.getItem(kKey) ?? "";
+let key = "";
+try {
+  key = sessionStorage.getItem(kKey) ?? "";
+} catch {
+  // a browser that keeps nothing
+}
 export function has_key() { return key !== ""; }
 export function set_key(text) {
   key = text.trim();
-  sessionStorage.setItem(kKey, key);
+  try {
+    sessionStorage.setItem(kKey, key);
+  } catch {
+    // likewise: then it lasts as long as the page
+  }
 }
 
 // What went wrong, for people: `text`, and how to go on, `way_out`.

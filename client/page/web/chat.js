@@ -90,6 +90,7 @@ export class Chat {
 
   async #answer() {
     const view = new AnswerView(this.#list);
+    const talk = this.messages;  // there may be another one before the answer ends
     this.#to_end();
     this.#running = new AbortController();
     by_id("send").hidden = true;
@@ -118,7 +119,7 @@ export class Chat {
     by_id("send").hidden = false;
     by_id("stop").hidden = true;
     const at_end = this.#at_end();
-    if (answer.content !== "") this.messages.push(answer);
+    if (answer.content !== "") talk.push(answer);
     view.end({end, usage, failure, text: () => answer.content, again: () => this.#regenerate()});
     if (id !== null) this.#on_answer(id, false);
     if (failure) this.#on_refused(failure);

@@ -14,6 +14,7 @@ export class Waterfall {
       el("li", {}, el("span", {class: `part ${part}`, "aria-hidden": "true"}), name)));
   #trace = null;
   #names = new Map();
+  #shown = "";
   #of_prompt = false;
 
   constructor(container) {
@@ -23,6 +24,9 @@ export class Waterfall {
 
   // What GET /swarm/answers/ID gives, or null; names: of nodes, by peer.
   show(trace, names) {
+    const source = JSON.stringify([trace, [...names]]);
+    if (source === this.#shown) return;
+    this.#shown = source;
     this.#trace = trace;
     this.#names = names;
     this.#draw();

@@ -111,10 +111,10 @@ TEST(ApiRequest, WhatIsWrongIsNamed) {
 
 TEST(ApiRequest, WhatWouldChangeTheAnswerAndIsNotDoneIsRefusedByName) {
   for (const std::string field :
-       {R"("tools":[{"type":"function"}])", R"("functions":[{}])", R"("tool_choice":"required")",
-        R"("response_format":{"type":"json_object"})", R"("guided_json":{"a":1})", R"("best_of":2)",
-        R"("use_beam_search":true)", R"("modalities":["audio"])", R"("chat_template":"x")",
-        R"("echo":true)", R"("prompt_logprobs":1)"}) {
+       {R"("functions":[{}])", R"("response_format":{"type":"structural_tag"})",
+        R"("guided_grammar":"x")", R"("best_of":2)", R"("use_beam_search":true)",
+        R"("modalities":["audio"])", R"("chat_template":"x")", R"("echo":true)",
+        R"("prompt_logprobs":1)"}) {
     const auto query = chat("," + field);
     ASSERT_FALSE(query.ok()) << field;
     const ApiError error = error_of(query.status());
@@ -207,6 +207,9 @@ TEST(ApiRequest, TokenizeTakesAPromptOrMessages) {
   EXPECT_FALSE(std::get<ApiMessages>(messages->prompt).add_generation_prompt);
   EXPECT_FALSE(read("{}").ok());
   EXPECT_FALSE(read(R"({"messages":[{"role":"user"}],"tools":[{}]})").ok());
+  const auto tools = read(
+      R"({"messages":[{"role":"user"}],"tools":[{"type":"function","function":{"name":"f"}}]})");
+  EXPECT_EQ(std::get<ApiMessages>(tools->prompt).tools.size(), 1u);
   EXPECT_EQ(read_detokenize(*parse_body(R"({"tokens":[1,2]})"))->tokens.size(), 2u);
   EXPECT_FALSE(read_detokenize(*parse_body("{}")).ok());
 }

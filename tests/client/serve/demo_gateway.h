@@ -47,6 +47,7 @@ class DemoGateway {
   std::shared_ptr<tests::FakeReply> post(const std::string& path, const Json& body) {
     return begin({"POST", path, "localhost", "", "application/json", "id-1", body.dump()});
   }
+  int status_of(HttpRequest request) { return begin(std::move(request))->response().status; }
   // An answer that is whole, and fine.
   Json ask(const std::string& path, const Json& body) {
     const HttpResponse response = post(path, body)->response();

@@ -79,6 +79,23 @@ TEST(Embedding, SeveralTextsOrIdsAndBothForms) {
   EXPECT_EQ(one["embedding"], texts[1]["embedding"]);
 }
 
+TEST(Embedding, ManyTextsKeepTheirOrder) {
+  DemoGateway gateway(model::Pooling{});
+  std::vector<std::string> texts;
+  for (int i = 0; i < 20; ++i) texts.push_back("The wolf said " + std::to_string(i));
+  const Json all = gateway.ask("/v1/embeddings", {{"input", texts}});
+  ASSERT_EQ(all["data"].size(), texts.size());
+  std::size_t tokens = 0;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const Json one = gateway.ask("/v1/embeddings", {{"input", texts[i]}});
+    EXPECT_EQ(all["data"][i]["embedding"], one["data"][0]["embedding"]) << i;
+    tokens += one["usage"]["prompt_tokens"].get<std::size_t>();
+  }
+  EXPECT_EQ(all["usage"]["prompt_tokens"], tokens);
+  gateway.broken = absl::UnavailableError("nobody");
+  EXPECT_EQ(gateway.post("/v1/embeddings", {{"input", texts}})->response().status, 503);
+}
+
 TEST(Embedding, ShorterBeginningsOnlyWhereTheModelNamesThem) {
   DemoGateway gateway(model::Pooling{.normalize = true, .beginnings = {64}});
   const Json whole = gateway.ask("/v1/embeddings", {{"input", kWolf}, {"dimensions", 256}});

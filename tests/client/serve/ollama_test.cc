@@ -140,6 +140,20 @@ TEST(Ollama, SaysWhatThereIs) {
   EXPECT_TRUE(Json::parse(gateway.get("/api/version").body)["version"].is_string());
 }
 
+TEST(Ollama, AnyTypeIsTakenFromWhatIsNoBrowser) {
+  DemoGateway gateway;
+  const std::string body = R"({"model":"demo"})";
+  for (const char* type : {"", "application/x-www-form-urlencoded", "text/plain"}) {
+    HttpRequest request{"POST", "/api/generate", "localhost", "", type, "", body};
+    EXPECT_EQ(gateway.status_of(request), 200) << type;
+    request.origin = "null";  // as a page sends it that hides where it comes from
+    EXPECT_EQ(gateway.status_of(request), 415) << type;
+    request.origin.clear();
+    request.path = "/v1/completions";
+    EXPECT_EQ(gateway.status_of(request), 415) << type;
+  }
+}
+
 TEST(Ollama, AFailureIsAnErrorOfItsForm) {
   DemoGateway gateway;
   gateway.broken = absl::UnavailableError("no node serves blocks 0..3");

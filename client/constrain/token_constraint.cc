@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -104,6 +105,27 @@ absl::Status ConstrainedText::mask(std::span<float> logits) {
   return absl::ResourceExhaustedError(
       "no token that this model offers here continues a text that the request allows: ask for "
       "another form, or for none");
+}
+
+absl::StatusOr<std::vector<std::int32_t>> ConstrainedText::allowed(std::size_t vocabulary,
+                                                                   std::size_t most) {
+  const auto look = constraint_->look(place_);
+  if (!look.ok()) return look.status();
+  std::vector<std::int32_t> ids;
+  const auto add = [&](std::size_t id) {
+    if (id < vocabulary && ids.size() <= most) ids.push_back(static_cast<std::int32_t>(id));
+  };
+  const std::vector<std::uint64_t>& bits = **look;
+  for (std::size_t word = 0; word < bits.size(); ++word) {
+    for (std::uint64_t left = bits[word]; left != 0 && ids.size() <= most; left &= left - 1) {
+      add(word * 64 + static_cast<std::size_t>(std::countr_zero(left)));
+    }
+  }
+  for (const std::int32_t id : eos_ids_) {
+    if (place_.accepts && id >= 0) add(static_cast<std::size_t>(id));
+  }
+  if (ids.size() > most) ids.clear();
+  return ids;
 }
 
 absl::Status ConstrainedText::accept(std::int32_t id) {

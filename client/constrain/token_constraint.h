@@ -61,6 +61,8 @@ class ConstrainedText {
   // -inf for what may not come next. RESOURCE_EXHAUSTED where the model's vocabulary, or what is
   // left of it, has nothing that may; INVALID_ARGUMENT where the constraint is too intricate.
   absl::Status mask(std::span<float> logits);
+  // Those that mask() leaves; none where they are more than `most`. Fails as mask() does.
+  absl::StatusOr<std::vector<std::int32_t>> allowed(std::size_t vocabulary, std::size_t most);
   // INVALID_ARGUMENT where mask() would have forbidden it.
   absl::Status accept(std::int32_t id);
   // It is allowed as it is, and nothing may follow.

@@ -16,6 +16,18 @@ std::int64_t nanoseconds(double milliseconds) {
   return static_cast<std::int64_t>(std::max(milliseconds, 0.0) * 1e6);
 }
 
+// Arguments are an object here, not its text.
+nlohmann::ordered_json calls_json(const std::vector<ToolCall>& calls) {
+  auto list = nlohmann::ordered_json::array();
+  for (const ToolCall& call : calls) {
+    auto arguments = nlohmann::ordered_json::parse(call.arguments, nullptr, false);
+    if (!arguments.is_object()) arguments = {{"text", call.arguments}};
+    list.push_back(
+        {{"id", call.id}, {"function", {{"name", call.name}, {"arguments", arguments}}}});
+  }
+  return list;
+}
+
 }  // namespace
 
 std::string ollama_now() {
@@ -35,6 +47,7 @@ HttpResponse ollama_error(const ApiError& error) {
 
 OllamaAnswer::OllamaAnswer(OllamaForm form, std::shared_ptr<HttpReply> reply)
     : form_(std::move(form)), reply_(std::move(reply)) {
+  if (form_.calls) reader_.emplace(form_.calls->family, form_.calls->names, form_.calls->several);
   if (form_.stream) reply_->expect_stream(form_.headers, StreamForm::kLines);
 }
 
@@ -66,10 +79,34 @@ void OllamaAnswer::score(std::size_t, ScoredToken token) {
 void OllamaAnswer::text(std::size_t, const std::string& text) {
   base::MutexLock lock(mutex_);
   if (over_) return;
+  if (reader_) {
+    tell(reader_->push(text));
+  } else {
+    say(text);
+  }
+}
+
+void OllamaAnswer::say(const std::string& text) {
   if (form_.stream) {
     reply_->write(to_text(part(text)) + "\n");
   } else {
     text_ += text;
+  }
+}
+
+void OllamaAnswer::tell(const std::vector<ToolEvent>& events) {
+  for (const ToolEvent& event : events) {
+    switch (event.kind) {
+      case ToolEvent::Kind::kText:
+        say(event.text);
+        break;
+      case ToolEvent::Kind::kCall:
+        calls_.push_back({form_.calls->new_id(), event.text, ""});
+        break;
+      case ToolEvent::Kind::kArguments:
+        calls_.back().arguments += event.text;
+        break;
+    }
   }
 }
 
@@ -78,7 +115,13 @@ void OllamaAnswer::end(std::size_t, const ChoiceEnd& end, std::int64_t completio
   if (std::exchange(over_, true)) return;
   const double all_ms =
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began_).count();
+  if (reader_) tell(reader_->finish());
   Json json = part(text_);
+  if (!calls_.empty()) json["message"]["tool_calls"] = calls_json(calls_);
+  if (form_.stream && !calls_.empty()) {  // before the last line, as its clients expect them
+    reply_->write(to_text(json) + "\n");
+    json = part("");
+  }
   json["done"] = true;
   json["done_reason"] = end.finish_reason;
   json["total_duration"] = nanoseconds(all_ms);

@@ -5,11 +5,12 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/mutex.h"
-#include "client/serve/answer_sink.h"
+#include "client/serve/answer.h"
 #include "client/serve/api_error.h"
 #include "client/serve/http_message.h"
 
@@ -20,6 +21,7 @@ struct OllamaForm {
   bool stream = true;
   std::string model;  // as the client called it
   HttpHeaders headers{};
+  std::optional<CallReading> calls{};  // nothing: all of an answer is text
 };
 
 class OllamaAnswer : public AnswerSink {
@@ -37,12 +39,16 @@ class OllamaAnswer : public AnswerSink {
  private:
   using Json = nlohmann::ordered_json;
   Json part(const std::string& text) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void say(const std::string& text) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void tell(const std::vector<ToolEvent>& events) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const OllamaForm form_;
   const std::shared_ptr<HttpReply> reply_;
   const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   base::Mutex mutex_;
   std::string text_ ABSL_GUARDED_BY(mutex_);  // that is not out yet
+  std::optional<ToolCallStream> reader_ ABSL_GUARDED_BY(mutex_);
+  std::vector<ToolCall> calls_ ABSL_GUARDED_BY(mutex_);  // whole ones are told, at the end
   std::vector<ScoredToken> scores_ ABSL_GUARDED_BY(mutex_);
   std::int64_t prompt_tokens_ ABSL_GUARDED_BY(mutex_) = 0;
   bool over_ ABSL_GUARDED_BY(mutex_) = false;

@@ -60,9 +60,7 @@ absl::Status copy_options(const Json& options, Json& to) {
 // What both have, as fields of OpenAI's.
 absl::StatusOr<Json> common(const Json& body) {
   ApiFields fields(body);
-  if (auto status =
-          refuse_all(fields, {"format", "tools", "template", "context", "images", "suffix"});
-      !status.ok()) {
+  if (auto status = refuse_all(fields, {"template", "context", "images", "suffix"}); !status.ok()) {
     return status;
   }
   Json out = Json::object();
@@ -75,6 +73,15 @@ absl::StatusOr<Json> common(const Json& body) {
                                "a part of its text");
     }
     out["chat_template_kwargs"] = {{"enable_thinking", false}};
+  }
+  if (const Json* form = fields.find("format"); form != nullptr && !says_nothing(*form)) {
+    if (*form != "json" && !form->is_object()) {
+      return bad_field("format", "expected \"json\" or a JSON schema");
+    }
+    out["response_format"] = form->is_object()
+                                 ? Json{{"type", "json_schema"},
+                                        {"json_schema", {{"name", "format"}, {"schema", *form}}}}
+                                 : Json{{"type", "json_object"}};
   }
   if (const Json* options = fields.find("options")) {
     if (auto status = copy_options(*options, out); !status.ok()) return status;
@@ -141,6 +148,7 @@ absl::StatusOr<OllamaQuery> read_ollama_chat(const Json& body) {
     return empty_query(*out, body, true);
   }
   copy_logprobs(body, true, *out);
+  copy(ApiFields(body), "tools", *out, "tools");
   return finished(read_chat(*out), body, true);
 }
 
@@ -148,6 +156,7 @@ absl::StatusOr<OllamaQuery> read_ollama_generate(const Json& body, bool has_temp
   auto out = common(body);
   if (!out.ok()) return out.status();
   ApiFields fields(body);
+  if (auto status = refuse_all(fields, {"tools"}); !status.ok()) return status;
   const std::string prompt = fields.text("prompt").value_or("");
   const std::string system = fields.text("system").value_or("");
   const bool raw = fields.boolean("raw", false) || !has_template;

@@ -69,6 +69,7 @@ void Gateway::ollama_show(const HttpRequest& request, const std::shared_ptr<Http
   }
   const std::string& family = user_model_.config.architecture;
   Json capabilities = Json::array({"completion"});
+  if (template_) capabilities.push_back("tools");
   if (options_.pooling.ok()) capabilities.push_back("embedding");
   say(request, *reply,
       {{"modelfile", ""},
@@ -116,8 +117,10 @@ void Gateway::answer_ollama(const HttpRequest& request, const absl::StatusOr<Oll
   }
   auto job = job_of(asked->query);
   if (!job.ok()) return refuse(request, *reply, job.status());
-  (*job)->answer = std::make_unique<OllamaAnswer>(
-      OllamaForm{asked->is_chat, asked->query.stream, model, headers_of(request)}, reply);
+  (*job)->answer =
+      std::make_unique<OllamaAnswer>(OllamaForm{asked->is_chat, asked->query.stream, model,
+                                                headers_of(request), call_reading(asked->query)},
+                                     reply);
   submit(*job, *reply);
 }
 

@@ -53,22 +53,6 @@ class TextBehind {
   model::TextStream stream_;
 };
 
-// A node's head tells of the tokens that the form allows, where these are few enough to be named,
-// by name; the likeliest of all it tells anyhow.
-absl::Status name_allowed(constrain::ConstrainedText& constrained, std::size_t vocabulary,
-                          proto::ScoresWanted& wanted) {
-  std::vector<float> allowed(vocabulary, 0.0F);
-  if (auto status = constrained.mask(allowed); !status.ok()) return status;
-  wanted.top = proto::kMaxTopLogits;
-  std::vector<std::int32_t> ids;
-  for (std::size_t id = 0; id < allowed.size(); ++id) {
-    if (allowed[id] == 0.0F) ids.push_back(static_cast<std::int32_t>(id));
-  }
-  if (ids.size() > proto::kMaxAlsoIds) return absl::OkStatus();
-  wanted.also = std::move(ids);  // no other may be chosen
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 absl::Status check_prompt_length(std::size_t prompt_tokens, std::int64_t max_positions) {
@@ -135,14 +119,18 @@ absl::StatusOr<GenerateResult> generate(Pipeline& pipeline, const UserModel& use
         .prompt_length = request.prompt_ids.size(),
         .last_length = request.prompt_ids.size() + static_cast<std::size_t>(limit),
         .eos_ids = user_model.eos_ids};
-    proto::ScoresWanted wanted = scores_needed(
-        sampling, before, std::max(request.top_logits, request.top_logprobs.value_or(0)),
-        user_model.vocabulary());
-    if (constrained && !user_model.has_ends()) {
-      auto status = name_allowed(*constrained, user_model.vocabulary(), wanted);
-      if (!status.ok()) return status;
+    std::optional<std::vector<std::int32_t>> allowed;
+    if (constrained) {
+      auto ids = constrained->allowed(user_model.vocabulary(), proto::kMaxAlsoIds);
+      if (!ids.ok()) return ids.status();
+      allowed = *std::move(ids);
     }
-    const absl::Status scored = pipeline.next_scores(next, wanted, scores);
+    const absl::Status scored = pipeline.next_scores(
+        next,
+        scores_needed(sampling, before,
+                      std::max(request.top_logits, request.top_logprobs.value_or(0)),
+                      user_model.vocabulary(), allowed ? &*allowed : nullptr),
+        scores);
     if (!scored.ok()) {
       if (interrupt.stopped()) {
         result.finish_reason = "interrupted";

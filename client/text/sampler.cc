@@ -91,10 +91,6 @@ class Choices {
       }
       return;
     }
-    // A constraint forbids by -inf too.
-    const auto tell = [&](std::int32_t id, double value) {
-      if (value != -std::numeric_limits<double>::infinity()) body(id, value);
-    };
     std::int32_t id = 0;
     const auto each_until = [&](std::int32_t end) {
       for (; id < end; ++id) {
@@ -103,7 +99,8 @@ class Choices {
     };
     for (const Score& changed : changed_) {
       each_until(changed.id);
-      tell(id++, changed.value);
+      if (is_known(changed.value)) body(id, changed.value);
+      ++id;
     }
     each_until(static_cast<std::int32_t>(logits_.size()));
   }

@@ -35,17 +35,21 @@ class NamedIds {
 }  // namespace
 
 proto::ScoresWanted scores_needed(const SamplingOptions& options, const ScoreContext& context,
-                                  int shown, std::size_t vocabulary) {
+                                  int shown, std::size_t vocabulary,
+                                  const std::vector<std::int32_t>* allowed) {
   const model::ScoreRules& rules = options.rules;
   const bool changed = rules.any() || options.repetition_penalty != 1 ||
                        options.presence_penalty != 0 || options.frequency_penalty != 0;
   proto::ScoresWanted wanted{proto::kMaxTopLogits, {}};
-  if (is_greedy(options) && !changed) {
+  if (is_greedy(options) && !changed && allowed == nullptr) {
     wanted.top = std::clamp<std::uint32_t>(static_cast<std::uint32_t>(std::max(shown, 1)), 1,
                                            proto::kMaxTopLogits);
     return wanted;
   }
   NamedIds named(vocabulary);
+  if (allowed != nullptr) {
+    for (const std::int32_t id : *allowed) named.add(id);
+  }
   for (const model::SequenceBias& bias : rules.sequence_bias) {
     if (bias.bias > 0) named.add(bias.ids.back());
   }

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The openai package against a server (checks.py says how it is called)."""
 import asyncio
+import json
 import time
+import typing
 
 import openai
+import pydantic
 
 from checks import check, main, same
 
@@ -94,6 +97,41 @@ def choices(server):
                                             frequency_penalty=0, presence_penalty=0)
     same(cut.choices[0].text, plain.choices[0].text.split(stop)[0])
     same(cut.choices[0].finish_reason, "stop")
+
+
+class Hero(pydantic.BaseModel):
+    kind: typing.Literal["wolf", "girl", "king"]
+    old: bool
+
+
+@check
+def form(server):
+    """json_schema by a class, whole and streamed, and json_object"""
+    # Hot, so that the form alone keeps it together.
+    asked = dict(model=server.model, messages=MESSAGES, max_tokens=200, temperature=2, seed=1)
+    whole = client(server).chat.completions.parse(**asked, response_format=Hero)
+    assert isinstance(whole.choices[0].message.parsed, Hero)
+    with client(server).chat.completions.stream(**asked, response_format=Hero) as stream:
+        same(stream.get_final_completion().choices[0].message.parsed, whole.choices[0].message.parsed)
+
+
+@check
+def tools(server):
+    """tools: a call that must be made, whole and streamed"""
+    function = {"name": "find", "parameters": {"type": "object", "properties": {"who": {"enum": ["wolf", "girl"]}},
+                                               "required": ["who"], "additionalProperties": False}}
+    asked = dict(model=server.model, messages=MESSAGES, max_tokens=200, temperature=2, seed=1, tool_choice="required",
+                 parallel_tool_calls=False, tools=[{"type": "function", "function": function}])
+    whole = client(server).chat.completions.create(**asked).choices[0]
+    same(whole.finish_reason, "tool_calls")
+    call = whole.message.tool_calls[0].function
+    same(call.name, "find")
+    assert json.loads(call.arguments)["who"] in ("wolf", "girl")
+    arguments = ""
+    for chunk in client(server).chat.completions.create(**asked, stream=True):
+        for part in chunk.choices[0].delta.tool_calls or []:
+            arguments += part.function.arguments or ""
+    same(arguments, call.arguments)
 
 
 @check

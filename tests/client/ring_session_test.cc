@@ -19,6 +19,7 @@
 #include "net/server.h"
 #include "proto/activation.h"
 #include "proto/limits.h"
+#include "proto/scores.h"
 #include "proto/span_service.grpc.pb.h"
 
 namespace shoal::client {
@@ -122,6 +123,17 @@ class Ring : public ::testing::Test {
     return std::make_unique<RingSession>(Route{hop.hop({0, 8})}, options, channels_, io_,
                                          interrupt_);
   }
+  // Of a hop that computes the model's ends.
+  std::unique_ptr<RingSession> scoring_session(const FakeHop& hop) {
+    RingOptions options;
+    options.hidden = kHidden;
+    options.vocabulary = 8;
+    options.positions = 4096;
+    options.epoch = 3;
+    Hop only = hop.hop({0, 8});
+    only.ends = {true, proto::WeightFormat::kQ8};
+    return std::make_unique<RingSession>(Route{only}, options, channels_, io_, interrupt_);
+  }
   // Opens, sends one row, and returns the error that must come of it.
   std::string error_of(const FakeHop& hop, std::unique_ptr<RingSession> ring = nullptr) {
     if (!ring) ring = session(hop);
@@ -168,6 +180,98 @@ TEST_F(Ring, RowsGoOutInChunksAndComeBackInOrder) {
     const auto expected = i < 3 ? wire::RETURN_ALL : i == 5 ? wire::RETURN_LAST : wire::RETURN_NONE;
     EXPECT_EQ(steps[i].return_rows(), expected) << i;
   }
+}
+
+// A hop that embeds and scores: token i of a vocabulary of eight has logit -i, whatever the row.
+FakeHop::Behaviour scoring(std::function<void(wire::Result&)> change = {},
+                           std::vector<wire::Step>* steps = nullptr) {
+  return [=](const wire::ClientFrame& frame, Stream& stream) {
+    if (frame.has_open()) {
+      wire::HopFrame answer = welcome(frame.open(), 100);
+      answer.mutable_welcome()->set_embeds(frame.open().embed());
+      if (frame.open().score()) answer.mutable_welcome()->set_head(wire::WEIGHTS_Q8);
+      stream.Write(answer);
+    }
+    if (!frame.has_step()) return true;
+    const wire::Step& step = frame.step();
+    if (steps != nullptr) steps->push_back(step);
+    const std::size_t rows = step.token_ids().size() / 4;
+    if (step.return_rows() != wire::RETURN_NONE) {
+      const std::size_t count = step.return_rows() == wire::RETURN_ALL ? rows : 1;
+      const auto wanted =
+          proto::from_wire(step.scores(), static_cast<std::uint32_t>(count), 8).value();
+      proto::RowScores row;
+      for (std::int32_t id = 0; id < static_cast<std::int32_t>(wanted.top); ++id) {
+        row.top.push_back({id, -static_cast<float>(id)});
+      }
+      row.rest_log_sum = -7.0;
+      std::vector<proto::RowScores> all(count, row);
+      for (std::size_t i = 0; i < wanted.also.size(); ++i) {
+        all[i * count / wanted.also.size()].also.push_back(-static_cast<float>(wanted.also[i]));
+      }
+      wire::HopFrame answer;
+      wire::Result& result = *answer.mutable_result();
+      result.set_epoch(step.epoch());
+      result.set_step_id(step.step_id());
+      result.set_start_position(step.start_position() + static_cast<std::uint32_t>(rows - count));
+      *result.mutable_scores() = proto::encode_scores(all);
+      if (change) change(result);
+      stream.Write(answer);
+    }
+    stream.Write(ack(step));
+    return true;
+  };
+}
+
+TEST_F(Ring, IdsGoOutInChunksAndScoresComeBackInOrder) {
+  std::vector<wire::Step> steps;
+  FakeHop hop(scoring({}, &steps));
+  auto ring = scoring_session(hop);
+  ASSERT_TRUE(ring->open().ok());
+  const std::vector<std::int32_t> ids(250, 3);
+  proto::ScoresWanted wanted{2, {}};
+  for (std::size_t i = 0; i < ids.size(); ++i) wanted.also.push_back(static_cast<int>(i % 8));
+  const auto scores = ring->run_ids(ids, 0, RowsWanted::kAll, wanted);
+  ASSERT_TRUE(scores.ok()) << scores.status();
+  ASSERT_EQ(scores->size(), 250u);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    EXPECT_EQ((*scores)[i].also, std::vector<float>{-static_cast<float>(i % 8)}) << i;
+  }
+  EXPECT_EQ(ring->run_ids(ids, 250, RowsWanted::kLast, {3, {}})->size(), 1u);
+  EXPECT_TRUE(ring->run_ids(ids, 10, RowsWanted::kNone, {3, {}})->empty());
+  ring.reset();
+  ASSERT_EQ(steps.size(), 9u);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    EXPECT_FALSE(steps[i].has_activation());
+    EXPECT_EQ(steps[i].token_ids().size(), 4u * (i % 3 == 2 ? 50 : 100));
+    EXPECT_EQ(steps[i].has_scores(), steps[i].return_rows() != wire::RETURN_NONE) << i;
+  }
+}
+
+TEST_F(Ring, BrokenScoresAreTheLastHopsFault) {
+  const auto error = [&](const std::function<void(wire::Result&)>& change) {
+    FakeHop hop(scoring(change));
+    auto ring = scoring_session(hop);
+    EXPECT_TRUE(ring->open().ok());
+    const auto status =
+        ring->run_ids(std::vector<std::int32_t>{1}, 0, RowsWanted::kLast, {3, {}}).status();
+    EXPECT_EQ(ring->failure().culprit, hop.hop({}).peer);
+    return std::string(status.message());
+  };
+  EXPECT_THAT(error([](auto& r) { r.clear_scores(); }), HasSubstr("another shape"));
+  EXPECT_THAT(error([](auto& r) { r.mutable_scores()->set_ids(std::string(12, '\xff')); }),
+              HasSubstr("outside of the vocabulary"));
+  EXPECT_THAT(error([](auto& r) { r.mutable_scores()->set_logits(std::string(12, '\xff')); }),
+              HasSubstr("not finite"));
+  EXPECT_THAT(error([](auto& r) { r.set_start_position(5); }), HasSubstr("other rows"));
+}
+
+TEST_F(Ring, AHopThatDoesNotComputeItsEndIsAskedAgain) {
+  FakeHop hop(honest());
+  auto ring = scoring_session(hop);
+  const auto status = ring->open();
+  EXPECT_THAT(std::string(status.message()), HasSubstr("does not compute the end of the model"));
+  EXPECT_TRUE(ring->failure().changed);
 }
 
 TEST_F(Ring, EveryHopLearnsItsNeighboursAndASecretOfTheirs) {

@@ -6,6 +6,7 @@
 
 #include <functional>
 
+#include "base/check.h"
 #include "kernels/executor.h"
 #include "model/model_ends.h"
 #include "net/identity_tls.h"
@@ -137,7 +138,7 @@ TEST_F(NodeEnds, ScoreWhatTheModelDoes) {
     EXPECT_EQ((*scores)[row], expected) << row;
   }
   wire::Step last = step_of_ids(2, 3, {kIds[3], kIds[4]}, wire::RETURN_LAST);
-  *last.mutable_scores() = proto::to_wire({proto::kMaxTopLogits, {}});
+  *last.mutable_scores() = proto::to_wire(proto::ScoresWanted{proto::kMaxTopLogits, {}});
   ASSERT_TRUE(stream->step(last));
   frame = stream->read(true);
   ASSERT_TRUE(frame && frame->has_result());
@@ -156,7 +157,7 @@ TEST_F(NodeEnds, StepsEndInTheirOrder) {
     const bool returns = step % 3 == 0;
     wire::Step next = step_of_ids(step, 0, std::vector<std::int32_t>(40, 5),
                                   returns ? wire::RETURN_ALL : wire::RETURN_NONE);
-    if (returns) *next.mutable_scores() = proto::to_wire({1, {}});
+    if (returns) *next.mutable_scores() = proto::to_wire(proto::ScoresWanted{1, {}});
     ASSERT_TRUE(stream->step(next));
   }
   std::uint64_t acked = 0, returned = 0;
@@ -182,7 +183,7 @@ TEST_F(NodeEnds, MayBeAskedForOneByOne) {
   EXPECT_EQ(row->result().activation().rows(), 1u);
   const auto scores = opened(false, true);
   wire::Step step = step_of(1, 0, random_rows(1, 3), wire::RETURN_LAST);
-  *step.mutable_scores() = proto::to_wire({3, {}});
+  *step.mutable_scores() = proto::to_wire(proto::ScoresWanted{3, {}});
   ASSERT_TRUE(scores->step(step));
   const auto told = scores->read(true);
   ASSERT_TRUE(told && told->has_result());
@@ -207,7 +208,7 @@ TEST_F(NodeEnds, SessionsThatANodeCannotServeAreRefusedByName) {
 TEST_F(NodeEnds, MalformedStepsEndTheSession) {
   const wire::Step good = [] {
     wire::Step step = step_of_ids(1, 0, kIds, wire::RETURN_LAST);
-    *step.mutable_scores() = proto::to_wire({4, {}});
+    *step.mutable_scores() = proto::to_wire(proto::ScoresWanted{4, {}});
     return step;
   }();
   const wire::Step rows = step_of(1, 0, random_rows(1, 2), wire::RETURN_LAST);
@@ -224,7 +225,6 @@ TEST_F(NodeEnds, MalformedStepsEndTheSession) {
       {"outside of the model's vocabulary", true, true,
        [](auto& s) { s.set_token_ids(std::string(8, '\xff')); }},
       {"bytes", true, true, [](auto& s) { s.set_token_ids("12345"); }},
-      {"bytes", true, true, [](auto& s) { s.set_token_ids(std::string(4 * 1025, '\0')); }},
       {"have token ids", true, true, [](auto& s) { s.clear_token_ids(); }},
       {"no activation", true, true, [&](auto& s) { *s.mutable_activation() = rows.activation(); }},
       {"no activation", true, true,

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <thread>
 
+#include "base/check.h"
 #include "base/mutex.h"
 #include "node/device/row_scores.h"
 #include "tests/node/demo_model.h"

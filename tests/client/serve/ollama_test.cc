@@ -5,6 +5,7 @@
 
 #include <sstream>
 
+#include "client/serve/ollama_answer.h"
 #include "tests/client/serve/demo_gateway.h"
 
 namespace shoal::client {
@@ -89,7 +90,7 @@ TEST(Ollama, OptionsAreThoseOfTheOtherApi) {
 TEST(Ollama, WhatWouldChangeTheAnswerIsRefusedByName) {
   DemoGateway gateway;
   const Json plain = {{"model", "demo"}, {"prompt", "a"}};
-  const Json refused = {{"format", "json"},
+  const Json refused = {{"format", "yaml"},
                         {"template", "{{ .Prompt }}"},
                         {"images", Json::array({"aGk="})},
                         {"context", Json::array({1, 2})},
@@ -118,6 +119,63 @@ TEST(Ollama, WhatWouldChangeTheAnswerIsRefusedByName) {
       404);
 }
 
+TEST(Ollama, AFormIsKept) {
+  DemoGateway gateway;
+  const Json schema = {{"type", "object"},
+                       {"properties", {{"who", {{"enum", {"wolf", "girl"}}}}}},
+                       {"required", {"who"}},
+                       {"additionalProperties", false}};
+  const Json options = {{"num_predict", 60}, {"temperature", 0}};
+  for (const char* path : {"/api/chat", "/api/generate"}) {
+    const Json json = gateway.ask(path, {{"model", "demo"},
+                                         {"messages", kStart},
+                                         {"prompt", "Once upon a time"},
+                                         {"format", schema},
+                                         {"stream", false},
+                                         {"options", options}});
+    const std::string text =
+        json.contains("message") ? json["message"]["content"] : json["response"];
+    const Json made = Json::parse(text, nullptr, false);
+    ASSERT_TRUE(made.is_object() && made.contains("who")) << text;
+    EXPECT_THAT(made["who"].get<std::string>(), ::testing::AnyOf("wolf", "girl"));
+  }
+  const Json any = gateway.ask("/api/generate", {{"model", "demo"},
+                                                 {"prompt", "Once upon a time"},
+                                                 {"format", "json"},
+                                                 {"stream", false},
+                                                 {"options", {{"num_predict", 3}}}});
+  EXPECT_EQ(any["response"].get<std::string>()[0], '{') << any;
+}
+
+TEST(Ollama, ACallIsAnObjectInAMessage) {
+  const std::string text =
+      "I look.<tool_call>\n{\"name\": \"find\", \"arguments\": {\"who\": \"wolf\"}}\n</tool_call>";
+  for (const bool stream : {false, true}) {
+    const auto reply = std::make_shared<tests::FakeReply>();
+    OllamaAnswer answer(
+        {.chat = true,
+         .stream = stream,
+         .model = "demo",
+         .calls = CallReading{ToolFamily::kHermes, {"find"}, true, [] { return "call-1"; }}},
+        reply);
+    for (std::size_t i = 0; i < text.size(); i += 3) answer.text(0, text.substr(i, 3));
+    answer.end(0, {"stop", nullptr}, 20);
+    std::string said;
+    Json calls;
+    const std::vector<Json> lines =
+        stream ? lines_of(reply->bytes()) : std::vector{Json::parse(reply->response().body)};
+    for (const Json& line : lines) {
+      said += line["message"]["content"];
+      if (line["message"].contains("tool_calls")) calls = line["message"]["tool_calls"];
+    }
+    EXPECT_EQ(said, "I look.");
+    ASSERT_EQ(calls.size(), 1u);
+    EXPECT_EQ(calls[0]["function"], Json({{"name", "find"}, {"arguments", {{"who", "wolf"}}}}));
+    EXPECT_EQ(lines.back()["done"], true);
+    EXPECT_EQ(lines.back()["done_reason"], "stop");
+  }
+}
+
 TEST(Ollama, NothingToAnswerIsAModelThatIsLoaded) {
   DemoGateway gateway;
   EXPECT_EQ(gateway.ask("/api/generate", {{"model", "demo"}})["done_reason"], "load");
@@ -136,7 +194,7 @@ TEST(Ollama, SaysWhatThereIs) {
   EXPECT_EQ(Json::parse(gateway.get("/api/ps").body)["models"][0]["name"], "demo:latest");
   const Json show = gateway.ask("/api/show", {{"model", "demo:latest"}});
   EXPECT_EQ(show["model_info"]["LlamaForCausalLM.context_length"], 1024);
-  EXPECT_EQ(show["capabilities"], Json::array({"completion"}));
+  EXPECT_EQ(show["capabilities"], Json::array({"completion", "tools"}));
   EXPECT_TRUE(Json::parse(gateway.get("/api/version").body)["version"].is_string());
 }
 

@@ -148,23 +148,31 @@ TEST_F(NoModel, AGateway) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   ASSERT_THAT(serve.out(), ::testing::StartsWith(before)) << serve.err();
-  HttpClient client(static_cast<std::uint16_t>(std::stoi(serve.out().substr(before.size()))));
+  const auto port = static_cast<std::uint16_t>(std::stoi(serve.out().substr(before.size())));
+  const auto ask = [port](json request) {
+    HttpClient client(port);
+    const std::string body = request.dump();
+    client.send(
+        "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        "Content-Type: application/json\r\nContent-Length: " +
+        std::to_string(body.size()) + "\r\n\r\n" + body);
+    EXPECT_TRUE(client.receive_end(30'000));
+    return json::parse(client.received.substr(client.received.find("\r\n\r\n") + 4));
+  };
   const json prompt = golden().at("prompts").at(0);
-  const std::string body = json{
-      {"prompt", prompt.at("prompt")},
-      {"max_tokens", prompt.at("greedy_ids").size()},
-      {"temperature", 0}}.dump();
-  client.send(
-      "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-      "Content-Type: application/json\r\nContent-Length: " +
-      std::to_string(body.size()) + "\r\n\r\n" + body);
-  ASSERT_TRUE(client.receive_end(30'000));
-  const json answer = json::parse(client.received.substr(client.received.find("\r\n\r\n") + 4));
+  const json answer = ask({{"prompt", prompt.at("prompt")},
+                           {"max_tokens", prompt.at("greedy_ids").size()},
+                           {"temperature", 0}});
   EXPECT_EQ(answer.at("model"), "demo");
   EXPECT_EQ(prompt.at("prompt").get<std::string>() +
                 answer.at("choices").at(0).at("text").get<std::string>(),
             prompt.at("text"))
       << answer;
+  // Far from what the model would say: the node is asked for what the form allows, by name.
+  const json chosen = ask({{"prompt", prompt.at("prompt")},
+                           {"structured_outputs", {{"choice", {"7!#zq%", "9@@xk~"}}}}});
+  EXPECT_THAT(chosen.at("choices").at(0).at("text"), ::testing::AnyOf("7!#zq%", "9@@xk~"))
+      << chosen;
   serve.signal(SIGTERM);
   EXPECT_EQ(serve.wait(15'000), 128 + SIGTERM) << serve.err();
 }

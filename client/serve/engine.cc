@@ -190,7 +190,7 @@ absl::Status Engine::score_prompt(Job& job, std::size_t choice, Pipeline& pipeli
   for (std::size_t begin = 0; begin + 1 < ids.size(); begin += kScoredRows) {
     const std::size_t count = std::min(kScoredRows, ids.size() - 1 - begin);
     const auto targets = std::span(ids).subspan(begin + 1, count);
-    const absl::Status done = pipeline.each_scores(
+    absl::Status done = pipeline.each_scores(
         std::span(ids).subspan(begin, count), {wanted, {targets.begin(), targets.end()}},
         [&](std::size_t row, const Scores& scores) {
           if (job.stop.stopped()) return stopped_status();

@@ -12,7 +12,7 @@
 namespace shoal::client {
 namespace {
 
-constexpr std::size_t kRowsAtOnce = 16;  // a vocabulary is wide
+constexpr std::size_t kScoredAtOnce = 16;  // a vocabulary is wide
 constexpr double kNothing = -std::numeric_limits<double>::infinity();
 
 absl::Status head_rows(const UserModel& user_model, std::span<const float> rows,
@@ -48,8 +48,8 @@ absl::Status own_each_scores(Pipeline& pipeline, const UserModel& user_model,
   const std::size_t hidden = user_model.hidden(), vocabulary = user_model.vocabulary();
   std::vector<float> logits;
   Scores scores;
-  for (std::size_t first = 0; first < ids.size(); first += kRowsAtOnce) {
-    const std::size_t some = std::min(kRowsAtOnce, ids.size() - first);
+  for (std::size_t first = 0; first < ids.size(); first += kScoredAtOnce) {
+    const std::size_t some = std::min(kScoredAtOnce, ids.size() - first);
     logits.resize(some * vocabulary);
     const auto part = std::span(*rows).subspan(first * hidden, some * hidden);
     if (auto status = head_rows(user_model, part, logits); !status.ok()) return status;

@@ -3,10 +3,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <random>
+#include <string>
 
+#include "client/constrain/constraint.h"
 #include "client/constrain/constraint_shelf.h"
+#include "client/constrain/limits.h"
+#include "client/constrain/state_space.h"
 #include "client/text/sampler.h"
 #include "model/tokenizer.h"
 #include "tests/client/constrain/texts.h"
@@ -196,18 +202,22 @@ TEST_F(ConstraintMask, WhatEndsATextIsNoPartOfIt) {
   EXPECT_TRUE(text.ended());
 }
 
-TEST_F(ConstraintMask, TooManyWaysAtOnceAreAnErrorNotAWait) {
-  // Each 1 may be the 21st from the end: 2^20 sets of places.
-  const auto constraint = find(RegexForm{"[a-z ]*e[a-z ]{300}"});
-  ConstrainedText text(constraint, {kEos});
-  absl::Status status;
-  for (int i = 0; i < 400 && status.ok(); ++i) {
-    std::vector<float> logits(vocabulary(), 0);
-    status = text.mask(logits);
-    if (status.ok()) status = text.accept(*tokenizer_.id_of(i % 3 == 0 ? "e" : "x"));
+TEST(StateSpace, TooManyWaysAreAnErrorNotAWait) {
+  // Each letter may be the one that is counted from: as many states as there are sets of them.
+  const auto grammar = grammar_of({RegexForm{"(.*a.{20}|.*e.{30}|.*[o-z].{40})*"}});
+  ASSERT_TRUE(grammar.ok()) << grammar.status();
+  StateSpace space(*grammar);
+  std::mt19937 random(1);
+  StateId state = space.start();
+  std::size_t most = 0;
+  for (int i = 0; i < 100'000 && state != kDead; ++i) {
+    state = space.next(state, static_cast<unsigned char>("aeoxb"[random() % 5]));
+    most = std::max(most, space.size());
   }
-  if (status.ok()) return;  // as far as it is walked here, there need not be too many
-  EXPECT_THAT(std::string(status.message()), HasSubstr("too many ways"));
+  EXPECT_EQ(state, kDead);
+  EXPECT_EQ(space.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(space.status().message()), HasSubstr("too many ways"));
+  EXPECT_LT(most, kMaxStates + 64);
 }
 
 }  // namespace

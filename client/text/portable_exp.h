@@ -22,10 +22,20 @@ inline double portable_exp(double x) {
   const double k = shifted - kRound;
   const double r = (bounded - k * kHigh) - k * kLow;
   // Taylor series by Horner's rule; the first term left out is r^14 / 14! < 5e-18.
-  constexpr double kFactors[] = {1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800,
-                                 1.0 / 362880,     1.0 / 40320,     1.0 / 5040,     1.0 / 720,
-                                 1.0 / 120,        1.0 / 24,        1.0 / 6,        1.0 / 2,
-                                 1.0,              1.0};
+  constexpr double kFactors[] = {1.0 / 6227020800,
+                                 1.0 / 479001600,
+                                 1.0 / 39916800,
+                                 1.0 / 3628800,
+                                 1.0 / 362880,
+                                 1.0 / 40320,
+                                 1.0 / 5040,
+                                 1.0 / 720,
+                                 1.0 / 120,
+                                 1.0 / 24,
+                                 1.0 / 6,
+                                 1.0 / 2,
+                                 1.0,
+                                 1.0};
   double sum = kFactors[0];
   for (int n = 1; n < 14; ++n) sum = sum * r + kFactors[n];
   // 2^k is a normal number, and so is the product: exact.

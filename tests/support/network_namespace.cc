@@ -55,8 +55,8 @@ NetworkNamespace::NetworkNamespace() : name_(new_name()) {
   ip("link set lo up");
 }
 
-// The links go first: what a namespace held, the kernel takes down some time after the name is gone,
-// and until then the far ends of its links keep their names.
+// The links go first: what a namespace held, the kernel takes down some time after the name is
+// gone, and until then the far ends of its links keep their names.
 NetworkNamespace::~NetworkNamespace() {
   for (const std::string& link : links_) run_ip("-n " + name_ + " link del " + link);
   run_ip("netns del " + name_);

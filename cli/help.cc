@@ -89,7 +89,7 @@ std::string Command::help() const {
   if (!operands_.empty()) text += row("--", "What follows is no option, whatever it looks like");
   if (!footer_.empty()) text += "\n" + footer_ + "\n";
   if (!examples_.empty()) text += "\nExamples:\n";
-  for (const auto& [about, line] : examples_) text += "  # " + about + "\n  " + line + "\n";
+  for (const auto& [about, line] : examples_) text += fmt::format("  # {}\n  {}\n", about, line);
   return text;
 }
 

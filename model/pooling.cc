@@ -15,7 +15,7 @@ using nlohmann::json;
 
 constexpr std::size_t kMaxPoolingBytes = 1u << 20;
 constexpr std::size_t kMaxModules = 16;
-constexpr std::int64_t kMaxDimensions = 1 << 20;
+constexpr std::int64_t kMaxBeginning = 1 << 20;
 
 struct Mode {
   const char* flag;  // of its own, as most folders have it
@@ -66,7 +66,7 @@ absl::Status read_beginnings(const std::string& directory, Pooling& pooling) {
   pooling.any_beginning = fields.boolean("is_matryoshka", false);
   if (const json* list = fields.find("matryoshka_dimensions"); list != nullptr) {
     const bool good = list->is_array() && std::ranges::all_of(*list, [](const json& one) {
-                        return one.is_number_integer() && one > 0 && one <= kMaxDimensions;
+                        return one.is_number_integer() && one > 0 && one <= kMaxBeginning;
                       });
     if (!good) {
       return absl::InvalidArgumentError(

@@ -43,6 +43,7 @@ std::string list_of(const std::vector<const SwarmView*>& views) {
 
 std::vector<const SwarmView*> all_of(const std::vector<SwarmView>& views) {
   std::vector<const SwarmView*> all;
+  all.reserve(views.size());
   for (const SwarmView& view : views) all.push_back(&view);
   // The most served first.
   std::ranges::stable_sort(all, [](const SwarmView* a, const SwarmView* b) {

@@ -237,8 +237,8 @@ TEST(ModelVariant, NamesOfOtherMakingAreNamed) {
   EXPECT_THAT(std::string(ModelEnds::load(load_config(folder.path()).value(), checkpoint, *executor)
                               .status()
                               .message()),
-              testing::AllOf(HasSubstr("model.norm.weight is missing"),
-                             HasSubstr("there is transformer.model.norm.weight")));
+              testing::AllOf(HasSubstr("model.embed_tokens.weight is missing"),
+                             HasSubstr("there is transformer.model.embed_tokens.weight")));
 }
 
 TEST(ModelVariant, OtherKindsOfModelAreRefusedByTheirTensors) {

@@ -73,7 +73,7 @@ absl::Status check_also(const RowScores& row, std::span<const std::int32_t> ids)
 
 std::string encode_ids(std::span<const std::int32_t> ids) {
   std::string bytes(ids.size_bytes(), '\0');
-  std::memcpy(bytes.data(), ids.data(), bytes.size());
+  if (!ids.empty()) std::memcpy(bytes.data(), ids.data(), bytes.size());
   return bytes;
 }
 
@@ -85,7 +85,7 @@ absl::StatusOr<std::vector<std::int32_t>> decode_ids(std::string_view bytes, std
                               most, " are taken"));
   }
   std::vector<std::int32_t> ids(count);
-  std::memcpy(ids.data(), bytes.data(), bytes.size());
+  if (!ids.empty()) std::memcpy(ids.data(), bytes.data(), bytes.size());
   for (const std::int32_t id : ids) {
     if (static_cast<std::uint32_t>(id) >= vocabulary) {
       return unfit(absl::StrCat("token id ", static_cast<std::uint32_t>(id),

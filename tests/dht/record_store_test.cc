@@ -331,9 +331,8 @@ TEST(RecordStoreMemoryTest, AThousandRecordsTakeLessThanTwoMebibytes) {
     seed[0] = static_cast<std::uint8_t>(who);
     seed[1] = static_cast<std::uint8_t>(who >> 8);
     const identity::Identity owner = identity::Identity::from_seed(seed);
-    Record fields = example_record(1);
+    Record fields = example_record(1, {static_cast<proto::BlockIndex>(who % 4), 8});
     fields.offer.public_name = std::string(proto::kMaxNameBytes, 'n');
-    fields.offer.span = {static_cast<proto::BlockIndex>(who % 4), 8};
     ASSERT_EQ(store.put(sign_record(owner, fields), sender(owner), std::array{kModel}, kTtl, kNow),
               PutResult::kStored);
   }

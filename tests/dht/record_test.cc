@@ -173,7 +173,7 @@ TEST(RecordTest, ARecordOfAnotherMajorVersionIsRefusedWithBothNamed) {
       verify_record(signed_by(identity::Identity::generate(), [](wire::Record& r) {
         r.set_version_major(1);
       })).status();
-  EXPECT_NE(std::string(status.message()).find("it speaks protocol 1.1, this program speaks 2.1"),
+  EXPECT_NE(std::string(status.message()).find("it speaks protocol 1.2, this program speaks 2.2"),
             std::string::npos)
       << status;
 }

@@ -259,7 +259,8 @@ std::optional<RunningBatch> DeviceQueue::take() {
 RunningBatch DeviceQueue::make_batch(Clock::time_point now) {
   RunningBatch batch;
   const double decode_us = block_step_us_ * span_.size();
-  batch.budget = pace_.budget(decode_us, now - decoded_at_ < kDecodingLately);
+  batch.budget =
+      pace_.budget(decode_us, now - decoded_at_ < kDecodingLately, scheduler_.prefill_pressure());
   const Batch chosen = scheduler_.next_batch(batch.budget);
   batch.decode = chosen.decode;
   batch.weight = chosen.weight;

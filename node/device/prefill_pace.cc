@@ -32,9 +32,11 @@ PrefillPace::PrefillPace(double limit_us, double row_us, double attention_positi
       position_weight_(kAttentionTimes / std::max(attention_positions, 1.0)),
       weight_us_(row_us_) {}
 
-PrefillBudget PrefillPace::budget(double decode_us, bool decoding) const {
+PrefillBudget PrefillPace::budget(double decode_us, bool decoding, double pressure) const {
   double us = limit_us_;
-  if (decoding) us = std::min(us, kDecodeTimes * decode_us);
+  // Whoever waits for a first token waits too: where they are more than those who decode, the time
+  // goes to both by their number. Else nearly all would wait, and few decode in small batches.
+  if (decoding) us = std::min(us, kDecodeTimes * decode_us * std::max(pressure, 1.0));
   us = std::max(us, kRowTimes * row_us_);
   return {
       .weight = us / weight_us_, .row_weight = 1, .position_weight = position_weight_, .us = us};

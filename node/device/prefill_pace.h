@@ -32,8 +32,9 @@ class PrefillPace {
   PrefillPace(double limit_us, double row_us, double attention_positions);
 
   // `decode_us`: what a batch of decode rows takes now; `decoding`: somebody decodes, so that a
-  // prefill batch is bounded by the patience of those who wait for a token.
-  PrefillBudget budget(double decode_us, bool decoding) const;
+  // prefill batch is bounded by the patience of those who wait for a token; `pressure`: how many
+  // wait for their prompts for each of these (Scheduler::prefill_pressure).
+  PrefillBudget budget(double decode_us, bool decoding, double pressure = 1) const;
   // What a prefill batch of this weight took, under the budget that it was given.
   void measured(double weight, double us, const PrefillBudget& budget);
 

@@ -84,6 +84,29 @@ bool Scheduler::only_decodes() const {
   });
 }
 
+double Scheduler::prefill_pressure() const {
+  struct Count {
+    double waiting = 0, decoding = 0;
+  };
+  std::map<proto::PeerId, Count> counts;
+  for (const auto& [key, session] : sessions_) {
+    Count& count = counts[session.peer];
+    if (!session.steps.empty() && !session.steps.front().decode) {
+      ++count.waiting;
+    } else if (session.decode_batch > 0 && session.decode_batch + 1 >= decode_batches_) {
+      ++count.decoding;
+    }
+  }
+  double waiting = 0, decoding = 0;
+  for (const auto& [peer, count] : counts) {
+    const double all = count.waiting + count.decoding;
+    if (all == 0) continue;
+    waiting += count.waiting / all;
+    decoding += count.decoding / all;
+  }
+  return decoding > 0 ? waiting / decoding : 1;
+}
+
 void Scheduler::computed(SessionKey key) {
   if (const auto found = sessions_.find(key); found != sessions_.end()) found->second.out = false;
 }
@@ -125,12 +148,15 @@ Batch Scheduler::next_batch(const PrefillBudget& budget) {
 Batch Scheduler::decode_batch(Turns& turns) {
   Batch batch;
   batch.decode = true;
+  ++decode_batches_;
   std::int64_t rows = limits_.decode_rows;
   for (bool any = true; any && rows > 0;) {
     any = false;
     for (Turns::Line& line : turns.lines) {
       if (rows == 0 || line.next == line.sessions.size()) continue;
-      take(line.sessions[line.next++], 1, batch);
+      const SessionKey key = line.sessions[line.next++];
+      take(key, 1, batch);
+      sessions_.at(key).decode_batch = decode_batches_;
       --rows;
       any = true;
     }

@@ -65,6 +65,9 @@ class Scheduler {
   // No ready session's oldest step has more than one row: what next_batch() gives is a decode
   // batch.
   bool only_decodes() const;
+  // Sessions that wait for a prompt, for each of those that decode: those of one peer count as one
+  // in all, so that nobody's many prompts slow another's tokens.
+  double prefill_pressure() const;
   std::int64_t queued_rows() const { return queued_rows_; }
   std::int64_t queued_steps() const { return queued_steps_; }
   // Whether the session has steps waiting while more than `part` of a queue is full, the node's or
@@ -87,7 +90,8 @@ class Scheduler {
     double share = 1;
     std::deque<Step> steps;
     std::uint64_t last_turn = 0;
-    bool out = false;  // in a batch that is under way
+    bool out = false;                // in a batch that is under way
+    std::uint64_t decode_batch = 0;  // the last one that it was in; 0: none
 
     bool ready() const { return !steps.empty() && !out; }
   };
@@ -109,6 +113,7 @@ class Scheduler {
   std::int64_t queued_rows_ = 0;
   std::int64_t queued_steps_ = 0;
   std::uint64_t turn_ = 0;
+  std::uint64_t decode_batches_ = 0;
   bool decode_had_turn_ = false;
 };
 

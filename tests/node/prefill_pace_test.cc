@@ -140,6 +140,14 @@ TEST(PrefillPace, StartsConservativeAndGrowsByWhatItMeasures) {
   EXPECT_NEAR(pace.budget(10'000, false).weight, 41, 2);
 }
 
+TEST(PrefillPace, WithMoreWhoWaitThanDecodeItGivesThemMore) {
+  const PrefillPace pace(50'000, 1'000, 1e9);
+  EXPECT_DOUBLE_EQ(pace.budget(8'000, true).us, 6'000);
+  EXPECT_DOUBLE_EQ(pace.budget(8'000, true, 0.1).us, 6'000);
+  EXPECT_DOUBLE_EQ(pace.budget(8'000, true, 4).us, 24'000);
+  EXPECT_DOUBLE_EQ(pace.budget(8'000, true, 100).us, 50'000);
+}
+
 TEST(PrefillPace, AShortRestOfAPromptSaysNothing) {
   PrefillPace pace(50'000, 1'000, 1e9);
   const PrefillBudget budget = pace.budget(1'000, false);

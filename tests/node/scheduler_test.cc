@@ -273,6 +273,28 @@ TEST(Scheduler, RandomTrafficKeepsTheLaws) {
   }
 }
 
+TEST(Scheduler, SaysHowManyWaitForTheirPromptsForEachThatDecodes) {
+  Scheduler scheduler({});
+  EXPECT_EQ(scheduler.prefill_pressure(), 1);  // nobody decodes
+  for (SessionKey key = 1; key <= 8; ++key) scheduler.add_session(key, peer(1));
+  for (SessionKey key = 1; key <= 2; ++key) ASSERT_EQ(scheduler.push(key, 1), Admission::kAccepted);
+  EXPECT_EQ(run(scheduler, {}).items.size(), 2u);
+  EXPECT_EQ(scheduler.prefill_pressure(), 0);
+  for (SessionKey key = 3; key <= 8; ++key) {
+    ASSERT_EQ(scheduler.push(key, 20), Admission::kAccepted);
+  }
+  EXPECT_DOUBLE_EQ(scheduler.prefill_pressure(), 3);
+  // Another peer with a prompt is one more who waits, and so it is with many.
+  scheduler.add_session(100, peer(2));
+  ASSERT_EQ(scheduler.push(100, 20), Admission::kAccepted);
+  EXPECT_DOUBLE_EQ(scheduler.prefill_pressure(), (0.75 + 1) / 0.25);
+  for (SessionKey key = 101; key <= 140; ++key) {
+    scheduler.add_session(key, peer(2));
+    ASSERT_EQ(scheduler.push(key, 20), Admission::kAccepted);
+  }
+  EXPECT_DOUBLE_EQ(scheduler.prefill_pressure(), (0.75 + 1) / 0.25);
+}
+
 TEST(Scheduler, WhatIsBeingComputedIsNotInTheNextBatch) {
   Scheduler scheduler({.prefill_rows = 64, .prefill_quantum = 64});
   for (SessionKey key = 1; key <= 3; ++key) scheduler.add_session(key, peer(1));

@@ -13,7 +13,8 @@ namespace shoal::node {
 class RelayRung {
  public:
   virtual ~RelayRung() = default;
-  // Finds relays and keeps them, until stop(). `on_changed`: addresses() is another now. Idempotent.
+  // Finds relays and keeps them, until stop(). `on_changed`: addresses() is another now.
+  // Idempotent.
   virtual void start(std::function<void()> on_changed) = 0;
   // Lets its relays go. Connections that came through them go on.
   virtual void stop() = 0;

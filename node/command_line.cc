@@ -23,7 +23,12 @@ constexpr const char* kAbout =
     "  stop            Ctrl-C or SIGTERM: finishes running sessions, then leaves; a second one "
     "leaves at once";
 
-void add_common(cli::Command& command, CommandLine& line) {
+// Of options that are more than a number.
+struct CommonTexts {
+  std::string reach = "auto";
+};
+
+void add_common(cli::Command& command, CommandLine& line, CommonTexts& texts) {
   command.option("--join", "HOST:PORT", "An address of the swarm", cli::names(line.join)).more =
       [](const std::string& text) { return proto::parse_host_port(text).ok(); };
   command.option("--join-timeout", "S",
@@ -35,6 +40,11 @@ void add_common(cli::Command& command, CommandLine& line) {
                  "forwards a port, for example. Port 0: the one listened on. May be given once "
                  "for IPv4 and once for IPv6",
                  cli::names(line.announce));
+  command.option("--reach", "HOW",
+                 "How others reach this node: auto (others dial back; if they cannot, the router is "
+                 "asked to map the port, then relays are used; the default), direct (as told, "
+                 "whatever others find) or relay (through relays only)",
+                 cli::one_of(texts.reach, {"auto", "direct", "relay"}));
   command.option("--swarm-key", "FILE", "The private swarm's key, made by \"shoal swarm new FILE\"",
                  cli::name(line.swarm_key));
   command.option("--identity", "FILE",
@@ -105,7 +115,7 @@ void add_sizes(cli::Command& command, CommandLine& line, RunTexts& texts) {
                  cli::name(texts.memory));
 }
 
-void add_run(cli::Command& command, CommandLine& line, RunTexts& texts) {
+void add_run(cli::Command& command, CommandLine& line, RunTexts& texts, CommonTexts& common) {
   add_sizes(command, line, texts);
   command.option("--model-name", "NAME", "The model's name for people (default: the folder's)",
                  cli::text(line.model_name));
@@ -143,7 +153,7 @@ void add_run(cli::Command& command, CommandLine& line, RunTexts& texts) {
                  cli::text(line.public_name));
   command.option("--drain-timeout", "S", "Seconds that running sessions get to finish on SIGTERM",
                  cli::real(line.drain_timeout_s, {0, 3600, false, ""}));
-  add_common(command, line);
+  add_common(command, line, common);
 }
 
 absl::Status wrong(const std::string& text) { return cli::usage_error(text); }
@@ -229,9 +239,10 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
   line.max_sessions = proto::kMaxSessions;
   line.max_sessions_per_peer = proto::kMaxSessionsPerPeer;
   RunTexts texts;
+  CommonTexts common;
   cli::Command program("shoal-node", kAbout);
   cli::Command& run = program.command("run", "Serve a span of a model");
-  add_run(run, line, texts);
+  add_run(run, line, texts, common);
   cli::Command& plan = program.command(
       "plan", "Say how much of a model fits in which format, and how fast it could be");
   add_sizes(plan, line, texts);
@@ -245,7 +256,7 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
           "UDP address; without HOST all of this machine, IPv4 and IPv6. Port 0 picks a free one",
           cli::name(bootstrap_listen))
       .required();
-  add_common(bootstrap, line);
+  add_common(bootstrap, line, common);
   for (const char* word : {"generate", "score", "status", "swarm"}) {
     program.elsewhere(word, fmt::format("it is a command of shoal: shoal {}", word));
   }

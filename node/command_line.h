@@ -15,6 +15,7 @@
 #include "model/block_cache.h"
 #include "model/weight_choice.h"
 #include "node/end_choice.h"
+#include "node/member/ladder.h"
 #include "proto/endpoint.h"
 #include "proto/types.h"
 
@@ -33,6 +34,7 @@ struct CommandLine {
   std::vector<std::string> join;
   std::string listen = ":0";
   std::vector<std::string> announce;
+  ReachMode reach = ReachMode::kAuto;
   std::string swarm_key;
   std::string identity;
   kernels::cuda::DeviceChoice device;

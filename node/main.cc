@@ -91,18 +91,20 @@ absl::Status resolve_addresses(const CommandLine& line, NodeOptions& options) {
 }
 
 void tell_online(const Node& node) {
+  std::string where = proto::to_string(node.endpoint());
+  if (const std::string reach = node.reach(); !reach.empty()) where += fmt::format(" ({})", reach);
   if (node.span().empty()) {
-    say(stdout, fmt::format("bootstrap node {} is online at {}\n", to_string(node.peer_id()),
-                            proto::to_string(node.endpoint())));
+    say(stdout,
+        fmt::format("bootstrap node {} is online at {}\n", to_string(node.peer_id()), where));
   } else {
     say(stdout, fmt::format("node {} is online at {} and serves blocks {} of {}\n",
-                            to_string(node.peer_id()), proto::to_string(node.endpoint()),
-                            proto::to_string(node.span()), node.model_name()));
+                            to_string(node.peer_id()), where, proto::to_string(node.span()),
+                            node.model_name()));
   }
 }
 
 // What the libraries and we start, beside the threads that compute; measured, with some to spare.
-constexpr int kThreads = 24;
+constexpr int kThreads = 28;
 constexpr std::uint64_t kDescriptors = 64;
 constexpr std::uint64_t kMemoryBytes = 160 << 20;
 
@@ -173,6 +175,7 @@ int serve(const CommandLine& line) {
   } else {
     options.join_timeout_ms.reset();
   }
+  options.reach = line.reach;
   options.cancelled = &signals.stop();
 
   std::vector<proto::PeerId> taken;

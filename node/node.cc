@@ -32,6 +32,9 @@ namespace {
 using model::WeightChoice;
 using std::chrono::milliseconds;
 
+// Mapped and asked about in five seconds, or through a relay in six.
+constexpr milliseconds kReachWait{6'000};
+
 absl::Status stopped() { return absl::CancelledError("stopped while starting"); }
 
 MembershipOptions membership_of(const NodeOptions& options) {
@@ -43,6 +46,7 @@ MembershipOptions membership_of(const NodeOptions& options) {
   result.join_names = options.join_names;
   result.join_timeout_ms = options.join_timeout_ms;
   result.announce = options.announce;
+  result.reach = options.reach;
   result.cancelled = options.cancelled;
   return result;
 }
@@ -68,7 +72,16 @@ class Node::Impl {
     return online;
   }
 
-  std::vector<proto::Endpoint> addresses() const { return member_->addresses(); }
+  proto::Endpoint endpoint() const {
+    for (const proto::Address& address : member_->announced()) {
+      if (address.is_direct()) return address.endpoint;
+    }
+    return member_->addresses().front();
+  }
+  std::string reach() const {
+    const auto report = member_->reach();
+    return report ? report->told() : "";
+  }
   std::uint16_t port() const { return member_->port(); }
   const proto::PeerId& peer_id() const { return options_.identity.peer_id(); }
   const NodeFacts& facts() const { return facts_; }
@@ -190,6 +203,8 @@ class Node::Impl {
     if (member_->stop().stopped()) return stopped();
     start_next_hops();
     service_->serve(facts_, *device_, *next_hops_);
+    // Asked since we joined, while the model was loaded.
+    member_->await_reach(kReachWait);
     return announce(proto::NodeState::kOnline);
   }
 
@@ -328,7 +343,7 @@ class Node::Impl {
     record.ttl_ms = proto::kMaxRecordTtlMs;
     record.offer = facts_.offer;
     record.load = service_->load();
-    for (const proto::Endpoint& address : member_->addresses()) record.addresses.push_back(address);
+    record.addresses = member_->announced();
     return record;
   }
 
@@ -401,7 +416,8 @@ absl::StatusOr<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   return std::unique_ptr<Node>(new Node(std::move(impl)));
 }
 
-proto::Endpoint Node::endpoint() const { return impl_->addresses().front(); }
+proto::Endpoint Node::endpoint() const { return impl_->endpoint(); }
+std::string Node::reach() const { return impl_->reach(); }
 std::uint16_t Node::port() const { return impl_->port(); }
 const proto::PeerId& Node::peer_id() const { return impl_->peer_id(); }
 proto::Span Node::span() const { return impl_->facts().offer.span; }

@@ -21,6 +21,9 @@ constexpr auto kLookForOthers = milliseconds(15'000);
 // Prometheus waits ten seconds as a rule; a net thread that is so late has other troubles.
 constexpr std::uint32_t kSnapshotTimeoutMs = 2'000;
 constexpr std::uint32_t kFindTimeoutMs = 5'000;
+// Contacts of which helpers are chosen.
+constexpr std::size_t kHelpersLookedAt = 64;
+constexpr std::uint32_t kRejoinMs = 4'000;
 
 }  // namespace
 
@@ -56,11 +59,17 @@ absl::Status Membership::open(grpc::Service* service) {
           "it: forward the port of --listen on the router, or open it in the firewall");
     }
   };
-  auto ports = open_ports(*io_, identity_, dht, service);
+  std::vector<grpc::Service*> services;
+  if (service != nullptr) {
+    reach_service_ = std::make_unique<ReachService>(*io_, identity_, options_.swarm_key);
+    services = {service, &reach_service_->calls()};
+  }
+  auto ports = open_ports(*io_, identity_, dht, services);
   if (!ports.ok()) return ports.status();
   server_ = std::move(ports->server);
   swarm_ = std::make_unique<net::Directory>(*io_, std::move(ports->dht));
   watch_addresses();
+  if (!joins()) start_reach();
   return absl::OkStatus();
 }
 
@@ -74,17 +83,82 @@ void Membership::watch_addresses() {
     addresses_ =
         std::make_unique<OwnAddresses>(io_->context(), swarm_->dht(), std::move(own), [this] {
           if (announcer_ != nullptr) announcer_->announce_change();
+          if (reach_on_net_ != nullptr) reach_on_net_->look_again();
         });
   });
 }
 
 absl::Status Membership::join(const Joiner::AfterFailure& after_failure) {
   absl::Status joined = joiner_->join(*swarm_, options_.join_timeout_ms, after_failure);
-  if (!joined.ok() || options_.join_names.empty()) return joined;
-  // Now it is known by which of our addresses the swarm is reached.
-  options_.join = joiner_->endpoints();
-  watch_addresses();
+  if (!joined.ok()) return joined;
+  if (!options_.join_names.empty()) {
+    // Now it is known by which of our addresses the swarm is reached.
+    options_.join = joiner_->endpoints();
+    watch_addresses();
+  }
+  start_reach();
   return joined;
+}
+
+void Membership::start_reach() {
+  if (server_.front == nullptr || reach_ != nullptr) return;
+  ReachOptions options{options_.reach, port(), options_.announce, true};
+  for (proto::Endpoint& address : options.announced) {
+    if (address.port == 0) address.port = options.port;
+  }
+  ReachHooks hooks;
+  hooks.own = [this] { return addresses_->list(); };
+  hooks.helpers = [this] { return helpers(); };
+  hooks.changed = [this] {
+    io_->run_and_wait([this] {
+      if (announcer_ != nullptr) announcer_->announce_change();
+    });
+  };
+  hooks.udp_reached = [this](std::optional<bool> reached) {
+    io_->run_and_wait([&] { swarm_->dht().tell_reachable(reached); });
+  };
+  hooks.woke = [this] {
+    io_->run_and_wait([this] {
+      addresses_->look();
+      if (!options_.join.empty()) swarm_->dht().bootstrap(options_.join, kRejoinMs, [](auto) {});
+      // Our record may have expired meanwhile.
+      if (announcer_ != nullptr) announcer_->announce_change();
+    });
+  };
+  reach_ = std::make_unique<ReachKeeper>(identity_, options_.swarm_key, std::move(options),
+                                         std::move(hooks));
+  io_->run_and_wait([this] { reach_on_net_ = reach_.get(); });
+}
+
+std::vector<Helper> Membership::helpers() {
+  std::vector<Helper> result;
+  io_->run_and_wait([&] {
+    for (const dht::Contact& contact : swarm_->dht().contacts(kHelpersLookedAt))
+      result.push_back({contact.peer, contact.endpoint, false});
+  });
+  const base::MutexLock lock(others_mutex_);
+  result.insert(result.end(), others_.begin(), others_.end());
+  return result;
+}
+
+void Membership::await_reach(std::chrono::milliseconds limit) {
+  if (reach_ != nullptr) reach_->await_first(Clock::now() + limit, *stop_);
+}
+
+std::vector<proto::Address> Membership::announced() const {
+  std::vector<proto::Endpoint> own = addresses_->list();
+  if (reach_ != nullptr) return reach_->announced(own);
+  return {own.begin(), own.end()};
+}
+
+std::optional<ReachReport> Membership::reach() const {
+  if (reach_ == nullptr) return std::nullopt;
+  return reach_->report();
+}
+
+void Membership::stop_server(std::chrono::milliseconds grace) {
+  if (reach_service_ != nullptr) reach_service_->stop();
+  server_.shut_down(grace);
 }
 
 void Membership::rejoin_when_alone() {
@@ -96,6 +170,16 @@ void Membership::rejoin_when_alone() {
 }
 
 void Membership::learn_others(std::span<const dht::Record> served) {
+  {
+    const base::MutexLock lock(others_mutex_);
+    others_.clear();
+    for (const dht::Record& record : served) {
+      if (record.peer_id() == identity_.peer_id()) continue;
+      for (const proto::Endpoint& address : proto::direct_endpoints(record.addresses)) {
+        if (others_.size() < kHelpersLookedAt) others_.push_back({record.peer_id(), address, false});
+      }
+    }
+  }
   io_->run_and_wait([&] {
     addresses_->learn_others(served);
     addresses_->look();
@@ -152,6 +236,10 @@ absl::StatusOr<std::vector<dht::Record>> Membership::find(const dht::Key& key) {
 
 void Membership::leave() {
   stop_announcing();
+  if (reach_ != nullptr) {
+    io_->run_and_wait([this] { reach_on_net_ = nullptr; });
+    reach_.reset();
+  }
   if (addresses_ != nullptr) io_->run_and_wait([this] { addresses_.reset(); });
   swarm_.reset();
 }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/mutex.h"
 #include "base/stop_token.h"
 #include "identity/identity.h"
 #include "identity/swarm_key.h"
@@ -24,6 +25,8 @@
 #include "node/member/announcer.h"
 #include "node/member/joiner.h"
 #include "node/member/own_addresses.h"
+#include "node/member/reach_keeper.h"
+#include "node/member/reach_service.h"
 #include "proto/endpoint.h"
 
 namespace shoal::node {
@@ -36,6 +39,7 @@ struct MembershipOptions {
   std::vector<std::string> join_names;
   std::optional<std::uint32_t> join_timeout_ms;
   std::vector<proto::Endpoint> announce;
+  ReachMode reach = ReachMode::kAuto;
   const base::StopToken* cancelled = nullptr;  // of starting
 };
 
@@ -57,6 +61,8 @@ class Membership {
   void rejoin_when_alone();
   // From records of the swarm that we joined: it may reach beyond this machine.
   void learn_others(std::span<const dht::Record> served);
+  // Until it is known how others reach us, or time is up.
+  void await_reach(std::chrono::milliseconds limit);
 
   // `sample` and `last_sequence`: see Announcer. Once, before the calls below.
   void start_announcing(Announcer::Sample sample, std::uint64_t last_sequence);
@@ -71,7 +77,7 @@ class Membership {
   void stop_announcing();  // without a word; nothing is sampled any more
 
   // Calls end within `grace`, and nothing new is taken.
-  void stop_server(std::chrono::milliseconds grace) { server_.shut_down(grace); }
+  void stop_server(std::chrono::milliseconds grace);
   // What ends waits early from now on.
   void set_stop(const base::StopToken& stop) { stop_ = &stop; }
   const base::StopToken& stop() const { return *stop_; }
@@ -81,7 +87,13 @@ class Membership {
   net::IoThread& io() { return *io_; }
   net::Directory& swarm() { return *swarm_; }
   absl::StatusOr<std::vector<dht::Record>> find(const dht::Key& key);
+  // Our own, as the machine and --announce have them.
   std::vector<proto::Endpoint> addresses() const { return addresses_->list(); }
+  // By which others reach us, as our record says: those, a router's, relays'. Any thread.
+  std::vector<proto::Address> announced() const;
+  // Nothing while nobody looks: without a TCP port.
+  std::optional<ReachReport> reach() const;
+  ReachKeeper* reach_keeper() { return reach_.get(); }
   std::uint16_t port() const { return swarm_->endpoint().port; }
   // Not on the net thread; nullopt when that one is busy for seconds.
   std::optional<dht::DhtStats> directory() const;
@@ -89,6 +101,8 @@ class Membership {
 
  private:
   void watch_addresses();
+  void start_reach();
+  std::vector<Helper> helpers();
 
   const identity::Identity& identity_;
   MembershipOptions options_;
@@ -97,10 +111,15 @@ class Membership {
   std::optional<Joiner> joiner_;
   std::chrono::steady_clock::time_point look_for_others_at_;
   std::unique_ptr<net::IoThread> io_;
+  std::unique_ptr<ReachService> reach_service_;
   net::RunningServer server_;
   std::unique_ptr<net::Directory> swarm_;
   std::unique_ptr<OwnAddresses> addresses_;  // these two live and die on the net thread
   std::unique_ptr<Announcer> announcer_;
+  base::Mutex others_mutex_;
+  std::vector<Helper> others_ ABSL_GUARDED_BY(others_mutex_);  // nodes that we know from records
+  std::unique_ptr<ReachKeeper> reach_;
+  ReachKeeper* reach_on_net_ = nullptr;  // the same, on the net thread
 };
 
 }  // namespace shoal::node

@@ -18,9 +18,10 @@ struct Ports {
   net::RunningServer server;  // null without services
 };
 
-// With port 0, tries until the system names a port that is free for both. `service` may be null:
-// UDP only.
+// With port 0, tries until the system names a port that is free for both. Without `services`: UDP
+// only.
 absl::StatusOr<Ports> open_ports(net::IoThread& io, const identity::Identity& identity,
-                                 const dht::UdpServiceOptions& options, grpc::Service* service);
+                                 const dht::UdpServiceOptions& options,
+                                 const std::vector<grpc::Service*>& services);
 
 }  // namespace shoal::node

@@ -280,6 +280,9 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
                 : called->command == &plan ? CommandLine::Action::kPlan
                                            : CommandLine::Action::kBootstrap;
   if (line.action == CommandLine::Action::kBootstrap) line.listen = bootstrap_listen;
+  line.reach = common.reach == "direct"  ? ReachMode::kDirect
+               : common.reach == "relay" ? ReachMode::kRelay
+                                         : ReachMode::kAuto;
   if (absl::Status status = check(line, texts); !status.ok()) return status;
   return line;
 }

@@ -39,7 +39,7 @@ Membership::Membership(const identity::Identity& identity, MembershipOptions opt
 
 Membership::~Membership() { leave(); }
 
-absl::Status Membership::open(grpc::Service* service) {
+absl::Status Membership::open(const std::vector<grpc::Service*>& services) {
   for (const proto::Endpoint& address : options_.announce) {
     absl::Status usable = proto::check_address(address, proto::AddressUse::kAnnounce);
     if (!usable.ok()) return usable;
@@ -59,12 +59,10 @@ absl::Status Membership::open(grpc::Service* service) {
           "it: forward the port of --listen on the router, or open it in the firewall");
     }
   };
-  std::vector<grpc::Service*> services;
-  if (service != nullptr) {
-    reach_service_ = std::make_unique<ReachService>(*io_, identity_, options_.swarm_key);
-    services = {service, &reach_service_->calls()};
-  }
-  auto ports = open_ports(*io_, identity_, dht, services);
+  reach_service_ = std::make_unique<ReachService>(*io_, identity_, options_.swarm_key);
+  std::vector<grpc::Service*> all = services;
+  all.push_back(&reach_service_->calls());
+  auto ports = open_ports(*io_, identity_, dht, all);
   if (!ports.ok()) return ports.status();
   server_ = std::move(ports->server);
   swarm_ = std::make_unique<net::Directory>(*io_, std::move(ports->dht));
@@ -102,7 +100,7 @@ absl::Status Membership::join(const Joiner::AfterFailure& after_failure) {
 
 void Membership::start_reach() {
   if (server_.front == nullptr || reach_ != nullptr) return;
-  ReachOptions options{options_.reach, port(), options_.announce, true};
+  ReachOptions options{options_.reach, port(), options_.announce, options_.may_map};
   for (proto::Endpoint& address : options.announced) {
     if (address.port == 0) address.port = options.port;
   }
@@ -125,9 +123,42 @@ void Membership::start_reach() {
       if (announcer_ != nullptr) announcer_->announce_change();
     });
   };
+  hooks.relays = relay_hooks();
   reach_ = std::make_unique<ReachKeeper>(identity_, options_.swarm_key, std::move(options),
                                          std::move(hooks));
   io_->run_and_wait([this] { reach_on_net_ = reach_.get(); });
+}
+
+RelayHooks Membership::relay_hooks() {
+  if (options_.make_relay_rung == nullptr) return {};
+  io_->run_and_wait([this] { rung_ = options_.make_relay_rung(); });
+  if (rung_ == nullptr) return {};
+  RelayHooks hooks;
+  hooks.start = [this] {
+    io_->run_and_wait([this] {
+      rung_->start([this] {
+        {
+          const base::MutexLock lock(relays_mutex_);
+          relays_ = rung_->addresses();
+        }
+        if (reach_on_net_ != nullptr) reach_on_net_->relays_changed();
+      });
+      const base::MutexLock lock(relays_mutex_);
+      relays_ = rung_->addresses();
+    });
+  };
+  hooks.stop = [this] {
+    io_->run_and_wait([this] {
+      rung_->stop();
+      const base::MutexLock lock(relays_mutex_);
+      relays_.clear();
+    });
+  };
+  hooks.addresses = [this] {
+    const base::MutexLock lock(relays_mutex_);
+    return relays_;
+  };
+  return hooks;
 }
 
 std::vector<Helper> Membership::helpers() {
@@ -239,6 +270,7 @@ void Membership::leave() {
   if (reach_ != nullptr) {
     io_->run_and_wait([this] { reach_on_net_ = nullptr; });
     reach_.reset();
+    io_->run_and_wait([this] { rung_.reset(); });
   }
   if (addresses_ != nullptr) io_->run_and_wait([this] { addresses_.reset(); });
   swarm_.reset();

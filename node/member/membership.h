@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -27,6 +28,7 @@
 #include "node/member/own_addresses.h"
 #include "node/member/reach_keeper.h"
 #include "node/member/reach_service.h"
+#include "node/member/relay_rung.h"
 #include "proto/endpoint.h"
 
 namespace shoal::node {
@@ -40,6 +42,9 @@ struct MembershipOptions {
   std::optional<std::uint32_t> join_timeout_ms;
   std::vector<proto::Endpoint> announce;
   ReachMode reach = ReachMode::kAuto;
+  bool may_map = true;
+  // Makes the last rung of the ladder, on the net thread once the sockets are open; empty: none.
+  std::function<std::unique_ptr<RelayRung>()> make_relay_rung;
   const base::StopToken* cancelled = nullptr;  // of starting
 };
 
@@ -51,8 +56,8 @@ class Membership {
   Membership(const Membership&) = delete;
   Membership& operator=(const Membership&) = delete;
 
-  // The sockets; `service` may be null: UDP only.
-  absl::Status open(grpc::Service* service);
+  // The sockets; what `services` answer may be nothing.
+  absl::Status open(const std::vector<grpc::Service*>& services);
   // Whether there is somebody to join; without, a swarm of our own.
   bool joins() const { return joiner_.has_value(); }
   absl::Status join(const Joiner::AfterFailure& after_failure);
@@ -103,6 +108,7 @@ class Membership {
   void watch_addresses();
   void start_reach();
   std::vector<Helper> helpers();
+  RelayHooks relay_hooks();
 
   const identity::Identity& identity_;
   MembershipOptions options_;
@@ -118,6 +124,9 @@ class Membership {
   std::unique_ptr<Announcer> announcer_;
   base::Mutex others_mutex_;
   std::vector<Helper> others_ ABSL_GUARDED_BY(others_mutex_);  // nodes that we know from records
+  base::Mutex relays_mutex_;
+  std::vector<proto::Address> relays_ ABSL_GUARDED_BY(relays_mutex_);  // the rung's, for any thread
+  std::unique_ptr<RelayRung> rung_;  // of the net thread
   std::unique_ptr<ReachKeeper> reach_;
   ReachKeeper* reach_on_net_ = nullptr;  // the same, on the net thread
 };

@@ -12,7 +12,6 @@ absl::StatusOr<Ports> open_ports(net::IoThread& io, const identity::Identity& id
     if (!udp.ok()) return udp.status();
     Ports ports;
     ports.dht = std::move(*udp);
-    if (services.empty()) return ports;
     // On a machine without IPv6, [::] has become 0.0.0.0.
     auto server =
         net::start_server(ports.dht->local_endpoint(), identity, options.swarm_key, services);

@@ -179,6 +179,11 @@ class ReachService::Impl final : public std::enable_shared_from_this<Impl> {
     }
     const auto caller = net::caller_of(context);
     if (!caller.ok()) return net::to_grpc(caller.status());
+    if (caller->came_elsewhere) {
+      return refuse(grpc::StatusCode::FAILED_PRECONDITION,
+                    "a dial-back goes where the connection comes from, and this one came through a "
+                    "relay: ask over a direct one");
+    }
     if (request.port() == 0 || request.port() > 65'535) {
       return refuse(grpc::StatusCode::INVALID_ARGUMENT,
                     "a dial-back needs a port of 1 to 65535 at which the caller listens");

@@ -82,8 +82,8 @@ class UdpQuestion::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void receive() {
-    socket_->async_wait_readable([self = shared_from_this()](
-                                     const boost::system::error_code& error) {
+    socket_->async_wait_readable([self =
+                                      shared_from_this()](const boost::system::error_code& error) {
       if (error || !self->done_) return;
       while (const auto arrival = self->socket_->receive(self->buffer_)) {
         const auto answer = self->sessions_.receive({self->buffer_.data(), arrival->size},

@@ -101,8 +101,8 @@ class NatPmp {
     while (Clock::now() < deadline && !stop.stopped()) {
       timeval left{};
       if (getnatpmprequesttimeout(&state_, &left) != 0) return NATPMP_ERR_NOPENDINGREQ;
-      const auto again = std::max(milliseconds(left.tv_sec * 1000 + left.tv_usec / 1000 + 1),
-                                  milliseconds(1));
+      const auto again =
+          std::max(milliseconds(left.tv_sec * 1000 + left.tv_usec / 1000 + 1), milliseconds(1));
       wait_readable(state_.s, std::min(deadline, Clock::now() + again), stop);
       const int result = readnatpmpresponseorretry(&state_, &reply);
       if (result != NATPMP_TRYAGAIN) return result;
@@ -201,13 +201,12 @@ absl::StatusOr<PortMapping> GatewayPorts::map_by_nat_pmp(std::uint16_t wanted_po
   PortMapping mapping{MappingProtocol::kNatPmp, {}, 0, {}};
   std::array<std::uint8_t, 4> address{};
   std::memcpy(address.data(), &reply.pnu.publicaddress.addr, address.size());
-  const int tcp = nat_pmp.map(NATPMP_PROTOCOL_TCP, options_.port, wanted_port, lease, reply,
-                              deadline, stop);
+  const int tcp =
+      nat_pmp.map(NATPMP_PROTOCOL_TCP, options_.port, wanted_port, lease, reply, deadline, stop);
   if (tcp != 0) {
     return absl::UnavailableError(fmt::format("NAT-PMP: the router refuses (error {})", tcp));
   }
-  mapping.external =
-      proto::Endpoint::v4(address, reply.pnu.newportmapping.mappedpublicport);
+  mapping.external = proto::Endpoint::v4(address, reply.pnu.newportmapping.mappedpublicport);
   mapping.lease = std::chrono::seconds(reply.pnu.newportmapping.lifetime);
   const int udp = nat_pmp.map(NATPMP_PROTOCOL_UDP, options_.port, mapping.external.port, lease,
                               reply, deadline, stop);

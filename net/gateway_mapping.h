@@ -24,11 +24,13 @@ class GatewayPorts {
 
   // Which of the two the router speaks. Maps nothing.
   RouterOffers probe(Time deadline, const base::StopToken& stop);
-  // Both TCP and UDP, by what the probe found; `wanted`: the mapping to be renewed, if there is one.
+  // Both TCP and UDP, by what the probe found; `wanted`: the mapping to be renewed, if there is
+  // one.
   absl::StatusOr<PortMapping> map(const std::optional<PortMapping>& wanted, Time deadline,
                                   const base::StopToken& stop);
   void remove(const PortMapping& mapping, Time deadline);
-  // Whether the router has lost what it mapped, asked by a datagram or two. false without an answer.
+  // Whether the router has lost what it mapped, asked by a datagram or two. false without an
+  // answer.
   bool has_forgotten(Time deadline, const base::StopToken& stop);
 
  private:

@@ -21,10 +21,10 @@ inline constexpr std::uint8_t kPcpTcp = 6, kPcpUdp = 17;
 using PcpNonce = std::array<std::uint8_t, 12>;  // names a mapping, and proves that it is ours
 
 struct PcpMapRequest {
-  proto::Endpoint client;    // our address as the router sees it, with the port that is mapped
-  PcpNonce nonce{};          // the same for a mapping's whole life
+  proto::Endpoint client;  // our address as the router sees it, with the port that is mapped
+  PcpNonce nonce{};        // the same for a mapping's whole life
   std::uint8_t protocol = kPcpTcp;
-  proto::Endpoint wanted;    // outside: the port we would like, and the address or the unspecified
+  proto::Endpoint wanted;  // outside: the port we would like, and the address or the unspecified
   std::uint32_t lifetime_s = 0;  // 0: no mapping any more
 };
 std::array<std::uint8_t, kPcpMapBytes> pcp_map_request(const PcpMapRequest& request);

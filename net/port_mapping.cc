@@ -168,22 +168,22 @@ class PortMapper::Impl {
       const base::MutexLock lock(mutex_);
       if (mapping_.ok()) before = *mapping_;
     }
-    absl::StatusOr<PortMapping> mapping =
-        gateway_.map(before, Clock::now() + kMapWait, stop_);
+    absl::StatusOr<PortMapping> mapping = gateway_.map(before, Clock::now() + kMapWait, stop_);
     if (!mapping.ok() && search_.valid()) take_upnp();
     if (!mapping.ok() && upnp_ != nullptr) {
       const std::uint16_t wanted = before ? before->external.port : options_.port;
       mapping = upnp_->map(options_.port, wanted, options_.lease);
     }
-    const seconds wait = !mapping.ok()              ? kAgain
+    const seconds wait = !mapping.ok()                ? kAgain
                          : mapping->lease.count() > 0 ? std::max(mapping->lease / 2, seconds(1))
                                                       : kRenewPermanent;
     bool is_news = false;
     {
       const base::MutexLock lock(mutex_);
-      is_news = std::exchange(published_, true) && (mapping.ok() != mapping_.ok() ||
-                           (mapping.ok() && (mapping->external != mapping_->external ||
-                                             mapping->udp_port != mapping_->udp_port)));
+      is_news = std::exchange(published_, true) &&
+                (mapping.ok() != mapping_.ok() ||
+                 (mapping.ok() && (mapping->external != mapping_->external ||
+                                   mapping->udp_port != mapping_->udp_port)));
       mapping_ = std::move(mapping);
       tried_ = true;
       due_ = Clock::now() + wait;
@@ -205,8 +205,8 @@ class PortMapper::Impl {
   const PortMapperOptions options_;
   const std::function<void()> changed_;
   base::StopToken stop_;
-  GatewayPorts gateway_;                // of the thread
-  std::unique_ptr<UpnpRouter> upnp_;    // likewise, and what follows
+  GatewayPorts gateway_;              // of the thread
+  std::unique_ptr<UpnpRouter> upnp_;  // likewise, and what follows
   std::future<std::unique_ptr<UpnpRouter>> search_;
   Time look_at_epoch_{};
 

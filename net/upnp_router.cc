@@ -49,8 +49,8 @@ struct UpnpRouter::Impl {
   }
 
   void remove(std::uint16_t outside, const char* protocol) {
-    UPNP_DeletePortMapping(urls.controlURL, data.first.servicetype,
-                           std::to_string(outside).c_str(), protocol, nullptr);
+    UPNP_DeletePortMapping(urls.controlURL, data.first.servicetype, std::to_string(outside).c_str(),
+                           protocol, nullptr);
   }
 };
 

@@ -20,6 +20,7 @@ constexpr const char* kAbout =
     "  start a swarm   shoal-node run --model DIR --new-swarm --listen :7000\n"
     "  join a swarm    shoal-node run --model DIR --join HOST:7000\n"
     "  look before     shoal-node plan --model DIR\n"
+    "                  shoal-node netcheck --join HOST:7000\n"
     "  stop            Ctrl-C or SIGTERM: finishes running sessions, then leaves; a second one "
     "leaves at once";
 
@@ -28,32 +29,45 @@ struct CommonTexts {
   std::string reach = "auto";
 };
 
-void add_common(cli::Command& command, CommandLine& line, CommonTexts& texts) {
+void add_join(cli::Command& command, CommandLine& line) {
   command.option("--join", "HOST:PORT", "An address of the swarm", cli::names(line.join)).more =
       [](const std::string& text) { return proto::parse_host_port(text).ok(); };
   command.option("--join-timeout", "S",
                  "Seconds after which a node that found nobody at its --join addresses gives up "
                  "(default: it tries until somebody answers)",
                  cli::real(line.join_timeout_s, {0, 1e6, true, ""}));
+}
+
+void add_addresses(cli::Command& command, CommandLine& line) {
   command.option("--announce", "HOST:PORT",
                  "Where others reach this node, when that is not --listen: behind a router that "
                  "forwards a port, for example. Port 0: the one listened on. May be given once "
                  "for IPv4 and once for IPv6",
                  cli::names(line.announce));
-  command.option("--reach", "HOW",
-                 "How others reach this node: auto (others dial back; if they cannot, the router is "
-                 "asked to map the port, then relays are used; the default), direct (as told, "
-                 "whatever others find) or relay (through relays only)",
-                 cli::one_of(texts.reach, {"auto", "direct", "relay"}));
   command.option("--swarm-key", "FILE", "The private swarm's key, made by \"shoal swarm new FILE\"",
                  cli::name(line.swarm_key));
-  command.option("--identity", "FILE",
-                 "This node's key; made when missing (default: one in ~/.local/state/shoal)",
-                 cli::name(line.identity));
+}
+
+void add_log_level(cli::Command& command, std::string& level) {
   command.option("--log-level", "LEVEL",
                  "What is logged on stderr: trace, debug, info, warn, error "
                  "or off",
-                 cli::one_of(line.log_level, {"trace", "debug", "info", "warn", "error", "off"}));
+                 cli::one_of(level, {"trace", "debug", "info", "warn", "error", "off"}));
+}
+
+void add_common(cli::Command& command, CommandLine& line, CommonTexts& texts) {
+  add_join(command, line);
+  add_addresses(command, line);
+  command.option(
+      "--reach", "HOW",
+      "How others reach this node: auto (others dial back; if they cannot, the router is "
+      "asked to map the port, then relays are used; the default), direct (as told, "
+      "whatever others find) or relay (through relays only)",
+      cli::one_of(texts.reach, {"auto", "direct", "relay"}));
+  command.option("--identity", "FILE",
+                 "This node's key; made when missing (default: one in ~/.local/state/shoal)",
+                 cli::name(line.identity));
+  add_log_level(command, line.log_level);
   command.option("--metrics", "HOST:PORT",
                  "Serve metrics for Prometheus at http://HOST:PORT/metrics; port 0 picks a free "
                  "one. Whoever reaches the address may read them",
@@ -257,6 +271,18 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
           cli::name(bootstrap_listen))
       .required();
   add_common(bootstrap, line, common);
+  cli::Command& netcheck = program.command(
+      "netcheck", "Say how others would reach a node of this machine, and what the router offers");
+  add_join(netcheck, line);
+  add_addresses(netcheck, line);
+  std::string netcheck_listen = ":0";
+  netcheck.option("--listen", "HOST:PORT",
+                  "The address that a node would listen on; not one that a running node has "
+                  "(default: all of this machine, a free port)",
+                  cli::name(netcheck_listen));
+  std::string netcheck_log_level = "warn";
+  add_log_level(netcheck, netcheck_log_level);
+  netcheck.flag("--json", line.json, "Print one JSON object");
   for (const char* word : {"generate", "score", "status", "swarm"}) {
     program.elsewhere(word, fmt::format("it is a command of shoal: shoal {}", word));
   }
@@ -276,9 +302,14 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
     line.print = called->print;
     return line;
   }
-  line.action = called->command == &run    ? CommandLine::Action::kRun
-                : called->command == &plan ? CommandLine::Action::kPlan
-                                           : CommandLine::Action::kBootstrap;
+  line.action = called->command == &run        ? CommandLine::Action::kRun
+                : called->command == &plan     ? CommandLine::Action::kPlan
+                : called->command == &netcheck ? CommandLine::Action::kNetCheck
+                                               : CommandLine::Action::kBootstrap;
+  if (line.action == CommandLine::Action::kNetCheck) {
+    line.listen = netcheck_listen;
+    line.log_level = netcheck_log_level;
+  }
   if (line.action == CommandLine::Action::kBootstrap) line.listen = bootstrap_listen;
   line.reach = common.reach == "direct"  ? ReachMode::kDirect
                : common.reach == "relay" ? ReachMode::kRelay

@@ -22,7 +22,7 @@
 namespace shoal::node {
 
 struct CommandLine {
-  enum class Action { kRun, kBootstrap, kPlan, kPrint };
+  enum class Action { kRun, kBootstrap, kPlan, kNetCheck, kPrint };
   Action action = Action::kPrint;
   std::string print;  // --help and --version
 
@@ -52,7 +52,7 @@ struct CommandLine {
   std::string log_level = "info";
   std::string ready_file;
   std::string metrics;
-  bool json = false;  // of a plan
+  bool json = false;  // of a plan, of a check of the network
   double drain_timeout_s = 10;
   std::optional<double> join_timeout_s;  // absent: for ever
 };

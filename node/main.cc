@@ -22,6 +22,7 @@
 #include "node/device/memory.h"
 #include "node/identity_file.h"
 #include "node/member/twin.h"
+#include "node/netcheck.h"
 #include "node/node.h"
 #include "node/plan.h"
 #include "node/ready_file.h"
@@ -33,6 +34,7 @@ namespace {
 
 // A whole family of cloned disks.
 constexpr std::size_t kMostTwins = 16;
+constexpr std::uint32_t kNetCheckJoinMs = 8'000;
 constexpr auto kTendInterval = std::chrono::milliseconds(1'000);
 
 // An output that nobody reads any more, or that is full, stops nobody (fmt::print would throw).
@@ -211,6 +213,34 @@ int show_plan(const CommandLine& line) {
   return written.ok() || cli::output_reader_is_gone() ? 0 : fail(written);
 }
 
+// Exit status 1 when nobody would reach a node here.
+int check_network(const CommandLine& line) {
+  Signals signals([] {});
+  start_logging(line.log_level);
+  net::init_transport();
+  NodeOptions resolved;
+  if (absl::Status status = resolve_addresses(line, resolved); !status.ok()) return fail(status);
+  MembershipOptions options;
+  if (!line.swarm_key.empty()) {
+    const auto key = identity::read_swarm_key(line.swarm_key);
+    if (!key.ok()) return fail(key.status());
+    options.swarm_key = *key;
+  }
+  options.listen = resolved.listen;
+  options.join = resolved.join;
+  options.join_names = resolved.join_names;
+  options.announce = resolved.announce;
+  options.join_timeout_ms = kNetCheckJoinMs;
+  if (line.join_timeout_s)
+    options.join_timeout_ms = static_cast<std::uint32_t>(*line.join_timeout_s * 1000);
+  const auto check = check_net(std::move(options), signals.stop());
+  if (!check.ok()) return fail(check.status());
+  say(stdout, line.json ? netcheck_json(*check) : netcheck_text(*check));
+  const absl::Status written = cli::finish_output();
+  if (!written.ok() && !cli::output_reader_is_gone()) return fail(written);
+  return check->is_reached() ? 0 : 1;
+}
+
 int main(int argc, char** argv) {
   cli::open_standard_streams();
   net::end_with_a_sentence("shoal-node");
@@ -222,6 +252,7 @@ int main(int argc, char** argv) {
     return written.ok() || cli::output_reader_is_gone() ? 0 : fail(written);
   }
   if (line->action == CommandLine::Action::kPlan) return show_plan(*line);
+  if (line->action == CommandLine::Action::kNetCheck) return check_network(*line);
   return serve(*line);
 }
 

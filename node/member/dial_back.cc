@@ -73,8 +73,8 @@ std::vector<Helper> choose_helpers(std::vector<Helper> known, std::span<const En
     if (!peers.insert(helper.peer).second) continue;
     const int before = networks[dht::wide_network(helper.at)]++;
     // Who is beyond our network says more; a relay of ours says least.
-    const int rank = before + (dht::is_exempt(helper.at) ? 1'000 : 0) +
-                     (helper.is_relay ? 1'000'000 : 0);
+    const int rank =
+        before + (dht::is_exempt(helper.at) ? 1'000 : 0) + (helper.is_relay ? 1'000'000 : 0);
     ranked.push_back({rank, helper});
   }
   std::ranges::stable_sort(ranked, {}, &Ranked::rank);
@@ -107,7 +107,8 @@ Verdict judge(std::span<const DialBackAnswer> answers, std::span<const Endpoint>
   }
   verdict.tcp = tcp.verdict();
   verdict.udp = udp.verdict();
-  const auto most = std::ranges::max_element(seen, {}, [](const auto& entry) { return entry.second; });
+  const auto most =
+      std::ranges::max_element(seen, {}, [](const auto& entry) { return entry.second; });
   if (most != seen.end()) verdict.seen = most->first;
   return verdict;
 }

@@ -45,8 +45,8 @@ struct Verdict {
   std::size_t helpers = 0;  // whose word counted
   friend bool operator==(const Verdict&, const Verdict&) = default;
 };
-// Neighbours, who see us at a private address of our own, count only where nobody comes from beyond:
-// what they reach says nothing of the rest. Most decide; where as many say yes as no, yes.
+// Neighbours, who see us at a private address of our own, count only where nobody comes from
+// beyond: what they reach says nothing of the rest. Most decide; where as many say yes as no, yes.
 Verdict judge(std::span<const DialBackAnswer> answers, std::span<const proto::Endpoint> own);
 // Whether `open` more answers could not turn it.
 bool is_settled(std::span<const DialBackAnswer> answers, std::size_t open);

@@ -119,10 +119,9 @@ std::vector<std::vector<DialBackAnswer>> ask_dial_backs(
     }
   }
   for (const std::unique_ptr<Calls::Call>& call : calls->calls) {
-    call->stub->async()->DialBack(&call->context, &call->request, &call->reply,
-                                  [calls, which = call.get()](const grpc::Status& status) {
-                                    calls->ended(*which, status);
-                                  });
+    call->stub->async()->DialBack(
+        &call->context, &call->request, &call->reply,
+        [calls, which = call.get()](const grpc::Status& status) { calls->ended(*which, status); });
   }
   std::vector<std::vector<DialBackAnswer>> result;
   {

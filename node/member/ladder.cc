@@ -56,6 +56,8 @@ void Ladder::begin(bool v4, bool v6) {
   }
 }
 
+void Ladder::forget() { states_ = {}; }
+
 Ladder::Step Ladder::next(Family family) const {
   switch (state(family).stage) {
     case Stage::kIdle:
@@ -145,9 +147,8 @@ bool Ladder::wants_relays() const {
   const State& v4 = state(Family::kV4);
   const State& v6 = state(Family::kV6);
   const auto is_low = [](const State& state) {
-    return state.is_there &&
-           (state.stage == Stage::kRelaying || state.rung == Rung::kRelayed ||
-            (state.stage == Stage::kIdle && state.rung == Rung::kUnreached));
+    return state.is_there && (state.stage == Stage::kRelaying || state.rung == Rung::kRelayed ||
+                              (state.stage == Stage::kIdle && state.rung == Rung::kUnreached));
   };
   if (!options_.may_relay || options_.mode == ReachMode::kDirect) return false;
   // Who has IPv4 is reached by nearly everybody; who has only IPv6 is not.
@@ -224,8 +225,8 @@ std::string Ladder::words_of(const State& state, std::span<const Endpoint> own,
     machine += fmt::format(" ({})", text.substr(0, text.rfind(':')));
     break;
   }
-  const std::string forward = fmt::format("forward TCP and UDP port {} to {}", options_.port,
-                                          machine);
+  const std::string forward =
+      fmt::format("forward TCP and UDP port {} to {}", options_.port, machine);
   const bool no_udp = state.last.udp == Reached::kNo;
   switch (state.rung) {
     case Rung::kUnknown:
@@ -233,11 +234,13 @@ std::string Ladder::words_of(const State& state, std::span<const Endpoint> own,
     case Rung::kNobodyToAsk:
       return "nobody is there yet to tell whether others reach it";
     case Rung::kDirect:
-      return no_udp ? fmt::format("direct; UDP does not come through: forward UDP port {} to {}, too",
-                                  options_.port, machine)
-                    : "direct";
+      return no_udp
+                 ? fmt::format("direct; UDP does not come through: forward UDP port {} to {}, too",
+                               options_.port, machine)
+                 : "direct";
     case Rung::kMapped:
-      return fmt::format("mapped by {}{}", state.mapping ? net::name_of(state.mapping->protocol) : "?",
+      return fmt::format("mapped by {}{}",
+                         state.mapping ? net::name_of(state.mapping->protocol) : "?",
                          no_udp ? ", TCP only" : "");
     case Rung::kRelayed:
       return fmt::format("through {}; {} for more speed", names_of(relays), forward);

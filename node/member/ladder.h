@@ -58,6 +58,8 @@ class Ladder {
   };
   // A new round for the families that we have addresses of. What is announced stays until it ends.
   void begin(bool v4, bool v6);
+  // Our addresses are others: what was found of those before says nothing.
+  void forget();
   Step next(Family family) const;
   std::uint16_t port_to_ask(Family family) const;
   // Whether UDP has the same port out there.

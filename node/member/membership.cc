@@ -100,7 +100,8 @@ absl::Status Membership::join(const Joiner::AfterFailure& after_failure) {
 
 void Membership::start_reach() {
   if (server_.front == nullptr || reach_ != nullptr) return;
-  ReachOptions options{options_.reach, port(), options_.announce, options_.may_map};
+  ReachOptions options{options_.reach, port(), options_.announce, options_.may_map,
+                       options_.always_ask_router};
   for (proto::Endpoint& address : options.announced) {
     if (address.port == 0) address.port = options.port;
   }
@@ -207,7 +208,8 @@ void Membership::learn_others(std::span<const dht::Record> served) {
     for (const dht::Record& record : served) {
       if (record.peer_id() == identity_.peer_id()) continue;
       for (const proto::Endpoint& address : proto::direct_endpoints(record.addresses)) {
-        if (others_.size() < kHelpersLookedAt) others_.push_back({record.peer_id(), address, false});
+        if (others_.size() < kHelpersLookedAt)
+          others_.push_back({record.peer_id(), address, false});
       }
     }
   }

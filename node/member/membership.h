@@ -43,6 +43,7 @@ struct MembershipOptions {
   std::vector<proto::Endpoint> announce;
   ReachMode reach = ReachMode::kAuto;
   bool may_map = true;
+  bool always_ask_router = false;  // what it offers, though nothing need be mapped
   // Makes the last rung of the ladder, on the net thread once the sockets are open; empty: none.
   std::function<std::unique_ptr<RelayRung>()> make_relay_rung;
   const base::StopToken* cancelled = nullptr;  // of starting
@@ -126,7 +127,7 @@ class Membership {
   std::vector<Helper> others_ ABSL_GUARDED_BY(others_mutex_);  // nodes that we know from records
   base::Mutex relays_mutex_;
   std::vector<proto::Address> relays_ ABSL_GUARDED_BY(relays_mutex_);  // the rung's, for any thread
-  std::unique_ptr<RelayRung> rung_;  // of the net thread
+  std::unique_ptr<RelayRung> rung_;                                    // of the net thread
   std::unique_ptr<ReachKeeper> reach_;
   ReachKeeper* reach_on_net_ = nullptr;  // the same, on the net thread
 };

@@ -40,7 +40,8 @@ std::chrono::nanoseconds reading(clockid_t clock) {
 }
 
 bool is_here(const std::vector<proto::Endpoint>& own) {
-  return std::ranges::all_of(own, [](const proto::Endpoint& address) { return address.is_loopback(); });
+  return std::ranges::all_of(own,
+                             [](const proto::Endpoint& address) { return address.is_loopback(); });
 }
 
 LadderOptions ladder_options(const ReachOptions& options, bool has_relays) {
@@ -117,7 +118,14 @@ class ReachKeeper::Impl {
   std::vector<proto::Address> announced(const std::vector<proto::Endpoint>& own) const {
     const std::vector<proto::Address> relays = relay_addresses();
     const base::MutexLock lock(mutex_);
-    if (report_.is_here_only || !first_done_) return {own.begin(), own.end()};
+    if (report_.is_here_only || !first_done_ || own != report_.own) {
+      // Not looked at yet. Relays are where they are.
+      const std::size_t through = std::min<std::size_t>(relays.size(), 2);
+      const auto room = static_cast<std::ptrdiff_t>(proto::kMaxRecordAddresses - through);
+      std::vector<proto::Address> all(own.begin(), own.begin() + std::min(std::ssize(own), room));
+      all.insert(all.end(), relays.begin(), relays.begin() + static_cast<std::ptrdiff_t>(through));
+      return all;
+    }
     return report_.ladder.announced(own, relays);
   }
 
@@ -154,8 +162,8 @@ class ReachKeeper::Impl {
   // Until it is time for another round.
   void wait() {
     const bool lonely = is_lonely();
-    const seconds pause = ladder_.wants_relays() && relay_addresses().empty() ? kRoundsUnreached
-                                                                              : kRounds;
+    const seconds pause =
+        ladder_.wants_relays() && relay_addresses().empty() ? kRoundsUnreached : kRounds;
     const Time next = Clock::now() + pause;
     while (!stop_.stopped() && Clock::now() < next) {
       bool relays = false;
@@ -178,7 +186,7 @@ class ReachKeeper::Impl {
         }
         break;
       }
-      if (lonely && !hooks_.helpers().empty()) break;
+      if (lonely && has_new_helper()) break;
     }
     bool burst = false;
     {
@@ -199,8 +207,25 @@ class ReachKeeper::Impl {
         kFamilies, [this](Family family) { return ladder_.rung(family) == Rung::kNobodyToAsk; });
   }
 
+  // For a family that nobody could be asked about: somebody who was not asked yet.
+  bool has_new_helper() {
+    const std::vector<Helper> known = hooks_.helpers();
+    return std::ranges::any_of(kFamilies, [&](Family family) {
+      if (ladder_.rung(family) != Rung::kNobodyToAsk) return false;
+      const auto chosen =
+          choose_helpers(known, own_, family == Family::kV4, proto::kDialBackHelpers, random_);
+      return std::ranges::any_of(chosen, [this](const Helper& helper) {
+        return std::ranges::find(asked_, helper) == asked_.end();
+      });
+    });
+  }
+
   void round() {
-    own_ = hooks_.own();
+    std::vector<proto::Endpoint> own = hooks_.own();
+    // At other addresses nothing is known.
+    if (own != own_) ladder_.forget();
+    own_ = std::move(own);
+    asked_.clear();
     if (is_here(own_)) return publish(true);
     const auto has = [this](Family family) {
       return std::ranges::any_of(own_, [family](const proto::Endpoint& address) {
@@ -227,9 +252,8 @@ class ReachKeeper::Impl {
       const bool relay = std::ranges::any_of(kFamilies, [this](Family family) {
         return ladder_.next(family) == Ladder::Step::kRelay;
       });
-      const bool others_ask = std::ranges::any_of(kFamilies, [this](Family family) {
-        return ladder_.next(family) == Ladder::Step::kAsk;
-      });
+      const bool others_ask = std::ranges::any_of(
+          kFamilies, [this](Family family) { return ladder_.next(family) == Ladder::Step::kAsk; });
       if (relay && !others_ask) ladder_.relayed(await_relays());
     }
     publish(false);
@@ -242,8 +266,9 @@ class ReachKeeper::Impl {
     for (const Family family : kFamilies) {
       if (ladder_.next(family) != Ladder::Step::kAsk) continue;
       DialBackRound round{ladder_.port_to_ask(family), ladder_.asks_udp(family), {}};
-      round.helpers = choose_helpers(known, own_, family == Family::kV4, proto::kDialBackHelpers,
-                                     random_);
+      round.helpers =
+          choose_helpers(known, own_, family == Family::kV4, proto::kDialBackHelpers, random_);
+      asked_.insert(asked_.end(), round.helpers.begin(), round.helpers.end());
       rounds.push_back(std::move(round));
       families.push_back(family);
     }
@@ -272,7 +297,7 @@ class ReachKeeper::Impl {
       const auto route = net::route_to(helper.at);
       return route && route->gateway;
     });
-    if (beyond) mapper_of(Family::kV4);
+    if (beyond || options_.always_ask_router) mapper_of(Family::kV4);
   }
 
   std::shared_ptr<net::PortMapper> mapper_of(Family family) {
@@ -282,7 +307,8 @@ class ReachKeeper::Impl {
                         (family == Family::kV6 || dht::is_exempt(route->source));
     std::shared_ptr<net::PortMapper> before = mappers()[at];
     const bool same = usable && before != nullptr && routes_[at] &&
-                      routes_[at]->source == route->source && routes_[at]->gateway == route->gateway;
+                      routes_[at]->source == route->source &&
+                      routes_[at]->gateway == route->gateway;
     if (same) return before;
     std::shared_ptr<net::PortMapper> mapper;
     if (usable) {
@@ -298,8 +324,8 @@ class ReachKeeper::Impl {
   void map(Family family) {
     const std::shared_ptr<net::PortMapper> mapper = mapper_of(family);
     if (mapper == nullptr) {
-      return ladder_.mapped(
-          family, absl::NotFoundError("no router that could map a port lies between"));
+      return ladder_.mapped(family,
+                            absl::NotFoundError("no router that could map a port lies between"));
     }
     if (ladder_.mapping(family)) mapper->renew();
     ladder_.mapped(family, mapper->map(Clock::now() + kMapperWait, stop_));
@@ -342,6 +368,7 @@ class ReachKeeper::Impl {
   identity::Random random_;
   Ladder ladder_;
   std::vector<proto::Endpoint> own_;
+  std::vector<Helper> asked_;  // in this round
   std::array<std::vector<DialBackAnswer>, 2> answers_;
   std::array<std::optional<net::Route>, 2> routes_;
   bool relaying_ = false;

@@ -25,6 +25,7 @@ struct ReachOptions {
   std::uint16_t port = 0;                  // that we listen on
   std::vector<proto::Endpoint> announced;  // by --announce, with ports
   bool may_map = true;
+  bool always_ask_router = false;  // what it offers, for a report
 };
 
 // The last rung, as somebody else keeps it; without `start` there is none.
@@ -44,7 +45,8 @@ struct ReachHooks {
 
 // What was found, for people and programs.
 struct ReachReport {
-  bool is_here_only = false;  // only this machine's own addresses are announced: nothing to find out
+  bool is_here_only =
+      false;  // only this machine's own addresses are announced: nothing to find out
   Ladder ladder;
   std::vector<proto::Endpoint> own;
   std::array<std::vector<DialBackAnswer>, 2> answers;  // of each family, the last ones
@@ -54,8 +56,9 @@ struct ReachReport {
 
 class ReachKeeper {
  public:
-  ReachKeeper(const identity::Identity& identity, const std::optional<identity::SwarmKey>& swarm_key,
-              ReachOptions options, ReachHooks hooks);
+  ReachKeeper(const identity::Identity& identity,
+              const std::optional<identity::SwarmKey>& swarm_key, ReachOptions options,
+              ReachHooks hooks);
   ~ReachKeeper();  // gives the router's ports back
   ReachKeeper(const ReachKeeper&) = delete;
   ReachKeeper& operator=(const ReachKeeper&) = delete;

@@ -25,7 +25,8 @@ namespace shoal::node {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using PlainReachService = wire::ReachService::WithCallbackMethod_DialBack<wire::ReachService::Service>;
+using PlainReachService =
+    wire::ReachService::WithCallbackMethod_DialBack<wire::ReachService::Service>;
 
 wire::DialBackOutcome outcome_of(const absl::Status& status) {
   if (status.ok()) return wire::DIAL_BACK_REACHED;
@@ -107,7 +108,8 @@ class ReachService::Impl final : public std::enable_shared_from_this<Impl> {
             });
       }
       if (tcp_) {
-        attempt_ = std::make_shared<net::DialAttempt>(owner_.io_.context(), owner_.tls_, peer_, at_);
+        attempt_ =
+            std::make_shared<net::DialAttempt>(owner_.io_.context(), owner_.tls_, peer_, at_);
         attempt_->start([self = shared_from_this()](const absl::Status& status) {
           // It is proven who is there: nothing more is wanted of the connection.
           if (status.ok()) self->attempt_->take().tls->close_notify();
@@ -173,8 +175,8 @@ class ReachService::Impl final : public std::enable_shared_from_this<Impl> {
     const auto refuse = [](grpc::StatusCode code, const std::string& why) {
       return grpc::Status(code, why);
     };
-    if (const auto why = proto::why_version_refused(request.version(), "you speak",
-                                                    "this node speaks")) {
+    if (const auto why =
+            proto::why_version_refused(request.version(), "you speak", "this node speaks")) {
       return refuse(grpc::StatusCode::FAILED_PRECONDITION, *why);
     }
     const auto caller = net::caller_of(context);

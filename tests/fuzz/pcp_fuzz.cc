@@ -9,8 +9,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using shoal::net::PcpReply;
-  const auto reply =
-      shoal::net::parse_pcp_reply({reinterpret_cast<const char*>(data), size});
+  const auto reply = shoal::net::parse_pcp_reply({reinterpret_cast<const char*>(data), size});
   if (!reply) return 0;
   CHECK(reply->version == 0 || size >= shoal::net::kPcpMapBytes);
   CHECK(reply->result == 0 || reply->external.port == 0);

@@ -107,7 +107,7 @@ TEST_F(LadderTest, AMappingThatLeadsNowhereIsNotBelieved) {
   begin();
   judged(Reached::kNo);
   ladder_.mapped(Family::kV4, upnp(7000));
-  judged(Reached::kNo);  // one more router between
+  judged(Reached::kNo);               // one more router between
   EXPECT_EQ(next(), Step::kNothing);  // nobody relays here
   EXPECT_EQ(ladder_.rung(Family::kV4), Rung::kUnreached);
 }
@@ -287,9 +287,13 @@ TEST(HelperTest, OtherNetworksFirstRelaysLastAndNeverOurOwnMachine) {
     return Helper{peer_named(name), Endpoint::v4(at, 7000), is_relay};
   };
   const std::vector<Helper> known = {
-      helper(1, {203, 0, 113, 1}),  helper(2, {203, 0, 113, 2}), helper(3, {198, 51, 100, 3}, true),
-      helper(4, {192, 168, 8, 4}),  helper(5, {192, 168, 8, 2}),  // ours
-      helper(6, {127, 0, 0, 1}),    helper(7, {192, 0, 2, 7}),
+      helper(1, {203, 0, 113, 1}),
+      helper(2, {203, 0, 113, 2}),
+      helper(3, {198, 51, 100, 3}, true),
+      helper(4, {192, 168, 8, 4}),
+      helper(5, {192, 168, 8, 2}),  // ours
+      helper(6, {127, 0, 0, 1}),
+      helper(7, {192, 0, 2, 7}),
       Helper{peer_named(8), *proto::parse_endpoint("[2001:db8::8]:7000"), false}};
   const std::vector<Endpoint> own = {kHome};
   const auto chosen = choose_helpers(known, own, true, 5, random);
@@ -355,8 +359,8 @@ TEST(WakeWatchTest, TellsAStopAndASleepFromABusyMachine) {
   WakeWatch watch;
   EXPECT_FALSE(watch.woke(seconds(100), seconds(500), seconds(2)));
   EXPECT_FALSE(watch.woke(seconds(102), seconds(502), seconds(2)));
-  EXPECT_FALSE(watch.woke(seconds(107), seconds(507), seconds(2)));  // late
-  EXPECT_TRUE(watch.woke(seconds(137), seconds(537), seconds(2)));   // stopped
+  EXPECT_FALSE(watch.woke(seconds(107), seconds(507), seconds(2)));   // late
+  EXPECT_TRUE(watch.woke(seconds(137), seconds(537), seconds(2)));    // stopped
   EXPECT_TRUE(watch.woke(seconds(139), seconds(4'139), seconds(2)));  // slept
   EXPECT_FALSE(watch.woke(seconds(141), seconds(4'141), seconds(2)));
 }

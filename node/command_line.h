@@ -14,14 +14,16 @@
 #include "kernels/kv_dtype.h"
 #include "model/block_cache.h"
 #include "model/weight_choice.h"
+#include "node/control/hours.h"
 #include "node/end_choice.h"
+#include "node/owner_commands.h"
 #include "proto/endpoint.h"
 #include "proto/types.h"
 
 namespace shoal::node {
 
 struct CommandLine {
-  enum class Action { kRun, kBootstrap, kPlan, kPrint };
+  enum class Action { kRun, kBootstrap, kPlan, kOwner, kPrint };
   Action action = Action::kPrint;
   std::string print;  // --help and --version
 
@@ -52,6 +54,9 @@ struct CommandLine {
   std::string metrics;
   bool json = false;  // of a plan
   double drain_timeout_s = 10;
+  Hours hours;                           // in which it serves
+  bool free_paused = false;              // outside of them its memory is given back
+  OwnerLine owner;                       // of kOwner
   std::optional<double> join_timeout_s;  // absent: for ever
 };
 

@@ -18,17 +18,17 @@ namespace {
 // On one machine, with identities that nobody named.
 constexpr int kMostNodes = 64;
 
-std::filesystem::path state_folder() {
+}  // namespace
+
+std::string state_folder() {
   if (const char* state = std::getenv("XDG_STATE_HOME"); state != nullptr && *state == '/') {
-    return std::filesystem::path(state) / "shoal";
+    return std::string(state) + "/shoal";
   }
   if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/') {
-    return std::filesystem::path(home) / ".local" / "state" / "shoal";
+    return std::string(home) + "/.local/state/shoal";
   }
   return {};
 }
-
-}  // namespace
 
 absl::StatusOr<IdentityFile> IdentityFile::open(const std::string& path) {
   auto identity = identity::Identity::load_or_create(path);
@@ -80,12 +80,15 @@ IdentityFile& IdentityFile::operator=(IdentityFile&& other) noexcept {
   return *this;
 }
 
-std::string IdentityFile::contacts_path() const {
+std::string IdentityFile::beside(const char* extension) const {
   if (path_.empty()) return {};
   std::filesystem::path path(path_);
-  if (path.extension() != ".key") return path_ + ".contacts";
-  return path.replace_extension(".contacts").string();
+  if (path.extension() != ".key") return path_ + extension;
+  return path.replace_extension(extension).string();
 }
+
+std::string IdentityFile::contacts_path() const { return beside(".contacts"); }
+std::string IdentityFile::account_path() const { return beside(".account"); }
 
 IdentityFile::~IdentityFile() {
   if (lock_ >= 0) ::close(lock_);

@@ -18,11 +18,13 @@
 #include "net/identity_tls.h"
 #include "net/process_start.h"
 #include "net/resolve.h"
+#include "node/caretaker.h"
 #include "node/command_line.h"
 #include "node/device/memory.h"
 #include "node/identity_file.h"
 #include "node/member/twin.h"
 #include "node/node.h"
+#include "node/owner_commands.h"
 #include "node/plan.h"
 #include "node/ready_file.h"
 #include "node/signals.h"
@@ -34,6 +36,7 @@ namespace {
 // A whole family of cloned disks.
 constexpr std::size_t kMostTwins = 16;
 constexpr auto kTendInterval = std::chrono::milliseconds(1'000);
+constexpr auto kLookInterval = std::chrono::milliseconds(200);
 
 // An output that nobody reads any more, or that is full, stops nobody (fmt::print would throw).
 void say(std::FILE* to, const std::string& text) {
@@ -117,18 +120,39 @@ absl::Status check_limits(const CommandLine& line) {
 
 // A node from its start to its end; OK when it was asked to stop.
 absl::Status run_once(const CommandLine& line, const NodeOptions& options, ReadyFile& ready,
-                      Signals& signals) {
+                      Signals& signals, Caretaker& caretaker) {
   auto node = Node::start(options);
   if (!node.ok()) return node.status();
   if (absl::Status status = ready.write(ready_json(**node)); !status.ok()) return status;
   tell_online(**node);
+  caretaker.began(**node);
   absl::Status health;
-  while (health.ok() && !signals.wait_for_stop(kTendInterval)) health = (*node)->tend();
+  auto next = Caretaker::Next::kGoOn;
+  auto tend_at = std::chrono::steady_clock::now() + kTendInterval;
+  while (health.ok() && next == Caretaker::Next::kGoOn && !signals.wait_for_stop(kLookInterval)) {
+    next = caretaker.look(**node);
+    const auto now = std::chrono::steady_clock::now();
+    if (now < tend_at) continue;
+    tend_at = now + kTendInterval;
+    health = (*node)->tend();
+  }
+  caretaker.leaving(**node);
   ready.remove();
   // A node that is ill can finish nothing: what it would compute would be wrong.
   const double drain_s = health.ok() ? line.drain_timeout_s : 0;
   (*node)->drain_and_stop(static_cast<std::uint32_t>(drain_s * 1000), &signals.hurry());
+  if (next == Caretaker::Next::kStop) signals.ask_to_stop();
   return health;
+}
+
+// One node after the other, where its owner has one go and come back.
+absl::Status run_wanted(const CommandLine& line, const NodeOptions& options, ReadyFile& ready,
+                        Signals& signals, Caretaker& caretaker) {
+  while (caretaker.wait_until_wanted(signals)) {
+    const absl::Status ended = run_once(line, options, ready, signals, caretaker);
+    if (!ended.ok()) return ended;
+  }
+  return absl::OkStatus();
 }
 
 int serve(const CommandLine& line) {
@@ -187,7 +211,17 @@ int serve(const CommandLine& line) {
       // A new swarm knows nobody, whatever swarm this identity was in before.
       std::remove(options.contacts_file.c_str());
     }
-    const absl::Status ended = run_once(line, options, ready, signals);
+    absl::Status ended;
+    {
+      Caretaker caretaker(
+          *identity,
+          {.hours = line.hours,
+           .free_by_hours = line.free_paused,
+           .patience = std::chrono::milliseconds(static_cast<int>(line.drain_timeout_s * 1000)),
+           .bootstrap = bootstrap});
+      options.account = &caretaker.account();
+      ended = run_wanted(line, options, ready, signals, caretaker);
+    }
     if (ended.ok()) return 0;
     if (absl::IsCancelled(ended) && signals.stop().stopped()) return 0;
     const bool other_helps =
@@ -219,6 +253,13 @@ int main(int argc, char** argv) {
     return written.ok() || cli::output_reader_is_gone() ? 0 : fail(written);
   }
   if (line->action == CommandLine::Action::kPlan) return show_plan(*line);
+  if (line->action == CommandLine::Action::kOwner) {
+    const auto answer = ask_as_owner(line->owner);
+    if (!answer.ok()) return fail(answer.status());
+    say(stdout, *answer);
+    const absl::Status written = cli::finish_output();
+    return written.ok() || cli::output_reader_is_gone() ? 0 : fail(written);
+  }
   return serve(*line);
 }
 

@@ -58,6 +58,12 @@ void Signals::loop() {
   }
 }
 
+void Signals::ask_to_stop() {
+  const base::MutexLock lock(mutex_);
+  stop_.stop(SIGTERM);
+  stopped_.notify_all();
+}
+
 bool Signals::wait_for_stop(std::chrono::milliseconds most) {
   const base::MutexLock lock(mutex_);
   const auto deadline = std::chrono::steady_clock::now() + most;

@@ -29,6 +29,8 @@ class Signals {
   const base::StopToken& hurry() const { return hurry_; }
   // True when a stop was asked for, false after `most`.
   bool wait_for_stop(std::chrono::milliseconds most);
+  // As the first signal does.
+  void ask_to_stop();
 
  private:
   void loop();

@@ -2,6 +2,7 @@
 #include "node/caretaker.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -86,6 +87,7 @@ bool Caretaker::wait_until_wanted(Signals& signals) {
     if (!std::exchange(told, true)) {
       spdlog::info("paused {}{}: nothing is loaded", why_text(wish), until_text(wish));
       desk_->show(status_without_node("paused"));
+      malloc_trim(0);  // what a node before had
     }
     account_->tend(std::nullopt, CareClock::now());
     signals.wait_for_stop(kWantedPoll);

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "cli/usage.h"
@@ -16,6 +17,8 @@ namespace {
 
 using Verb = ControlRequest::Verb;
 
+// Of the system's service: root may look there.
+constexpr const char* kServiceFolder = "/var/lib/shoal";
 constexpr const char* kHowToName =
     "name it with --identity FILE, its key file, as it was started with";
 
@@ -37,8 +40,10 @@ absl::StatusOr<std::vector<std::string>> sockets_of(const OwnerLine& line) {
         line.identity));
   }
   std::vector<std::string> folders;
-  for (const std::string& folder : {state_folder(), runtime}) {
-    if (!folder.empty()) folders.push_back(folder);
+  for (const std::string& folder : {state_folder(), runtime, std::string(kServiceFolder)}) {
+    if (!folder.empty() && std::ranges::find(folders, folder) == folders.end()) {
+      folders.push_back(folder);
+    }
   }
   std::vector<std::string> found = listening_sockets(folders);
   if (found.empty()) {

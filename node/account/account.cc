@@ -30,10 +30,10 @@ Account::Account(Options options, EnergyMeter meter)
   auto ledger = file_.load();
   const base::MutexLock lock(mutex_);
   if (ledger.ok()) {
-    before_ = *std::move(ledger);
+    kept_ = *std::move(ledger);
     return;
   }
-  before_.since_unix_s = options_.unix_s;
+  kept_.since_unix_s = options_.unix_s;
   if (absl::IsNotFound(ledger.status())) return;
   const std::string why(ledger.status().message());
   if (absl::IsDataLoss(ledger.status())) {
@@ -101,7 +101,21 @@ void Account::close(Time now) {
 
 void Account::save() {
   if (!keeps_) return;
-  const absl::Status saved = file_.save(since_day_one());
+  const auto there = file_.load();
+  Tally run;
+  Ledger all;
+  {
+    const base::MutexLock lock(mutex_);
+    if (there.ok()) kept_ = *there;
+    run = run_locked();
+    all = all_locked(run);
+  }
+  const absl::Status saved = file_.save(all);
+  if (saved.ok()) {
+    const base::MutexLock lock(mutex_);
+    kept_ = all;
+    kept_run_ = run;
+  }
   const bool warn = !saved.ok() && !warned_;
   warned_ = !saved.ok();
   if (warn) options_.warn(std::string(saved.message()) + "; it is tried again every 5 minutes");
@@ -121,7 +135,11 @@ Tally Account::hour() const {
 
 Ledger Account::since_day_one() const {
   const base::MutexLock lock(mutex_);
-  return {before_.since_unix_s, before_.tally + run_locked()};
+  return all_locked(run_locked());
+}
+
+Ledger Account::all_locked(const Tally& run) const {
+  return {kept_.since_unix_s, kept_.tally + since(run, kept_run_)};
 }
 
 std::string Account::energy_sources() const {

@@ -55,6 +55,7 @@ class Account {
  private:
   void save();
   Tally run_locked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Ledger all_locked(const Tally& run) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Options options_;
   const LedgerFile file_;
@@ -67,7 +68,10 @@ class Account {
   double device_s_ = 0;  // computing_s of the moment before
 
   mutable base::Mutex mutex_;
-  Ledger before_ ABSL_GUARDED_BY(mutex_);  // of the runs before this one
+  // As the file had it last, and how much of this run was in it: a successor that takes over, and
+  // the one that still finishes sessions, both add to it.
+  Ledger kept_ ABSL_GUARDED_BY(mutex_);
+  Tally kept_run_ ABSL_GUARDED_BY(mutex_);
   EnergyMeter meter_ ABSL_GUARDED_BY(mutex_);
   Tally seen_ ABSL_GUARDED_BY(mutex_);  // what sessions do not tell
   Tally at_hour_ ABSL_GUARDED_BY(mutex_);

@@ -261,6 +261,26 @@ TEST_F(AccountTest, IsSavedEveryFiveMinutesForMachinesThatLosePower) {
   EXPECT_EQ(LedgerFile(file_).load()->tally.tokens(), 9u);
 }
 
+// One that finishes its sessions while its successor serves already.
+TEST_F(AccountTest, TwoOfOneIdentityAddUp) {
+  Account first = start(1);
+  first.tend(NodeMoment{}, kStart);
+  first.book().computed(2);
+  first.tend(NodeMoment{}, kStart + minutes(5));
+  Account second = start(2);
+  second.tend(NodeMoment{}, kStart);
+  first.book().computed(3);
+  second.book().computed(10);
+  second.tend(NodeMoment{}, kStart + minutes(5));
+  first.close(kStart + minutes(6));
+  second.close(kStart + minutes(6));
+  const auto kept = LedgerFile(file_).load();
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  EXPECT_EQ(kept->tally.tokens(), 15u);
+  EXPECT_EQ(kept->since_unix_s, 1);
+  EXPECT_DOUBLE_EQ(kept->tally.up_s, 2 * 360);
+}
+
 TEST_F(AccountTest, ADamagedFileIsALineAndANewBeginning) {
   tests::write_file(file_, "{\"version\":1,\"since\":12");
   Account account = start(7);

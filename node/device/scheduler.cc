@@ -104,8 +104,8 @@ double Scheduler::prefill_pressure() const {
     waiting += count.waiting / all;
     if (count.waiting == 0) decoding += 1;
   }
-  if (waiting == 0) return 1;
-  return decoding > 0 ? waiting / decoding : kNobodyElseDecodes;
+  if (decoding > 0) return waiting / decoding;
+  return waiting > 0 ? kNobodyElseDecodes : 1;
 }
 
 void Scheduler::computed(SessionKey key) {

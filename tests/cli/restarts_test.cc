@@ -88,6 +88,7 @@ TEST_F(Restarts, ASuccessorTakesOverAndSessionsFinish) {
   Process client(long_text);
   ASSERT_TRUE(eventually(20'000, [&] { return client.out().size() > 40; })) << client.err();
   ASSERT_TRUE(client.running());
+  client.signal(SIGSTOP);  // in the middle of its text
   Process successor(node("a", {"--new-swarm", "--take-over"}, address));
   // The old one is asked, and takes away its ready file; the new one writes its own.
   ASSERT_TRUE(eventually(20'000, [&] {
@@ -96,6 +97,8 @@ TEST_F(Restarts, ASuccessorTakesOverAndSessionsFinish) {
   })) << successor.err();
   EXPECT_EQ(ready("a", successor).value("peer_id", ""), peer);
   EXPECT_EQ(ready("a", successor).value("address", ""), address);
+  EXPECT_TRUE(old.running()) << old.err();
+  client.signal(SIGCONT);
   EXPECT_EQ(client.wait(60'000), 0) << client.err();
   EXPECT_EQ(client.out(), expected.out);
   EXPECT_EQ(old.wait(20'000), 0) << old.err();

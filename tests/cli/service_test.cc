@@ -61,7 +61,8 @@ class Service : public Machines {
  protected:
   // As somebody without root, whose home is the test's folder.
   Outcome as_user(std::vector<std::string> command) {
-    std::vector<std::string> all = {"env", "-u", "XDG_CONFIG_HOME", "HOME=" + folder_.path()};
+    std::vector<std::string> all = {"env", "-u", "XDG_CONFIG_HOME", "-u", "SHOAL_NODE_CONFIG",
+                                    "HOME=" + folder_.path()};
     if (geteuid() == 0) {
       fs::permissions(folder_.path(), fs::perms::all);
       all.insert(all.begin(), {"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"});

@@ -14,11 +14,15 @@ namespace {
 
 constexpr int kFirstNetwork = 21;  // of IPv4's first bytes; a site has one, and one more each time
 constexpr int kMaxSites = 60;      // that it is renumbered
+// What a host itself sends and gets by TCP, by the other side's address.
 constexpr const char* kCounters = R"(
-table ip backbone {
-  set flows { type ipv4_addr . ipv4_addr; flags dynamic; }
-  chain through { type filter hook forward priority filter; policy accept;
-    meta l4proto tcp update @flows { ip saddr . ip daddr counter }
+table ip exchanged {
+  set others { type ipv4_addr; flags dynamic; }
+  chain sent { type filter hook output priority filter; policy accept;
+    meta l4proto tcp update @others { ip daddr counter }
+  }
+  chain got { type filter hook input priority filter; policy accept;
+    meta l4proto tcp update @others { ip saddr counter }
   }
 }
 )";
@@ -34,10 +38,7 @@ const Network& Internet::Site::edge() const {
   return router ? router->network : hosts.front().network;
 }
 
-Internet::Internet(LinkOptions access) : access_(access) {
-  backbone_.set("ipv4/ip_forward", "1");
-  backbone_.nft(kCounters);
-}
+Internet::Internet(LinkOptions access) : access_(access) { backbone_.set("ipv4/ip_forward", "1"); }
 
 Internet::~Internet() = default;
 
@@ -100,7 +101,7 @@ Host& Internet::host(NatKind kind) {
     inner.set("ipv4/conf/all/send_redirects", "0");
     inner.set("ipv4/conf/lan/send_redirects", "0");
   }
-  if (kind == NatKind::kOpen) site.hosts.emplace_back();
+  if (kind == NatKind::kOpen) site.hosts.emplace_back().network.nft(kCounters);
   const std::string line = fmt::format("site{}", site.number);
   if (access_.plain()) {
     backbone_.cable(line, site.edge(), "wan");
@@ -118,6 +119,7 @@ Host& Internet::add_host(Site& site, bool isolated) {
   Router& router = *site.router;
   const int number = ++router.hosts;
   Host& host = site.hosts.emplace_back();
+  host.network.nft(kCounters);
   const std::string cable = fmt::format("host{}", number);
   router.network.cable(cable, host.network, "eth0");
   router.network.ip(fmt::format("link set {} master lan", cable));
@@ -168,35 +170,34 @@ void Internet::serve_mappings(Site& site) {
 listening_ip=lan
 port=5000
 enable_natpmp=yes
-enable_pcp_pmp=yes
 enable_upnp=yes
 secure_mode=yes
+lease_file={}
 uuid=00000000-0000-4000-8000-{:012d}
 allow 1024-65535 {}0/24 1024-65535
 )",
-                                 site.number, site.router->lan_prefix));
+                                 folder_.file(fmt::format("{}.leases", site.number)), site.number,
+                                 site.router->lan_prefix));
   site.mapping_service = site.router->network.start(
       {program, "-d", "-f", config, "-P", folder_.file(fmt::format("{}.pid", site.number))});
 }
 
-std::uint64_t Internet::tcp_bytes(const Host& a, const Host& b) const {
-  const auto reply =
-      nlohmann::json::parse(backbone_.nft_reply({"-j", "list", "set", "ip", "backbone", "flows"}));
+std::uint64_t tcp_bytes(const Host& at, const Host& with) {
+  const auto reply = nlohmann::json::parse(
+      at.network.nft_reply({"-j", "list", "set", "ip", "exchanged", "others"}));
   std::uint64_t bytes = 0;
   for (const auto& object : reply.at("nftables")) {
     if (!object.contains("set") || !object.at("set").contains("elem")) continue;
     for (const auto& item : object.at("set").at("elem")) {
       const auto& element = item.at("elem");
-      const auto& ends = element.at("val").at("concat");
-      const auto is = [&](const Host& from, const Host& to) {
-        return ends.at(0) == from.public_address && ends.at(1) == to.public_address;
-      };
-      if (is(a, b) || is(b, a)) bytes += element.at("counter").at("bytes").get<std::uint64_t>();
+      const auto& other = element.at("val");
+      if (other != with.address && other != with.public_address) continue;
+      bytes += element.at("counter").at("bytes").get<std::uint64_t>();
     }
   }
   return bytes;
 }
 
-void Internet::forget_bytes() { backbone_.nft("flush set ip backbone flows\n"); }
+void forget_bytes(const Host& at) { at.network.nft("flush set ip exchanged others\n"); }
 
 }  // namespace shoal::tests

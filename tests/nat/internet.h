@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // An internet of a test's own: a backbone that sites hang on, each with one public IPv4 address, in
 // a network of its own so that rules of address diversity see strangers. A site is a host in the
-// open, or a router of a kind with hosts behind it. What the backbone carries is counted per pair
-// of sites: so what went directly is known without asking the programs. Nothing leaves this
-// machine, and nothing stays when the process ends. One thread.
+// open, or a router of a kind with hosts behind it. What hosts exchange is counted: so what went
+// directly is known without asking the programs. Nothing leaves this machine, and nothing stays
+// when the process ends. One thread.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +27,11 @@ struct Host {
   std::string public_address;
 };
 
+// Bytes of TCP (IP packets) that `at` exchanged with the addresses of `with`, both ways, since it
+// forgot.
+std::uint64_t tcp_bytes(const Host& at, const Host& with);
+void forget_bytes(const Host& at);
+
 class Internet {
  public:
   // `access` is each site's own line: between two sites lie two of them.
@@ -43,10 +48,6 @@ class Internet {
   void renumber(Host& host);
   // Its line is cut, or there again.
   void cut(const Host& host, bool is_cut);
-
-  // Bytes of TCP (IP packets) that went over the backbone between two sites, both ways.
-  std::uint64_t tcp_bytes(const Host& a, const Host& b) const;
-  void forget_bytes();
 
  private:
   struct Router {

@@ -56,18 +56,21 @@ sockaddr_in endpoint(const std::string& address, int port) {
 UdpProbe::UdpProbe(const Host& host, int port) : socket_(bound_socket(host, SOCK_DGRAM, port)) {}
 UdpProbe::~UdpProbe() { close(socket_); }
 
-void UdpProbe::send(const sockaddr_in& to) const {
-  must(sendto(socket_, "?", 1, 0, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 1, "send");
+void UdpProbe::send(const sockaddr_in& to, const std::string& datagram) const {
+  const ssize_t sent = sendto(socket_, datagram.data(), datagram.size(), 0,
+                              reinterpret_cast<const sockaddr*>(&to), sizeof to);
+  must(sent == static_cast<ssize_t>(datagram.size()), "send");
 }
 
-std::optional<sockaddr_in> UdpProbe::receive(milliseconds timeout) const {
+std::optional<sockaddr_in> UdpProbe::receive(milliseconds timeout, std::string* datagram) const {
   sockaddr_in from{};
   socklen_t size = sizeof from;
-  char byte = 0;
+  std::string bytes(2048, '\0');
   if (!wait_for(socket_, POLLIN, timeout)) return std::nullopt;
-  if (recvfrom(socket_, &byte, 1, 0, reinterpret_cast<sockaddr*>(&from), &size) != 1) {
-    return std::nullopt;
-  }
+  const ssize_t got =
+      recvfrom(socket_, bytes.data(), bytes.size(), 0, reinterpret_cast<sockaddr*>(&from), &size);
+  if (got < 0) return std::nullopt;
+  if (datagram != nullptr) *datagram = bytes.substr(0, static_cast<std::size_t>(got));
   return from;
 }
 

@@ -24,9 +24,10 @@ class UdpProbe {
   UdpProbe(const UdpProbe&) = delete;
   UdpProbe& operator=(const UdpProbe&) = delete;
 
-  void send(const sockaddr_in& to) const;
+  void send(const sockaddr_in& to, const std::string& datagram = "?") const;
   // Who a datagram came from, waiting so long at most.
-  std::optional<sockaddr_in> receive(std::chrono::milliseconds timeout) const;
+  std::optional<sockaddr_in> receive(std::chrono::milliseconds timeout,
+                                     std::string* datagram = nullptr) const;
 
  private:
   int socket_;

@@ -76,7 +76,7 @@ Caretaker::~Caretaker() {
 
 bool Caretaker::wait_until_wanted(Signals& signals) {
   bool told = false;
-  while (!signals.stop().stopped()) {
+  while (!signals.stop().stopped() && !signals.hand_over_asked()) {
     const Wish wish = desk_->wish();
     if (wish.serve || options_.bootstrap) {
       pausing_ = {};
@@ -174,6 +174,16 @@ Caretaker::Next Caretaker::look(Node& node) {
   desk_->show(status_of(node));
   if (paused && wish.stop) return Next::kStop;
   return paused && wish.free ? Next::kLeave : Next::kGoOn;
+}
+
+void Caretaker::hand_over() {
+  control_.reset();
+  account_->save();
+}
+
+void Caretaker::set_options(const CaretakerOptions& options) {
+  options_ = options;
+  desk_->set_hours(options_.hours, options_.free_by_hours);
 }
 
 void Caretaker::leaving(const Node& node) {

@@ -50,13 +50,17 @@ class Caretaker {
   Next look(Node& node);
   // It is taken down now.
   void leaving(const Node& node);
+  // Before the identity is given to a successor: it finds the account, and answers the owner.
+  void hand_over();
+  // From now on; whether it is a bootstrap node stays.
+  void set_options(const CaretakerOptions& options);
 
  private:
   NodeStatus status_without_node(const char* state) const;
   NodeStatus status_of(const Node& node) const;
   std::chrono::milliseconds patience_of(const Wish& wish) const;
 
-  const CaretakerOptions options_;
+  CaretakerOptions options_;
   const std::string identity_;
   std::unique_ptr<Account> account_;
   std::unique_ptr<OwnerDesk> desk_;

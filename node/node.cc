@@ -136,6 +136,18 @@ class Node::Impl {
     member_->announce_without_waiting();
   }
 
+  void set_limits(std::uint32_t max_sessions, std::uint32_t max_sessions_per_peer) {
+    facts_.max_sessions = max_sessions;
+    facts_.max_sessions_per_peer = max_sessions_per_peer;
+  }
+
+  void hand_over() {
+    announced_ = false;  // the record is the successor's
+    if (service_ != nullptr) service_->drain("this node hands over to its successor");
+    metrics_.reset();  // its port too
+    member_->give_up_port();
+  }
+
   void drain_and_stop(std::uint32_t drain_timeout_ms, const base::StopToken* hurry) {
     if (std::exchange(stopped_, true)) return;
     member_->set_stop(hurry != nullptr ? *hurry : never_);
@@ -334,6 +346,8 @@ class Node::Impl {
   // Whoever our clients name as the next hop is found in the directory.
   void start_next_hops() {
     const auto find = [this](proto::BlockIndex block, auto done) {
+      // A hop that is connected stays; looking for others needs the directory.
+      if (member_->gave_up_port()) return done({});
       net::Directory& swarm = member_->swarm();
       swarm.dht().find(dht::block_key(swarm.swarm_id(), facts_.offer.model_digest, block),
                        [model = facts_.offer.model_digest, done](std::vector<dht::Record> records) {
@@ -375,7 +389,7 @@ class Node::Impl {
         spdlog::info("draining: {} sessions have {} ms to finish", service_->counts().sessions,
                      timeout_ms);
         service_->set_state(proto::NodeState::kDraining);
-        member_->announce_without_waiting();
+        if (!member_->gave_up_port()) member_->announce_without_waiting();
       }
       std::this_thread::sleep_for(milliseconds(10));
     }
@@ -443,6 +457,10 @@ absl::Status Node::tend() { return impl_->tend(); }
 void Node::drain(const std::string& reason) { impl_->drain(reason); }
 void Node::pause(const std::string& reason) { impl_->pause(reason); }
 void Node::resume() { impl_->resume(); }
+void Node::set_limits(std::uint32_t max_sessions, std::uint32_t max_sessions_per_peer) {
+  impl_->set_limits(max_sessions, max_sessions_per_peer);
+}
+void Node::hand_over() { impl_->hand_over(); }
 void Node::drain_and_stop(std::uint32_t drain_timeout_ms, const base::StopToken* hurry) {
   impl_->drain_and_stop(drain_timeout_ms, hurry);
 }

@@ -44,6 +44,8 @@ class Account {
   // About once a second; nullopt: no node is there (yet, or while it is paused and has given its
   // memory back).
   void tend(const std::optional<NodeMoment>& moment, Time now);
+  // Adds what this run did to the file, now and not only in a while.
+  void save();
   // The last lines; saves. Idempotent.
   void close(Time now);
 
@@ -53,7 +55,6 @@ class Account {
   std::string energy_sources() const;
 
  private:
-  void save();
   Tally run_locked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Ledger all_locked(const Tally& run) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -19,6 +19,11 @@ Wish OwnerDesk::wish() {
   return wish_.at(now, local_time(now));
 }
 
+void OwnerDesk::set_hours(Hours hours, bool free_by_hours) {
+  const base::MutexLock lock(mutex_);
+  wish_.set_hours(std::move(hours), free_by_hours);
+}
+
 std::string OwnerDesk::answer(const ControlRequest& request) {
   using Verb = ControlRequest::Verb;
   const std::int64_t now = clock_();

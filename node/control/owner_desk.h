@@ -26,6 +26,7 @@ class OwnerDesk {
 
   void show(NodeStatus status);
   Wish wish();
+  void set_hours(Hours hours, bool free_by_hours);
   // One line of JSON.
   std::string answer(const ControlRequest& request);
 

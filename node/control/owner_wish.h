@@ -38,6 +38,10 @@ class OwnerWish {
   // Serve, whatever the hours say; until the hours say so too, and then they hold again.
   void resume() { order_ = Serve{}; }
 
+  void set_hours(Hours hours, bool free_by_hours) {
+    hours_ = std::move(hours);
+    free_by_hours_ = free_by_hours;
+  }
   Wish at(std::int64_t unix_s, LocalTime local);
   const Hours& hours() const { return hours_; }
 

@@ -11,7 +11,6 @@
 #include "node/account/amounts.h"
 #include "node/control/local_socket.h"
 #include "node/node.h"
-#include "node/signals.h"
 
 namespace shoal::node {
 namespace {
@@ -20,7 +19,6 @@ using CareClock = std::chrono::steady_clock;
 
 // Sessions that are drained have all the time they need; an idle one is closed in minutes.
 constexpr std::chrono::hours kLongestDrain{24};
-constexpr std::chrono::milliseconds kWantedPoll{200};
 constexpr std::chrono::seconds kTendAccount{1};
 
 std::int64_t unix_seconds() {
@@ -74,25 +72,29 @@ Caretaker::~Caretaker() {
   account_->close(CareClock::now());
 }
 
-bool Caretaker::wait_until_wanted(Signals& signals) {
-  bool told = false;
-  while (!signals.stop().stopped() && !signals.hand_over_asked()) {
-    const Wish wish = desk_->wish();
-    if (wish.serve || options_.bootstrap) {
-      pausing_ = {};
-      desk_->show(status_without_node("starting"));
-      return true;
-    }
-    if (wish.stop) return false;
-    if (!std::exchange(told, true)) {
-      spdlog::info("paused {}{}: nothing is loaded", why_text(wish), until_text(wish));
-      desk_->show(status_without_node("paused"));
-      malloc_trim(0);  // what a node before had
-    }
-    account_->tend(std::nullopt, CareClock::now());
-    signals.wait_for_stop(kWantedPoll);
+Caretaker::Start Caretaker::look_without_node() {
+  const Wish wish = desk_->wish();
+  if (wish.serve || options_.bootstrap) {
+    pausing_ = {};
+    waits_ = false;
+    desk_->show(status_without_node("starting"));
+    return Start::kNow;
   }
-  return false;
+  if (wish.stop) return Start::kNever;
+  if (!std::exchange(waits_, true)) {
+    spdlog::info("paused {}{}: nothing is loaded", why_text(wish), until_text(wish));
+    desk_->show(status_without_node("paused"));
+    malloc_trim(0);  // what a node before had
+  }
+  tend_account(std::nullopt);
+  return Start::kLater;
+}
+
+void Caretaker::tend_account(const std::optional<NodeMoment>& moment) {
+  const auto now = CareClock::now();
+  if (tended_ && now - *tended_ < kTendAccount) return;
+  tended_ = now;
+  account_->tend(moment, now);
 }
 
 NodeStatus Caretaker::status_without_node(const char* state) const {
@@ -163,14 +165,10 @@ Caretaker::Next Caretaker::look(Node& node) {
       break;
   }
   const bool paused = pausing_.state() == Pausing::State::kPaused;
-  if (!tended_ || now - *tended_ >= kTendAccount) {
-    tended_ = now;
-    const std::int64_t used = stats.total_kv_positions - stats.free_kv_positions;
-    account_->tend(NodeMoment{.paused = paused,
-                              .computing_s = stats.computing_s,
-                              .kv_positions = static_cast<std::uint64_t>(used)},
-                   now);
-  }
+  const std::int64_t used = stats.total_kv_positions - stats.free_kv_positions;
+  tend_account(NodeMoment{.paused = paused,
+                          .computing_s = stats.computing_s,
+                          .kv_positions = static_cast<std::uint64_t>(used)});
   desk_->show(status_of(node));
   if (paused && wish.stop) return Next::kStop;
   return paused && wish.free ? Next::kLeave : Next::kGoOn;

@@ -20,7 +20,6 @@
 namespace shoal::node {
 
 class Node;
-class Signals;
 
 struct CaretakerOptions {
   Hours hours;
@@ -38,12 +37,13 @@ class Caretaker {
 
   Account& account() { return *account_; }
 
-  // Until a node is to serve; false: the program is to end.
-  bool wait_until_wanted(Signals& signals);
+  // Several times a second while there is none: whether one is to be started.
+  enum class Start { kNow, kLater, kNever };
+  Start look_without_node();
   void began(const Node& node);
   enum class Next {
     kGoOn,
-    kLeave,  // the node is paused and gives its memory back: wait_until_wanted(), and another
+    kLeave,  // the node is paused and gives its memory back: look_without_node(), and another
     kStop,   // as if a signal had asked
   };
   // Several times a second while a node is there; does what the owner wants with it.
@@ -59,6 +59,7 @@ class Caretaker {
   NodeStatus status_without_node(const char* state) const;
   NodeStatus status_of(const Node& node) const;
   std::chrono::milliseconds patience_of(const Wish& wish) const;
+  void tend_account(const std::optional<NodeMoment>& moment);  // about once a second
 
   CaretakerOptions options_;
   const std::string identity_;
@@ -66,6 +67,7 @@ class Caretaker {
   std::unique_ptr<OwnerDesk> desk_;
   std::unique_ptr<ControlServer> control_;  // may be null: it could not be had
   Pausing pausing_;
+  bool waits_ = false;  // and has said so
   const std::string peer_id_;
   std::optional<std::chrono::steady_clock::time_point> tended_;
 };

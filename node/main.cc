@@ -140,7 +140,7 @@ CaretakerOptions care_options(const CommandLine& line) {
 }
 
 // Reads the configuration again; what is wrong with it leaves all as it is.
-void reload(const std::function<absl::StatusOr<CommandLine>()>& read, CommandLine& line, Node& node,
+void reload(const std::function<absl::StatusOr<CommandLine>()>& read, CommandLine& line, Node* node,
             Caretaker& caretaker) {
   const auto next = read();
   if (!next.ok()) {
@@ -153,7 +153,7 @@ void reload(const std::function<absl::StatusOr<CommandLine>()>& read, CommandLin
       spdlog::warn("{}", cli::one_line(given));
     }
   }
-  node.set_limits(next->max_sessions, next->max_sessions_per_peer);
+  if (node != nullptr) node->set_limits(next->max_sessions, next->max_sessions_per_peer);
   caretaker.set_options(care_options(*next));
   line.max_sessions = next->max_sessions;
   line.max_sessions_per_peer = next->max_sessions_per_peer;
@@ -183,7 +183,7 @@ absl::Status serve_on(NodeLife& life, Node& node, Caretaker::Next& next) {
   auto tend_at = std::chrono::steady_clock::now();
   while (health.ok() && next == Caretaker::Next::kGoOn &&
          !life.signals.wait_for_stop(kLookInterval) && !life.signals.hand_over_asked()) {
-    if (life.signals.take_reload()) reload(life.read, life.line, node, life.caretaker);
+    if (life.signals.take_reload()) reload(life.read, life.line, &node, life.caretaker);
     next = life.caretaker.look(node);
     const auto now = std::chrono::steady_clock::now();
     if (now < tend_at) continue;
@@ -201,6 +201,8 @@ absl::Status run_once(NodeLife& life) {
   if (absl::Status status = life.ready.write(ready_json(**node)); !status.ok()) return status;
   say(stdout, online_text(**node) + "\n");
   life.manager.serves(online_text(**node));
+  // They may have been changed since the program was started.
+  (*node)->set_limits(life.line.max_sessions, life.line.max_sessions_per_peer);
   life.caretaker.began(**node);
   auto next = Caretaker::Next::kGoOn;
   const absl::Status health = serve_on(life, **node, next);
@@ -217,7 +219,7 @@ absl::Status run_once(NodeLife& life) {
   }
   const std::chrono::milliseconds drain(static_cast<std::uint32_t>(drain_s * 1000));
   if (next == Caretaker::Next::kLeave) {
-    life.manager.rests("paused: nothing is loaded");
+    life.manager.rests("leaves for a while");
   } else {
     life.manager.ends(drain + kLeaving);
   }
@@ -228,9 +230,21 @@ absl::Status run_once(NodeLife& life) {
   return health;
 }
 
+// False: the program is to end.
+bool wait_until_wanted(NodeLife& life) {
+  auto start = life.caretaker.look_without_node();
+  if (start == Caretaker::Start::kLater) life.manager.rests("paused: nothing is loaded");
+  while (start == Caretaker::Start::kLater && !life.signals.wait_for_stop(kLookInterval) &&
+         !life.signals.hand_over_asked()) {
+    if (life.signals.take_reload()) reload(life.read, life.line, nullptr, life.caretaker);
+    start = life.caretaker.look_without_node();
+  }
+  return start == Caretaker::Start::kNow && !life.signals.stop().stopped();
+}
+
 // One node after the other, where its owner has one go and come back.
 absl::Status run_wanted(NodeLife& life) {
-  while (life.caretaker.wait_until_wanted(life.signals)) {
+  while (wait_until_wanted(life)) {
     const absl::Status ended = run_once(life);
     if (!ended.ok() || life.signals.hand_over_asked()) return ended;
   }

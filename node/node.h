@@ -32,6 +32,8 @@
 
 namespace shoal::node {
 
+class Account;
+
 struct NodeOptions {
   std::string model_directory;  // empty: a bootstrap node
   std::string model_name;       // empty: the folder's name
@@ -63,6 +65,7 @@ struct NodeOptions {
   std::string public_name;
   std::optional<std::uint32_t> join_timeout_ms = 8'000;  // nullopt: tries for ever
   const base::StopToken* cancelled = nullptr;            // stopped to give up starting
+  Account* account = nullptr;  // of what it does; must outlive it. Null: nobody keeps it
 };
 
 class Node {
@@ -89,6 +92,19 @@ class Node {
   // What needs a look now and then, about once a second. An error, one sentence: the node cannot go
   // on; stop it.
   absl::Status tend();
+
+  // Of sessions at a time, from now on; those that there are stay.
+  void set_limits(std::uint32_t max_sessions, std::uint32_t max_sessions_per_peer);
+  // For a successor of the same identity on this machine: leaves the port and the directory without
+  // withdrawing the record, and refuses new sessions. Those that there are go on;
+  // drain_and_stop() comes next.
+  void hand_over();
+  // For a node that is paused by its owner, in this order: takes no new session, and says so to the
+  // swarm; ends those that are left, and withdraws; serves again. The device, the KV and the
+  // directory stay.
+  void drain(const std::string& reason);
+  void pause(const std::string& reason);
+  void resume();
 
   // Refuses new sessions, lets the old ones finish for at most drain_timeout_ms (less when hurry is
   // stopped), withdraws the record and stops. Idempotent.

@@ -122,6 +122,23 @@ inline constexpr std::size_t kMaxDialledAddresses = 8;
 // The next address is tried when the one before has not answered for so long (RFC 8305 recommends
 // 250 ms; most peers are nearer).
 inline constexpr std::uint32_t kDialStaggerMs = 200;
+// Dial-backs that a peer, an address (IPv6: /64) and everybody together ask of us: at most two
+// families, each with and without a router's mapping, when a node starts, and again every ten
+// minutes; a household has some nodes; and what we do for others stays a handful of packets a second.
+inline constexpr double kDialBacksPerPeerBurst = 8;
+inline constexpr double kDialBacksPerPeerPerSecond = 1.0 / 60;
+inline constexpr double kDialBacksPerAddressBurst = 32;
+inline constexpr double kDialBacksPerAddressPerSecond = 0.2;
+inline constexpr double kDialBacksBurst = 128;
+inline constexpr double kDialBacksPerSecond = 8;
+inline constexpr std::uint32_t kMaxDialBacks = 32;  // under way: a socket or two each
+// What a dial-back waits for: a lost SYN is repeated after a second.
+inline constexpr std::uint32_t kDialBackTimeoutMs = 1'500;
+// Whoever asks waits for dial-backs so long, and once one has answered so long for the others.
+inline constexpr std::uint32_t kDialBackAnswerMs = 4'000;
+inline constexpr std::uint32_t kDialBackOthersMs = 2'200;
+// Helpers that are asked at once: three of five decide.
+inline constexpr std::size_t kDialBackHelpers = 5;
 // HTTP/2 pings on connections with calls: the second line behind heartbeats, for machines that
 // vanish without a word.
 inline constexpr std::uint32_t kKeepaliveTimeMs = 10'000;

@@ -226,10 +226,12 @@ class ReachKeeper::Impl {
     if (own != own_) ladder_.forget();
     own_ = std::move(own);
     asked_.clear();
-    if (is_here(own_)) return publish(true);
+    // Whoever is told to go through relays does, on one machine too.
+    const bool by_relay = options_.mode == ReachMode::kRelay;
+    if (is_here(own_) && !by_relay) return publish(true);
     const auto has = [this](Family family) {
       return std::ranges::any_of(own_, [family](const proto::Endpoint& address) {
-        return is_of(family, address) && !address.is_loopback();
+        return is_of(family, address) && (by_relay || !address.is_loopback());
       });
     };
     std::vector<Helper> helpers = hooks_.helpers();

@@ -25,9 +25,10 @@ using Time = Clock::time_point;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr seconds kRounds{600};
-constexpr seconds kRoundsUnreached{60};  // somebody may be about to open a port, or start a relay
-constexpr milliseconds kTick{2'000};     // between looks whether a helper has come
+constexpr seconds kRoundEvery{600};
+constexpr seconds kRoundEveryUnreached{
+    60};                              // somebody may be about to open a port, or start a relay
+constexpr milliseconds kTick{2'000};  // between looks whether a helper has come
 constexpr milliseconds kMapperWait{4'500};
 constexpr milliseconds kRelayWait{3'000};
 // News of addresses come in bursts.
@@ -163,7 +164,7 @@ class ReachKeeper::Impl {
   void wait() {
     const bool lonely = is_lonely();
     const seconds pause =
-        ladder_.wants_relays() && relay_addresses().empty() ? kRoundsUnreached : kRounds;
+        ladder_.wants_relays() && relay_addresses().empty() ? kRoundEveryUnreached : kRoundEvery;
     const Time next = Clock::now() + pause;
     while (!stop_.stopped() && Clock::now() < next) {
       bool relays = false;

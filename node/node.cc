@@ -141,7 +141,7 @@ class Node::Impl {
 
  private:
   absl::Status run_bootstrap() {
-    if (absl::Status status = member_->open(nullptr); !status.ok()) return status;
+    if (absl::Status status = member_->open({}); !status.ok()) return status;
     if (!member_->joins()) return absl::OkStatus();
     return member_->join([](const std::vector<proto::Endpoint>&) { return absl::OkStatus(); });
   }
@@ -167,7 +167,7 @@ class Node::Impl {
     channels_ = std::make_unique<net::ChannelPool>(options_.identity, options_.swarm_key);
     service_ = std::make_unique<SpanService>(peer_id(), *channels_, run);
     own_record_ = std::make_unique<OwnRecordWatch>(*member_, *channels_, peer_id(), run);
-    if (absl::Status status = member_->open(&service_->calls()); !status.ok()) return status;
+    if (absl::Status status = member_->open({&service_->calls()}); !status.ok()) return status;
     sweeper_ = std::make_unique<Sweeper>(member_->io(), *service_);
 
     if (absl::Status status = open_devices(); !status.ok()) return status;
@@ -361,9 +361,9 @@ class Node::Impl {
   }
 
   void stop_serving() {
-    if (service_ == nullptr) return;
-    service_->stop("this node is shutting down");
+    if (service_ != nullptr) service_->stop("this node is shutting down");
     member_->stop_server(milliseconds(1'000));
+    if (service_ == nullptr) return;
     // Our streams to other nodes: cancelled with their sessions, gone within moments.
     while (!service_->await_streams(milliseconds(5'000))) {
       spdlog::warn("{} streams to other nodes have not ended yet", service_->counts().streams);

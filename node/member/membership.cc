@@ -36,7 +36,7 @@ Membership::Membership(const identity::Identity& identity, MembershipOptions opt
 
 Membership::~Membership() { leave(); }
 
-absl::Status Membership::open(grpc::Service* service) {
+absl::Status Membership::open(const std::vector<grpc::Service*>& services) {
   for (const proto::Endpoint& address : options_.announce) {
     absl::Status usable = proto::check_address(address, proto::AddressUse::kAnnounce);
     if (!usable.ok()) return usable;
@@ -56,7 +56,7 @@ absl::Status Membership::open(grpc::Service* service) {
           "it: forward the port of --listen on the router, or open it in the firewall");
     }
   };
-  auto ports = open_ports(*io_, identity_, dht, service);
+  auto ports = open_ports(*io_, identity_, dht, services);
   if (!ports.ok()) return ports.status();
   server_ = std::move(ports->server);
   swarm_ = std::make_unique<net::Directory>(*io_, std::move(ports->dht));

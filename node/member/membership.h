@@ -47,8 +47,8 @@ class Membership {
   Membership(const Membership&) = delete;
   Membership& operator=(const Membership&) = delete;
 
-  // The sockets; `service` may be null: UDP only.
-  absl::Status open(grpc::Service* service);
+  // The sockets; what `services` answer may be nothing.
+  absl::Status open(const std::vector<grpc::Service*>& services);
   // Whether there is somebody to join; without, a swarm of our own.
   bool joins() const { return joiner_.has_value(); }
   absl::Status join(const Joiner::AfterFailure& after_failure);

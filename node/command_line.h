@@ -33,6 +33,7 @@ struct CommandLine {
   std::vector<std::string> join;
   std::string listen = ":0";
   std::vector<std::string> announce;
+  std::string udp = "auto";
   std::string swarm_key;
   std::string identity;
   kernels::cuda::DeviceChoice device;

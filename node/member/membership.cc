@@ -56,6 +56,15 @@ absl::Status Membership::open(const std::vector<grpc::Service*>& services) {
           "it: forward the port of --listen on the router, or open it in the firewall");
     }
   };
+  dht.udp = options_.udp;
+  dht.on_tunnelled = [](bool tunnelled) {
+    if (tunnelled) {
+      spdlog::info(
+          "UDP does not pass between this machine and the swarm: the directory is asked over TCP");
+    } else {
+      spdlog::info("UDP passes again: the directory is asked by it");
+    }
+  };
   auto ports = open_ports(*io_, identity_, dht, services);
   if (!ports.ok()) return ports.status();
   server_ = std::move(ports->server);

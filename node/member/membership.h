@@ -31,6 +31,7 @@ namespace shoal::node {
 struct MembershipOptions {
   proto::Endpoint listen;
   std::optional<identity::SwarmKey> swarm_key;
+  dht::UdpUse udp = dht::UdpUse::kAuto;
   std::string contacts_file;
   std::vector<proto::Endpoint> join;
   std::vector<std::string> join_names;

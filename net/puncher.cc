@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
-#include "absl/strings/str_cat.h"
+#include "base/mutex.h"
 #include "identity/random.h"
 #include "net/punch_plan.h"
 #include "net/socket_address.h"
@@ -32,7 +32,24 @@ void hang_up_on(int socket) { ::close(socket); }
 
 }  // namespace
 
-// The calls, which gRPC's threads end.
+// The way home for gRPC's threads, which end the calls: closed when nothing is waited for any more,
+// and perhaps the context is gone.
+struct Puncher::Gate {
+  explicit Gate(boost::asio::io_context& home) : io(&home) {}
+  base::Mutex mutex;
+  boost::asio::io_context* io ABSL_GUARDED_BY(mutex);
+
+  template <typename Work>
+  void post(Work work) {
+    const base::MutexLock lock(mutex);
+    if (io != nullptr) boost::asio::post(*io, std::move(work));
+  }
+  void close() {
+    const base::MutexLock lock(mutex);
+    io = nullptr;
+  }
+};
+
 struct Puncher::Calls {
   explicit Calls(std::shared_ptr<grpc::Channel> on)
       : channel(std::move(on)), stub(wire::PunchService::NewStub(channel)) {}
@@ -62,6 +79,7 @@ Puncher::Puncher(boost::asio::io_context& io, const TlsContext& tls, const proto
       tls_(tls),
       peer_(peer),
       from_(from),
+      gate_(std::make_shared<Gate>(io)),
       calls_(std::make_unique<Calls>(std::move(channel))),
       timer_(io) {}
 Puncher::~Puncher() = default;
@@ -80,10 +98,11 @@ void Puncher::start(const std::vector<proto::Endpoint>& own, Done done) {
   const auto begun = Clock::now();
   calls_->stub->async()->Punch(
       &call->context, &call->request, &call->reply,
-      [self = shared_from_this(), call, begun](const grpc::Status& status) {
+      [weak = weak_from_this(), gate = gate_, call, begun](const grpc::Status& status) {
         const auto took = std::chrono::duration_cast<milliseconds>(Clock::now() - begun);
-        boost::asio::post(self->io_, [self, call, took, status] {
-          if (!self->done_) return;
+        gate->post([weak, call, took, status] {
+          const auto self = weak.lock();
+          if (self == nullptr || !self->done_) return;
           if (!status.ok()) return self->finish(to_absl(status, proto::short_name(self->peer_)));
           std::vector<proto::Endpoint> told;
           for (const std::string& bytes : call->reply.candidates()) {
@@ -162,9 +181,10 @@ void Puncher::next_try() {
   call->context.set_deadline(std::chrono::system_clock::now() + kPunchCallTimeout);
   calls_->stub->async()->Go(
       &call->context, &call->request, &call->reply,
-      [self = shared_from_this(), call, together](const grpc::Status& status) {
-        boost::asio::post(self->io_, [self, together, status] {
-          if (!self->done_) return;
+      [weak = weak_from_this(), gate = gate_, call, together](const grpc::Status& status) {
+        gate->post([weak, together, status] {
+          const auto self = weak.lock();
+          if (self == nullptr || !self->done_) return;
           if (!status.ok()) return self->finish(to_absl(status, proto::short_name(self->peer_)));
           if (!together) self->dial();
         });
@@ -243,6 +263,7 @@ void Puncher::finish(absl::StatusOr<Met> outcome) {
 
 void Puncher::cancel() {
   done_ = nullptr;
+  gate_->close();
   timer_.cancel();
   if (dial_ != nullptr) dial_->cancel();
   listening_.reset();

@@ -45,12 +45,14 @@ class Puncher : public std::enable_shared_from_this<Puncher> {
           std::shared_ptr<grpc::Channel> channel, const From& from);
   ~Puncher();
 
-  // `own`: addresses of this machine. `done`: once, on the io thread; not after cancel().
+  // `own`: addresses of this machine. `done`: once, on the io thread; not after cancel(), which
+  // must come before the context's end.
   void start(const std::vector<proto::Endpoint>& own, Done done);
   void cancel();
 
  private:
   using Clock = std::chrono::steady_clock;
+  struct Gate;
   struct Calls;
   struct Handshake;
 
@@ -69,6 +71,7 @@ class Puncher : public std::enable_shared_from_this<Puncher> {
   const proto::PeerId peer_;
   const From from_;
   Done done_;
+  const std::shared_ptr<Gate> gate_;
   std::unique_ptr<Calls> calls_;
   std::string nonce_;
   std::vector<proto::Endpoint> targets_;

@@ -16,6 +16,7 @@ constexpr std::size_t kHelpersLookedAt = 16;  // of which most are of a network 
 
 bool Kademlia::is_client() const {
   return config_.client_mode || tunnelled_ ||
+         (told_unreachable_ && (!reachability_ || table_.small())) ||
          (reachability_ && reachability_->state() == Reachability::State::kUnreachable);
 }
 
@@ -53,6 +54,19 @@ void Kademlia::check_reachability(TimePoint now) {
 void Kademlia::notice_reachability(TimePoint now) {
   if (std::exchange(was_client_, is_client()) == is_client() || is_client()) return;
   introduce_again(now);  // everybody forgot us meanwhile
+}
+
+void Kademlia::tell_reachable(std::optional<bool> reachable, TimePoint now) {
+  told_unreachable_ = reachable == false;
+  notice_reachability(now);
+}
+
+std::vector<Contact> Kademlia::verified_contacts(std::size_t most) const {
+  std::vector<Contact> result;
+  table_.for_each([&](const RoutingTable::Entry& entry) {
+    if (entry.verified && result.size() < most) result.push_back(entry.contact);
+  });
+  return result;
 }
 
 void Kademlia::introduce_again(TimePoint now) {

@@ -30,6 +30,8 @@ constexpr int kReceiveBatch = 64;
 constexpr auto kSaveInterval = std::chrono::minutes(10);
 // Addresses of --join over all calls, as the core remembers them.
 constexpr std::size_t kMaxJoinedBy = 64;
+// Looks so often whether there is somebody to remember yet.
+constexpr auto kFirstSave = std::chrono::seconds(15);
 // A receive error that does not pass (it should not exist) must not spin.
 constexpr auto kErrorPause = std::chrono::milliseconds(20);
 
@@ -110,6 +112,13 @@ class UdpService::Impl : public std::enable_shared_from_this<Impl> {
     core_.addresses_changed(steady_now());
     // Another network: it may let pass what the last one did not.
     if (!joined_by_.empty()) choice_.asked(steady_now());
+    flush();
+  }
+
+  void tell_reachable(std::optional<bool> reachable) {
+    core_.tell_reachable(reachable, steady_now());
+    // Its own finding, and told where it was found: on_reachable is for what the DHT finds.
+    was_client_ = core_.is_client();
     flush();
   }
 
@@ -237,10 +246,15 @@ class UdpService::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void save_later() {
-    save_.expires_after(kSaveInterval);
+    save_.expires_after(kFirstSave);
     save_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
       if (error || self->closed_) return;
-      self->keeper_->save(self->core_.table(), unix_now_s());
+      const TimePoint now = steady_now();
+      // A peer that is killed or loses its power finds those again that it had just met.
+      if (self->core_.table().verified() > 0 && now >= self->save_at_) {
+        self->keeper_->save(self->core_.table(), unix_now_s());
+        self->save_at_ = now + kSaveInterval;
+      }
       self->save_later();
     });
   }
@@ -354,6 +368,7 @@ class UdpService::Impl : public std::enable_shared_from_this<Impl> {
   std::vector<proto::Endpoint> own_;
   bool was_client_ = core_.is_client();
   std::optional<TableKeeper> keeper_;
+  TimePoint save_at_{};
   proto::Endpoint local_;
   bool closed_ = false;
   std::optional<TimePoint> armed_;
@@ -390,6 +405,15 @@ void UdpService::publish(const wire::SignedRecord& record, std::vector<Key> keys
   impl_->publish(record, std::move(keys), std::move(done));
 }
 bool UdpService::is_tunnelled() const { return impl_->is_tunnelled(); }
+std::vector<Contact> UdpService::contacts(std::size_t most) const {
+  return impl_->core().verified_contacts(most);
+}
+ObservedPorts UdpService::observed_ports(bool v4) const {
+  return impl_->core().observed_ports(v4, steady_now());
+}
+void UdpService::tell_reachable(std::optional<bool> reachable) {
+  impl_->tell_reachable(reachable);
+}
 DhtStats UdpService::stats() const { return impl_->core().stats(); }
 
 absl::StatusOr<std::unique_ptr<UdpService>> UdpService::open(asio::io_context& io,

@@ -225,13 +225,16 @@ class Front::Impl::VisitorAdmission final : public Admission {
 // One connection, as the front sees it.
 class Front::Impl::Guest final : public BridgeOwner {
  public:
-  Guest(Impl& front, const proto::Endpoint& address)
-      : front_(front), address_(address), network_(Network::of(address)) {}
+  Guest(Impl& front, const proto::Endpoint& address, bool came_elsewhere)
+      : front_(front),
+        address_(address),
+        came_elsewhere_(came_elsewhere),
+        network_(Network::of(address)) {}
 
   Fault on_secured(const proto::PeerId& peer, int local) override {
     if (const Fault fault = identify(peer); fault != Fault::kNone) return fault;
     secured_ = Clock::now();
-    set_caller(local, {peer, address_});
+    set_caller(local, {peer, address_, came_elsewhere_});
     grpc::AddInsecureChannelFromFd(front_.server_, local);
     return Fault::kNone;
   }
@@ -337,6 +340,7 @@ class Front::Impl::Guest final : public BridgeOwner {
 
   Impl& front_;
   const proto::Endpoint address_;
+  const bool came_elsewhere_;  // by add(), not at the port
   const Network network_;
   std::optional<proto::PeerId> peer_;  // while the gate counts it
   bool identified_ = false;
@@ -359,7 +363,7 @@ void Front::Impl::add(int socket, const proto::Endpoint& from, bool takes_visito
   plan.tls = &tls_;
   plan.takes_visitors = takes_visitors;
   plan.limits = options_.frames;
-  plan.owner = std::make_unique<Guest>(*this, from);
+  plan.owner = std::make_unique<Guest>(*this, from, !takes_visitors);
   bridges_->add(std::move(plan));
 }
 

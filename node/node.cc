@@ -12,6 +12,7 @@
 
 #include "net/channel_pool.h"
 #include "net/identity_tls.h"
+#include "node/account/account.h"
 #include "node/companion_files.h"
 #include "node/device/device_thread.h"
 #include "node/device/file_watch.h"
@@ -32,6 +33,9 @@ namespace {
 using model::WeightChoice;
 using std::chrono::milliseconds;
 
+// Mapped and asked about in five seconds, or through a relay in six.
+constexpr milliseconds kReachWait{6'000};
+
 absl::Status stopped() { return absl::CancelledError("stopped while starting"); }
 
 MembershipOptions membership_of(const NodeOptions& options) {
@@ -44,6 +48,7 @@ MembershipOptions membership_of(const NodeOptions& options) {
   result.join_names = options.join_names;
   result.join_timeout_ms = options.join_timeout_ms;
   result.announce = options.announce;
+  result.reach = options.reach;
   result.cancelled = options.cancelled;
   return result;
 }
@@ -69,7 +74,16 @@ class Node::Impl {
     return online;
   }
 
-  std::vector<proto::Endpoint> addresses() const { return member_->addresses(); }
+  proto::Endpoint endpoint() const {
+    for (const proto::Address& address : member_->announced()) {
+      if (address.is_direct()) return address.endpoint;
+    }
+    return member_->addresses().front();
+  }
+  std::string reach() const {
+    const auto report = member_->reach();
+    return report ? report->told() : "";
+  }
   std::uint16_t port() const { return member_->port(); }
   const proto::PeerId& peer_id() const { return options_.identity.peer_id(); }
   const NodeFacts& facts() const { return facts_; }
@@ -91,6 +105,7 @@ class Node::Impl {
     stats.batched_rows = load.batched_rows;
     stats.head_rows = load.head_rows;
     stats.head_calls = load.head_calls;
+    stats.computing_s = load.computing_s;
     stats.block_step_us = load.block_step_us;
     stats.outbox = served.outbox;
     stats.sessions_given_way = served.given_way;
@@ -99,6 +114,7 @@ class Node::Impl {
 
   absl::Status tend() {
     member_->rejoin_when_alone();
+    if (paused_) return absl::OkStatus();  // there is no record of ours
     if (device_ == nullptr) return absl::OkStatus();
     absl::Status intact = files_.look(*device_, *model_, std::chrono::steady_clock::now());
     if (!intact.ok()) return intact;
@@ -110,6 +126,40 @@ class Node::Impl {
   std::optional<proto::Endpoint> metrics() const {
     if (metrics_ == nullptr) return std::nullopt;
     return metrics_->endpoint();
+  }
+
+  void drain(const std::string& reason) {
+    if (service_ == nullptr) return;
+    service_->drain(reason);
+    service_->set_state(proto::NodeState::kDraining);
+    member_->announce_without_waiting();
+  }
+
+  void pause(const std::string& reason) {
+    if (service_ == nullptr) return;
+    service_->end_sessions(reason);
+    paused_ = true;
+    withdraw();
+  }
+
+  void resume() {
+    if (service_ == nullptr) return;
+    service_->accept();
+    service_->set_state(proto::NodeState::kOnline);
+    paused_ = false;
+    member_->announce_without_waiting();
+  }
+
+  void set_limits(std::uint32_t max_sessions, std::uint32_t max_sessions_per_peer) {
+    facts_.max_sessions = max_sessions;
+    facts_.max_sessions_per_peer = max_sessions_per_peer;
+  }
+
+  void hand_over() {
+    announced_ = false;  // the record is the successor's
+    if (service_ != nullptr) service_->drain("this node hands over to its successor");
+    metrics_.reset();  // its port too
+    member_->give_up_port();
   }
 
   void drain_and_stop(std::uint32_t drain_timeout_ms, const base::StopToken* hurry) {
@@ -126,7 +176,7 @@ class Node::Impl {
     } catch (const std::system_error&) {  // no thread to be had: one after the other
       metrics_.reset();
     }
-    withdraw();
+    if (!paused_) withdraw();
     member_->stop_announcing();
     stop_serving();
     next_hops_.reset();
@@ -190,7 +240,10 @@ class Node::Impl {
     if (absl::Status status = start_device(*entry); !status.ok()) return status;
     if (member_->stop().stopped()) return stopped();
     start_next_hops();
-    service_->serve(facts_, *device_, *next_hops_);
+    service_->serve(facts_, *device_, *next_hops_,
+                    options_.account != nullptr ? &options_.account->book() : nullptr);
+    // Asked since we joined, while the model was loaded.
+    member_->await_reach(kReachWait);
     return announce(proto::NodeState::kOnline);
   }
 
@@ -206,6 +259,7 @@ class Node::Impl {
     if (!taken) return std::nullopt;
     MetricsSnapshot snapshot{*taken, std::nullopt, member_->front()};
     if (device_ != nullptr) snapshot.node = stats();
+    if (options_.account != nullptr) snapshot.account = options_.account->run();
     return snapshot;
   }
 
@@ -247,6 +301,7 @@ class Node::Impl {
     auto opened = options_.open_devices();
     if (!opened.ok()) return opened.status();
     chosen_ = *std::move(opened);
+    if (options_.account != nullptr && !chosen_.executors.empty()) options_.account->count_gpus();
     return absl::OkStatus();
   }
 
@@ -307,6 +362,8 @@ class Node::Impl {
   // Whoever our clients name as the next hop is found in the directory.
   void start_next_hops() {
     const auto find = [this](proto::BlockIndex block, auto done) {
+      // A hop that is connected stays; looking for others needs the directory.
+      if (member_->gave_up_port()) return done({});
       net::Directory& swarm = member_->swarm();
       swarm.dht().find(dht::block_key(swarm.swarm_id(), facts_.offer.model_digest, block),
                        [model = facts_.offer.model_digest, done](std::vector<dht::Record> records) {
@@ -329,7 +386,7 @@ class Node::Impl {
     record.ttl_ms = proto::kMaxRecordTtlMs;
     record.offer = facts_.offer;
     record.load = service_->load();
-    for (const proto::Endpoint& address : member_->addresses()) record.addresses.push_back(address);
+    record.addresses = member_->announced();
     return record;
   }
 
@@ -348,7 +405,7 @@ class Node::Impl {
         spdlog::info("draining: {} sessions have {} ms to finish", service_->counts().sessions,
                      timeout_ms);
         service_->set_state(proto::NodeState::kDraining);
-        member_->announce_without_waiting();
+        if (!member_->gave_up_port()) member_->announce_without_waiting();
       }
       std::this_thread::sleep_for(milliseconds(10));
     }
@@ -377,6 +434,7 @@ class Node::Impl {
   std::shared_ptr<const CompanionFiles> companions_;  // until the service has them
   NodeFacts facts_;
   bool announced_ = false;
+  bool paused_ = false;  // main's
   bool stopped_ = false;
   FileWatch files_;
 
@@ -402,7 +460,8 @@ absl::StatusOr<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   return std::unique_ptr<Node>(new Node(std::move(impl)));
 }
 
-proto::Endpoint Node::endpoint() const { return impl_->addresses().front(); }
+proto::Endpoint Node::endpoint() const { return impl_->endpoint(); }
+std::string Node::reach() const { return impl_->reach(); }
 std::uint16_t Node::port() const { return impl_->port(); }
 const proto::PeerId& Node::peer_id() const { return impl_->peer_id(); }
 proto::Span Node::span() const { return impl_->facts().offer.span; }
@@ -412,6 +471,13 @@ const proto::Digest& Node::model_digest() const { return impl_->facts().offer.mo
 NodeStats Node::stats() const { return impl_->stats(); }
 std::optional<proto::Endpoint> Node::metrics() const { return impl_->metrics(); }
 absl::Status Node::tend() { return impl_->tend(); }
+void Node::drain(const std::string& reason) { impl_->drain(reason); }
+void Node::pause(const std::string& reason) { impl_->pause(reason); }
+void Node::resume() { impl_->resume(); }
+void Node::set_limits(std::uint32_t max_sessions, std::uint32_t max_sessions_per_peer) {
+  impl_->set_limits(max_sessions, max_sessions_per_peer);
+}
+void Node::hand_over() { impl_->hand_over(); }
 void Node::drain_and_stop(std::uint32_t drain_timeout_ms, const base::StopToken* hurry) {
   impl_->drain_and_stop(drain_timeout_ms, hurry);
 }

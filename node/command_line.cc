@@ -49,8 +49,8 @@ void add_config(cli::Command& command, RunTexts& texts) {
 }
 
 void add_common(cli::Command& command, CommandLine& line, RunTexts& texts) {
-  cli::Option& join = command.option(kJoin, "HOST:PORT", "An address of the swarm",
-                                     cli::names(line.join));
+  cli::Option& join =
+      command.option(kJoin, "HOST:PORT", "An address of the swarm", cli::names(line.join));
   join.more = [](const std::string& text) { return proto::parse_host_port(text).ok(); };
   if (command.find_option(kNewSwarm) != nullptr) join.rival = kNewSwarm;
   command.option("--join-timeout", "S",
@@ -274,8 +274,8 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
           cli::name(bootstrap_listen))
       .required();
   add_common(bootstrap, line, texts);
-  cli::Command& service = program.command(
-      "service", "Have the node run by systemd, after a reboot too");
+  cli::Command& service =
+      program.command("service", "Have the node run by systemd, after a reboot too");
   cli::Command& install = service.command(
       "install",
       "Make a service of a node with these options, and start it: yours alone, without root; the "
@@ -283,8 +283,8 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
   add_run(install, line, texts);
   install.flag("--replace", line.service.replace, "Write over a configuration that is there");
   install.flag("--no-start", line.service.no_start, "Only write the files");
-  cli::Command& remove = service.command(
-      "remove", "End the service and take it away; configuration and key stay");
+  cli::Command& remove =
+      service.command("remove", "End the service and take it away; configuration and key stay");
   cli::Command& service_status =
       service.command("status", "Say whether there is a service, and whether it runs");
   for (const char* word : {"generate", "score", "status", "swarm"}) {

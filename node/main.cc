@@ -181,9 +181,8 @@ absl::Status run_once(CommandLine& line, const NodeOptions& options,
   }
   const std::chrono::milliseconds drain(static_cast<std::uint32_t>(drain_s * 1000));
   manager.ends(drain + kLeaving);
-  (*node)->drain_and_stop(static_cast<std::uint32_t>(drain.count()), signals.hand_over_asked()
-                                                                         ? &signals.stop()
-                                                                         : &signals.hurry());
+  (*node)->drain_and_stop(static_cast<std::uint32_t>(drain.count()),
+                          signals.hand_over_asked() ? &signals.stop() : &signals.hurry());
   return health;
 }
 

@@ -38,6 +38,7 @@ struct RunTexts {  // of options that are more than a number
   std::string cache;
   std::string cache_limit;
   std::string config;  // the reader of command lines takes it
+  std::vector<std::string> hours;
 };
 
 void add_config(cli::Command& command, RunTexts& texts) {
@@ -169,6 +170,13 @@ void add_run(cli::Command& command, CommandLine& line, RunTexts& texts) {
                  cli::text(line.public_name));
   command.option("--drain-timeout", "S", "Seconds that running sessions get to finish on SIGTERM",
                  cli::real(line.drain_timeout_s, {0, 3600, false, ""}));
+  command.option("--hours", "FROM-TO",
+                 "Serve in these hours of this machine's clock only, and pause outside of them: "
+                 "22-7, or 12:30-13:30, or mon-fri@18-8,sat+sun@0-24. May be given several times",
+                 cli::names(texts.hours));
+  command.flag(
+      "--free-paused", line.free_paused,
+      "Give the memory back outside of --hours: the blocks are loaded again as they begin");
   add_common(command, line, texts);
 }
 
@@ -203,6 +211,12 @@ absl::Status check(CommandLine& line, const RunTexts& texts) {
   const auto cache = model::cache_options(texts.cache, texts.cache_limit);
   if (!cache.ok()) return wrong(std::string(cache.status().message()));
   line.cache = *cache;
+  const auto hours = Hours::parse(texts.hours);
+  if (!hours.ok()) return wrong("--hours: " + std::string(hours.status().message()));
+  line.hours = *hours;
+  if (line.free_paused && line.hours.always()) {
+    return wrong("--free-paused is of no use without --hours: name some, or leave it out");
+  }
   if (!texts.blocks.empty()) {
     const auto span = proto::parse_span(texts.blocks);
     if (!span.ok()) {
@@ -287,7 +301,8 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
       service.command("remove", "End the service and take it away; configuration and key stay");
   cli::Command& service_status =
       service.command("status", "Say whether there is a service, and whether it runs");
-  for (const char* word : {"generate", "score", "status", "swarm"}) {
+  const OwnerCommands owner = add_owner_commands(program, line.owner);
+  for (const char* word : {"generate", "score", "swarm"}) {
     program.elsewhere(word, fmt::format("it is a command of shoal: shoal {}", word));
   }
   for (const char* word : {"start", "serve", "join"}) {
@@ -304,6 +319,13 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
   if (!called.ok()) return called.status();
   if (!called->print.empty()) {
     line.print = called->print;
+    return line;
+  }
+  if (owner.called(called->command)) {
+    line.action = CommandLine::Action::kOwner;
+    if (absl::Status status = settle_owner_line(owner, called->command, line.owner); !status.ok()) {
+      return status;
+    }
     return line;
   }
   if (called->command == &remove || called->command == &service_status) {

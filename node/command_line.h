@@ -15,7 +15,9 @@
 #include "kernels/kv_dtype.h"
 #include "model/block_cache.h"
 #include "model/weight_choice.h"
+#include "node/control/hours.h"
 #include "node/end_choice.h"
+#include "node/owner_commands.h"
 #include "node/service/service_request.h"
 #include "proto/endpoint.h"
 #include "proto/types.h"
@@ -23,7 +25,7 @@
 namespace shoal::node {
 
 struct CommandLine {
-  enum class Action { kRun, kBootstrap, kPlan, kService, kPrint };
+  enum class Action { kRun, kBootstrap, kPlan, kService, kOwner, kPrint };
   Action action = Action::kPrint;
   std::string print;  // --help and --version
 
@@ -54,6 +56,9 @@ struct CommandLine {
   std::string metrics;
   bool json = false;  // of a plan
   double drain_timeout_s = 10;
+  Hours hours;                           // in which it serves
+  bool free_paused = false;              // outside of them its memory is given back
+  OwnerLine owner;                       // of kOwner
   std::optional<double> join_timeout_s;  // absent: for ever
   int nice = 0;
   bool take_over = false;

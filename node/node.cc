@@ -12,6 +12,7 @@
 
 #include "net/channel_pool.h"
 #include "net/identity_tls.h"
+#include "node/account/account.h"
 #include "node/companion_files.h"
 #include "node/device/device_thread.h"
 #include "node/device/file_watch.h"
@@ -90,6 +91,7 @@ class Node::Impl {
     stats.batched_rows = load.batched_rows;
     stats.head_rows = load.head_rows;
     stats.head_calls = load.head_calls;
+    stats.computing_s = load.computing_s;
     stats.block_step_us = load.block_step_us;
     stats.outbox = served.outbox;
     stats.sessions_given_way = served.given_way;
@@ -98,6 +100,7 @@ class Node::Impl {
 
   absl::Status tend() {
     member_->rejoin_when_alone();
+    if (paused_) return absl::OkStatus();  // there is no record of ours
     if (device_ == nullptr) return absl::OkStatus();
     absl::Status intact = files_.look(*device_, *model_, std::chrono::steady_clock::now());
     if (!intact.ok()) return intact;
@@ -109,6 +112,28 @@ class Node::Impl {
   std::optional<proto::Endpoint> metrics() const {
     if (metrics_ == nullptr) return std::nullopt;
     return metrics_->endpoint();
+  }
+
+  void drain(const std::string& reason) {
+    if (service_ == nullptr) return;
+    service_->drain(reason);
+    service_->set_state(proto::NodeState::kDraining);
+    member_->announce_without_waiting();
+  }
+
+  void pause(const std::string& reason) {
+    if (service_ == nullptr) return;
+    service_->end_sessions(reason);
+    paused_ = true;
+    withdraw();
+  }
+
+  void resume() {
+    if (service_ == nullptr) return;
+    service_->accept();
+    service_->set_state(proto::NodeState::kOnline);
+    paused_ = false;
+    member_->announce_without_waiting();
   }
 
   void set_limits(std::uint32_t max_sessions, std::uint32_t max_sessions_per_peer) {
@@ -137,7 +162,7 @@ class Node::Impl {
     } catch (const std::system_error&) {  // no thread to be had: one after the other
       metrics_.reset();
     }
-    withdraw();
+    if (!paused_) withdraw();
     member_->stop_announcing();
     stop_serving();
     next_hops_.reset();
@@ -201,7 +226,8 @@ class Node::Impl {
     if (absl::Status status = start_device(*entry); !status.ok()) return status;
     if (member_->stop().stopped()) return stopped();
     start_next_hops();
-    service_->serve(facts_, *device_, *next_hops_);
+    service_->serve(facts_, *device_, *next_hops_,
+                    options_.account != nullptr ? &options_.account->book() : nullptr);
     return announce(proto::NodeState::kOnline);
   }
 
@@ -217,6 +243,7 @@ class Node::Impl {
     if (!taken) return std::nullopt;
     MetricsSnapshot snapshot{*taken, std::nullopt, member_->front()};
     if (device_ != nullptr) snapshot.node = stats();
+    if (options_.account != nullptr) snapshot.account = options_.account->run();
     return snapshot;
   }
 
@@ -258,6 +285,7 @@ class Node::Impl {
     auto opened = options_.open_devices();
     if (!opened.ok()) return opened.status();
     chosen_ = *std::move(opened);
+    if (options_.account != nullptr && !chosen_.executors.empty()) options_.account->count_gpus();
     return absl::OkStatus();
   }
 
@@ -390,6 +418,7 @@ class Node::Impl {
   std::shared_ptr<const CompanionFiles> companions_;  // until the service has them
   NodeFacts facts_;
   bool announced_ = false;
+  bool paused_ = false;  // main's
   bool stopped_ = false;
   FileWatch files_;
 
@@ -425,6 +454,9 @@ const proto::Digest& Node::model_digest() const { return impl_->facts().offer.mo
 NodeStats Node::stats() const { return impl_->stats(); }
 std::optional<proto::Endpoint> Node::metrics() const { return impl_->metrics(); }
 absl::Status Node::tend() { return impl_->tend(); }
+void Node::drain(const std::string& reason) { impl_->drain(reason); }
+void Node::pause(const std::string& reason) { impl_->pause(reason); }
+void Node::resume() { impl_->resume(); }
 void Node::set_limits(std::uint32_t max_sessions, std::uint32_t max_sessions_per_peer) {
   impl_->set_limits(max_sessions, max_sessions_per_peer);
 }

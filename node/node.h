@@ -31,6 +31,8 @@
 
 namespace shoal::node {
 
+class Account;
+
 struct NodeOptions {
   std::string model_directory;  // empty: a bootstrap node
   std::string model_name;       // empty: the folder's name
@@ -61,6 +63,7 @@ struct NodeOptions {
   std::string public_name;
   std::optional<std::uint32_t> join_timeout_ms = 8'000;  // nullopt: tries for ever
   const base::StopToken* cancelled = nullptr;            // stopped to give up starting
+  Account* account = nullptr;  // of what it does; must outlive it. Null: nobody keeps it
 };
 
 class Node {
@@ -92,6 +95,12 @@ class Node {
   // withdrawing the record, and refuses new sessions. Those that there are go on;
   // drain_and_stop() comes next.
   void hand_over();
+  // For a node that is paused by its owner, in this order: takes no new session, and says so to the
+  // swarm; ends those that are left, and withdraws; serves again. The device, the KV and the
+  // directory stay.
+  void drain(const std::string& reason);
+  void pause(const std::string& reason);
+  void resume();
 
   // Refuses new sessions, lets the old ones finish for at most drain_timeout_ms (less when hurry is
   // stopped), withdraws the record and stops. Idempotent.

@@ -26,6 +26,8 @@ namespace asio = boost::asio;
 constexpr int kReceiveBatch = 64;
 // How much a crash may forget.
 constexpr auto kSaveInterval = std::chrono::minutes(10);
+// Looks so often whether there is somebody to remember yet.
+constexpr auto kFirstSave = std::chrono::seconds(15);
 // A receive error that does not pass (it should not exist) must not spin.
 constexpr auto kErrorPause = std::chrono::milliseconds(20);
 
@@ -166,10 +168,15 @@ class UdpService::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void save_later() {
-    save_.expires_after(kSaveInterval);
+    save_.expires_after(kFirstSave);
     save_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
       if (error || self->closed_) return;
-      self->keeper_->save(self->core_.table(), unix_now_s());
+      const TimePoint now = steady_now();
+      // A peer that is killed or loses its power finds those again that it had just met.
+      if (self->core_.table().verified() > 0 && now >= self->save_at_) {
+        self->keeper_->save(self->core_.table(), unix_now_s());
+        self->save_at_ = now + kSaveInterval;
+      }
       self->save_later();
     });
   }
@@ -262,6 +269,7 @@ class UdpService::Impl : public std::enable_shared_from_this<Impl> {
   std::vector<proto::Endpoint> own_;
   bool was_client_ = core_.is_client();
   std::optional<TableKeeper> keeper_;
+  TimePoint save_at_{};
   proto::Endpoint local_;
   bool closed_ = false;
   std::optional<TimePoint> armed_;

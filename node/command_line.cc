@@ -20,12 +20,39 @@ constexpr const char* kAbout =
     "  start a swarm   shoal-node run --model DIR --new-swarm --listen :7000\n"
     "  join a swarm    shoal-node run --model DIR --join HOST:7000\n"
     "  look before     shoal-node plan --model DIR\n"
+    "  stay            shoal-node service install --model DIR --join HOST:7000\n"
     "  stop            Ctrl-C or SIGTERM: finishes running sessions, then leaves; a second one "
     "leaves at once";
 
-void add_common(cli::Command& command, CommandLine& line) {
-  command.option("--join", "HOST:PORT", "An address of the swarm", cli::names(line.join)).more =
-      [](const std::string& text) { return proto::parse_host_port(text).ok(); };
+constexpr const char* kNewSwarm = "--new-swarm";
+constexpr const char* kJoin = "--join";
+
+struct RunTexts {  // of options that are more than a number
+  std::string blocks;
+  std::string device = "auto";
+  std::string compute = "exact";
+  std::string memory;
+  std::string kv_dtype = "f32";
+  std::string weights = "stored";
+  std::string ends = "auto";
+  std::string cache;
+  std::string cache_limit;
+  std::string config;  // the reader of command lines takes it
+};
+
+void add_config(cli::Command& command, RunTexts& texts) {
+  command.option("--config", "FILE",
+                 "Options in TOML, with the same names (default: "
+                 "~/.config/shoal/shoal-node.toml, else /etc/shoal/shoal-node.toml); off: none. "
+                 "Variables such as SHOAL_NODE_JOIN count more, and what is typed most",
+                 cli::name(texts.config));
+}
+
+void add_common(cli::Command& command, CommandLine& line, RunTexts& texts) {
+  cli::Option& join = command.option(kJoin, "HOST:PORT", "An address of the swarm",
+                                     cli::names(line.join));
+  join.more = [](const std::string& text) { return proto::parse_host_port(text).ok(); };
+  if (command.find_option(kNewSwarm) != nullptr) join.rival = kNewSwarm;
   command.option("--join-timeout", "S",
                  "Seconds after which a node that found nobody at its --join addresses gives up "
                  "(default: it tries until somebody answers)",
@@ -51,19 +78,14 @@ void add_common(cli::Command& command, CommandLine& line) {
   command.option("--ready-file", "FILE",
                  "JSON with address and peer id; exists while the node is online",
                  cli::name(line.ready_file));
+  command.option("--nice", "N",
+                 "Gives way to other programs of this machine: 0 not at all (the default), 19 most",
+                 cli::whole(line.nice, 0, 19));
+  command.flag("--take-over", line.take_over,
+               "Take the place of the node of this identity that runs here: it finishes its "
+               "sessions, and new ones come to this one");
+  add_config(command, texts);
 }
-
-struct RunTexts {  // of options that are more than a number
-  std::string blocks;
-  std::string device = "auto";
-  std::string compute = "exact";
-  std::string memory;
-  std::string kv_dtype = "f32";
-  std::string weights = "stored";
-  std::string ends = "auto";
-  std::string cache;
-  std::string cache_limit;
-};
 
 void add_sizes(cli::Command& command, CommandLine& line, RunTexts& texts) {
   command
@@ -109,7 +131,11 @@ void add_run(cli::Command& command, CommandLine& line, RunTexts& texts) {
   add_sizes(command, line, texts);
   command.option("--model-name", "NAME", "The model's name for people (default: the folder's)",
                  cli::text(line.model_name));
-  command.flag("--new-swarm", line.new_swarm, "Start a swarm instead of joining one");
+  command
+      .flag(kNewSwarm, line.new_swarm,
+            "Start a swarm instead of joining one. A node that was in one with others finds them "
+            "again")
+      .rival = kJoin;
   command.flag("--add-model", line.add_model,
                "Join even if the swarm serves only other models so "
                "far");
@@ -143,7 +169,7 @@ void add_run(cli::Command& command, CommandLine& line, RunTexts& texts) {
                  cli::text(line.public_name));
   command.option("--drain-timeout", "S", "Seconds that running sessions get to finish on SIGTERM",
                  cli::real(line.drain_timeout_s, {0, 3600, false, ""}));
-  add_common(command, line);
+  add_common(command, line, texts);
 }
 
 absl::Status wrong(const std::string& text) { return cli::usage_error(text); }
@@ -185,7 +211,7 @@ absl::Status check(CommandLine& line, const RunTexts& texts) {
     }
     line.blocks = *span;
   }
-  if (line.action == CommandLine::Action::kRun) {
+  if (line.action == CommandLine::Action::kRun || line.action == CommandLine::Action::kService) {
     if (line.new_swarm && !line.join.empty())
       return wrong("give either --new-swarm or --join, not both");
     if (!line.new_swarm && line.join.empty()) {
@@ -224,7 +250,8 @@ absl::Status check(CommandLine& line, const RunTexts& texts) {
 
 }  // namespace
 
-absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv) {
+absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv,
+                                               const cli::Settings& settings) {
   CommandLine line;
   line.max_sessions = proto::kMaxSessions;
   line.max_sessions_per_peer = proto::kMaxSessionsPerPeer;
@@ -236,6 +263,7 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
       "plan", "Say how much of a model fits in which format, and how fast it could be");
   add_sizes(plan, line, texts);
   plan.flag("--json", line.json, "Print one JSON object");
+  add_config(plan, texts);
   cli::Command& bootstrap = program.command(
       "bootstrap", "Be an address to join by: a member of the swarm's directory without blocks");
   std::string bootstrap_listen;
@@ -245,7 +273,20 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
           "UDP address; without HOST all of this machine, IPv4 and IPv6. Port 0 picks a free one",
           cli::name(bootstrap_listen))
       .required();
-  add_common(bootstrap, line);
+  add_common(bootstrap, line, texts);
+  cli::Command& service = program.command(
+      "service", "Have the node run by systemd, after a reboot too");
+  cli::Command& install = service.command(
+      "install",
+      "Make a service of a node with these options, and start it: yours alone, without root; the "
+      "machine's, as root");
+  add_run(install, line, texts);
+  install.flag("--replace", line.service.replace, "Write over a configuration that is there");
+  install.flag("--no-start", line.service.no_start, "Only write the files");
+  cli::Command& remove = service.command(
+      "remove", "End the service and take it away; configuration and key stay");
+  cli::Command& service_status =
+      service.command("status", "Say whether there is a service, and whether it runs");
   for (const char* word : {"generate", "score", "status", "swarm"}) {
     program.elsewhere(word, fmt::format("it is a command of shoal: shoal {}", word));
   }
@@ -258,18 +299,34 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
 
   const std::string version = fmt::format("shoal-node " SHOAL_VERSION " (protocol {}.{})",
                                           proto::kProtocolMajor, proto::kProtocolMinor);
-  const auto called = cli::invoke(program, version,
-                                  std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
+  const auto called = cli::invoke(
+      program, version, std::vector<std::string>(argv + std::min(argc, 1), argv + argc), settings);
   if (!called.ok()) return called.status();
   if (!called->print.empty()) {
     line.print = called->print;
     return line;
   }
-  line.action = called->command == &run    ? CommandLine::Action::kRun
-                : called->command == &plan ? CommandLine::Action::kPlan
-                                           : CommandLine::Action::kBootstrap;
+  if (called->command == &remove || called->command == &service_status) {
+    line.action = CommandLine::Action::kService;
+    line.service.action = called->command == &remove ? ServiceRequest::Action::kRemove
+                                                     : ServiceRequest::Action::kStatus;
+    return line;
+  }
+  line.action = called->command == &run         ? CommandLine::Action::kRun
+                : called->command == &plan      ? CommandLine::Action::kPlan
+                : called->command == &bootstrap ? CommandLine::Action::kBootstrap
+                                                : CommandLine::Action::kService;
   if (line.action == CommandLine::Action::kBootstrap) line.listen = bootstrap_listen;
-  if (absl::Status status = check(line, texts); !status.ok()) return status;
+  for (const cli::Given& one : called->given) {
+    line.given.push_back({one.option->key(), one.texts, one.option->value.again});
+    if (one.where.empty() && line.action == CommandLine::Action::kService) {
+      line.service.options.push_back(
+          {{one.option->key(), one.texts, one.option->value.again}, one.option->type});
+    }
+  }
+  if (absl::Status status = check(line, texts); !status.ok()) {
+    return cli::with_origins(status, *called);
+  }
   return line;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/stop_token.h"
 #include "identity/identity.h"
 
 namespace shoal::node {
@@ -21,6 +22,13 @@ class IdentityFile {
   static IdentityFile open_default(const std::string& name,
                                    const std::vector<proto::PeerId>& taken = {});
 
+  // A file that a running node on this machine uses, once that one has handed over: it is asked to
+  // (SIGUSR1), and waited for. As open() when nobody uses it. CANCELLED when `stop` is stopped.
+  static absl::StatusOr<IdentityFile> take_over(const std::string& path,
+                                                const base::StopToken& stop);
+  // Where open_default() looks first; empty without a home.
+  static std::string default_path(const std::string& name);
+
   IdentityFile(IdentityFile&& other) noexcept;
   IdentityFile& operator=(IdentityFile&&) noexcept;
   ~IdentityFile();
@@ -30,6 +38,8 @@ class IdentityFile {
   // Where the contacts of this identity are kept: NAME.key has NAME.contacts beside it. Empty when
   // the identity is for this run only.
   std::string contacts_path() const;
+  // Another node may use it from now on.
+  void release();
 
  private:
   IdentityFile(const identity::Identity& identity, std::string path, int lock)

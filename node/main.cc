@@ -5,13 +5,16 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <exception>
+#include <functional>
 #include <new>
 #include <system_error>
 #include <thread>
 
+#include "cli/settings.h"
 #include "cli/standard_streams.h"
 #include "cli/usage.h"
 #include "model/file_guard.h"
@@ -24,7 +27,11 @@
 #include "node/member/twin.h"
 #include "node/node.h"
 #include "node/plan.h"
+#include "node/priority.h"
 #include "node/ready_file.h"
+#include "node/reload.h"
+#include "node/service/service_command.h"
+#include "node/service/service_manager.h"
 #include "node/signals.h"
 #include "proto/limits.h"
 
@@ -34,6 +41,10 @@ namespace {
 // A whole family of cloned disks.
 constexpr std::size_t kMostTwins = 16;
 constexpr auto kTendInterval = std::chrono::milliseconds(1'000);
+// Sessions of a node that hands over get at least so long: its successor serves already.
+constexpr double kHandOverDrainS = 300;
+// Beyond the drain: what leaving takes at most.
+constexpr auto kLeaving = std::chrono::milliseconds(15'000);
 
 // An output that nobody reads any more, or that is full, stops nobody (fmt::print would throw).
 void say(std::FILE* to, const std::string& text) {
@@ -46,11 +57,15 @@ int fail(const absl::Status& status) {
   return cli::exit_status(status);
 }
 
+spdlog::level::level_enum level_of(const std::string& name) {
+  return spdlog::level::from_str(name == "error" ? "err" : name);
+}
+
 void start_logging(const std::string& level) {
   auto logger = std::make_shared<spdlog::logger>("shoal-node",
                                                  std::make_shared<spdlog::sinks::stderr_sink_mt>());
   logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %l %v");
-  logger->set_level(spdlog::level::from_str(level == "error" ? "err" : level));
+  logger->set_level(level_of(level));
   logger->flush_on(spdlog::level::trace);
   spdlog::set_default_logger(std::move(logger));
 }
@@ -90,15 +105,14 @@ absl::Status resolve_addresses(const CommandLine& line, NodeOptions& options) {
   return absl::OkStatus();
 }
 
-void tell_online(const Node& node) {
+std::string online_text(const Node& node) {
   if (node.span().empty()) {
-    say(stdout, fmt::format("bootstrap node {} is online at {}\n", to_string(node.peer_id()),
-                            proto::to_string(node.endpoint())));
-  } else {
-    say(stdout, fmt::format("node {} is online at {} and serves blocks {} of {}\n",
-                            to_string(node.peer_id()), proto::to_string(node.endpoint()),
-                            proto::to_string(node.span()), node.model_name()));
+    return fmt::format("bootstrap node {} is online at {}", to_string(node.peer_id()),
+                       proto::to_string(node.endpoint()));
   }
+  return fmt::format("node {} is online at {} and serves blocks {} of {}",
+                     to_string(node.peer_id()), proto::to_string(node.endpoint()),
+                     proto::to_string(node.span()), node.model_name());
 }
 
 // What the libraries and we start, beside the threads that compute; measured, with some to spare.
@@ -115,26 +129,86 @@ absl::Status check_limits(const CommandLine& line) {
                                     .memory_bytes = kMemoryBytes});
 }
 
+// Reads the configuration again; what is wrong with it leaves all as it is.
+void reload(const std::function<absl::StatusOr<CommandLine>()>& read, CommandLine& line,
+            Node& node) {
+  const auto next = read();
+  if (!next.ok()) {
+    spdlog::warn("the configuration stays as it was: {}", cli::one_line(next.status()));
+    return;
+  }
+  const Reload changes = compare_options(line.given, next->given);
+  if (changes.has("nice")) {
+    if (absl::Status given = give_way(next->nice); !given.ok()) {
+      spdlog::warn("{}", cli::one_line(given));
+    }
+  }
+  node.set_limits(next->max_sessions, next->max_sessions_per_peer);
+  line.max_sessions = next->max_sessions;
+  line.max_sessions_per_peer = next->max_sessions_per_peer;
+  line.drain_timeout_s = next->drain_timeout_s;
+  line.nice = next->nice;
+  line.log_level = next->log_level;
+  line.given = next->given;
+  spdlog::info("{}", reload_text(changes));
+  spdlog::default_logger()->set_level(level_of(line.log_level));
+}
+
 // A node from its start to its end; OK when it was asked to stop.
-absl::Status run_once(const CommandLine& line, const NodeOptions& options, ReadyFile& ready,
-                      Signals& signals) {
+absl::Status run_once(CommandLine& line, const NodeOptions& options,
+                      const std::function<absl::StatusOr<CommandLine>()>& read,
+                      IdentityFile& identity, ReadyFile& ready, Signals& signals,
+                      ServiceManager& manager) {
   auto node = Node::start(options);
   if (!node.ok()) return node.status();
   if (absl::Status status = ready.write(ready_json(**node)); !status.ok()) return status;
-  tell_online(**node);
+  say(stdout, online_text(**node) + "\n");
+  manager.serves(online_text(**node));
   absl::Status health;
-  while (health.ok() && !signals.wait_for_stop(kTendInterval)) health = (*node)->tend();
+  while (health.ok() && !signals.wait_for_stop(kTendInterval) && !signals.hand_over_asked()) {
+    if (signals.take_reload()) reload(read, line, **node);
+    health = (*node)->tend();
+    manager.beat();
+  }
   ready.remove();
   // A node that is ill can finish nothing: what it would compute would be wrong.
-  const double drain_s = health.ok() ? line.drain_timeout_s : 0;
-  (*node)->drain_and_stop(static_cast<std::uint32_t>(drain_s * 1000), &signals.hurry());
+  double drain_s = health.ok() ? line.drain_timeout_s : 0;
+  if (health.ok() && signals.hand_over_asked()) {
+    spdlog::info("hands over to its successor");
+    (*node)->hand_over();
+    identity.release();
+    drain_s = std::max(drain_s, kHandOverDrainS);
+  }
+  const std::chrono::milliseconds drain(static_cast<std::uint32_t>(drain_s * 1000));
+  manager.ends(drain + kLeaving);
+  (*node)->drain_and_stop(static_cast<std::uint32_t>(drain.count()), signals.hand_over_asked()
+                                                                         ? &signals.stop()
+                                                                         : &signals.hurry());
   return health;
 }
 
-int serve(const CommandLine& line) {
+absl::StatusOr<IdentityFile> open_identity(const CommandLine& line,
+                                           const std::vector<proto::PeerId>& taken,
+                                           const base::StopToken& stop) {
+  const char* name = line.action == CommandLine::Action::kBootstrap ? "bootstrap" : "node";
+  if (line.take_over) {
+    const std::string path =
+        line.identity.empty() ? IdentityFile::default_path(name) : line.identity;
+    if (!path.empty()) return IdentityFile::take_over(path, stop);
+  }
+  if (!line.identity.empty()) return IdentityFile::open(line.identity);
+  return IdentityFile::open_default(name, taken);
+}
+
+int serve(CommandLine line, const std::function<absl::StatusOr<CommandLine>()>& read) {
   ReadyFile ready(line.ready_file);
   Signals signals([&ready] { ready.remove(); });
+  if (line.nice != 0) {
+    if (absl::Status status = give_way(line.nice); !status.ok()) return fail(status);
+  }
   if (absl::Status status = check_limits(line); !status.ok()) return fail(status);
+  ServiceManager manager;
+  manager.tell("starts");
   model::guard_mapped_files("shoal-node", model::LostFile::kGoOn);
   start_logging(line.log_level);
   net::init_transport();
@@ -177,17 +251,11 @@ int serve(const CommandLine& line) {
 
   std::vector<proto::PeerId> taken;
   while (true) {
-    auto identity = line.identity.empty()
-                        ? IdentityFile::open_default(bootstrap ? "bootstrap" : "node", taken)
-                        : IdentityFile::open(line.identity);
-    if (!identity.ok()) return fail(identity.status());
+    auto identity = open_identity(line, taken, signals.stop());
+    if (!identity.ok()) return signals.stop().stopped() ? 0 : fail(identity.status());
     options.identity = identity->identity();
     options.contacts_file = identity->contacts_path();
-    if (line.new_swarm && !options.contacts_file.empty()) {
-      // A new swarm knows nobody, whatever swarm this identity was in before.
-      std::remove(options.contacts_file.c_str());
-    }
-    const absl::Status ended = run_once(line, options, ready, signals);
+    const absl::Status ended = run_once(line, options, read, *identity, ready, signals, manager);
     if (ended.ok()) return 0;
     if (absl::IsCancelled(ended) && signals.stop().stopped()) return 0;
     const bool other_helps =
@@ -208,10 +276,20 @@ int show_plan(const CommandLine& line) {
   return written.ok() || cli::output_reader_is_gone() ? 0 : fail(written);
 }
 
+int control_service(const CommandLine& line) {
+  const auto report = run_service(line.service);
+  if (!report.ok()) return fail(report.status());
+  say(stdout, report->text);
+  return report->good ? 0 : cli::kExitFailed;
+}
+
 int main(int argc, char** argv) {
   cli::open_standard_streams();
   net::end_with_a_sentence("shoal-node");
-  const auto line = parse_command_line(argc, argv);
+  const auto read = [argc, argv] {
+    return parse_command_line(argc, argv, cli::settings_of_process("shoal-node"));
+  };
+  const auto line = read();
   if (!line.ok()) return fail(line.status());
   if (line->action == CommandLine::Action::kPrint) {
     say(stdout, line->print);
@@ -219,7 +297,8 @@ int main(int argc, char** argv) {
     return written.ok() || cli::output_reader_is_gone() ? 0 : fail(written);
   }
   if (line->action == CommandLine::Action::kPlan) return show_plan(*line);
-  return serve(*line);
+  if (line->action == CommandLine::Action::kService) return control_service(*line);
+  return serve(*line, read);
 }
 
 }  // namespace

@@ -111,6 +111,18 @@ class Node::Impl {
     return metrics_->endpoint();
   }
 
+  void set_limits(std::uint32_t max_sessions, std::uint32_t max_sessions_per_peer) {
+    facts_.max_sessions = max_sessions;
+    facts_.max_sessions_per_peer = max_sessions_per_peer;
+  }
+
+  void hand_over() {
+    announced_ = false;  // the record is the successor's
+    if (service_ != nullptr) service_->drain("this node hands over to its successor");
+    metrics_.reset();  // its port too
+    member_->give_up_port();
+  }
+
   void drain_and_stop(std::uint32_t drain_timeout_ms, const base::StopToken* hurry) {
     if (std::exchange(stopped_, true)) return;
     member_->set_stop(hurry != nullptr ? *hurry : never_);
@@ -306,6 +318,8 @@ class Node::Impl {
   // Whoever our clients name as the next hop is found in the directory.
   void start_next_hops() {
     const auto find = [this](proto::BlockIndex block, auto done) {
+      // A hop that is connected stays; looking for others needs the directory.
+      if (member_->gave_up_port()) return done({});
       net::Directory& swarm = member_->swarm();
       swarm.dht().find(dht::block_key(swarm.swarm_id(), facts_.offer.model_digest, block),
                        [model = facts_.offer.model_digest, done](std::vector<dht::Record> records) {
@@ -347,7 +361,7 @@ class Node::Impl {
         spdlog::info("draining: {} sessions have {} ms to finish", service_->counts().sessions,
                      timeout_ms);
         service_->set_state(proto::NodeState::kDraining);
-        member_->announce_without_waiting();
+        if (!member_->gave_up_port()) member_->announce_without_waiting();
       }
       std::this_thread::sleep_for(milliseconds(10));
     }
@@ -411,6 +425,10 @@ const proto::Digest& Node::model_digest() const { return impl_->facts().offer.mo
 NodeStats Node::stats() const { return impl_->stats(); }
 std::optional<proto::Endpoint> Node::metrics() const { return impl_->metrics(); }
 absl::Status Node::tend() { return impl_->tend(); }
+void Node::set_limits(std::uint32_t max_sessions, std::uint32_t max_sessions_per_peer) {
+  impl_->set_limits(max_sessions, max_sessions_per_peer);
+}
+void Node::hand_over() { impl_->hand_over(); }
 void Node::drain_and_stop(std::uint32_t drain_timeout_ms, const base::StopToken* hurry) {
   impl_->drain_and_stop(drain_timeout_ms, hurry);
 }

@@ -86,6 +86,13 @@ class Node {
   // on; stop it.
   absl::Status tend();
 
+  // Of sessions at a time, from now on; those that there are stay.
+  void set_limits(std::uint32_t max_sessions, std::uint32_t max_sessions_per_peer);
+  // For a successor of the same identity on this machine: leaves the port and the directory without
+  // withdrawing the record, and refuses new sessions. Those that there are go on;
+  // drain_and_stop() comes next.
+  void hand_over();
+
   // Refuses new sessions, lets the old ones finish for at most drain_timeout_ms (less when hurry is
   // stopped), withdraws the record and stops. Idempotent.
   void drain_and_stop(std::uint32_t drain_timeout_ms, const base::StopToken* hurry = nullptr);

@@ -21,6 +21,10 @@ constexpr auto kLookForOthers = milliseconds(15'000);
 // Prometheus waits ten seconds as a rule; a net thread that is so late has other troubles.
 constexpr std::uint32_t kSnapshotTimeoutMs = 2'000;
 constexpr std::uint32_t kFindTimeoutMs = 5'000;
+// For those of the swarm that a first node was in: who lives answers within a moment, and a swarm
+// that is started anew must not wait long for nobody. All of them are asked within this (eight at a
+// time, every 400 ms).
+constexpr std::uint32_t kFormerSwarmMs = 3'500;
 
 }  // namespace
 
@@ -60,8 +64,25 @@ absl::Status Membership::open(grpc::Service* service) {
   if (!ports.ok()) return ports.status();
   server_ = std::move(ports->server);
   swarm_ = std::make_unique<net::Directory>(*io_, std::move(ports->dht));
+  port_ = swarm_->endpoint().port;
   watch_addresses();
+  if (!joiner_) rejoin();
   return absl::OkStatus();
+}
+
+// A first node that comes back finds its swarm by the contacts of its last run.
+void Membership::rejoin() {
+  const auto stats = directory();
+  if (!stats || stats->contacts == 0) return;
+  spdlog::info("looks for the swarm that this node was in: {} of its nodes are known",
+               stats->contacts);
+  if (swarm_->bootstrap({}, kFormerSwarmMs, *stop_).ok()) {
+    rejoined_ = true;
+    spdlog::info("is in the swarm again that it was in (for one of its own, remove {})",
+                 options_.contacts_file);
+  } else {
+    spdlog::info("nobody of it answers: begins alone, and goes on asking them");
+  }
 }
 
 void Membership::watch_addresses() {
@@ -79,6 +100,7 @@ void Membership::watch_addresses() {
 }
 
 absl::Status Membership::join(const Joiner::AfterFailure& after_failure) {
+  if (!joiner_) return absl::OkStatus();  // again, already
   absl::Status joined = joiner_->join(*swarm_, options_.join_timeout_ms, after_failure);
   if (!joined.ok() || options_.join_names.empty()) return joined;
   // Now it is known by which of our addresses the swarm is reached.
@@ -150,6 +172,13 @@ absl::StatusOr<std::vector<dht::Record>> Membership::find(const dht::Key& key) {
   return swarm_->find(key, kFindTimeoutMs, *stop_);
 }
 
+void Membership::give_up_port() {
+  if (server_.front != nullptr) server_.front->stop_accepting();
+  last_addresses_ = addresses();
+  gave_up_port_ = true;
+  leave();
+}
+
 void Membership::leave() {
   stop_announcing();
   if (addresses_ != nullptr) io_->run_and_wait([this] { addresses_.reset(); });
@@ -157,6 +186,7 @@ void Membership::leave() {
 }
 
 std::optional<dht::DhtStats> Membership::directory() const {
+  if (swarm_ == nullptr) return std::nullopt;
   return swarm_->stats(kSnapshotTimeoutMs, never_);
 }
 

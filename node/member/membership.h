@@ -5,6 +5,7 @@
 // but for the net thread where that is said. Owns the net thread, which goes last.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -49,8 +50,11 @@ class Membership {
 
   // The sockets; `service` may be null: UDP only.
   absl::Status open(grpc::Service* service);
-  // Whether there is somebody to join; without, a swarm of our own.
-  bool joins() const { return joiner_.has_value(); }
+  // Whether there is somebody to join; without, a swarm of our own. A node without addresses to
+  // join by that was in a swarm before has joined it again when open() returns, if somebody of it
+  // answered.
+  bool joins() const { return joiner_.has_value() || rejoined_; }
+  bool rejoined() const { return rejoined_; }
   absl::Status join(const Joiner::AfterFailure& after_failure);
   // The directory asks the addresses that it knows again by itself; but a name may lead elsewhere
   // by now. About once a second.
@@ -70,6 +74,10 @@ class Membership {
   void withdraw();
   void stop_announcing();  // without a word; nothing is sampled any more
 
+  // New connections find nobody here any more, nor does the directory; those that are there go on.
+  // The port is free for a successor. Nobody may use swarm(), find() or announce() from here on.
+  void give_up_port();
+  bool gave_up_port() const { return gave_up_port_; }
   // Calls end within `grace`, and nothing new is taken.
   void stop_server(std::chrono::milliseconds grace) { server_.shut_down(grace); }
   // What ends waits early from now on.
@@ -81,21 +89,28 @@ class Membership {
   net::IoThread& io() { return *io_; }
   net::Directory& swarm() { return *swarm_; }
   absl::StatusOr<std::vector<dht::Record>> find(const dht::Key& key);
-  std::vector<proto::Endpoint> addresses() const { return addresses_->list(); }
-  std::uint16_t port() const { return swarm_->endpoint().port; }
+  std::vector<proto::Endpoint> addresses() const {
+    return gave_up_port_ ? last_addresses_ : addresses_->list();
+  }
+  std::uint16_t port() const { return port_; }
   // Not on the net thread; nullopt when that one is busy for seconds.
   std::optional<dht::DhtStats> directory() const;
   std::optional<net::FrontStats> front() const;
 
  private:
   void watch_addresses();
+  void rejoin();
 
   const identity::Identity& identity_;
   MembershipOptions options_;
   const base::StopToken never_;
   const base::StopToken* stop_ = &never_;
   std::optional<Joiner> joiner_;
+  bool rejoined_ = false;
   std::chrono::steady_clock::time_point look_for_others_at_;
+  std::atomic<bool> gave_up_port_ = false;
+  std::vector<proto::Endpoint> last_addresses_;  // before that; read after it
+  std::uint16_t port_ = 0;
   std::unique_ptr<net::IoThread> io_;
   net::RunningServer server_;
   std::unique_ptr<net::Directory> swarm_;

@@ -38,9 +38,10 @@ const std::vector<Room> kRooms = {
     {"node/serve", {"base", "proto", "identity", "dht", "net", "node/device"}},
     {"node/member", {"base", "cli", "proto", "identity", "dht", "net"}},
     {"node/metrics", {"base", "proto", "dht", "net", "node/device", "node/serve"}},
+    {"node/service", {"base", "cli"}},
     {"node",
      {"base", "cli", "kernels", "kernels/cuda", "model", "model/hub", "proto", "identity", "dht",
-      "net", "node/device", "node/serve", "node/member", "node/metrics"}},
+      "net", "node/device", "node/serve", "node/member", "node/metrics", "node/service"}},
     {"client/page", {}},
     {"client/swarm", {"base", "proto", "identity", "dht", "net"}},
     {"client/constrain", {"base", "model"}},
@@ -78,6 +79,7 @@ const std::map<std::string, std::set<std::string>> kLibraries = {
     {"nlohmann", {"model", "node", "client"}},
     {"xxhash", {"model"}},
     {"curl", {"model"}},
+    {"toml++", {"cli"}},
     {"CLI", {}},  // it has a syntax of its own inside values; cli/ has none
 };
 

@@ -86,6 +86,13 @@ class Kademlia {
     return observed_.seen(now);
   }
 
+  ObservedPorts observed_ports(bool v4, TimePoint now) const { return observed_.ports(v4, now); }
+  // Peers that answered lately, at most so many, in no order.
+  std::vector<Contact> verified_contacts(std::size_t most) const;
+  // What dial-backs beyond the DHT have found of our UDP port; it counts while the swarm is small,
+  // where the DHT does not find out by itself. nullopt: nothing.
+  void tell_reachable(std::optional<bool> reachable, TimePoint now);
+
   const identity::SwarmId& swarm_id() const { return swarm_; }
   const proto::PeerId& peer_id() const { return self_.peer_id(); }
   const RoutingTable& table() const { return table_; }
@@ -267,6 +274,7 @@ class Kademlia {
   ObservedAddresses observed_;
   Bans bans_;
   RecentMap<proto::PeerId, TimePoint, proto::FixedBytesHash> last_failures_;  // that counted
+  bool told_unreachable_ = false;
   std::unique_ptr<Reachability> reachability_;  // none where it does not matter
   DialHelp dial_help_;
   std::map<std::uint64_t, Helping> helping_;

@@ -14,7 +14,7 @@ constexpr std::size_t kHelpersLookedAt = 16;  // of which most are of a network 
 }  // namespace
 
 bool Kademlia::is_client() const {
-  return config_.client_mode ||
+  return config_.client_mode || (told_unreachable_ && (!reachability_ || table_.small())) ||
          (reachability_ && reachability_->state() == Reachability::State::kUnreachable);
 }
 
@@ -52,6 +52,19 @@ void Kademlia::check_reachability(TimePoint now) {
 void Kademlia::notice_reachability(TimePoint now) {
   if (std::exchange(was_client_, is_client()) == is_client() || is_client()) return;
   introduce_again(now);  // everybody forgot us meanwhile
+}
+
+void Kademlia::tell_reachable(std::optional<bool> reachable, TimePoint now) {
+  told_unreachable_ = reachable == false;
+  notice_reachability(now);
+}
+
+std::vector<Contact> Kademlia::verified_contacts(std::size_t most) const {
+  std::vector<Contact> result;
+  table_.for_each([&](const RoutingTable::Entry& entry) {
+    if (entry.verified && result.size() < most) result.push_back(entry.contact);
+  });
+  return result;
 }
 
 void Kademlia::introduce_again(TimePoint now) {

@@ -96,6 +96,13 @@ class UdpService::Impl : public std::enable_shared_from_this<Impl> {
     flush();
   }
 
+  void tell_reachable(std::optional<bool> reachable) {
+    core_.tell_reachable(reachable, steady_now());
+    // Its own finding, and told where it was found: on_reachable is for what the DHT finds.
+    was_client_ = core_.is_client();
+    flush();
+  }
+
   const proto::Endpoint& local() const { return local_; }
   Kademlia& core() { return core_; }
 
@@ -304,6 +311,15 @@ void UdpService::find(const Key& key, std::function<void(std::vector<Record>)> d
 void UdpService::publish(const wire::SignedRecord& record, std::vector<Key> keys,
                          std::function<void(int)> done) {
   impl_->publish(record, std::move(keys), std::move(done));
+}
+std::vector<Contact> UdpService::contacts(std::size_t most) const {
+  return impl_->core().verified_contacts(most);
+}
+ObservedPorts UdpService::observed_ports(bool v4) const {
+  return impl_->core().observed_ports(v4, steady_now());
+}
+void UdpService::tell_reachable(std::optional<bool> reachable) {
+  impl_->tell_reachable(reachable);
 }
 DhtStats UdpService::stats() const { return impl_->core().stats(); }
 

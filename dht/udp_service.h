@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "dht/contact.h"
 #include "dht/observed_addresses.h"
 #include "dht/record.h"
 #include "dht/stats.h"
@@ -87,6 +88,13 @@ class UdpService {
   void set_own_addresses(std::vector<proto::Endpoint> own);
 
   DhtStats stats() const;
+
+  // Peers that answered lately, at most so many, in no order.
+  std::vector<Contact> contacts(std::size_t most) const;
+  // Whether a router gives our port one number towards all others (ObservedPorts).
+  ObservedPorts observed_ports(bool v4) const;
+  // What others found of our UDP port (Kademlia::tell_reachable).
+  void tell_reachable(std::optional<bool> reachable);
 
  private:
   class Impl;

@@ -115,7 +115,7 @@ class ChannelPool::Impl {
     if (found == entries_.end() || found->second.dialled.connection == nullptr) return std::nullopt;
     const Outgoing::State state = found->second.dialled.connection->state();
     if (state.phase != Outgoing::Phase::kUp || !state.address) return std::nullopt;
-    return proto::Address(*state.address);
+    return *state.address;
   }
 
   std::size_t size() const {
@@ -134,7 +134,7 @@ class ChannelPool::Impl {
   using Entries = std::map<proto::PeerId, Entry>;
 
   struct Past {
-    std::optional<proto::Endpoint> worked;  // tried first the next time
+    std::optional<proto::Address> worked;  // tried first the next time
     Fault fault = Fault::kNone;
     Clock::time_point refused_until;
   };
@@ -143,9 +143,7 @@ class ChannelPool::Impl {
                           Clock::time_point now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const Past past = past_of(peer);
     if (now < past.refused_until) return dialer_.refuse(peer, why_refused(past.fault));
-    if (const std::string why = proto::why_not_direct(addresses); !why.empty())
-      return dialer_.refuse(peer, absl::UnavailableError(absl::StrCat("it ", why)));
-    return dialer_.dial(peer, proto::direct_endpoints(addresses), past.worked);
+    return dialer_.dial(peer, addresses, past.worked);
   }
 
   // Whether the entry's channel is the one to use; else it is to be made anew.
@@ -161,7 +159,7 @@ class ChannelPool::Impl {
       case Outgoing::Phase::kDialling:
         if (names_others) {
           entry.tried.insert(entry.tried.end(), addresses.begin(), addresses.end());
-          dialer_.add(entry.dialled.connection, proto::direct_endpoints(addresses));
+          dialer_.add(entry.dialled.connection, addresses);
         }
         return true;
       case Outgoing::Phase::kUp:

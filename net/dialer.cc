@@ -78,7 +78,7 @@ class Dialer::Impl {
   }
 
   void add(const std::shared_ptr<Outgoing>& connection,
-           const std::vector<proto::Endpoint>& addresses) {
+           const std::vector<proto::Address>& addresses) {
     io_.post([connection, addresses] { connection->add(addresses); });
   }
 
@@ -106,8 +106,8 @@ Dialer::Dialer(const identity::Certificate& own, const std::optional<identity::S
 Dialer::~Dialer() = default;
 
 Dialer::Dialled Dialer::dial(const proto::PeerId& peer,
-                             const std::vector<proto::Endpoint>& addresses,
-                             const std::optional<proto::Endpoint>& worked_last) {
+                             const std::vector<proto::Address>& addresses,
+                             const std::optional<proto::Address>& worked_last) {
   return impl_->open(peer, [=](Outgoing& connection, std::function<void()> on_closed) {
     connection.dial(addresses, worked_last, std::move(on_closed));
   });
@@ -118,7 +118,7 @@ Dialer::Dialled Dialer::refuse(const proto::PeerId& peer, const absl::Status& wh
   });
 }
 void Dialer::add(const std::shared_ptr<Outgoing>& connection,
-                 const std::vector<proto::Endpoint>& addresses) {
+                 const std::vector<proto::Address>& addresses) {
   impl_->add(connection, addresses);
 }
 

@@ -28,13 +28,13 @@ class Dialer {
     std::shared_ptr<Outgoing> connection;  // null: this process has no descriptor left
   };
   // Never blocks. Calls may be made at once; they wait for the connection, or for its failure.
-  Dialled dial(const proto::PeerId& peer, const std::vector<proto::Endpoint>& addresses,
-               const std::optional<proto::Endpoint>& worked_last);
+  Dialled dial(const proto::PeerId& peer, const std::vector<proto::Address>& addresses,
+               const std::optional<proto::Address>& worked_last);
   // A channel on which every call ends with `why`.
   Dialled refuse(const proto::PeerId& peer, const absl::Status& why);
   // More addresses of a peer that is being dialled.
   void add(const std::shared_ptr<Outgoing>& connection,
-           const std::vector<proto::Endpoint>& addresses);
+           const std::vector<proto::Address>& addresses);
 
  private:
   class Impl;

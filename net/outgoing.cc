@@ -41,8 +41,8 @@ Outgoing::Outgoing(boost::asio::io_context& io, const TlsContext& tls, const pro
   state_.last_moved = Clock::now();
 }
 
-void Outgoing::dial(const std::vector<proto::Endpoint>& addresses,
-                    const std::optional<proto::Endpoint>& worked_last,
+void Outgoing::dial(const std::vector<proto::Address>& addresses,
+                    const std::optional<proto::Address>& worked_last,
                     std::function<void()> on_closed) {
   on_closed_ = std::move(on_closed);
   race_.emplace(addresses, worked_last, Clock::now());
@@ -54,7 +54,7 @@ void Outgoing::refuse(const absl::Status& why, std::function<void()> on_closed) 
   fail(why);
 }
 
-void Outgoing::add(const std::vector<proto::Endpoint>& addresses) {
+void Outgoing::add(const std::vector<proto::Address>& addresses) {
   if (!race_) return;
   race_->add(addresses);
   race();
@@ -67,7 +67,7 @@ Outgoing::State Outgoing::state() const {
 
 void Outgoing::race() {
   const auto now = Clock::now();
-  for (const proto::Endpoint& address : race_->due(now)) {
+  for (const proto::Address& address : race_->due(now)) {
     auto attempt = std::make_shared<DialAttempt>(io_, tls_context_, peer_, address);
     attempts_.push_back(attempt);
     attempt->start([this, self = shared_from_this(), attempt](const absl::Status& outcome) {
@@ -122,7 +122,7 @@ void Outgoing::tick() {
 // It asks for more than honest peers do: nothing more of it reaches gRPC.
 void Outgoing::cut(Fault fault) {
   spdlog::warn("hung up on {} at {}: {}", proto::short_name(peer_),
-               proto::to_string(state().address.value_or(proto::Endpoint())), words_of(fault));
+               proto::to_string(state().address.value_or(proto::Address())), words_of(fault));
   {
     const base::MutexLock lock(mutex_);
     state_.fault = fault;

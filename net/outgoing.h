@@ -31,9 +31,9 @@ class Outgoing : public std::enable_shared_from_this<Outgoing> {
   enum class Phase { kDialling, kUp, kEnded };
   struct State {
     Phase phase = Phase::kDialling;
-    std::optional<proto::Endpoint> address;  // where the peer answered
-    bool came_up = false;                    // it did answer, whatever happened then
-    Fault fault = Fault::kNone;              // for which we hung up on it
+    std::optional<proto::Address> address;  // where the peer answered
+    bool came_up = false;                   // it did answer, whatever happened then
+    Fault fault = Fault::kNone;             // for which we hung up on it
     Clock::time_point ended_at;
     Clock::time_point last_moved;  // bytes, in either direction
   };
@@ -43,12 +43,12 @@ class Outgoing : public std::enable_shared_from_this<Outgoing> {
            int local);
 
   // Once. `on_closed`: gRPC has let go, or close() was called.
-  void dial(const std::vector<proto::Endpoint>& addresses,
-            const std::optional<proto::Endpoint>& worked_last, std::function<void()> on_closed);
+  void dial(const std::vector<proto::Address>& addresses,
+            const std::optional<proto::Address>& worked_last, std::function<void()> on_closed);
   // The same without a peer: every call hears `why`.
   void refuse(const absl::Status& why, std::function<void()> on_closed);
   // More addresses, as long as it is being dialled.
-  void add(const std::vector<proto::Endpoint>& addresses);
+  void add(const std::vector<proto::Address>& addresses);
   void close();
 
   State state() const;  // any thread

@@ -20,6 +20,7 @@ constexpr const char* kAbout =
     "  start a swarm   shoal-node run --model DIR --new-swarm --listen :7000\n"
     "  join a swarm    shoal-node run --model DIR --join HOST:7000\n"
     "  look before     shoal-node plan --model DIR\n"
+    "                  shoal-node netcheck --join HOST:7000\n"
     "  stay            shoal-node service install --model DIR --join HOST:7000\n"
     "  stop            Ctrl-C or SIGTERM: finishes running sessions, then leaves; a second one "
     "leaves at once";
@@ -38,6 +39,8 @@ struct RunTexts {  // of options that are more than a number
   std::string cache;
   std::string cache_limit;
   std::string config;  // the reader of command lines takes it
+  std::vector<std::string> hours;
+  std::string reach = "auto";
 };
 
 void add_config(cli::Command& command, RunTexts& texts) {
@@ -48,9 +51,10 @@ void add_config(cli::Command& command, RunTexts& texts) {
                  cli::name(texts.config));
 }
 
-void add_common(cli::Command& command, CommandLine& line, RunTexts& texts) {
-  cli::Option& join = command.option(kJoin, "HOST:PORT", "An address of the swarm",
-                                     cli::names(line.join));
+// Whom to join, and as whom.
+void add_swarm(cli::Command& command, CommandLine& line) {
+  cli::Option& join =
+      command.option(kJoin, "HOST:PORT", "An address of the swarm", cli::names(line.join));
   join.more = [](const std::string& text) { return proto::parse_host_port(text).ok(); };
   if (command.find_option(kNewSwarm) != nullptr) join.rival = kNewSwarm;
   command.option("--join-timeout", "S",
@@ -64,13 +68,27 @@ void add_common(cli::Command& command, CommandLine& line, RunTexts& texts) {
                  cli::names(line.announce));
   command.option("--swarm-key", "FILE", "The private swarm's key, made by \"shoal swarm new FILE\"",
                  cli::name(line.swarm_key));
-  command.option("--identity", "FILE",
-                 "This node's key; made when missing (default: one in ~/.local/state/shoal)",
-                 cli::name(line.identity));
+}
+
+void add_log_level(cli::Command& command, std::string& level) {
   command.option("--log-level", "LEVEL",
                  "What is logged on stderr: trace, debug, info, warn, error "
                  "or off",
-                 cli::one_of(line.log_level, {"trace", "debug", "info", "warn", "error", "off"}));
+                 cli::one_of(level, {"trace", "debug", "info", "warn", "error", "off"}));
+}
+
+void add_common(cli::Command& command, CommandLine& line, RunTexts& texts) {
+  add_swarm(command, line);
+  command.option(
+      "--reach", "HOW",
+      "How others reach this node: auto (others dial back; if they cannot, the router is "
+      "asked to map the port, then relays are used; the default), direct (as told, "
+      "whatever others find) or relay (through relays only)",
+      cli::one_of(texts.reach, {"auto", "direct", "relay"}));
+  command.option("--identity", "FILE",
+                 "This node's key; made when missing (default: one in ~/.local/state/shoal)",
+                 cli::name(line.identity));
+  add_log_level(command, line.log_level);
   command.option("--metrics", "HOST:PORT",
                  "Serve metrics for Prometheus at http://HOST:PORT/metrics; port 0 picks a free "
                  "one. Whoever reaches the address may read them",
@@ -169,6 +187,13 @@ void add_run(cli::Command& command, CommandLine& line, RunTexts& texts) {
                  cli::text(line.public_name));
   command.option("--drain-timeout", "S", "Seconds that running sessions get to finish on SIGTERM",
                  cli::real(line.drain_timeout_s, {0, 3600, false, ""}));
+  command.option("--hours", "FROM-TO",
+                 "Serve in these hours of this machine's clock only, and pause outside of them: "
+                 "22-7, or 12:30-13:30, or mon-fri@18-8,sat+sun@0-24. May be given several times",
+                 cli::names(texts.hours));
+  command.flag(
+      "--free-paused", line.free_paused,
+      "Give the memory back outside of --hours: the blocks are loaded again as they begin");
   add_common(command, line, texts);
 }
 
@@ -203,6 +228,12 @@ absl::Status check(CommandLine& line, const RunTexts& texts) {
   const auto cache = model::cache_options(texts.cache, texts.cache_limit);
   if (!cache.ok()) return wrong(std::string(cache.status().message()));
   line.cache = *cache;
+  const auto hours = Hours::parse(texts.hours);
+  if (!hours.ok()) return wrong("--hours: " + std::string(hours.status().message()));
+  line.hours = *hours;
+  if (line.free_paused && line.hours.always()) {
+    return wrong("--free-paused is of no use without --hours: name some, or leave it out");
+  }
   if (!texts.blocks.empty()) {
     const auto span = proto::parse_span(texts.blocks);
     if (!span.ok()) {
@@ -274,8 +305,8 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
           cli::name(bootstrap_listen))
       .required();
   add_common(bootstrap, line, texts);
-  cli::Command& service = program.command(
-      "service", "Have the node run by systemd, after a reboot too");
+  cli::Command& service =
+      program.command("service", "Have the node run by systemd, after a reboot too");
   cli::Command& install = service.command(
       "install",
       "Make a service of a node with these options, and start it: yours alone, without root; the "
@@ -283,11 +314,23 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
   add_run(install, line, texts);
   install.flag("--replace", line.service.replace, "Write over a configuration that is there");
   install.flag("--no-start", line.service.no_start, "Only write the files");
-  cli::Command& remove = service.command(
-      "remove", "End the service and take it away; configuration and key stay");
+  cli::Command& remove =
+      service.command("remove", "End the service and take it away; configuration and key stay");
   cli::Command& service_status =
       service.command("status", "Say whether there is a service, and whether it runs");
-  for (const char* word : {"generate", "score", "status", "swarm"}) {
+  cli::Command& netcheck = program.command(
+      "netcheck", "Say how others would reach a node of this machine, and what the router offers");
+  add_swarm(netcheck, line);
+  std::string netcheck_listen = ":0";
+  netcheck.option("--listen", "HOST:PORT",
+                  "The address that a node would listen on; not one that a running node has "
+                  "(default: all of this machine, a free port)",
+                  cli::name(netcheck_listen));
+  std::string netcheck_log_level = "warn";
+  add_log_level(netcheck, netcheck_log_level);
+  netcheck.flag("--json", line.json, "Print one JSON object");
+  const OwnerCommands owner = add_owner_commands(program, line.owner);
+  for (const char* word : {"generate", "score", "swarm"}) {
     program.elsewhere(word, fmt::format("it is a command of shoal: shoal {}", word));
   }
   for (const char* word : {"start", "serve", "join"}) {
@@ -306,6 +349,13 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
     line.print = called->print;
     return line;
   }
+  if (owner.called(called->command)) {
+    line.action = CommandLine::Action::kOwner;
+    if (absl::Status status = settle_owner_line(owner, called->command, line.owner); !status.ok()) {
+      return status;
+    }
+    return line;
+  }
   if (called->command == &remove || called->command == &service_status) {
     line.action = CommandLine::Action::kService;
     line.service.action = called->command == &remove ? ServiceRequest::Action::kRemove
@@ -315,8 +365,16 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
   line.action = called->command == &run         ? CommandLine::Action::kRun
                 : called->command == &plan      ? CommandLine::Action::kPlan
                 : called->command == &bootstrap ? CommandLine::Action::kBootstrap
+                : called->command == &netcheck  ? CommandLine::Action::kNetCheck
                                                 : CommandLine::Action::kService;
   if (line.action == CommandLine::Action::kBootstrap) line.listen = bootstrap_listen;
+  if (line.action == CommandLine::Action::kNetCheck) {
+    line.listen = netcheck_listen;
+    line.log_level = netcheck_log_level;
+  }
+  line.reach = texts.reach == "direct"  ? ReachMode::kDirect
+               : texts.reach == "relay" ? ReachMode::kRelay
+                                        : ReachMode::kAuto;
   for (const cli::Given& one : called->given) {
     line.given.push_back({one.option->key(), one.texts, one.option->value.again});
     if (one.where.empty() && line.action == CommandLine::Action::kService) {

@@ -24,16 +24,6 @@ constexpr int kMostNodes = 64;
 // A node that hands over leaves its port within a moment, whatever its sessions do.
 constexpr auto kHandOver = std::chrono::seconds(30);
 
-std::filesystem::path state_folder() {
-  if (const char* state = std::getenv("XDG_STATE_HOME"); state != nullptr && *state == '/') {
-    return std::filesystem::path(state) / "shoal";
-  }
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/') {
-    return std::filesystem::path(home) / ".local" / "state" / "shoal";
-  }
-  return {};
-}
-
 // Beside the lock that keeps others out, one that tells them who has it: the system names the
 // process in both directions of a container, and forgets it with the process.
 void tell_holder(int file) {
@@ -56,6 +46,16 @@ pid_t holder_of(const std::string& path) {
 }
 
 }  // namespace
+
+std::string state_folder() {
+  if (const char* state = std::getenv("XDG_STATE_HOME"); state != nullptr && *state == '/') {
+    return std::string(state) + "/shoal";
+  }
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/') {
+    return std::string(home) + "/.local/state/shoal";
+  }
+  return {};
+}
 
 absl::StatusOr<IdentityFile> IdentityFile::open(const std::string& path) {
   auto identity = identity::Identity::load_or_create(path);
@@ -140,12 +140,15 @@ IdentityFile& IdentityFile::operator=(IdentityFile&& other) noexcept {
   return *this;
 }
 
-std::string IdentityFile::contacts_path() const {
+std::string IdentityFile::beside(const char* extension) const {
   if (path_.empty()) return {};
   std::filesystem::path path(path_);
-  if (path.extension() != ".key") return path_ + ".contacts";
-  return path.replace_extension(".contacts").string();
+  if (path.extension() != ".key") return path_ + extension;
+  return path.replace_extension(extension).string();
 }
+
+std::string IdentityFile::contacts_path() const { return beside(".contacts"); }
+std::string IdentityFile::account_path() const { return beside(".account"); }
 
 void IdentityFile::release() {
   if (lock_ >= 0) ::close(std::exchange(lock_, -1));

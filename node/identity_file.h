@@ -12,6 +12,9 @@
 
 namespace shoal::node {
 
+// $XDG_STATE_HOME/shoal or ~/.local/state/shoal; empty: there is no home.
+std::string state_folder();
+
 class IdentityFile {
  public:
   // A named file: an error when it is in use.
@@ -38,10 +41,13 @@ class IdentityFile {
   // Where the contacts of this identity are kept: NAME.key has NAME.contacts beside it. Empty when
   // the identity is for this run only.
   std::string contacts_path() const;
+  // Where it is kept what this node did since its first day: NAME.account. Empty likewise.
+  std::string account_path() const;
   // Another node may use it from now on.
   void release();
 
  private:
+  std::string beside(const char* extension) const;
   IdentityFile(const identity::Identity& identity, std::string path, int lock)
       : identity_(identity), path_(std::move(path)), lock_(lock) {}
 

@@ -21,11 +21,14 @@
 #include "net/identity_tls.h"
 #include "net/process_start.h"
 #include "net/resolve.h"
+#include "node/caretaker.h"
 #include "node/command_line.h"
 #include "node/device/memory.h"
 #include "node/identity_file.h"
 #include "node/member/twin.h"
+#include "node/netcheck.h"
 #include "node/node.h"
+#include "node/owner_commands.h"
 #include "node/plan.h"
 #include "node/priority.h"
 #include "node/ready_file.h"
@@ -40,7 +43,9 @@ namespace {
 
 // A whole family of cloned disks.
 constexpr std::size_t kMostTwins = 16;
+constexpr std::uint32_t kNetCheckJoinMs = 8'000;
 constexpr auto kTendInterval = std::chrono::milliseconds(1'000);
+constexpr auto kLookInterval = std::chrono::milliseconds(200);
 // Sessions of a node that hands over get at least so long: its successor serves already.
 constexpr double kHandOverDrainS = 300;
 // Beyond the drain: what leaving takes at most.
@@ -106,13 +111,13 @@ absl::Status resolve_addresses(const CommandLine& line, NodeOptions& options) {
 }
 
 std::string online_text(const Node& node) {
-  if (node.span().empty()) {
-    return fmt::format("bootstrap node {} is online at {}", to_string(node.peer_id()),
-                       proto::to_string(node.endpoint()));
-  }
+  std::string where = proto::to_string(node.endpoint());
+  if (const std::string reach = node.reach(); !reach.empty()) where += fmt::format(" ({})", reach);
+  if (node.span().empty())
+    return fmt::format("bootstrap node {} is online at {}", to_string(node.peer_id()), where);
   return fmt::format("node {} is online at {} and serves blocks {} of {}",
-                     to_string(node.peer_id()), proto::to_string(node.endpoint()),
-                     proto::to_string(node.span()), node.model_name());
+                     to_string(node.peer_id()), where, proto::to_string(node.span()),
+                     node.model_name());
 }
 
 // What the libraries and we start, beside the threads that compute; measured, with some to spare.
@@ -129,9 +134,16 @@ absl::Status check_limits(const CommandLine& line) {
                                     .memory_bytes = kMemoryBytes});
 }
 
+CaretakerOptions care_options(const CommandLine& line) {
+  return {.hours = line.hours,
+          .free_by_hours = line.free_paused,
+          .patience = std::chrono::milliseconds(static_cast<int>(line.drain_timeout_s * 1000)),
+          .bootstrap = line.action == CommandLine::Action::kBootstrap};
+}
+
 // Reads the configuration again; what is wrong with it leaves all as it is.
-void reload(const std::function<absl::StatusOr<CommandLine>()>& read, CommandLine& line,
-            Node& node) {
+void reload(const std::function<absl::StatusOr<CommandLine>()>& read, CommandLine& line, Node* node,
+            Caretaker& caretaker) {
   const auto next = read();
   if (!next.ok()) {
     spdlog::warn("the configuration stays as it was: {}", cli::one_line(next.status()));
@@ -143,7 +155,8 @@ void reload(const std::function<absl::StatusOr<CommandLine>()>& read, CommandLin
       spdlog::warn("{}", cli::one_line(given));
     }
   }
-  node.set_limits(next->max_sessions, next->max_sessions_per_peer);
+  if (node != nullptr) node->set_limits(next->max_sessions, next->max_sessions_per_peer);
+  caretaker.set_options(care_options(*next));
   line.max_sessions = next->max_sessions;
   line.max_sessions_per_peer = next->max_sessions_per_peer;
   line.drain_timeout_s = next->drain_timeout_s;
@@ -154,37 +167,90 @@ void reload(const std::function<absl::StatusOr<CommandLine>()>& read, CommandLin
   spdlog::default_logger()->set_level(level_of(line.log_level));
 }
 
-// A node from its start to its end; OK when it was asked to stop.
-absl::Status run_once(CommandLine& line, const NodeOptions& options,
-                      const std::function<absl::StatusOr<CommandLine>()>& read,
-                      IdentityFile& identity, ReadyFile& ready, Signals& signals,
-                      ServiceManager& manager) {
-  auto node = Node::start(options);
-  if (!node.ok()) return node.status();
-  if (absl::Status status = ready.write(ready_json(**node)); !status.ok()) return status;
-  say(stdout, online_text(**node) + "\n");
-  manager.serves(online_text(**node));
+// What one life of a node needs beside its options.
+struct NodeLife {
+  CommandLine& line;
+  const NodeOptions& options;
+  const std::function<absl::StatusOr<CommandLine>()>& read;
+  IdentityFile& identity;
+  ReadyFile& ready;
+  Signals& signals;
+  ServiceManager& manager;
+  Caretaker& caretaker;
+};
+
+// While it serves; an error: it is ill.
+absl::Status serve_on(NodeLife& life, Node& node, Caretaker::Next& next) {
   absl::Status health;
-  while (health.ok() && !signals.wait_for_stop(kTendInterval) && !signals.hand_over_asked()) {
-    if (signals.take_reload()) reload(read, line, **node);
-    health = (*node)->tend();
-    manager.beat();
+  auto tend_at = std::chrono::steady_clock::now();
+  while (health.ok() && next == Caretaker::Next::kGoOn &&
+         !life.signals.wait_for_stop(kLookInterval) && !life.signals.hand_over_asked()) {
+    if (life.signals.take_reload()) reload(life.read, life.line, &node, life.caretaker);
+    next = life.caretaker.look(node);
+    const auto now = std::chrono::steady_clock::now();
+    if (now < tend_at) continue;
+    tend_at = now + kTendInterval;
+    health = node.tend();
+    life.manager.beat();
   }
-  ready.remove();
+  return health;
+}
+
+// A node from its start to its end; OK when it was asked to stop, or to leave for a while.
+absl::Status run_once(NodeLife& life) {
+  auto node = Node::start(life.options);
+  if (!node.ok()) return node.status();
+  if (absl::Status status = life.ready.write(ready_json(**node)); !status.ok()) return status;
+  say(stdout, online_text(**node) + "\n");
+  life.manager.serves(online_text(**node));
+  // They may have been changed since the program was started.
+  (*node)->set_limits(life.line.max_sessions, life.line.max_sessions_per_peer);
+  life.caretaker.began(**node);
+  auto next = Caretaker::Next::kGoOn;
+  const absl::Status health = serve_on(life, **node, next);
+  life.caretaker.leaving(**node);
+  life.ready.remove();
   // A node that is ill can finish nothing: what it would compute would be wrong.
-  double drain_s = health.ok() ? line.drain_timeout_s : 0;
-  if (health.ok() && signals.hand_over_asked()) {
+  double drain_s = health.ok() ? life.line.drain_timeout_s : 0;
+  if (health.ok() && life.signals.hand_over_asked()) {
     spdlog::info("hands over to its successor");
     (*node)->hand_over();
-    identity.release();
+    life.caretaker.hand_over();
+    life.identity.release();
     drain_s = std::max(drain_s, kHandOverDrainS);
   }
   const std::chrono::milliseconds drain(static_cast<std::uint32_t>(drain_s * 1000));
-  manager.ends(drain + kLeaving);
-  (*node)->drain_and_stop(static_cast<std::uint32_t>(drain.count()), signals.hand_over_asked()
-                                                                         ? &signals.stop()
-                                                                         : &signals.hurry());
+  if (next == Caretaker::Next::kLeave) {
+    life.manager.rests("leaves for a while");
+  } else {
+    life.manager.ends(drain + kLeaving);
+  }
+  (*node)->drain_and_stop(static_cast<std::uint32_t>(drain.count()), life.signals.hand_over_asked()
+                                                                         ? &life.signals.stop()
+                                                                         : &life.signals.hurry());
+  if (next == Caretaker::Next::kStop) life.signals.ask_to_stop();
   return health;
+}
+
+// False: the program is to end.
+bool wait_until_wanted(NodeLife& life) {
+  auto start = life.caretaker.look_without_node();
+  if (start == Caretaker::Start::kLater) life.manager.rests("paused: nothing is loaded");
+  while (start == Caretaker::Start::kLater && !life.signals.wait_for_stop(kLookInterval) &&
+         !life.signals.hand_over_asked()) {
+    if (life.signals.take_reload()) reload(life.read, life.line, nullptr, life.caretaker);
+    start = life.caretaker.look_without_node();
+  }
+  return start == Caretaker::Start::kNow && !life.signals.stop().stopped();
+}
+
+// One node after the other, where its owner has one go and come back.
+absl::Status run_wanted(NodeLife& life) {
+  while (wait_until_wanted(life)) {
+    const absl::Status ended = run_once(life);
+    if (!ended.ok() || life.signals.hand_over_asked()) return ended;
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<IdentityFile> open_identity(const CommandLine& line,
@@ -255,7 +321,13 @@ int serve(CommandLine line, const std::function<absl::StatusOr<CommandLine>()>& 
     if (!identity.ok()) return signals.stop().stopped() ? 0 : fail(identity.status());
     options.identity = identity->identity();
     options.contacts_file = identity->contacts_path();
-    const absl::Status ended = run_once(line, options, read, *identity, ready, signals, manager);
+    absl::Status ended;
+    {
+      Caretaker caretaker(*identity, care_options(line));
+      options.account = &caretaker.account();
+      NodeLife life{line, options, read, *identity, ready, signals, manager, caretaker};
+      ended = run_wanted(life);
+    }
     if (ended.ok()) return 0;
     if (absl::IsCancelled(ended) && signals.stop().stopped()) return 0;
     const bool other_helps =
@@ -274,6 +346,34 @@ int show_plan(const CommandLine& line) {
   say(stdout, line.json ? plan_json(*plan) : plan_text(*plan));
   const absl::Status written = cli::finish_output();
   return written.ok() || cli::output_reader_is_gone() ? 0 : fail(written);
+}
+
+// Exit status 1 when nobody would reach a node here.
+int check_network(const CommandLine& line) {
+  Signals signals([] {});
+  start_logging(line.log_level);
+  net::init_transport();
+  NodeOptions resolved;
+  if (absl::Status status = resolve_addresses(line, resolved); !status.ok()) return fail(status);
+  MembershipOptions options;
+  if (!line.swarm_key.empty()) {
+    const auto key = identity::read_swarm_key(line.swarm_key);
+    if (!key.ok()) return fail(key.status());
+    options.swarm_key = *key;
+  }
+  options.listen = resolved.listen;
+  options.join = resolved.join;
+  options.join_names = resolved.join_names;
+  options.announce = resolved.announce;
+  options.join_timeout_ms = kNetCheckJoinMs;
+  if (line.join_timeout_s)
+    options.join_timeout_ms = static_cast<std::uint32_t>(*line.join_timeout_s * 1000);
+  const auto check = check_net(std::move(options), signals.stop());
+  if (!check.ok()) return fail(check.status());
+  say(stdout, line.json ? netcheck_json(*check) : netcheck_text(*check));
+  const absl::Status written = cli::finish_output();
+  if (!written.ok() && !cli::output_reader_is_gone()) return fail(written);
+  return check->is_reached() ? 0 : cli::kExitFailed;
 }
 
 int control_service(const CommandLine& line) {
@@ -297,7 +397,15 @@ int main(int argc, char** argv) {
     return written.ok() || cli::output_reader_is_gone() ? 0 : fail(written);
   }
   if (line->action == CommandLine::Action::kPlan) return show_plan(*line);
+  if (line->action == CommandLine::Action::kNetCheck) return check_network(*line);
   if (line->action == CommandLine::Action::kService) return control_service(*line);
+  if (line->action == CommandLine::Action::kOwner) {
+    const auto answer = ask_as_owner(line->owner);
+    if (!answer.ok()) return fail(answer.status());
+    say(stdout, *answer);
+    const absl::Status written = cli::finish_output();
+    return written.ok() || cli::output_reader_is_gone() ? 0 : fail(written);
+  }
   return serve(*line, read);
 }
 

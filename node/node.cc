@@ -12,6 +12,7 @@
 
 #include "net/channel_pool.h"
 #include "net/identity_tls.h"
+#include "node/account/account.h"
 #include "node/companion_files.h"
 #include "node/device/device_thread.h"
 #include "node/device/file_watch.h"
@@ -32,6 +33,9 @@ namespace {
 using model::WeightChoice;
 using std::chrono::milliseconds;
 
+// Mapped and asked about in five seconds, or through a relay in six.
+constexpr milliseconds kReachWait{6'000};
+
 absl::Status stopped() { return absl::CancelledError("stopped while starting"); }
 
 MembershipOptions membership_of(const NodeOptions& options) {
@@ -43,6 +47,7 @@ MembershipOptions membership_of(const NodeOptions& options) {
   result.join_names = options.join_names;
   result.join_timeout_ms = options.join_timeout_ms;
   result.announce = options.announce;
+  result.reach = options.reach;
   result.cancelled = options.cancelled;
   return result;
 }
@@ -68,7 +73,16 @@ class Node::Impl {
     return online;
   }
 
-  std::vector<proto::Endpoint> addresses() const { return member_->addresses(); }
+  proto::Endpoint endpoint() const {
+    for (const proto::Address& address : member_->announced()) {
+      if (address.is_direct()) return address.endpoint;
+    }
+    return member_->addresses().front();
+  }
+  std::string reach() const {
+    const auto report = member_->reach();
+    return report ? report->told() : "";
+  }
   std::uint16_t port() const { return member_->port(); }
   const proto::PeerId& peer_id() const { return options_.identity.peer_id(); }
   const NodeFacts& facts() const { return facts_; }
@@ -90,6 +104,7 @@ class Node::Impl {
     stats.batched_rows = load.batched_rows;
     stats.head_rows = load.head_rows;
     stats.head_calls = load.head_calls;
+    stats.computing_s = load.computing_s;
     stats.block_step_us = load.block_step_us;
     stats.outbox = served.outbox;
     stats.sessions_given_way = served.given_way;
@@ -98,6 +113,7 @@ class Node::Impl {
 
   absl::Status tend() {
     member_->rejoin_when_alone();
+    if (paused_) return absl::OkStatus();  // there is no record of ours
     if (device_ == nullptr) return absl::OkStatus();
     absl::Status intact = files_.look(*device_, *model_, std::chrono::steady_clock::now());
     if (!intact.ok()) return intact;
@@ -109,6 +125,28 @@ class Node::Impl {
   std::optional<proto::Endpoint> metrics() const {
     if (metrics_ == nullptr) return std::nullopt;
     return metrics_->endpoint();
+  }
+
+  void drain(const std::string& reason) {
+    if (service_ == nullptr) return;
+    service_->drain(reason);
+    service_->set_state(proto::NodeState::kDraining);
+    member_->announce_without_waiting();
+  }
+
+  void pause(const std::string& reason) {
+    if (service_ == nullptr) return;
+    service_->end_sessions(reason);
+    paused_ = true;
+    withdraw();
+  }
+
+  void resume() {
+    if (service_ == nullptr) return;
+    service_->accept();
+    service_->set_state(proto::NodeState::kOnline);
+    paused_ = false;
+    member_->announce_without_waiting();
   }
 
   void set_limits(std::uint32_t max_sessions, std::uint32_t max_sessions_per_peer) {
@@ -137,7 +175,7 @@ class Node::Impl {
     } catch (const std::system_error&) {  // no thread to be had: one after the other
       metrics_.reset();
     }
-    withdraw();
+    if (!paused_) withdraw();
     member_->stop_announcing();
     stop_serving();
     next_hops_.reset();
@@ -153,7 +191,7 @@ class Node::Impl {
 
  private:
   absl::Status run_bootstrap() {
-    if (absl::Status status = member_->open(nullptr); !status.ok()) return status;
+    if (absl::Status status = member_->open({}); !status.ok()) return status;
     if (!member_->joins()) return absl::OkStatus();
     return member_->join([](const std::vector<proto::Endpoint>&) { return absl::OkStatus(); });
   }
@@ -179,7 +217,7 @@ class Node::Impl {
     channels_ = std::make_unique<net::ChannelPool>(options_.identity, options_.swarm_key);
     service_ = std::make_unique<SpanService>(peer_id(), *channels_, run);
     own_record_ = std::make_unique<OwnRecordWatch>(*member_, *channels_, peer_id(), run);
-    if (absl::Status status = member_->open(&service_->calls()); !status.ok()) return status;
+    if (absl::Status status = member_->open({&service_->calls()}); !status.ok()) return status;
     sweeper_ = std::make_unique<Sweeper>(member_->io(), *service_);
 
     if (absl::Status status = open_devices(); !status.ok()) return status;
@@ -201,7 +239,10 @@ class Node::Impl {
     if (absl::Status status = start_device(*entry); !status.ok()) return status;
     if (member_->stop().stopped()) return stopped();
     start_next_hops();
-    service_->serve(facts_, *device_, *next_hops_);
+    service_->serve(facts_, *device_, *next_hops_,
+                    options_.account != nullptr ? &options_.account->book() : nullptr);
+    // Asked since we joined, while the model was loaded.
+    member_->await_reach(kReachWait);
     return announce(proto::NodeState::kOnline);
   }
 
@@ -217,6 +258,7 @@ class Node::Impl {
     if (!taken) return std::nullopt;
     MetricsSnapshot snapshot{*taken, std::nullopt, member_->front()};
     if (device_ != nullptr) snapshot.node = stats();
+    if (options_.account != nullptr) snapshot.account = options_.account->run();
     return snapshot;
   }
 
@@ -258,6 +300,7 @@ class Node::Impl {
     auto opened = options_.open_devices();
     if (!opened.ok()) return opened.status();
     chosen_ = *std::move(opened);
+    if (options_.account != nullptr && !chosen_.executors.empty()) options_.account->count_gpus();
     return absl::OkStatus();
   }
 
@@ -342,7 +385,7 @@ class Node::Impl {
     record.ttl_ms = proto::kMaxRecordTtlMs;
     record.offer = facts_.offer;
     record.load = service_->load();
-    for (const proto::Endpoint& address : member_->addresses()) record.addresses.push_back(address);
+    record.addresses = member_->announced();
     return record;
   }
 
@@ -375,9 +418,9 @@ class Node::Impl {
   }
 
   void stop_serving() {
-    if (service_ == nullptr) return;
-    service_->stop("this node is shutting down");
+    if (service_ != nullptr) service_->stop("this node is shutting down");
     member_->stop_server(milliseconds(1'000));
+    if (service_ == nullptr) return;
     // Our streams to other nodes: cancelled with their sessions, gone within moments.
     while (!service_->await_streams(milliseconds(5'000))) {
       spdlog::warn("{} streams to other nodes have not ended yet", service_->counts().streams);
@@ -390,6 +433,7 @@ class Node::Impl {
   std::shared_ptr<const CompanionFiles> companions_;  // until the service has them
   NodeFacts facts_;
   bool announced_ = false;
+  bool paused_ = false;  // main's
   bool stopped_ = false;
   FileWatch files_;
 
@@ -415,7 +459,8 @@ absl::StatusOr<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   return std::unique_ptr<Node>(new Node(std::move(impl)));
 }
 
-proto::Endpoint Node::endpoint() const { return impl_->addresses().front(); }
+proto::Endpoint Node::endpoint() const { return impl_->endpoint(); }
+std::string Node::reach() const { return impl_->reach(); }
 std::uint16_t Node::port() const { return impl_->port(); }
 const proto::PeerId& Node::peer_id() const { return impl_->peer_id(); }
 proto::Span Node::span() const { return impl_->facts().offer.span; }
@@ -425,6 +470,9 @@ const proto::Digest& Node::model_digest() const { return impl_->facts().offer.mo
 NodeStats Node::stats() const { return impl_->stats(); }
 std::optional<proto::Endpoint> Node::metrics() const { return impl_->metrics(); }
 absl::Status Node::tend() { return impl_->tend(); }
+void Node::drain(const std::string& reason) { impl_->drain(reason); }
+void Node::pause(const std::string& reason) { impl_->pause(reason); }
+void Node::resume() { impl_->resume(); }
 void Node::set_limits(std::uint32_t max_sessions, std::uint32_t max_sessions_per_peer) {
   impl_->set_limits(max_sessions, max_sessions_per_peer);
 }

@@ -12,8 +12,9 @@
 namespace shoal::node {
 namespace {
 
-constexpr std::array<std::string_view, 5> kFollowed = {
-    "drain-timeout", "log-level", "max-sessions", "max-sessions-per-peer", "nice"};
+constexpr std::array<std::string_view, 7> kFollowed = {
+    "drain-timeout", "free-paused",           "hours", "log-level",
+    "max-sessions",  "max-sessions-per-peer", "nice"};
 
 std::map<std::string, std::vector<std::string>> by_key(
     const std::vector<cli::Assignment>& options) {
@@ -24,9 +25,7 @@ std::map<std::string, std::vector<std::string>> by_key(
 
 }  // namespace
 
-bool Reload::has(const std::string& key) const {
-  return std::ranges::find(now, key) != now.end();
-}
+bool Reload::has(const std::string& key) const { return std::ranges::find(now, key) != now.end(); }
 
 Reload compare_options(const std::vector<cli::Assignment>& before,
                        const std::vector<cli::Assignment>& after) {

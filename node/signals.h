@@ -31,6 +31,8 @@ class Signals {
   const base::StopToken& hurry() const { return hurry_; }
   // True when a stop was asked for; false after `most`, or as soon as something else was.
   bool wait_for_stop(std::chrono::milliseconds most);
+  // As the first signal does.
+  void ask_to_stop() { ask_to_stop(SIGTERM); }
   // Whether the configuration is to be read again; once for each time that it was asked for.
   bool take_reload();
   bool hand_over_asked() const { return hand_over_; }

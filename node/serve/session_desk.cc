@@ -40,6 +40,7 @@ std::variant<std::shared_ptr<Session>, Refusal> SessionDesk::open(
   auto opened = sessions_.open(serving->facts, serving->device, request, client.peer,
                                network_of(client.address), link);
   if (auto* session = std::get_if<std::shared_ptr<Session>>(&opened)) {
+    if (serving->book != nullptr) (*session)->keep_account(*serving->book);
     connect_next(*serving, request, client, *session);
     link->send(welcome(request, serving->facts, (*session)->kept_positions()));
   }

@@ -23,6 +23,7 @@ struct Caller;
 namespace shoal::node {
 
 class NextHops;
+class ServiceBook;
 
 class SessionDesk {
  public:
@@ -31,6 +32,7 @@ class SessionDesk {
     const NodeFacts& facts;
     DeviceThread& device;
     NextHops& next_hops;
+    ServiceBook* book = nullptr;  // what sessions did; null: nobody keeps account
   };
 
   explicit SessionDesk(net::ChannelPool& channels) : channels_(channels) {}

@@ -48,7 +48,7 @@ class SessionTable {
 
   // Fails sessions that were idle for too long, and waiters whose time is over.
   void sweep(Clock::time_point now);
-  // No more sessions from now on; the reason is told to whoever asks.
+  // No more sessions from now on; the reason is told to whoever asks. An empty one: as before.
   void refuse_new(std::string reason);
   void fail_all(const Refusal& refusal);
   std::size_t size() const;

@@ -115,8 +115,9 @@ SpanService::~SpanService() = default;
 
 grpc::Service& SpanService::calls() { return *calls_; }
 
-void SpanService::serve(const NodeFacts& facts, DeviceThread& device, NextHops& next_hops) {
-  desk_.serve({facts, device, next_hops});
+void SpanService::serve(const NodeFacts& facts, DeviceThread& device, NextHops& next_hops,
+                        ServiceBook* book) {
+  desk_.serve({facts, device, next_hops, book});
 }
 
 ServiceCounts SpanService::counts() const {
@@ -125,6 +126,8 @@ ServiceCounts SpanService::counts() const {
           .outbox = desk_.outbox().stats(),
           .given_way = desk_.sessions().given_way()};
 }
+
+void SpanService::end_sessions(std::string reason) { stop(std::move(reason)); }
 
 void SpanService::stop(std::string reason) {
   desk_.sessions().fail_all({.code = absl::StatusCode::kUnavailable, .reason = std::move(reason)});

@@ -41,7 +41,8 @@ class SpanService {
   grpc::Service& calls();
 
   // Once; all must outlive the service's last stream.
-  void serve(const NodeFacts& facts, DeviceThread& device, NextHops& next_hops);
+  void serve(const NodeFacts& facts, DeviceThread& device, NextHops& next_hops,
+             ServiceBook* book = nullptr);
   // The served model's manifest, as soon as it is known.
   void offer_manifest(const proto::Digest& digest, std::shared_ptr<const std::string> bytes) {
     manifest_.offer(digest, std::move(bytes));
@@ -63,6 +64,9 @@ class SpanService {
   void sweep(std::chrono::steady_clock::time_point now) { desk_.sweep(now); }
   // No new sessions from now on; whoever asks is told why.
   void drain(std::string reason) { desk_.sessions().refuse_new(std::move(reason)); }
+  // After drain(): ends the sessions that are left, with UNAVAILABLE; and takes new ones again.
+  void end_sessions(std::string reason);
+  void accept() { desk_.sessions().refuse_new({}); }
   // Ends every session, with UNAVAILABLE. The streams are gone once gRPC and the peers have let go:
   // await_streams() is false at the timeout.
   void stop(std::string reason);

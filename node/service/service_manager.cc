@@ -117,6 +117,12 @@ void ServiceManager::beat() {
   if (heartbeat_) heartbeat_->beat(now_ms());
 }
 
+void ServiceManager::rests(const std::string& what) {
+  tell(what);
+  const base::MutexLock lock(mutex_);
+  if (heartbeat_) heartbeat_->drain();
+}
+
 void ServiceManager::ends(std::chrono::milliseconds most) {
   {
     const base::MutexLock lock(mutex_);

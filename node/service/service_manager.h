@@ -57,6 +57,8 @@ class ServiceManager {
   void tell(const std::string& what);
   void serves(const std::string& what);
   void beat();
+  // No node is there for a while, and one will be: until serves() nobody expects a beat.
+  void rests(const std::string& what);
   // It may take so long.
   void ends(std::chrono::milliseconds most);
 

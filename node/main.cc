@@ -121,7 +121,7 @@ std::string online_text(const Node& node) {
 }
 
 // What the libraries and we start, beside the threads that compute; measured, with some to spare.
-constexpr int kThreads = 24;
+constexpr int kThreads = 28;
 constexpr std::uint64_t kDescriptors = 64;
 constexpr std::uint64_t kMemoryBytes = 160 << 20;
 
@@ -314,6 +314,7 @@ int serve(CommandLine line, const std::function<absl::StatusOr<CommandLine>()>& 
   } else {
     options.join_timeout_ms.reset();
   }
+  options.reach = line.reach;
   options.cancelled = &signals.stop();
 
   std::vector<proto::PeerId> taken;

@@ -166,6 +166,8 @@ class ReachKeeper::Impl {
     const seconds pause =
         ladder_.wants_relays() && relay_addresses().empty() ? kRoundEveryUnreached : kRoundEvery;
     const Time next = Clock::now() + pause;
+    watch_ = {};  // the round may have taken long
+    stood_still();
     while (!stop_.stopped() && Clock::now() < next) {
       bool relays = false;
       {
@@ -179,7 +181,7 @@ class ReachKeeper::Impl {
         ladder_.relayed(relay_addresses().size());
         publish(false);
       }
-      if (watch_.woke(reading(CLOCK_MONOTONIC), reading(CLOCK_BOOTTIME), kTick)) {
+      if (stood_still()) {
         spdlog::info("this process stood still for a while: looks anew how others reach it");
         hooks_.woke();
         for (const auto& mapper : mappers()) {
@@ -195,7 +197,10 @@ class ReachKeeper::Impl {
       burst = std::exchange(again_, false);
     }
     if (burst) base::sleep_for(kSettle, stop_);
-    watch_ = {};  // a round may take long
+  }
+
+  bool stood_still() {
+    return watch_.woke(reading(CLOCK_MONOTONIC), reading(CLOCK_BOOTTIME), kTick);
   }
 
   std::array<std::shared_ptr<net::PortMapper>, 2> mappers() const {

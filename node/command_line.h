@@ -41,6 +41,7 @@ struct CommandLine {
   ReachMode reach = ReachMode::kAuto;
   bool relay = true;
   std::uint32_t relay_mbit = 0;
+  std::string udp = "auto";
   std::string swarm_key;
   std::string identity;
   kernels::cuda::DeviceChoice device;

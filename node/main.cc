@@ -121,7 +121,7 @@ std::string online_text(const Node& node) {
 }
 
 // What the libraries and we start, beside the threads that compute; measured, with some to spare.
-constexpr int kThreads = 24;
+constexpr int kThreads = 28;
 constexpr std::uint64_t kDescriptors = 64;
 constexpr std::uint64_t kMemoryBytes = 160 << 20;
 
@@ -295,8 +295,8 @@ int serve(CommandLine line, const std::function<absl::StatusOr<CommandLine>()>& 
     options.model_name = line.model_name.empty() ? model->name : line.model_name;
     options.fetch_span = model->fetch_span;
   }
-  options.reach = line.reach;
   options.relay_mbit = line.relay ? std::optional(line.relay_mbit) : std::nullopt;
+  if (line.udp == "off") options.udp = dht::UdpUse::kOff;
   options.blocks = line.blocks;
   options.add_model = line.add_model;
   if (!bootstrap) options.open_devices = [&line] { return open_chosen(line.device); };
@@ -315,6 +315,7 @@ int serve(CommandLine line, const std::function<absl::StatusOr<CommandLine>()>& 
   } else {
     options.join_timeout_ms.reset();
   }
+  options.reach = line.reach;
   options.cancelled = &signals.stop();
 
   std::vector<proto::PeerId> taken;

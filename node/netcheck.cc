@@ -142,6 +142,7 @@ absl::StatusOr<NetCheck> check_net(MembershipOptions options, const base::StopTo
   if (!report) return absl::InternalError("nobody looks how others reach this machine");
   std::array<dht::ObservedPorts, 2> ports;
   const auto end = Clock::now() + kPortsLimit;
+  const auto routers = member.reach_keeper()->routers(Clock::now() + kRouterLimit, stop);
   do {
     member.io().run_and_wait([&] {
       for (const Family family : kFamilies)
@@ -150,7 +151,6 @@ absl::StatusOr<NetCheck> check_net(MembershipOptions options, const base::StopTo
     });
   } while (check.joined && ports[0].peers < 2 && ports[1].peers < 2 && Clock::now() < end &&
            base::sleep_for(milliseconds(50), stop));
-  const auto routers = member.reach_keeper()->routers(Clock::now() + kRouterLimit, stop);
   check.is_here_only = report->is_here_only;
   check.port = member.port();
   check.relays = report->relays;

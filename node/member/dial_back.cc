@@ -17,7 +17,7 @@ bool is_among(const Endpoint& address, std::span<const Endpoint> own) {
       own, [&](const Endpoint& entry) { return entry.address == address.address; });
 }
 
-struct Tally {
+struct Ballot {
   std::size_t yes = 0, no = 0;
 
   void count(DialOutcome outcome) {
@@ -94,7 +94,7 @@ Verdict judge(std::span<const DialBackAnswer> answers, std::span<const Endpoint>
     return !is_near(answer) && !answer.seen.is_loopback();
   });
   Verdict verdict;
-  Tally tcp, udp;
+  Ballot tcp, udp;
   std::map<Endpoint, std::size_t> seen;
   for (const DialBackAnswer& answer : answers) {
     if (answer.seen.is_loopback() || (some_far && is_near(answer))) continue;
@@ -114,7 +114,7 @@ Verdict judge(std::span<const DialBackAnswer> answers, std::span<const Endpoint>
 }
 
 bool is_settled(std::span<const DialBackAnswer> answers, std::size_t open) {
-  Tally tcp, udp;
+  Ballot tcp, udp;
   for (const DialBackAnswer& answer : answers) {
     tcp.count(answer.tcp);
     udp.count(answer.udp);

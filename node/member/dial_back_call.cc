@@ -41,7 +41,7 @@ DialOutcome outcome_in(wire::DialBackOutcome outcome) {
   }
 }
 
-std::chrono::system_clock::time_point after(std::uint32_t ms) {
+std::chrono::system_clock::time_point deadline_in(std::uint32_t ms) {
   return std::chrono::system_clock::now() + milliseconds(ms);
 }
 
@@ -112,7 +112,7 @@ std::vector<std::vector<DialBackAnswer>> ask_dial_backs(
         call->request.set_tcp(true);
         call->request.set_udp(rounds[i].udp);
         call->request.set_public_key(identity.public_key().to_bytes());
-        call->context.set_deadline(after(proto::kDialBackAnswerMs));
+        call->context.set_deadline(deadline_in(proto::kDialBackAnswerMs));
         ++calls->rounds[i].open;
         calls->calls.push_back(std::move(call));
       }
@@ -155,7 +155,7 @@ std::optional<std::chrono::microseconds> helper_round_trip(
   std::optional<std::chrono::microseconds> result;
   for (int call = 0; call < 2; ++call) {  // the first one connects
     grpc::ClientContext context;
-    context.set_deadline(after(kRoundTripMs / 2));
+    context.set_deadline(deadline_in(kRoundTripMs / 2));
     wire::DialBackRequest request;
     *request.mutable_version() = proto::our_version();
     request.set_port(1);

@@ -9,6 +9,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/awaited.h"
 #include "base/mutex.h"
 #include "dht/diversity.h"
 #include "identity/random.h"
@@ -25,9 +26,10 @@ using Time = Clock::time_point;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr seconds kRounds{600};
-constexpr seconds kRoundsUnreached{60};  // somebody may be about to open a port, or start a relay
-constexpr milliseconds kTick{2'000};     // between looks whether a helper has come
+constexpr seconds kRoundEvery{600};
+constexpr seconds kRoundEveryUnreached{
+    60};                              // somebody may be about to open a port, or start a relay
+constexpr milliseconds kTick{2'000};  // between looks whether a helper has come
 constexpr milliseconds kMapperWait{4'500};
 constexpr milliseconds kRelayWait{3'000};
 // News of addresses come in bursts.
@@ -163,8 +165,10 @@ class ReachKeeper::Impl {
   void wait() {
     const bool lonely = is_lonely();
     const seconds pause =
-        ladder_.wants_relays() && relay_addresses().empty() ? kRoundsUnreached : kRounds;
+        ladder_.wants_relays() && relay_addresses().empty() ? kRoundEveryUnreached : kRoundEvery;
     const Time next = Clock::now() + pause;
+    watch_ = {};  // the round may have taken long
+    stood_still();
     while (!stop_.stopped() && Clock::now() < next) {
       bool relays = false;
       {
@@ -178,7 +182,7 @@ class ReachKeeper::Impl {
         ladder_.relayed(relay_addresses().size());
         publish(false);
       }
-      if (watch_.woke(reading(CLOCK_MONOTONIC), reading(CLOCK_BOOTTIME), kTick)) {
+      if (stood_still()) {
         spdlog::info("this process stood still for a while: looks anew how others reach it");
         hooks_.woke();
         for (const auto& mapper : mappers()) {
@@ -194,7 +198,10 @@ class ReachKeeper::Impl {
       burst = std::exchange(again_, false);
     }
     if (burst) base::sleep_for(kSettle, stop_);
-    watch_ = {};  // a round may take long
+  }
+
+  bool stood_still() {
+    return watch_.woke(reading(CLOCK_MONOTONIC), reading(CLOCK_BOOTTIME), kTick);
   }
 
   std::array<std::shared_ptr<net::PortMapper>, 2> mappers() const {
@@ -229,8 +236,8 @@ class ReachKeeper::Impl {
     // Whoever is told to go through relays does, on one machine too.
     const bool by_relay = options_.mode == ReachMode::kRelay;
     if (is_here(own_) && !by_relay) return publish(true);
-    const auto has = [this](Family family) {
-      return std::ranges::any_of(own_, [family](const proto::Endpoint& address) {
+    const auto has = [this, by_relay](Family family) {
+      return std::ranges::any_of(own_, [family, by_relay](const proto::Endpoint& address) {
         return is_of(family, address) && (by_relay || !address.is_loopback());
       });
     };

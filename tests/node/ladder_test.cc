@@ -104,6 +104,7 @@ TEST_F(LadderTest, ARouterThatMapsIsAskedAndTheMappingProven) {
 }
 
 TEST_F(LadderTest, AMappingThatLeadsNowhereIsNotBelieved) {
+  ladder_ = Ladder({.port = kPort, .may_relay = false});
   begin();
   judged(Reached::kNo);
   ladder_.mapped(Family::kV4, upnp(7000));

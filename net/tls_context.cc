@@ -297,6 +297,9 @@ TlsStream::Io TlsStream::outcome(int result, const char* doing) {
   } else if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST ||
              reason == SSL_R_UNSUPPORTED_PROTOCOL || reason == SSL_R_UNEXPECTED_MESSAGE) {
     fail(kNoTls);
+  } else if (reason == SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL) {
+    fail(absl::StrCat("it does not speak ", protocol_,
+                      ": it is of another version, or was told not to"));
   } else if (!alert && socket_error_ != 0 && socket_error_ != ECONNRESET &&
              socket_error_ != EPIPE) {
     fail(absl::StrCat("the connection broke: ", std::strerror(socket_error_)));

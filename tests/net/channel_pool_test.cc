@@ -129,7 +129,7 @@ TEST(ChannelPool, DirectAddressesComeBeforeThoseThroughRelays) {
   EXPECT_LT(seconds_since(start), 2.0);
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(status.message()),
-              testing::HasSubstr("node a at b: its relay: it closed the connection"));
+              testing::HasSubstr("node a at b: its relay: it does not speak shoal-tunnel/1"));
   EXPECT_EQ(pool.connected_address(kServer.peer_id()), std::nullopt);
   const auto both = pool.get(kServer.peer_id(), {relayed, node.running.endpoint});
   EXPECT_TRUE(describe(both).status.ok());

@@ -119,13 +119,15 @@ TEST(NextHopBook, AddressesOutOfReachAreLeftOut) {
             std::vector<proto::Address>{at("8.8.1.1:7000")});
 }
 
-TEST(NextHopBook, NobodyIsDialledThroughARelayYet) {
+TEST(NextHopBook, RelaysAreDialledWhereNodesWouldBe) {
   NextHopBook book;
   const proto::Address relayed = proto::Address::through(id_of(7), at("8.8.7.7:7000"));
-  EXPECT_FALSE(may_dial(kFar, relayed));
-  book.learned(kBlock, {record(1, {relayed, at("8.8.1.1:7000")}), record(2, {relayed})}, time(0));
-  EXPECT_EQ(book.addresses(question(1), kFar, time(0)),
-            std::vector<proto::Address>{at("8.8.1.1:7000")});
+  for (const char* within : {"127.0.0.1:22", "192.168.0.1:80", "169.254.1.1:80", "0.0.0.0:7000"}) {
+    EXPECT_FALSE(may_dial(kFar, proto::Address::through(id_of(7), at(within)))) << within;
+  }
+  const proto::Address inside = proto::Address::through(id_of(7), at("192.168.0.1:80"));
+  book.learned(kBlock, {record(1, {inside, relayed}), record(2, {inside})}, time(0));
+  EXPECT_EQ(book.addresses(question(1), kFar, time(0)), std::vector<proto::Address>{relayed});
   EXPECT_TRUE(book.addresses(question(2), kFar, time(0)).empty());
 }
 

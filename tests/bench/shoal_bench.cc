@@ -2,6 +2,7 @@
 // shoal-bench: the product's own benchmarks. Each prints ratios within one run, as Markdown or as
 // one JSON object. `decode` and `prefill`: a span alone (span_bench.h); `sessions`: a node's device
 // (session_bench.h); `hop`: a swarm of processes (hop_bench.h); `dht`: the directory (dht_bench.h);
+// `relay`: the way through a relay (relay_bench.h);
 // `model` writes the random weights, for measuring others beside us (scripts/bench).
 #include <fmt/format.h>
 
@@ -17,6 +18,7 @@
 #include "tests/bench/dht_bench.h"
 #include "tests/bench/hop_bench.h"
 #include "tests/bench/random_model.h"
+#include "tests/bench/relay_bench.h"
 #include "tests/bench/session_bench.h"
 #include "tests/bench/span_bench.h"
 #include "tests/cli/process_swarm.h"
@@ -130,6 +132,7 @@ class Program {
         ->capture_default_str();
     add_hop();
     add_dht();
+    add_relay();
     add_model();
     app_.require_subcommand(1);
   }
@@ -138,6 +141,7 @@ class Program {
 
   absl::Status run() {
     if (dht_.parsed()) return run_dht(dht_bench_);
+    if (relay_.parsed()) return run_relay(relay_bench_);
     if (model_.parsed()) {
       return write_random_model(model_folder_, *geometry_named(shape_.geometry), shape_.blocks,
                                 true);
@@ -220,6 +224,20 @@ class Program {
         ->capture_default_str();
     dht_.add_flag("--json", dht_bench_.json, "One JSON object instead of tables");
   }
+  void add_relay() {
+    relay_.add_option("--bytes", relay_bench_.bytes, "Of a step")
+        ->check(CLI::Range(16, 1 << 20))
+        ->capture_default_str();
+    relay_.add_option("--echoes", relay_bench_.echoes, "Steps each way of going")
+        ->check(CLI::Range(100, 1'000'000))
+        ->capture_default_str();
+    relay_.add_option("--megabytes", relay_bench_.megabytes, "In one piece after the other")
+        ->check(CLI::Range(1, 10'000))
+        ->capture_default_str();
+    relay_.add_option("--mbit", relay_bench_.mbit, "That the relay carries at most")
+        ->check(CLI::Range(1, 1'000'000))
+        ->capture_default_str();
+  }
 
   void add_model() {
     model_.add_option("--geometry", shape_.geometry, "Shape of the model: " + geometry_names())
@@ -240,6 +258,7 @@ class Program {
   CLI::App& sessions_ = *app_.add_subcommand("sessions", "Sessions together on a node's device");
   CLI::App& hop_ = *app_.add_subcommand("hop", "A local swarm beside bare gRPC and bare TCP");
   CLI::App& dht_ = *app_.add_subcommand("dht", "The directory's UDP shell");
+  CLI::App& relay_ = *app_.add_subcommand("relay", "The way through a relay beside the direct one");
   CLI::App& model_ = *app_.add_subcommand("model", "Writes a model with random weights");
   std::string model_folder_;
   Shape shape_;
@@ -250,6 +269,7 @@ class Program {
   HopBench hop_bench_;
   std::string hop_geometry_, hop_weights_ = "stored";
   DhtOptions dht_bench_;
+  RelayBench relay_bench_;
 };
 
 }  // namespace

@@ -315,8 +315,9 @@ class Relay::Impl {
         if (tunnels_.at(id).tunnel->held_until() <= now) turns.insert(id);
       }
       for (int i = 0; i < count; ++i) {
-        if (events[i].data.u64 != 0) {
-          turns.insert(events[i].data.u64);
+        const Id id = events[i].data.u64;  // by value: the struct is packed
+        if (id != 0) {
+          turns.insert(id);
           continue;
         }
         std::uint64_t drained = 0;

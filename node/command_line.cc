@@ -41,6 +41,7 @@ struct RunTexts {  // of options that are more than a number
   std::string config;  // the reader of command lines takes it
   std::vector<std::string> hours;
   std::string reach = "auto";
+  std::string relay = "on";
 };
 
 void add_config(cli::Command& command, RunTexts& texts) {
@@ -89,6 +90,12 @@ void add_common(cli::Command& command, CommandLine& line, RunTexts& texts) {
       "asked to map the port, then relays are used; the default), direct (as told, "
       "whatever others find) or relay (through relays only)",
       cli::one_of(texts.reach, {"auto", "direct", "relay"}));
+  command.option("--relay", "HOW",
+                 "Carry (encrypted) bytes for nodes that others do not reach: on (the default) or "
+                 "off",
+                 cli::one_of(texts.relay, {"on", "off"}));
+  command.option("--relay-mbit", "N", "Mbit/s that these take at most, all together",
+                 cli::whole(line.relay_mbit, 1, proto::kMaxRelayMbit));
   command.option("--identity", "FILE",
                  "This node's key; made when missing (default: one in ~/.local/state/shoal)",
                  cli::name(line.identity));
@@ -288,6 +295,7 @@ absl::Status check(CommandLine& line, const RunTexts& texts) {
 absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv,
                                                const cli::Settings& settings) {
   CommandLine line;
+  line.relay_mbit = proto::kRelayMbit;
   line.max_sessions = proto::kMaxSessions;
   line.max_sessions_per_peer = proto::kMaxSessionsPerPeer;
   RunTexts texts;
@@ -376,6 +384,7 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
     line.listen = netcheck_listen;
     line.log_level = netcheck_log_level;
   }
+  line.relay = texts.relay == "on";
   line.reach = texts.reach == "direct"  ? ReachMode::kDirect
                : texts.reach == "relay" ? ReachMode::kRelay
                                         : ReachMode::kAuto;

@@ -39,6 +39,8 @@ struct CommandLine {
   std::string listen = ":0";
   std::vector<std::string> announce;
   ReachMode reach = ReachMode::kAuto;
+  bool relay = true;
+  std::uint32_t relay_mbit = 0;
   std::string udp = "auto";
   std::string swarm_key;
   std::string identity;

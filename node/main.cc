@@ -295,6 +295,7 @@ int serve(CommandLine line, const std::function<absl::StatusOr<CommandLine>()>& 
     options.model_name = line.model_name.empty() ? model->name : line.model_name;
     options.fetch_span = model->fetch_span;
   }
+  options.relay_mbit = line.relay ? std::optional(line.relay_mbit) : std::nullopt;
   if (line.udp == "off") options.udp = dht::UdpUse::kOff;
   options.blocks = line.blocks;
   options.add_model = line.add_model;

@@ -49,6 +49,11 @@ MembershipOptions membership_of(const NodeOptions& options) {
   result.join_timeout_ms = options.join_timeout_ms;
   result.announce = options.announce;
   result.reach = options.reach;
+  result.relay.reset();
+  // Nobody relays to a relay.
+  if (options.relay_mbit && options.reach != ReachMode::kRelay) {
+    result.relay.emplace().bytes_per_second = *options.relay_mbit * 1e6 / 8;
+  }
   result.cancelled = options.cancelled;
   return result;
 }
@@ -258,6 +263,7 @@ class Node::Impl {
     const auto taken = member_->directory();
     if (!taken) return std::nullopt;
     MetricsSnapshot snapshot{*taken, std::nullopt, member_->front()};
+    snapshot.relay = member_->relay();
     if (device_ != nullptr) snapshot.node = stats();
     if (options_.account != nullptr) snapshot.account = options_.account->run();
     return snapshot;
@@ -374,7 +380,13 @@ class Node::Impl {
                        });
     };
     next_hops_ = std::make_unique<NextHops>(member_->io(), find, [this] {
-      return dial_reach(member_->addresses(), options_.swarm_key.has_value());
+      // By all that is announced: who is reached from the Internet, be it through relays, must not
+      // be a window into the network around it.
+      std::vector<proto::Endpoint> reached_at;
+      for (const proto::Address& address : member_->announced()) {
+        reached_at.push_back(address.endpoint);
+      }
+      return dial_reach(reached_at, options_.swarm_key.has_value());
     });
   }
 

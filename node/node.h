@@ -48,6 +48,8 @@ struct NodeOptions {
   // Where others reach us, when that is not what we listen on; at most four. Port 0: listen's.
   std::vector<proto::Endpoint> announce;
   ReachMode reach = ReachMode::kAuto;
+  // Of bytes carried for nodes that are not reached, Mbit/s in all; absent: none is.
+  std::optional<std::uint32_t> relay_mbit = proto::kRelayMbit;
   identity::Identity identity = identity::Identity::generate();
   std::optional<identity::SwarmKey> swarm_key;
   dht::UdpUse udp = dht::UdpUse::kAuto;

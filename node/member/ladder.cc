@@ -199,7 +199,7 @@ std::vector<Address> Ladder::announced(std::span<const Endpoint> own,
                            state.rung == Rung::kUnreached;
     if (!is_closed || is_as_told()) {
       add_once(direct, address);
-    } else if (!is_far) {
+    } else if (!is_far && !address.is_loopback()) {
       add_once(near, address);
     }
   }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "node/member/ports.h"
+#include "proto/tunnel.h"
 
 namespace shoal::node {
 namespace {
@@ -41,7 +42,10 @@ Membership::Membership(const identity::Identity& identity, MembershipOptions opt
   if (!addresses.empty()) joiner_.emplace(std::move(addresses), *stop_);
 }
 
-Membership::~Membership() { leave(); }
+Membership::~Membership() {
+  leave();
+  if (relay_ != nullptr) server_.front->close_door(proto::kTunnelProtocol);
+}
 
 absl::Status Membership::open(const std::vector<grpc::Service*>& services) {
   for (const proto::Endpoint& address : options_.announce) {
@@ -82,6 +86,10 @@ absl::Status Membership::open(const std::vector<grpc::Service*>& services) {
   server_ = std::move(ports->server);
   swarm_ = std::make_unique<net::Directory>(*io_, std::move(ports->dht));
   port_ = swarm_->endpoint().port;
+  if (options_.relay) {
+    relay_ = std::make_unique<net::Relay>(*options_.relay);
+    server_.front->open_door(proto::kTunnelProtocol, relay_->door());
+  }
   punch_desk_->open(port_);
   watch_addresses();
   if (!joiner_) rejoin();
@@ -179,9 +187,11 @@ void Membership::start_reach() {
 }
 
 RelayHooks Membership::relay_hooks() {
-  if (options_.make_relay_rung == nullptr) return {};
-  io_->run_and_wait([this] { rung_ = options_.make_relay_rung(); });
-  if (rung_ == nullptr) return {};
+  io_->run_and_wait([this] {
+    rung_ =
+        std::make_unique<RelayKeeper>(io_->context(), identity_, options_.swarm_key, *server_.front,
+                                      port(), [this] { return relay_candidates(); });
+  });
   RelayHooks hooks;
   hooks.start = [this] {
     io_->run_and_wait([this] {
@@ -218,6 +228,17 @@ std::vector<Helper> Membership::helpers() {
   });
   const base::MutexLock lock(others_mutex_);
   result.insert(result.end(), others_.begin(), others_.end());
+  return result;
+}
+
+// Whom the directory knows can be reached by UDP; whether they can by TCP is found out by trying.
+std::vector<RelayCandidate> Membership::relay_candidates() {
+  std::vector<RelayCandidate> result;
+  for (const proto::Endpoint& address : options_.join) result.push_back({address, std::nullopt});
+  for (const dht::Contact& contact : swarm_->dht().contacts(kHelpersLookedAt))
+    result.push_back({contact.endpoint, contact.peer});
+  const base::MutexLock lock(others_mutex_);
+  for (const Helper& other : others_) result.push_back({other.at, other.peer});
   return result;
 }
 
@@ -342,6 +363,11 @@ std::optional<dht::DhtStats> Membership::directory() const {
 std::optional<net::FrontStats> Membership::front() const {
   if (server_.front == nullptr) return std::nullopt;
   return server_.front->stats();
+}
+
+std::optional<net::RelayStats> Membership::relay() const {
+  if (relay_ == nullptr) return std::nullopt;
+  return relay_->stats();
 }
 
 }  // namespace shoal::node

@@ -24,13 +24,14 @@
 #include "net/front_stats.h"
 #include "net/io_thread.h"
 #include "net/punch_desk.h"
+#include "net/relay.h"
 #include "net/server.h"
 #include "node/member/announcer.h"
 #include "node/member/joiner.h"
 #include "node/member/own_addresses.h"
 #include "node/member/reach_keeper.h"
 #include "node/member/reach_service.h"
-#include "node/member/relay_rung.h"
+#include "node/member/relay_keeper.h"
 #include "proto/endpoint.h"
 
 namespace shoal::node {
@@ -47,8 +48,8 @@ struct MembershipOptions {
   ReachMode reach = ReachMode::kAuto;
   bool may_map = true;
   bool always_ask_router = false;  // what it offers, though nothing need be mapped
-  // Makes the last rung of the ladder, on the net thread once the sockets are open; empty: none.
-  std::function<std::unique_ptr<RelayRung>()> make_relay_rung;
+  // What this node does for others who are not reached; absent: it relays nothing.
+  std::optional<net::RelayOptions> relay = net::RelayOptions();
   const base::StopToken* cancelled = nullptr;  // of starting
 };
 
@@ -116,6 +117,7 @@ class Membership {
   // Not on the net thread; nullopt when that one is busy for seconds.
   std::optional<dht::DhtStats> directory() const;
   std::optional<net::FrontStats> front() const;
+  std::optional<net::RelayStats> relay() const;
 
  private:
   void watch_addresses();
@@ -123,6 +125,7 @@ class Membership {
   net::PunchDeskOptions punch_options();
   std::vector<Helper> helpers();
   RelayHooks relay_hooks();
+  std::vector<RelayCandidate> relay_candidates();  // on the net thread
   void rejoin();
 
   const identity::Identity& identity_;
@@ -147,6 +150,7 @@ class Membership {
   base::Mutex relays_mutex_;
   std::vector<proto::Address> relays_ ABSL_GUARDED_BY(relays_mutex_);  // the rung's, for any thread
   std::unique_ptr<RelayRung> rung_;                                    // of the net thread
+  std::unique_ptr<net::Relay> relay_;  // others' connections, until the end
   std::unique_ptr<ReachKeeper> reach_;
   ReachKeeper* reach_on_net_ = nullptr;  // the same, on the net thread
 };

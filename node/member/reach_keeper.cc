@@ -9,6 +9,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/awaited.h"
 #include "base/mutex.h"
 #include "dht/diversity.h"
 #include "identity/random.h"
@@ -232,10 +233,12 @@ class ReachKeeper::Impl {
     if (own != own_) ladder_.forget();
     own_ = std::move(own);
     asked_.clear();
-    if (is_here(own_)) return publish(true);
-    const auto has = [this](Family family) {
-      return std::ranges::any_of(own_, [family](const proto::Endpoint& address) {
-        return is_of(family, address) && !address.is_loopback();
+    // Whoever is told to go through relays does, on one machine too.
+    const bool by_relay = options_.mode == ReachMode::kRelay;
+    if (is_here(own_) && !by_relay) return publish(true);
+    const auto has = [this, by_relay](Family family) {
+      return std::ranges::any_of(own_, [family, by_relay](const proto::Endpoint& address) {
+        return is_of(family, address) && (by_relay || !address.is_loopback());
       });
     };
     std::vector<Helper> helpers = hooks_.helpers();

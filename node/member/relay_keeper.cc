@@ -172,9 +172,8 @@ void RelayKeeper::ended(const proto::Endpoint& at, std::size_t line, const absl:
     spdlog::debug("no relay at {}: {}", proto::to_string(at), std::string(why.message()));
     choice_.failed(at, retry, now);
     forget(at);
-  } else if (std::ranges::none_of(relay->lines, [](const Line& one) {
-               return one.connection != nullptr;
-             })) {
+  } else if (std::ranges::none_of(relay->lines,
+                                  [](const Line& one) { return one.connection != nullptr; })) {
     spdlog::info("the relay at {} is lost: {}", proto::to_string(at), std::string(why.message()));
     choice_.lost(at, now);
     forget(at);

@@ -232,6 +232,42 @@ void add_account(Families& out, const Tally& done) {
   }
 }
 
+const char* name_of(proto::TunnelRefusal refusal) {
+  switch (refusal) {
+    case proto::TunnelRefusal::kNotParked:
+      return "not_parked";
+    case proto::TunnelRefusal::kFull:
+      return "full";
+    case proto::TunnelRefusal::kYourShare:
+      return "callers_share";
+    case proto::TunnelRefusal::kTheirShare:
+      return "nodes_share";
+    case proto::TunnelRefusal::kStopping:
+      return "stopping";
+    case proto::TunnelRefusal::kNone:
+    case proto::TunnelRefusal::kCount:
+      break;
+  }
+  return "other";
+}
+
+void add_relay(Families& out, const net::RelayStats& relay) {
+  const auto gauge = [&](const char* name, const char* help, std::uint64_t value) {
+    out.gauge(name, help, static_cast<double>(value));
+  };
+  gauge("shoal_relay_nodes", "Nodes that can be called through this one", relay.parked_peers);
+  gauge("shoal_relay_parked", "Their connections that wait for callers", relay.parked);
+  gauge("shoal_relay_waiting", "Callers that wait for such a connection", relay.waiting);
+  gauge("shoal_relay_tunnels", "Connections carried for others", relay.tunnels);
+  out.counter("shoal_relay_opened_total", "Connections carried for others, ever", relay.opened);
+  out.counter("shoal_relay_bytes_total", "Bytes carried for others, both ways", relay.bytes);
+  out.begin("shoal_relay_refused_total", "Callers and nodes not taken, by reason",
+            MetricType::Counter);
+  for (std::size_t i = 1; i < relay.refused.size(); ++i)
+    out.counter({{"reason", name_of(static_cast<proto::TunnelRefusal>(i))}}, relay.refused[i]);
+  out.counter("shoal_relay_broken_total", "Peers let go for what no honest one says", relay.broken);
+}
+
 void add_front(Families& out, const net::FrontStats& front) {
   out.gauge("shoal_front_connections", "Connections of the TCP port, with handshakes under way",
             static_cast<double>(front.connections));
@@ -262,6 +298,7 @@ std::vector<MetricFamily> metric_families(const MetricsSnapshot& snapshot) {
   if (snapshot.node) add_node(out, *snapshot.node);
   if (snapshot.node && snapshot.account) add_account(out, *snapshot.account);
   if (snapshot.front) add_front(out, *snapshot.front);
+  if (snapshot.relay) add_relay(out, *snapshot.relay);
   return out.take();
 }
 

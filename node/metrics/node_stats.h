@@ -8,6 +8,7 @@
 
 #include "dht/stats.h"
 #include "net/front_stats.h"
+#include "net/relay.h"
 #include "node/account/tally.h"
 #include "node/serve/outbox_budget.h"
 
@@ -34,9 +35,10 @@ struct NodeStats {
 
 struct MetricsSnapshot {
   dht::KademliaStats dht;
-  std::optional<NodeStats> node;         // absent: a bootstrap node
-  std::optional<net::FrontStats> front;  // absent without a TCP port
-  std::optional<Tally> account{};        // of this run; absent: nobody keeps it
+  std::optional<NodeStats> node;           // absent: a bootstrap node
+  std::optional<net::FrontStats> front;    // absent without a TCP port
+  std::optional<net::RelayStats> relay{};  // absent: it carries nothing for others
+  std::optional<Tally> account{};          // of this run; absent: nobody keeps it
 };
 
 }  // namespace shoal::node

@@ -18,10 +18,10 @@ constexpr milliseconds kStagger{proto::kDialStaggerMs};
 constexpr milliseconds kDeadline{proto::kConnectTimeoutMs};
 const DialRace::Time kStart{std::chrono::hours(1)};
 
-proto::Endpoint v4(int number) {
+proto::Address v4(int number) {
   return proto::Endpoint::v4({10, 0, 0, static_cast<std::uint8_t>(number)}, 7000);
 }
-proto::Endpoint v6(int number) {
+proto::Address v6(int number) {
   proto::Endpoint endpoint{{0xfd}, 7000};
   endpoint.address[15] = static_cast<std::uint8_t>(number);
   return endpoint;
@@ -56,10 +56,10 @@ TEST(DialRace, AFailureMakesRoomForTheNextAtOnce) {
 }
 
 TEST(DialRace, FamiliesAlternateAndWhatWorkedLastComesFirst) {
-  const std::vector<proto::Endpoint> addresses{v4(1), v4(2), v4(3), v6(1), v6(2)};
-  const auto order = [&](const std::optional<proto::Endpoint>& worked) {
+  const std::vector<proto::Address> addresses{v4(1), v4(2), v4(3), v6(1), v6(2)};
+  const auto order = [&](const std::optional<proto::Address>& worked) {
     DialRace race(addresses, worked, kStart);
-    std::vector<proto::Endpoint> result;
+    std::vector<proto::Address> result;
     for (int i = 0; i < 5; ++i) result.push_back(race.due(kStart + i * kStagger).at(0));
     return result;
   };
@@ -69,11 +69,21 @@ TEST(DialRace, FamiliesAlternateAndWhatWorkedLastComesFirst) {
   EXPECT_THAT(order(v4(9)), ElementsAre(v4(1), v6(1), v4(2), v6(2), v4(3))) << "not named any more";
 }
 
+TEST(DialRace, RelaysComeAfterAllOthers) {
+  const proto::Address relayed = proto::Address::through({}, v4(8).endpoint);
+  const proto::Address relayed_v6 = proto::Address::through({}, v6(8).endpoint);
+  DialRace race({relayed, relayed_v6, v4(1), v6(1)}, relayed_v6, kStart);
+  for (const proto::Address& next : {v4(1), v6(1), relayed_v6, relayed}) {
+    EXPECT_THAT(race.due(kStart), ElementsAre(next));
+    race.failed(next, absl::UnavailableError("no"));
+  }
+}
+
 TEST(DialRace, MoreAddressesMayJoinAndTheNumberIsBounded) {
   DialRace race({v4(1)}, {}, kStart);
   race.due(kStart);
   race.failed(v4(1), absl::UnavailableError("no"));
-  std::vector<proto::Endpoint> more{v4(1)};
+  std::vector<proto::Address> more{v4(1)};
   for (int i = 2; i < 100; ++i) more.push_back(v4(i));
   race.add(more);
   EXPECT_FALSE(race.lost(kStart));

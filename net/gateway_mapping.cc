@@ -217,7 +217,7 @@ absl::StatusOr<PortMapping> GatewayPorts::map_by_nat_pmp(std::uint16_t wanted_po
 absl::StatusOr<PortMapping> GatewayPorts::map(const std::optional<PortMapping>& wanted,
                                               Time deadline, const base::StopToken& stop) {
   const std::uint16_t port = wanted ? wanted->external.port : options_.port;
-  absl::Status why = absl::NotFoundError("the router speaks neither PCP nor NAT-PMP");
+  absl::Status why = absl::NotFoundError("the router does not speak PCP");
   forgotten_ = false;
   if (offers_.pcp) {
     auto mapping = map_by_pcp(port, deadline, stop);

@@ -174,6 +174,8 @@ class PortMapper::Impl {
       const std::uint16_t wanted = before ? before->external.port : options_.port;
       mapping = upnp_->map(options_.port, wanted, options_.lease);
     }
+    if (absl::IsNotFound(mapping.status()) && options_.route.source.is_v4())
+      mapping = absl::NotFoundError("the router speaks neither PCP, NAT-PMP nor UPnP");
     const seconds wait = !mapping.ok()                ? kAgain
                          : mapping->lease.count() > 0 ? std::max(mapping->lease / 2, seconds(1))
                                                       : kRenewPermanent;

@@ -99,8 +99,9 @@ TEST(PcpTest, WhatIsNoReplyIsNone) {
   const std::string good = reply_bytes();
   for (std::size_t size = 0; size < good.size(); ++size)
     EXPECT_FALSE(parse_pcp_reply(good.substr(0, size)) && size < 60) << size;
-  EXPECT_FALSE(parse_pcp_reply(good + "x"));          // no multiple of four
-  EXPECT_TRUE(parse_pcp_reply(good + "\x01\0\0\0"));  // an option that we did not ask for
+  EXPECT_FALSE(parse_pcp_reply(good + "x"));  // no multiple of four
+  EXPECT_TRUE(
+      parse_pcp_reply(good + std::string("\x01\0\0\0", 4)));  // an option that we did not ask for
   EXPECT_FALSE(parse_pcp_reply(good + std::string(1'100, '\0')));
   std::string request = good;
   request[1] = 1;

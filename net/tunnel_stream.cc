@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/tunnel_stream.h"
 
-#include <utility>
-
 #include "proto/limits.h"
 
 namespace shoal::net {
@@ -31,8 +29,8 @@ Io TunnelStream::read() {
   return take(wanted_);
 }
 
-Io TunnelStream::write(std::string bytes) {
-  out_ += std::move(bytes);
+Io TunnelStream::write(std::string_view bytes) {
+  out_ += bytes;
   while (!out_.empty()) {
     std::size_t taken = 0;
     const Io io = tls_.write(out_.data(), out_.size(), taken);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "net/tls_context.h"
 
@@ -19,7 +20,7 @@ class TunnelStream {
   void next() { message_.clear(), wanted_ = 0; }
 
   // `bytes` with their size; kDone when all is on its way, else to be called again with none.
-  TlsStream::Io write(std::string bytes);
+  TlsStream::Io write(std::string_view bytes);
 
  private:
   TlsStream::Io take(std::size_t size);

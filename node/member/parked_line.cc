@@ -58,13 +58,8 @@ bool leave_from(int fd, bool v4, std::uint16_t port) {
 }  // namespace
 
 ParkedLine::ParkedLine(boost::asio::io_context& io, const net::TlsContext& tls,
-                       RelayCandidate relay, std::optional<std::uint16_t> port, Hooks hooks)
-    : io_(io),
-      tls_(tls),
-      relay_(std::move(relay)),
-      port_(port),
-      hooks_(std::move(hooks)),
-      timer_(io) {}
+                       const RelayCandidate& relay, std::optional<std::uint16_t> port, Hooks hooks)
+    : io_(io), tls_(tls), relay_(relay), port_(port), hooks_(std::move(hooks)), timer_(io) {}
 
 ParkedLine::~ParkedLine() { drop(); }
 

@@ -32,7 +32,7 @@ class ParkedLine : public std::enable_shared_from_this<ParkedLine> {
     std::function<void(const absl::Status& why, std::chrono::milliseconds retry)> ended;
   };
   // `tls` must outlive it. `port`: the connection leaves from this one of ours, if that can be.
-  ParkedLine(boost::asio::io_context& io, const net::TlsContext& tls, RelayCandidate relay,
+  ParkedLine(boost::asio::io_context& io, const net::TlsContext& tls, const RelayCandidate& relay,
              std::optional<std::uint16_t> port, Hooks hooks);
   ~ParkedLine();
 

@@ -62,9 +62,15 @@ TEST(CommandLine, EveryOptionOfRun) {
                            "--memory",
                            "1.5GiB",
                            "--join-timeout",
-                           "30"});
+                           "30",
+                           "--relay",
+                           "off",
+                           "--relay-mbit",
+                           "50"});
   ASSERT_TRUE(line.ok()) << line.status();
   EXPECT_EQ(line->action, CommandLine::Action::kRun);
+  EXPECT_FALSE(line->relay);
+  EXPECT_EQ(line->relay_mbit, 50u);
   EXPECT_EQ(line->model, "DIR");
   EXPECT_EQ(line->blocks, (proto::Span{2, 5}));
   EXPECT_EQ(line->join, (std::vector<std::string>{"a:1", "b:2"}));
@@ -94,6 +100,8 @@ TEST(CommandLine, Defaults) {
   const auto line = parse({"run", "--model", "DIR", "--new-swarm"});
   ASSERT_TRUE(line.ok()) << line.status();
   EXPECT_EQ(line->listen, ":0");
+  EXPECT_TRUE(line->relay);
+  EXPECT_EQ(line->relay_mbit, proto::kRelayMbit);
   EXPECT_EQ(line->threads, 0);
   EXPECT_FALSE(line->blocks.has_value());
   EXPECT_FALSE(line->kv_positions.has_value());

@@ -64,10 +64,18 @@ TEST(MetricsTest, NumbersOfTheDhtAndTheNodeAreServedAsText) {
   snapshot.account->decode_tokens = 77;
   snapshot.account->bytes_in = 5000;
   snapshot.account->computing_s = 1.25;
+  snapshot.relay = net::RelayStats{.parked = 8, .parked_peers = 2, .tunnels = 3, .bytes = 4'096};
+  snapshot.relay->refused[static_cast<std::size_t>(proto::TunnelRefusal::kFull)] = 5;
   const auto server = serve([&] { return snapshot; });
   const std::string text = http_get(server->endpoint(), "/metrics");
   EXPECT_THAT(text, StartsWith("HTTP/1.1 200"));
   EXPECT_THAT(text, HasSubstr("Content-Type: text/plain"));
+  EXPECT_EQ(value(text, "shoal_relay_nodes"), 2);
+  EXPECT_EQ(value(text, "shoal_relay_parked"), 8);
+  EXPECT_EQ(value(text, "shoal_relay_tunnels"), 3);
+  EXPECT_EQ(value(text, "shoal_relay_bytes_total"), 4'096);
+  EXPECT_EQ(value(text, "shoal_relay_refused_total{reason=\"full\"}"), 5);
+  EXPECT_EQ(value(text, "shoal_relay_refused_total{reason=\"not_parked\"}"), 0);
   EXPECT_EQ(value(text, "shoal_dht_contacts{bucket=\"0\"}"), 20);
   EXPECT_EQ(value(text, "shoal_dht_contacts{bucket=\"1\"}"), 10);
   EXPECT_EQ(value(text, "shoal_dht_verified_share"), 0.5);

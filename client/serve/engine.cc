@@ -97,30 +97,44 @@ void Engine::work() {
       waiting_.pop_front();
       running_.insert(part.job);
     }
-    run(*part.job, part.choice);
-    base::MutexLock lock(mutex_);
-    running_.erase(running_.find(part.job));
+    const absl::StatusOr<Ended> ended = run(*part.job, part.choice);
+    {
+      base::MutexLock lock(mutex_);
+      running_.erase(running_.find(part.job));
+      if (!ended.ok()) {  // nor do its other choices wait any longer
+        std::erase_if(waiting_, [&](const Part& other) { return other.job == part.job; });
+      }
+    }
+    if (ended.ok()) {
+      part.job->answer->end(part.choice, ended->end, ended->tokens);
+    } else {
+      part.job->answer->fail(ended.status());
+      part.job->stop.stop(SIGTERM);  // the other choices of the answer
+    }
   }
 }
 
-void Engine::run(Job& job, std::size_t choice) {
-  absl::Status status;
+absl::StatusOr<Engine::Ended> Engine::run(Job& job, std::size_t choice) {
+  absl::StatusOr<Ended> ended;
   ChoiceCount count;
   metrics_.started(seconds_since(job.submitted));
   try {
-    status = job.pooling ? embed(job, choice, count) : generate_choice(job, choice, count);
+    ended = job.pooling ? embed(job, choice, count) : generate_choice(job, choice, count);
   } catch (const std::exception& error) {  // out of memory, or a library that threw
-    status = absl::InternalError(error.what());
+    ended = absl::InternalError(error.what());
   }
-  if (status.ok()) return;
-  if (job.trace) job.trace->fail();
-  count.reason = job.stop.stopped() ? "abort" : "error";
+  if (!ended.ok()) {
+    if (job.trace) job.trace->fail();
+    count.reason = job.stop.stopped() ? "abort" : "error";
+  } else {
+    count.reason = ended->end.finish_reason;
+    count.seconds = seconds_since(job.submitted);
+  }
   metrics_.ended(count);
-  job.answer->fail(status);
-  job.stop.stop(SIGTERM);  // the other choices of the answer
+  return ended;
 }
 
-absl::Status Engine::generate_choice(Job& job, std::size_t choice, ChoiceCount& count) {
+absl::StatusOr<Engine::Ended> Engine::generate_choice(Job& job, std::size_t choice, ChoiceCount& count) {
   if (job.stop.stopped()) return stopped_status();  // to nobody, but when the server ends
   const Job::Prompt& prompt = job.prompts[choice / job.n];
   AnswerTrace* const trace = choice == 0 ? job.trace.get() : nullptr;
@@ -173,12 +187,7 @@ absl::Status Engine::generate_choice(Job& job, std::size_t choice, ChoiceCount& 
   if (choice % job.n == 0) {
     job.answer->prompt_tokens(prompt_length, (*pipeline)->reused_positions());
   }
-  count.reason = result.finish_reason;
-  count.seconds = seconds_since(job.submitted);
-  metrics_.ended(count);
-  pipeline->reset();  // closes the session before its client hears of the end
-  job.answer->end(choice, end_of(result), static_cast<std::int64_t>(result.ids.size()));
-  return absl::OkStatus();
+  return Ended{end_of(result), static_cast<std::int64_t>(result.ids.size())};
 }
 
 // All rows but the last, which generate() asks for.
@@ -204,7 +213,7 @@ absl::Status Engine::score_prompt(Job& job, std::size_t choice, Pipeline& pipeli
 }
 
 // A vector of every so-manieth prompt, one after the other through one session.
-absl::Status Engine::embed(Job& job, std::size_t lane, ChoiceCount& count) {
+absl::StatusOr<Engine::Ended> Engine::embed(Job& job, std::size_t lane, ChoiceCount& count) {
   if (job.stop.stopped()) return stopped_status();
   std::size_t longest = 0;
   for (std::size_t i = lane; i < job.prompts.size(); i += job.lanes) {
@@ -224,13 +233,8 @@ absl::Status Engine::embed(Job& job, std::size_t lane, ChoiceCount& count) {
   }
   metrics_.opened(pipeline.route().size(), count.prompt_tokens, 0);
   metrics_.rerouted(pipeline.reroutes());
-  count.reason = "stop";
-  count.seconds = seconds_since(job.submitted);
-  metrics_.ended(count);
-  opened->reset();
   job.answer->prompt_tokens(count.prompt_tokens, 0);
-  job.answer->end(lane, {"stop", nullptr}, 0);
-  return absl::OkStatus();
+  return Ended{{"stop", nullptr}, 0};
 }
 
 ScoredToken Engine::scored(const Job& job, const TokenScore& score) const {

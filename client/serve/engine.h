@@ -80,10 +80,16 @@ class Engine {
     std::shared_ptr<Job> job;
     std::size_t choice = 0;
   };
+  struct Ended {
+    ChoiceEnd end;
+    std::int64_t tokens = 0;
+  };
   void work();
-  void run(Job& job, std::size_t choice);
-  absl::Status generate_choice(Job& job, std::size_t choice, ChoiceCount& count);
-  absl::Status embed(Job& job, std::size_t lane, ChoiceCount& count);
+  // The answer hears of the end from work(), when the choice's place is free: who asks again at
+  // once finds room.
+  absl::StatusOr<Ended> run(Job& job, std::size_t choice);
+  absl::StatusOr<Ended> generate_choice(Job& job, std::size_t choice, ChoiceCount& count);
+  absl::StatusOr<Ended> embed(Job& job, std::size_t lane, ChoiceCount& count);
   absl::Status score_prompt(Job& job, std::size_t choice, Pipeline& pipeline);
   ScoredToken scored(const Job& job, const TokenScore& score) const;
   std::string text_of(const Job& job, std::int32_t id) const;

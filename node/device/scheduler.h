@@ -69,8 +69,8 @@ class Scheduler {
   // batch.
   bool only_decodes() const;
   // Sessions that wait for a prompt, for each of those that decode: those of one peer count as one
-  // in all, so that nobody's many prompts slow another's tokens. Whose own prompts wait would have
-  // them before its tokens: of such a peer the sessions that decode do not count.
+  // in all, so that nobody's many prompts slow the tokens of who only decodes. Whose own prompts
+  // wait would have them before its tokens: of such a peer the sessions that decode do not count.
   double prefill_pressure() const;
   std::int64_t queued_rows() const { return queued_rows_; }
   std::int64_t queued_steps() const { return queued_steps_; }

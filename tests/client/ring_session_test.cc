@@ -182,18 +182,11 @@ TEST_F(Ring, RowsGoOutInChunksAndComeBackInOrder) {
   }
 }
 
-// A session that knows what hops take, and asks for nothing that they keep.
-TEST_F(Ring, TheFirstStepTravelsBehindOpenWithoutWaitingForWelcomes) {
-  std::promise<void> stepped;
-  FakeHop first(honest([&](const wire::Step& step, Stream& stream) {
-    stepped.set_value();
-    stream.Write(ack(step));
-    return true;
-  }));
-  // Welcomes only once the first hop has its step, and then gives what it would have been pushed.
-  FakeHop second([&](const wire::ClientFrame& frame, Stream& stream) {
+// A last hop to whom the first step has been pushed, one row of fives, when `before` returns.
+FakeHop::Behaviour pushed_five(std::function<void()> before) {
+  return [before = std::move(before)](const wire::ClientFrame& frame, Stream& stream) {
     if (!frame.has_open()) return true;
-    stepped.get_future().wait();
+    before();
     stream.Write(welcome(frame.open()));
     wire::Step pushed;
     pushed.set_epoch(frame.open().epoch());
@@ -204,12 +197,30 @@ TEST_F(Ring, TheFirstStepTravelsBehindOpenWithoutWaitingForWelcomes) {
     stream.Write(echo(pushed));
     stream.Write(ack(pushed));
     return true;
-  });
+  };
+}
+
+RingOptions early_options() {
   RingOptions options;
   options.hidden = kHidden;
   options.positions = 16;
   options.early_rows = 8;
-  RingSession ring({first.hop({0, 4}), second.hop({4, 8})}, options, channels_, io_, interrupt_);
+  return options;
+}
+
+// A session that knows what hops take, and asks for nothing that they keep.
+TEST_F(Ring, TheFirstStepTravelsBehindOpenWithoutWaitingForWelcomes) {
+  std::promise<void> stepped;
+  FakeHop first(honest([&](const wire::Step& step, Stream& stream) {
+    stepped.set_value();
+    stream.Write(ack(step));
+    return true;
+  }));
+  FakeHop second(pushed_five([has_stepped = stepped.get_future().share()] {
+    EXPECT_EQ(has_stepped.wait_for(std::chrono::seconds(20)), std::future_status::ready);
+  }));
+  RingSession ring({first.hop({0, 4}), second.hop({4, 8})}, early_options(), channels_, io_,
+                   interrupt_);
   ASSERT_TRUE(ring.open().ok());
   EXPECT_FALSE(ring.is_open());
   EXPECT_EQ(*ring.run(std::vector<float>(kHidden, 1.0f), 0, RowsWanted::kLast),
@@ -227,23 +238,9 @@ TEST_F(Ring, AnEarlyStepCountsOnlyOnceEveryHopHasWelcomedUs) {
     }
     return true;
   });
-  FakeHop second([](const wire::ClientFrame& frame, Stream& stream) {
-    if (!frame.has_open()) return true;
-    stream.Write(welcome(frame.open()));
-    wire::Step pushed;
-    pushed.set_epoch(frame.open().epoch());
-    pushed.set_step_id(1);
-    pushed.set_return_rows(wire::RETURN_LAST);
-    *pushed.mutable_activation() =
-        *proto::encode_activation(std::vector<float>(kHidden, 5.0f), 1, kHidden, wire::CODEC_F32);
-    stream.Write(echo(pushed));
-    return true;
-  });
-  RingOptions options;
-  options.hidden = kHidden;
-  options.positions = 16;
-  options.early_rows = 8;
-  RingSession ring({first.hop({0, 4}), second.hop({4, 8})}, options, channels_, io_, interrupt_);
+  FakeHop second(pushed_five([] {}));
+  RingSession ring({first.hop({0, 4}), second.hop({4, 8})}, early_options(), channels_, io_,
+                   interrupt_);
   ASSERT_TRUE(ring.open().ok());
   const auto rows = ring.run(std::vector<float>(kHidden, 1.0f), 0, RowsWanted::kLast);
   ASSERT_FALSE(rows.ok());

@@ -59,7 +59,6 @@ DialReach dial_reach(std::span<const proto::Endpoint> announced, bool keyed_swar
 }
 
 bool may_dial(const DialReach& reach, const proto::Address& at) {
-  if (!at.is_direct()) return false;
   const proto::Endpoint& address = at.endpoint;
   if (nobody_is_there(address) || is_link_local(address)) return false;
   if (address.is_loopback()) return reach.loopback;

@@ -30,7 +30,7 @@ struct DialReach {
 // From what this node itself announces. Whoever is reached from the Internet must not be a window
 // into the network behind it; in a keyed swarm nobody is a stranger.
 DialReach dial_reach(std::span<const proto::Endpoint> announced, bool keyed_swarm);
-// Not through a relay, for now.
+// Through a relay: whether the relay may be dialled.
 bool may_dial(const DialReach& reach, const proto::Address& address);
 
 class NextHopBook {

@@ -119,13 +119,15 @@ TEST(NextHopBook, AddressesOutOfReachAreLeftOut) {
             std::vector<proto::Address>{at("8.8.1.1:7000")});
 }
 
-TEST(NextHopBook, NobodyIsDialledThroughARelayYet) {
+// It is the relay that is dialled: a record must not make us dial our own network by naming one.
+TEST(NextHopBook, ARelayIsDialledWhereAPeerWouldBe) {
   NextHopBook book;
   const proto::Address relayed = proto::Address::through(id_of(7), at("8.8.7.7:7000"));
-  EXPECT_FALSE(may_dial(kFar, relayed));
-  book.learned(kBlock, {record(1, {relayed, at("8.8.1.1:7000")}), record(2, {relayed})}, time(0));
-  EXPECT_EQ(book.addresses(question(1), kFar, time(0)),
-            std::vector<proto::Address>{at("8.8.1.1:7000")});
+  const proto::Address inward = proto::Address::through(id_of(7), at("192.168.0.1:80"));
+  EXPECT_TRUE(may_dial(kFar, relayed));
+  EXPECT_FALSE(may_dial(kFar, inward));
+  book.learned(kBlock, {record(1, {relayed, inward}), record(2, {inward})}, time(0));
+  EXPECT_EQ(book.addresses(question(1), kFar, time(0)), std::vector<proto::Address>{relayed});
   EXPECT_TRUE(book.addresses(question(2), kFar, time(0)).empty());
 }
 

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <list>
 #include <map>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
@@ -103,6 +104,32 @@ class ChannelPool::Impl {
     entry.tried = addresses;
     entry.dialled = connect(peer, addresses, now);
     return entry.dialled.channel;
+  }
+
+  void await_direct(const std::vector<proto::PeerId>& peers, Clock::time_point deadline,
+                    const base::StopToken& stop) {
+    const base::MutexLock lock(mutex_);
+    for (const proto::PeerId& peer : peers) {
+      const auto found = entries_.find(peer);
+      if (found != entries_.end()) meet(peer, found->second.dialled, Clock::now());
+    }
+    for (auto now = Clock::now(); now < deadline && !stop.stopped(); now = Clock::now()) {
+      if (!any_meets(peers)) return;
+      met_.wait_until(mutex_, std::min<Clock::time_point>(deadline, now + base::kStopPoll));
+    }
+  }
+
+  bool may_become_direct(const proto::PeerId& peer) {
+    const base::MutexLock lock(mutex_);
+    const auto found = entries_.find(peer);
+    if (found == entries_.end() || found->second.dialled.connection == nullptr) return false;
+    // Where it has a direct address, that one is tried first.
+    const bool is_behind_relays =
+        std::ranges::none_of(found->second.tried, &proto::Address::is_direct);
+    if (found->second.dialled.connection->state().phase == Outgoing::Phase::kDialling)
+      return is_behind_relays;
+    meet(peer, found->second.dialled, Clock::now());
+    return meeting_.contains(peer);
   }
 
   void drop(const proto::PeerId& peer) {
@@ -215,6 +242,14 @@ class ChannelPool::Impl {
     return remove(entries_.find(order_.back()));
   }
 
+  bool any_meets(const std::vector<proto::PeerId>& peers) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    for (const proto::PeerId& peer : peers) {
+      if (meeting_.contains(peer)) return true;
+    }
+    return false;
+  }
+
   // Whom a relay reaches for us, it may be that we reach ourselves.
   void meet(const proto::PeerId& peer, const Dialer::Dialled& dialled, Clock::time_point now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -222,6 +257,7 @@ class ChannelPool::Impl {
     const Outgoing::State state = dialled.connection->state();
     if (state.phase != Outgoing::Phase::kUp || !state.relayed || !meetings_.begin(peer, now))
       return;
+    meeting_.insert(peer);
     dialer_.meet(
         peer, dialled.channel, *state.relayed,
         [this, peer](absl::StatusOr<Dialer::Dialled> direct) { met(peer, std::move(direct)); });
@@ -231,6 +267,8 @@ class ChannelPool::Impl {
   void met(const proto::PeerId& peer, absl::StatusOr<Dialer::Dialled> direct) {
     std::shared_ptr<grpc::Channel> before;  // dies after the lock
     const base::MutexLock lock(mutex_);
+    meeting_.erase(peer);
+    met_.notify_all();
     if (!direct.ok()) {
       spdlog::debug("{} stays behind its relay: {}", proto::short_name(peer),
                     std::string(direct.status().message()));
@@ -254,8 +292,10 @@ class ChannelPool::Impl {
     for (auto entry = entries_.begin(); entry != entries_.end();) {
       const auto here = entry++;
       const Dialer::Dialled& dialled = here->second.dialled;
-      meet(here->first, dialled, now);
-      if (dialled.channel.use_count() > 1) continue;
+      if (dialled.channel.use_count() > 1) {  // of those that nobody uses only what is asked for
+        meet(here->first, dialled, now);
+        continue;
+      }
       const std::optional<Outgoing::State> state =
           dialled.connection ? std::optional(dialled.connection->state()) : std::nullopt;
       const bool dead = !state || (state->phase == Outgoing::Phase::kEnded &&
@@ -271,6 +311,8 @@ class ChannelPool::Impl {
   // Also of peers that are no entry now.
   std::map<proto::PeerId, Past> past_ ABSL_GUARDED_BY(mutex_);
   PunchMemory meetings_ ABSL_GUARDED_BY(mutex_);
+  std::set<proto::PeerId> meeting_ ABSL_GUARDED_BY(mutex_);  // under way
+  base::CondVar met_;
   Dialer dialer_;  // last: its thread calls sweep()
 };
 
@@ -282,6 +324,14 @@ ChannelPool::~ChannelPool() = default;
 std::shared_ptr<grpc::Channel> ChannelPool::get(const proto::PeerId& peer,
                                                 const std::vector<proto::Address>& addresses) {
   return impl_->get(peer, addresses);
+}
+void ChannelPool::await_direct(const std::vector<proto::PeerId>& peers,
+                               std::chrono::steady_clock::time_point deadline,
+                               const base::StopToken& stop) {
+  impl_->await_direct(peers, deadline, stop);
+}
+bool ChannelPool::may_become_direct(const proto::PeerId& peer) {
+  return impl_->may_become_direct(peer);
 }
 void ChannelPool::drop(const proto::PeerId& peer) { impl_->drop(peer); }
 std::optional<proto::Address> ChannelPool::connected_address(const proto::PeerId& peer) const {

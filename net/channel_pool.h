@@ -6,10 +6,12 @@
 
 #include <grpcpp/channel.h>
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <vector>
 
+#include "base/stop_token.h"
 #include "identity/identity.h"
 #include "identity/swarm_key.h"
 #include "proto/address.h"
@@ -30,6 +32,15 @@ class ChannelPool {
   // before a short wait is over. Ask for each session or call: a channel does not connect twice.
   std::shared_ptr<grpc::Channel> get(const proto::PeerId& peer,
                                      const std::vector<proto::Address>& addresses);
+  // Where a peer is connected through a relay, it is tried to reach it directly, once in a while
+  // and in the background (net/puncher.h): get() then has the direct connection, and whoever holds
+  // the relayed one goes on with it. This tries it for these peers now, and waits until it is known
+  // what comes of it, not longer than until `deadline`.
+  void await_direct(const std::vector<proto::PeerId>& peers,
+                    std::chrono::steady_clock::time_point deadline, const base::StopToken& stop);
+  // The same for who cannot wait: whether the peer's connection, which is being made or goes
+  // through a relay, may turn out to be direct soon. Asked again and again it tells how it ends.
+  bool may_become_direct(const proto::PeerId& peer);
   // Forgets a channel, so that the next get() connects anew; who holds it may go on.
   void drop(const proto::PeerId& peer);
   // Where the peer answered, while its connection is up.

@@ -10,7 +10,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kMinPunchWindow{500};
+constexpr milliseconds kMinPunchWindow{200};
 constexpr milliseconds kMaxPunchWindow{1'500};
 // What cannot be punched stays relayed for so long; a try under way is not begun twice.
 constexpr std::chrono::minutes kFailedPause{60};

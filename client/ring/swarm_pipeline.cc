@@ -22,6 +22,9 @@ constexpr milliseconds kStartTime{1'500};
 // Failures that can be answered by going elsewhere at once end after this or the wait.
 constexpr milliseconds kLeastTrying{10'000};
 constexpr milliseconds kWaitTick{100};
+// A session waits so long for direct ways to hops that relays reach: they last for all of it, and
+// come up within four round trips.
+constexpr milliseconds kDirectTime{1'500};
 
 std::string text(const absl::Status& status) { return std::string(status.message()); }
 
@@ -235,6 +238,9 @@ absl::Status SwarmPipeline::open(Plan chosen) {
   if (options_.prefix_salt && !ids.empty()) options.prefix = hashes(ids, 0, ids.size() - 1);
   look_pause_ = milliseconds(0);
   next_look_ = {};
+  std::vector<proto::PeerId> peers;
+  for (const Hop& hop : plan_.route) peers.push_back(hop.peer);
+  swarm_.channels().await_direct(peers, Clock::now() + kDirectTime, interrupt_);
   session_ = std::make_unique<RingSession>(plan_.route, options, swarm_.channels(), swarm_.io(),
                                            interrupt_);
   auto status = session_->open();

@@ -17,6 +17,10 @@ namespace {
 // The next hop's session has ended, and its client hears of it there; longer than a client waits
 // for all that its hops say.
 constexpr std::chrono::milliseconds kEndedPatience{500};
+// A ring waits so long for a direct way to a next hop that relays reach: as a client does, and well
+// within what it waits for that hop.
+constexpr std::chrono::milliseconds kDirectTime{1'500};
+constexpr std::chrono::milliseconds kDirectPoll{20};
 
 }  // namespace
 
@@ -74,13 +78,28 @@ void SessionDesk::connect_next(const Serving& serving, const OpenRequest& reques
     const auto later = [&hops](std::function<void()> tell) {
       hops.at(std::chrono::steady_clock::now() + kEndedPatience, std::move(tell));
     };
-    stream->start(channels_.get(question.next, found.addresses), open, found.proven, reached,
-                  later);
+    channels_.get(question.next, found.addresses);  // begins to connect
+    when_direct(hops, question.next, std::chrono::steady_clock::now() + kDirectTime,
+                [this, waiting, question, open, found, reached, later] {
+                  const auto stream = waiting.lock();
+                  if (stream == nullptr) return;
+                  stream->start(channels_.get(question.next, found.addresses), open, found.proven,
+                                reached, later);
+                });
   });
   hops.at(asked + std::chrono::milliseconds(proto::kNextHopAnswerMs), [&hops, waiting, question] {
     const auto stream = waiting.lock();
     if (stream != nullptr && stream->judge()) hops.failed(question);
   });
+}
+
+void SessionDesk::when_direct(NextHops& hops, const proto::PeerId& peer,
+                              std::chrono::steady_clock::time_point limit,
+                              const std::function<void()>& then) {
+  const auto now = std::chrono::steady_clock::now();
+  if (now >= limit || !channels_.may_become_direct(peer)) return then();
+  hops.at(now + kDirectPoll,
+          [this, &hops, peer, limit, then] { when_direct(hops, peer, limit, then); });
 }
 
 void SessionDesk::sweep(std::chrono::steady_clock::time_point now) {

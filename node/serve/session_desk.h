@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -66,6 +67,9 @@ class SessionDesk {
  private:
   void connect_next(const Serving& serving, const OpenRequest& request, const net::Caller& client,
                     const std::shared_ptr<Session>& session);
+  // Calls `then` when the way to the peer is what it will be, at the limit at the latest.
+  void when_direct(NextHops& hops, const proto::PeerId& peer,
+                   std::chrono::steady_clock::time_point limit, const std::function<void()>& then);
 
   net::ChannelPool& channels_;
   std::optional<Serving> serving_;

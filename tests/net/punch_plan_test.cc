@@ -69,7 +69,7 @@ TEST(PunchPlan, DialsAFewAddressesOnly) {
 }
 
 TEST(PunchPlan, WaitsThreeWaysWithinReason) {
-  EXPECT_EQ(punch_window(milliseconds(1)), milliseconds(500));
+  EXPECT_EQ(punch_window(milliseconds(1)), milliseconds(200));
   EXPECT_EQ(punch_window(milliseconds(300)), milliseconds(900));
   EXPECT_EQ(punch_window(seconds(60)), milliseconds(1'500));
 }

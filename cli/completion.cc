@@ -79,9 +79,8 @@ std::string bash(const Command& program) {
     words += fmt::format("    '{}') words='{}' ;;\n", command.path(), fmt::join(offered, " "));
     if (!command.operands().empty()) {
       const Operand& operand = command.operands().front();
-      words += fmt::format(
-          "    '{} operand') {} ;;\n", command.path(),
-          bash_reply(kind_of(operand.type, operand.value), operand.value.words));
+      words += fmt::format("    '{} operand') {} ;;\n", command.path(),
+                           bash_reply(kind_of(operand.type, operand.value), operand.value.words));
     }
   });
   return fmt::format(
@@ -155,7 +154,8 @@ std::string zsh_function(const Command& command) {
                         zsh_action(kind_of(operand.type, operand.value), operand.value.words));
   }
   if (command.commands().empty()) return text + "\n}\n";
-  text += " \\\n    '1:command:->command' '*::argument:->argument'\n  case $state in\n    command)\n";
+  text +=
+      " \\\n    '1:command:->command' '*::argument:->argument'\n  case $state in\n    command)\n";
   text += "      local -a commands=(\n";
   for (const Command& inner : command.commands()) {
     text += fmt::format("        '{}:{}'\n", inner.name(), zsh_text(first_line(inner.about())));
@@ -168,15 +168,17 @@ std::string zsh_function(const Command& command) {
 }
 
 std::string zsh(const Command& program) {
-  std::string text = fmt::format("#compdef {0}\n# Completion of {0} for zsh, made by {0} "
-                                 "--completion zsh.\n",
-                                 program.name());
+  std::string text = fmt::format(
+      "#compdef {0}\n# Completion of {0} for zsh, made by {0} "
+      "--completion zsh.\n",
+      program.name());
   for_each(program, [&](const Command& command) { text += zsh_function(command); });
   const std::string name = "_" + identifier(program.name());
   // Loaded as a function of the file's name, or read as a file.
-  return text + fmt::format("if [ \"$funcstack[1]\" = _{0} ]; then {1} \"$@\"; else compdef {1} {0}; "
-                            "fi\n",
-                            program.name(), name);
+  return text + fmt::format(
+                    "if [ \"$funcstack[1]\" = _{0} ]; then {1} \"$@\"; else compdef {1} {0}; "
+                    "fi\n",
+                    program.name(), name);
 }
 
 // When a command of fish's line is the one that is being written.
@@ -190,16 +192,18 @@ std::string fish_condition(const Command& program, const Command& command) {
     at = end;
   }
   if (!command.commands().empty()) {
-    condition += fmt::format("{}not __fish_seen_subcommand_from {}", condition.empty() ? "" : "; and ",
-                             fmt::join(command.command_names(), " "));
+    condition +=
+        fmt::format("{}not __fish_seen_subcommand_from {}", condition.empty() ? "" : "; and ",
+                    fmt::join(command.command_names(), " "));
   }
   return condition;
 }
 
 std::string fish(const Command& program) {
-  std::string text = fmt::format("# Completion of {0} for fish, made by {0} --completion fish.\n"
-                                 "complete -c {0} -f\n",
-                                 program.name());
+  std::string text = fmt::format(
+      "# Completion of {0} for fish, made by {0} --completion fish.\n"
+      "complete -c {0} -f\n",
+      program.name());
   const auto line = [&](const std::string& condition, const std::string& rest,
                         const std::string& about) {
     text += fmt::format("complete -c {}{} {} -d {}\n", program.name(),
@@ -214,7 +218,8 @@ std::string fish(const Command& program) {
     for (const Option& option : command.options()) {
       std::string rest = "-l " + option.key();
       const Kind kind = kind_of(option.type, option.value);
-      if (!option.is_flag()) rest += kind == Kind::kFile || kind == Kind::kFolder ? " -r -F" : " -x";
+      if (!option.is_flag())
+        rest += kind == Kind::kFile || kind == Kind::kFolder ? " -r -F" : " -x";
       if (kind == Kind::kWords) {
         rest += fmt::format(" -a '{}'", fmt::join(option.value.words, " "));
       }

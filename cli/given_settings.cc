@@ -74,8 +74,7 @@ class Taker {
  private:
   // What counts more has said it already, in this way or another.
   static bool is_settled(const std::vector<Given>& above, const Option& option) {
-    return is_given(above, option.name) ||
-           (!option.rival.empty() && is_given(above, option.rival));
+    return is_given(above, option.name) || (!option.rival.empty() && is_given(above, option.rival));
   }
 
   absl::Status give(const Option& option, const std::vector<std::string>& texts,
@@ -121,8 +120,7 @@ class Taker {
     if (option.is_flag()) {
       const auto on = switch_of(value);
       if (!on) {
-        return usage_error(
-            fmt::format("{} is {}, but must be true or false", name, shown(value)));
+        return usage_error(fmt::format("{} is {}, but must be true or false", name, shown(value)));
       }
       return *on ? give(option, {}, name, name) : absl::OkStatus();
     }
@@ -170,9 +168,9 @@ class Taker {
     if (!setting.table.empty()) {
       owner = program_.find_command(setting.table);
       if (owner == nullptr) {
-        return usage_error(fmt::format(
-            "{}: [{}] is no command of {}{}", setting.where, printable(setting.table),
-            program_.path(), did_you_mean(setting.table, program_.command_names())));
+        return usage_error(fmt::format("{}: [{}] is no command of {}{}", setting.where,
+                                       printable(setting.table), program_.path(),
+                                       did_you_mean(setting.table, program_.command_names())));
       }
     }
     if (setting.key.empty()) return absl::OkStatus();
@@ -181,8 +179,7 @@ class Taker {
     if (std::ranges::find(keys, setting.key) != keys.end()) return absl::OkStatus();
     const std::string meant = did_you_mean(setting.key, keys);
     return usage_error(
-        fmt::format("{}: {} is no option of {}{}", setting.where, shown(setting.key),
-                    owner->path(),
+        fmt::format("{}: {} is no option of {}{}", setting.where, shown(setting.key), owner->path(),
                     meant.empty() ? fmt::format(" (see {} --help)", command_.path()) : meant));
   }
 
@@ -197,9 +194,8 @@ class Taker {
                                      setting.key, option.type));
     }
     if (setting.is_list && !option.value.again) {
-      return usage_error(
-          fmt::format("{} is a list, but takes one value: {} = \"{}\"", name, setting.key,
-                      option.type));
+      return usage_error(fmt::format("{} is a list, but takes one value: {} = \"{}\"", name,
+                                     setting.key, option.type));
     }
     if (setting.texts.empty()) return absl::OkStatus();
     return give(option, setting.texts, setting.where, name);
@@ -225,8 +221,7 @@ bool names_option(const std::string& text, const std::string& option) {
 }  // namespace
 
 bool is_given(const std::vector<Given>& given, const std::string& option) {
-  return std::ranges::any_of(given,
-                             [&](const Given& one) { return one.option->name == option; });
+  return std::ranges::any_of(given, [&](const Given& one) { return one.option->name == option; });
 }
 
 absl::Status take_settings(const Command& program, const Command& command, const Settings& settings,
@@ -240,8 +235,8 @@ absl::Status with_origins(const absl::Status& status, const Invocation& called) 
   std::string origins;
   for (const Given& one : called.given) {
     if (one.where.empty() || !names_option(text, one.option->name)) continue;
-    origins += fmt::format("{}{} is from {}", origins.empty() ? "" : "; ", one.option->name,
-                           one.where);
+    origins +=
+        fmt::format("{}{} is from {}", origins.empty() ? "" : "; ", one.option->name, one.where);
   }
   if (origins.empty()) return status;
   const std::string told = fmt::format("{} ({})", text, origins);

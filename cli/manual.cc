@@ -32,9 +32,8 @@ std::string bold(const std::string& text) { return "\\fB" + in_troff(text) + "\\
 std::string slanted(const std::string& text) { return "\\fI" + in_troff(text) + "\\fR"; }
 
 std::string capitals(std::string text) {
-  std::ranges::transform(text, text.begin(), [](unsigned char c) {
-    return static_cast<char>(std::toupper(c));
-  });
+  std::ranges::transform(text, text.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
   return text;
 }
 
@@ -122,7 +121,7 @@ std::string settings_section(const Settings& settings, const Option& example) {
              variable_of(settings.prefix, example.name), example.name)) +
          "\n.SH FILES\n" +
          tagged(slanted("~/.config/shoal/" + settings.file_name),
-             "Read when --config names no other file.") +
+                "Read when --config names no other file.") +
          tagged(slanted("/etc/shoal/" + settings.file_name), "Read when that one does not exist.");
 }
 

@@ -183,9 +183,8 @@ absl::StatusOr<std::vector<Setting>> read_settings_file(const std::string& path)
   struct stat info {};
   if (::fstat(file, &info) != 0 || !S_ISREG(info.st_mode)) {
     ::close(file);
-    return usage_error(
-        fmt::format("the configuration {} is not a regular file: name another with --config",
-                    path));
+    return usage_error(fmt::format(
+        "the configuration {} is not a regular file: name another with --config", path));
   }
   std::string text(kMaxSettingsBytes + 1, '\0');
   std::size_t size = 0;

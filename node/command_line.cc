@@ -20,6 +20,7 @@ constexpr const char* kAbout =
     "  start a swarm   shoal-node run --model DIR --new-swarm --listen :7000\n"
     "  join a swarm    shoal-node run --model DIR --join HOST:7000\n"
     "  look before     shoal-node plan --model DIR\n"
+    "                  shoal-node netcheck --join HOST:7000\n"
     "  stay            shoal-node service install --model DIR --join HOST:7000\n"
     "  stop            Ctrl-C or SIGTERM: finishes running sessions, then leaves; a second one "
     "leaves at once";
@@ -39,6 +40,7 @@ struct RunTexts {  // of options that are more than a number
   std::string cache_limit;
   std::string config;  // the reader of command lines takes it
   std::vector<std::string> hours;
+  std::string reach = "auto";
 };
 
 void add_config(cli::Command& command, RunTexts& texts) {
@@ -49,7 +51,8 @@ void add_config(cli::Command& command, RunTexts& texts) {
                  cli::name(texts.config));
 }
 
-void add_common(cli::Command& command, CommandLine& line, RunTexts& texts) {
+// Whom to join, and as whom.
+void add_swarm(cli::Command& command, CommandLine& line) {
   cli::Option& join =
       command.option(kJoin, "HOST:PORT", "An address of the swarm", cli::names(line.join));
   join.more = [](const std::string& text) { return proto::parse_host_port(text).ok(); };
@@ -63,15 +66,33 @@ void add_common(cli::Command& command, CommandLine& line, RunTexts& texts) {
                  "forwards a port, for example. Port 0: the one listened on. May be given once "
                  "for IPv4 and once for IPv6",
                  cli::names(line.announce));
+  command.option("--udp", "WAY",
+                 "auto: the directory is asked by UDP, or over TCP where UDP does not pass; off: "
+                 "over TCP only",
+                 cli::one_of(line.udp, {"auto", "off"}));
   command.option("--swarm-key", "FILE", "The private swarm's key, made by \"shoal swarm new FILE\"",
                  cli::name(line.swarm_key));
-  command.option("--identity", "FILE",
-                 "This node's key; made when missing (default: one in ~/.local/state/shoal)",
-                 cli::name(line.identity));
+}
+
+void add_log_level(cli::Command& command, std::string& level) {
   command.option("--log-level", "LEVEL",
                  "What is logged on stderr: trace, debug, info, warn, error "
                  "or off",
-                 cli::one_of(line.log_level, {"trace", "debug", "info", "warn", "error", "off"}));
+                 cli::one_of(level, {"trace", "debug", "info", "warn", "error", "off"}));
+}
+
+void add_common(cli::Command& command, CommandLine& line, RunTexts& texts) {
+  add_swarm(command, line);
+  command.option(
+      "--reach", "HOW",
+      "How others reach this node: auto (others dial back; if they cannot, the router is "
+      "asked to map the port, then relays are used; the default), direct (as told, "
+      "whatever others find) or relay (through relays only)",
+      cli::one_of(texts.reach, {"auto", "direct", "relay"}));
+  command.option("--identity", "FILE",
+                 "This node's key; made when missing (default: one in ~/.local/state/shoal)",
+                 cli::name(line.identity));
+  add_log_level(command, line.log_level);
   command.option("--metrics", "HOST:PORT",
                  "Serve metrics for Prometheus at http://HOST:PORT/metrics; port 0 picks a free "
                  "one. Whoever reaches the address may read them",
@@ -301,6 +322,17 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
       service.command("remove", "End the service and take it away; configuration and key stay");
   cli::Command& service_status =
       service.command("status", "Say whether there is a service, and whether it runs");
+  cli::Command& netcheck = program.command(
+      "netcheck", "Say how others would reach a node of this machine, and what the router offers");
+  add_swarm(netcheck, line);
+  std::string netcheck_listen = ":0";
+  netcheck.option("--listen", "HOST:PORT",
+                  "The address that a node would listen on; not one that a running node has "
+                  "(default: all of this machine, a free port)",
+                  cli::name(netcheck_listen));
+  std::string netcheck_log_level = "warn";
+  add_log_level(netcheck, netcheck_log_level);
+  netcheck.flag("--json", line.json, "Print one JSON object");
   const OwnerCommands owner = add_owner_commands(program, line.owner);
   for (const char* word : {"generate", "score", "swarm"}) {
     program.elsewhere(word, fmt::format("it is a command of shoal: shoal {}", word));
@@ -337,8 +369,16 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
   line.action = called->command == &run         ? CommandLine::Action::kRun
                 : called->command == &plan      ? CommandLine::Action::kPlan
                 : called->command == &bootstrap ? CommandLine::Action::kBootstrap
+                : called->command == &netcheck  ? CommandLine::Action::kNetCheck
                                                 : CommandLine::Action::kService;
   if (line.action == CommandLine::Action::kBootstrap) line.listen = bootstrap_listen;
+  if (line.action == CommandLine::Action::kNetCheck) {
+    line.listen = netcheck_listen;
+    line.log_level = netcheck_log_level;
+  }
+  line.reach = texts.reach == "direct"  ? ReachMode::kDirect
+               : texts.reach == "relay" ? ReachMode::kRelay
+                                        : ReachMode::kAuto;
   for (const cli::Given& one : called->given) {
     line.given.push_back({one.option->key(), one.texts, one.option->value.again});
     if (one.where.empty() && line.action == CommandLine::Action::kService) {

@@ -17,6 +17,7 @@
 #include "model/weight_choice.h"
 #include "node/control/hours.h"
 #include "node/end_choice.h"
+#include "node/member/ladder.h"
 #include "node/owner_commands.h"
 #include "node/service/service_request.h"
 #include "proto/endpoint.h"
@@ -25,7 +26,7 @@
 namespace shoal::node {
 
 struct CommandLine {
-  enum class Action { kRun, kBootstrap, kPlan, kService, kOwner, kPrint };
+  enum class Action { kRun, kBootstrap, kPlan, kNetCheck, kService, kOwner, kPrint };
   Action action = Action::kPrint;
   std::string print;  // --help and --version
 
@@ -37,6 +38,8 @@ struct CommandLine {
   std::vector<std::string> join;
   std::string listen = ":0";
   std::vector<std::string> announce;
+  ReachMode reach = ReachMode::kAuto;
+  std::string udp = "auto";
   std::string swarm_key;
   std::string identity;
   kernels::cuda::DeviceChoice device;
@@ -54,7 +57,7 @@ struct CommandLine {
   std::string log_level = "info";
   std::string ready_file;
   std::string metrics;
-  bool json = false;  // of a plan
+  bool json = false;  // of a plan, of a check of the network
   double drain_timeout_s = 10;
   Hours hours;                           // in which it serves
   bool free_paused = false;              // outside of them its memory is given back

@@ -26,6 +26,7 @@
 #include "node/device/memory.h"
 #include "node/identity_file.h"
 #include "node/member/twin.h"
+#include "node/netcheck.h"
 #include "node/node.h"
 #include "node/owner_commands.h"
 #include "node/plan.h"
@@ -42,6 +43,7 @@ namespace {
 
 // A whole family of cloned disks.
 constexpr std::size_t kMostTwins = 16;
+constexpr std::uint32_t kNetCheckJoinMs = 8'000;
 constexpr auto kTendInterval = std::chrono::milliseconds(1'000);
 constexpr auto kLookInterval = std::chrono::milliseconds(200);
 // Sessions of a node that hands over get at least so long: its successor serves already.
@@ -109,13 +111,13 @@ absl::Status resolve_addresses(const CommandLine& line, NodeOptions& options) {
 }
 
 std::string online_text(const Node& node) {
-  if (node.span().empty()) {
-    return fmt::format("bootstrap node {} is online at {}", to_string(node.peer_id()),
-                       proto::to_string(node.endpoint()));
-  }
+  std::string where = proto::to_string(node.endpoint());
+  if (const std::string reach = node.reach(); !reach.empty()) where += fmt::format(" ({})", reach);
+  if (node.span().empty())
+    return fmt::format("bootstrap node {} is online at {}", to_string(node.peer_id()), where);
   return fmt::format("node {} is online at {} and serves blocks {} of {}",
-                     to_string(node.peer_id()), proto::to_string(node.endpoint()),
-                     proto::to_string(node.span()), node.model_name());
+                     to_string(node.peer_id()), where, proto::to_string(node.span()),
+                     node.model_name());
 }
 
 // What the libraries and we start, beside the threads that compute; measured, with some to spare.
@@ -293,6 +295,7 @@ int serve(CommandLine line, const std::function<absl::StatusOr<CommandLine>()>& 
     options.model_name = line.model_name.empty() ? model->name : line.model_name;
     options.fetch_span = model->fetch_span;
   }
+  if (line.udp == "off") options.udp = dht::UdpUse::kOff;
   options.blocks = line.blocks;
   options.add_model = line.add_model;
   if (!bootstrap) options.open_devices = [&line] { return open_chosen(line.device); };
@@ -346,6 +349,34 @@ int show_plan(const CommandLine& line) {
   return written.ok() || cli::output_reader_is_gone() ? 0 : fail(written);
 }
 
+// Exit status 1 when nobody would reach a node here.
+int check_network(const CommandLine& line) {
+  Signals signals([] {});
+  start_logging(line.log_level);
+  net::init_transport();
+  NodeOptions resolved;
+  if (absl::Status status = resolve_addresses(line, resolved); !status.ok()) return fail(status);
+  MembershipOptions options;
+  if (!line.swarm_key.empty()) {
+    const auto key = identity::read_swarm_key(line.swarm_key);
+    if (!key.ok()) return fail(key.status());
+    options.swarm_key = *key;
+  }
+  options.listen = resolved.listen;
+  options.join = resolved.join;
+  options.join_names = resolved.join_names;
+  options.announce = resolved.announce;
+  options.join_timeout_ms = kNetCheckJoinMs;
+  if (line.join_timeout_s)
+    options.join_timeout_ms = static_cast<std::uint32_t>(*line.join_timeout_s * 1000);
+  const auto check = check_net(std::move(options), signals.stop());
+  if (!check.ok()) return fail(check.status());
+  say(stdout, line.json ? netcheck_json(*check) : netcheck_text(*check));
+  const absl::Status written = cli::finish_output();
+  if (!written.ok() && !cli::output_reader_is_gone()) return fail(written);
+  return check->is_reached() ? 0 : cli::kExitFailed;
+}
+
 int control_service(const CommandLine& line) {
   const auto report = run_service(line.service);
   if (!report.ok()) return fail(report.status());
@@ -367,6 +398,7 @@ int main(int argc, char** argv) {
     return written.ok() || cli::output_reader_is_gone() ? 0 : fail(written);
   }
   if (line->action == CommandLine::Action::kPlan) return show_plan(*line);
+  if (line->action == CommandLine::Action::kNetCheck) return check_network(*line);
   if (line->action == CommandLine::Action::kService) return control_service(*line);
   if (line->action == CommandLine::Action::kOwner) {
     const auto answer = ask_as_owner(line->owner);

@@ -33,17 +33,22 @@ namespace {
 using model::WeightChoice;
 using std::chrono::milliseconds;
 
+// Mapped and asked about in five seconds, or through a relay in six.
+constexpr milliseconds kReachWait{6'000};
+
 absl::Status stopped() { return absl::CancelledError("stopped while starting"); }
 
 MembershipOptions membership_of(const NodeOptions& options) {
   MembershipOptions result;
   result.listen = options.listen;
   result.swarm_key = options.swarm_key;
+  result.udp = options.udp;
   result.contacts_file = options.contacts_file;
   result.join = options.join;
   result.join_names = options.join_names;
   result.join_timeout_ms = options.join_timeout_ms;
   result.announce = options.announce;
+  result.reach = options.reach;
   result.cancelled = options.cancelled;
   return result;
 }
@@ -69,7 +74,16 @@ class Node::Impl {
     return online;
   }
 
-  std::vector<proto::Endpoint> addresses() const { return member_->addresses(); }
+  proto::Endpoint endpoint() const {
+    for (const proto::Address& address : member_->announced()) {
+      if (address.is_direct()) return address.endpoint;
+    }
+    return member_->addresses().front();
+  }
+  std::string reach() const {
+    const auto report = member_->reach();
+    return report ? report->told() : "";
+  }
   std::uint16_t port() const { return member_->port(); }
   const proto::PeerId& peer_id() const { return options_.identity.peer_id(); }
   const NodeFacts& facts() const { return facts_; }
@@ -178,7 +192,7 @@ class Node::Impl {
 
  private:
   absl::Status run_bootstrap() {
-    if (absl::Status status = member_->open(nullptr); !status.ok()) return status;
+    if (absl::Status status = member_->open({}); !status.ok()) return status;
     if (!member_->joins()) return absl::OkStatus();
     return member_->join([](const std::vector<proto::Endpoint>&) { return absl::OkStatus(); });
   }
@@ -204,7 +218,7 @@ class Node::Impl {
     channels_ = std::make_unique<net::ChannelPool>(options_.identity, options_.swarm_key);
     service_ = std::make_unique<SpanService>(peer_id(), *channels_, run);
     own_record_ = std::make_unique<OwnRecordWatch>(*member_, *channels_, peer_id(), run);
-    if (absl::Status status = member_->open(&service_->calls()); !status.ok()) return status;
+    if (absl::Status status = member_->open({&service_->calls()}); !status.ok()) return status;
     sweeper_ = std::make_unique<Sweeper>(member_->io(), *service_);
 
     if (absl::Status status = open_devices(); !status.ok()) return status;
@@ -228,6 +242,8 @@ class Node::Impl {
     start_next_hops();
     service_->serve(facts_, *device_, *next_hops_,
                     options_.account != nullptr ? &options_.account->book() : nullptr);
+    // Asked since we joined, while the model was loaded.
+    member_->await_reach(kReachWait);
     return announce(proto::NodeState::kOnline);
   }
 
@@ -370,7 +386,7 @@ class Node::Impl {
     record.ttl_ms = proto::kMaxRecordTtlMs;
     record.offer = facts_.offer;
     record.load = service_->load();
-    for (const proto::Endpoint& address : member_->addresses()) record.addresses.push_back(address);
+    record.addresses = member_->announced();
     return record;
   }
 
@@ -403,9 +419,9 @@ class Node::Impl {
   }
 
   void stop_serving() {
-    if (service_ == nullptr) return;
-    service_->stop("this node is shutting down");
+    if (service_ != nullptr) service_->stop("this node is shutting down");
     member_->stop_server(milliseconds(1'000));
+    if (service_ == nullptr) return;
     // Our streams to other nodes: cancelled with their sessions, gone within moments.
     while (!service_->await_streams(milliseconds(5'000))) {
       spdlog::warn("{} streams to other nodes have not ended yet", service_->counts().streams);
@@ -444,7 +460,8 @@ absl::StatusOr<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   return std::unique_ptr<Node>(new Node(std::move(impl)));
 }
 
-proto::Endpoint Node::endpoint() const { return impl_->addresses().front(); }
+proto::Endpoint Node::endpoint() const { return impl_->endpoint(); }
+std::string Node::reach() const { return impl_->reach(); }
 std::uint16_t Node::port() const { return impl_->port(); }
 const proto::PeerId& Node::peer_id() const { return impl_->peer_id(); }
 proto::Span Node::span() const { return impl_->facts().offer.span; }

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "base/memory_size.h"
 #include "base/stop_token.h"
+#include "dht/way_choice.h"
 #include "identity/identity.h"
 #include "identity/swarm_key.h"
 #include "kernels/kv_dtype.h"
@@ -23,6 +24,7 @@
 #include "node/device/executors.h"
 #include "node/end_choice.h"
 #include "node/hub_span.h"
+#include "node/member/ladder.h"
 #include "node/metrics/node_stats.h"
 #include "proto/endpoint.h"
 #include "proto/limits.h"
@@ -45,8 +47,10 @@ struct NodeOptions {
   proto::Endpoint listen;  // [::]:0, both families; a machine without IPv6 uses the other
   // Where others reach us, when that is not what we listen on; at most four. Port 0: listen's.
   std::vector<proto::Endpoint> announce;
+  ReachMode reach = ReachMode::kAuto;
   identity::Identity identity = identity::Identity::generate();
   std::optional<identity::SwarmKey> swarm_key;
+  dht::UdpUse udp = dht::UdpUse::kAuto;
   std::string contacts_file;  // where the DHT's contacts outlive this run; empty: nowhere
   std::optional<proto::Endpoint> metrics;  // where metrics are served over HTTP
   OpenDevices open_devices;                // absent: the CPU
@@ -76,6 +80,8 @@ class Node {
   Node& operator=(const Node&) = delete;
 
   proto::Endpoint endpoint() const;  // the best of those announced now
+  // How others reach it, for people: "direct", "mapped by UPnP", "through relays ..."; may be empty.
+  std::string reach() const;
   std::uint16_t port() const;        // of TCP and UDP
   const proto::PeerId& peer_id() const;
   proto::Span span() const;  // empty for a bootstrap node

@@ -211,16 +211,14 @@ absl::StatusOr<ServiceReport> install(const ServiceRequest& request, const Place
     return written;
   }
   if (absl::Status written = write_unit(place, report.text); !written.ok()) return written;
-  const std::string start =
-      fmt::format("{} enable --now {}", place.systemctl_text, kUnitName);
+  const std::string start = fmt::format("{} enable --now {}", place.systemctl_text, kUnitName);
   if (request.no_start || !systemd_runs()) {
-    report.text += fmt::format("{}. Start it: {}\n",
-                               request.no_start ? "not started" : "systemd does not run here",
-                               start);
+    report.text +=
+        fmt::format("{}. Start it: {}\n",
+                    request.no_start ? "not started" : "systemd does not run here", start);
     return report;
   }
-  if (systemctl(place, {"daemon-reload"}) != 0 ||
-      systemctl(place, {"enable", kUnitName}) != 0 ||
+  if (systemctl(place, {"daemon-reload"}) != 0 || systemctl(place, {"enable", kUnitName}) != 0 ||
       systemctl(place, {"restart", kUnitName}) != 0) {
     return absl::UnavailableError(fmt::format(
         "the files are written, but the service did not start: see {0} status {1}, mend {2}, then "

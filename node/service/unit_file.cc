@@ -47,8 +47,7 @@ absl::StatusOr<std::string> configuration_text(
     const std::string& key = option.assignment.key;
     if (key == "replace" || key == "no-start") continue;
     if (key == "config" || key == "take-over") {
-      return cli::usage_error(
-          fmt::format("--{} is not for a service: leave it out", key));
+      return cli::usage_error(fmt::format("--{} is not for a service: leave it out", key));
     }
     cli::Assignment assignment = option.assignment;
     for (std::string& text : assignment.texts) text = absolute(option.type, text);

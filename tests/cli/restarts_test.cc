@@ -23,8 +23,8 @@ class Restarts : public Machines {
   // In a mount namespace of its own, with the test's folder as DISK does it; "" when that cannot be
   // had here.
   std::vector<std::string> on_disk(const std::string& disk, std::vector<std::string> command) {
-    std::vector<std::string> all = {"unshare", "--mount", "--propagation", "private", "/bin/bash",
-                                    "-ec", disk + "; exec \"$@\"", "bash"};
+    std::vector<std::string> all = {"unshare",   "--mount", "--propagation",        "private",
+                                    "/bin/bash", "-ec",     disk + "; exec \"$@\"", "bash"};
     all.insert(all.end(), command.begin(), command.end());
     return all;
   }
@@ -76,14 +76,14 @@ TEST_F(Restarts, ASuccessorTakesOverAndSessionsFinish) {
   Process old(node("a", {"--new-swarm"}, address));
   const std::string peer = ready("a", old).value("peer_id", "");
   const auto prompt = golden().at("prompts").at(0);
-  const std::vector<std::string> generate = {
-      program("shoal"), "generate", "--model", kDemoModel, "--join", address, "--greedy"};
+  const std::vector<std::string> generate = {program("shoal"), "generate", "--model", kDemoModel,
+                                             "--join",         address,    "--greedy"};
   std::vector<std::string> long_text = generate;
   long_text.insert(long_text.end(), {"--max-tokens", "900", "--ignore-eos", "Once upon a time"});
-  const Outcome expected = run(
-      {program("shoal"), "generate", "--model", kDemoModel, "--local", "--greedy", "--max-tokens",
-       "900", "--ignore-eos", "Once upon a time"},
-      60'000);
+  const Outcome expected =
+      run({program("shoal"), "generate", "--model", kDemoModel, "--local", "--greedy",
+           "--max-tokens", "900", "--ignore-eos", "Once upon a time"},
+          60'000);
   ASSERT_EQ(expected.status, 0) << expected.err;
   Process client(long_text);
   ASSERT_TRUE(eventually(20'000, [&] { return client.out().size() > 40; })) << client.err();
@@ -115,10 +115,9 @@ TEST_F(Restarts, ASuccessorTakesOverAndSessionsFinish) {
 
 TEST_F(Restarts, TheConfigurationIsReadAgainWhileItRuns) {
   const std::string file = folder_.file("c.toml");
-  const std::string same = "model = \"" + model_ +
-                           "\"\nlisten = \"127.0.0.1:0\"\nnew-swarm = true\nidentity = \"" +
-                           folder_.file("c.key") + "\"\nready-file = \"" + folder_.file("c.json") +
-                           "\"\n";
+  const std::string same =
+      "model = \"" + model_ + "\"\nlisten = \"127.0.0.1:0\"\nnew-swarm = true\nidentity = \"" +
+      folder_.file("c.key") + "\"\nready-file = \"" + folder_.file("c.json") + "\"\n";
   write_file(file, same + "threads = 1\nlog-level = \"info\"\n");
   Process process({program("shoal-node"), "run", "--config", file});
   ready("c", process);
@@ -152,12 +151,22 @@ TEST_F(Restarts, AFullDiskCostsOneLineOrNothing) {
   const std::string full = folder_.file("full");
   std::filesystem::create_directory(full);
   const std::string disk = "mount -t tmpfs -o size=16k none " + full + "; cp -p " +
-                           folder_.file("a.key") + " " + full +
-                           "; head -c 1M /dev/zero >" + full + "/fill 2>/dev/null || true";
+                           folder_.file("a.key") + " " + full + "; head -c 1M /dev/zero >" + full +
+                           "/fill 2>/dev/null || true";
   const auto with_key = [&](const std::string& name) {
-    return std::vector<std::string>{
-        program("shoal-node"), "run", "--model", model_, "--listen", "127.0.0.1:0", "--threads",
-        "1", "--new-swarm", "--identity", full + "/" + name, "--ready-file", folder_.file("f.json")};
+    return std::vector<std::string>{program("shoal-node"),
+                                    "run",
+                                    "--model",
+                                    model_,
+                                    "--listen",
+                                    "127.0.0.1:0",
+                                    "--threads",
+                                    "1",
+                                    "--new-swarm",
+                                    "--identity",
+                                    full + "/" + name,
+                                    "--ready-file",
+                                    folder_.file("f.json")};
   };
   Process known(on_disk(disk, with_key("a.key")));
   EXPECT_EQ(ready("f", known).value("peer_id", ""), peer) << known.err();
@@ -173,9 +182,9 @@ TEST_F(Restarts, AHomeThatMayOnlyBeReadHasTheSameNode) {
   if (!may_mount()) GTEST_SKIP() << "needs root, to mount a folder for reading only";
   const std::string state = folder_.file("state");
   const std::vector<std::string> command = {
-      program("shoal-node"), "run",         "--model",      model_,
-      "--listen",            "127.0.0.1:0", "--threads",    "1",
-      "--new-swarm",         "--ready-file", folder_.file("r.json")};
+      program("shoal-node"), "run",       "--model", model_,        "--listen",
+      "127.0.0.1:0",         "--threads", "1",       "--new-swarm", "--ready-file",
+      folder_.file("r.json")};
   const std::string home = "export XDG_STATE_HOME=" + state;
   std::string peer;
   {
@@ -184,9 +193,9 @@ TEST_F(Restarts, AHomeThatMayOnlyBeReadHasTheSameNode) {
     made.signal(SIGTERM);
     ASSERT_EQ(made.wait(10'000), 0) << made.err();
   }
-  Process again(on_disk(home + "; mount --bind " + state + " " + state +
-                            "; mount -o remount,ro,bind " + state,
-                        command));
+  Process again(on_disk(
+      home + "; mount --bind " + state + " " + state + "; mount -o remount,ro,bind " + state,
+      command));
   EXPECT_EQ(ready("r", again).value("peer_id", ""), peer) << again.err();
   EXPECT_THAT(again.err(), Not(HasSubstr("new identity")));
   again.signal(SIGTERM);

@@ -61,8 +61,8 @@ class Service : public Machines {
  protected:
   // As somebody without root, whose home is the test's folder.
   Outcome as_user(std::vector<std::string> command) {
-    std::vector<std::string> all = {"env", "-u", "XDG_CONFIG_HOME", "-u", "SHOAL_NODE_CONFIG",
-                                    "HOME=" + folder_.path()};
+    std::vector<std::string> all = {
+        "env", "-u", "XDG_CONFIG_HOME", "-u", "SHOAL_NODE_CONFIG", "HOME=" + folder_.path()};
     if (geteuid() == 0) {
       fs::permissions(folder_.path(), fs::perms::all);
       all.insert(all.begin(), {"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"});
@@ -85,7 +85,8 @@ TEST_F(Service, TheManagerHearsWhatTheNodeDoes) {
   EXPECT_EQ(process.wait(10'000), 0) << process.err();
   EXPECT_THAT(manager.all(), HasSubstr("EXTEND_TIMEOUT_USEC=25000000"));
   // A manager that is gone changes nothing.
-  Process alone(after("export NOTIFY_SOCKET=" + folder_.file("nobody"), node("b", {"--new-swarm"})));
+  Process alone(
+      after("export NOTIFY_SOCKET=" + folder_.file("nobody"), node("b", {"--new-swarm"})));
   ready("b", alone);
 }
 
@@ -93,9 +94,19 @@ TEST_F(Service, AUserInstallsOneWithoutRootAndTakesItAway) {
   const std::string program_path = program("shoal-node");
   const std::string configuration = folder_.file(".config/shoal/shoal-node.toml");
   const std::string unit = folder_.file(".config/systemd/user/shoal-node.service");
-  const std::vector<std::string> install = {
-      program_path, "service", "install", "--no-start", "--model", kDemoModel, "--join",
-      "one.example:7000", "two.example:7000", "--max-sessions", "7", "--public-name", "Anna's"};
+  const std::vector<std::string> install = {program_path,
+                                            "service",
+                                            "install",
+                                            "--no-start",
+                                            "--model",
+                                            kDemoModel,
+                                            "--join",
+                                            "one.example:7000",
+                                            "two.example:7000",
+                                            "--max-sessions",
+                                            "7",
+                                            "--public-name",
+                                            "Anna's"};
   const Outcome made = as_user(install);
   if (made.err.find("setpriv") != std::string::npos) GTEST_SKIP() << made.err;
   ASSERT_EQ(made.status, 0) << made.err;
@@ -104,8 +115,8 @@ TEST_F(Service, AUserInstallsOneWithoutRootAndTakesItAway) {
   EXPECT_THAT(written, HasSubstr("join = [\"one.example:7000\", \"two.example:7000\"]\n"));
   EXPECT_THAT(written, HasSubstr("max-sessions = 7\n"));
   EXPECT_THAT(written, Not(HasSubstr("no-start")));
-  EXPECT_THAT(read_file(unit), HasSubstr("\nExecStart=" + fs::canonical(program_path).string() +
-                                         " run "));
+  EXPECT_THAT(read_file(unit),
+              HasSubstr("\nExecStart=" + fs::canonical(program_path).string() + " run "));
   EXPECT_THAT(read_file(unit), HasSubstr("\nType=notify\n"));
   // The node reads what was written.
   const Outcome plan = as_user({program_path, "plan"});
@@ -159,7 +170,8 @@ TEST_F(Service, CMakeInstallsWhatAUserNeeds) {
     const std::string page = root + "share/man/man1/" + name + ".1";
     const Outcome shown = run({"/bin/bash", "-c",
                                "command -v man >/dev/null || exit 77; LC_ALL=C.UTF-8 MANWIDTH=100 "
-                               "man --warnings -l '" + page + "'"},
+                               "man --warnings -l '" +
+                                   page + "'"},
                               20'000);
     if (shown.status == 77) continue;  // not on this machine
     EXPECT_EQ(shown.status, 0) << shown.err;
@@ -172,8 +184,11 @@ TEST_F(Service, CMakeInstallsWhatAUserNeeds) {
   const Outcome verified = run(
       {"/bin/bash", "-c",
        "command -v systemd-analyze >/dev/null || exit 0; for scope in system user; do sed "
-       "'s|^ExecStart=[^ ]*|ExecStart=/bin/true|' '" + root + "lib/systemd/'$scope/shoal-node.service "
-       ">'" + folder_.path() + "/shoal-node.service'; systemd-analyze verify --man=no --$scope '" +
+       "'s|^ExecStart=[^ ]*|ExecStart=/bin/true|' '" +
+           root +
+           "lib/systemd/'$scope/shoal-node.service "
+           ">'" +
+           folder_.path() + "/shoal-node.service'; systemd-analyze verify --man=no --$scope '" +
            folder_.path() + "/shoal-node.service' 2>&1 | grep -F shoal-node.service: ; done; true"},
       30'000);
   EXPECT_EQ(verified.out, "") << verified.err;

@@ -116,8 +116,9 @@ json = true
 
 TEST_F(SettingsTest, WhatIsTypedCountsMoreThanAVariableAndThatMoreThanTheFile) {
   Program program;
-  program.settings().files = {file("model = \"file\"\nthreads = 1\nwait = 1\njoin = \"file:1\"\n"
-                                   "[run]\nwait = 2\n")};
+  program.settings().files = {
+      file("model = \"file\"\nthreads = 1\nwait = 1\njoin = \"file:1\"\n"
+           "[run]\nwait = 2\n")};
   program.settings().variables = {{"SHOAL_NODE_MODEL", "variable"},
                                   {"SHOAL_NODE_THREADS", "2"},
                                   {"SHOAL_NODE_PORT", "tcp://10.0.0.1"},
@@ -204,8 +205,7 @@ TEST_F(SettingsTest, AVariableThatIsASlipIsTold) {
               HasSubstr("SHOAL_NODE_THREADS is \"many\", but must be a whole number"));
   Program unclear;
   unclear.settings().variables = {{"SHOAL_NODE_NEW_SWARM", "perhaps"}};
-  EXPECT_THAT(one_line(unclear.call({"run", "--model", "m"})),
-              HasSubstr("must be true or false"));
+  EXPECT_THAT(one_line(unclear.call({"run", "--model", "m"})), HasSubstr("must be true or false"));
 }
 
 TEST_F(SettingsTest, LaterChecksSayWhereAnOptionIsFrom) {
@@ -243,8 +243,8 @@ TEST_F(SettingsTest, OfThisProcess) {
   ::setenv("XDG_CONFIG_HOME", "/x/config", 1);
   ::setenv("SHOAL_NODE_JOIN", "a:1", 1);
   const Settings settings = settings_of_process("shoal-node");
-  EXPECT_THAT(settings.files, ElementsAre("/x/config/shoal/shoal-node.toml",
-                                          "/etc/shoal/shoal-node.toml"));
+  EXPECT_THAT(settings.files,
+              ElementsAre("/x/config/shoal/shoal-node.toml", "/etc/shoal/shoal-node.toml"));
   EXPECT_THAT(settings.variables, testing::Contains(testing::Pair("SHOAL_NODE_JOIN", "a:1")));
   ::unsetenv("XDG_CONFIG_HOME");
   ::unsetenv("SHOAL_NODE_JOIN");
@@ -298,8 +298,8 @@ TEST_F(SettingsTest, OtherShellsAreNamed) {
     for (const char* part : {"public-name", "log-level", "info warn", "swarm", "it'\\''s"}) {
       EXPECT_THAT(program.called().print, HasSubstr(part)) << shell;
     }
-    const tests::Outcome outcome = tests::run(
-        {"/bin/bash", "-c", std::string("command -v ") + shell + " || exit 77"}, 5'000);
+    const tests::Outcome outcome =
+        tests::run({"/bin/bash", "-c", std::string("command -v ") + shell + " || exit 77"}, 5'000);
     if (outcome.status == 77) continue;  // not on this machine
     tests::write_file(folder_.file(shell), program.called().print);
     const tests::Outcome read = tests::run({shell, "-n", folder_.file(shell)}, 10'000);

@@ -81,6 +81,8 @@ const std::map<std::string, std::set<std::string>> kLibraries = {
     {"spdlog", {"net", "node", "client"}},
     {"nlohmann", {"model", "node", "client"}},
     {"xxhash", {"model"}},
+    {"miniupnpc", {"net"}},
+    {"natpmp", {"net"}},
     {"curl", {"model"}},
     {"toml++", {"cli"}},
     {"CLI", {}},  // it has a syntax of its own inside values; cli/ has none

@@ -50,6 +50,10 @@ NatCell MatrixRow::run_neighbour(int tokens) {
 
 NatCell MatrixRow::run_on(const Host& other, int tokens) {
   NatCell cell;
+  if (!online_) {
+    cell.wrong = "the node did not come online";
+    return cell;
+  }
   const Host* user = &other;
   NatNode* hop = nullptr;
   if (role_ == NatRole::kNextHop) {
@@ -60,7 +64,6 @@ NatCell MatrixRow::run_on(const Host& other, int tokens) {
   forget_bytes(other);
   const NatAnswer answer = swarm_.generate(*user, kPrompt, tokens);
   cell.wrong = answer.wrong;
-  if (!online_) cell.wrong = "the node did not come online; " + cell.wrong;
   if (hop != nullptr && !cell.other_online) {
     cell.wrong = "the next hop did not come online; " + cell.wrong;
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // nat-matrix: which pairs of routers the programs work over, as a table (scripts/nat-matrix builds
-// and runs it). Rows are the routers of a node, columns those of users or of next hops. Needs root.
+// and runs it). Rows are the routers of a node, columns those of users or of next hops.
+// `nat-matrix trial NAME ...` measures instead (trials.h). Needs root.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "tests/nat/matrix.h"
+#include "tests/nat/trials.h"
 #include "tests/support/temp_dir.h"
 
 namespace shoal::tests {
@@ -98,10 +100,6 @@ void print_row(NatRole role, NatKind kind, const Options& options, Tally& tally)
 }
 
 int print_matrix(const Options& options) {
-  if (const std::string why = Network::unavailable(); !why.empty()) {
-    fmt::print(stderr, "nat-matrix: {}\n", why);
-    return 1;
-  }
   Tally tally;
   for (const auto& [role, title, role_name] :
        {std::tuple{NatRole::kUser, "node \\ user", "user"},
@@ -132,6 +130,22 @@ int print_matrix(const Options& options) {
   return tally.right == tally.cells ? 0 : 1;
 }
 
+int run_trials(const std::vector<std::string>& names) {
+  int failed = 0;
+  for (const Trial& trial : nat_trials()) {
+    if (!chosen(names, trial.name)) continue;
+    fmt::print("\n{} ({})\n\n", trial.about, trial.name);
+    try {
+      trial.run();
+    } catch (const std::exception& error) {
+      ++failed;
+      fmt::print("failed: {}\n", error.what());
+    }
+    std::fflush(stdout);
+  }
+  return failed == 0 ? 0 : 1;
+}
+
 int main_of(int argc, char** argv) {
   Options options;
   CLI::App app("Which pairs of routers the programs work over.");
@@ -150,7 +164,17 @@ int main_of(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--logs", options.logs, "Folder for what the programs say")
       ->check(CLI::ExistingDirectory);
+  std::vector<std::string> trials;
+  std::vector<std::string> trial_names;
+  for (const Trial& trial : nat_trials()) trial_names.push_back(trial.name);
+  CLI::App* trial = app.add_subcommand("trial", "Measure instead of filling the table");
+  trial->add_option("NAME", trials, "Only these")->check(CLI::IsMember(trial_names));
   CLI11_PARSE(app, argc, argv);
+  if (const std::string why = Network::unavailable(); !why.empty()) {
+    fmt::print(stderr, "nat-matrix: {}\n", why);
+    return 1;
+  }
+  if (*trial) return run_trials(trials);
   return print_matrix(options);
 }
 

@@ -111,13 +111,23 @@ std::vector<std::string> NatSwarm::shoal_command(const std::string& subcommand,
   return command;
 }
 
-NatAnswer NatSwarm::generate(const Host& host, std::size_t prompt, int tokens) const {
-  static const json prompts = golden().at("prompts");
-  const json& asked = prompts.at(prompt);
+std::string NatSwarm::peer_id(const NatNode& node) {
+  return json::parse(read_file(node.ready_file)).at("peer_id").get<std::string>();
+}
+
+std::vector<std::string> NatSwarm::generate_command(std::size_t prompt, int tokens) const {
   std::vector<std::string> arguments = {"--model", kDemoModel, "--wait", "10"};
-  const auto more = prompt_arguments(asked, tokens);
+  const auto more = prompt_arguments(golden().at("prompts").at(prompt), tokens);
   arguments.insert(arguments.end(), more.begin(), more.end());
-  const Outcome outcome = host.network.run(shoal_command("generate", arguments), kCommandMs);
+  return shoal_command("generate", arguments);
+}
+
+NatAnswer NatSwarm::generate(const Host& host, std::size_t prompt, int tokens) const {
+  return judged(host.network.run(generate_command(prompt, tokens), kCommandMs), prompt, tokens);
+}
+
+NatAnswer NatSwarm::judged(const Outcome& outcome, std::size_t prompt, int tokens) {
+  const json asked = golden().at("prompts").at(prompt);
   NatAnswer answer;
   answer.seconds = outcome.seconds;
   if (outcome.status != 0) {
@@ -136,6 +146,21 @@ NatAnswer NatSwarm::generate(const Host& host, std::size_t prompt, int tokens) c
     answer.wrong = "not exact";
   }
   return answer;
+}
+
+std::vector<std::string> NatSwarm::announced(const Host& user, const std::string& peer_id) const {
+  const Outcome status =
+      user.network.run(shoal_command("status", {"--json"}), kCommandMs);
+  const json seen = json::parse(status.out, nullptr, false);
+  std::vector<std::string> result;
+  if (seen.is_discarded()) return result;
+  for (const json& model : seen.at("models")) {
+    for (const json& node : model.at("nodes")) {
+      if (node.at("peer_id") != peer_id) continue;
+      for (const json& address : node.at("addresses")) result.push_back(address.get<std::string>());
+    }
+  }
+  return result;
 }
 
 std::uint64_t NatSwarm::payload(std::size_t prompt, int tokens) {

@@ -46,6 +46,7 @@ class NatSwarm {
                  const std::vector<std::string>& arguments = {});
   // Seconds from its start until it is online; absent when it is not in time.
   static std::optional<double> online(NatNode& node, std::chrono::milliseconds timeout);
+  static std::string peer_id(const NatNode& node);  // of one that is online
   // SIGTERM, and SIGKILL when that does not end it soon.
   void stop(NatNode& node);
 
@@ -55,6 +56,12 @@ class NatSwarm {
   // A prompt of golden.json, greedily, with `tokens` in all: the first are held against the golden
   // ids, all of them against what one process says.
   NatAnswer generate(const Host& host, std::size_t prompt, int tokens) const;
+  // The same in two parts: the command, to be run on a host, and what became of it.
+  std::vector<std::string> generate_command(std::size_t prompt, int tokens) const;
+  static NatAnswer judged(const Outcome& outcome, std::size_t prompt, int tokens);
+  // Addresses that the swarm's records have for a node, as a user there sees them; empty when it
+  // sees none.
+  std::vector<std::string> announced(const Host& user, const std::string& peer_id) const;
   // Bytes of activations that such a session sends from one hop to the next, at least.
   static std::uint64_t payload(std::size_t prompt, int tokens);
 

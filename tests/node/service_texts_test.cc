@@ -54,8 +54,8 @@ TEST(UnitFile, NamesTheProgramAndIsKnownAgain) {
     ASSERT_TRUE(text.ok()) << text.status();
     EXPECT_THAT(*text, HasSubstr("\nExecStart=/opt/shoal-1.0/bin/shoal-node run "));
     EXPECT_THAT(*text, Not(HasSubstr("@PROGRAM@")));
-    for (const char* line : {"Type=notify", "WatchdogSec=", "Restart=on-failure", "ExecReload=",
-                             "RestartPreventExitStatus=2", "WantedBy="}) {
+    for (const char* line : {"Type=notify", "WatchdogSec=", "Restart=on-failure",
+                             "ExecReload=", "RestartPreventExitStatus=2", "WantedBy="}) {
       EXPECT_THAT(*text, HasSubstr(std::string("\n") + line));
     }
     EXPECT_TRUE(is_written_by_us(*text));

@@ -84,7 +84,8 @@ void Account::tend(const std::optional<NodeMoment>& moment, Time now) {
 
 void Account::close(Time now) {
   if (std::exchange(closed_, true)) return;
-  if (tended_) {
+  if (!tended_) return;  // it never came so far: why not is all there is to say
+  {
     const base::MutexLock lock(mutex_);
     seen_.up_s += seconds_between(*tended_, now);
   }

@@ -46,7 +46,7 @@ class Account {
   void tend(const std::optional<NodeMoment>& moment, Time now);
   // Adds what this run did to the file, now and not only in a while.
   void save();
-  // The last lines; saves. Idempotent.
+  // The last lines; saves. Nothing where it was never tended. Idempotent.
   void close(Time now);
 
   Tally run() const;

@@ -305,6 +305,12 @@ TEST_F(AccountTest, AFileThatCannotBeReadOrWrittenStopsNobody) {
   ASSERT_EQ(warnings_.size(), 2u) << "once, not every five minutes";
   EXPECT_THAT(warnings_[1], HasSubstr("cannot write"));
   file_.clear();
+  {
+    Account never = start(7);
+    info_.clear();
+    never.close(kStart);
+    EXPECT_THAT(info_, IsEmpty());
+  }
   Account third = start(7);
   third.tend(NodeMoment{}, kStart);
   EXPECT_EQ(warnings_.size(), 2u);

@@ -36,7 +36,7 @@ struct MetricsSnapshot {
   dht::KademliaStats dht;
   std::optional<NodeStats> node;         // absent: a bootstrap node
   std::optional<net::FrontStats> front;  // absent without a TCP port
-  std::optional<Tally> account{};        // of this run; absent: nobody keeps it
+  std::optional<WorkTally> account{};    // of this run; absent: nobody keeps it
 };
 
 }  // namespace shoal::node

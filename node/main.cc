@@ -207,7 +207,7 @@ absl::Status run_once(NodeLife& life) {
   (*node)->set_limits(life.line.max_sessions, life.line.max_sessions_per_peer);
   life.caretaker.began(**node);
   auto next = Caretaker::Next::kGoOn;
-  const absl::Status health = serve_on(life, **node, next);
+  absl::Status health = serve_on(life, **node, next);
   life.caretaker.leaving(**node);
   life.ready.remove();
   // A node that is ill can finish nothing: what it would compute would be wrong.
@@ -247,7 +247,7 @@ bool wait_until_wanted(NodeLife& life) {
 // One node after the other, where its owner has one go and come back.
 absl::Status run_wanted(NodeLife& life) {
   while (wait_until_wanted(life)) {
-    const absl::Status ended = run_once(life);
+    absl::Status ended = run_once(life);
     if (!ended.ok() || life.signals.hand_over_asked()) return ended;
   }
   return absl::OkStatus();

@@ -70,7 +70,7 @@ void Account::tend(const std::optional<NodeMoment>& moment, Time now) {
       seen_.energy_s += passed;
     }
     if (now - hour_began_ >= kSummaryInterval) {
-      const Tally run = run_locked();
+      const WorkTally run = run_locked();
       hourly = "in the last hour: " + tally_text(since(run, at_hour_));
       at_hour_ = run;
       hour_began_ = now;
@@ -84,12 +84,13 @@ void Account::tend(const std::optional<NodeMoment>& moment, Time now) {
 
 void Account::close(Time now) {
   if (std::exchange(closed_, true)) return;
-  if (tended_) {
+  if (!tended_) return;  // it never came so far: why not is all there is to say
+  {
     const base::MutexLock lock(mutex_);
     seen_.up_s += seconds_between(*tended_, now);
   }
   book_.close();
-  const Tally run = this->run();
+  const WorkTally run = this->run();
   const Ledger all = since_day_one();
   options_.info(fmt::format("in this run of {}: {}", duration_text(run.up_s), tally_text(run)));
   if (keeps_ && !file_.path().empty() && all.tally.up_s > run.up_s) {
@@ -102,7 +103,7 @@ void Account::close(Time now) {
 void Account::save() {
   if (!keeps_) return;
   const auto there = file_.load();
-  Tally run;
+  WorkTally run;
   Ledger all;
   {
     const base::MutexLock lock(mutex_);
@@ -121,14 +122,14 @@ void Account::save() {
   if (warn) options_.warn(std::string(saved.message()) + "; it is tried again every 5 minutes");
 }
 
-Tally Account::run_locked() const { return book_.tally() + seen_; }
+WorkTally Account::run_locked() const { return book_.tally() + seen_; }
 
-Tally Account::run() const {
+WorkTally Account::run() const {
   const base::MutexLock lock(mutex_);
   return run_locked();
 }
 
-Tally Account::hour() const {
+WorkTally Account::hour() const {
   const base::MutexLock lock(mutex_);
   return since(run_locked(), at_hour_);
 }
@@ -138,7 +139,7 @@ Ledger Account::since_day_one() const {
   return all_locked(run_locked());
 }
 
-Ledger Account::all_locked(const Tally& run) const {
+Ledger Account::all_locked(const WorkTally& run) const {
   return {kept_.since_unix_s, kept_.tally + since(run, kept_run_)};
 }
 

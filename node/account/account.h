@@ -46,17 +46,17 @@ class Account {
   void tend(const std::optional<NodeMoment>& moment, Time now);
   // Adds what this run did to the file, now and not only in a while.
   void save();
-  // The last lines; saves. Idempotent.
+  // The last lines; saves. Nothing where it was never tended. Idempotent.
   void close(Time now);
 
-  Tally run() const;
-  Tally hour() const;            // since the last full hour of the run
+  WorkTally run() const;
+  WorkTally hour() const;        // since the last full hour of the run
   Ledger since_day_one() const;  // this run included
   std::string energy_sources() const;
 
  private:
-  Tally run_locked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Ledger all_locked(const Tally& run) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  WorkTally run_locked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Ledger all_locked(const WorkTally& run) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Options options_;
   const LedgerFile file_;
@@ -72,10 +72,10 @@ class Account {
   // As the file had it last, and how much of this run was in it: a successor that takes over, and
   // the one that still finishes sessions, both add to it.
   Ledger kept_ ABSL_GUARDED_BY(mutex_);
-  Tally kept_run_ ABSL_GUARDED_BY(mutex_);
+  WorkTally kept_run_ ABSL_GUARDED_BY(mutex_);
   EnergyMeter meter_ ABSL_GUARDED_BY(mutex_);
-  Tally seen_ ABSL_GUARDED_BY(mutex_);  // what sessions do not tell
-  Tally at_hour_ ABSL_GUARDED_BY(mutex_);
+  WorkTally seen_ ABSL_GUARDED_BY(mutex_);  // what sessions do not tell
+  WorkTally at_hour_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace shoal::node

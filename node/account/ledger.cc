@@ -20,27 +20,27 @@ constexpr int kLedgerVersion = 1;
 // A whole one has some 600 bytes.
 constexpr std::size_t kMaxLedgerBytes = 16 << 10;
 
-using WholeField = std::pair<const char*, std::uint64_t Tally::*>;
+using WholeField = std::pair<const char*, std::uint64_t WorkTally::*>;
 constexpr std::array<WholeField, 10> kWholeFields = {{
-    {"sessions_opened", &Tally::sessions_opened},
-    {"sessions_ended", &Tally::sessions_ended},
-    {"sessions_failed", &Tally::sessions_failed},
-    {"hops_lost", &Tally::hops_lost},
-    {"prefill_tokens", &Tally::prefill_tokens},
-    {"decode_tokens", &Tally::decode_tokens},
-    {"bytes_in", &Tally::bytes_in},
-    {"bytes_out", &Tally::bytes_out},
-    {"peak_sessions", &Tally::peak_sessions},
-    {"peak_kv_positions", &Tally::peak_kv_positions},
+    {"sessions_opened", &WorkTally::sessions_opened},
+    {"sessions_ended", &WorkTally::sessions_ended},
+    {"sessions_failed", &WorkTally::sessions_failed},
+    {"hops_lost", &WorkTally::hops_lost},
+    {"prefill_tokens", &WorkTally::prefill_tokens},
+    {"decode_tokens", &WorkTally::decode_tokens},
+    {"bytes_in", &WorkTally::bytes_in},
+    {"bytes_out", &WorkTally::bytes_out},
+    {"peak_sessions", &WorkTally::peak_sessions},
+    {"peak_kv_positions", &WorkTally::peak_kv_positions},
 }};
-using RealField = std::pair<const char*, double Tally::*>;
+using RealField = std::pair<const char*, double WorkTally::*>;
 constexpr std::array<RealField, 6> kRealFields = {{
-    {"session_s", &Tally::session_s},
-    {"up_s", &Tally::up_s},
-    {"paused_s", &Tally::paused_s},
-    {"computing_s", &Tally::computing_s},
-    {"energy_j", &Tally::energy_j},
-    {"energy_s", &Tally::energy_s},
+    {"session_s", &WorkTally::session_s},
+    {"up_s", &WorkTally::up_s},
+    {"paused_s", &WorkTally::paused_s},
+    {"computing_s", &WorkTally::computing_s},
+    {"energy_j", &WorkTally::energy_j},
+    {"energy_s", &WorkTally::energy_s},
 }};
 
 absl::Status ledger_damage(const std::string& what) { return absl::DataLossError(what); }

@@ -16,7 +16,7 @@ namespace shoal::node {
 
 struct Ledger {
   std::int64_t since_unix_s = 0;  // the first start
-  Tally tally;
+  WorkTally tally;
   bool operator==(const Ledger&) const = default;
 };
 

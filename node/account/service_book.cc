@@ -60,8 +60,8 @@ void ServiceBook::close() {
   say(line);
 }
 
-Tally ServiceBook::tally() const {
-  Tally tally;
+WorkTally ServiceBook::tally() const {
+  WorkTally tally;
   {
     const base::MutexLock lock(mutex_);
     tally = sessions_;

@@ -35,7 +35,7 @@ class ServiceBook {
   void close();         // what was not told yet
 
   // Of sessions: their numbers, tokens, bytes and time.
-  Tally tally() const;
+  WorkTally tally() const;
 
  private:
   void say(const std::optional<std::string>& line) const {
@@ -47,7 +47,7 @@ class ServiceBook {
   std::atomic<std::uint64_t> prefill_tokens_ = 0, decode_tokens_ = 0;
   mutable base::Mutex mutex_;
   SessionLog log_ ABSL_GUARDED_BY(mutex_);
-  Tally sessions_ ABSL_GUARDED_BY(mutex_);
+  WorkTally sessions_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace shoal::node

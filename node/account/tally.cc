@@ -17,7 +17,7 @@ void join(Number& into, Number other, Join how) {
 
 // Every sum of the two, once.
 template <typename Join>
-Tally joined(Tally a, const Tally& b, Join how) {
+WorkTally joined(WorkTally a, const WorkTally& b, Join how) {
   join(a.sessions_opened, b.sessions_opened, how);
   join(a.sessions_ended, b.sessions_ended, how);
   join(a.sessions_failed, b.sessions_failed, how);
@@ -37,22 +37,22 @@ Tally joined(Tally a, const Tally& b, Join how) {
 
 }  // namespace
 
-double Tally::computing_share() const {
+double WorkTally::computing_share() const {
   return up_s > 0 ? std::clamp(computing_s / up_s, 0.0, 1.0) : 0;
 }
 
-Tally operator+(const Tally& a, const Tally& b) {
-  Tally sum = joined(a, b, [](auto x, auto y) { return x + y; });
+WorkTally operator+(const WorkTally& a, const WorkTally& b) {
+  WorkTally sum = joined(a, b, [](auto x, auto y) { return x + y; });
   sum.peak_sessions = std::max(a.peak_sessions, b.peak_sessions);
   sum.peak_kv_positions = std::max(a.peak_kv_positions, b.peak_kv_positions);
   return sum;
 }
 
-Tally since(const Tally& now, const Tally& before) {
+WorkTally since(const WorkTally& now, const WorkTally& before) {
   return joined(now, before, [](auto x, auto y) { return x > y ? x - y : decltype(x){}; });
 }
 
-std::string tally_text(const Tally& tally) {
+std::string tally_text(const WorkTally& tally) {
   std::string text = count_of(tally.sessions_opened, "session", "sessions");
   if (tally.sessions_failed > 0) {
     text += fmt::format(", {} of them failed", count_text(tally.sessions_failed));

@@ -9,7 +9,7 @@
 
 namespace shoal::node {
 
-struct Tally {
+struct WorkTally {
   std::uint64_t sessions_opened = 0;
   std::uint64_t sessions_ended = 0;
   std::uint64_t sessions_failed = 0;  // of those that ended
@@ -28,16 +28,16 @@ struct Tally {
 
   std::uint64_t tokens() const { return prefill_tokens + decode_tokens; }
   double computing_share() const;  // 0 to 1
-  bool operator==(const Tally&) const = default;
+  bool operator==(const WorkTally&) const = default;
 };
 
 // Of two times: what was done in both, and the higher peaks.
-Tally operator+(const Tally& a, const Tally& b);
+WorkTally operator+(const WorkTally& a, const WorkTally& b);
 // What was done since it was `before`; peaks are not known of a part, and stay.
-Tally since(const Tally& now, const Tally& before);
+WorkTally since(const WorkTally& now, const WorkTally& before);
 
 // "12 sessions, 1 of them failed; 3,456 tokens; 1.2 MB in, 3.4 MB out; computing 12 % of the time;
 // ...", for people.
-std::string tally_text(const Tally& tally);
+std::string tally_text(const WorkTally& tally);
 
 }  // namespace shoal::node

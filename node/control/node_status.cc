@@ -15,7 +15,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kMaxShownBytes = 256;
 
-Json tally_json(const Tally& tally) {
+Json tally_json(const WorkTally& tally) {
   return {{"seconds", tally.up_s},
           {"paused_seconds", tally.paused_s},
           {"sessions_opened", tally.sessions_opened},
@@ -59,8 +59,8 @@ Json part(const Json& json, const char* name) {
   return json.is_object() && found != json.end() ? *found : Json();
 }
 
-Tally tally_of(const Json& json) {
-  Tally tally;
+WorkTally tally_of(const Json& json) {
+  WorkTally tally;
   tally.up_s = field<double>(json, "seconds");
   tally.paused_s = field<double>(json, "paused_seconds");
   tally.sessions_opened = field<std::uint64_t>(json, "sessions_opened");
@@ -154,10 +154,10 @@ std::string node_status_text(std::string_view line) {
             count_of(field<std::uint64_t>(json, "queued_steps"), "step waiting", "steps waiting"),
             count_text(positions > free ? positions - free : 0), count_text(positions)));
   }
-  const Tally run = tally_of(part(json, "run"));
+  const WorkTally run = tally_of(part(json, "run"));
   text += row("this run", duration_text(run.up_s) + ": " + tally_text(run));
   text += row("this hour", tally_text(tally_of(part(json, "hour"))));
-  const Tally all = tally_of(part(json, "all"));
+  const WorkTally all = tally_of(part(json, "all"));
   text += row("in all", fmt::format("since {}, running for {}: {}",
                                     date_text(field<std::int64_t>(json, "since")),
                                     duration_text(all.up_s), tally_text(all)));

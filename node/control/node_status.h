@@ -31,7 +31,7 @@ struct NodeStatus {
 
 // What is known of its work and its owner's wish beside that.
 struct StatusContext {
-  Tally run, hour;
+  WorkTally run, hour;
   Ledger since_day_one;
   std::string energy_sources;
   Wish wish;

@@ -204,7 +204,7 @@ void add_node(Families& out, const NodeStats& node) {
 
 // vLLM's names where it has one, with shoal_node_ for vllm:. A request is a session here, and a
 // token a position computed through this node's span.
-void add_account(Families& out, const Tally& done) {
+void add_account(Families& out, const WorkTally& done) {
   out.counter("shoal_node_prompt_tokens_total", "Positions computed in steps of many rows",
               done.prefill_tokens);
   out.counter("shoal_node_generation_tokens_total", "Positions computed in steps of one row",

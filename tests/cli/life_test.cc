@@ -113,7 +113,14 @@ TEST(Life, StatusShowsTheBlockWithoutServer) {
   swarm.start_node("6:8");
   const Outcome outcome = swarm.shoal("status", {"--json"});
   ASSERT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_EQ(json::parse(outcome.out).at("models").at(0).at("missing"), json::parse("[[5,6]]"));
+  const json model = json::parse(outcome.out).at("models").at(0);
+  EXPECT_EQ(model.at("missing"), json::parse("[[5,6]]"));
+  // By the manifest, which the nodes that there are give.
+  ASSERT_EQ(model.at("gaps").size(), 1u);
+  EXPECT_GT(model.at("gaps").at(0).at("weight_bytes"), 100'000);
+  EXPECT_NE(
+      swarm.shoal("status", {}).out.find("block 5 of 8 is served by nobody: one more node with"),
+      std::string::npos);
 }
 
 TEST(Life, StatusTellsTheDeadFromTheLiving) {

@@ -171,6 +171,27 @@ TEST_F(OwnerTest, DrainsAndStops) {
   EXPECT_THAT(node->err(), Not(HasSubstr("1 of them failed")));
 }
 
+TEST_F(OwnerTest, LogsANextHopThatIsLost) {
+  const auto node = start("a", {"--new-swarm", "--blocks", "0:4"});
+  ASSERT_TRUE(wait_for_file(ready("a"), *node, 15'000)) << node->err();
+  const auto next = start("b", {"--join", address("a"), "--blocks", "4:8"});
+  ASSERT_TRUE(wait_for_file(ready("b"), *next, 15'000)) << next->err();
+  Process client({program("shoal"), "generate", "--model", kDemoModel, "--join", address("a"),
+                  "--max-tokens", "1500", "--temperature", "1", "Once upon a time"});
+  const auto computed = [&] { return status("b").at("run").at("decode_tokens"); };
+  for (int tries = 0; tries < 200 && computed() == 0; ++tries) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  next->signal(SIGKILL);
+  for (int tries = 0; tries < 100 && status().at("run").at("hops_lost") == 0; ++tries) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  EXPECT_GE(status().at("run").at("hops_lost"), 1);
+  EXPECT_THAT(node->err(), HasSubstr(" lost its next hop "));
+  // What a killed node leaves is no node.
+  EXPECT_EQ(owner({"status"}, "b").status, 1);
+}
+
 TEST_F(OwnerTest, ServesInItsHoursOnly) {
   // An hour that begins in half a day, whatever the time is.
   const std::time_t now = std::time(nullptr);

@@ -59,7 +59,7 @@ TEST(MetricsTest, NumbersOfTheDhtAndTheNodeAreServedAsText) {
   snapshot.node->head_calls = 5;
   snapshot.node->total_kv_positions = 4096;
   snapshot.node->free_kv_positions = 1024;
-  snapshot.account = Tally{.sessions_opened = 9, .sessions_ended = 8, .sessions_failed = 3};
+  snapshot.account = WorkTally{.sessions_opened = 9, .sessions_ended = 8, .sessions_failed = 3};
   snapshot.account->prefill_tokens = 640;
   snapshot.account->decode_tokens = 77;
   snapshot.account->bytes_in = 5000;

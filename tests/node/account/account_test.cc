@@ -44,8 +44,8 @@ TEST(Amounts, AreWrittenAsPeopleReadThem) {
   EXPECT_EQ(energy_text(36'000), "36.0 kJ (0.010 kWh)");
 }
 
-Tally tally_of(std::uint64_t factor) {
-  Tally tally;
+WorkTally tally_of(std::uint64_t factor) {
+  WorkTally tally;
   tally.sessions_opened = 3 * factor;
   tally.sessions_ended = 2 * factor;
   tally.sessions_failed = factor;
@@ -65,19 +65,19 @@ Tally tally_of(std::uint64_t factor) {
   return tally;
 }
 
-TEST(Tally, SumsAddUpAndPeaksDoNot) {
-  const Tally sum = tally_of(1) + tally_of(2);
-  Tally expected = tally_of(3);
+TEST(WorkTally, SumsAddUpAndPeaksDoNot) {
+  const WorkTally sum = tally_of(1) + tally_of(2);
+  WorkTally expected = tally_of(3);
   expected.peak_sessions = 4;
   expected.peak_kv_positions = 128;
   EXPECT_EQ(sum, expected);
-  Tally part = since(tally_of(3), tally_of(1));
+  WorkTally part = since(tally_of(3), tally_of(1));
   EXPECT_EQ(part.peak_sessions, tally_of(3).peak_sessions);
   part.peak_sessions = tally_of(2).peak_sessions;
   part.peak_kv_positions = tally_of(2).peak_kv_positions;
   EXPECT_EQ(part, tally_of(2));
   EXPECT_DOUBLE_EQ(tally_of(2).computing_share(), 0.25);
-  EXPECT_EQ(Tally{}.computing_share(), 0);
+  EXPECT_EQ(WorkTally{}.computing_share(), 0);
   EXPECT_EQ(tally_text(tally_of(1)),
             "3 sessions, 1 of them failed; 150 tokens; 1.0 kB in, 2.0 kB out; computing 25.0 % of "
             "the time; lost 4 next hops; paused for 10 s; energy of the whole machine 7.0 J (0.000 "
@@ -167,7 +167,7 @@ TEST(ServiceBook, CountsFromManyThreads) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  const Tally tally = book.tally();
+  const WorkTally tally = book.tally();
   EXPECT_EQ(tally.sessions_opened, 1'000u);
   EXPECT_EQ(tally.sessions_ended, 1'000u);
   EXPECT_EQ(tally.sessions_failed, 100u);
@@ -211,7 +211,7 @@ TEST_F(AccountTest, TellsWhatAMachineDidSinceItsFirstDay) {
     account.tend(std::nullopt, kStart + seconds(20));
     // Its device was started anew.
     account.tend(NodeMoment{.computing_s = 1}, kStart + seconds(30));
-    const Tally run = account.run();
+    const WorkTally run = account.run();
     EXPECT_DOUBLE_EQ(run.up_s, 30);
     EXPECT_DOUBLE_EQ(run.paused_s, 10);
     EXPECT_DOUBLE_EQ(run.computing_s, 3);
@@ -305,6 +305,12 @@ TEST_F(AccountTest, AFileThatCannotBeReadOrWrittenStopsNobody) {
   ASSERT_EQ(warnings_.size(), 2u) << "once, not every five minutes";
   EXPECT_THAT(warnings_[1], HasSubstr("cannot write"));
   file_.clear();
+  {
+    Account never = start(7);
+    info_.clear();
+    never.close(kStart);
+    EXPECT_THAT(info_, IsEmpty());
+  }
   Account third = start(7);
   third.tend(NodeMoment{}, kStart);
   EXPECT_EQ(warnings_.size(), 2u);

@@ -66,6 +66,18 @@ TEST_F(Restarts, AFirstNodeFindsItsSwarmAgainWithTheSameCommand) {
     std::filesystem::remove(folder_.file("a.json"));
   }
   // With another model, it is told how to begin anew instead.
+  const std::string changed = folder_.file("changed-model");
+  copy_model(model_, changed);
+  auto config = nlohmann::json::parse(read_file(changed + "/config.json"));
+  config["rope_theta"] = 20'000.0;
+  write_file(changed + "/config.json", config.dump());
+  std::vector<std::string> with_changed = first;
+  *std::find(with_changed.begin(), with_changed.end(), model_) = changed;
+  with_changed.insert(with_changed.end(), {"--log-level", "error"});
+  const Outcome refused = run(with_changed, 20'000);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.err, HasSubstr("remove " + folder_.file("a.contacts")));
+  // And nobody of it may be left.
   other.signal(SIGKILL);
   other.wait(5'000);
   Process alone(first);

@@ -16,9 +16,15 @@
 #include "cli/usage.h"
 
 // In this file alone, and compiled here: nothing has to be linked.
+// Version 3.3 asserts that a key begins like one, in front of the code that says so of one that
+// does not: a slip in a file would abort the program, or with NDEBUG be taken for impossible.
 #define TOML_EXCEPTIONS 0
 #define TOML_HEADER_ONLY 1
+#define TOML_ASSERT(condition) static_cast<void>(0)
+#pragma push_macro("NDEBUG")
+#undef NDEBUG
 #include <toml++/toml.h>
+#pragma pop_macro("NDEBUG")
 
 extern char** environ;  // NOLINT: POSIX has it in no header of its own
 

@@ -101,7 +101,7 @@ absl::Status SwarmPipeline::connect_patiently() {
     }
     if (interrupt_.stopped()) return interrupt_.status();
     if (chosen.ok()) {
-      const absl::Status status = open(*std::move(chosen));
+      absl::Status status = open(*std::move(chosen));
       if (status.ok() || interrupt_.stopped()) return status;
       if (auto last_word = give_up_opening(status); !last_word.ok()) return last_word;
       continue;

@@ -214,10 +214,10 @@ absl::Status run_once(NodeLife& life) {
   double drain_s = health.ok() ? life.line.drain_timeout_s : 0;
   if (health.ok() && life.signals.hand_over_asked()) {
     spdlog::info("hands over to its successor");
-    (*node)->hand_over();
+    drain_s = std::max(drain_s, kHandOverDrainS);
+    (*node)->hand_over(static_cast<std::uint32_t>(drain_s * 1000));
     life.caretaker.hand_over();
     life.identity.release();
-    drain_s = std::max(drain_s, kHandOverDrainS);
   }
   const std::chrono::milliseconds drain(static_cast<std::uint32_t>(drain_s * 1000));
   if (next == Caretaker::Next::kLeave) {

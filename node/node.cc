@@ -160,11 +160,11 @@ class Node::Impl {
     facts_.max_sessions_per_peer = max_sessions_per_peer;
   }
 
-  void hand_over() {
+  void hand_over(std::uint32_t drain_timeout_ms) {
     announced_ = false;  // the record is the successor's
     if (service_ != nullptr) service_->drain("this node hands over to its successor");
     metrics_.reset();  // its port too
-    member_->give_up_port();
+    member_->give_up_port(milliseconds(drain_timeout_ms));
   }
 
   void drain_and_stop(std::uint32_t drain_timeout_ms, const base::StopToken* hurry) {
@@ -489,7 +489,7 @@ void Node::resume() { impl_->resume(); }
 void Node::set_limits(std::uint32_t max_sessions, std::uint32_t max_sessions_per_peer) {
   impl_->set_limits(max_sessions, max_sessions_per_peer);
 }
-void Node::hand_over() { impl_->hand_over(); }
+void Node::hand_over(std::uint32_t drain_timeout_ms) { impl_->hand_over(drain_timeout_ms); }
 void Node::drain_and_stop(std::uint32_t drain_timeout_ms, const base::StopToken* hurry) {
   impl_->drain_and_stop(drain_timeout_ms, hurry);
 }

@@ -100,9 +100,9 @@ class Node {
   // Of sessions at a time, from now on; those that there are stay.
   void set_limits(std::uint32_t max_sessions, std::uint32_t max_sessions_per_peer);
   // For a successor of the same identity on this machine: leaves the port and the directory without
-  // withdrawing the record, and refuses new sessions. Those that there are go on;
-  // drain_and_stop() comes next.
-  void hand_over();
+  // withdrawing the record, and refuses new sessions. Those that there are go on, for as long at
+  // most; drain_and_stop() comes next.
+  void hand_over(std::uint32_t drain_timeout_ms);
   // For a node that is paused by its owner, in this order: takes no new session, and says so to the
   // swarm; ends those that are left, and withdraws; serves again. The device, the KV and the
   // directory stay.

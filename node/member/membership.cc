@@ -44,6 +44,7 @@ Membership::Membership(const identity::Identity& identity, MembershipOptions opt
 }
 
 Membership::~Membership() {
+  if (closing_.joinable()) stop_server(milliseconds(0));
   leave();
   if (relay_ != nullptr) server_.front->close_door(proto::kTunnelProtocol);
 }
@@ -340,11 +341,25 @@ absl::StatusOr<std::vector<dht::Record>> Membership::find(const dht::Key& key) {
   return swarm_->find(key, kFindTimeoutMs, *stop_);
 }
 
-void Membership::give_up_port() {
+void Membership::give_up_port(milliseconds grace) {
   if (server_.front != nullptr) server_.front->stop_accepting();
+  if (server_.server != nullptr) {
+    // It tells every connection to take no new calls, then waits.
+    closing_ = std::thread([server = server_.server.get(), grace] {
+      server->Shutdown(std::chrono::system_clock::now() + grace);
+    });
+  }
   last_addresses_ = addresses();
   gave_up_port_ = true;
   leave();
+}
+
+void Membership::stop_server(milliseconds grace) {
+  if (closing_.joinable()) {
+    server_.front->stop();  // ends what is still waited for
+    closing_.join();
+  }
+  server_.shut_down(grace);
 }
 
 void Membership::leave() {

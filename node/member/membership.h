@@ -13,6 +13,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -89,9 +90,10 @@ class Membership {
   void withdraw();
   void stop_announcing();  // without a word; nothing is sampled any more
 
-  // New connections find nobody here any more, nor does the directory; those that are there go on.
-  // The port is free for a successor. Nobody may use swarm(), find() or announce() from here on.
-  void give_up_port();
+  // New connections find nobody here any more, nor does the directory; calls that are there go on,
+  // for `grace` at most, and whoever has others makes a new connection for them. The port is free
+  // for a successor. Nobody may use swarm(), find() or announce() from here on.
+  void give_up_port(std::chrono::milliseconds grace);
   bool gave_up_port() const { return gave_up_port_; }
   // Calls end within `grace`, and nothing new is taken.
   void stop_server(std::chrono::milliseconds grace);
@@ -138,6 +140,7 @@ class Membership {
   std::atomic<bool> gave_up_port_ = false;
   std::vector<proto::Endpoint> last_addresses_;  // before that; read after it
   std::uint16_t port_ = 0;
+  std::thread closing_;  // waits for the calls that are left, once the port is given up
   std::unique_ptr<net::IoThread> io_;
   std::unique_ptr<ReachService> reach_service_;
   std::unique_ptr<net::PunchDesk> punch_desk_;

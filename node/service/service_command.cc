@@ -205,7 +205,7 @@ absl::Status write_unit(const Place& place, std::string& text) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<ServiceReport> install(const ServiceRequest& request, const Place& place) {
+absl::StatusOr<ServiceReport> install_service(const ServiceRequest& request, const Place& place) {
   ServiceReport report;
   if (absl::Status written = write_configuration(request, place, report.text); !written.ok()) {
     return written;
@@ -232,7 +232,7 @@ absl::StatusOr<ServiceReport> install(const ServiceRequest& request, const Place
   return report;
 }
 
-absl::StatusOr<ServiceReport> remove(const Place& place) {
+absl::StatusOr<ServiceReport> remove_service(const Place& place) {
   ServiceReport report;
   const auto unit = read_whole(place.unit);
   const bool ours = unit && is_written_by_us(*unit);
@@ -255,7 +255,7 @@ absl::StatusOr<ServiceReport> remove(const Place& place) {
   return report;
 }
 
-absl::StatusOr<ServiceReport> status(const Place& place) {
+absl::StatusOr<ServiceReport> status_of_service(const Place& place) {
   ServiceReport report;
   std::error_code ignored;
   const bool own = fs::exists(place.unit, ignored);
@@ -289,13 +289,13 @@ absl::StatusOr<ServiceReport> run_service(const ServiceRequest& request) {
   if (!place.ok()) return place.status();
   switch (request.action) {
     case ServiceRequest::Action::kInstall:
-      return install(request, *place);
+      return install_service(request, *place);
     case ServiceRequest::Action::kRemove:
-      return remove(*place);
+      return remove_service(*place);
     case ServiceRequest::Action::kStatus:
       break;
   }
-  return status(*place);
+  return status_of_service(*place);
 }
 
 }  // namespace shoal::node

@@ -24,7 +24,7 @@ std::uint64_t now_ms() {
                                         .count());
 }
 
-std::string variable(const char* name) {
+std::string environment_of(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
 }
@@ -38,15 +38,15 @@ std::optional<std::uint64_t> number_of(const std::string& text) {
 
 // Absent: nobody watches, or another process is meant.
 std::optional<std::uint64_t> watchdog_ms() {
-  const std::string process = variable("WATCHDOG_PID");
+  const std::string process = environment_of("WATCHDOG_PID");
   if (!process.empty() && process != std::to_string(getpid())) return std::nullopt;
-  const auto us = number_of(variable("WATCHDOG_USEC"));
+  const auto us = number_of(environment_of("WATCHDOG_USEC"));
   if (!us || *us < 1'000) return std::nullopt;
   return *us / 1'000;
 }
 
 // One line, whatever is in it.
-std::string line(std::string text) {
+std::string one_line_of(std::string text) {
   std::ranges::replace(text, '\n', ' ');
   return text;
 }
@@ -67,7 +67,7 @@ Heartbeat::Due Heartbeat::due(std::uint64_t now_ms) {
 }
 
 ServiceManager::ServiceManager() {
-  const std::string path = variable("NOTIFY_SOCKET");
+  const std::string path = environment_of("NOTIFY_SOCKET");
   // "@NAME" is a socket without a file.
   if (path.size() < 2 || (path[0] != '/' && path[0] != '@')) return;
   if (path.size() >= sizeof(sockaddr_un::sun_path)) return;
@@ -102,7 +102,7 @@ void ServiceManager::loop() {
   }
 }
 
-void ServiceManager::tell(const std::string& what) { send("STATUS=" + line(what)); }
+void ServiceManager::tell(const std::string& what) { send("STATUS=" + one_line_of(what)); }
 
 void ServiceManager::serves(const std::string& what) {
   tell(what);

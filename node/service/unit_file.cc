@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "cli/shown.h"
 #include "cli/usage.h"
 
 namespace shoal::node {
@@ -50,7 +51,13 @@ absl::StatusOr<std::string> configuration_text(
       return cli::usage_error(fmt::format("--{} is not for a service: leave it out", key));
     }
     cli::Assignment assignment = option.assignment;
-    for (std::string& text : assignment.texts) text = absolute(option.type, text);
+    for (std::string& text : assignment.texts) {
+      text = absolute(option.type, text);
+      if (!cli::not_utf8_at(text)) continue;
+      return cli::usage_error(
+          fmt::format("--{} {} is not UTF-8, as a configuration file must be: give it another name",
+                      key, cli::shown(text)));
+    }
     assignments.push_back(std::move(assignment));
   }
   return cli::settings_text(assignments);

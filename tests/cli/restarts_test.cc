@@ -9,8 +9,10 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <sstream>
 
 #include "tests/cli/machines.h"
+#include "tests/client/serve/http_client.h"
 
 namespace shoal::tests {
 namespace {
@@ -64,6 +66,18 @@ TEST_F(Restarts, AFirstNodeFindsItsSwarmAgainWithTheSameCommand) {
     std::filesystem::remove(folder_.file("a.json"));
   }
   // With another model, it is told how to begin anew instead.
+  const std::string changed = folder_.file("changed-model");
+  copy_model(model_, changed);
+  auto config = nlohmann::json::parse(read_file(changed + "/config.json"));
+  config["rope_theta"] = 20'000.0;
+  write_file(changed + "/config.json", config.dump());
+  std::vector<std::string> with_changed = first;
+  *std::find(with_changed.begin(), with_changed.end(), model_) = changed;
+  with_changed.insert(with_changed.end(), {"--log-level", "error"});
+  const Outcome refused = run(with_changed, 20'000);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.err, HasSubstr("remove " + folder_.file("a.contacts")));
+  // And nobody of it may be left.
   other.signal(SIGKILL);
   other.wait(5'000);
   Process alone(first);
@@ -111,6 +125,57 @@ TEST_F(Restarts, ASuccessorTakesOverAndSessionsFinish) {
   ASSERT_EQ(successor.wait(20'000), 0) << successor.err();
   Process alone(node("a", {"--new-swarm", "--take-over"}, address));
   EXPECT_EQ(ready("a", alone).value("peer_id", ""), peer);
+}
+
+TEST_F(Restarts, AClientThatIsConnectedFindsTheSuccessorWhileTheOldOneDrains) {
+  const std::string address = free_address();
+  Process old(node("a", {"--new-swarm"}, address));
+  ready("a", old);
+  Process serve({program("shoal"), "serve", "--model", kDemoModel, "--join", address, "--listen",
+                 "127.0.0.1:0"});
+  const std::string before = "http://127.0.0.1:";
+  ASSERT_TRUE(eventually(20'000, [&] { return serve.out().find("/v1\n") != std::string::npos; }))
+      << serve.err();
+  const auto port = static_cast<std::uint16_t>(
+      std::stoi(serve.out().substr(serve.out().find(before) + before.size())));
+  const auto prompt = golden().at("prompts").at(0);
+  const auto ask = [&] {
+    HttpClient client(port);
+    const std::string body = nlohmann::json{
+        {"prompt", prompt.at("prompt")},
+        {"max_tokens", prompt.at("greedy_ids").size()},
+        {"temperature", 0}}.dump();
+    client.send(
+        "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        "Content-Type: application/json\r\nContent-Length: " +
+        std::to_string(body.size()) + "\r\n\r\n" + body);
+    EXPECT_TRUE(client.receive_end(20'000)) << serve.err();
+    return client.received;
+  };
+  const std::string first = ask();
+  EXPECT_THAT(first, HasSubstr(" 200 "));
+  // Somebody else's session keeps the old one busy.
+  Process client({program("shoal"), "generate", "--model", kDemoModel, "--join", address,
+                  "--greedy", "--max-tokens", "900", "--ignore-eos", "Once upon a time"});
+  ASSERT_TRUE(eventually(20'000, [&] { return client.out().size() > 40; })) << client.err();
+  client.signal(SIGSTOP);
+  Process successor(node("a", {"--new-swarm", "--take-over"}, address));
+  ASSERT_TRUE(eventually(20'000, [&] {
+    return read_file(folder_.file("a.json")).find(std::to_string(successor.pid())) !=
+           std::string::npos;
+  })) << successor.err();
+  EXPECT_TRUE(old.running()) << old.err();
+  const auto text = [](const std::string& answer) {
+    return nlohmann::json::parse(answer.substr(answer.find("\r\n\r\n") + 4), nullptr, false)
+        .value("choices", nlohmann::json::array());
+  };
+  const std::string second = ask();
+  EXPECT_THAT(second, HasSubstr(" 200 "));
+  EXPECT_EQ(text(second), text(first));
+  EXPECT_TRUE(old.running()) << old.err();
+  client.signal(SIGCONT);
+  EXPECT_EQ(client.wait(60'000), 0) << client.err();
+  EXPECT_EQ(old.wait(20'000), 0) << old.err();
 }
 
 TEST_F(Restarts, TheConfigurationIsReadAgainWhileItRuns) {

@@ -189,6 +189,11 @@ TEST_F(SettingsTest, EveryMistakeNamesFileAndLineAndTheWayOut) {
               HasSubstr(at + "1: [rum] is no command of shoal-node: did you mean run?"));
   EXPECT_THAT(error("[run]\njson = true\n"), HasSubstr("\"json\" is no option of shoal-node run"));
   EXPECT_THAT(error("model = m\n"), HasSubstr(at + "1: "));
+  // The library takes some of these for impossible.
+  for (const char* text : {"[!]\n", "[run.!]\n", "!=1\n", "\xc3\xa4 = 1\n", "model = \xd1\x9e :\n",
+                           "x = {!=1}\n", "[[!]]\n", "x = { =1}\n"}) {
+    EXPECT_THAT(error(text), HasSubstr(at + "1: ")) << text;
+  }
   EXPECT_THAT(error("model = \"a\"\nmodel = \"b\"\n"), HasSubstr(at + "2: "));
   EXPECT_THAT(error(std::string(kMaxSettingsBytes + 1, '#')), HasSubstr("is longer than"));
   EXPECT_THAT(error("model = \"\xff\"\n"), HasSubstr(at + "1"));

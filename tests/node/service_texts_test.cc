@@ -82,6 +82,8 @@ TEST(UnitFile, TheConfigurationHasWhatTheServiceTakes) {
   const auto refused = configuration_text({{{"take-over", {}, false}, ""}}, as_absolute);
   EXPECT_TRUE(cli::is_usage_error(refused.status()));
   EXPECT_THAT(cli::one_line(refused.status()), HasSubstr("--take-over"));
+  const auto bytes = configuration_text({{{"model", {"/m\xff"}, false}, "MODEL"}}, as_absolute);
+  EXPECT_THAT(cli::one_line(bytes.status()), HasSubstr("--model \"/m\\xff\" is not UTF-8"));
 }
 
 TEST(Reload, TellsWhatChangesNowFromWhatWaits) {

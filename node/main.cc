@@ -11,7 +11,9 @@
 #include <new>
 #include <system_error>
 #include <thread>
+#include <utility>
 
+#include "base/memory_ledger.h"
 #include "cli/standard_streams.h"
 #include "cli/usage.h"
 #include "model/file_guard.h"
@@ -123,7 +125,15 @@ absl::Status run_once(const CommandLine& line, const NodeOptions& options, Ready
   if (absl::Status status = ready.write(ready_json(**node)); !status.ok()) return status;
   tell_online(**node);
   absl::Status health;
-  while (health.ok() && !signals.wait_for_stop(kTendInterval)) health = (*node)->tend();
+  proto::Span span = (*node)->span();
+  while (health.ok() && !signals.wait_for_stop(kTendInterval)) {
+    health = (*node)->tend();
+    if (std::exchange(span, (*node)->span()) == span || !health.ok()) continue;
+    // It has moved.
+    if (absl::Status told = ready.write(ready_json(**node)); !told.ok()) {
+      spdlog::warn("{}", cli::one_line(told));
+    }
+  }
   ready.remove();
   // A node that is ill can finish nothing: what it would compute would be wrong.
   const double drain_s = health.ok() ? line.drain_timeout_s : 0;
@@ -165,6 +175,8 @@ int serve(const CommandLine& line) {
   options.ends = line.ends;
   options.cache = line.cache;
   options.memory = line.memory;
+  options.memory_ledger = base::MemoryLedger::default_folder();
+  if (!line.rebalance) options.rebalance.reset();
   options.max_sessions = line.max_sessions;
   options.max_sessions_per_peer = line.max_sessions_per_peer;
   options.public_name = line.public_name;

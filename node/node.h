@@ -23,6 +23,7 @@
 #include "node/device/executors.h"
 #include "node/end_choice.h"
 #include "node/hub_span.h"
+#include "node/member/rebalance.h"
 #include "node/metrics/node_stats.h"
 #include "proto/endpoint.h"
 #include "proto/limits.h"
@@ -56,6 +57,10 @@ struct NodeOptions {
   EndsMode ends = EndsMode::kAuto;         // of the model, that it serves too
   model::CacheOptions cache;               // of packed weights; without a folder, none
   std::optional<base::MemorySize> memory;  // the most that this process may take
+  // Where the nodes of this machine tell each other what they keep of it; empty: nowhere.
+  std::string memory_ledger;
+  // Moves by itself to blocks that need it more; absent: never. --blocks are never left.
+  std::optional<RebalancePace> rebalance = RebalancePace{};
   std::uint32_t max_sessions = proto::kMaxSessions;
   std::uint32_t max_sessions_per_peer = proto::kMaxSessionsPerPeer;
   std::string public_name;
@@ -75,7 +80,7 @@ class Node {
   proto::Endpoint endpoint() const;  // the best of those announced now
   std::uint16_t port() const;        // of TCP and UDP
   const proto::PeerId& peer_id() const;
-  proto::Span span() const;  // empty for a bootstrap node
+  proto::Span span() const;  // empty for a bootstrap node; another one after a move
   proto::Ends ends() const;  // that it serves
   const std::string& model_name() const;
   const proto::Digest& model_digest() const;

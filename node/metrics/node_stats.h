@@ -27,6 +27,7 @@ struct NodeStats {
   std::uint64_t head_calls = 0;  // of many rows each
   float block_step_us = 0;
   OutboxStats outbox;                    // bytes that wait to be sent
+  std::uint64_t moves = 0;               // to other blocks
   std::uint64_t sessions_given_way = 0;  // ended because they were idle while others waited
 };
 

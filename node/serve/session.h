@@ -15,8 +15,8 @@
 #include "node/device/refusal.h"
 #include "node/device/scheduler.h"
 #include "node/serve/links.h"
-#include "node/serve/node_facts.h"
 #include "node/serve/open_request.h"
+#include "node/serve/serving.h"
 
 namespace shoal::wire {
 class Activation;
@@ -26,7 +26,6 @@ class Step;
 
 namespace shoal::node {
 
-class DeviceThread;
 struct StepInput;
 struct StepOutput;
 
@@ -35,13 +34,14 @@ class Session : public std::enable_shared_from_this<Session> {
   using Clock = std::chrono::steady_clock;
 
   // `key` is open on the device. Either link ends with the session; next is null on the last hop.
-  Session(const NodeFacts& facts, const OpenRequest& open, const proto::PeerId& client,
-          SessionKey key, DeviceThread& device, std::shared_ptr<ClientLink> client_link);
+  Session(std::shared_ptr<const Serving> serving, const OpenRequest& open,
+          const proto::PeerId& client, SessionKey key, std::shared_ptr<ClientLink> client_link);
   ~Session();
   void set_next(std::shared_ptr<NextLink> next);
 
   const proto::SessionId& id() const { return open_.session_id; }
   const proto::PeerId& client() const { return client_; }
+  const Serving& serving() const { return *serving_; }
 
   // From the client's stream or the previous hop's. A step that may not run ends the session, with
   // the reason.
@@ -93,11 +93,12 @@ class Session : public std::enable_shared_from_this<Session> {
   void resume_streams();
   void shut(std::optional<Refusal> refusal);
 
-  const NodeFacts& facts_;
+  const std::shared_ptr<const Serving> serving_;
+  const NodeFacts& facts_ = serving_->facts;
   const OpenRequest open_;
   const proto::PeerId client_;
   const SessionKey key_;
-  DeviceThread& device_;
+  DeviceThread& device_ = *serving_->device;
   const std::uint32_t kept_positions_;
   const Clock::time_point opened_ = Clock::now();
 

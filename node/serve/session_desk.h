@@ -7,11 +7,12 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
-#include <optional>
 #include <string>
 #include <variant>
 
+#include "base/mutex.h"
 #include "node/serve/outbox_budget.h"
+#include "node/serve/serving.h"
 #include "node/serve/session_table.h"
 #include "node/serve/stream_registry.h"
 
@@ -26,17 +27,13 @@ class NextHops;
 
 class SessionDesk {
  public:
-  // What is served; all must outlive the last stream.
-  struct Serving {
-    const NodeFacts& facts;
-    DeviceThread& device;
-    NextHops& next_hops;
-  };
-
   explicit SessionDesk(net::ChannelPool& channels) : channels_(channels) {}
 
-  void serve(const Serving& serving);  // once
-  const Serving* serving() const { return serving_ready_.load() ? &*serving_ : nullptr; }
+  // Once, before the first session; must outlive the last stream.
+  void find_next_hops_by(NextHops& next_hops) { next_hops_ = &next_hops; }
+  // What new sessions are opened on; null: on nothing for now. The earlier one serves its own on.
+  void serve(std::shared_ptr<const Serving> serving);
+  std::shared_ptr<const Serving> serving() const;
 
   // Opens a session and welcomes the client over `link`. Nobody finds it before publish(): the
   // session's links are complete then.
@@ -62,12 +59,13 @@ class SessionDesk {
   const OutboxBudget& outbox() const { return outbox_; }
 
  private:
-  void connect_next(const Serving& serving, const OpenRequest& request, const net::Caller& client,
+  void connect_next(const OpenRequest& request, const net::Caller& client,
                     const std::shared_ptr<Session>& session);
 
   net::ChannelPool& channels_;
-  std::optional<Serving> serving_;
-  std::atomic<bool> serving_ready_ = false;
+  std::atomic<NextHops*> next_hops_ = nullptr;
+  mutable base::Mutex mutex_;  // a leaf
+  std::shared_ptr<const Serving> serving_ ABSL_GUARDED_BY(mutex_);
   OutboxBudget outbox_;
   SessionTable sessions_;
   StreamRegistry registry_;

@@ -91,7 +91,12 @@ bool MemoryPromise::take_turn() {
 SpanRoom MemoryPromise::look(const ChosenDevices& devices,
                              const std::optional<base::MemorySize>& most, bool beside_own) {
   base::PromisedMemory promised;
-  if (take_turn()) promised = ledger_->promised(*turn_, beside_own);
+  if (take_turn()) {
+    promised = ledger_->promised(*turn_, beside_own);
+  } else if (beside_own) {
+    promised.own = kept_.mapped_bytes + kept_.own_bytes;  // more, where some was touched
+    promised.pools[base::kHostPool] = promised.own;
+  }
   for (const std::string& text : promised.notes) note(text);
   SpanRoom room{budgets_on(devices, most, promised), std::nullopt};
   if (!devices.executors.empty()) {

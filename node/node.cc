@@ -194,9 +194,9 @@ class Node::Impl {
     member_->start_announcing([this] { return announcement(); }, entry->last_sequence);
     if (absl::Status said = say_choice(*entry); !said.ok()) return said;
     start_next_hops();
-    absl::Status loaded = holder_->start(std::move(*model_), *std::move(entry), std::move(chosen_));
+    absl::Status serves = holder_->start(std::move(*model_), *std::move(entry), std::move(chosen_));
     model_.reset();
-    if (!loaded.ok()) return loaded;
+    if (!serves.ok()) return serves;
     if (member_->stop().stopped()) return stopped();
     return announce(proto::NodeState::kOnline);
   }

@@ -275,6 +275,7 @@ TEST(IncludeGraph, FilesSayWhichHeadersTheyNeed) {
 TEST(IncludeGraph, DecisionCodeTakesTimeAndRandomnessByArgument) {
   const std::vector<std::string> pure = {"dht/",
                                          "node/member/placement",
+                                         "node/member/rebalance",
                                          "node/device/scheduler",
                                          "node/device/page_keeper",
                                          "node/device/prefix_index",

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "cli/settings.h"
 #include "cli/value.h"
 
 namespace shoal::cli {
@@ -24,12 +25,16 @@ struct Option {
   // Texts behind a separate value that are more values of this option: `--join A B`. The last of
   // them is the command's operand when it has none otherwise.
   std::function<bool(const std::string&)> more;
+  // Another option that says the same in another way: whichever counts more (cli/settings.h) hides
+  // the other.
+  std::string rival = {};
 
   Option& required() {
     is_required = true;
     return *this;
   }
   bool is_flag() const { return type.empty(); }
+  std::string key() const { return name.substr(name.find_first_not_of('-')); }  // "seed"
 };
 
 struct Operand {
@@ -63,6 +68,9 @@ class Command {
 
   const std::string& path() const { return path_; }  // "shoal generate"
   std::string name() const { return path_.substr(path_.rfind(' ') + 1); }
+  const std::string& about() const { return about_; }
+  const std::string& footer_text() const { return footer_; }
+  const std::vector<std::pair<std::string, std::string>>& examples() const { return examples_; }
   std::string help() const;
   bool is_called_alone() const { return works_alone_ || commands_.empty(); }
 
@@ -89,14 +97,28 @@ class Command {
   std::vector<std::pair<std::string, std::string>> elsewhere_;
 };
 
+// An option that has a value now.
+struct Given {
+  const Option* option = nullptr;
+  std::vector<std::string> texts;  // a flag has none
+  std::string where;               // file and line, or variable; empty: typed
+};
+
 struct Invocation {
   const Command* command = nullptr;  // the one that was called
   std::string print;                 // not empty: --help or --version, and nothing else to do
   std::size_t operands = 0;          // how many were given
+  std::vector<Given> given = {};     // in no order
 };
 
-// Usage errors: one line that names what was typed and the way out.
+// Usage errors: one line that names what was typed (or the file and line where it stands) and the
+// way out. Beside --help and --version it knows, for those who make packages, --help-man and
+// --completion SHELL of the whole program.
 absl::StatusOr<Invocation> invoke(const Command& program, const std::string& version,
-                                  const std::vector<std::string>& arguments);
+                                  const std::vector<std::string>& arguments,
+                                  const Settings& settings = {});
+
+// An error about options, which its text names: says of each that was not typed where it is from.
+absl::Status with_origins(const absl::Status& status, const Invocation& called);
 
 }  // namespace shoal::cli

@@ -4,10 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <optional>
 
 #include "cli/command.h"
+#include "cli/completion.h"
+#include "cli/given_settings.h"
+#include "cli/manual.h"
 #include "cli/shown.h"
 #include "cli/suggest.h"
 #include "cli/usage.h"
@@ -45,8 +47,9 @@ bool asks_for_help(const std::string& argument) { return argument == "--help" ||
 
 class Reader {
  public:
-  Reader(const Command& program, const std::vector<std::string>& arguments)
-      : command_(&program), program_(program), arguments_(arguments) {}
+  Reader(const Command& program, const std::vector<std::string>& arguments,
+         const Settings& settings)
+      : command_(&program), program_(program), arguments_(arguments), settings_(settings) {}
 
   absl::StatusOr<Invocation> read(const std::string& version) {
     bool only_texts = false;
@@ -70,7 +73,7 @@ class Reader {
     if (version_) return Invocation{command_, version + "\n", 0};
     finish();
     if (!error_.ok()) return error_;
-    return Invocation{command_, "", texts_.size()};
+    return Invocation{command_, "", texts_.size(), std::move(given_)};
   }
 
  private:
@@ -94,7 +97,7 @@ class Reader {
       }
       if (more_of_ != nullptr && !more_of_->more(argument)) more_of_ = nullptr;
       if (more_of_ != nullptr && command_->operands().empty()) {
-        return fail(more_of_->value.take(more_of_->name, argument));
+        return take_more(*more_of_, argument);
       }
       texts_.push_back({argument, more_of_});
       return;
@@ -131,6 +134,7 @@ class Reader {
         mistake(fmt::format("{} takes no value, but got {}: write {} alone", name,
                             shown(argument.substr(equals + 1)), name));
       } else {
+        note(*option);
         fail(option->value.take(name, ""));
       }
       return;
@@ -159,13 +163,23 @@ class Reader {
   }
 
   void take_value(const Option& option, const std::string& text) {
-    const auto [before, is_new] = given_.emplace(&option, text);
-    if (!is_new && !option.value.again) {
-      if (before->second == text) return;
+    Given& given = note(option);
+    if (!given.texts.empty() && !option.value.again) {
+      if (given.texts.front() == text) return;
       return fail(usage_error(fmt::format("{} is given twice, as {} and as {}: give it once",
-                                          option.name, shown(before->second), shown(text))));
+                                          option.name, shown(given.texts.front()), shown(text))));
     }
+    take_more(option, text);
+  }
+
+  void take_more(const Option& option, const std::string& text) {
+    note(option).texts.push_back(text);
     fail(option.value.take(option.name, text));
+  }
+
+  Given& note(const Option& option) {
+    const auto found = std::ranges::find(given_, &option, &Given::option);
+    return found != given_.end() ? *found : given_.emplace_back(Given{&option, {}, ""});
   }
 
   void unknown_option(const std::string& name) {
@@ -213,8 +227,11 @@ class Reader {
       return mistake(fmt::format("a subcommand is needed: {}", either(command_->command_names())));
     }
     spread_texts();
+    if (!error_.ok()) return;
+    fail(take_settings(program_, *command_, settings_, given_));
+    if (!error_.ok()) return;
     for (const Option& option : command_->options()) {
-      if (option.is_required && !given_.contains(&option)) {
+      if (option.is_required && !is_given(given_, option.name)) {
         mistake(fmt::format("{} is missing: give {} {}", option.name, option.name, option.type));
       }
     }
@@ -236,7 +253,7 @@ class Reader {
     std::vector<Text> kept;
     for (Text& text : texts_) {
       if (too_many > 0 && text.more_of != nullptr) {
-        fail(text.more_of->value.take(text.more_of->name, text.text));
+        take_more(*text.more_of, text.text);
         --too_many;
       } else {
         kept.push_back(std::move(text));
@@ -276,14 +293,24 @@ class Reader {
   bool lost_ = false;  // the command is unknown: what follows cannot be judged
   const Option* more_of_ = nullptr;
   std::vector<Text> texts_;
-  std::map<const Option*, std::string> given_;
+  std::vector<Given> given_;
+  const Settings& settings_;
 };
 
 }  // namespace
 
 absl::StatusOr<Invocation> invoke(const Command& program, const std::string& version,
-                                  const std::vector<std::string>& arguments) {
-  return Reader(program, arguments).read(version);
+                                  const std::vector<std::string>& arguments,
+                                  const Settings& settings) {
+  if (arguments.size() == 1 && arguments[0] == "--help-man") {
+    return Invocation{&program, man_page(program, version, settings)};
+  }
+  if (arguments.size() == 2 && arguments[0] == "--completion") {
+    auto script = completion(program, arguments[1]);
+    if (!script.ok()) return script.status();
+    return Invocation{&program, *std::move(script)};
+  }
+  return Reader(program, arguments, settings).read(version);
 }
 
 }  // namespace shoal::cli

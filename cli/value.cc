@@ -112,6 +112,7 @@ Value names(std::vector<std::string>& where) {
 Value one_of(std::string& where, std::vector<std::string> words) {
   Value value;
   value.preset = where;
+  value.words = words;
   value.take = [&where, words = std::move(words)](const std::string& name,
                                                   const std::string& text) -> absl::Status {
     where = text;

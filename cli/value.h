@@ -24,6 +24,7 @@ struct Value {
   bool again = false;     // may be given several times
   bool any_text = false;  // what looks like an option is a text too
   std::string preset;     // the default for --help; empty: said by the help text, if at all
+  std::vector<std::string> words;  // all that it may be; empty: other texts too
 };
 
 // Any text in UTF-8, the empty one too. Brackets, commas, quotes, percent signs: as typed.

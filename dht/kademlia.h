@@ -80,11 +80,21 @@ class Kademlia {
   // addresses), or of a simulated start.
   void restore(const std::vector<Contact>& contacts, bool verified, TimePoint now);
 
+  // Whether our datagrams go through connections: then nobody can ask us, and this is a client.
+  void set_tunnelled(bool tunnelled, TimePoint now);
+
   // Others must learn where we are now, and may see us at other addresses than before.
   void addresses_changed(TimePoint now);
   std::vector<ObservedAddress> observed_addresses(TimePoint now) const {
     return observed_.seen(now);
   }
+
+  ObservedPorts observed_ports(bool v4, TimePoint now) const { return observed_.ports(v4, now); }
+  // Peers that answered lately, at most so many, in no order.
+  std::vector<Contact> verified_contacts(std::size_t most) const;
+  // What dial-backs beyond the DHT have found of our UDP port; it counts while the swarm is small,
+  // where the DHT does not find out by itself. nullopt: nothing.
+  void tell_reachable(std::optional<bool> reachable, TimePoint now);
 
   const identity::SwarmId& swarm_id() const { return swarm_; }
   const proto::PeerId& peer_id() const { return self_.peer_id(); }
@@ -92,7 +102,7 @@ class Kademlia {
   const RecordStore& store() const { return store_; }
   const Bans& bans() const { return bans_; }
   // Whether this peer has its place in nobody's table: so configured, or because strangers do not
-  // reach it. The latter may change at any time.
+  // reach it, by UDP at all or from where they are. The latter may change at any time.
   bool is_client() const;
   KademliaStats stats() const;
 
@@ -267,10 +277,11 @@ class Kademlia {
   ObservedAddresses observed_;
   Bans bans_;
   RecentMap<proto::PeerId, TimePoint, proto::FixedBytesHash> last_failures_;  // that counted
+  bool told_unreachable_ = false;
   std::unique_ptr<Reachability> reachability_;  // none where it does not matter
   DialHelp dial_help_;
   std::map<std::uint64_t, Helping> helping_;
-  bool was_client_ = false, introduce_anew_ = false;
+  bool was_client_ = false, introduce_anew_ = false, tunnelled_ = false;
   std::uint64_t dials_ = 0;
 
   OperationId next_operation_ = 1;

@@ -4,6 +4,7 @@
 
 #include "dht/diversity.h"
 #include "dht/kademlia.h"
+#include "dht/tunnel_endpoint.h"
 #include "proto/endpoint.h"
 
 namespace shoal::dht {
@@ -14,7 +15,8 @@ constexpr std::size_t kHelpersLookedAt = 16;  // of which most are of a network 
 }  // namespace
 
 bool Kademlia::is_client() const {
-  return config_.client_mode ||
+  return config_.client_mode || tunnelled_ ||
+         (told_unreachable_ && (!reachability_ || table_.small())) ||
          (reachability_ && reachability_->state() == Reachability::State::kUnreachable);
 }
 
@@ -54,6 +56,19 @@ void Kademlia::notice_reachability(TimePoint now) {
   introduce_again(now);  // everybody forgot us meanwhile
 }
 
+void Kademlia::tell_reachable(std::optional<bool> reachable, TimePoint now) {
+  told_unreachable_ = reachable == false;
+  notice_reachability(now);
+}
+
+std::vector<Contact> Kademlia::verified_contacts(std::size_t most) const {
+  std::vector<Contact> result;
+  table_.for_each([&](const RoutingTable::Entry& entry) {
+    if (entry.verified && result.size() < most) result.push_back(entry.contact);
+  });
+  return result;
+}
+
 void Kademlia::introduce_again(TimePoint now) {
   introduce_anew_ = true;
   refresh_self_ = true;
@@ -64,6 +79,7 @@ bool Kademlia::answer_dial_back(const Sessions::Delivery& asked, const wire::Dht
                                 TimePoint now) {
   const Contact& asker = asked.from;  // at a proven address: the dial goes nowhere else
   const bool willing = message.dial_back().token() != 0 && !is_exempt(asker.endpoint) &&
+                       !is_tunnel(asker.endpoint) &&
                        helping_.size() < config_.reachability.max_helping &&
                        dial_help_.take(asker.endpoint, now);
   const auto third = !willing ? std::nullopt : random_helper([&](const Contact& contact) {

@@ -55,4 +55,16 @@ std::vector<ObservedAddress> ObservedAddresses::seen(TimePoint now) const {
   return result;
 }
 
+ObservedPorts ObservedAddresses::ports(bool v4, TimePoint now) const {
+  ObservedPorts result;
+  std::set<proto::Endpoint> endpoints;
+  for (const Vote& vote : votes_) {
+    if (vote.us.is_v4() != v4 || now - vote.at > kAge) continue;
+    ++result.peers;
+    endpoints.insert(vote.us);
+  }
+  result.endpoints = endpoints.size();
+  return result;
+}
+
 }  // namespace shoal::dht

@@ -20,6 +20,13 @@ struct ObservedAddress {
   std::size_t networks = 0;  // that these peers live in, each /16 (IPv6: /32) once
 };
 
+// Whether a translator on the way gives our socket one port towards all others, or a new one for
+// each.
+struct ObservedPorts {
+  std::size_t peers = 0;      // who said where they see us, by that family
+  std::size_t endpoints = 0;  // different ones that they said
+};
+
 class ObservedAddresses {
  public:
   // `voter`, at `voter_at`, sees us at `us`.
@@ -27,6 +34,7 @@ class ObservedAddresses {
            TimePoint now);
   // At most one of each family and reach (beyond private ranges, or within), most peers first.
   std::vector<ObservedAddress> seen(TimePoint now) const;
+  ObservedPorts ports(bool v4, TimePoint now) const;
   // Our addresses have changed: what was seen before says nothing.
   void clear() { votes_.clear(); }
 

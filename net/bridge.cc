@@ -29,6 +29,12 @@ constexpr auto kFarewellTimeout = milliseconds(500);
 
 }  // namespace
 
+// Only for bridges that take visitors.
+void BridgeOwner::on_visitor(std::unique_ptr<BridgeOwner> /*self*/, int /*socket*/,
+                             std::unique_ptr<TlsStream> /*tls*/) {
+  CHECK(false) << "a visitor for a bridge that takes none";
+}
+
 // Edge-triggered: whoever gets a turn goes on until nothing moves.
 class Bridges::Thread {
  public:
@@ -88,6 +94,10 @@ class Bridges::Thread {
   void turn(BridgeConnection* connection, Clock::time_point now) {
     const bool had_local = connection->local() >= 0;
     bool more = connection->turn(now);
+    if (connection->is_visitor()) {
+      CHECK(epoll_ctl(epoll_, EPOLL_CTL_DEL, connection->socket(), nullptr) == 0);
+      connection->hand_over();
+    }
     if (!had_local && connection->local() >= 0) {
       watch(connection->local(), connection);
       more = true;

@@ -41,6 +41,10 @@ class BridgeOwner {
   virtual Fault on_tick() { return Fault::kNone; }
   // We hang up on it now; the connection may take a moment to end.
   virtual void on_hung_up(Fault fault) {}
+  // TLS is up, for another protocol than gRPC's, as the plan allowed: the bridge has no more part
+  // in the connection, and no on_ended() follows. Takes the socket, and itself.
+  virtual void on_visitor(std::unique_ptr<BridgeOwner> self, int socket,
+                          std::unique_ptr<TlsStream> tls);
   // Once, last.
   virtual void on_ended(const BridgeEnd& end) {}
 };
@@ -49,6 +53,7 @@ struct BridgePlan {
   int socket = -1;                        // connected; becomes the bridge's
   const TlsContext* tls = nullptr;        // must outlive the bridge
   std::optional<proto::PeerId> expected;  // whom we dialled; nullopt: it was they who dialled
+  bool takes_visitors = false;            // who speak another protocol that `tls` allows
   std::chrono::milliseconds handshake_timeout{proto::kConnectTimeoutMs};
   FrameLimits limits;
   std::unique_ptr<BridgeOwner> owner;

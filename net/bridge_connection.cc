@@ -41,7 +41,7 @@ std::string goaway(Fault fault) {
 
 std::unique_ptr<TlsStream> make_stream(const BridgePlan& plan) {
   return plan.expected ? plan.tls->dial(plan.socket, *plan.expected)
-                       : plan.tls->accept(plan.socket);
+                       : plan.tls->accept(plan.socket, plan.takes_visitors);
 }
 
 bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
@@ -85,6 +85,7 @@ bool BridgeConnection::turn(Time now) {
       case State::kLeaving:
         leave_turn(now);
         return false;
+      case State::kVisitor:
       case State::kOver:
         return false;
     }
@@ -112,6 +113,11 @@ bool BridgeConnection::shake_hands(Time now) {
 }
 
 void BridgeConnection::secured(Time now) {
+  if (tls_->protocol() != kHttp2) {
+    state_ = State::kVisitor;
+    tls_->allow_raw_bytes(SIZE_MAX);
+    return;
+  }
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
     return over(absl::ResourceExhaustedError(std::strerror(errno)));
@@ -124,6 +130,12 @@ void BridgeConnection::secured(Time now) {
     close(pair[1]);
     hang_up(fault, now);
   }
+}
+
+void BridgeConnection::hand_over() {
+  state_ = State::kOver;
+  BridgeOwner& owner = *owner_;
+  owner.on_visitor(std::move(owner_), std::exchange(socket_, -1), std::move(tls_));
 }
 
 // From the network to gRPC.
@@ -334,6 +346,7 @@ void BridgeConnection::tick(Time now) {
     case State::kLeaving:
       if (now >= deadline_) over(end_.status);
       return;
+    case State::kVisitor:
     case State::kOver:
       return;
   }

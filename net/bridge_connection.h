@@ -28,11 +28,14 @@ class BridgeConnection {
   // What came waits until then, and needs a turn; before now: nothing waits.
   Time held_until() const { return in_rest_.empty() ? Time{} : hold_until_; }
   bool is_over() const { return state_ == State::kOver; }
+  // Speaks another protocol than gRPC's: hand it over, once nobody watches its socket.
+  bool is_visitor() const { return state_ == State::kVisitor; }
+  void hand_over();
   // The process ends: do not wait for the peer.
   void hurry() { is_hurried_ = true; }
 
  private:
-  enum class State { kHandshake, kOpen, kLeaving, kOver };
+  enum class State { kHandshake, kVisitor, kOpen, kLeaving, kOver };
 
   bool shake_hands(Time now);
   void secured(Time now);
@@ -53,8 +56,8 @@ class BridgeConnection {
   int socket_;
   int local_ = -1;
   char* const scratch_;
-  const std::unique_ptr<TlsStream> tls_;
-  const std::unique_ptr<BridgeOwner> owner_;
+  std::unique_ptr<TlsStream> tls_;
+  std::unique_ptr<BridgeOwner> owner_;
   FrameWatch watch_;
   TokenBucket wrapping_;
   Traffic counted_;

@@ -24,11 +24,10 @@ class ChannelPool {
   ~ChannelPool();
 
   // Never blocks; the connection is made in the background, to whichever of `addresses` (at least
-  // one, the likeliest first) that very peer answers at; calls wait for it, or end with the reason
-  // why there is none: UNAVAILABLE too when every address is through a relay. A connection that is
-  // up stays, whatever addresses are named; one that broke or failed is dialled anew, after
-  // failures in a row not before a short wait is over. Ask for each session or call: a channel does
-  // not connect twice.
+  // one, the likeliest first) that very peer answers at, through relays after all others; calls
+  // wait for it, or end with the reason why there is none. A connection that is up stays, whatever
+  // addresses are named; one that broke or failed is dialled anew, after failures in a row not
+  // before a short wait is over. Ask for each session or call: a channel does not connect twice.
   std::shared_ptr<grpc::Channel> get(const proto::PeerId& peer,
                                      const std::vector<proto::Address>& addresses);
   // Forgets a channel, so that the next get() connects anew; who holds it may go on.

@@ -9,9 +9,11 @@
 #include <boost/asio/post.hpp>
 #include <cerrno>
 
+#include "absl/strings/str_cat.h"
 #include "net/socket_address.h"
 #include "net/status.h"
 #include "proto/limits.h"
+#include "proto/tunnel.h"
 
 namespace shoal::net {
 namespace {
@@ -25,10 +27,22 @@ void set_dial_options(int fd) {
   set(IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(proto::kKeepaliveTimeoutMs));
 }
 
+// Hole punching (net/puncher.h) connects from this very port again. Where that cannot be, there is
+// none.
+void share_port(int fd, bool v4) {
+  const int one = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+  setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+  const proto::Endpoint any = v4 ? proto::Endpoint::v4({0, 0, 0, 0}, 0) : proto::Endpoint();
+  sockaddr_storage storage;
+  const socklen_t size = to_system(any, storage);
+  [[maybe_unused]] const int bound = bind(fd, reinterpret_cast<const sockaddr*>(&storage), size);
+}
+
 }  // namespace
 
 DialAttempt::DialAttempt(boost::asio::io_context& io, const TlsContext& tls,
-                         const proto::PeerId& expected, const proto::Endpoint& address)
+                         const proto::PeerId& expected, const proto::Address& address)
     : io_(io), tls_(tls), expected_(expected), address_(address) {}
 
 void DialAttempt::start(std::function<void(const absl::Status&)> done) {
@@ -40,13 +54,14 @@ void DialAttempt::start(std::function<void(const absl::Status&)> done) {
 }
 
 int DialAttempt::connect() {
-  const int fd =
-      socket(address_.is_v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  const int fd = socket(address_.endpoint.is_v4() ? AF_INET : AF_INET6,
+                        SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return errno;
   connection_.socket = std::make_unique<Descriptor>(io_, fd);
   set_dial_options(fd);
+  if (!address_.is_direct()) share_port(fd, address_.endpoint.is_v4());
   sockaddr_storage storage;
-  const socklen_t size = to_system(address_, storage);
+  const socklen_t size = to_system(address_.endpoint, storage);
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&storage), size) != 0 &&
       errno != EINPROGRESS) {
     return errno;
@@ -61,14 +76,15 @@ void DialAttempt::connected() {
   socklen_t size = sizeof(error);
   if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
   if (error != 0) return finish(connect_failure(error));
-  connection_.tls = tls_.dial(fd, expected_);
+  connection_.tls = address_.is_direct() ? tls_.dial(fd, expected_)
+                                         : tls_.dial(fd, *address_.relay, proto::kTunnelProtocol);
   handshake();
 }
 
 void DialAttempt::handshake() {
   switch (connection_.tls->handshake()) {
     case TlsStream::Io::kDone:
-      return finish(absl::OkStatus());
+      return secured();
     case TlsStream::Io::kWantRead:
       return wait(Descriptor::wait_read, &DialAttempt::handshake);
     case TlsStream::Io::kWantWrite:
@@ -78,7 +94,52 @@ void DialAttempt::handshake() {
       break;
   }
   const absl::Status& error = connection_.tls->error();
-  finish(error.ok() ? connect_failure(ECONNRESET) : error);
+  if (error.ok()) return finish(connect_failure(ECONNRESET));
+  // Who the relay is says nothing of the peer.
+  const bool relays = !address_.is_direct() && !is_through_;
+  finish(relays ? absl::UnavailableError(absl::StrCat("its relay: ", error.message())) : error);
+}
+
+void DialAttempt::secured() {
+  if (address_.is_direct() || is_through_) return finish(absl::OkStatus());
+  relay_ = std::make_unique<TunnelStream>(*connection_.tls);
+  const std::string request = proto::encode_tunnel_request({expected_});
+  // A few bytes on a new connection: who does not take them is not there.
+  if (relay_->write(request) != TlsStream::Io::kDone) return finish(connect_failure(ECONNRESET));
+  hear();
+}
+
+void DialAttempt::hear() {
+  switch (relay_->read()) {
+    case TlsStream::Io::kDone:
+      return answered();
+    case TlsStream::Io::kWantRead:
+      return wait(Descriptor::wait_read, &DialAttempt::hear);
+    case TlsStream::Io::kWantWrite:
+      return wait(Descriptor::wait_write, &DialAttempt::hear);
+    case TlsStream::Io::kClosed:
+    case TlsStream::Io::kFailed:
+      return finish(absl::UnavailableError("the relay closed the connection"));
+  }
+}
+
+// From here on every byte is the target's.
+void DialAttempt::answered() {
+  const auto reply = proto::decode_tunnel_reply(relay_->message());
+  if (!reply.ok()) return finish(absl::UnavailableError(reply.status().message()));
+  if (reply->kind == proto::TunnelReply::Kind::kRefused) {
+    return finish(absl::UnavailableError(
+        absl::StrCat("the relay does not connect us: ", proto::words_of(reply->refusal))));
+  }
+  if (reply->kind != proto::TunnelReply::Kind::kOpen) {
+    return finish(absl::UnavailableError("the relay answers what nobody asked"));
+  }
+  relay_.reset();
+  connection_.tls.reset();
+  is_through_ = true;
+  connection_.seen = reply->endpoint;
+  connection_.tls = tls_.dial(connection_.socket->native_handle(), expected_);
+  handshake();
 }
 
 void DialAttempt::wait(Descriptor::wait_type what, void (DialAttempt::*then)()) {
@@ -92,18 +153,26 @@ void DialAttempt::finish(const absl::Status& outcome) {
   if (!done_) return;
   const auto done = std::move(done_);
   done_ = nullptr;
-  if (!outcome.ok()) connection_ = {};
+  relay_.reset();
+  if (!outcome.ok()) drop();
   done(outcome);
 }
 
 void DialAttempt::cancel() {
   done_ = nullptr;
+  relay_.reset();
+  drop();
+}
+
+void DialAttempt::drop() {
   connection_.tls.reset();
   connection_.socket.reset();
 }
 
 absl::Status DialAttempt::silence() const {
-  return connection_.tls == nullptr ? connect_failure(ETIMEDOUT) : mute_failure();
+  if (connection_.tls == nullptr) return connect_failure(ETIMEDOUT);
+  if (relay_ == nullptr) return mute_failure();
+  return absl::UnavailableError("the relay does not answer in time, or waits for the node");
 }
 
 }  // namespace shoal::net

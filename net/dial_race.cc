@@ -12,12 +12,20 @@
 namespace shoal::net {
 namespace {
 
+std::vector<proto::Address> of_sort(const std::vector<proto::Address>& addresses, bool direct) {
+  std::vector<proto::Address> result;
+  for (const proto::Address& address : addresses) {
+    if (address.is_direct() == direct) result.push_back(address);
+  }
+  return result;
+}
+
 // Families alternate, beginning with that of the first; within one the order stays.
-std::vector<proto::Endpoint> alternated(std::vector<proto::Endpoint> addresses) {
-  std::vector<proto::Endpoint> result;
+std::vector<proto::Address> alternated(std::vector<proto::Address> addresses) {
+  std::vector<proto::Address> result;
   while (!addresses.empty()) {
-    auto next = std::find_if(addresses.begin(), addresses.end(), [&](const proto::Endpoint& a) {
-      return result.empty() || a.is_v4() != result.back().is_v4();
+    auto next = std::find_if(addresses.begin(), addresses.end(), [&](const proto::Address& a) {
+      return result.empty() || a.endpoint.is_v4() != result.back().endpoint.is_v4();
     });
     if (next == addresses.end()) next = addresses.begin();
     result.push_back(*next);
@@ -28,35 +36,36 @@ std::vector<proto::Endpoint> alternated(std::vector<proto::Endpoint> addresses) 
 
 }  // namespace
 
-DialRace::DialRace(const std::vector<proto::Endpoint>& addresses,
-                   const std::optional<proto::Endpoint>& worked_last, Time now)
+DialRace::DialRace(const std::vector<proto::Address>& addresses,
+                   const std::optional<proto::Address>& worked_last, Time now)
     : next_start_(now), deadline_(now + std::chrono::milliseconds(proto::kConnectTimeoutMs)) {
   CHECK(!addresses.empty());
-  std::vector<proto::Endpoint> order = addresses;
+  std::vector<proto::Address> order = addresses;
   if (worked_last) {
     const auto found = std::find(order.begin(), order.end(), *worked_last);
     if (found != order.end()) std::rotate(order.begin(), found, found + 1);
   }
-  add(alternated(std::move(order)));
+  add(alternated(of_sort(order, true)));
+  add(alternated(of_sort(order, false)));
 }
 
-void DialRace::add(const std::vector<proto::Endpoint>& addresses) {
-  for (const proto::Endpoint& address : addresses) {
+void DialRace::add(const std::vector<proto::Address>& addresses) {
+  for (const proto::Address& address : addresses) {
     if (entrants_.size() >= proto::kMaxDialledAddresses) return;
     if (std::any_of(entrants_.begin(), entrants_.end(),
                     [&](const Entrant& known) { return known.address == address; })) {
       continue;
     }
     entrants_.push_back({.address = address, .failure = std::nullopt});
-    const absl::Status usable = proto::check_address(address, proto::AddressUse::kDial);
+    const absl::Status usable = proto::check_address(address.endpoint, proto::AddressUse::kDial);
     if (usable.ok()) continue;
     entrants_.back().started = true;
     entrants_.back().failure = absl::UnavailableError(usable.message());
   }
 }
 
-std::vector<proto::Endpoint> DialRace::due(Time now) {
-  std::vector<proto::Endpoint> result;
+std::vector<proto::Address> DialRace::due(Time now) {
+  std::vector<proto::Address> result;
   if (now >= deadline_) return result;
   for (Entrant& entrant : entrants_) {
     if (entrant.started) continue;
@@ -71,7 +80,7 @@ std::vector<proto::Endpoint> DialRace::due(Time now) {
   return result;
 }
 
-void DialRace::failed(const proto::Endpoint& address, absl::Status why) {
+void DialRace::failed(const proto::Address& address, absl::Status why) {
   CHECK(!why.ok());
   for (Entrant& entrant : entrants_) {
     if (entrant.address != address || !entrant.started || entrant.failure) continue;

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "proto/endpoint.h"
+#include "proto/address.h"
 
 namespace shoal::net {
 
@@ -18,17 +18,18 @@ class DialRace {
  public:
   using Time = std::chrono::steady_clock::time_point;
 
-  // Addresses are tried in the order in which they are named, but the families alternate, and
-  // `worked_last`, if it is among them, comes first. What cannot be dialled at all fails at once.
-  DialRace(const std::vector<proto::Endpoint>& addresses,
-           const std::optional<proto::Endpoint>& worked_last, Time now);
+  // Addresses are tried in the order in which they are named, but those through relays after all
+  // others; of each sort the families alternate, and `worked_last`, if it is among them, comes
+  // first. What cannot be dialled at all fails at once.
+  DialRace(const std::vector<proto::Address>& addresses,
+           const std::optional<proto::Address>& worked_last, Time now);
 
   // More addresses of the same peer; known ones are ignored, those beyond kMaxDialledAddresses too.
-  void add(const std::vector<proto::Endpoint>& addresses);
+  void add(const std::vector<proto::Address>& addresses);
   // The addresses to try from now on; each is returned once.
-  std::vector<proto::Endpoint> due(Time now);
+  std::vector<proto::Address> due(Time now);
   // An attempt came to nothing: the next one need not wait.
-  void failed(const proto::Endpoint& address, absl::Status why);
+  void failed(const proto::Address& address, absl::Status why);
   // This process was not running for so long (it was stopped, or its machine stood still): that is
   // nobody's failure.
   void slept(std::chrono::nanoseconds time);
@@ -43,7 +44,7 @@ class DialRace {
 
  private:
   struct Entrant {
-    proto::Endpoint address;
+    proto::Address address;
     bool started = false;
     std::optional<absl::Status> failure;
   };

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <map>
 #include <thread>
 #include <utility>
 
@@ -67,11 +68,18 @@ class Front::Impl {
         listening_(listening.fd),
         stop_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
         tls_(identity::make_certificate(identity, swarm_key), swarm_key),
-        gate_(options.gate) {
+        gate_(options.gate),
+        lobby_(std::make_shared<Lobby>()) {
     CHECK(stop_ >= 0);
+    const base::MutexLock lock(lobby_->mutex);
+    lobby_->front = this;
   }
 
   ~Impl() {
+    {
+      const base::MutexLock lock(lobby_->mutex);
+      lobby_->front = nullptr;
+    }
     close(stop_);
     if (listening_ >= 0) close(listening_);
   }
@@ -103,7 +111,21 @@ class Front::Impl {
     bridges.swap(bridges_);
   }
 
-  void add(int socket, const proto::Endpoint& from);
+  void open_door(const std::string& protocol, Door door) {
+    {
+      const base::MutexLock lock(doors_mutex_);
+      doors_[protocol] = std::move(door);
+    }
+    tls_.allow(protocol);
+  }
+
+  void close_door(const std::string& protocol) {
+    tls_.refuse(protocol);
+    const base::MutexLock lock(doors_mutex_);
+    doors_.erase(protocol);
+  }
+
+  void add(int socket, const proto::Endpoint& from, bool takes_visitors);
   FrontStats stats() const {
     const base::MutexLock lock(mutex_);
     FrontStats stats = stats_;
@@ -115,14 +137,36 @@ class Front::Impl {
 
  private:
   class Guest;
+  class VisitorAdmission;
+  // What visitors have of the front, which they may outlive.
+  struct Lobby {
+    base::Mutex mutex;
+    Impl* front ABSL_GUARDED_BY(mutex) = nullptr;
+  };
 
   void accept_all();
+  void receive(Visitor visitor, const std::string& protocol) {
+    const base::MutexLock lock(doors_mutex_);
+    const auto door = doors_.find(protocol);
+    if (door != doors_.end()) return door->second(std::move(visitor));
+    visitor.tls.reset();  // closed since the handshake began
+    close_at_once(visitor.socket);
+  }
+  void ban(const Network& network, const proto::PeerId& peer, const proto::Endpoint& address,
+           const char* why, Clock::time_point now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    ++stats_.bans;
+    gate_.abuse(network, peer, now);
+    if (now < next_log_) return;
+    next_log_ = now + kLogPause;
+    spdlog::warn("hung up on peer {} at {}, and refused for a minute: {}", proto::short_name(peer),
+                 proto::to_string(address), why);
+  }
 
   const FrontOptions options_;
   const proto::Endpoint endpoint_;
   int listening_;
   const int stop_;
-  const TlsContext tls_;
+  TlsContext tls_;
   grpc::Server* server_ = nullptr;
   std::atomic<bool> stopped_ = false;
 
@@ -131,35 +175,85 @@ class Front::Impl {
   FrontStats stats_ ABSL_GUARDED_BY(mutex_);
   Clock::time_point next_log_ ABSL_GUARDED_BY(mutex_){};
 
+  const std::shared_ptr<Lobby> lobby_;
+  base::Mutex doors_mutex_;  // held while a door is called
+  std::map<std::string, Door> doors_ ABSL_GUARDED_BY(doors_mutex_);
+
   std::atomic<std::uint64_t> half_ = 0, half_holders_ = 0, silent_ = 0, silent_holders_ = 0;
 
   std::unique_ptr<Bridges> bridges_ ABSL_GUARDED_BY(mutex_);
   std::thread acceptor_;
 };
 
+// Of one connection that went to a door.
+class Front::Impl::VisitorAdmission final : public Admission {
+ public:
+  VisitorAdmission(const std::shared_ptr<Lobby>& lobby, const proto::Endpoint& address,
+                   const proto::PeerId& peer)
+      : lobby_(lobby), address_(address), network_(Network::of(address)), peer_(peer) {}
+  ~VisitorAdmission() override {
+    const base::MutexLock lock(lobby_->mutex);
+    if (Impl* front = lobby_->front; front != nullptr) {
+      const base::MutexLock counts(front->mutex_);
+      front->gate_.depart(network_, peer_);
+    }
+  }
+
+  bool is_banned() const override {
+    const base::MutexLock lock(lobby_->mutex);
+    Impl* front = lobby_->front;
+    if (front == nullptr) return false;
+    const base::MutexLock counts(front->mutex_);
+    return front->gate_.is_banned(peer_, Clock::now());
+  }
+
+  void accuse(const char* why) override {
+    const base::MutexLock lock(lobby_->mutex);
+    Impl* front = lobby_->front;
+    if (front == nullptr) return;
+    const base::MutexLock counts(front->mutex_);
+    front->ban(network_, peer_, address_, why, Clock::now());
+  }
+
+ private:
+  const std::shared_ptr<Lobby> lobby_;
+  const proto::Endpoint address_;
+  const Network network_;
+  const proto::PeerId peer_;
+};
+
 // One connection, as the front sees it.
 class Front::Impl::Guest final : public BridgeOwner {
  public:
-  Guest(Impl& front, const proto::Endpoint& address)
-      : front_(front), address_(address), network_(Network::of(address)) {}
+  Guest(Impl& front, const proto::Endpoint& address, bool came_elsewhere)
+      : front_(front),
+        address_(address),
+        came_elsewhere_(came_elsewhere),
+        network_(Network::of(address)) {}
 
   Fault on_secured(const proto::PeerId& peer, int local) override {
-    const auto now = Clock::now();
-    {
-      const base::MutexLock lock(front_.mutex_);
-      identified_ = true;
-      const Refusal refusal = front_.gate_.identify(network_, peer, now);
-      if (refusal != Refusal::kNone) {
-        ++front_.stats_.refused[static_cast<std::size_t>(refusal)];
-        return refusal == Refusal::kPeerFull ? Fault::kTooMany : Fault::kBanned;
-      }
-    }
-    peer_ = peer;
-    secured_ = now;
-    if (front_.stopped_) return Fault::kStalled;
-    set_caller(local, {peer, address_});
+    if (const Fault fault = identify(peer); fault != Fault::kNone) return fault;
+    secured_ = Clock::now();
+    set_caller(local, {peer, address_, came_elsewhere_});
     grpc::AddInsecureChannelFromFd(front_.server_, local);
     return Fault::kNone;
+  }
+
+  // Whom the gatekeeper does not want hears no more words than these.
+  void on_visitor(std::unique_ptr<BridgeOwner> /*self*/, int socket,
+                  std::unique_ptr<TlsStream> tls) override {
+    Visitor visitor{socket, std::move(tls), {}, address_, nullptr};
+    visitor.peer = visitor.tls->peer();
+    if (identify(visitor.peer) != Fault::kNone) {
+      visitor.tls->close_notify();
+      visitor.tls.reset();
+      close(visitor.socket);
+      const base::MutexLock lock(front_.mutex_);
+      return front_.gate_.depart(network_, peer_);
+    }
+    visitor.admission = std::make_shared<VisitorAdmission>(front_.lobby_, address_, visitor.peer);
+    const std::string protocol = visitor.tls->protocol();
+    front_.receive(std::move(visitor), protocol);
   }
 
   Verdict on_traffic(const Traffic& before, const Traffic& after) override {
@@ -227,18 +321,26 @@ class Front::Impl::Guest final : public BridgeOwner {
   }
 
  private:
+  // Whether the gate lets the peer in that TLS has proven.
+  Fault identify(const proto::PeerId& peer) {
+    const base::MutexLock lock(front_.mutex_);
+    identified_ = true;
+    const Refusal refusal = front_.gate_.identify(network_, peer, Clock::now());
+    if (refusal != Refusal::kNone) {
+      ++front_.stats_.refused[static_cast<std::size_t>(refusal)];
+      return refusal == Refusal::kPeerFull ? Fault::kTooMany : Fault::kBanned;
+    }
+    peer_ = peer;
+    return front_.stopped_ ? Fault::kStalled : Fault::kNone;
+  }
+
   void ban(const char* why, Clock::time_point now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(front_.mutex_) {
-    if (!peer_) return;
-    ++front_.stats_.bans;
-    front_.gate_.abuse(network_, peer_, now);
-    if (now < front_.next_log_) return;
-    front_.next_log_ = now + kLogPause;
-    spdlog::warn("hung up on peer {} at {}, and refused for a minute: {}",
-                 proto::short_name(*peer_), proto::to_string(address_), why);
+    if (peer_) front_.ban(network_, *peer_, address_, why, now);
   }
 
   Impl& front_;
   const proto::Endpoint address_;
+  const bool came_elsewhere_;  // by add(), not at the port
   const Network network_;
   std::optional<proto::PeerId> peer_;  // while the gate counts it
   bool identified_ = false;
@@ -246,7 +348,7 @@ class Front::Impl::Guest final : public BridgeOwner {
   Clock::time_point secured_{}, next_praise_{};
 };
 
-void Front::Impl::add(int socket, const proto::Endpoint& from) {
+void Front::Impl::add(int socket, const proto::Endpoint& from, bool takes_visitors) {
   const base::MutexLock lock(mutex_);
   const Refusal refusal = stopped_ || bridges_ == nullptr
                               ? Refusal::kFull
@@ -259,8 +361,9 @@ void Front::Impl::add(int socket, const proto::Endpoint& from) {
   BridgePlan plan;
   plan.socket = socket;
   plan.tls = &tls_;
+  plan.takes_visitors = takes_visitors;
   plan.limits = options_.frames;
-  plan.owner = std::make_unique<Guest>(*this, from);
+  plan.owner = std::make_unique<Guest>(*this, from, !takes_visitors);
   bridges_->add(std::move(plan));
 }
 
@@ -274,7 +377,7 @@ void Front::Impl::accept_all() {
       const int fd = accept4(listening_, reinterpret_cast<sockaddr*>(&address), &size,
                              SOCK_CLOEXEC | SOCK_NONBLOCK);
       if (fd >= 0) {
-        add(fd, endpoint_of(address));
+        add(fd, endpoint_of(address), true);
         continue;
       }
       if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -298,7 +401,11 @@ Front::Front(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Front::~Front() { impl_->stop(); }
 const proto::Endpoint& Front::endpoint() const { return impl_->endpoint(); }
 void Front::serve(grpc::Server& server) { impl_->serve(server); }
-void Front::add(int socket, const proto::Endpoint& from) { impl_->add(socket, from); }
+void Front::add(int socket, const proto::Endpoint& from) { impl_->add(socket, from, false); }
+void Front::open_door(const std::string& protocol, Door door) {
+  impl_->open_door(protocol, std::move(door));
+}
+void Front::close_door(const std::string& protocol) { impl_->close_door(protocol); }
 void Front::stop_accepting() { impl_->stop_accepting(); }
 void Front::stop() { impl_->stop(); }
 FrontStats Front::stats() const { return impl_->stats(); }

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // The node's TCP port: accepts, refuses (net/gatekeeper), speaks TLS and watches frames
-// (net/bridge), and hands clean connections to a gRPC server in this process. Owns the port, its
-// thread and those of the bridges. May be used from any thread; destroy it before the server.
+// (net/bridge), and hands clean connections to a gRPC server in this process; those of other
+// protocols go to their door. Owns the port, its thread and those of the bridges. May be used from
+// any thread; destroy it before the server.
 #pragma once
 
 #include <grpcpp/server.h>
 
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "identity/identity.h"
 #include "identity/swarm_key.h"
+#include "net/door.h"
 #include "net/frame_watch.h"
 #include "net/front_stats.h"
 #include "net/gatekeeper.h"
@@ -38,8 +41,12 @@ class Front {
   // Once: from now on connections are taken. The server must be started.
   void serve(grpc::Server& server);
   // A connected stream that came in elsewhere (by a relay): refused, secured and watched like one
-  // of the port's. Takes the socket.
+  // of the port's, but there is no door for it. Takes the socket.
   void add(int socket, const proto::Endpoint& from);
+  // From now on connections of the port may speak `protocol`, ALPN's name, and go to `door`.
+  void open_door(const std::string& protocol, Door door);
+  // Returns when the door is not being called, and will not be again.
+  void close_door(const std::string& protocol);
   // New connections are refused from now on; those that are there go on.
   void stop_accepting();
   // Ends all; what gRPC wrote before is still sent. Only stats() remain.

@@ -156,6 +156,7 @@ std::optional<Route> route_to(const proto::Endpoint& destination) {
     const auto* info = open_message<rtmsg>(message, [&](const rtattr& attribute) {
       if (attribute.rta_type == RTA_OIF && RTA_PAYLOAD(&attribute) == sizeof(found.index))
         std::memcpy(&found.index, RTA_DATA(&attribute), sizeof(found.index));
+      if (attribute.rta_type == RTA_GATEWAY) found.gateway = address_of(attribute, family);
       if (attribute.rta_type != RTA_PREFSRC) return;
       if (const auto source = address_of(attribute, family)) {
         found.source = *source;

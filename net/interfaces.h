@@ -36,6 +36,7 @@ bool is_virtual_interface(const std::string& kind, const std::string& name, bool
 struct Route {
   proto::Endpoint source;  // our address that the kernel would send from; port 0
   int index = 0;           // the interface
+  std::optional<proto::Endpoint> gateway;  // who sends it on; port 0; none: a neighbour, or ourselves
 };
 // nullopt: no way leads there.
 std::optional<Route> route_to(const proto::Endpoint& destination);

@@ -60,6 +60,9 @@ absl::StatusOr<ListeningSocket> listen_on(const proto::Endpoint& listen) {
     close(result.fd);
     return cannot_listen(listen, error);
   }
+  // Only now, so that another program's port is still noticed: connections that leave from this
+  // port, by which the router's mapping of it stays known.
+  setsockopt(result.fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
   result.endpoint = listen;
   result.endpoint.port = endpoint_of(address).port;
   return result;

@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "absl/strings/str_cat.h"
+#include "net/socket_address.h"
 #include "net/status.h"
 #include "proto/limits.h"
 
@@ -41,8 +42,8 @@ Outgoing::Outgoing(boost::asio::io_context& io, const TlsContext& tls, const pro
   state_.last_moved = Clock::now();
 }
 
-void Outgoing::dial(const std::vector<proto::Endpoint>& addresses,
-                    const std::optional<proto::Endpoint>& worked_last,
+void Outgoing::dial(const std::vector<proto::Address>& addresses,
+                    const std::optional<proto::Address>& worked_last,
                     std::function<void()> on_closed) {
   on_closed_ = std::move(on_closed);
   race_.emplace(addresses, worked_last, Clock::now());
@@ -54,7 +55,7 @@ void Outgoing::refuse(const absl::Status& why, std::function<void()> on_closed) 
   fail(why);
 }
 
-void Outgoing::add(const std::vector<proto::Endpoint>& addresses) {
+void Outgoing::add(const std::vector<proto::Address>& addresses) {
   if (!race_) return;
   race_->add(addresses);
   race();
@@ -67,7 +68,7 @@ Outgoing::State Outgoing::state() const {
 
 void Outgoing::race() {
   const auto now = Clock::now();
-  for (const proto::Endpoint& address : race_->due(now)) {
+  for (const proto::Address& address : race_->due(now)) {
     auto attempt = std::make_shared<DialAttempt>(io_, tls_context_, peer_, address);
     attempts_.push_back(attempt);
     attempt->start([this, self = shared_from_this(), attempt](const absl::Status& outcome) {
@@ -97,15 +98,39 @@ void Outgoing::attempted(const std::shared_ptr<DialAttempt>& attempt, const absl
 
 void Outgoing::won(DialAttempt& winner) {
   remote_ = winner.take();
+  std::optional<Relayed> relayed;
+  if (remote_.seen) {
+    sockaddr_storage local{};
+    socklen_t size = sizeof(local);
+    getsockname(remote_.socket->native_handle(), reinterpret_cast<sockaddr*>(&local), &size);
+    relayed = {endpoint_of(local).port, *remote_.seen};
+  }
   {
     const base::MutexLock lock(mutex_);
     state_.address = winner.address();
+    state_.relayed = relayed;
   }
   for (const auto& attempt : attempts_) attempt->cancel();
   attempts_.clear();
-  const auto now = Clock::now();
-  answer_due_ = std::max(race_->deadline(), now + kLeastTimeToAnswer);
+  const auto deadline = race_->deadline();
   race_.reset();
+  begin(deadline);
+}
+
+void Outgoing::adopt(DialAttempt::Connection connection, const proto::Address& address,
+                     std::function<void()> on_closed) {
+  on_closed_ = std::move(on_closed);
+  remote_ = std::move(connection);
+  {
+    const base::MutexLock lock(mutex_);
+    state_.address = address;
+  }
+  begin({});
+}
+
+void Outgoing::begin(Clock::time_point answer_due) {
+  const auto now = Clock::now();
+  answer_due_ = std::max(answer_due, now + kLeastTimeToAnswer);
   watch_.emplace(Stranger::kServer, now);
   wrapping_.emplace(Rate{proto::kWrappingBytesBurst, proto::kWrappingBytesPerSecond}, now);
   set_timer(now + kCheckEvery, &Outgoing::tick);
@@ -122,7 +147,7 @@ void Outgoing::tick() {
 // It asks for more than honest peers do: nothing more of it reaches gRPC.
 void Outgoing::cut(Fault fault) {
   spdlog::warn("hung up on {} at {}: {}", proto::short_name(peer_),
-               proto::to_string(state().address.value_or(proto::Endpoint())), words_of(fault));
+               proto::to_string(state().address.value_or(proto::Address())), words_of(fault));
   {
     const base::MutexLock lock(mutex_);
     state_.fault = fault;

@@ -2,6 +2,7 @@
 // A gRPC server with our limits (proto/limits.h) and keep-alive behind the front of a TCP port.
 #pragma once
 
+#include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/server.h>
 
 #include <chrono>
@@ -15,6 +16,7 @@
 namespace shoal::net {
 
 struct RunningServer {
+  std::unique_ptr<grpc::CallbackGenericService> nothing;  // of a server without services
   std::unique_ptr<grpc::Server> server;
   proto::Endpoint endpoint;      // with the chosen port
   std::unique_ptr<Front> front;  // goes before the server
@@ -25,7 +27,7 @@ struct RunningServer {
 };
 
 // ALREADY_EXISTS when the port is taken; the message names the address and the way out. `services`
-// must outlive it.
+// must outlive it; without any, every call is answered as unknown.
 absl::StatusOr<RunningServer> start_server(const proto::Endpoint& listen,
                                            const identity::Identity& identity,
                                            const std::optional<identity::SwarmKey>& swarm_key,

@@ -38,25 +38,14 @@ namespace {
 // Until large records come: what OpenSSL has been given, it works through.
 constexpr std::size_t kSmallChunk = 4 << 10;
 
-constexpr unsigned char kAlpn[] = {2, 'h', '2'};
-
 // Not a table of OpenSSL's: it hands out an index per program.
 int stream_index() {
   static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
   return index;
 }
 
-// A client that knows of no h2 is no gRPC.
-int select_h2(SSL* /*ssl*/, const unsigned char** out, unsigned char* out_size,
-              const unsigned char* in, unsigned int in_size, void* /*unused*/) {
-  for (unsigned int at = 0; at + 1 <= in_size; at += in[at] + 1u) {
-    if (in[at] == 2 && at + 2 < in_size && in[at + 1] == 'h' && in[at + 2] == '2') {
-      *out = in + at + 1;
-      *out_size = 2;
-      return SSL_TLSEXT_ERR_OK;
-    }
-  }
-  return SSL_TLSEXT_ERR_ALERT_FATAL;
+std::string_view as_text(const unsigned char* bytes, std::size_t size) {
+  return {reinterpret_cast<const char*>(bytes), size};
 }
 
 SSL_CTX* make_context(const SSL_METHOD* method, const identity::Certificate& own) {
@@ -112,8 +101,7 @@ TlsContext::TlsContext(const identity::Certificate& own,
     SSL_CTX_set_cert_verify_callback(context, &TlsContext::verify, this);
     SSL_CTX_set_msg_callback(context, &TlsStream::on_message);
   }
-  SSL_CTX_set_alpn_select_cb(server_, &select_h2, nullptr);
-  CHECK(SSL_CTX_set_alpn_protos(client_, kAlpn, sizeof(kAlpn)) == 0);
+  SSL_CTX_set_alpn_select_cb(server_, &TlsContext::select_protocol, this);
 }
 
 TlsContext::~TlsContext() {
@@ -121,12 +109,48 @@ TlsContext::~TlsContext() {
   SSL_CTX_free(client_);
 }
 
-std::unique_ptr<TlsStream> TlsContext::accept(int fd) const {
-  return std::unique_ptr<TlsStream>(new TlsStream(server_, fd, std::nullopt));
+std::unique_ptr<TlsStream> TlsContext::accept(int fd, bool all_protocols) const {
+  const auto role = all_protocols ? TlsStream::Role::kAcceptsAll : TlsStream::Role::kAccepts;
+  return std::unique_ptr<TlsStream>(new TlsStream(server_, fd, role, std::nullopt, {}));
 }
 
-std::unique_ptr<TlsStream> TlsContext::dial(int fd, const proto::PeerId& expected) const {
-  return std::unique_ptr<TlsStream>(new TlsStream(client_, fd, expected));
+std::unique_ptr<TlsStream> TlsContext::dial(int fd, const std::optional<proto::PeerId>& expected,
+                                            const std::string& protocol) const {
+  return std::unique_ptr<TlsStream>(
+      new TlsStream(client_, fd, TlsStream::Role::kDials, expected, protocol));
+}
+
+void TlsContext::allow(const std::string& protocol) {
+  const base::MutexLock lock(mutex_);
+  protocols_.push_back(protocol);
+}
+
+void TlsContext::refuse(const std::string& protocol) {
+  const base::MutexLock lock(mutex_);
+  std::erase(protocols_, protocol);
+}
+
+bool TlsContext::allows(std::string_view protocol) const {
+  const base::MutexLock lock(mutex_);
+  return std::ranges::find(protocols_, protocol) != protocols_.end();
+}
+
+// The first that both ends know. A client that knows none of them is no peer of ours.
+int TlsContext::select_protocol(SSL* ssl, const unsigned char** out, unsigned char* out_size,
+                                const unsigned char* in, unsigned int in_size, void* self) {
+  const auto& context = *static_cast<const TlsContext*>(self);
+  const auto* stream = static_cast<const TlsStream*>(SSL_get_ex_data(ssl, stream_index()));
+  const bool all = stream->role_ == TlsStream::Role::kAcceptsAll;
+  for (unsigned int at = 0; at < in_size && at + in[at] < in_size; at += in[at] + 1u) {
+    const std::string_view protocol = as_text(in + at + 1, in[at]);
+    const bool http2 = protocol == kHttp2;
+    if (!http2 && !(all && context.allows(protocol))) continue;
+    if (!http2) SSL_set_read_ahead(ssl, 0);
+    *out = in + at + 1;
+    *out_size = in[at];
+    return SSL_TLSEXT_ERR_OK;
+  }
+  return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
 // Before the peer has proven that it holds the certificate's key: TLS does that next, and the
@@ -148,17 +172,27 @@ int TlsContext::verify(X509_STORE_CTX* store, void* self) {
   return 0;
 }
 
-TlsStream::TlsStream(ssl_ctx_st* ssl_context, int fd, std::optional<proto::PeerId> expected)
-    : expected_(expected), fd_(fd), ssl_(SSL_new(ssl_context)), raw_chunk_(kSmallChunk) {
+TlsStream::TlsStream(ssl_ctx_st* ssl_context, int fd, Role role,
+                     std::optional<proto::PeerId> expected, std::string protocol)
+    : role_(role),
+      expected_(expected),
+      protocol_(std::move(protocol)),
+      fd_(fd),
+      ssl_(SSL_new(ssl_context)),
+      raw_chunk_(kSmallChunk) {
   CHECK(ssl_ != nullptr && SSL_set_ex_data(ssl_, stream_index(), this) == 1);
   BIO* bio = BIO_new(TlsStreamBio::method());
   CHECK(bio != nullptr);
   BIO_set_data(bio, this);
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl_, bio, bio);
-  if (expected_) {
+  if (role_ == Role::kDials) {
     SSL_set_connect_state(ssl_);
     CHECK(SSL_set_tlsext_host_name(ssl_, identity::kTlsName) == 1);
+    const std::string offered = static_cast<char>(protocol_.size()) + protocol_;
+    CHECK(SSL_set_alpn_protos(ssl_, reinterpret_cast<const unsigned char*>(offered.data()),
+                              static_cast<unsigned int>(offered.size())) == 0);
+    if (protocol_ != kHttp2) SSL_set_read_ahead(ssl_, 0);
   } else {
     SSL_set_accept_state(ssl_);
   }
@@ -287,10 +321,11 @@ TlsStream::Io TlsStream::handshake() {
   const unsigned char* protocol = nullptr;
   unsigned int size = 0;
   SSL_get0_alpn_selected(ssl_, &protocol, &size);
-  if (size != 2 || std::memcmp(protocol, "h2", 2) != 0) {
+  if (size == 0 || (role_ == Role::kDials && as_text(protocol, size) != protocol_)) {
     fail(kNoTls);
     return Io::kFailed;
   }
+  protocol_ = as_text(protocol, size);
   is_done_ = true;
   return Io::kDone;
 }

@@ -2,7 +2,9 @@
 // Mutual TLS 1.3 over a non-blocking socket, with our certificate and our verifier, for both ends:
 // no session is resumed, nothing is renegotiated, no early data. A context may be used from any
 // thread and must outlive its streams; a stream belongs to one thread at a time and borrows its
-// socket. docs/protocol.md, "Identity".
+// socket. What is spoken inside is agreed on by ALPN: gRPC's HTTP/2, or a protocol of ours, whose
+// streams take no byte from the socket beyond the record that is being read, so that both ends may
+// leave TLS between two of them. docs/protocol.md, "Identity".
 #pragma once
 
 #include <cstddef>
@@ -10,8 +12,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "base/mutex.h"
 #include "identity/certificate.h"
 #include "identity/swarm_key.h"
 #include "proto/types.h"
@@ -25,6 +30,9 @@ namespace shoal::net {
 
 class TlsStream;
 
+// ALPN's name of what gRPC speaks.
+inline constexpr char kHttp2[] = "h2";
+
 class TlsContext {
  public:
   // With a certificate of identity::make_certificate() for the same swarm key.
@@ -33,16 +41,26 @@ class TlsContext {
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
 
-  // The accepting end: lets in every peer that is who it says, and of our swarm.
-  std::unique_ptr<TlsStream> accept(int fd) const;
-  // The dialling end: lets in exactly `expected`.
-  std::unique_ptr<TlsStream> dial(int fd, const proto::PeerId& expected) const;
+  // The accepting end: lets in every peer that is who it says, and of our swarm. kHttp2; or, where
+  // `all_protocols`, what allow() named.
+  std::unique_ptr<TlsStream> accept(int fd, bool all_protocols = false) const;
+  // The dialling end: lets in exactly `expected`; without, whoever proves who it is, of our swarm.
+  std::unique_ptr<TlsStream> dial(int fd, const std::optional<proto::PeerId>& expected,
+                                  const std::string& protocol = kHttp2) const;
+  // Protocols besides kHttp2, for whom accept() lets in from now on.
+  void allow(const std::string& protocol);
+  void refuse(const std::string& protocol);
 
  private:
   friend class TlsStream;
   static int verify(x509_store_ctx_st* store, void* self);
+  static int select_protocol(ssl_st* ssl, const unsigned char** out, unsigned char* out_size,
+                             const unsigned char* in, unsigned int in_size, void* self);
+  bool allows(std::string_view protocol) const;
 
   const std::optional<identity::SwarmKey> swarm_key_;
+  mutable base::Mutex mutex_;
+  std::vector<std::string> protocols_ ABSL_GUARDED_BY(mutex_);  // besides kHttp2
   ssl_ctx_st* server_ = nullptr;
   ssl_ctx_st* client_ = nullptr;
 };
@@ -71,6 +89,7 @@ class TlsStream {
   void close_notify();
 
   const proto::PeerId& peer() const { return peer_; }
+  const std::string& protocol() const { return protocol_; }  // after the handshake
   // One line for the user who dialled. UNAUTHENTICATED: the peer is not who was expected, or of
   // another swarm; UNAVAILABLE otherwise.
   const absl::Status& error() const { return error_; }
@@ -85,7 +104,9 @@ class TlsStream {
 
  private:
   friend class TlsContext;
-  TlsStream(ssl_ctx_st* ssl_context, int fd, std::optional<proto::PeerId> expected);
+  enum class Role { kAccepts, kAcceptsAll, kDials };
+  TlsStream(ssl_ctx_st* ssl_context, int fd, Role role, std::optional<proto::PeerId> expected,
+            std::string protocol);
   Io outcome(int result, const char* doing);
   void fail(const std::string& what);
 
@@ -96,7 +117,9 @@ class TlsStream {
   static long bio_control(bio_st* bio, int command, long number, void* pointer);
   friend struct TlsStreamBio;
 
+  const Role role_;
   const std::optional<proto::PeerId> expected_;
+  std::string protocol_;  // wanted, then agreed on
   const int fd_;
   ssl_st* ssl_ = nullptr;
   bool is_done_ = false;

@@ -20,38 +20,13 @@ constexpr const char* kAbout =
     "  start a swarm   shoal-node run --model DIR --new-swarm --listen :7000\n"
     "  join a swarm    shoal-node run --model DIR --join HOST:7000\n"
     "  look before     shoal-node plan --model DIR\n"
+    "                  shoal-node netcheck --join HOST:7000\n"
+    "  stay            shoal-node service install --model DIR --join HOST:7000\n"
     "  stop            Ctrl-C or SIGTERM: finishes running sessions, then leaves; a second one "
     "leaves at once";
 
-void add_common(cli::Command& command, CommandLine& line) {
-  command.option("--join", "HOST:PORT", "An address of the swarm", cli::names(line.join)).more =
-      [](const std::string& text) { return proto::parse_host_port(text).ok(); };
-  command.option("--join-timeout", "S",
-                 "Seconds after which a node that found nobody at its --join addresses gives up "
-                 "(default: it tries until somebody answers)",
-                 cli::real(line.join_timeout_s, {0, 1e6, true, ""}));
-  command.option("--announce", "HOST:PORT",
-                 "Where others reach this node, when that is not --listen: behind a router that "
-                 "forwards a port, for example. Port 0: the one listened on. May be given once "
-                 "for IPv4 and once for IPv6",
-                 cli::names(line.announce));
-  command.option("--swarm-key", "FILE", "The private swarm's key, made by \"shoal swarm new FILE\"",
-                 cli::name(line.swarm_key));
-  command.option("--identity", "FILE",
-                 "This node's key; made when missing (default: one in ~/.local/state/shoal)",
-                 cli::name(line.identity));
-  command.option("--log-level", "LEVEL",
-                 "What is logged on stderr: trace, debug, info, warn, error "
-                 "or off",
-                 cli::one_of(line.log_level, {"trace", "debug", "info", "warn", "error", "off"}));
-  command.option("--metrics", "HOST:PORT",
-                 "Serve metrics for Prometheus at http://HOST:PORT/metrics; port 0 picks a free "
-                 "one. Whoever reaches the address may read them",
-                 cli::name(line.metrics));
-  command.option("--ready-file", "FILE",
-                 "JSON with address and peer id; exists while the node is online",
-                 cli::name(line.ready_file));
-}
+constexpr const char* kNewSwarm = "--new-swarm";
+constexpr const char* kJoin = "--join";
 
 struct RunTexts {  // of options that are more than a number
   std::string blocks;
@@ -64,7 +39,76 @@ struct RunTexts {  // of options that are more than a number
   std::string rebalance = "on";
   std::string cache;
   std::string cache_limit;
+  std::string config;  // the reader of command lines takes it
+  std::vector<std::string> hours;
+  std::string reach = "auto";
 };
+
+void add_config(cli::Command& command, RunTexts& texts) {
+  command.option("--config", "FILE",
+                 "Options in TOML, with the same names (default: "
+                 "~/.config/shoal/shoal-node.toml, else /etc/shoal/shoal-node.toml); off: none. "
+                 "Variables such as SHOAL_NODE_JOIN count more, and what is typed most",
+                 cli::name(texts.config));
+}
+
+// Whom to join, and as whom.
+void add_swarm(cli::Command& command, CommandLine& line) {
+  cli::Option& join =
+      command.option(kJoin, "HOST:PORT", "An address of the swarm", cli::names(line.join));
+  join.more = [](const std::string& text) { return proto::parse_host_port(text).ok(); };
+  if (command.find_option(kNewSwarm) != nullptr) join.rival = kNewSwarm;
+  command.option("--join-timeout", "S",
+                 "Seconds after which a node that found nobody at its --join addresses gives up "
+                 "(default: it tries until somebody answers)",
+                 cli::real(line.join_timeout_s, {0, 1e6, true, ""}));
+  command.option("--announce", "HOST:PORT",
+                 "Where others reach this node, when that is not --listen: behind a router that "
+                 "forwards a port, for example. Port 0: the one listened on. May be given once "
+                 "for IPv4 and once for IPv6",
+                 cli::names(line.announce));
+  command.option("--udp", "WAY",
+                 "auto: the directory is asked by UDP, or over TCP where UDP does not pass; off: "
+                 "over TCP only",
+                 cli::one_of(line.udp, {"auto", "off"}));
+  command.option("--swarm-key", "FILE", "The private swarm's key, made by \"shoal swarm new FILE\"",
+                 cli::name(line.swarm_key));
+}
+
+void add_log_level(cli::Command& command, std::string& level) {
+  command.option("--log-level", "LEVEL",
+                 "What is logged on stderr: trace, debug, info, warn, error "
+                 "or off",
+                 cli::one_of(level, {"trace", "debug", "info", "warn", "error", "off"}));
+}
+
+void add_common(cli::Command& command, CommandLine& line, RunTexts& texts) {
+  add_swarm(command, line);
+  command.option(
+      "--reach", "HOW",
+      "How others reach this node: auto (others dial back; if they cannot, the router is "
+      "asked to map the port, then relays are used; the default), direct (as told, "
+      "whatever others find) or relay (through relays only)",
+      cli::one_of(texts.reach, {"auto", "direct", "relay"}));
+  command.option("--identity", "FILE",
+                 "This node's key; made when missing (default: one in ~/.local/state/shoal)",
+                 cli::name(line.identity));
+  add_log_level(command, line.log_level);
+  command.option("--metrics", "HOST:PORT",
+                 "Serve metrics for Prometheus at http://HOST:PORT/metrics; port 0 picks a free "
+                 "one. Whoever reaches the address may read them",
+                 cli::name(line.metrics));
+  command.option("--ready-file", "FILE",
+                 "JSON with address and peer id; exists while the node is online",
+                 cli::name(line.ready_file));
+  command.option("--nice", "N",
+                 "Gives way to other programs of this machine: 0 not at all (the default), 19 most",
+                 cli::whole(line.nice, 0, 19));
+  command.flag("--take-over", line.take_over,
+               "Take the place of the node of this identity that runs here: it finishes its "
+               "sessions, and new ones come to this one");
+  add_config(command, texts);
+}
 
 void add_sizes(cli::Command& command, CommandLine& line, RunTexts& texts) {
   command
@@ -110,7 +154,11 @@ void add_run(cli::Command& command, CommandLine& line, RunTexts& texts) {
   add_sizes(command, line, texts);
   command.option("--model-name", "NAME", "The model's name for people (default: the folder's)",
                  cli::text(line.model_name));
-  command.flag("--new-swarm", line.new_swarm, "Start a swarm instead of joining one");
+  command
+      .flag(kNewSwarm, line.new_swarm,
+            "Start a swarm instead of joining one. A node that was in one with others finds them "
+            "again")
+      .rival = kJoin;
   command.flag("--add-model", line.add_model,
                "Join even if the swarm serves only other models so "
                "far");
@@ -149,7 +197,14 @@ void add_run(cli::Command& command, CommandLine& line, RunTexts& texts) {
                  cli::text(line.public_name));
   command.option("--drain-timeout", "S", "Seconds that running sessions get to finish on SIGTERM",
                  cli::real(line.drain_timeout_s, {0, 3600, false, ""}));
-  add_common(command, line);
+  command.option("--hours", "FROM-TO",
+                 "Serve in these hours of this machine's clock only, and pause outside of them: "
+                 "22-7, or 12:30-13:30, or mon-fri@18-8,sat+sun@0-24. May be given several times",
+                 cli::names(texts.hours));
+  command.flag(
+      "--free-paused", line.free_paused,
+      "Give the memory back outside of --hours: the blocks are loaded again as they begin");
+  add_common(command, line, texts);
 }
 
 absl::Status wrong(const std::string& text) { return cli::usage_error(text); }
@@ -184,6 +239,12 @@ absl::Status check(CommandLine& line, const RunTexts& texts) {
   const auto cache = model::cache_options(texts.cache, texts.cache_limit);
   if (!cache.ok()) return wrong(std::string(cache.status().message()));
   line.cache = *cache;
+  const auto hours = Hours::parse(texts.hours);
+  if (!hours.ok()) return wrong("--hours: " + std::string(hours.status().message()));
+  line.hours = *hours;
+  if (line.free_paused && line.hours.always()) {
+    return wrong("--free-paused is of no use without --hours: name some, or leave it out");
+  }
   if (!texts.blocks.empty()) {
     const auto span = proto::parse_span(texts.blocks);
     if (!span.ok()) {
@@ -192,7 +253,7 @@ absl::Status check(CommandLine& line, const RunTexts& texts) {
     }
     line.blocks = *span;
   }
-  if (line.action == CommandLine::Action::kRun) {
+  if (line.action == CommandLine::Action::kRun || line.action == CommandLine::Action::kService) {
     if (line.new_swarm && !line.join.empty())
       return wrong("give either --new-swarm or --join, not both");
     if (!line.new_swarm && line.join.empty()) {
@@ -231,7 +292,8 @@ absl::Status check(CommandLine& line, const RunTexts& texts) {
 
 }  // namespace
 
-absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv) {
+absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv,
+                                               const cli::Settings& settings) {
   CommandLine line;
   line.max_sessions = proto::kMaxSessions;
   line.max_sessions_per_peer = proto::kMaxSessionsPerPeer;
@@ -243,6 +305,7 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
       "plan", "Say how much of a model fits in which format, and how fast it could be");
   add_sizes(plan, line, texts);
   plan.flag("--json", line.json, "Print one JSON object");
+  add_config(plan, texts);
   cli::Command& bootstrap = program.command(
       "bootstrap", "Be an address to join by: a member of the swarm's directory without blocks");
   std::string bootstrap_listen;
@@ -252,8 +315,33 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
           "UDP address; without HOST all of this machine, IPv4 and IPv6. Port 0 picks a free one",
           cli::name(bootstrap_listen))
       .required();
-  add_common(bootstrap, line);
-  for (const char* word : {"generate", "score", "status", "swarm"}) {
+  add_common(bootstrap, line, texts);
+  cli::Command& service =
+      program.command("service", "Have the node run by systemd, after a reboot too");
+  cli::Command& install = service.command(
+      "install",
+      "Make a service of a node with these options, and start it: yours alone, without root; the "
+      "machine's, as root");
+  add_run(install, line, texts);
+  install.flag("--replace", line.service.replace, "Write over a configuration that is there");
+  install.flag("--no-start", line.service.no_start, "Only write the files");
+  cli::Command& remove =
+      service.command("remove", "End the service and take it away; configuration and key stay");
+  cli::Command& service_status =
+      service.command("status", "Say whether there is a service, and whether it runs");
+  cli::Command& netcheck = program.command(
+      "netcheck", "Say how others would reach a node of this machine, and what the router offers");
+  add_swarm(netcheck, line);
+  std::string netcheck_listen = ":0";
+  netcheck.option("--listen", "HOST:PORT",
+                  "The address that a node would listen on; not one that a running node has "
+                  "(default: all of this machine, a free port)",
+                  cli::name(netcheck_listen));
+  std::string netcheck_log_level = "warn";
+  add_log_level(netcheck, netcheck_log_level);
+  netcheck.flag("--json", line.json, "Print one JSON object");
+  const OwnerCommands owner = add_owner_commands(program, line.owner);
+  for (const char* word : {"generate", "score", "swarm"}) {
     program.elsewhere(word, fmt::format("it is a command of shoal: shoal {}", word));
   }
   for (const char* word : {"start", "serve", "join"}) {
@@ -265,18 +353,49 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
 
   const std::string version = fmt::format("shoal-node " SHOAL_VERSION " (protocol {}.{})",
                                           proto::kProtocolMajor, proto::kProtocolMinor);
-  const auto called = cli::invoke(program, version,
-                                  std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
+  const auto called = cli::invoke(
+      program, version, std::vector<std::string>(argv + std::min(argc, 1), argv + argc), settings);
   if (!called.ok()) return called.status();
   if (!called->print.empty()) {
     line.print = called->print;
     return line;
   }
-  line.action = called->command == &run    ? CommandLine::Action::kRun
-                : called->command == &plan ? CommandLine::Action::kPlan
-                                           : CommandLine::Action::kBootstrap;
+  if (owner.called(called->command)) {
+    line.action = CommandLine::Action::kOwner;
+    if (absl::Status status = settle_owner_line(owner, called->command, line.owner); !status.ok()) {
+      return status;
+    }
+    return line;
+  }
+  if (called->command == &remove || called->command == &service_status) {
+    line.action = CommandLine::Action::kService;
+    line.service.action = called->command == &remove ? ServiceRequest::Action::kRemove
+                                                     : ServiceRequest::Action::kStatus;
+    return line;
+  }
+  line.action = called->command == &run         ? CommandLine::Action::kRun
+                : called->command == &plan      ? CommandLine::Action::kPlan
+                : called->command == &bootstrap ? CommandLine::Action::kBootstrap
+                : called->command == &netcheck  ? CommandLine::Action::kNetCheck
+                                                : CommandLine::Action::kService;
   if (line.action == CommandLine::Action::kBootstrap) line.listen = bootstrap_listen;
-  if (absl::Status status = check(line, texts); !status.ok()) return status;
+  if (line.action == CommandLine::Action::kNetCheck) {
+    line.listen = netcheck_listen;
+    line.log_level = netcheck_log_level;
+  }
+  line.reach = texts.reach == "direct"  ? ReachMode::kDirect
+               : texts.reach == "relay" ? ReachMode::kRelay
+                                        : ReachMode::kAuto;
+  for (const cli::Given& one : called->given) {
+    line.given.push_back({one.option->key(), one.texts, one.option->value.again});
+    if (one.where.empty() && line.action == CommandLine::Action::kService) {
+      line.service.options.push_back(
+          {{one.option->key(), one.texts, one.option->value.again}, one.option->type});
+    }
+  }
+  if (absl::Status status = check(line, texts); !status.ok()) {
+    return cli::with_origins(status, *called);
+  }
   return line;
 }
 

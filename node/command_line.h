@@ -10,18 +10,23 @@
 
 #include "absl/status/statusor.h"
 #include "base/memory_size.h"
+#include "cli/settings.h"
 #include "kernels/cuda/device_choice.h"
 #include "kernels/kv_dtype.h"
 #include "model/block_cache.h"
 #include "model/weight_choice.h"
+#include "node/control/hours.h"
 #include "node/end_choice.h"
+#include "node/member/ladder.h"
+#include "node/owner_commands.h"
+#include "node/service/service_request.h"
 #include "proto/endpoint.h"
 #include "proto/types.h"
 
 namespace shoal::node {
 
 struct CommandLine {
-  enum class Action { kRun, kBootstrap, kPlan, kPrint };
+  enum class Action { kRun, kBootstrap, kPlan, kNetCheck, kService, kOwner, kPrint };
   Action action = Action::kPrint;
   std::string print;  // --help and --version
 
@@ -33,6 +38,8 @@ struct CommandLine {
   std::vector<std::string> join;
   std::string listen = ":0";
   std::vector<std::string> announce;
+  ReachMode reach = ReachMode::kAuto;
+  std::string udp = "auto";
   std::string swarm_key;
   std::string identity;
   kernels::cuda::DeviceChoice device;
@@ -51,12 +58,23 @@ struct CommandLine {
   std::string log_level = "info";
   std::string ready_file;
   std::string metrics;
-  bool json = false;  // of a plan
+  bool json = false;  // of a plan, of a check of the network
   double drain_timeout_s = 10;
+  Hours hours;                           // in which it serves
+  bool free_paused = false;              // outside of them its memory is given back
+  OwnerLine owner;                       // of kOwner
   std::optional<double> join_timeout_s;  // absent: for ever
+  int nice = 0;
+  bool take_over = false;
+  // Every option that has a value now, typed or not: what a reload compares.
+  std::vector<cli::Assignment> given;
+
+  ServiceRequest service;  // of kService
 };
 
-// Usage errors (cli/usage.h): one line that names the option and what to write.
-absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv);
+// Usage errors (cli/usage.h): one line that names the option and what to write. `settings`: what
+// stands for options that were not typed.
+absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv,
+                                               const cli::Settings& settings = {});
 
 }  // namespace shoal::node

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/entry.h"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <chrono>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -78,6 +80,14 @@ absl::StatusOr<std::vector<ServedSpan>> servers_of(const NodeOptions& options,
   const auto found = member.find(dht::model_key(member.swarm().swarm_id(), own.digest));
   if (!found.ok()) return found.status();
   return served_spans(*found, own.digest, own.block_count, options.identity.peer_id());
+}
+
+// With --new-swarm nobody named this swarm: it is the one of the last run.
+absl::Status own_swarm_instead(const absl::Status& status, const NodeOptions& options) {
+  return absl::Status(
+      status.code(),
+      fmt::format("{}. For a swarm of its own instead of the one that this node was in, remove {}",
+                  std::string(status.message()), options.contacts_file));
 }
 
 absl::StatusOr<proto::Span> choose_blocks(const NodeOptions& options, const LoadedModel& model,
@@ -190,7 +200,7 @@ absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, const ChosenDevice
     }
     if (!options.add_model) {
       const absl::Status fits = check_model(*served, own_model(model));
-      if (!fits.ok()) return fits;
+      if (!fits.ok()) return member.rejoined() ? own_swarm_instead(fits, options) : fits;
     }
   }
   std::uint32_t most = 0;  // blocks in a row that are here

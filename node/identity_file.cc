@@ -3,13 +3,17 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <spdlog/spdlog.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <thread>
 #include <utility>
 
 namespace shoal::node {
@@ -17,18 +21,41 @@ namespace {
 
 // On one machine, with identities that nobody named.
 constexpr int kMostNodes = 64;
+// A node that hands over leaves its port within a moment, whatever its sessions do.
+constexpr auto kHandOver = std::chrono::seconds(30);
 
-std::filesystem::path state_folder() {
-  if (const char* state = std::getenv("XDG_STATE_HOME"); state != nullptr && *state == '/') {
-    return std::filesystem::path(state) / "shoal";
-  }
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/') {
-    return std::filesystem::path(home) / ".local" / "state" / "shoal";
-  }
-  return {};
+// Beside the lock that keeps others out, one that tells them who has it: the system names the
+// process in both directions of a container, and forgets it with the process.
+void tell_holder(int file) {
+  struct flock lock {};
+  lock.l_type = F_RDLCK;
+  lock.l_whence = SEEK_SET;
+  [[maybe_unused]] const int told = fcntl(file, F_SETLK, &lock);
+}
+
+// 0: nobody who tells it.
+pid_t holder_of(const std::string& path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return 0;
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  const bool asked = fcntl(file, F_GETLK, &lock) == 0;
+  ::close(file);
+  return asked && lock.l_type != F_UNLCK ? lock.l_pid : 0;
 }
 
 }  // namespace
+
+std::string state_folder() {
+  if (const char* state = std::getenv("XDG_STATE_HOME"); state != nullptr && *state == '/') {
+    return std::string(state) + "/shoal";
+  }
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/') {
+    return std::string(home) + "/.local/state/shoal";
+  }
+  return {};
+}
 
 absl::StatusOr<IdentityFile> IdentityFile::open(const std::string& path) {
   auto identity = identity::Identity::load_or_create(path);
@@ -40,7 +67,40 @@ absl::StatusOr<IdentityFile> IdentityFile::open(const std::string& path) {
         "the identity {} is in use by another running node; give each node its own with --identity",
         path));
   }
+  tell_holder(file);
   return IdentityFile(*identity, path, file);
+}
+
+absl::StatusOr<IdentityFile> IdentityFile::take_over(const std::string& path,
+                                                     const base::StopToken& stop) {
+  auto opened = open(path);
+  if (!absl::IsAlreadyExists(opened.status())) return opened;
+  const pid_t holder = holder_of(path);
+  if (holder <= 0 || kill(holder, SIGUSR1) != 0) {
+    return absl::FailedPreconditionError(fmt::format(
+        "cannot ask the node that uses {} to hand over: stop it, and start this one without "
+        "--take-over",
+        path));
+  }
+  spdlog::info("asked the node of process {} to hand over", holder);
+  const auto deadline = std::chrono::steady_clock::now() + kHandOver;
+  while (absl::IsAlreadyExists(opened.status())) {
+    if (stop.stopped()) return stop.status();
+    if (std::chrono::steady_clock::now() >= deadline) {
+      return absl::DeadlineExceededError(fmt::format(
+          "the node of process {} did not hand over within {} s: stop it, and start this one "
+          "without --take-over",
+          holder, kHandOver.count()));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    opened = open(path);
+  }
+  return opened;
+}
+
+std::string IdentityFile::default_path(const std::string& name) {
+  const std::filesystem::path folder = state_folder();
+  return folder.empty() ? "" : (folder / (name + ".key")).string();
 }
 
 IdentityFile IdentityFile::open_default(const std::string& name,
@@ -80,15 +140,20 @@ IdentityFile& IdentityFile::operator=(IdentityFile&& other) noexcept {
   return *this;
 }
 
-std::string IdentityFile::contacts_path() const {
+std::string IdentityFile::beside(const char* extension) const {
   if (path_.empty()) return {};
   std::filesystem::path path(path_);
-  if (path.extension() != ".key") return path_ + ".contacts";
-  return path.replace_extension(".contacts").string();
+  if (path.extension() != ".key") return path_ + extension;
+  return path.replace_extension(extension).string();
 }
 
-IdentityFile::~IdentityFile() {
-  if (lock_ >= 0) ::close(lock_);
+std::string IdentityFile::contacts_path() const { return beside(".contacts"); }
+std::string IdentityFile::account_path() const { return beside(".account"); }
+
+void IdentityFile::release() {
+  if (lock_ >= 0) ::close(std::exchange(lock_, -1));
 }
+
+IdentityFile::~IdentityFile() { release(); }
 
 }  // namespace shoal::node

@@ -7,9 +7,13 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/stop_token.h"
 #include "identity/identity.h"
 
 namespace shoal::node {
+
+// $XDG_STATE_HOME/shoal or ~/.local/state/shoal; empty: there is no home.
+std::string state_folder();
 
 class IdentityFile {
  public:
@@ -21,6 +25,13 @@ class IdentityFile {
   static IdentityFile open_default(const std::string& name,
                                    const std::vector<proto::PeerId>& taken = {});
 
+  // A file that a running node on this machine uses, once that one has handed over: it is asked to
+  // (SIGUSR1), and waited for. As open() when nobody uses it. CANCELLED when `stop` is stopped.
+  static absl::StatusOr<IdentityFile> take_over(const std::string& path,
+                                                const base::StopToken& stop);
+  // Where open_default() looks first; empty without a home.
+  static std::string default_path(const std::string& name);
+
   IdentityFile(IdentityFile&& other) noexcept;
   IdentityFile& operator=(IdentityFile&&) noexcept;
   ~IdentityFile();
@@ -30,8 +41,13 @@ class IdentityFile {
   // Where the contacts of this identity are kept: NAME.key has NAME.contacts beside it. Empty when
   // the identity is for this run only.
   std::string contacts_path() const;
+  // Where it is kept what this node did since its first day: NAME.account. Empty likewise.
+  std::string account_path() const;
+  // Another node may use it from now on.
+  void release();
 
  private:
+  std::string beside(const char* extension) const;
   IdentityFile(const identity::Identity& identity, std::string path, int lock)
       : identity_(identity), path_(std::move(path)), lock_(lock) {}
 

@@ -5,28 +5,38 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <exception>
+#include <functional>
 #include <new>
 #include <system_error>
 #include <thread>
 #include <utility>
 
 #include "base/memory_ledger.h"
+#include "cli/settings.h"
 #include "cli/standard_streams.h"
 #include "cli/usage.h"
 #include "model/file_guard.h"
 #include "net/identity_tls.h"
 #include "net/process_start.h"
 #include "net/resolve.h"
+#include "node/caretaker.h"
 #include "node/command_line.h"
 #include "node/device/memory.h"
 #include "node/identity_file.h"
 #include "node/member/twin.h"
+#include "node/netcheck.h"
 #include "node/node.h"
+#include "node/owner_commands.h"
 #include "node/plan.h"
+#include "node/priority.h"
 #include "node/ready_file.h"
+#include "node/reload.h"
+#include "node/service/service_command.h"
+#include "node/service/service_manager.h"
 #include "node/signals.h"
 #include "proto/limits.h"
 
@@ -35,7 +45,13 @@ namespace {
 
 // A whole family of cloned disks.
 constexpr std::size_t kMostTwins = 16;
+constexpr std::uint32_t kNetCheckJoinMs = 8'000;
 constexpr auto kTendInterval = std::chrono::milliseconds(1'000);
+constexpr auto kLookInterval = std::chrono::milliseconds(200);
+// Sessions of a node that hands over get at least so long: its successor serves already.
+constexpr double kHandOverDrainS = 300;
+// Beyond the drain: what leaving takes at most.
+constexpr auto kLeaving = std::chrono::milliseconds(15'000);
 
 // An output that nobody reads any more, or that is full, stops nobody (fmt::print would throw).
 void say(std::FILE* to, const std::string& text) {
@@ -48,11 +64,15 @@ int fail(const absl::Status& status) {
   return cli::exit_status(status);
 }
 
+spdlog::level::level_enum level_of(const std::string& name) {
+  return spdlog::level::from_str(name == "error" ? "err" : name);
+}
+
 void start_logging(const std::string& level) {
   auto logger = std::make_shared<spdlog::logger>("shoal-node",
                                                  std::make_shared<spdlog::sinks::stderr_sink_mt>());
   logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %l %v");
-  logger->set_level(spdlog::level::from_str(level == "error" ? "err" : level));
+  logger->set_level(level_of(level));
   logger->flush_on(spdlog::level::trace);
   spdlog::set_default_logger(std::move(logger));
 }
@@ -92,15 +112,14 @@ absl::Status resolve_addresses(const CommandLine& line, NodeOptions& options) {
   return absl::OkStatus();
 }
 
-void tell_online(const Node& node) {
-  if (node.span().empty()) {
-    say(stdout, fmt::format("bootstrap node {} is online at {}\n", to_string(node.peer_id()),
-                            proto::to_string(node.endpoint())));
-  } else {
-    say(stdout, fmt::format("node {} is online at {} and serves blocks {} of {}\n",
-                            to_string(node.peer_id()), proto::to_string(node.endpoint()),
-                            proto::to_string(node.span()), node.model_name()));
-  }
+std::string online_text(const Node& node) {
+  std::string where = proto::to_string(node.endpoint());
+  if (const std::string reach = node.reach(); !reach.empty()) where += fmt::format(" ({})", reach);
+  if (node.span().empty())
+    return fmt::format("bootstrap node {} is online at {}", to_string(node.peer_id()), where);
+  return fmt::format("node {} is online at {} and serves blocks {} of {}",
+                     to_string(node.peer_id()), where, proto::to_string(node.span()),
+                     node.model_name());
 }
 
 // What the libraries and we start, beside the threads that compute; measured, with some to spare.
@@ -117,34 +136,153 @@ absl::Status check_limits(const CommandLine& line) {
                                     .memory_bytes = kMemoryBytes});
 }
 
-// A node from its start to its end; OK when it was asked to stop.
-absl::Status run_once(const CommandLine& line, const NodeOptions& options, ReadyFile& ready,
-                      Signals& signals) {
-  auto node = Node::start(options);
-  if (!node.ok()) return node.status();
-  if (absl::Status status = ready.write(ready_json(**node)); !status.ok()) return status;
-  tell_online(**node);
+CaretakerOptions care_options(const CommandLine& line) {
+  return {.hours = line.hours,
+          .free_by_hours = line.free_paused,
+          .patience = std::chrono::milliseconds(static_cast<int>(line.drain_timeout_s * 1000)),
+          .bootstrap = line.action == CommandLine::Action::kBootstrap};
+}
+
+// Reads the configuration again; what is wrong with it leaves all as it is.
+void reload(const std::function<absl::StatusOr<CommandLine>()>& read, CommandLine& line, Node* node,
+            Caretaker& caretaker) {
+  const auto next = read();
+  if (!next.ok()) {
+    spdlog::warn("the configuration stays as it was: {}", cli::one_line(next.status()));
+    return;
+  }
+  const Reload changes = compare_options(line.given, next->given);
+  if (changes.has("nice")) {
+    if (absl::Status given = give_way(next->nice); !given.ok()) {
+      spdlog::warn("{}", cli::one_line(given));
+    }
+  }
+  if (node != nullptr) node->set_limits(next->max_sessions, next->max_sessions_per_peer);
+  caretaker.set_options(care_options(*next));
+  line.max_sessions = next->max_sessions;
+  line.max_sessions_per_peer = next->max_sessions_per_peer;
+  line.drain_timeout_s = next->drain_timeout_s;
+  line.nice = next->nice;
+  line.log_level = next->log_level;
+  line.given = next->given;
+  spdlog::info("{}", reload_text(changes));
+  spdlog::default_logger()->set_level(level_of(line.log_level));
+}
+
+// What one life of a node needs beside its options.
+struct NodeLife {
+  CommandLine& line;
+  const NodeOptions& options;
+  const std::function<absl::StatusOr<CommandLine>()>& read;
+  IdentityFile& identity;
+  ReadyFile& ready;
+  Signals& signals;
+  ServiceManager& manager;
+  Caretaker& caretaker;
+};
+
+// While it serves; an error: it is ill.
+absl::Status serve_on(NodeLife& life, Node& node, Caretaker::Next& next) {
   absl::Status health;
-  proto::Span span = (*node)->span();
-  while (health.ok() && !signals.wait_for_stop(kTendInterval)) {
-    health = (*node)->tend();
-    if (std::exchange(span, (*node)->span()) == span || !health.ok()) continue;
+  auto tend_at = std::chrono::steady_clock::now();
+  proto::Span span = node.span();
+  while (health.ok() && next == Caretaker::Next::kGoOn &&
+         !life.signals.wait_for_stop(kLookInterval) && !life.signals.hand_over_asked()) {
+    if (life.signals.take_reload()) reload(life.read, life.line, &node, life.caretaker);
+    next = life.caretaker.look(node);
+    const auto now = std::chrono::steady_clock::now();
+    if (now < tend_at) continue;
+    tend_at = now + kTendInterval;
+    health = node.tend();
+    life.manager.beat();
+    if (std::exchange(span, node.span()) == span || !health.ok()) continue;
     // It has moved.
-    if (absl::Status told = ready.write(ready_json(**node)); !told.ok()) {
+    if (absl::Status told = life.ready.write(ready_json(node)); !told.ok()) {
       spdlog::warn("{}", cli::one_line(told));
     }
   }
-  ready.remove();
-  // A node that is ill can finish nothing: what it would compute would be wrong.
-  const double drain_s = health.ok() ? line.drain_timeout_s : 0;
-  (*node)->drain_and_stop(static_cast<std::uint32_t>(drain_s * 1000), &signals.hurry());
   return health;
 }
 
-int serve(const CommandLine& line) {
+// A node from its start to its end; OK when it was asked to stop, or to leave for a while.
+absl::Status run_once(NodeLife& life) {
+  auto node = Node::start(life.options);
+  if (!node.ok()) return node.status();
+  if (absl::Status status = life.ready.write(ready_json(**node)); !status.ok()) return status;
+  say(stdout, online_text(**node) + "\n");
+  life.manager.serves(online_text(**node));
+  // They may have been changed since the program was started.
+  (*node)->set_limits(life.line.max_sessions, life.line.max_sessions_per_peer);
+  life.caretaker.began(**node);
+  auto next = Caretaker::Next::kGoOn;
+  const absl::Status health = serve_on(life, **node, next);
+  life.caretaker.leaving(**node);
+  life.ready.remove();
+  // A node that is ill can finish nothing: what it would compute would be wrong.
+  double drain_s = health.ok() ? life.line.drain_timeout_s : 0;
+  if (health.ok() && life.signals.hand_over_asked()) {
+    spdlog::info("hands over to its successor");
+    (*node)->hand_over();
+    life.caretaker.hand_over();
+    life.identity.release();
+    drain_s = std::max(drain_s, kHandOverDrainS);
+  }
+  const std::chrono::milliseconds drain(static_cast<std::uint32_t>(drain_s * 1000));
+  if (next == Caretaker::Next::kLeave) {
+    life.manager.rests("leaves for a while");
+  } else {
+    life.manager.ends(drain + kLeaving);
+  }
+  (*node)->drain_and_stop(static_cast<std::uint32_t>(drain.count()), life.signals.hand_over_asked()
+                                                                         ? &life.signals.stop()
+                                                                         : &life.signals.hurry());
+  if (next == Caretaker::Next::kStop) life.signals.ask_to_stop();
+  return health;
+}
+
+// False: the program is to end.
+bool wait_until_wanted(NodeLife& life) {
+  auto start = life.caretaker.look_without_node();
+  if (start == Caretaker::Start::kLater) life.manager.rests("paused: nothing is loaded");
+  while (start == Caretaker::Start::kLater && !life.signals.wait_for_stop(kLookInterval) &&
+         !life.signals.hand_over_asked()) {
+    if (life.signals.take_reload()) reload(life.read, life.line, nullptr, life.caretaker);
+    start = life.caretaker.look_without_node();
+  }
+  return start == Caretaker::Start::kNow && !life.signals.stop().stopped();
+}
+
+// One node after the other, where its owner has one go and come back.
+absl::Status run_wanted(NodeLife& life) {
+  while (wait_until_wanted(life)) {
+    const absl::Status ended = run_once(life);
+    if (!ended.ok() || life.signals.hand_over_asked()) return ended;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<IdentityFile> open_identity(const CommandLine& line,
+                                           const std::vector<proto::PeerId>& taken,
+                                           const base::StopToken& stop) {
+  const char* name = line.action == CommandLine::Action::kBootstrap ? "bootstrap" : "node";
+  if (line.take_over) {
+    const std::string path =
+        line.identity.empty() ? IdentityFile::default_path(name) : line.identity;
+    if (!path.empty()) return IdentityFile::take_over(path, stop);
+  }
+  if (!line.identity.empty()) return IdentityFile::open(line.identity);
+  return IdentityFile::open_default(name, taken);
+}
+
+int serve(CommandLine line, const std::function<absl::StatusOr<CommandLine>()>& read) {
   ReadyFile ready(line.ready_file);
   Signals signals([&ready] { ready.remove(); });
+  if (line.nice != 0) {
+    if (absl::Status status = give_way(line.nice); !status.ok()) return fail(status);
+  }
   if (absl::Status status = check_limits(line); !status.ok()) return fail(status);
+  ServiceManager manager;
+  manager.tell("starts");
   model::guard_mapped_files("shoal-node", model::LostFile::kGoOn);
   start_logging(line.log_level);
   net::init_transport();
@@ -165,6 +303,7 @@ int serve(const CommandLine& line) {
     options.model_name = line.model_name.empty() ? model->name : line.model_name;
     options.fetch_span = model->fetch_span;
   }
+  if (line.udp == "off") options.udp = dht::UdpUse::kOff;
   options.blocks = line.blocks;
   options.add_model = line.add_model;
   if (!bootstrap) options.open_devices = [&line] { return open_chosen(line.device); };
@@ -189,17 +328,17 @@ int serve(const CommandLine& line) {
 
   std::vector<proto::PeerId> taken;
   while (true) {
-    auto identity = line.identity.empty()
-                        ? IdentityFile::open_default(bootstrap ? "bootstrap" : "node", taken)
-                        : IdentityFile::open(line.identity);
-    if (!identity.ok()) return fail(identity.status());
+    auto identity = open_identity(line, taken, signals.stop());
+    if (!identity.ok()) return signals.stop().stopped() ? 0 : fail(identity.status());
     options.identity = identity->identity();
     options.contacts_file = identity->contacts_path();
-    if (line.new_swarm && !options.contacts_file.empty()) {
-      // A new swarm knows nobody, whatever swarm this identity was in before.
-      std::remove(options.contacts_file.c_str());
+    absl::Status ended;
+    {
+      Caretaker caretaker(*identity, care_options(line));
+      options.account = &caretaker.account();
+      NodeLife life{line, options, read, *identity, ready, signals, manager, caretaker};
+      ended = run_wanted(life);
     }
-    const absl::Status ended = run_once(line, options, ready, signals);
     if (ended.ok()) return 0;
     if (absl::IsCancelled(ended) && signals.stop().stopped()) return 0;
     const bool other_helps =
@@ -220,10 +359,48 @@ int show_plan(const CommandLine& line) {
   return written.ok() || cli::output_reader_is_gone() ? 0 : fail(written);
 }
 
+// Exit status 1 when nobody would reach a node here.
+int check_network(const CommandLine& line) {
+  Signals signals([] {});
+  start_logging(line.log_level);
+  net::init_transport();
+  NodeOptions resolved;
+  if (absl::Status status = resolve_addresses(line, resolved); !status.ok()) return fail(status);
+  MembershipOptions options;
+  if (!line.swarm_key.empty()) {
+    const auto key = identity::read_swarm_key(line.swarm_key);
+    if (!key.ok()) return fail(key.status());
+    options.swarm_key = *key;
+  }
+  options.listen = resolved.listen;
+  options.join = resolved.join;
+  options.join_names = resolved.join_names;
+  options.announce = resolved.announce;
+  options.join_timeout_ms = kNetCheckJoinMs;
+  if (line.join_timeout_s)
+    options.join_timeout_ms = static_cast<std::uint32_t>(*line.join_timeout_s * 1000);
+  const auto check = check_net(std::move(options), signals.stop());
+  if (!check.ok()) return fail(check.status());
+  say(stdout, line.json ? netcheck_json(*check) : netcheck_text(*check));
+  const absl::Status written = cli::finish_output();
+  if (!written.ok() && !cli::output_reader_is_gone()) return fail(written);
+  return check->is_reached() ? 0 : cli::kExitFailed;
+}
+
+int control_service(const CommandLine& line) {
+  const auto report = run_service(line.service);
+  if (!report.ok()) return fail(report.status());
+  say(stdout, report->text);
+  return report->good ? 0 : cli::kExitFailed;
+}
+
 int main(int argc, char** argv) {
   cli::open_standard_streams();
   net::end_with_a_sentence("shoal-node");
-  const auto line = parse_command_line(argc, argv);
+  const auto read = [argc, argv] {
+    return parse_command_line(argc, argv, cli::settings_of_process("shoal-node"));
+  };
+  const auto line = read();
   if (!line.ok()) return fail(line.status());
   if (line->action == CommandLine::Action::kPrint) {
     say(stdout, line->print);
@@ -231,7 +408,16 @@ int main(int argc, char** argv) {
     return written.ok() || cli::output_reader_is_gone() ? 0 : fail(written);
   }
   if (line->action == CommandLine::Action::kPlan) return show_plan(*line);
-  return serve(*line);
+  if (line->action == CommandLine::Action::kNetCheck) return check_network(*line);
+  if (line->action == CommandLine::Action::kService) return control_service(*line);
+  if (line->action == CommandLine::Action::kOwner) {
+    const auto answer = ask_as_owner(line->owner);
+    if (!answer.ok()) return fail(answer.status());
+    say(stdout, *answer);
+    const absl::Status written = cli::finish_output();
+    return written.ok() || cli::output_reader_is_gone() ? 0 : fail(written);
+  }
+  return serve(*line, read);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 
 #include "net/channel_pool.h"
 #include "net/identity_tls.h"
+#include "node/account/account.h"
 #include "node/companion_files.h"
 #include "node/device/loaded_model.h"
 #include "node/entry.h"
@@ -34,6 +35,8 @@ using std::chrono::milliseconds;
 
 // Each is a second; who then still has the same blocks as another moves later.
 constexpr int kMostChoices = 5;
+// Mapped and asked about in five seconds, or through a relay in six.
+constexpr milliseconds kReachWait{6'000};
 
 absl::Status stopped() { return absl::CancelledError("stopped while starting"); }
 
@@ -41,11 +44,13 @@ MembershipOptions membership_of(const NodeOptions& options) {
   MembershipOptions result;
   result.listen = options.listen;
   result.swarm_key = options.swarm_key;
+  result.udp = options.udp;
   result.contacts_file = options.contacts_file;
   result.join = options.join;
   result.join_names = options.join_names;
   result.join_timeout_ms = options.join_timeout_ms;
   result.announce = options.announce;
+  result.reach = options.reach;
   result.cancelled = options.cancelled;
   return result;
 }
@@ -72,7 +77,16 @@ class Node::Impl {
     return online;
   }
 
-  std::vector<proto::Endpoint> addresses() const { return member_->addresses(); }
+  proto::Endpoint endpoint() const {
+    for (const proto::Address& address : member_->announced()) {
+      if (address.is_direct()) return address.endpoint;
+    }
+    return member_->addresses().front();
+  }
+  std::string reach() const {
+    const auto report = member_->reach();
+    return report ? report->told() : "";
+  }
   std::uint16_t port() const { return member_->port(); }
   const proto::PeerId& peer_id() const { return options_.identity.peer_id(); }
   proto::Offer offer() const { return holder_ == nullptr ? proto::Offer() : holder_->offer(); }
@@ -97,6 +111,7 @@ class Node::Impl {
     stats.batched_rows = load.batched_rows;
     stats.head_rows = load.head_rows;
     stats.head_calls = load.head_calls;
+    stats.computing_s = load.computing_s;
     stats.block_step_us = load.block_step_us;
     stats.outbox = served.outbox;
     stats.sessions_given_way = served.given_way;
@@ -107,8 +122,9 @@ class Node::Impl {
   absl::Status tend() {
     member_->rejoin_when_alone();
     if (holder_ == nullptr) return absl::OkStatus();
-    absl::Status held = holder_->tend(std::chrono::steady_clock::now());
-    if (!held.ok()) return held;
+    // While it is paused there is no record of ours, and nothing to move for.
+    absl::Status held = holder_->tend(std::chrono::steady_clock::now(), !paused_);
+    if (!held.ok() || paused_) return held;
     if (const auto from = service_->take_twin_call()) own_record_->tell_of_call(*from);
     const proto::Offer own = offer();
     return own_record_->look(
@@ -118,6 +134,45 @@ class Node::Impl {
   std::optional<proto::Endpoint> metrics() const {
     if (metrics_ == nullptr) return std::nullopt;
     return metrics_->endpoint();
+  }
+
+  void drain(const std::string& reason) {
+    if (service_ == nullptr) return;
+    close(true);
+    service_->drain(reason);
+    service_->set_state(proto::NodeState::kDraining);
+    member_->announce_without_waiting();
+  }
+
+  void pause(const std::string& reason) {
+    if (service_ == nullptr) return;
+    close(true);
+    service_->end_sessions(reason);
+    paused_ = true;
+    withdraw();
+  }
+
+  void resume() {
+    if (service_ == nullptr) return;
+    close(false);
+    service_->accept();
+    const bool serves = service_->serving() != nullptr;  // or moves at this moment
+    service_->set_state(serves ? proto::NodeState::kOnline : proto::NodeState::kJoining);
+    paused_ = false;
+    member_->announce_without_waiting();
+  }
+
+  void set_limits(std::uint32_t max_sessions, std::uint32_t max_sessions_per_peer) {
+    if (holder_ != nullptr) holder_->set_limits(max_sessions, max_sessions_per_peer);
+  }
+
+  void hand_over() {
+    announced_ = false;  // the record is the successor's
+    if (service_ != nullptr) service_->drain("this node hands over to its successor");
+    metrics_.reset();  // its port too
+    // And the memory: it will have the same span in our place.
+    if (holder_ != nullptr && holder_->is_settled()) memory_.keep({});
+    member_->give_up_port();
   }
 
   void drain_and_stop(std::uint32_t drain_timeout_ms, const base::StopToken* hurry) {
@@ -134,7 +189,7 @@ class Node::Impl {
     } catch (const std::system_error&) {  // no thread to be had: one after the other
       metrics_.reset();
     }
-    withdraw();
+    if (!paused_) withdraw();
     member_->stop_announcing();
     stop_serving();
     next_hops_.reset();
@@ -150,8 +205,12 @@ class Node::Impl {
   }
 
  private:
+  void close(bool closed) {
+    if (holder_ != nullptr) holder_->close(closed);
+  }
+
   absl::Status run_bootstrap() {
-    if (absl::Status status = member_->open(nullptr); !status.ok()) return status;
+    if (absl::Status status = member_->open({}); !status.ok()) return status;
     if (!member_->joins()) return absl::OkStatus();
     return member_->join([](const std::vector<proto::Endpoint>&) { return absl::OkStatus(); });
   }
@@ -177,7 +236,7 @@ class Node::Impl {
     channels_ = std::make_unique<net::ChannelPool>(options_.identity, options_.swarm_key);
     service_ = std::make_unique<SpanService>(peer_id(), *channels_, run);
     own_record_ = std::make_unique<OwnRecordWatch>(*member_, *channels_, peer_id(), run);
-    if (absl::Status status = member_->open(&service_->calls()); !status.ok()) return status;
+    if (absl::Status status = member_->open({&service_->calls()}); !status.ok()) return status;
     sweeper_ = std::make_unique<Sweeper>(member_->io(), *service_);
 
     if (absl::Status status = open_devices(); !status.ok()) return status;
@@ -198,6 +257,8 @@ class Node::Impl {
     model_.reset();
     if (!serves.ok()) return serves;
     if (member_->stop().stopped()) return stopped();
+    // Asked since we joined, while the model was loaded.
+    member_->await_reach(kReachWait);
     return announce(proto::NodeState::kOnline);
   }
 
@@ -223,6 +284,7 @@ class Node::Impl {
     if (!taken) return std::nullopt;
     MetricsSnapshot snapshot{*taken, std::nullopt, member_->front()};
     if (holder_ != nullptr) snapshot.node = stats();
+    if (options_.account != nullptr) snapshot.account = options_.account->run();
     return snapshot;
   }
 
@@ -243,6 +305,7 @@ class Node::Impl {
     auto opened = options_.open_devices();
     if (!opened.ok()) return opened.status();
     chosen_ = *std::move(opened);
+    if (options_.account != nullptr && !chosen_.executors.empty()) options_.account->count_gpus();
     return absl::OkStatus();
   }
 
@@ -259,6 +322,8 @@ class Node::Impl {
   // Whoever our clients name as the next hop is found in the directory.
   void start_next_hops() {
     const auto find = [this](proto::BlockIndex block, auto done) {
+      // A hop that is connected stays; looking for others needs the directory.
+      if (member_->gave_up_port()) return done({});
       net::Directory& swarm = member_->swarm();
       swarm.dht().find(dht::block_key(swarm.swarm_id(), model_digest_, block),
                        [model = model_digest_, done](std::vector<dht::Record> records) {
@@ -271,7 +336,7 @@ class Node::Impl {
     next_hops_ = std::make_unique<NextHops>(member_->io(), find, [this] {
       return dial_reach(member_->addresses(), options_.swarm_key.has_value());
     });
-    service_->find_next_hops_by(*next_hops_);
+    service_->start(*next_hops_, options_.account != nullptr ? &options_.account->book() : nullptr);
   }
 
   // On the net thread.
@@ -282,7 +347,7 @@ class Node::Impl {
     record.ttl_ms = proto::kMaxRecordTtlMs;
     record.offer = holder_->offer();
     record.load = service_->load();
-    for (const proto::Endpoint& address : member_->addresses()) record.addresses.push_back(address);
+    record.addresses = member_->announced();
     return record;
   }
 
@@ -301,7 +366,7 @@ class Node::Impl {
         spdlog::info("draining: {} sessions have {} ms to finish", service_->counts().sessions,
                      timeout_ms);
         service_->set_state(proto::NodeState::kDraining);
-        member_->announce_without_waiting();
+        if (!member_->gave_up_port()) member_->announce_without_waiting();
       }
       std::this_thread::sleep_for(milliseconds(10));
     }
@@ -315,9 +380,9 @@ class Node::Impl {
   }
 
   void stop_serving() {
-    if (service_ == nullptr) return;
-    service_->stop("this node is shutting down");
+    if (service_ != nullptr) service_->stop("this node is shutting down");
     member_->stop_server(milliseconds(1'000));
+    if (service_ == nullptr) return;
     // Our streams to other nodes: cancelled with their sessions, gone within moments.
     while (!service_->await_streams(milliseconds(5'000))) {
       spdlog::warn("{} streams to other nodes have not ended yet", service_->counts().streams);
@@ -331,6 +396,7 @@ class Node::Impl {
   std::string model_name_;
   proto::Digest model_digest_;
   bool announced_ = false;
+  bool paused_ = false;  // main's
   bool stopped_ = false;
   MemoryPromise memory_;
 
@@ -356,7 +422,8 @@ absl::StatusOr<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   return std::unique_ptr<Node>(new Node(std::move(impl)));
 }
 
-proto::Endpoint Node::endpoint() const { return impl_->addresses().front(); }
+proto::Endpoint Node::endpoint() const { return impl_->endpoint(); }
+std::string Node::reach() const { return impl_->reach(); }
 std::uint16_t Node::port() const { return impl_->port(); }
 const proto::PeerId& Node::peer_id() const { return impl_->peer_id(); }
 proto::Span Node::span() const { return impl_->offer().span; }
@@ -366,6 +433,13 @@ const proto::Digest& Node::model_digest() const { return impl_->model_digest(); 
 NodeStats Node::stats() const { return impl_->stats(); }
 std::optional<proto::Endpoint> Node::metrics() const { return impl_->metrics(); }
 absl::Status Node::tend() { return impl_->tend(); }
+void Node::drain(const std::string& reason) { impl_->drain(reason); }
+void Node::pause(const std::string& reason) { impl_->pause(reason); }
+void Node::resume() { impl_->resume(); }
+void Node::set_limits(std::uint32_t max_sessions, std::uint32_t max_sessions_per_peer) {
+  impl_->set_limits(max_sessions, max_sessions_per_peer);
+}
+void Node::hand_over() { impl_->hand_over(); }
 void Node::drain_and_stop(std::uint32_t drain_timeout_ms, const base::StopToken* hurry) {
   impl_->drain_and_stop(drain_timeout_ms, hurry);
 }

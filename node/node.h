@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "base/memory_size.h"
 #include "base/stop_token.h"
+#include "dht/way_choice.h"
 #include "identity/identity.h"
 #include "identity/swarm_key.h"
 #include "kernels/kv_dtype.h"
@@ -23,6 +24,7 @@
 #include "node/device/executors.h"
 #include "node/end_choice.h"
 #include "node/hub_span.h"
+#include "node/member/ladder.h"
 #include "node/member/rebalance.h"
 #include "node/metrics/node_stats.h"
 #include "proto/endpoint.h"
@@ -31,6 +33,8 @@
 #include "proto/types.h"
 
 namespace shoal::node {
+
+class Account;
 
 struct NodeOptions {
   std::string model_directory;  // empty: a bootstrap node
@@ -44,8 +48,10 @@ struct NodeOptions {
   proto::Endpoint listen;  // [::]:0, both families; a machine without IPv6 uses the other
   // Where others reach us, when that is not what we listen on; at most four. Port 0: listen's.
   std::vector<proto::Endpoint> announce;
+  ReachMode reach = ReachMode::kAuto;
   identity::Identity identity = identity::Identity::generate();
   std::optional<identity::SwarmKey> swarm_key;
+  dht::UdpUse udp = dht::UdpUse::kAuto;
   std::string contacts_file;  // where the DHT's contacts outlive this run; empty: nowhere
   std::optional<proto::Endpoint> metrics;  // where metrics are served over HTTP
   OpenDevices open_devices;                // absent: the CPU
@@ -66,6 +72,7 @@ struct NodeOptions {
   std::string public_name;
   std::optional<std::uint32_t> join_timeout_ms = 8'000;  // nullopt: tries for ever
   const base::StopToken* cancelled = nullptr;            // stopped to give up starting
+  Account* account = nullptr;  // of what it does; must outlive it. Null: nobody keeps it
 };
 
 class Node {
@@ -78,6 +85,8 @@ class Node {
   Node& operator=(const Node&) = delete;
 
   proto::Endpoint endpoint() const;  // the best of those announced now
+  // How others reach it, for people: "direct", "mapped by UPnP", "through relays ..."; may be empty.
+  std::string reach() const;
   std::uint16_t port() const;        // of TCP and UDP
   const proto::PeerId& peer_id() const;
   proto::Span span() const;  // empty for a bootstrap node; another one after a move
@@ -90,6 +99,19 @@ class Node {
   // What needs a look now and then, about once a second. An error, one sentence: the node cannot go
   // on; stop it.
   absl::Status tend();
+
+  // Of sessions at a time, from now on; those that there are stay.
+  void set_limits(std::uint32_t max_sessions, std::uint32_t max_sessions_per_peer);
+  // For a successor of the same identity on this machine: leaves the port and the directory without
+  // withdrawing the record, and refuses new sessions. Those that there are go on;
+  // drain_and_stop() comes next.
+  void hand_over();
+  // For a node that is paused by its owner, in this order: takes no new session, and says so to the
+  // swarm; ends those that are left, and withdraws; serves again. The device, the KV and the
+  // directory stay.
+  void drain(const std::string& reason);
+  void pause(const std::string& reason);
+  void resume();
 
   // Refuses new sessions, lets the old ones finish for at most drain_timeout_ms (less when hurry is
   // stopped), withdraws the record and stops. Idempotent.

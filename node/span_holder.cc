@@ -43,7 +43,9 @@ SpanHolder::SpanHolder(const NodeOptions& options, Membership& member, SpanServi
       service_(service),
       memory_(memory),
       stop_(stop),
-      random_(identity::Random::from_system()) {}
+      random_(identity::Random::from_system()),
+      max_sessions_(options.max_sessions),
+      max_sessions_per_peer_(options.max_sessions_per_peer) {}
 
 SpanHolder::~SpanHolder() { stop(); }
 
@@ -70,22 +72,32 @@ absl::Status SpanHolder::start(LoadedModel model, Entry entry, ChosenDevices dev
 
 void SpanHolder::serve(std::unique_ptr<LiveSpan> span) {
   live_ = std::move(span);
+  set_limits(max_sessions_, max_sessions_per_peer_);
   set_offer(live_->serving->facts.offer);
   service_.serve(live_->serving);
 }
 
+void SpanHolder::set_limits(std::uint32_t max_sessions, std::uint32_t max_sessions_per_peer) {
+  max_sessions_ = max_sessions;
+  max_sessions_per_peer_ = max_sessions_per_peer;
+  if (live_ == nullptr) return;
+  live_->serving->facts.max_sessions = max_sessions;
+  live_->serving->facts.max_sessions_per_peer = max_sessions_per_peer;
+}
+
 void SpanHolder::announce(proto::NodeState state, proto::Span moving_to) {
+  if (closed_) return;
   service_.set_state(state, moving_to);
   member_.announce_without_waiting();
 }
 
-absl::Status SpanHolder::tend(Clock::time_point now) {
+absl::Status SpanHolder::tend(Clock::time_point now, bool may_move) {
   if (live_ != nullptr) {
     if (absl::Status intact = live_->look_at_files(now); !intact.ok()) return intact;
   }
   retire(now);
   if (step_ != Step::kStay) return go_on(now);
-  if (rebalance_ && left_ == nullptr && now >= look_at_) look_at_the_swarm(now);
+  if (may_move && rebalance_ && left_ == nullptr && now >= look_at_) look_at_the_swarm(now);
   return absl::OkStatus();
 }
 
@@ -269,7 +281,7 @@ absl::Status SpanHolder::loaded_alone(Loaded loaded, Clock::time_point now) {
   memory_.loaded();
   serve(*std::move(loaded));
   left_model_.reset();
-  service_.drain("");
+  if (!closed_) service_.drain("");
   announce(proto::NodeState::kOnline);
   step_ = Step::kStay;
   if (back) return absl::OkStatus();

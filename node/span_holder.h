@@ -42,7 +42,13 @@ class SpanHolder {
   // Loads and serves it; waits.
   absl::Status start(LoadedModel model, Entry entry, ChosenDevices devices);
   // About once a second; waits for the directory, and no longer. An error: the node cannot go on.
-  absl::Status tend(std::chrono::steady_clock::time_point now);
+  // may_move: begins to; a move that has begun goes on.
+  absl::Status tend(std::chrono::steady_clock::time_point now, bool may_move);
+  // Closed: the node takes no sessions, whatever it serves; whoever closes it says so to others.
+  void close(bool closed) { closed_ = closed; }
+  // Of what is served, from now on.
+  void set_limits(std::uint32_t max_sessions, std::uint32_t max_sessions_per_peer);
+  bool is_settled() const { return step_ == Step::kStay && left_ == nullptr; }
   // When all streams are gone, and nothing is announced any more. Idempotent.
   void stop();
   std::uint64_t moves() const { return moves_; }
@@ -86,6 +92,8 @@ class SpanHolder {
   std::optional<LoadedModel> left_model_;  // of a span that was dropped for another
   Entry left_entry_;
   Step step_ = Step::kStay;
+  bool closed_ = false;
+  std::uint32_t max_sessions_, max_sessions_per_peer_;
   Move move_;
   Clock::time_point began_{}, deadline_{};
   std::future<Loaded> loading_;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proto/address.h"
 
-#include <algorithm>
-
 #include "absl/strings/str_cat.h"
 
 namespace shoal::proto {
@@ -31,16 +29,6 @@ std::vector<Endpoint> direct_endpoints(std::span<const Address> addresses) {
     if (address.is_direct()) direct.push_back(address.endpoint);
   }
   return direct;
-}
-
-std::string why_not_direct(std::span<const Address> addresses) {
-  const bool direct = std::any_of(addresses.begin(), addresses.end(),
-                                  [](const Address& address) { return address.is_direct(); });
-  if (direct || addresses.empty()) return "";
-  return absl::StrCat(
-      "is reached only through a relay (", to_string(addresses.front()),
-      "), which this version cannot use: try a newer one, or have its owner forward its "
-      "port");
 }
 
 std::string encode_address(const Address& address) {

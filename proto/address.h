@@ -34,9 +34,6 @@ std::string to_string(const Address& address);
 
 // Those that are reached without a relay, in the same order.
 std::vector<Endpoint> direct_endpoints(std::span<const Address> addresses);
-// "is reached only through a relay (via 1a2b3c4d at 192.0.2.1:7000), ..." when there are addresses
-// and none of them is direct; else "". No dialler of this version goes through a relay.
-std::string why_not_direct(std::span<const Address> addresses);
 
 std::string encode_address(const Address& address);
 // Whether these bytes begin with a kind of address that this version knows. A reader leaves others

@@ -122,6 +122,23 @@ inline constexpr std::size_t kMaxDialledAddresses = 8;
 // The next address is tried when the one before has not answered for so long (RFC 8305 recommends
 // 250 ms; most peers are nearer).
 inline constexpr std::uint32_t kDialStaggerMs = 200;
+// Dial-backs that a peer, an address (IPv6: /64) and everybody together ask of us: at most two
+// families, each with and without a router's mapping, when a node starts, and again every ten
+// minutes; a household has some nodes; and what we do for others stays a handful of packets a second.
+inline constexpr double kDialBacksPerPeerBurst = 8;
+inline constexpr double kDialBacksPerPeerPerSecond = 1.0 / 60;
+inline constexpr double kDialBacksPerAddressBurst = 32;
+inline constexpr double kDialBacksPerAddressPerSecond = 0.2;
+inline constexpr double kDialBacksBurst = 128;
+inline constexpr double kDialBacksPerSecond = 8;
+inline constexpr std::uint32_t kMaxDialBacks = 32;  // under way: a socket or two each
+// What a dial-back waits for: a lost SYN is repeated after a second.
+inline constexpr std::uint32_t kDialBackTimeoutMs = 1'500;
+// Whoever asks waits for dial-backs so long, and once one has answered so long for the others.
+inline constexpr std::uint32_t kDialBackAnswerMs = 4'000;
+inline constexpr std::uint32_t kDialBackOthersMs = 2'200;
+// Helpers that are asked at once: three of five decide.
+inline constexpr std::size_t kDialBackHelpers = 5;
 // HTTP/2 pings on connections with calls: the second line behind heartbeats, for machines that
 // vanish without a word.
 inline constexpr std::uint32_t kKeepaliveTimeMs = 10'000;
@@ -218,11 +235,67 @@ inline constexpr std::uint32_t kKeyUpdateBytes = 4'096;
 // A peer that takes nothing of what waits for it.
 inline constexpr std::uint32_t kNeverReadsTimeoutMs = 30'000;
 
+// Relays (docs/protocol-relay.md). A message: the longest has 40 bytes; a later version may say more.
+inline constexpr std::size_t kMaxTunnelMessageBytes = 512;
+// It comes right after TLS.
+inline constexpr std::uint32_t kTunnelMessageTimeoutMs = 5'000;
+// A node parks so many connections at each of so many relays: as many callers may come at once, and
+// one relay may fail.
+inline constexpr std::uint32_t kParkedPerRelay = 4;
+inline constexpr std::uint32_t kRelaysOfNode = 2;
+// Of one peer at one relay: those, and as many that the relay has not yet noticed to be gone.
+inline constexpr std::uint32_t kMaxParkedPerPeer = 2 * kParkedPerRelay;
+// A descriptor each, of the 1,024 that a process has at least.
+inline constexpr std::uint32_t kMaxParked = 256;
+// Two descriptors and 64 KiB each, in all; of one caller, who has one for each node of a route; and
+// of one node, where clients and other nodes come.
+inline constexpr std::uint32_t kMaxTunnels = 192;
+inline constexpr std::uint32_t kMaxTunnelsPerCaller = 24;
+inline constexpr std::uint32_t kMaxTunnelsPerTarget = 64;
+// Calls of one peer: a client that looks at all nodes, and does so again.
+inline constexpr double kTunnelCallsBurst = 48;
+inline constexpr double kTunnelCallsPerSecond = 4;
+// A call waits so long for a peer that parked not longer ago than that: it parks again as soon as a
+// call took its last connection, or its relay's link was lost.
+inline constexpr std::uint32_t kTunnelWaitMs = 3'000;
+inline constexpr std::uint32_t kTunnelWaitAfterMs = 10'000;
+inline constexpr std::uint32_t kMaxWaitingCalls = 64;
+inline constexpr std::uint32_t kMaxWaitingCallsPerPeer = 8;  // of a caller; for a target
+// What a relay carries by default, all tunnels together: twice a home's usual uplink, of which TCP
+// leaves others their share.
+inline constexpr std::uint32_t kRelayMbit = 200;
+inline constexpr std::uint32_t kMaxRelayMbit = 100'000;
+// And of one peer, as caller and as node: a 30 GB model's worth of activations at once; then as
+// much as 80 streams of decode at 30 tokens a second have, of hidden 4096 in fp16.
+inline constexpr double kRelayBytesBurst = 4e9;
+inline constexpr double kRelayBytesPerSecond = 20e6;
+// A tunnel in which nothing moves: longer than gRPC keeps a connection without calls.
+inline constexpr std::uint32_t kTunnelIdleMs = kMaxConnectionIdleMs + 30'000;
+// At most, whatever a relay says.
+inline constexpr std::uint32_t kMaxTunnelRetryMs = 600'000;
+
 // Memory that gRPC may use for all connections of a server: 256 messages of full size at once.
 inline constexpr std::size_t kServerMemoryBytes = 1u << 30;
 
 // DHT: a datagram that crosses any Internet path unfragmented.
 inline constexpr std::size_t kMaxDatagramBytes = 1200;
+// Datagrams through connections, where UDP does not pass: of one connection, as the directory's own
+// limit for one peer; a lookup asks 96 peers at most, and most of them more than once.
+inline constexpr double kTunnelledDatagramsBurst = 400;
+inline constexpr double kTunnelledDatagramsPerSecond = 200;
+// What waits in one for the network, or for the handshake: 54 datagrams.
+inline constexpr std::size_t kMaxTunnelQueueBytes = 64u << 10;
+// Connections that one process makes to contacts, and lets come: a quarter of kMaxConnections.
+inline constexpr std::size_t kMaxDialledTunnels = 64;
+inline constexpr std::size_t kMaxAcceptedTunnels = 256;
+// One is enough; the second is there while the first has not been noticed to be gone.
+inline constexpr std::size_t kMaxTunnelsPerPeer = 2;
+// Whoever made it closes it first. Others publish every minute, and ask more often.
+inline constexpr std::uint32_t kDialledTunnelIdleMs = 120'000;
+inline constexpr std::uint32_t kAcceptedTunnelIdleMs = 240'000;
+// Addresses that the ends of a relayed connection tell each other to meet at: where the relay sees
+// them, and those of a machine with several networks.
+inline constexpr std::size_t kMaxPunchCandidates = 6;
 // A signed record, so that at least three fit into one datagram.
 inline constexpr std::size_t kMaxRecordBytes = 360;
 // Addresses of one record: IPv4 and IPv6, each public and on the local network. Two of them, each

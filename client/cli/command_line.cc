@@ -45,6 +45,10 @@ void add_model(cli::Command& command, std::string& model, bool from_swarm) {
 }
 
 void add_membership(cli::Command& command, SwarmFlags& swarm) {
+  command.option("--udp", "WAY",
+                 "auto: the directory is asked by UDP, or over TCP where UDP does not pass; off: "
+                 "over TCP only",
+                 cli::one_of(swarm.udp, {"auto", "off"}));
   command.option("--swarm-key", "FILE", "Key file of a private swarm",
                  cli::name(swarm.swarm_key_file));
   command.option("--identity", "FILE",
@@ -53,9 +57,18 @@ void add_membership(cli::Command& command, SwarmFlags& swarm) {
 }
 
 void add_join(cli::Command& command, SwarmFlags& swarm) {
-  command
-      .option("--join", "HOST:PORT", "Address of any member of the swarm", cli::names(swarm.join))
-      .more = is_address;
+  cli::Option& join = command.option("--join", "HOST:PORT", "Address of any member of the swarm",
+                                     cli::names(swarm.join));
+  join.more = is_address;
+  join.rival = "--local";
+}
+
+void add_config(cli::Command& command, SwarmFlags& swarm) {
+  command.option("--config", "FILE",
+                 "Options in TOML, with the same names (default: ~/.config/shoal/shoal.toml, else "
+                 "/etc/shoal/shoal.toml); off: none. Variables such as SHOAL_JOIN count more, and "
+                 "what is typed most",
+                 cli::name(swarm.config));
 }
 
 void add_swarm(cli::Command& command, SwarmFlags& swarm) {
@@ -69,11 +82,12 @@ void add_swarm(cli::Command& command, SwarmFlags& swarm) {
   command.option("--wait", "S", "Seconds to wait for blocks or a network that are away",
                  cli::real(swarm.wait_s, {0, kMaxWaitS, false, "(0 does not wait)"}));
   add_membership(command, swarm);
+  add_config(command, swarm);
 }
 
 void add_this_machine(cli::Command& command, SwarmFlags& swarm, int& threads) {
   command.group(kThisMachine);
-  command.flag("--local", swarm.local, "Run the whole model in this process");
+  command.flag("--local", swarm.local, "Run the whole model in this process").rival = "--join";
   command.option("--threads", "N", "CPU threads (default: one per core)",
                  cli::whole(threads, 0, kMaxThreads));
   command.option("--head", "FORMAT",
@@ -276,6 +290,7 @@ void define_status(cli::Command& command, StatusFlags& flags) {
   add_model(command, flags.model, false);
   add_join(command, flags.swarm);
   add_membership(command, flags.swarm);
+  add_config(command, flags.swarm);
   command.flag("--check", flags.check,
                "Exit with status 1 unless nodes that answer serve every block");
   command.flag("--json", flags.json, "Print one JSON object");
@@ -398,7 +413,8 @@ absl::Status take_input(const cli::Invocation& called, bool input_is_useless, st
 }  // namespace
 
 absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& arguments,
-                                               bool input_is_useless) {
+                                               bool input_is_useless,
+                                               const cli::Settings& settings) {
   GenerateFlags generate;
   ChatFlags chat;
   ServeFlags serve;
@@ -446,32 +462,33 @@ absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& a
   program.elsewhere("version", "write shoal --version");
   program.footer("Exit status: 0 done, 1 failed for what happened, 2 what was typed is wrong.");
 
-  const auto called = cli::invoke(program, "shoal " SHOAL_VERSION, arguments);
+  const auto called = cli::invoke(program, "shoal " SHOAL_VERSION, arguments, settings);
   if (!called.ok()) return called.status();
   if (!called->print.empty()) return Notice{called->print};
+  const auto told = [&](const absl::Status& wrong) { return cli::with_origins(wrong, *called); };
   if (called->command == &generate_command) {
     if (auto taken = take_input(*called, input_is_useless, generate.prompt); !taken.ok()) {
       return taken;
     }
-    if (auto checked = check(generate); !checked.ok()) return checked;
+    if (auto checked = check(generate); !checked.ok()) return told(checked);
     return generate;
   }
   if (called->command == &chat_command) {
-    if (auto checked = check(chat); !checked.ok()) return checked;
+    if (auto checked = check(chat); !checked.ok()) return told(checked);
     return chat;
   }
   if (called->command == &serve_command) {
-    if (auto checked = check(serve); !checked.ok()) return checked;
+    if (auto checked = check(serve); !checked.ok()) return told(checked);
     return serve;
   }
   if (called->command == &score_command) {
     if (auto taken = take_input(*called, input_is_useless, score.file); !taken.ok()) return taken;
     if (auto checked = check_swarm(score.swarm, score.model, "score"); !checked.ok())
-      return checked;
+      return told(checked);
     return score;
   }
   if (called->command == &status_command) {
-    if (auto checked = check_swarm(status.swarm, "status"); !checked.ok()) return checked;
+    if (auto checked = check_swarm(status.swarm, "status"); !checked.ok()) return told(checked);
     return status;
   }
   if (called->command == &pull_command) {
@@ -479,7 +496,7 @@ absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& a
     return pull;
   }
   if (called->command == &models_command && !models.swarm.join.empty()) {
-    if (auto checked = check_swarm(models.swarm, "models"); !checked.ok()) return checked;
+    if (auto checked = check_swarm(models.swarm, "models"); !checked.ok()) return told(checked);
   }
   if (called->command == &models_command || called->command == &remove_command) return models;
   return swarm_new;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "cli/settings.h"
 #include "proto/types.h"
 
 namespace shoal::client {
@@ -24,9 +25,11 @@ struct SwarmFlags {
   std::string ends;         // local or remote: who computes the first and last layer; empty: auto
   std::string cache;        // with local; empty: the user's cache folder; or off
   std::string cache_limit;  // with local; empty: the default; or off
+  std::string udp = "auto";  // or off
   std::string swarm_key_file;
   std::string identity_file;  // empty: a new identity for this run
   double wait_s = 60;         // for what is lost; generate and score
+  std::string config;         // the reader of command lines takes it
 };
 
 inline std::chrono::milliseconds wait_of(const SwarmFlags& flags) {
@@ -128,8 +131,10 @@ using CommandLine = std::variant<GenerateFlags, ChatFlags, ServeFlags, ScoreFlag
                                  SwarmNewFlags, PullFlags, ModelsFlags, Notice>;
 
 // Usage errors (cli/usage.h): one line that names the argument and what is expected. A prompt or
-// file that is not given means standard input, unless that is a terminal or closed.
+// file that is not given means standard input, unless that is a terminal or closed. `settings`:
+// what stands for options that were not typed.
 absl::StatusOr<CommandLine> parse_command_line(const std::vector<std::string>& arguments,
-                                               bool input_is_useless = true);
+                                               bool input_is_useless = true,
+                                               const cli::Settings& settings = {});
 
 }  // namespace shoal::client

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "cli/settings.h"
 #include "cli/standard_streams.h"
 #include "cli/usage.h"
 #include "client/cli/commands.h"
@@ -89,7 +90,8 @@ int main(int argc, char** argv) {
   shoal::net::end_with_a_sentence("shoal");
   const auto command =
       parse_command_line(std::vector<std::string>(argv + 1, argv + argc),
-                         isatty(STDIN_FILENO) != 0 || !shoal::cli::has_standard_input());
+                         isatty(STDIN_FILENO) != 0 || !shoal::cli::has_standard_input(),
+                         shoal::cli::settings_of_process("shoal"));
   if (!command.ok()) return fail(command.status());
   shoal::net::init_transport();
   shoal::base::StopToken& interrupt = interrupt_by_signals();

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "client/swarm/gaps.h"
+
 namespace shoal::client {
 namespace {
 
@@ -154,11 +156,20 @@ std::string status_json(const std::vector<SwarmView>& views, const DhtHealth& he
     for (const NodeView& node : view.nodes) nodes.push_back(node_json(node, now_us));
     Json missing = Json::array();
     for (const proto::Span& span : view.missing()) missing.push_back({span.begin, span.end});
+    Json gaps = Json::array();
+    for (const proto::Span& span : view.missing()) {
+      const auto bytes = weight_bytes(view, span);
+      gaps.push_back({{"begin", span.begin},
+                      {"end", span.end},
+                      {"weight_bytes", bytes ? Json(*bytes) : Json()}});
+    }
     models.push_back({{"model_name", view.model_name},
                       {"model_digest", proto::to_string(view.model_digest)},
                       {"block_count", view.block_count},
                       {"served", missing.empty()},
                       {"missing", missing},
+                      {"gaps", gaps},
+                      {"answering", view.answering()},
                       {"nodes", nodes}});
   }
   return dump({{"models", models}, {"dht", health_json(health)}});

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "client/cli/report.h"
+#include "client/swarm/gaps.h"
 
 namespace shoal::client {
 namespace {
@@ -97,11 +98,11 @@ std::string table(const SwarmView& view, std::uint64_t now_us) {
   map.per_column = (view.block_count + kMostColumns - 1) / kMostColumns;
   const auto missing = view.missing();
   const std::size_t answering = view.answering();
-  std::string text = fmt::format(
-      "model {}  digest {}  {} blocks  {}{}\n", safe(view.model_name),
-      proto::short_name(view.model_digest), view.block_count,
-      count(view.nodes.size(), "node", "nodes"),
-      answering == view.nodes.size() ? "" : fmt::format(", {} of them answering", answering));
+  const std::size_t silent = view.nodes.size() - answering;
+  std::string text = fmt::format("model {}  digest {}  {} blocks  {}{}\n", safe(view.model_name),
+                                 proto::short_name(view.model_digest), view.block_count,
+                                 count(answering, "node", "nodes"),
+                                 silent == 0 ? "" : fmt::format(", {} more not answering", silent));
   if (view.nodes.empty()) return text + "  no node of this swarm serves it\n";
   const std::size_t width = std::max<std::size_t>(map.columns(), 6);
   constexpr const char* kRow = "  {:8}  {:{}}  {:>9}  {:8}  {:>8}  {:>8}  {:>9}  {:>5}  {}\n";
@@ -121,6 +122,7 @@ std::string table(const SwarmView& view, std::uint64_t now_us) {
   text += fmt::format("  {:8}  {:{}}  {}\n", "servers", counts(map, view), width,
                       verdict(view, missing));
   if (map.per_column > 1) text += fmt::format("  (each column is {} blocks)\n", map.per_column);
+  if (const std::string gaps = describe_gaps(view); !gaps.empty()) text += "  " + gaps + "\n";
   return text + silent_lines(view, now_us);
 }
 

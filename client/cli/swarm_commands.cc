@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <future>
+#include <optional>
+#include <string_view>
 
 #include "client/cli/commands.h"
 #include "client/cli/hub_folder.h"
@@ -71,6 +74,33 @@ absl::StatusOr<std::vector<SwarmView>> views_asked_for(const std::optional<Named
   return views;
 }
 
+// The number of the block that a tensor is of: the first part of its name that is one.
+std::optional<std::uint32_t> block_of(std::string_view tensor) {
+  while (!tensor.empty()) {
+    const std::size_t end = std::min(tensor.find('.'), tensor.size());
+    std::uint32_t block = 0;
+    const auto [last, error] = std::from_chars(tensor.data(), tensor.data() + end, block);
+    if (error == std::errc() && last == tensor.data() + end) return block;
+    tensor.remove_prefix(std::min(end + 1, tensor.size()));
+  }
+  return std::nullopt;
+}
+
+// What a node needs that closes a gap: as the model's manifest says, where a node gives it.
+void learn_block_bytes(SwarmView& view, net::ChannelPool& channels,
+                       const base::StopToken& interrupt) {
+  if (view.missing().empty() || view.answering() == 0) return;
+  const auto manifest = manifest_of(view, channels, interrupt);
+  if (!manifest.ok()) return;
+  view.block_bytes.assign(view.block_count, 0);
+  for (const model::ManifestFile& file : manifest->files) {
+    for (const auto& [name, tensor] : file.tensors) {
+      const auto block = block_of(name);
+      if (block && *block < view.block_count) view.block_bytes[*block] += tensor.end - tensor.begin;
+    }
+  }
+}
+
 std::uint64_t unix_microseconds() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return static_cast<std::uint64_t>(
@@ -84,6 +114,7 @@ absl::StatusOr<std::unique_ptr<SwarmConnection>> join_swarm(
     const std::function<void(const std::string&)>& on_event) {
   JoinOptions options;
   options.peers = flags.join;
+  if (flags.udp == "off") options.udp = dht::UdpUse::kOff;
   if (!flags.swarm_key_file.empty()) {
     auto key = identity::read_swarm_key(flags.swarm_key_file);
     if (!key.ok()) return key.status();
@@ -131,6 +162,7 @@ absl::Status run_status(const StatusFlags& flags, const base::StopToken& interru
                    return (*swarm)->find_any(keys, interrupt).status();
                  });
   ask_for_load(views, (*swarm)->channels(), interrupt);
+  for (SwarmView& view : views) learn_block_bytes(view, (*swarm)->channels(), interrupt);
   if (absl::Status status = looked_up.get(); !status.ok()) return status;
   if (interrupt.stopped()) return interrupt.status();
   const DhtHealth health = (*swarm)->health(interrupt);

@@ -144,6 +144,15 @@ absl::Status check_configuration(const std::string& folder, const model::Manifes
 
 }  // namespace
 
+absl::StatusOr<model::Manifest> manifest_of(const SwarmView& view, net::ChannelPool& channels,
+                                            const base::StopToken& interrupt) {
+  SwarmView answering = view;
+  std::erase_if(answering.nodes, [](const NodeView& node) { return !node.silence.empty(); });
+  proto::ServedModel served = served_model(answering);
+  shuffle(served.nodes);
+  return fetch_proven(channels, served, interrupt);
+}
+
 bool is_swarm_name(const std::string& model) {
   std::error_code ignored;
   return !model.empty() && model.find('/') == std::string::npos &&

@@ -14,6 +14,11 @@
 #include "client/swarm/swarm_connection.h"
 #include "client/swarm/swarm_view.h"
 #include "client/text/user_model.h"
+#include "model/manifest.h"
+
+namespace shoal::net {
+class ChannelPool;
+}
 
 namespace shoal::client {
 
@@ -27,6 +32,10 @@ absl::StatusOr<const SwarmView*> choose_swarm_model(const std::vector<SwarmView>
                                                     const std::string& name);
 // "demo" (8 of 8 blocks, 3 nodes, digest 1a2b3c4d)
 std::string described(const SwarmView& view);
+
+// What the model is, from nodes of the view that answer; it proves itself by the digest.
+absl::StatusOr<model::Manifest> manifest_of(const SwarmView& view, net::ChannelPool& channels,
+                                            const base::StopToken& interrupt);
 
 struct SwarmModel {
   std::string name;                        // as nodes announce it

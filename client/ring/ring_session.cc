@@ -89,24 +89,13 @@ absl::Status RingSession::open() {
   for (std::size_t hop = 0; hop < hops_.size(); ++hop) {
     open_hop(hop, std::string(session_id.begin(), session_id.end()), tokens);
   }
-  const auto deadline = Clock::now() + kOpenTimeout;
-  const auto waiting = [this] {
-    return std::find_if(hops_.begin(), hops_.end(), [](const HopState& h) { return !h.welcomed; });
-  };
-  while (waiting() != hops_.end()) {
-    const auto event = inbox_->take(deadline, interrupt_);
-    if (interrupt_.stopped()) return fail(interrupt_.status(), std::nullopt);
-    if (!event || Clock::now() > deadline) {
-      const auto hop = static_cast<std::size_t>(waiting() - hops_.begin());
-      return fail(absl::DeadlineExceededError("it does not answer"), hop);
-    }
-    if (auto status = on_frame(event->hop, *event, nullptr); !status.ok()) return status;
+  welcomes_due_ = Clock::now() + kOpenTimeout;
+  max_rows_ = max_chunk_rows(options_.hidden, options_.early_rows);
+  const bool asks_for_pages = std::ranges::any_of(
+      options_.prefix, [](const std::string& hashes) { return !hashes.empty(); });
+  if (options_.early_rows == 0 || asks_for_pages) {
+    if (auto status = await_welcomes(); !status.ok()) return status;
   }
-  std::uint32_t hop_limit = proto::kMaxRowsPerStep;
-  for (const HopState& hop : hops_) {
-    hop_limit = std::min(hop_limit, hop.welcome.max_rows_per_step());
-  }
-  max_rows_ = max_chunk_rows(options_.hidden, hop_limit);
   std::vector<std::shared_ptr<HopStream>> streams;
   for (HopState& hop : hops_) streams.push_back(hop.stream);
   heartbeat_ = std::make_unique<Heartbeat>(io_, milliseconds(proto::kHeartbeatIntervalMs),
@@ -115,6 +104,35 @@ absl::Status RingSession::open() {
                                              frame.mutable_heartbeat()->set_nonce(0);
                                              for (const auto& stream : streams) stream->send(frame);
                                            });
+  return absl::OkStatus();
+}
+
+bool RingSession::is_open() const {
+  return std::ranges::all_of(hops_, [](const HopState& hop) { return hop.welcomed; });
+}
+
+std::optional<std::size_t> RingSession::late_hop(Clock::time_point now) const {
+  if (now <= welcomes_due_) return std::nullopt;
+  const auto late = std::ranges::find_if(hops_, [](const HopState& hop) { return !hop.welcomed; });
+  if (late == hops_.end()) return std::nullopt;
+  return static_cast<std::size_t>(late - hops_.begin());
+}
+
+absl::Status RingSession::await_welcomes() {
+  while (!is_open()) {
+    const auto event = inbox_->take(welcomes_due_, interrupt_);
+    if (interrupt_.stopped()) return fail(interrupt_.status(), std::nullopt);
+    if (const auto late = late_hop(Clock::now())) {
+      return fail(absl::DeadlineExceededError("it does not answer"), late);
+    }
+    if (!event) continue;
+    if (auto status = on_frame(event->hop, *event, nullptr); !status.ok()) return status;
+  }
+  std::uint32_t hop_limit = proto::kMaxRowsPerStep;
+  for (const HopState& hop : hops_) {
+    hop_limit = std::min(hop_limit, hop.welcome.max_rows_per_step());
+  }
+  max_rows_ = max_chunk_rows(options_.hidden, hop_limit);
   return absl::OkStatus();
 }
 
@@ -219,7 +237,8 @@ absl::Status RingSession::run(Run& run, std::uint32_t start_position,
   const std::size_t most_flights = steps_in_flight(hops_.size());
   const Clock::time_point started = Clock::now();
   std::size_t sent = 0;
-  while (sent < count || !flights_.empty()) {
+  // Rows of hops that turn out to compute in other numerics than they said are nobody's.
+  while (sent < count || !flights_.empty() || !is_open()) {
     while (sent < count && flights_.size() < most_flights) {
       Flight flight;
       flight.step_id = next_step_++;
@@ -300,6 +319,10 @@ absl::Status RingSession::turn(Run& run) {
 }
 
 absl::Status RingSession::check_pace(Clock::time_point now) {
+  if (!is_open()) {
+    const auto late = late_hop(now);
+    return late ? fail(absl::DeadlineExceededError("it does not answer"), late) : absl::OkStatus();
+  }
   if (const auto trouble = pace_.check(now)) {
     if (trouble->certain() || (options_.leave && options_.leave(*trouble))) {
       return fail_by_pace(*trouble);

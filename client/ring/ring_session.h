@@ -37,6 +37,9 @@ struct RingOptions {
   // [hops], or empty: hashes of the pages that the session will begin with, and of no more than it
   // will compute beside at least one row.
   std::vector<std::string> prefix{};
+  // So many rows of a step every hop takes, as it said when it was asked; then, and without a
+  // prefix, open() does not wait: the first steps travel right behind Open. 0: it waits.
+  std::uint32_t early_rows = 0;
   std::uint32_t vocabulary = 0;       // where nodes compute the model's ends, as the route says
   std::vector<double> promised_us{};  // [hops], of one decode step; empty: nothing is promised
   bool full_timings =
@@ -64,8 +67,10 @@ class RingSession {
   ~RingSession();  // ends the streams: every hop frees its KV pages
   RingSession(const RingSession&) = delete;
 
-  // Opens every hop at once and waits for all welcomes.
+  // Opens every hop at once and waits for all welcomes; with early_rows the first run() does, and
+  // fails where open() would have.
   absl::Status open();
+  bool is_open() const;  // every hop has welcomed us
   // Of the prefix, that every hop has: the first run() may start at or below.
   std::uint32_t kept_positions() const;
   // All hops have said what they compute in: what the hashes stand for is certain.
@@ -121,6 +126,9 @@ class RingSession {
     Clock::time_point returned_at;
   };
 
+  absl::Status await_welcomes();
+  // Of those that have not welcomed us: none, or the first, whose time is up.
+  std::optional<std::size_t> late_hop(Clock::time_point now) const;
   void open_hop(std::size_t hop, const std::string& session_id,
                 const std::vector<std::string>& tokens);
   struct Run {  // rows or ids in, rows or scores out
@@ -166,6 +174,7 @@ class RingSession {
   std::deque<Flight> flights_;
   std::uint64_t next_step_ = 1;
   std::size_t max_rows_ = 1;  // of one chunk
+  Clock::time_point welcomes_due_;
   SessionPace pace_;
   Clock::time_point next_check_;
   std::uint64_t next_nonce_ = 1;

@@ -36,6 +36,16 @@ std::string describe(const Route& route) {
   return result;
 }
 
+std::uint32_t rows_of_every_hop(const Route& route, const std::vector<Candidate>& candidates) {
+  std::uint32_t rows = proto::kMaxRowsPerStep;
+  for (const Candidate& candidate : candidates) {
+    const bool is_hop =
+        std::ranges::any_of(route, [&](const Hop& hop) { return hop.peer == candidate.peer; });
+    if (is_hop) rows = std::min(rows, candidate.max_rows);
+  }
+  return rows;
+}
+
 // What no other try will change, if nobody else serves the blocks.
 bool is_final(absl::StatusCode code) {
   return code == absl::StatusCode::kInvalidArgument || code == absl::StatusCode::kOutOfRange ||
@@ -73,31 +83,43 @@ absl::StatusOr<std::unique_ptr<SwarmPipeline>> SwarmPipeline::create(
   return pipeline;
 }
 
+// What others have just seen will do for a session that begins.
+absl::StatusOr<Sighting> SwarmPipeline::look(bool first) {
+  if (first && !opened_ && options_.sighting != nullptr) return options_.sighting->get(interrupt_);
+  return scout_.look(memory_.avoided(Clock::now()), computed_, interrupt_);
+}
+
 absl::Status SwarmPipeline::connect_patiently() {
-  for (;;) {
+  for (bool first = true;; first = false) {
     absl::StatusOr<Plan> chosen = absl::UnknownError("");
     if (other_) {
       chosen = *std::exchange(other_, std::nullopt);
     } else {
-      const auto sighting = scout_.look(memory_.avoided(Clock::now()), computed_, interrupt_);
+      const auto sighting = look(first);
       chosen = sighting.ok() ? plan(*sighting) : sighting.status();
       if (!sighting.ok()) drop_channels();
     }
     if (interrupt_.stopped()) return interrupt_.status();
-    absl::Status status = chosen.status();
-    milliseconds asked{0};
     if (chosen.ok()) {
-      status = open(*chosen);
+      const absl::Status status = open(*std::move(chosen));
       if (status.ok() || interrupt_.stopped()) return status;
-      asked = session_->failure().retry_after;
-      blame(session_->failure());
-      session_.reset();
-      const auto most = std::max(kLeastTrying, options_.wait);
-      if (has_elsewhere(*chosen) && Clock::now() - lost_at_ < most) continue;
+      if (auto last_word = give_up_opening(status); !last_word.ok()) return last_word;
+      continue;
     }
-    if (is_permanent(status)) return status;
-    if (auto last_word = give_way(status, asked); !last_word.ok()) return last_word;
+    if (is_permanent(chosen.status())) return chosen.status();
+    if (auto last_word = give_way(chosen.status(), milliseconds(0)); !last_word.ok())
+      return last_word;
   }
+}
+
+absl::Status SwarmPipeline::give_up_opening(const absl::Status& status) {
+  if (options_.sighting != nullptr) options_.sighting->forget();
+  const milliseconds asked = session_->failure().retry_after;
+  blame(session_->failure());
+  session_.reset();
+  const auto most = std::max(kLeastTrying, options_.wait);
+  if (has_elsewhere(plan_) && Clock::now() - lost_at_ < most) return absl::OkStatus();
+  return is_permanent(status) ? status : give_way(status, asked);
 }
 
 bool SwarmPipeline::is_permanent(const absl::Status& status) const {
@@ -176,6 +198,7 @@ absl::StatusOr<SwarmPipeline::Plan> SwarmPipeline::replan(std::vector<Candidate>
         result.clean && !request.cuts_us.contains({(*route)[hop - 1].peer, (*route)[hop].peer});
   }
   result.stages = stage_costs(*route, candidates);
+  result.max_rows = rows_of_every_hop(*route, candidates);
   result.kinds_us = other_kinds_us(*route, request.kinds, request.head);
   result.route = *std::move(route);
   return result;
@@ -200,6 +223,8 @@ absl::Status SwarmPipeline::open(Plan chosen) {
   options.positions = options_.positions;
   options.epoch = ++epoch_;
   options.full_timings = options_.full_timings;
+  // Whoever was lost before is not believed unheard.
+  if (options.epoch == 1) options.early_rows = chosen.max_rows;
   for (const StageCost& stage : chosen.stages) options.promised_us.push_back(stage.us);
   options.leave = [this](const PaceTrouble& trouble) { return should_leave(trouble); };
   plan_ = std::move(chosen);
@@ -213,7 +238,10 @@ absl::Status SwarmPipeline::open(Plan chosen) {
   session_ = std::make_unique<RingSession>(plan_.route, options, swarm_.channels(), swarm_.io(),
                                            interrupt_);
   auto status = session_->open();
-  opened_ = opened_ || status.ok();
+  opened_ = opened_ || session_->is_open();
+  if (status.ok() && options_.sighting != nullptr) {
+    options_.sighting->add_load(plan_.route, options_.positions);
+  }
   if (status.ok()) session_position_ = session_->kept_positions();
   return status;
 }
@@ -321,6 +349,7 @@ absl::StatusOr<SwarmPipeline::Outcome> SwarmPipeline::advance(std::span<const st
     }
     if (result.ok()) result = run(std::max(begin, session_position_), ids_.size(), rows, wanted);
     if (result.ok()) {
+      opened_ = true;
       patience_.worked();
       told_waiting_ = false;
       note_speed();
@@ -333,6 +362,11 @@ absl::StatusOr<SwarmPipeline::Outcome> SwarmPipeline::advance(std::span<const st
     }
     if (interrupt_.stopped()) return interrupt_.status();
     if (session_->failure().status.ok()) return result.status();  // ours, not the swarm's
+    if (!session_->is_open()) {
+      if (auto last_word = give_up_opening(result.status()); !last_word.ok()) return last_word;
+      if (auto status = connect_patiently(); !status.ok()) return status;
+      continue;
+    }
     const milliseconds asked = session_->failure().retry_after;
     const bool leaving = leaving_;
     lose(result.status());

@@ -18,6 +18,7 @@
 #include "client/ring/patience.h"
 #include "client/ring/prefix_chain.h"
 #include "client/ring/ring_session.h"
+#include "client/ring/shared_sighting.h"
 #include "client/ring/swarm_scout.h"
 #include "client/swarm/block_kinds.h"
 #include "client/swarm/peer_memory.h"
@@ -36,6 +37,8 @@ struct SwarmPipelineOptions {
   std::vector<std::int32_t> prompt{};
   std::optional<PrefixSalt> prefix_salt{};
   bool full_timings = false;
+  // Where a first look is spared if others have looked just now; may be null.
+  SharedSighting* sighting = nullptr;
   std::chrono::milliseconds wait{60'000};  // for what is lost
   // For people: a hop was lost, we wait, a new route was taken.
   std::function<void(const std::string&)> on_event{};
@@ -76,6 +79,7 @@ class SwarmPipeline : public Pipeline {
     Route route;
     std::vector<StageCost> stages;      // of its hops
     std::vector<Candidate> candidates;  // it was chosen from, as they described themselves
+    std::uint32_t max_rows = 0;         // of a step that every hop takes; 0: one did not say
     bool clean = true;                  // uses nobody whom we avoid
     double kinds_us = 0;                // what it costs that blocks would change their numerics
     double step_us() const;
@@ -85,10 +89,13 @@ class SwarmPipeline : public Pipeline {
                 const base::StopToken& interrupt);
 
   absl::Status connect_patiently();  // several tries, as patience allows
+  absl::StatusOr<Sighting> look(bool first);
   // The best route among those who answered; `trouble`: with the route that we have.
   absl::StatusOr<Plan> plan(const Sighting& sighting, const PaceTrouble* trouble = nullptr) const;
   absl::StatusOr<Plan> replan(std::vector<Candidate> candidates, const PaceTrouble* trouble) const;
   absl::Status open(Plan plan);
+  // The session never came to be: whose fault it was, and whether to try again; else the last word.
+  absl::Status give_up_opening(const absl::Status& status);
   bool is_permanent(const absl::Status& status) const;
   bool has_elsewhere(const Plan& plan) const;  // after the blame
   // Hashes for each hop, of the pages from `first_page` on that lie before `end`.

@@ -19,7 +19,10 @@ SwarmSessions::SwarmSessions(const UserModel& user_model, SwarmConnection& swarm
       scout_({user_model.digest, user_model.block_count(),
               static_cast<std::uint32_t>(user_model.hidden()), user_model.directory,
               options_.remote_ends || !user_model.has_ends()},
-             swarm) {}
+             swarm),
+      sighting_([this](const base::StopToken& stop) {
+        return scout_.look(swarm_.peers().avoided(std::chrono::steady_clock::now()), {}, stop);
+      }) {}
 
 absl::StatusOr<std::unique_ptr<Pipeline>> SwarmSessions::open(SessionNeeds needs,
                                                               const base::StopToken& stop) {
@@ -31,6 +34,7 @@ absl::StatusOr<std::unique_ptr<Pipeline>> SwarmSessions::open(SessionNeeds needs
   }
   options.wait = options_.wait;
   options.remote_ends = options_.remote_ends;
+  options.sighting = &sighting_;
   options.on_event = options_.on_event;
   return SwarmPipeline::create(user_model_, swarm_, std::move(options), stop);
 }

@@ -7,6 +7,7 @@
 #include <functional>
 #include <string>
 
+#include "client/ring/shared_sighting.h"
 #include "client/ring/swarm_scout.h"
 #include "client/serve/engine.h"
 #include "client/swarm/swarm_connection.h"
@@ -23,7 +24,8 @@ class SwarmSessions {
  public:
   SwarmSessions(const UserModel& user_model, SwarmConnection& swarm, SwarmSessionOptions options);
 
-  // What nodes keep of a prompt is found again by this process alone.
+  // What nodes keep of a prompt is found again by this process alone. Sessions that begin within a
+  // second share one look at the swarm.
   absl::StatusOr<std::unique_ptr<Pipeline>> open(SessionNeeds needs, const base::StopToken& stop);
   absl::Status check_chain(const base::StopToken& stop) const;
   // Who serves the model, and what these nodes say of themselves.
@@ -34,6 +36,7 @@ class SwarmSessions {
   SwarmConnection& swarm_;
   const SwarmSessionOptions options_;
   const SwarmScout scout_;
+  SharedSighting sighting_;
 };
 
 }  // namespace shoal::client

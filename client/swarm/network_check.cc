@@ -32,8 +32,8 @@ bool has_way_to_any(const std::vector<proto::Endpoint>& endpoints) {
 }
 
 std::string why_out_of_reach(const std::vector<proto::Address>& addresses) {
-  if (std::string why = proto::why_not_direct(addresses); !why.empty()) return why;
-  const std::vector<proto::Endpoint> endpoints = proto::direct_endpoints(addresses);
+  std::vector<proto::Endpoint> endpoints;  // of nodes and relays
+  for (const proto::Address& address : addresses) endpoints.push_back(address.endpoint);
   if (has_way_to_any(endpoints)) return "";
   const auto is_v4 = [](const proto::Endpoint& address) { return address.is_v4(); };
   const auto v4 = std::count_if(endpoints.begin(), endpoints.end(), is_v4);

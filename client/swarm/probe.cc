@@ -56,6 +56,7 @@ Candidate candidate(const AskedNode& node, net::ChannelPool& channels) {
   result.load = node.said->load;
   result.rtt_us = node.rtt_us;
   result.max_positions = std::min(serving.max_positions, serving.occupancy.total_kv_positions);
+  result.max_rows = serving.max_rows_per_step;
   result.ends = serving.offer.ends;
   result.head_us = serving.head_us;
   result.version_minor = node.said->version_minor;

@@ -26,6 +26,7 @@ struct Candidate {
   proto::Load load;
   double rtt_us = 0;
   std::uint32_t max_positions = 0;  // that one session may ever have here
+  std::uint32_t max_rows = 0;       // of one step; 0: it did not say
   double penalty_us = 0;            // for what it did a moment ago: part of no promise
   bool sessions_full = false;       // all its sessions are taken
   // Where nodes compute the model's ends.

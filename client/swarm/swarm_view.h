@@ -38,6 +38,8 @@ struct SwarmView {
   std::string model_name;
   std::uint32_t block_count = 0;
   std::vector<NodeView> nodes;  // by span, then peer
+  // [blocks]: of their weights as they are stored; empty: it is not known.
+  std::vector<std::uint64_t> block_bytes = {};
 
   // Blocks that no node with state online serves, as maximal spans. Silent nodes serve nothing.
   std::vector<proto::Span> missing() const;

@@ -216,6 +216,7 @@ DeviceStats DeviceQueue::stats() const {
           .batches = batches_,
           .batched_rows = batched_rows_,
           .prefill_batches = prefill_batches_,
+          .computing_s = computing_us_ / 1e6,
           .block_step_us = stale ? unloaded_step_us_ : block_step_us_};
 }
 
@@ -312,6 +313,7 @@ void DeviceQueue::learn(const RunningBatch& batch) {
   constexpr float kNewShare = 0.1f;
   ++batches_;
   batched_rows_ += batch.rows;
+  computing_us_ += batch.us;
   if (!batch.decode) {
     ++prefill_batches_;
     pace_.measured(batch.weight, batch.us, batch.budget);

@@ -93,6 +93,7 @@ class DeviceQueue {
   std::uint64_t batches_ ABSL_GUARDED_BY(mutex_) = 0;
   std::uint64_t batched_rows_ ABSL_GUARDED_BY(mutex_) = 0;
   std::uint64_t prefill_batches_ ABSL_GUARDED_BY(mutex_) = 0;
+  double computing_us_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace shoal::node

@@ -25,6 +25,7 @@ struct DeviceStats {
   std::uint64_t batches = 0;
   std::uint64_t batched_rows = 0;
   std::uint64_t prefill_batches = 0;  // of `batches`
+  double computing_s = 0;             // of all batches
   std::uint64_t head_rows = 0;        // that the head scored
   std::uint64_t head_calls = 0;       // of many rows each
   float block_step_us = 0;            // one decode row through one block, moving average

@@ -102,9 +102,10 @@ double Scheduler::prefill_pressure() const {
     const double all = count.waiting + count.decoding;
     if (all == 0) continue;
     waiting += count.waiting / all;
-    decoding += count.decoding / all;
+    if (count.waiting == 0) decoding += 1;
   }
-  return decoding > 0 ? waiting / decoding : 1;
+  if (decoding > 0) return waiting / decoding;
+  return waiting > 0 ? kNobodyElseDecodes : 1;
 }
 
 void Scheduler::computed(SessionKey key) {

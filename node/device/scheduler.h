@@ -20,6 +20,9 @@ namespace shoal::node {
 
 using SessionKey = std::uint64_t;
 
+// A prefill_pressure() beyond all others.
+inline constexpr double kNobodyElseDecodes = 1e6;
+
 struct SchedulerLimits {
   std::int64_t decode_rows = 256;   // one batch: more gain nothing, and bound its memory
   std::int64_t prefill_rows = 256;  // one batch: more gain nothing, and bound its memory
@@ -66,7 +69,8 @@ class Scheduler {
   // batch.
   bool only_decodes() const;
   // Sessions that wait for a prompt, for each of those that decode: those of one peer count as one
-  // in all, so that nobody's many prompts slow another's tokens.
+  // in all, so that nobody's many prompts slow another's tokens. Whose own prompts wait would have
+  // them before its tokens: of such a peer the sessions that decode do not count.
   double prefill_pressure() const;
   std::int64_t queued_rows() const { return queued_rows_; }
   std::int64_t queued_steps() const { return queued_steps_; }

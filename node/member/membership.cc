@@ -21,6 +21,13 @@ constexpr auto kLookForOthers = milliseconds(15'000);
 // Prometheus waits ten seconds as a rule; a net thread that is so late has other troubles.
 constexpr std::uint32_t kSnapshotTimeoutMs = 2'000;
 constexpr std::uint32_t kFindTimeoutMs = 5'000;
+// Contacts of which helpers are chosen.
+constexpr std::size_t kHelpersLookedAt = 64;
+constexpr std::uint32_t kRejoinMs = 4'000;
+// For those of the swarm that a first node was in: who lives answers within a moment, and a swarm
+// that is started anew must not wait long for nobody. All of them are asked within this (eight at a
+// time, every 400 ms).
+constexpr std::uint32_t kFormerSwarmMs = 3'500;
 
 }  // namespace
 
@@ -36,7 +43,7 @@ Membership::Membership(const identity::Identity& identity, MembershipOptions opt
 
 Membership::~Membership() { leave(); }
 
-absl::Status Membership::open(grpc::Service* service) {
+absl::Status Membership::open(const std::vector<grpc::Service*>& services) {
   for (const proto::Endpoint& address : options_.announce) {
     absl::Status usable = proto::check_address(address, proto::AddressUse::kAnnounce);
     if (!usable.ok()) return usable;
@@ -56,12 +63,59 @@ absl::Status Membership::open(grpc::Service* service) {
           "it: forward the port of --listen on the router, or open it in the firewall");
     }
   };
-  auto ports = open_ports(*io_, identity_, dht, service);
+  dht.udp = options_.udp;
+  dht.on_tunnelled = [](bool tunnelled) {
+    if (tunnelled) {
+      spdlog::info(
+          "UDP does not pass between this machine and the swarm: the directory is asked over TCP");
+    } else {
+      spdlog::info("UDP passes again: the directory is asked by it");
+    }
+  };
+  reach_service_ = std::make_unique<ReachService>(*io_, identity_, options_.swarm_key);
+  std::vector<grpc::Service*> all = services;
+  all.push_back(&reach_service_->calls());
+  punch_desk_ = std::make_unique<net::PunchDesk>(*io_, punch_options());
+  all.push_back(punch_desk_.get());
+  auto ports = open_ports(*io_, identity_, dht, all);
   if (!ports.ok()) return ports.status();
   server_ = std::move(ports->server);
   swarm_ = std::make_unique<net::Directory>(*io_, std::move(ports->dht));
+  port_ = swarm_->endpoint().port;
+  punch_desk_->open(port_);
   watch_addresses();
+  if (!joiner_) rejoin();
+  if (!joiner_) start_reach();
   return absl::OkStatus();
+}
+
+// Callers that came through a relay may meet us directly.
+net::PunchDeskOptions Membership::punch_options() {
+  return {[this](int socket, const proto::Endpoint& from) { server_.front->add(socket, from); },
+          [this]() -> std::optional<proto::Endpoint> {
+            const auto anchors =
+                rung_ != nullptr ? rung_->anchors() : std::vector<proto::Endpoint>();
+            if (anchors.empty()) return std::nullopt;
+            return anchors.front();
+          },
+          [this] {
+            return addresses_ != nullptr ? addresses_->list() : std::vector<proto::Endpoint>();
+          }};
+}
+
+// A first node that comes back finds its swarm by the contacts of its last run.
+void Membership::rejoin() {
+  const auto stats = directory();
+  if (!stats || stats->contacts == 0) return;
+  spdlog::info("looks for the swarm that this node was in: {} of its nodes are known",
+               stats->contacts);
+  if (swarm_->bootstrap({}, kFormerSwarmMs, *stop_).ok()) {
+    rejoined_ = true;
+    spdlog::info("is in the swarm again that it was in (for one of its own, remove {})",
+                 options_.contacts_file);
+  } else {
+    spdlog::info("nobody of it answers: begins alone, and goes on asking them");
+  }
 }
 
 void Membership::watch_addresses() {
@@ -74,17 +128,117 @@ void Membership::watch_addresses() {
     addresses_ =
         std::make_unique<OwnAddresses>(io_->context(), swarm_->dht(), std::move(own), [this] {
           if (announcer_ != nullptr) announcer_->announce_change();
+          if (reach_on_net_ != nullptr) reach_on_net_->look_again();
         });
   });
 }
 
 absl::Status Membership::join(const Joiner::AfterFailure& after_failure) {
+  if (!joiner_) return absl::OkStatus();  // again, already
   absl::Status joined = joiner_->join(*swarm_, options_.join_timeout_ms, after_failure);
-  if (!joined.ok() || options_.join_names.empty()) return joined;
-  // Now it is known by which of our addresses the swarm is reached.
-  options_.join = joiner_->endpoints();
-  watch_addresses();
+  if (!joined.ok()) return joined;
+  if (!options_.join_names.empty()) {
+    // Now it is known by which of our addresses the swarm is reached.
+    options_.join = joiner_->endpoints();
+    watch_addresses();
+  }
+  start_reach();
   return joined;
+}
+
+void Membership::start_reach() {
+  if (server_.front == nullptr || reach_ != nullptr) return;
+  ReachOptions options{options_.reach, port(), options_.announce, options_.may_map,
+                       options_.always_ask_router};
+  for (proto::Endpoint& address : options.announced) {
+    if (address.port == 0) address.port = options.port;
+  }
+  ReachHooks hooks;
+  hooks.own = [this] { return addresses_->list(); };
+  hooks.helpers = [this] { return helpers(); };
+  hooks.changed = [this] {
+    io_->run_and_wait([this] {
+      if (announcer_ != nullptr) announcer_->announce_change();
+    });
+  };
+  hooks.udp_reached = [this](std::optional<bool> reached) {
+    io_->run_and_wait([&] { swarm_->dht().tell_reachable(reached); });
+  };
+  hooks.woke = [this] {
+    io_->run_and_wait([this] {
+      addresses_->look();
+      if (!options_.join.empty()) swarm_->dht().bootstrap(options_.join, kRejoinMs, [](auto) {});
+      // Our record may have expired meanwhile.
+      if (announcer_ != nullptr) announcer_->announce_change();
+    });
+  };
+  hooks.relays = relay_hooks();
+  reach_ = std::make_unique<ReachKeeper>(identity_, options_.swarm_key, std::move(options),
+                                         std::move(hooks));
+  io_->run_and_wait([this] { reach_on_net_ = reach_.get(); });
+}
+
+RelayHooks Membership::relay_hooks() {
+  if (options_.make_relay_rung == nullptr) return {};
+  io_->run_and_wait([this] { rung_ = options_.make_relay_rung(); });
+  if (rung_ == nullptr) return {};
+  RelayHooks hooks;
+  hooks.start = [this] {
+    io_->run_and_wait([this] {
+      rung_->start([this] {
+        {
+          const base::MutexLock lock(relays_mutex_);
+          relays_ = rung_->addresses();
+        }
+        if (reach_on_net_ != nullptr) reach_on_net_->relays_changed();
+      });
+      const base::MutexLock lock(relays_mutex_);
+      relays_ = rung_->addresses();
+    });
+  };
+  hooks.stop = [this] {
+    io_->run_and_wait([this] {
+      rung_->stop();
+      const base::MutexLock lock(relays_mutex_);
+      relays_.clear();
+    });
+  };
+  hooks.addresses = [this] {
+    const base::MutexLock lock(relays_mutex_);
+    return relays_;
+  };
+  return hooks;
+}
+
+std::vector<Helper> Membership::helpers() {
+  std::vector<Helper> result;
+  io_->run_and_wait([&] {
+    for (const dht::Contact& contact : swarm_->dht().contacts(kHelpersLookedAt))
+      result.push_back({contact.peer, contact.endpoint, false});
+  });
+  const base::MutexLock lock(others_mutex_);
+  result.insert(result.end(), others_.begin(), others_.end());
+  return result;
+}
+
+void Membership::await_reach(std::chrono::milliseconds limit) {
+  if (reach_ != nullptr) reach_->await_first(Clock::now() + limit, *stop_);
+}
+
+std::vector<proto::Address> Membership::announced() const {
+  const std::vector<proto::Endpoint> own = addresses();
+  if (reach_ != nullptr) return reach_->announced(own);
+  return {own.begin(), own.end()};
+}
+
+std::optional<ReachReport> Membership::reach() const {
+  if (reach_ == nullptr) return std::nullopt;
+  return reach_->report();
+}
+
+void Membership::stop_server(std::chrono::milliseconds grace) {
+  if (reach_service_ != nullptr) reach_service_->stop();
+  server_.shut_down(grace);
 }
 
 void Membership::rejoin_when_alone() {
@@ -96,6 +250,17 @@ void Membership::rejoin_when_alone() {
 }
 
 void Membership::learn_others(std::span<const dht::Record> served) {
+  {
+    const base::MutexLock lock(others_mutex_);
+    others_.clear();
+    for (const dht::Record& record : served) {
+      if (record.peer_id() == identity_.peer_id()) continue;
+      for (const proto::Endpoint& address : proto::direct_endpoints(record.addresses)) {
+        if (others_.size() < kHelpersLookedAt)
+          others_.push_back({record.peer_id(), address, false});
+      }
+    }
+  }
   io_->run_and_wait([&] {
     addresses_->learn_others(served);
     addresses_->look();
@@ -150,13 +315,27 @@ absl::StatusOr<std::vector<dht::Record>> Membership::find(const dht::Key& key) {
   return swarm_->find(key, kFindTimeoutMs, *stop_);
 }
 
+void Membership::give_up_port() {
+  if (server_.front != nullptr) server_.front->stop_accepting();
+  last_addresses_ = addresses();
+  gave_up_port_ = true;
+  leave();
+}
+
 void Membership::leave() {
   stop_announcing();
+  if (punch_desk_ != nullptr) punch_desk_->close();
+  if (reach_ != nullptr) {
+    io_->run_and_wait([this] { reach_on_net_ = nullptr; });
+    reach_.reset();
+    io_->run_and_wait([this] { rung_.reset(); });
+  }
   if (addresses_ != nullptr) io_->run_and_wait([this] { addresses_.reset(); });
   swarm_.reset();
 }
 
 std::optional<dht::DhtStats> Membership::directory() const {
+  if (swarm_ == nullptr) return std::nullopt;
   return swarm_->stats(kSnapshotTimeoutMs, never_);
 }
 

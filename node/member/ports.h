@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Opens a node's two sockets on one port number: UDP for the DHT, TCP for gRPC.
+// Opens a node's two sockets on one port number: UDP for the DHT, TCP for gRPC and for whoever
+// reaches the DHT only so.
 #pragma once
 
 #include <memory>
@@ -15,12 +16,12 @@ namespace shoal::node {
 
 struct Ports {
   std::unique_ptr<dht::UdpService> dht;
-  net::RunningServer server;  // null without services
+  net::RunningServer server;
 };
 
-// With port 0, tries until the system names a port that is free for both. `service` may be null:
-// UDP only.
+// With port 0, tries until the system names a port that is free for both. `services` may be empty.
 absl::StatusOr<Ports> open_ports(net::IoThread& io, const identity::Identity& identity,
-                                 const dht::UdpServiceOptions& options, grpc::Service* service);
+                                 const dht::UdpServiceOptions& options,
+                                 const std::vector<grpc::Service*>& services);
 
 }  // namespace shoal::node

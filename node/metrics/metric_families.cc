@@ -27,6 +27,10 @@ class Families {
   void counter(Labels labels, std::uint64_t value) {
     add(std::move(labels)).counter.value = static_cast<double>(value);
   }
+  void amount(const char* name, const char* help, double value) {  // that only grows
+    begin(name, help, MetricType::Counter);
+    add({}).counter.value = value;
+  }
   // `unit` is what one of the exported unit is in the histogram's: 1000 for seconds of
   // milliseconds.
   void histogram(const char* name, const char* help, const dht::Histogram& values,
@@ -168,6 +172,11 @@ void add_node(Families& out, const NodeStats& node) {
   gauge("shoal_node_kv_positions_free",
         "Positions of KV cache that nobody leases, those kept for later sessions among them",
         node.free_kv_positions);
+  if (node.total_kv_positions > 0) {
+    gauge("shoal_node_kv_cache_usage_perc", "Part of the KV cache that is leased; 1 is all of it",
+          1 - static_cast<double>(node.free_kv_positions) /
+                  static_cast<double>(node.total_kv_positions));
+  }
   gauge("shoal_node_kv_pages_kept",
         "Pages of KV cache kept for later sessions; they go when somebody leases their room",
         node.kept_pages);
@@ -191,6 +200,36 @@ void add_node(Families& out, const NodeStats& node) {
               node.head_rows);
   out.counter("shoal_node_head_calls_total", "Calls of the head, each of many rows",
               node.head_calls);
+}
+
+// vLLM's names where it has one, with shoal_node_ for vllm:. A request is a session here, and a
+// token a position computed through this node's span.
+void add_account(Families& out, const Tally& done) {
+  out.counter("shoal_node_prompt_tokens_total", "Positions computed in steps of many rows",
+              done.prefill_tokens);
+  out.counter("shoal_node_generation_tokens_total", "Positions computed in steps of one row",
+              done.decode_tokens);
+  out.begin("shoal_node_request_success_total",
+            "Sessions that came to their end, or to another, by how it was", MetricType::Counter);
+  out.counter({{"finished_reason", "stop"}}, done.sessions_ended - done.sessions_failed);
+  out.counter({{"finished_reason", "error"}}, done.sessions_failed);
+  out.counter("shoal_node_sessions_opened_total", "Sessions that were opened",
+              done.sessions_opened);
+  out.amount("shoal_node_session_seconds_total", "Time of the sessions that ended", done.session_s);
+  out.begin("shoal_node_session_bytes_total", "Bytes of frames of sessions, before TLS",
+            MetricType::Counter);
+  out.counter({{"direction", "in"}}, done.bytes_in);
+  out.counter({{"direction", "out"}}, done.bytes_out);
+  out.counter("shoal_node_hops_lost_total", "Sessions that lost the hop behind this one",
+              done.hops_lost);
+  out.amount("shoal_node_computing_seconds_total", "Time in which the device computed",
+             done.computing_s);
+  out.amount("shoal_node_up_seconds_total", "Time since the program was started", done.up_s);
+  out.amount("shoal_node_paused_seconds_total", "Of that, paused by its owner", done.paused_s);
+  if (done.energy_s > 0) {
+    out.amount("shoal_node_energy_joules_total",
+               "Energy of this machine's processors and GPUs, whoever used them", done.energy_j);
+  }
 }
 
 void add_front(Families& out, const net::FrontStats& front) {
@@ -221,6 +260,7 @@ std::vector<MetricFamily> metric_families(const MetricsSnapshot& snapshot) {
   add_lookups(out, snapshot.dht.measurements);
   add_traffic(out, snapshot.dht);
   if (snapshot.node) add_node(out, *snapshot.node);
+  if (snapshot.node && snapshot.account) add_account(out, *snapshot.account);
   if (snapshot.front) add_front(out, *snapshot.front);
   return out.take();
 }

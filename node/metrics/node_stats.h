@@ -8,6 +8,7 @@
 
 #include "dht/stats.h"
 #include "net/front_stats.h"
+#include "node/account/tally.h"
 #include "node/serve/outbox_budget.h"
 
 namespace shoal::node {
@@ -25,6 +26,7 @@ struct NodeStats {
   std::uint64_t batched_rows = 0;
   std::uint64_t head_rows = 0;   // that the head scored
   std::uint64_t head_calls = 0;  // of many rows each
+  double computing_s = 0;        // of the device
   float block_step_us = 0;
   OutboxStats outbox;                    // bytes that wait to be sent
   std::uint64_t moves = 0;               // to other blocks
@@ -35,6 +37,7 @@ struct MetricsSnapshot {
   dht::KademliaStats dht;
   std::optional<NodeStats> node;         // absent: a bootstrap node
   std::optional<net::FrontStats> front;  // absent without a TCP port
+  std::optional<Tally> account{};        // of this run; absent: nobody keeps it
 };
 
 }  // namespace shoal::node

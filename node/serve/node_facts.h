@@ -1,14 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-// What does not change while a node serves: who it is, the model, its span, and the limits of a
-// session. Plain value.
+// What hardly changes while a node serves: who it is, the model, its span, and the limits of a
+// session. Plain value; those of Adjustable may be changed by any thread while others read.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 #include "proto/limits.h"
 #include "proto/offer.h"
 
 namespace shoal::node {
+
+class Adjustable {
+ public:
+  Adjustable(std::uint32_t value) : value_(value) {}  // NOLINT: it is a number
+  Adjustable(const Adjustable& other) : value_(other.value_.load()) {}
+  Adjustable& operator=(const Adjustable& other) {
+    value_ = other.value_.load();
+    return *this;
+  }
+  operator std::uint32_t() const { return value_; }  // NOLINT: likewise
+
+ private:
+  std::atomic<std::uint32_t> value_;
+};
 
 struct NodeFacts {
   proto::PeerId peer_id;
@@ -18,8 +33,8 @@ struct NodeFacts {
   std::uint32_t max_rows_per_step = 0;  // rows of one chunk
   std::uint32_t max_positions = 0;      // of one session
   double head_us = 0;                   // of one row, where it has a head
-  std::uint32_t max_sessions = proto::kMaxSessions;
-  std::uint32_t max_sessions_per_peer = proto::kMaxSessionsPerPeer;
+  Adjustable max_sessions = proto::kMaxSessions;
+  Adjustable max_sessions_per_peer = proto::kMaxSessionsPerPeer;
 };
 
 // Rows of one step: as many as a chunk of kMaxChunkBytes holds in f32, between 1 and

@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 #include <sodium/utils.h>
 
+#include "node/account/service_book.h"
 #include "node/device/device_thread.h"
 #include "proto/activation.h"
+#include "proto/printable.h"
 #include "proto/scores.h"
 #include "proto/span_service.pb.h"
 
@@ -22,6 +24,9 @@ constexpr double kClientShare = 0.875;
 constexpr double kPreviousShare = 0.5;
 // Computed steps that the next hop has not taken, before we take no more from the hop before.
 constexpr std::size_t kMostUntaken = 4 * proto::kMaxChunkBytes;
+
+// What a peer says of a failure, in our log.
+constexpr std::size_t kMaxLoggedReason = 160;
 
 // What is looked at once: up to 64 KiB.
 OpenRequest without_prefix(OpenRequest open) {
@@ -78,6 +83,15 @@ void Session::set_next(std::shared_ptr<NextLink> next) {
   next->end();
 }
 
+void Session::keep_account(ServiceBook& book) {
+  {
+    const base::MutexLock lock(mutex_);
+    if (closed_) return;
+    book_ = &book;
+  }
+  book.opened({short_name(open_.session_id), short_name(client_)}, opened_);
+}
+
 void Session::step(const wire::Step& step) {
   std::optional<Refusal> refusal = accept(step);
   if (!refusal) return;
@@ -96,8 +110,11 @@ std::optional<Refusal> Session::accept(const wire::Step& step) {
   }
   // Up to a MiB: without the lock, for which the completer would have to wait.
   auto input = input_of(step);
+  const std::uint64_t bytes = step.ByteSizeLong();
 
   const base::MutexLock lock(mutex_);
+  account_.bytes_in += bytes;
+  if (book_ != nullptr) book_->received(bytes);
   if (stale(step)) return std::nullopt;
   if (auto refusal = check(step)) return refusal;
   if (!input.ok()) return refuse(absl::StatusCode::kInvalidArgument, text(input.status()));
@@ -195,6 +212,7 @@ void Session::step_done(const Ticket& ticket, const StepOutput& output) {
   {
     const base::MutexLock lock(mutex_);
     if (closed_) return;
+    account_for(ticket);
     client = client_link_;
     next = next_;
   }
@@ -266,6 +284,7 @@ void Session::answer(const Ticket& ticket, const StepOutput& output, ClientLink&
   } else {
     *result.mutable_scores() = proto::encode_scores(output.scores);
   }
+  account_for_sent(frame.ByteSizeLong());
   client.send(std::move(frame));
 }
 
@@ -280,7 +299,19 @@ void Session::push(const Ticket& ticket, const StepOutput& output, NextLink& nex
   step.set_return_rows(ticket.return_rows);
   if (ticket.scores.top() > 0) *step.mutable_scores() = ticket.scores;
   *step.mutable_activation() = std::move(*activation);
+  account_for_sent(frame.ByteSizeLong());
   next.send(std::move(frame));
+}
+
+void Session::account_for(const Ticket& ticket) {
+  (ticket.rows > 1 ? account_.prefill_tokens : account_.decode_tokens) += ticket.rows;
+  if (book_ != nullptr) book_->computed(ticket.rows);
+}
+
+void Session::account_for_sent(std::uint64_t bytes) {
+  bytes_out_ += bytes;
+  const base::MutexLock lock(mutex_);
+  if (book_ != nullptr) book_->sent(bytes);
 }
 
 void Session::heartbeat(std::uint64_t nonce) {
@@ -331,6 +362,16 @@ void Session::set_previous(std::shared_ptr<PreviousLink> previous) {
 
 void Session::next_failed(absl::StatusCode code, const std::string& reason) {
   if (!open_.next) return;
+  ServiceBook* book = nullptr;
+  {
+    const base::MutexLock lock(mutex_);
+    if (!closed_) book = book_;
+  }
+  if (book != nullptr) {
+    book->lost({short_name(id()), short_name(open_.next->peer),
+                proto::printable(reason, kMaxLoggedReason)},
+               Clock::now());
+  }
   fail({.code = code,
         .reason = fmt::format("the next hop {}: {}", short_name(open_.next->peer), reason),
         .at_fault = open_.next->peer});
@@ -350,15 +391,27 @@ void Session::shut(std::optional<Refusal> refusal) {
   std::shared_ptr<ClientLink> client;
   std::shared_ptr<NextLink> next;
   std::shared_ptr<PreviousLink> previous;
+  ServiceBook* book = nullptr;
+  SessionEnd account;
   {
     const base::MutexLock lock(mutex_);
     if (closed_) return;
     closed_ = true;
+    book = book_;
+    account = account_;
     client = std::move(client_link_);
     next = std::move(next_);
     previous = std::move(previous_);
   }
   device_.close(key_);
+  if (book != nullptr) {
+    account.session = short_name(id());
+    account.bytes_out = bytes_out_;
+    const Clock::time_point now = Clock::now();
+    account.seconds = std::chrono::duration<double>(now - opened_).count();
+    if (refusal) account.failure = proto::printable(refusal->reason, kMaxLoggedReason);
+    book->ended(account, now);
+  }
   if (client) client->end(std::move(refusal));
   if (next) next->end();
   if (previous) previous->end();

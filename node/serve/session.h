@@ -4,7 +4,9 @@
 // its place on the device, freed by close().
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -12,6 +14,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/mutex.h"
+#include "node/account/session_log.h"
 #include "node/device/refusal.h"
 #include "node/device/scheduler.h"
 #include "node/serve/links.h"
@@ -26,6 +29,7 @@ class Step;
 
 namespace shoal::node {
 
+class ServiceBook;
 struct StepInput;
 struct StepOutput;
 
@@ -38,6 +42,8 @@ class Session : public std::enable_shared_from_this<Session> {
           const proto::PeerId& client, SessionKey key, std::shared_ptr<ClientLink> client_link);
   ~Session();
   void set_next(std::shared_ptr<NextLink> next);
+  // Tells the book from now on what it does; once.
+  void keep_account(ServiceBook& book);
 
   const proto::SessionId& id() const { return open_.session_id; }
   const proto::PeerId& client() const { return client_; }
@@ -92,6 +98,9 @@ class Session : public std::enable_shared_from_this<Session> {
   std::optional<wire::Activation> encoded(const Ticket& ticket, std::span<const float> x);
   void resume_streams();
   void shut(std::optional<Refusal> refusal);
+  // Counts what was computed, and what is sent.
+  void account_for(const Ticket& ticket) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void account_for_sent(std::uint64_t bytes);
 
   const std::shared_ptr<const Serving> serving_;
   const NodeFacts& facts_ = serving_->facts;
@@ -102,7 +111,10 @@ class Session : public std::enable_shared_from_this<Session> {
   const std::uint32_t kept_positions_;
   const Clock::time_point opened_ = Clock::now();
 
+  std::atomic<std::uint64_t> bytes_out_ = 0;
   mutable base::Mutex mutex_;
+  ServiceBook* book_ ABSL_GUARDED_BY(mutex_) = nullptr;  // null: nobody keeps account
+  SessionEnd account_ ABSL_GUARDED_BY(mutex_);           // what it did so far
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   std::uint64_t epoch_ ABSL_GUARDED_BY(mutex_) = 0;
   std::optional<std::uint64_t> last_step_id_ ABSL_GUARDED_BY(mutex_);

@@ -44,6 +44,7 @@ std::variant<std::shared_ptr<Session>, Refusal> SessionDesk::open(
   const OpenRequest& request = std::get<OpenRequest>(parsed);
   auto opened = sessions_.open(serving, request, client.peer, network_of(client.address), link);
   if (auto* session = std::get_if<std::shared_ptr<Session>>(&opened)) {
+    if (ServiceBook* const book = book_) (*session)->keep_account(*book);
     connect_next(request, client, *session);
     link->send(welcome(request, serving->facts, (*session)->kept_positions()));
   }

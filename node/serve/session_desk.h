@@ -24,13 +24,18 @@ struct Caller;
 namespace shoal::node {
 
 class NextHops;
+class ServiceBook;
 
 class SessionDesk {
  public:
   explicit SessionDesk(net::ChannelPool& channels) : channels_(channels) {}
 
-  // Once, before the first session; must outlive the last stream.
-  void find_next_hops_by(NextHops& next_hops) { next_hops_ = &next_hops; }
+  // Once, before the first session; must outlive the last stream. `book`: what sessions did; null:
+  // nobody keeps account.
+  void start(NextHops& next_hops, ServiceBook* book) {
+    next_hops_ = &next_hops;
+    book_ = book;
+  }
   // What new sessions are opened on; null: on nothing for now. The earlier one serves its own on.
   void serve(std::shared_ptr<const Serving> serving);
   std::shared_ptr<const Serving> serving() const;
@@ -64,6 +69,7 @@ class SessionDesk {
 
   net::ChannelPool& channels_;
   std::atomic<NextHops*> next_hops_ = nullptr;
+  std::atomic<ServiceBook*> book_ = nullptr;
   mutable base::Mutex mutex_;  // a leaf
   std::shared_ptr<const Serving> serving_ ABSL_GUARDED_BY(mutex_);
   OutboxBudget outbox_;

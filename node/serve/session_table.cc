@@ -37,10 +37,10 @@ std::optional<Refusal> SessionTable::admit(const NodeFacts& facts,
         .retry_after_ms = kSessionsRetryMs};
   }
   if (sessions_.size() >= facts.max_sessions) {
-    return Refusal{
-        .code = absl::StatusCode::kResourceExhausted,
-        .reason = fmt::format("all {} sessions of this node are taken", facts.max_sessions),
-        .retry_after_ms = kSessionsRetryMs};
+    return Refusal{.code = absl::StatusCode::kResourceExhausted,
+                   .reason = fmt::format("all {} sessions of this node are taken",
+                                         std::uint32_t{facts.max_sessions}),
+                   .retry_after_ms = kSessionsRetryMs};
   }
   return std::nullopt;
 }

@@ -127,6 +127,8 @@ ServiceCounts SpanService::counts() const {
           .given_way = desk_.sessions().given_way()};
 }
 
+void SpanService::end_sessions(std::string reason) { stop(std::move(reason)); }
+
 void SpanService::stop(std::string reason) {
   desk_.sessions().fail_all({.code = absl::StatusCode::kUnavailable, .reason = std::move(reason)});
 }

@@ -40,8 +40,8 @@ class SpanService {
   // What the gRPC server registers.
   grpc::Service& calls();
 
-  // Once, before anything is served; must outlive the service's last stream.
-  void find_next_hops_by(NextHops& next_hops) { desk_.find_next_hops_by(next_hops); }
+  // Once, before anything is served; both must outlive the service's last stream.
+  void start(NextHops& next_hops, ServiceBook* book = nullptr) { desk_.start(next_hops, book); }
   // What new sessions are opened on, from now on; null: nothing. What was served before goes on
   // with the sessions that it has; its maker keeps it until nobody else does.
   void serve(std::shared_ptr<const Serving> serving) { desk_.serve(std::move(serving)); }
@@ -75,6 +75,9 @@ class SpanService {
   void sweep(std::chrono::steady_clock::time_point now) { desk_.sweep(now); }
   // No new sessions from now on; whoever asks is told why. Without a reason: again.
   void drain(std::string reason) { desk_.sessions().refuse_new(std::move(reason)); }
+  // After drain(): ends the sessions that are left, with UNAVAILABLE; and takes new ones again.
+  void end_sessions(std::string reason);
+  void accept() { desk_.sessions().refuse_new({}); }
   // Ends every session, with UNAVAILABLE. The streams are gone once gRPC and the peers have let go:
   // await_streams() is false at the timeout.
   void stop(std::string reason);

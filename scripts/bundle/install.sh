@@ -38,17 +38,18 @@ while [ $# -gt 0 ]; do
 done
 
 if [ $mode = system ]; then
-  default=/opt/shoal links=/usr/local/bin units=/etc/systemd/system
+  default=/opt/shoal links=/usr/local/bin units=/etc/systemd/system shares=/usr/local/share
   systemctl=systemctl
-  configuration=/etc/shoal/node.conf
+  configuration=/etc/shoal/shoal-node.toml
   kept='/etc/shoal, /var/lib/shoal, /var/cache/shoal'
 else
   : "${HOME:?is not set}"
   default=${XDG_DATA_HOME:-$HOME/.local/share}/shoal
   links=$HOME/.local/bin
   units=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user
+  shares=${XDG_DATA_HOME:-$HOME/.local/share}
   systemctl='systemctl --user'
-  configuration=${XDG_CONFIG_HOME:-$HOME/.config}/shoal/node.conf
+  configuration=${XDG_CONFIG_HOME:-$HOME/.config}/shoal/shoal-node.toml
   kept="${configuration%/*}, ~/.local/state/shoal, ~/.cache/shoal"
 fi
 # An installed copy of this script takes away the installation that it belongs to.
@@ -62,6 +63,9 @@ case $prefix in
   *[!A-Za-z0-9/._+-]*) fail "$prefix: choose a folder of letters, digits and / . _ + - only" ;;
 esac
 unit_file=$units/shoal-node.service
+
+# Manual pages and completions, linked to where shells and man look for them.
+texts() { (cd "$1/share" && find man bash-completion zsh fish -type f 2>/dev/null || true); }
 
 is_ours() { [ "$(readlink "$links/$1" 2>/dev/null)" = "$prefix/bin/$1" ]; }
 unit_is_ours() { [ -f "$unit_file" ] && grep -q "^ExecStart=$prefix/bin/shoal-node " "$unit_file"; }
@@ -78,6 +82,9 @@ if [ $action = uninstall ]; then
   for program in "$prefix"/bin/*; do
     name=${program##*/}
     if is_ours "$name"; then rm -f "$links/$name" && say "removed $links/$name"; fi
+  done
+  texts "$prefix" | while read -r text; do
+    if [ "$(readlink "$shares/$text" 2>/dev/null)" = "$prefix/share/$text" ]; then rm -f "$shares/$text"; fi
   done
   for part in $parts .shoal; do rm -rf "${prefix:?}/$part"; done
   if rmdir "$prefix" 2>/dev/null; then
@@ -122,10 +129,15 @@ for program in "$prefix"/bin/*; do
     say "linked $links/$name"
   fi
 done
+texts "$prefix" | while read -r text; do
+  mkdir -p "$(dirname "$shares/$text")"
+  if [ ! -e "$shares/$text" ] || [ -L "$shares/$text" ]; then ln -sf "$prefix/share/$text" "$shares/$text"; fi
+done
+say "linked manual pages and completions into $shares"
 if [ $unit = yes ]; then
   source=$here/share/shoal/systemd/$mode/shoal-node.service
   mkdir -p "$units"
-  sed "s|@PREFIX@|$prefix|g; s|@DOC@|$prefix|g" "$source" >"$unit_file"
+  sed "s|@PROGRAM@|$prefix/bin/shoal-node|g" "$source" >"$unit_file"
   reload
   say "wrote $unit_file (not enabled)"
 fi
@@ -135,6 +147,7 @@ case ":$PATH:" in
 esac
 say
 say "Try it:      $links/shoal generate --local --model $prefix/share/shoal/models/demo 'Once upon a time'"
-[ $unit = no ] || say "Serve:       write $configuration (see the head of $unit_file), then: $systemctl enable --now shoal-node"
+[ $unit = no ] || say "Serve:       $links/shoal-node service install --model MODEL --join HOST:7000 --listen :7000"
+[ $unit = no ] || say "             or write $configuration (see the head of $unit_file), then: $systemctl enable --now shoal-node"
 again=; if [ $mode = user ] && [ "$(id -u)" = 0 ]; then again=" --user"; fi
 say "Undo:        $prefix/install.sh --uninstall$again"

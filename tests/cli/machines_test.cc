@@ -10,6 +10,8 @@
 #include <chrono>
 #include <thread>
 
+#include "tests/support/terminal.h"
+
 namespace shoal::tests {
 namespace {
 
@@ -28,10 +30,22 @@ TEST_F(Machines, NohupOutlivesItsTerminalAndSigtermStillEndsIt) {
 }
 
 TEST_F(Machines, WithoutNohupAClosedTerminalDrains) {
-  Process process(node("a", {"--new-swarm"}));
-  ready("a", process);
-  process.signal(SIGHUP);
-  EXPECT_EQ(process.wait(10'000), 0) << process.err();
+  Terminal terminal(node("a", {"--new-swarm"}));
+  ASSERT_TRUE(terminal.shows("is online at", 20'000)) << terminal.shown();
+  EXPECT_TRUE(online("a"));
+  EXPECT_EQ(terminal.hang_up(10'000), 0);
+  EXPECT_FALSE(online("a"));
+}
+
+TEST_F(Machines, AJobOfAShellWhoseTerminalClosesDrainsToo) {
+  // The shell, not the kernel, tells it: jobs have a process group of their own.
+  std::string line;
+  for (const std::string& word : node("a", {"--new-swarm"})) line += "'" + word + "' ";
+  Terminal terminal({"/bin/bash", "--norc", "-im"});
+  terminal.type(line + "&\n");
+  ASSERT_TRUE(eventually(20'000, [&] { return online("a"); })) << terminal.shown();
+  terminal.hang_up(5'000);
+  EXPECT_TRUE(eventually(10'000, [&] { return !online("a"); }));
 }
 
 TEST_F(Machines, OutputsThatNobodyReadsStopNoNode) {

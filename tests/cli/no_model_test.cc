@@ -127,6 +127,45 @@ TEST_F(NoModel, TheGoldenIdsFromAnEmptyHome) {
   }
 }
 
+// Those that compute the model's ends: the first hop embeds, the last one scores.
+TEST_F(NoModel, ItsFirstAndThenItsLastHopAreKilled) {
+  ProcessSwarm swarm;
+  for (const char* blocks : {"0:4", "4:8", "0:4", "4:8"}) swarm.start_node(blocks);
+  const std::vector<std::string> arguments = {"--json",       "--greedy", "--ignore-eos",
+                                              "--max-tokens", "400",      "Once upon"};
+  std::vector<std::string> command = {
+      "/usr/bin/env",   "-u",       "XDG_CACHE_HOME", "HOME=" + home_.path(),
+      program("shoal"), "generate", "--join",         swarm.address(0),
+      "--trace"};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  Process client(command);
+  // The node with these blocks that token `number` went through, killed.
+  const auto kill_hop = [&](int number, std::size_t first) {
+    const std::string begin = "\ntoken " + std::to_string(number) + ":";
+    std::string trace;
+    for (int i = 0; i < 4'000 && trace.find(begin) == std::string::npos; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      trace = client.err();
+    }
+    ASSERT_THAT(trace, HasSubstr(begin));
+    const std::string line = trace.substr(trace.find(begin) + 1);
+    const std::string token = line.substr(0, line.find('\n'));
+    const bool other = token.find(swarm.peer_id(first).substr(0, 8)) == std::string::npos;
+    swarm.node(first + (other ? 2 : 0)).signal(SIGKILL);
+  };
+  kill_hop(20, 0);
+  kill_hop(150, 1);
+  ASSERT_EQ(client.wait(60'000), 0) << client.err();
+  const json answer = json::parse(client.out());
+  EXPECT_EQ(answer.at("reroutes"), 2);
+  std::vector<std::string> local = {program("shoal"), "generate", "--local", "--model", kDemoModel};
+  local.insert(local.end(), arguments.begin(), arguments.end());
+  const Outcome alone = run(local, 60'000);
+  ASSERT_EQ(alone.status, 0) << alone.err;
+  EXPECT_EQ(answer.at("ids"), json::parse(alone.out).at("ids"));
+  EXPECT_EQ(answer.at("exact"), true);
+}
+
 TEST_F(NoModel, ATalk) {
   ProcessSwarm swarm;
   for (const char* blocks : {"0:4", "4:8"}) swarm.start_node(blocks);

@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "client/swarm/gaps.h"
+
 namespace shoal::client {
 namespace {
 
@@ -150,7 +152,9 @@ TEST(Report, OnlyNodesThatAnswerServe) {
   swarm.nodes[2].silence = "has only IPv6 addresses, and this machine has no way to them";
   swarm.nodes[2].addresses = {*proto::parse_endpoint("[::1]:7"), *proto::parse_endpoint("[::1]:8")};
   const std::string text = status_text({swarm}, {}, kNow);
-  EXPECT_THAT(text, HasSubstr("3 nodes, 1 of them answering"));
+  EXPECT_THAT(text, HasSubstr("1 node, 2 more not answering"));
+  EXPECT_THAT(text, HasSubstr("blocks 5..7 of 8 are served by nobody: one more node that serves "
+                              "them would close the gap\n"));
   EXPECT_THAT(text, HasSubstr("22222222  ....xxxx        4:8  silent"));
   EXPECT_THAT(text, HasSubstr("servers   11111!!!  nobody who answers serves blocks 5..7"));
   EXPECT_THAT(text, HasSubstr("node 22222222 at 127.0.0.1:7000 does not answer (nothing listens "
@@ -159,6 +163,8 @@ TEST(Report, OnlyNodesThatAnswerServe) {
   const Json model = Json::parse(status_json({swarm}, {}, kNow))["models"][0];
   EXPECT_EQ(model["missing"], Json::parse("[[5, 8]]"));
   EXPECT_EQ(model["served"], false);
+  EXPECT_EQ(model["answering"], 1);
+  EXPECT_EQ(model["gaps"], Json::parse(R"([{"begin": 5, "end": 8, "weight_bytes": null}])"));
   EXPECT_EQ(model["nodes"][0]["answers"], true);
   EXPECT_FALSE(model["nodes"][0].contains("silence"));
   EXPECT_EQ(model["nodes"][1]["silence"], swarm.nodes[1].silence);
@@ -172,6 +178,32 @@ TEST(Report, OnlyNodesThatAnswerServe) {
   EXPECT_TRUE(check_served({swarm}, kNow).ok());
   EXPECT_THAT(status_text({swarm}, {}, kNow), HasSubstr("every block is served"));
   EXPECT_EQ(Json::parse(status_json({swarm}, {}, kNow))["models"][0]["served"], true);
+}
+
+TEST(Report, WhatWouldCloseTheGap) {
+  auto swarm = view(8, {node_view(0x11, {0, 4})});
+  swarm.block_bytes = {9, 9, 9, 9, 300'000'000, 300'000'000, 300'000'000, 300'000'000};
+  EXPECT_EQ(describe_gaps(swarm),
+            "blocks 4..7 of 8 are served by nobody: one more node with 1.2 GB of memory for their "
+            "weights would close the gap");
+  EXPECT_THAT(status_text({swarm}, {}), HasSubstr(describe_gaps(swarm)));
+  EXPECT_EQ(Json::parse(status_json({swarm}, {}))["models"][0]["gaps"][0]["weight_bytes"],
+            1'200'000'000);
+  swarm.nodes.push_back(node_view(0x22, {5, 8}));
+  swarm.block_bytes[4] = 42'000'000;
+  EXPECT_EQ(describe_gaps(swarm),
+            "block 4 of 8 is served by nobody: one more node with 42.0 MB of memory for its "
+            "weights would close the gap");
+  swarm.nodes[0].offer.span = {1, 4};
+  EXPECT_EQ(describe_gaps(swarm),
+            "blocks 0 and 4 of 8 are served by nobody: 2 more nodes would close the gaps, with "
+            "0.0 MB for the weights of block 0 and 42.0 MB for the weights of block 4");
+  swarm.nodes[0].offer.span = {0, 5};
+  EXPECT_EQ(describe_gaps(swarm), "");
+  // What is of another size than the model is not believed.
+  swarm.nodes.clear();
+  swarm.block_bytes.pop_back();
+  EXPECT_EQ(weight_bytes(swarm, {0, 2}), std::nullopt);
 }
 
 TEST(Report, EveryModelIsChecked) {

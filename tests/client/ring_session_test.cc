@@ -182,6 +182,76 @@ TEST_F(Ring, RowsGoOutInChunksAndComeBackInOrder) {
   }
 }
 
+// A session that knows what hops take, and asks for nothing that they keep.
+TEST_F(Ring, TheFirstStepTravelsBehindOpenWithoutWaitingForWelcomes) {
+  std::promise<void> stepped;
+  FakeHop first(honest([&](const wire::Step& step, Stream& stream) {
+    stepped.set_value();
+    stream.Write(ack(step));
+    return true;
+  }));
+  // Welcomes only once the first hop has its step, and then gives what it would have been pushed.
+  FakeHop second([&](const wire::ClientFrame& frame, Stream& stream) {
+    if (!frame.has_open()) return true;
+    stepped.get_future().wait();
+    stream.Write(welcome(frame.open()));
+    wire::Step pushed;
+    pushed.set_epoch(frame.open().epoch());
+    pushed.set_step_id(1);
+    pushed.set_return_rows(wire::RETURN_LAST);
+    *pushed.mutable_activation() =
+        *proto::encode_activation(std::vector<float>(kHidden, 5.0f), 1, kHidden, wire::CODEC_F32);
+    stream.Write(echo(pushed));
+    stream.Write(ack(pushed));
+    return true;
+  });
+  RingOptions options;
+  options.hidden = kHidden;
+  options.positions = 16;
+  options.early_rows = 8;
+  RingSession ring({first.hop({0, 4}), second.hop({4, 8})}, options, channels_, io_, interrupt_);
+  ASSERT_TRUE(ring.open().ok());
+  EXPECT_FALSE(ring.is_open());
+  EXPECT_EQ(*ring.run(std::vector<float>(kHidden, 1.0f), 0, RowsWanted::kLast),
+            std::vector<float>(kHidden, 5.0f));
+  EXPECT_TRUE(ring.is_open());
+}
+
+// What it computes in is known by its welcome: rows that came before count only with it.
+TEST_F(Ring, AnEarlyStepCountsOnlyOnceEveryHopHasWelcomedUs) {
+  FakeHop first([](const wire::ClientFrame& frame, Stream& stream) {
+    if (frame.has_step()) {
+      stream.Write(ack(frame.step()));
+      wire::HopFrame answer = welcome(wire::Open());
+      stream.Write(answer);  // to another session than was asked for
+    }
+    return true;
+  });
+  FakeHop second([](const wire::ClientFrame& frame, Stream& stream) {
+    if (!frame.has_open()) return true;
+    stream.Write(welcome(frame.open()));
+    wire::Step pushed;
+    pushed.set_epoch(frame.open().epoch());
+    pushed.set_step_id(1);
+    pushed.set_return_rows(wire::RETURN_LAST);
+    *pushed.mutable_activation() =
+        *proto::encode_activation(std::vector<float>(kHidden, 5.0f), 1, kHidden, wire::CODEC_F32);
+    stream.Write(echo(pushed));
+    return true;
+  });
+  RingOptions options;
+  options.hidden = kHidden;
+  options.positions = 16;
+  options.early_rows = 8;
+  RingSession ring({first.hop({0, 4}), second.hop({4, 8})}, options, channels_, io_, interrupt_);
+  ASSERT_TRUE(ring.open().ok());
+  const auto rows = ring.run(std::vector<float>(kHidden, 1.0f), 0, RowsWanted::kLast);
+  ASSERT_FALSE(rows.ok());
+  EXPECT_THAT(std::string(rows.status().message()), HasSubstr("another session than was asked"));
+  EXPECT_EQ(ring.failure().culprit, first.hop({}).peer);
+  EXPECT_FALSE(ring.is_open());
+}
+
 // A hop that embeds and scores: token i of a vocabulary of eight has logit -i, whatever the row.
 FakeHop::Behaviour scoring(std::function<void(wire::Result&)> change = {},
                            std::vector<wire::Step>* steps = nullptr) {

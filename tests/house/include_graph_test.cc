@@ -35,12 +35,16 @@ const std::vector<Room> kRooms = {
     {"dht", {"base", "proto", "identity"}},
     {"net", {"base", "proto", "identity", "dht"}},
     {"node/device", {"base", "kernels", "kernels/cuda", "model", "proto"}},
-    {"node/serve", {"base", "proto", "identity", "dht", "net", "node/device"}},
+    {"node/account", {"base"}},
+    {"node/control", {"base", "proto", "node/account"}},
+    {"node/serve", {"base", "proto", "identity", "dht", "net", "node/account", "node/device"}},
     {"node/member", {"base", "cli", "proto", "identity", "dht", "net"}},
-    {"node/metrics", {"base", "proto", "dht", "net", "node/device", "node/serve"}},
+    {"node/metrics", {"base", "proto", "dht", "net", "node/account", "node/device", "node/serve"}},
+    {"node/service", {"base", "cli"}},
     {"node",
      {"base", "cli", "kernels", "kernels/cuda", "model", "model/hub", "proto", "identity", "dht",
-      "net", "node/device", "node/serve", "node/member", "node/metrics"}},
+      "net", "node/account", "node/control", "node/device", "node/serve", "node/member",
+      "node/metrics", "node/service"}},
     {"client/page", {}},
     {"client/swarm", {"base", "proto", "identity", "dht", "net"}},
     {"client/constrain", {"base", "model"}},
@@ -77,7 +81,10 @@ const std::map<std::string, std::set<std::string>> kLibraries = {
     {"spdlog", {"net", "node", "client"}},
     {"nlohmann", {"model", "node", "client"}},
     {"xxhash", {"model"}},
+    {"miniupnpc", {"net"}},
+    {"natpmp", {"net"}},
     {"curl", {"model"}},
+    {"toml++", {"cli"}},
     {"CLI", {}},  // it has a syntax of its own inside values; cli/ has none
 };
 
@@ -274,6 +281,11 @@ TEST(IncludeGraph, FilesSayWhichHeadersTheyNeed) {
 
 TEST(IncludeGraph, DecisionCodeTakesTimeAndRandomnessByArgument) {
   const std::vector<std::string> pure = {"dht/",
+                                         "node/account/session_log",
+                                         "node/account/tally",
+                                         "node/control/hours",
+                                         "node/control/owner_wish",
+                                         "node/control/pausing",
                                          "node/member/placement",
                                          "node/member/rebalance",
                                          "node/device/scheduler",

@@ -57,6 +57,13 @@ TEST(MetricsTest, NumbersOfTheDhtAndTheNodeAreServedAsText) {
   snapshot.node->reused_positions = 96;
   snapshot.node->head_rows = 12;
   snapshot.node->head_calls = 5;
+  snapshot.node->total_kv_positions = 4096;
+  snapshot.node->free_kv_positions = 1024;
+  snapshot.account = Tally{.sessions_opened = 9, .sessions_ended = 8, .sessions_failed = 3};
+  snapshot.account->prefill_tokens = 640;
+  snapshot.account->decode_tokens = 77;
+  snapshot.account->bytes_in = 5000;
+  snapshot.account->computing_s = 1.25;
   const auto server = serve([&] { return snapshot; });
   const std::string text = http_get(server->endpoint(), "/metrics");
   EXPECT_THAT(text, StartsWith("HTTP/1.1 200"));
@@ -82,6 +89,18 @@ TEST(MetricsTest, NumbersOfTheDhtAndTheNodeAreServedAsText) {
   EXPECT_EQ(value(text, "shoal_node_reused_positions_total"), 96);
   EXPECT_EQ(value(text, "shoal_node_head_rows_total"), 12);
   EXPECT_EQ(value(text, "shoal_node_head_calls_total"), 5);
+  EXPECT_EQ(value(text, "shoal_node_kv_cache_usage_perc"), 0.75);
+  EXPECT_EQ(value(text, "shoal_node_sessions_opened_total"), 9);
+  EXPECT_EQ(value(text, "shoal_node_request_success_total{finished_reason=\"stop\"}"), 5);
+  EXPECT_EQ(value(text, "shoal_node_request_success_total{finished_reason=\"error\"}"), 3);
+  EXPECT_EQ(value(text, "shoal_node_prompt_tokens_total"), 640);
+  EXPECT_EQ(value(text, "shoal_node_generation_tokens_total"), 77);
+  EXPECT_EQ(value(text, "shoal_node_session_bytes_total{direction=\"in\"}"), 5000);
+  EXPECT_EQ(value(text, "shoal_node_computing_seconds_total"), 1.25);
+  EXPECT_THAT(text, Not(HasSubstr("shoal_node_energy_joules_total"))) << "the system does not tell";
+  snapshot.account->energy_j = 36;
+  snapshot.account->energy_s = 2;
+  EXPECT_EQ(value(http_get(server->endpoint(), "/metrics"), "shoal_node_energy_joules_total"), 36);
   snapshot.node.reset();  // a bootstrap node has no device
   EXPECT_THAT(http_get(server->endpoint(), "/metrics"), Not(HasSubstr("shoal_node_")));
   EXPECT_THAT(http_get(server->endpoint(), "/"), Not(HasSubstr("shoal_dht_")));

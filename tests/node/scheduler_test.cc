@@ -283,16 +283,27 @@ TEST(Scheduler, SaysHowManyWaitForTheirPromptsForEachThatDecodes) {
   for (SessionKey key = 3; key <= 8; ++key) {
     ASSERT_EQ(scheduler.push(key, 20), Admission::kAccepted);
   }
-  EXPECT_DOUBLE_EQ(scheduler.prefill_pressure(), 3);
+  // The tokens that wait for these prompts are of whoever wants the prompts, too.
+  EXPECT_DOUBLE_EQ(scheduler.prefill_pressure(), kNobodyElseDecodes);
   // Another peer with a prompt is one more who waits, and so it is with many.
   scheduler.add_session(100, peer(2));
   ASSERT_EQ(scheduler.push(100, 20), Admission::kAccepted);
-  EXPECT_DOUBLE_EQ(scheduler.prefill_pressure(), (0.75 + 1) / 0.25);
+  EXPECT_DOUBLE_EQ(scheduler.prefill_pressure(), kNobodyElseDecodes);
+}
+
+TEST(Scheduler, ManyPromptsOfOnePeerAreOneWhoWaits) {
+  Scheduler scheduler({});
+  scheduler.add_session(1, peer(1));
+  ASSERT_EQ(scheduler.push(1, 1), Admission::kAccepted);
+  EXPECT_EQ(run(scheduler, {}).items.size(), 1u);
+  scheduler.add_session(100, peer(2));
+  ASSERT_EQ(scheduler.push(100, 20), Admission::kAccepted);
+  EXPECT_DOUBLE_EQ(scheduler.prefill_pressure(), 1);
   for (SessionKey key = 101; key <= 140; ++key) {
     scheduler.add_session(key, peer(2));
     ASSERT_EQ(scheduler.push(key, 20), Admission::kAccepted);
   }
-  EXPECT_DOUBLE_EQ(scheduler.prefill_pressure(), (0.75 + 1) / 0.25);
+  EXPECT_DOUBLE_EQ(scheduler.prefill_pressure(), 1);
 }
 
 TEST(Scheduler, WhatIsBeingComputedIsNotInTheNextBatch) {

@@ -43,6 +43,8 @@ pid_t spawn(const std::vector<std::string>& command, const std::string& folder,
   if (pid == 0) {
     // Whatever started the tests, in the background perhaps.
     for (const int number : {SIGINT, SIGHUP, SIGQUIT, SIGPIPE}) ::signal(number, SIG_DFL);
+    // What this machine's user has configured is not meant for tests.
+    for (const char* name : {"SHOAL_CONFIG", "SHOAL_NODE_CONFIG"}) setenv(name, "off", 1);
     redirect(input, O_RDONLY, STDIN_FILENO);
     redirect(folder + "/out", O_WRONLY | O_CREAT | O_TRUNC, STDOUT_FILENO);
     redirect(folder + "/err", O_WRONLY | O_CREAT | O_TRUNC, STDERR_FILENO);

@@ -32,7 +32,7 @@ Terminal::~Terminal() {
     kill(pid_, SIGKILL);
     waitpid(pid_, nullptr, 0);
   }
-  close(terminal_);
+  if (terminal_ >= 0) close(terminal_);
 }
 
 void Terminal::type(const std::string& keys) {
@@ -51,6 +51,21 @@ int Terminal::wait(int timeout_ms) {
   shows("\x01 never", timeout_ms);
   int status = 0;
   if (waitpid(pid_, &status, WNOHANG) == pid_) status_ = WEXITSTATUS(status);
+  return status_;
+}
+
+int Terminal::hang_up(int timeout_ms) {
+  close(terminal_);
+  terminal_ = -1;
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+  int status = 0;
+  while (status_ == -1 && std::chrono::steady_clock::now() < until) {
+    if (waitpid(pid_, &status, WNOHANG) == pid_) {
+      status_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    } else {
+      usleep(5'000);
+    }
+  }
   return status_;
 }
 

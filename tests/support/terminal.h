@@ -23,6 +23,9 @@ class Terminal {
   bool shows(const std::string& text, int timeout_ms);
   // Exit status; -1 while it runs.
   int wait(int timeout_ms);
+  // Closes the terminal, as when its window is; nothing is shown or typed any more. Exit status of
+  // the program, 128 + signal when it was killed; -1 when it still runs after timeout_ms.
+  int hang_up(int timeout_ms);
   const std::string& shown() const { return shown_; }
   void clear() { shown_.clear(); }
 

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/swarm/gaps.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace shoal::client {
+namespace {
+
+constexpr std::size_t kMostGaps = 8;  // told one by one
+
+std::string size_text(std::uint64_t bytes) {
+  const auto number = static_cast<double>(bytes);
+  return number < 1e8 ? fmt::format("{:.1f} MB", number / 1e6)
+                      : fmt::format("{:.1f} GB", number / 1e9);
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> weight_bytes(const SwarmView& view, proto::Span span) {
+  if (view.block_bytes.size() != view.block_count) return std::nullopt;
+  const auto begin = view.block_bytes.begin() + span.begin;
+  return std::accumulate(begin, view.block_bytes.begin() + span.end, std::uint64_t{0});
+}
+
+std::string describe_gaps(const SwarmView& view) {
+  const std::vector<proto::Span> gaps = view.missing();
+  if (gaps.empty()) return "";
+  const bool one_block = gaps.size() == 1 && gaps.front().size() == 1;
+  std::string text = fmt::format("{} of {} {} served by nobody: ", describe_blocks(gaps),
+                                 view.block_count, one_block ? "is" : "are");
+  if (gaps.size() == 1) {
+    const auto bytes = weight_bytes(view, gaps.front());
+    text += "one more node ";
+    text += bytes ? fmt::format("with {} of memory for {} weights would close the gap",
+                                size_text(*bytes), one_block ? "its" : "their")
+                  : fmt::format("that serves {} would close the gap", one_block ? "it" : "them");
+    return text;
+  }
+  text += fmt::format("{} more nodes would close the gaps", gaps.size());
+  for (std::size_t i = 0; i < std::min(gaps.size(), kMostGaps); ++i) {
+    const auto bytes = weight_bytes(view, gaps[i]);
+    if (!bytes) break;
+    text += fmt::format("{} {} for the weights of {}", i == 0 ? ", with" : " and",
+                        size_text(*bytes), describe_blocks({gaps[i]}));
+  }
+  if (gaps.size() > kMostGaps && weight_bytes(view, gaps.front())) text += " and so on";
+  return text;
+}
+
+}  // namespace shoal::client

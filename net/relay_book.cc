@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/relay_book.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace shoal::net {
+namespace {
+
+using proto::TunnelRefusal;
+
+// When to ask again: rooms empty slowly, rates are earned soon.
+constexpr std::uint32_t kRetryFullMs = 30'000;
+constexpr std::uint32_t kRetryShareMs = 2'000;
+constexpr std::uint32_t kRetryNotParkedMs = 5'000;
+// Peers that left nothing but a memory; about 200 bytes each.
+constexpr std::size_t kRelayRemembered = 4'096;
+
+}  // namespace
+
+RelayBook::Peer& RelayBook::peer(const proto::PeerId& id, Time now) {
+  if (peers_.size() >= kRelayRemembered && !peers_.contains(id)) forget(now);
+  return peers_.try_emplace(id, limits_.calls, now).first->second;
+}
+
+// All that would be the same if they came anew.
+void RelayBook::forget(Time now) {
+  std::erase_if(peers_, [&](const auto& entry) {
+    const Peer& peer = entry.second;
+    const bool lately = peer.parked_last && now < *peer.parked_last + limits_.wait_after;
+    TokenBucket bucket = peer.bucket;
+    return peer.idle() && !lately && bucket.is_full(now);
+  });
+}
+
+RelayBook::Answer RelayBook::park(const proto::PeerId& id, Id connection, Time now) {
+  Peer& own = peer(id, now);
+  if (own.parked.size() >= limits_.parked_per_peer) {
+    return {{TunnelRefusal::kYourShare, kRetryShareMs}, {}};
+  }
+  if (parked_ >= limits_.parked) return {{TunnelRefusal::kFull, kRetryFullMs}, {}};
+  connections_[connection] = {Place::kParked, id, {}, 0, now};
+  own.parked.push_back(connection);
+  own.parked_last = now;
+  ++parked_;
+  if (own.calls.empty()) return {};
+  const Id caller = own.calls.front();
+  Peer& calling = peers_.at(connections_.at(caller).peer);
+  own.calls.pop_front();
+  --calling.waits;
+  --waiting_;
+  return {{}, connect(connection, caller)};
+}
+
+RelayBook::Answer RelayBook::call(const proto::PeerId& caller, const proto::PeerId& target,
+                                  Id connection, Time now) {
+  if (!peer(caller, now).bucket.take(now)) {
+    return {{TunnelRefusal::kYourShare, kRetryShareMs}, {}};
+  }
+  if (caller == target || !peers_.contains(target)) {
+    return {{TunnelRefusal::kNotParked, kRetryNotParkedMs}, {}};
+  }
+  connections_[connection] = {Place::kWaits, caller, target, 0, now};
+  return place(connection, now);
+}
+
+RelayBook::Answer RelayBook::call_again(const Tunnel& tunnel, Time now) {
+  Connection caller = connections_.at(tunnel.caller);
+  gone(tunnel.parked, now);
+  caller.place = Place::kWaits;
+  caller.other = 0;
+  connections_[tunnel.caller] = caller;
+  return place(tunnel.caller, now);
+}
+
+RelayBook::Answer RelayBook::place(Id id, Time now) {
+  const Connection& connection = connections_.at(id);
+  Peer& caller = peers_.at(connection.peer);
+  Peer& target = peers_.at(connection.target);
+  const auto refuse = [&](TunnelRefusal why, std::uint32_t retry_ms) {
+    connections_.erase(id);
+    return Answer{{why, retry_ms}, {}};
+  };
+  if (caller.tunnels_as_caller + caller.waits >= limits_.tunnels_per_caller) {
+    return refuse(TunnelRefusal::kYourShare, kRetryShareMs);
+  }
+  if (target.tunnels_as_target + target.calls.size() >= limits_.tunnels_per_target) {
+    return refuse(TunnelRefusal::kTheirShare, kRetryShareMs);
+  }
+  if (tunnels_ + waiting_ >= limits_.tunnels) return refuse(TunnelRefusal::kFull, kRetryFullMs);
+  if (!target.parked.empty()) {
+    const Id parked = target.parked.front();
+    return {{}, connect(parked, id)};
+  }
+  const bool lately = target.parked_last && now < *target.parked_last + limits_.wait_after;
+  if (!lately || now >= connection.since + limits_.wait) {
+    return refuse(TunnelRefusal::kNotParked, kRetryNotParkedMs);
+  }
+  if (caller.waits >= limits_.waiting_per_peer) {
+    return refuse(TunnelRefusal::kYourShare, kRetryShareMs);
+  }
+  if (target.calls.size() >= limits_.waiting_per_peer) {
+    return refuse(TunnelRefusal::kTheirShare, kRetryShareMs);
+  }
+  if (waiting_ >= limits_.waiting) return refuse(TunnelRefusal::kFull, kRetryShareMs);
+  target.calls.push_back(id);
+  ++caller.waits;
+  ++waiting_;
+  return {};
+}
+
+RelayBook::Tunnel RelayBook::connect(Id parked, Id caller) {
+  Connection& there = connections_.at(parked);
+  Connection& here = connections_.at(caller);
+  Peer& target = peers_.at(there.peer);
+  std::erase(target.parked, parked);
+  --parked_;
+  ++target.tunnels_as_target;
+  ++peers_.at(here.peer).tunnels_as_caller;
+  ++tunnels_;
+  there.place = here.place = Place::kTunnel;
+  there.other = caller;
+  here.other = parked;
+  return {parked, caller};
+}
+
+void RelayBook::gone(Id id, Time now) {
+  const auto found = connections_.find(id);
+  if (found == connections_.end()) return;
+  const Connection connection = found->second;
+  connections_.erase(found);
+  Peer& own = peers_.at(connection.peer);
+  switch (connection.place) {
+    case Place::kParked:
+      std::erase(own.parked, id);
+      own.parked_last = now;
+      --parked_;
+      break;
+    case Place::kWaits:
+      std::erase(peers_.at(connection.target).calls, id);
+      --own.waits;
+      --waiting_;
+      break;
+    case Place::kTunnel: {
+      const auto other = connections_.find(connection.other);
+      CHECK(other != connections_.end());
+      const Connection& caller = connection.target == proto::PeerId() ? other->second : connection;
+      --peers_.at(caller.peer).tunnels_as_caller;
+      --peers_.at(caller.target).tunnels_as_target;
+      --tunnels_;
+      connections_.erase(other);
+      break;
+    }
+  }
+}
+
+std::vector<RelayBook::Late> RelayBook::overdue(Time now) {
+  std::vector<Late> late;
+  for (const auto& [id, connection] : connections_) {
+    if (connection.place != Place::kWaits || now < connection.since + limits_.wait) continue;
+    late.push_back({id, {TunnelRefusal::kNotParked, kRetryNotParkedMs}});
+  }
+  for (const Late& call : late) gone(call.id, now);
+  return late;
+}
+
+std::optional<RelayBook::Time> RelayBook::next() const {
+  std::optional<Time> next;
+  for (const auto& [id, connection] : connections_) {
+    if (connection.place != Place::kWaits) continue;
+    const Time due = connection.since + limits_.wait;
+    if (!next || due < *next) next = due;
+  }
+  return next;
+}
+
+std::uint32_t RelayBook::parked_peers() const {
+  return static_cast<std::uint32_t>(std::ranges::count_if(
+      peers_, [](const auto& entry) { return !entry.second.parked.empty(); }));
+}
+
+}  // namespace shoal::net

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `shoal-node status` says: as JSON, which goes over the local socket and to --json, and made
+// of that for people. Pure; the text is total: the node may be of another version.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "node/account/ledger.h"
+#include "node/account/tally.h"
+#include "node/control/owner_wish.h"
+
+namespace shoal::node {
+
+struct NodeStatus {
+  std::string state = "starting";  // serving, draining, paused, leaving
+  std::string peer_id;
+  std::string identity;  // its file; empty: of this run only
+  std::string version;
+  int pid = 0;
+  bool bootstrap = false;
+  // Empty while it starts, or is away.
+  std::string address, model, blocks;
+  std::size_t sessions = 0;
+  std::int64_t queued_steps = 0;
+  std::int64_t kv_positions = 0, free_kv_positions = 0;
+  double block_step_us = 0;
+};
+
+// What is known of its work and its owner's wish beside that.
+struct StatusContext {
+  Tally run, hour;
+  Ledger since_day_one;
+  std::string energy_sources;
+  Wish wish;
+  std::string hours;  // as typed; empty: always
+};
+
+std::string node_status_json(const NodeStatus& status, const StatusContext& context);
+// Of such a line; several lines, the last with its newline.
+std::string node_status_text(std::string_view json);
+
+}  // namespace shoal::node

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/owner_commands.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "cli/usage.h"
+#include "node/control/control_server.h"
+#include "node/control/local_socket.h"
+#include "node/control/node_status.h"
+#include "node/identity_file.h"
+
+namespace shoal::node {
+namespace {
+
+using Verb = ControlRequest::Verb;
+
+// Of the system's service: root may look there.
+constexpr const char* kServiceFolder = "/var/lib/shoal";
+constexpr const char* kHowToName =
+    "name it with --identity FILE, its key file, as it was started with";
+
+void add_which_node(cli::Command& command, OwnerLine& line, const char* which) {
+  command.option("--identity", "FILE", which, cli::name(line.identity));
+  command.flag("--json", line.json, "Print one JSON object a line for each node");
+}
+
+// The sockets of all nodes that are meant.
+absl::StatusOr<std::vector<std::string>> sockets_of(const OwnerLine& line) {
+  const std::string runtime = runtime_folder();
+  if (!line.identity.empty()) {
+    for (const std::string& path : socket_paths(line.identity, runtime)) {
+      if (connect_to(path).ok()) return std::vector<std::string>{path};
+    }
+    return absl::UnavailableError(fmt::format(
+        "no node runs here with the identity {}: start one with shoal-node run, or look at those "
+        "that run with shoal-node status",
+        line.identity));
+  }
+  std::vector<std::string> folders;
+  for (const std::string& folder : {state_folder(), runtime, std::string(kServiceFolder)}) {
+    if (!folder.empty() && std::ranges::find(folders, folder) == folders.end()) {
+      folders.push_back(folder);
+    }
+  }
+  std::vector<std::string> found = listening_sockets(folders);
+  if (found.empty()) {
+    return absl::UnavailableError(fmt::format(
+        "no node of this user runs here: start one with shoal-node run; if one does that was "
+        "started with --identity FILE, {}",
+        kHowToName));
+  }
+  if (found.size() > 1 && line.request.verb != Verb::kStatus) {
+    std::string names;
+    for (const std::string& path : found) names += (names.empty() ? "" : ", ") + path;
+    return absl::FailedPreconditionError(fmt::format(
+        "{} nodes run here ({}): say which one is meant, and {}", found.size(), names, kHowToName));
+  }
+  return found;
+}
+
+// Of what the node says now, what has become of the order.
+std::string order_text(Verb verb, const std::string& reply) {
+  const auto json = nlohmann::json::parse(reply, nullptr, false);
+  const std::string status = node_status_text(reply);
+  const std::size_t first = status.find('\n');
+  const std::string node = status.substr(0, status.find(':'));
+  if (verb == Verb::kResume) return node + " serves again, whatever its hours say\n";
+  const std::size_t second = status.find('\n', first + 1);
+  const auto sessions = json.is_object() ? json.value("sessions", std::uint64_t{0}) : 0;
+  return fmt::format("{} takes no new sessions and pauses; open now: {}\n{}", node, sessions,
+                     status.substr(first + 1, second - first));
+}
+
+}  // namespace
+
+OwnerCommands add_owner_commands(cli::Command& program, OwnerLine& line) {
+  OwnerCommands commands;
+  constexpr const char* kWhich =
+      "The key file of the node that is meant (default: the only one that this user runs here)";
+  cli::Command& status =
+      program.command("status", "Say what this machine's node does, and what it did so far");
+  add_which_node(status, line,
+                 "The key file of the node that is meant (default: all that this user runs here)");
+  commands.status = &status;
+
+  cli::Command& pause = program.command(
+      "pause", "Let a node's sessions finish for --drain-timeout, then serve nobody");
+  pause.option("--for", "TIME", "Until so much later: 45s, 30m, 2h or 1d (default: until resume)",
+               cli::name(line.pause_for));
+  pause.flag("--free", line.request.free,
+             "Give the memory back too: the blocks are loaded again at the end");
+  add_which_node(pause, line, kWhich);
+  commands.pause = &pause;
+
+  cli::Command& resume =
+      program.command("resume", "Serve again, also outside of --hours, until they begin");
+  add_which_node(resume, line, kWhich);
+  commands.resume = &resume;
+
+  cli::Command& drain =
+      program.command("drain", "Let a node's sessions finish, however long they take, then pause");
+  drain.flag("--stop", line.request.stop, "End the program then");
+  drain.flag("--free", line.request.free, "Give the memory back then");
+  add_which_node(drain, line, kWhich);
+  commands.drain = &drain;
+  return commands;
+}
+
+absl::Status settle_owner_line(const OwnerCommands& commands, const cli::Command* called,
+                               OwnerLine& line) {
+  line.request.verb = called == commands.pause    ? Verb::kPause
+                      : called == commands.resume ? Verb::kResume
+                      : called == commands.drain  ? Verb::kDrain
+                                                  : Verb::kStatus;
+  if (line.pause_for.empty()) return absl::OkStatus();
+  const auto seconds = parse_pause_time(line.pause_for);
+  if (!seconds.ok()) return cli::usage_error("--for: " + std::string(seconds.status().message()));
+  line.request.for_s = *seconds;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> ask_as_owner(const OwnerLine& line) {
+  const auto sockets = sockets_of(line);
+  if (!sockets.ok()) return sockets.status();
+  std::string text;
+  absl::Status failed;
+  for (const std::string& socket : *sockets) {
+    const auto reply = ask_node(socket, line.request);
+    if (!reply.ok()) {
+      failed = reply.status();
+    } else if (line.json) {
+      text += *reply + "\n";
+    } else if (line.request.verb == Verb::kStatus) {
+      text += (text.empty() ? "" : "\n") + node_status_text(*reply);
+    } else {
+      text += order_text(line.request.verb, *reply);
+    }
+  }
+  // One of several that does not answer hides none of the others.
+  if (text.empty()) return failed;
+  return text;
+}
+
+}  // namespace shoal::node

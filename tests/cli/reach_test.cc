@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+// How others reach a node, and what it says of that: real programs behind a real router's program
+// (miniupnpd), in network namespaces of the tests' own. (tests/nat has every kind of router.)
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/machines.h"
+#include "tests/cli/process_swarm.h"
+#include "tests/support/network_namespace.h"
+
+namespace shoal::tests {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr int kOnlineMs = 30'000;
+
+// An Internet of one cable, a seed on it (25.1.1.1), a router (25.1.1.5) and a home behind it
+// (192.168.8.2). Addresses that are public somewhere: routers map nothing for others. They lead
+// nowhere from here.
+class ReachLab {
+ public:
+  NetworkNamespace seed, router, home;
+
+  ReachLab() {
+    seed.connect("eth0", router, "wan");
+    home.connect("eth0", router, "lan");
+    seed.ip("addr add 25.1.1.1/24 dev eth0");
+    router.ip("addr add 25.1.1.5/24 dev wan");
+    router.ip("addr add 192.168.8.1/24 dev lan");
+    home.ip("addr add 192.168.8.2/24 dev eth0");
+    home.ip("route add default via 192.168.8.1");
+    router.set("ipv4/ip_forward", "1");
+    nft(R"(table inet filter {
+  chain forward { type filter hook forward priority 0; policy drop;
+    ct state established,related accept; iifname "lan" accept; jump mapped; }
+  chain mapped { }
+  chain prerouting { type nat hook prerouting priority -100; jump mapped_in; }
+  chain postrouting { type nat hook postrouting priority 100;
+    oifname "wan" jump mapped_out; oifname "wan" masquerade; }
+  chain mapped_in { }
+  chain mapped_out { }
+})");
+  }
+
+  static std::string unavailable() {
+    if (std::string why = NetworkNamespace::unavailable(); !why.empty()) return why;
+    if (!std::filesystem::exists("/usr/sbin/nft")) return "needs nft(8), of the package nftables";
+    if (!std::filesystem::exists("/usr/sbin/miniupnpd")) return "needs miniupnpd";
+    return "";
+  }
+
+  void nft(const std::string& rules) {
+    const std::string file = folder_.file("rules");
+    std::ofstream(file) << rules;
+    const Outcome outcome = run(router.inside({"/usr/sbin/nft", "-f", file}), 10'000);
+    ASSERT_EQ(outcome.status, 0) << outcome.err;
+  }
+  std::string rules() const {
+    return run(router.inside({"/usr/sbin/nft", "list", "ruleset"}), 10'000).out;
+  }
+
+  void start_mapping(const std::string& options) {
+    const std::string file = folder_.file("miniupnpd.conf");
+    std::ofstream(file) << "ext_ifname=wan\nlistening_ip=lan\nport=5000\n"
+                           "uuid=90856ec7-620a-400f-9d99-42ebf40e5834\n"
+                           "upnp_table_name=filter\nupnp_nat_table_name=filter\n"
+                           "upnp_forward_chain=mapped\nupnp_nat_chain=mapped_in\n"
+                           "upnp_nat_postrouting_chain=mapped_out\n"
+                           "allow 1024-65535 0.0.0.0/0 1024-65535\n"
+                        << options;
+    mapper_ = std::make_unique<Process>(router.inside(
+        {"/usr/sbin/miniupnpd", "-d", "-f", file, "-P", folder_.file("miniupnpd.pid")}));
+    ASSERT_TRUE(eventually(10'000, [&] {
+      return mapper_->err().find("HTTP listening") != std::string::npos ||
+             mapper_->err().find("PCP traffic") != std::string::npos;
+    })) << mapper_->err();
+  }
+
+  // A bootstrap node in the open.
+  void start_seed() {
+    nodes_.push_back(std::make_unique<Process>(
+        seed.inside({program("shoal-node"), "bootstrap", "--listen", "25.1.1.1:7000", "--identity",
+                     folder_.file("seed.key"), "--ready-file", folder_.file("seed.json")})));
+    ASSERT_TRUE(wait_for_file(folder_.file("seed.json"), *nodes_.back(), kOnlineMs))
+        << nodes_.back()->err();
+  }
+
+  // One that is online, and has said so.
+  Process& start_node(const NetworkNamespace& where, const std::vector<std::string>& arguments) {
+    const std::string name = "node" + std::to_string(nodes_.size());
+    const std::string ready = folder_.file(name + ".json");
+    std::vector<std::string> command = {program("shoal-node"), "run", "--model", kDemoModel};
+    command.insert(command.end(),
+                   {"--threads", "1", "--kv-positions", "512", "--blocks", "0:8", "--identity",
+                    folder_.file(name + ".key"), "--ready-file", ready});
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    nodes_.push_back(std::make_unique<Process>(where.inside(command)));
+    EXPECT_TRUE(wait_for_file(ready, *nodes_.back(), kOnlineMs)) << nodes_.back()->err();
+    EXPECT_TRUE(
+        eventually(5'000, [&] { return nodes_.back()->out().find('\n') != std::string::npos; }));
+    return *nodes_.back();
+  }
+
+  Outcome generate(const NetworkNamespace& from) const {
+    return run(
+        from.inside({program("shoal"), "generate", "--model", kDemoModel, "--join", "25.1.1.1:7000",
+                     "--greedy", "--max-tokens", "4", "--wait", "5", "Once upon a time"}),
+        kOnlineMs);
+  }
+
+ private:
+  TempDir folder_;
+  std::unique_ptr<Process> mapper_;
+  std::vector<std::unique_ptr<Process>> nodes_;
+};
+
+const std::vector<std::string> kJoinSeed = {"--join", "25.1.1.1:7000", "--listen", ":7001"};
+
+class Reach : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (const std::string why = ReachLab::unavailable(); !why.empty()) GTEST_SKIP() << why;
+    lab_ = std::make_unique<ReachLab>();
+  }
+
+  std::unique_ptr<ReachLab> lab_;
+};
+
+TEST_F(Reach, BehindARouterThatMapsByPcpTheWorldFindsTheNode) {
+  lab_->start_mapping("enable_natpmp=yes\nenable_upnp=no\n");
+  lab_->start_seed();
+  Process& node = lab_->start_node(lab_->home, kJoinSeed);
+  EXPECT_THAT(node.out(), HasSubstr("is online at 25.1.1.5:7001 (mapped by PCP) and serves"));
+  EXPECT_THAT(lab_->rules(), HasSubstr("192.168.8.2:7001"));
+  const Outcome text = lab_->generate(lab_->seed);
+  EXPECT_EQ(text.status, 0) << text.err;
+  // What was mapped is given back.
+  node.signal(SIGTERM);
+  EXPECT_EQ(node.wait(15'000), 0) << node.err();
+  EXPECT_THAT(lab_->rules(), Not(HasSubstr("192.168.8.2:7001")));
+}
+
+TEST_F(Reach, ByUpnpToo) {
+  lab_->start_mapping("enable_natpmp=no\nenable_upnp=yes\n");
+  lab_->start_seed();
+  Process& node = lab_->start_node(lab_->home, kJoinSeed);
+  EXPECT_THAT(node.out(), HasSubstr("is online at 25.1.1.5:7001 (mapped by UPnP) and serves"));
+  const Outcome text = lab_->generate(lab_->seed);
+  EXPECT_EQ(text.status, 0) << text.err;
+  node.signal(SIGTERM);
+  EXPECT_EQ(node.wait(15'000), 0) << node.err();
+  EXPECT_THAT(lab_->rules(), Not(HasSubstr("192.168.8.2:7001")));
+}
+
+TEST_F(Reach, APortThatSomebodyForwardsIsDirectAndNetcheckSaysWhatIsMissing) {
+  lab_->start_seed();
+  const auto netcheck = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> command = {program("shoal-node"), "netcheck", "--join",
+                                        "25.1.1.1:7000",       "--listen", ":7001"};
+    command.insert(command.end(), more.begin(), more.end());
+    return run(lab_->home.inside(command), kOnlineMs);
+  };
+  const Outcome closed = netcheck({"--json"});
+  const auto json = nlohmann::json::parse(closed.out, nullptr, false);
+  ASSERT_TRUE(json.is_object()) << closed.out << closed.err;
+  const auto& v4 = json.at("families").at(0);
+  EXPECT_EQ(v4.at("seen"), "25.1.1.5");
+  EXPECT_EQ(v4.at("tcp"), "not reached");
+  EXPECT_EQ(v4.at("udp"), "not reached");
+  EXPECT_EQ(v4.at("helpers").size(), 1u);
+  EXPECT_EQ(v4.at("router").at("upnp"), false);
+  EXPECT_EQ(closed.status, json.at("reached") == true ? 0 : 1);
+  EXPECT_THAT(json.at("told").get<std::string>(),
+              HasSubstr("forward TCP and UDP port 7001 to this machine (192.168.8.2)"));
+  lab_->nft(R"(
+add rule inet filter mapped_in iifname "wan" tcp dport 7001 dnat ip to 192.168.8.2:7001
+add rule inet filter mapped_in iifname "wan" udp dport 7001 dnat ip to 192.168.8.2:7001
+add rule inet filter mapped ip daddr 192.168.8.2 accept
+)");
+  const Outcome open = netcheck({});
+  EXPECT_EQ(open.status, 0) << open.out << open.err;
+  EXPECT_THAT(open.out, HasSubstr("A node here is reached: direct"));
+  Process& node = lab_->start_node(lab_->home, kJoinSeed);
+  EXPECT_THAT(node.out(), HasSubstr("is online at 25.1.1.5:7001 (direct) and serves"));
+}
+
+// In the open, where it is said at once; and after the process stood still it looks again.
+TEST_F(Reach, InTheOpenANodeIsDirectAndAfterASleepLooksAgain) {
+  lab_->start_seed();
+  Process& node =
+      lab_->start_node(lab_->seed, {"--join", "25.1.1.1:7000", "--listen", "25.1.1.1:7001"});
+  // The only one to ask is on the same machine: that proves nothing of the way here.
+  EXPECT_THAT(node.out(), HasSubstr("is online at 25.1.1.1:7001 (nobody is there yet"));
+  Process& other = lab_->start_node(
+      lab_->router, {"--join", "25.1.1.1:7000", "--listen", "25.1.1.5:7002", "--add-model"});
+  EXPECT_THAT(other.out(), HasSubstr("is online at 25.1.1.5:7002 (direct) and serves"));
+  EXPECT_TRUE(eventually(10'000, [&] {
+    return node.err().find("others reach this node: direct") != std::string::npos;
+  })) << node.err();
+  other.signal(SIGSTOP);
+  std::this_thread::sleep_for(std::chrono::seconds(7));
+  other.signal(SIGCONT);
+  EXPECT_TRUE(eventually(5'000, [&] {
+    return other.err().find("stood still for a while") != std::string::npos;
+  })) << other.err();
+}
+
+}  // namespace
+}  // namespace shoal::tests

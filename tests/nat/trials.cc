@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/nat/trials.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <optional>
+#include <stdexcept>
+#include <thread>
+
+#include "tests/nat/nat_swarm.h"
+
+namespace shoal::tests {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using Clock = std::chrono::steady_clock;
+
+// A site's line: between two sites lie 20 ms one way.
+const LinkOptions kHome = {.one_way = milliseconds(10)};
+const LinkOptions kNear = {.one_way = milliseconds(1)};
+constexpr milliseconds kOnline{20'000};
+constexpr seconds kGivesUp{60};
+constexpr std::size_t kPrompt = 0;
+
+double since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+double percentile(std::vector<double> values, double share) {
+  if (values.empty()) return 0;
+  std::ranges::sort(values);
+  return values[static_cast<std::size_t>(share * static_cast<double>(values.size() - 1))];
+}
+
+std::string joined(const std::vector<std::string>& texts) {
+  std::string all;
+  for (const std::string& text : texts) all += (all.empty() ? "" : ", ") + text;
+  return all.empty() ? "nothing" : all;
+}
+
+std::vector<double> step_times(const NatAnswer& answer) {
+  if (!answer.wrong.empty()) throw std::runtime_error(answer.wrong);
+  return answer.json.at("timings").at("per_token_ms").get<std::vector<double>>();
+}
+
+NatNode& online_node(NatSwarm& swarm, const Host& host, const std::string& blocks) {
+  NatNode& node = swarm.start(host, blocks);
+  if (!NatSwarm::online(node, kOnline)) {
+    throw std::runtime_error("a node did not come online: " + node.process->err());
+  }
+  return node;
+}
+
+// Seconds, on the system's clock, at which a log line with `words` was written.
+std::optional<double> told_at(const std::string& log, const std::string& words) {
+  const std::size_t at = log.find(words);
+  if (at == std::string::npos) return std::nullopt;
+  const std::size_t line = log.rfind('\n', at) == std::string::npos ? 0 : log.rfind('\n', at) + 1;
+  tm time{};
+  const char* rest = strptime(log.c_str() + line, "%Y-%m-%d %H:%M:%S", &time);
+  if (rest == nullptr) return std::nullopt;
+  return static_cast<double>(timegm(&time)) + std::strtod(rest, nullptr);
+}
+
+double changed_at(const std::string& path) {
+  struct stat file {};
+  if (stat(path.c_str(), &file) != 0) throw std::runtime_error("no file " + path);
+  return static_cast<double>(file.st_mtim.tv_sec) +
+         1e-9 * static_cast<double>(file.st_mtim.tv_nsec);
+}
+
+void time_to_online() {
+  fmt::print(
+      "| router | online after start | after the model was loaded | announced |\n"
+      "| --- | --- | --- | --- |\n");
+  for (const NatKind kind : kNatKinds) {
+    NatSwarm swarm(kHome);
+    const Host& user = swarm.internet().host(NatKind::kOpen);
+    NatNode& node = swarm.start(swarm.internet().host(kind), "0:8");
+    const auto online = NatSwarm::online(node, kOnline);
+    if (!online) {
+      fmt::print("| {} | never | | |\n", name(kind));
+      continue;
+    }
+    const auto loaded = told_at(node.process->err(), "loaded blocks");
+    fmt::print("| {} | {:.2f} s | {} | {} |\n", name(kind), *online,
+               loaded ? fmt::format("{:.2f} s", changed_at(node.ready_file) - *loaded) : "",
+               joined(swarm.announced(user, NatSwarm::peer_id(node))));
+    std::fflush(stdout);
+  }
+}
+
+// Decode steps of one node, asked directly and over a relay. Direct: two lines there and two back.
+// Over a relay: four each way. Nothing can be punched between two symmetric routers.
+void relay_cost() {
+  constexpr int kTokens = 200;
+  fmt::print(
+      "| a site's line | direct step, median | over a relay | extra | two extra ways | rest "
+      "|\n| --- | --- | --- | --- | --- | --- |\n");
+  for (const LinkOptions& line : {LinkOptions{}, kHome}) {
+    double medians[2] = {};
+    double lows[2] = {};
+    for (const bool relayed : {false, true}) {
+      NatSwarm swarm(line);
+      const NatKind kind = relayed ? NatKind::kSymmetric : NatKind::kOpen;
+      const Host& host = swarm.internet().host(kind);
+      online_node(swarm, host, "0:8");
+      const Host& user = swarm.internet().host(kind);
+      const NatAnswer answer = swarm.generate(user, kPrompt, kTokens);
+      const auto steps = step_times(answer);
+      const bool was_direct = tcp_bytes(user, host) > NatSwarm::payload(kPrompt, kTokens) / 2;
+      if (was_direct == relayed) throw std::runtime_error("not the way that was to be measured");
+      medians[relayed ? 1 : 0] = percentile(steps, 0.5);
+      lows[relayed ? 1 : 0] = percentile(steps, 0.1);
+    }
+    const double way = 4 * std::chrono::duration<double, std::milli>(line.one_way).count();
+    fmt::print(
+        "| {:.0f} ms | {:.2f} ms | {:.2f} ms | {:.2f} ms | {:.0f} ms | {:.2f} ms (fastest "
+        "tenth: {:.2f} ms) |\n",
+        way / 4, medians[0], medians[1], medians[1] - medians[0], way,
+        medians[1] - medians[0] - way, lows[1] - lows[0] - way);
+    std::fflush(stdout);
+  }
+}
+
+// The relay that carries a session is killed in its middle.
+void lost_relay() {
+  constexpr int kTokens = 800;
+  fmt::print(
+      "| run | ids | median step | longest pause | reroutes |\n"
+      "| --- | --- | --- | --- | --- |\n");
+  for (int i = 0; i < 3; ++i) {
+    NatSwarm swarm(kNear);
+    const Host& host = swarm.internet().host(NatKind::kSymmetric);
+    online_node(swarm, host, "0:8");
+    const Host& user = swarm.internet().host(NatKind::kSymmetric);
+    forget_bytes(user);
+    const auto command = user.network.start(swarm.generate_command(kPrompt, kTokens));
+    const auto begun = Clock::now();
+    // Which one carries it shows when a tenth of it has gone over it.
+    NatNode* carrier = nullptr;
+    while (carrier == nullptr && since(begun) < 20 && command->running()) {
+      std::this_thread::sleep_for(milliseconds(20));
+      for (std::size_t r = 0; r < swarm.relays(); ++r) {
+        const auto bytes = tcp_bytes(user, *swarm.relay(r).host);
+        if (bytes > NatSwarm::payload(kPrompt, kTokens) / 5) carrier = &swarm.relay(r);
+      }
+    }
+    if (carrier == nullptr) throw std::runtime_error("no relay carried it: " + command->err());
+    carrier->process->signal(SIGKILL);
+    const Outcome outcome{command->wait(120'000), command->out(), command->err(), since(begun)};
+    const NatAnswer answer = NatSwarm::judged(outcome, kPrompt, kTokens);
+    if (!answer.wrong.empty()) {
+      fmt::print("| {} | {} | | | |\n", i + 1, answer.wrong.substr(0, answer.wrong.find('\n')));
+      continue;
+    }
+    const auto steps = step_times(answer);
+    fmt::print("| {} | golden | {:.1f} ms | {:.0f} ms | {} |\n", i + 1, percentile(steps, 0.5),
+               percentile(steps, 1), answer.json.at("reroutes").dump());
+    std::fflush(stdout);
+  }
+}
+
+// Seconds until records name `wanted`, and until a session works again; "never" after a minute.
+std::string until_right(const NatSwarm& swarm, const Host& user, const NatNode& node,
+                        const std::string& wanted) {
+  const auto start = Clock::now();
+  const auto seen = [&] {
+    const auto addresses = swarm.announced(user, NatSwarm::peer_id(node));
+    return wanted.empty() || std::ranges::any_of(addresses, [&](const std::string& address) {
+             return address.find(wanted) != std::string::npos;
+           });
+  };
+  while (!seen()) {
+    if (Clock::now() - start > kGivesUp) return "never | never |";
+    std::this_thread::sleep_for(milliseconds(200));
+  }
+  const double announced = since(start);
+  while (!swarm.generate(user, kPrompt, 4).wrong.empty()) {
+    if (Clock::now() - start > kGivesUp) return fmt::format("{:.1f} s | never |", announced);
+  }
+  return fmt::format("{:.1f} s | {:.1f} s |", announced, since(start));
+}
+
+// A router whose nodes are called at its public address: then records must name the new one.
+bool named_by_its_address(NatKind kind) {
+  return kind == NatKind::kOpen || kind == NatKind::kMapped;
+}
+
+// What a node does that was online, its provider having given it another address: at once, or
+// while it slept.
+void moved(bool asleep) {
+  fmt::print("| router | announced | session works |\n| --- | --- | --- |\n");
+  for (const NatKind kind :
+       {NatKind::kOpen, NatKind::kMapped, NatKind::kPortRestricted, NatKind::kTcpOut}) {
+    NatSwarm swarm(kNear);
+    const Host& user = swarm.internet().host(NatKind::kOpen);
+    Host& host = swarm.internet().host(kind);
+    NatNode& node = online_node(swarm, host, "0:8");
+    if (asleep) {
+      node.process->signal(SIGSTOP);
+      std::this_thread::sleep_for(seconds(20));
+    }
+    swarm.internet().renumber(host);
+    if (asleep) node.process->signal(SIGCONT);
+    fmt::print("| {} | {}\n", name(kind),
+               until_right(swarm, user, node,
+                           named_by_its_address(kind) ? host.public_address + ":" : ""));
+    std::fflush(stdout);
+  }
+}
+
+// A node that starts before its line is there.
+void late_network() {
+  constexpr seconds kLate{5};
+  fmt::print("| router | online after the line was there |\n| --- | --- |\n");
+  for (const NatKind kind : {NatKind::kOpen, NatKind::kMapped, NatKind::kPortRestricted}) {
+    NatSwarm swarm(kNear);
+    Host& host = swarm.internet().host(kind);
+    swarm.internet().cut(host, true);
+    NatNode& node = swarm.start(host, "0:8");
+    std::this_thread::sleep_for(kLate);
+    swarm.internet().cut(host, false);
+    const auto online = NatSwarm::online(node, kOnline);
+    fmt::print("| {} | {} |\n", name(kind),
+               online ? fmt::format("{:.1f} s", *online - static_cast<double>(kLate.count()))
+                      : std::string("never"));
+    std::fflush(stdout);
+  }
+}
+
+}  // namespace
+
+std::vector<Trial> nat_trials() {
+  return {
+      {"online", "Time from start to online, 20 ms between sites", time_to_online},
+      {"relay-cost", "A decode step over a relay against a direct one", relay_cost},
+      {"lost-relay", "The relay of a session is killed in its middle", lost_relay},
+      {"moved", "The provider gives a node's site another address", [] { moved(false); }},
+      {"woken", "The same while the machine slept for 20 s", [] { moved(true); }},
+      {"late", "A node starts 5 s before its line is there", late_network},
+  };
+}
+
+}  // namespace shoal::tests

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who is connected with whom, who waits, and who is refused.
+#include "net/relay_book.h"
+
+#include <gtest/gtest.h>
+
+namespace shoal::net {
+namespace {
+
+using proto::TunnelRefusal;
+using std::chrono::milliseconds;
+
+RelayBook::Time book_time(int ms) { return RelayBook::Time(milliseconds(1'000'000 + ms)); }
+
+proto::PeerId book_peer(std::uint8_t number) {
+  proto::PeerId peer;
+  peer.bytes[0] = number;
+  return peer;
+}
+
+const proto::PeerId kTarget = book_peer(1), kCaller = book_peer(2), kOther = book_peer(3);
+
+TEST(RelayBook, ACallGetsTheLongestParked) {
+  RelayBook book;
+  EXPECT_TRUE(book.park(kTarget, 1, book_time(0)).ok());
+  EXPECT_TRUE(book.park(kTarget, 2, book_time(1)).ok());
+  EXPECT_EQ(book.parked(), 2u);
+  EXPECT_EQ(book.parked_peers(), 1u);
+  const auto answer = book.call(kCaller, kTarget, 3, book_time(2));
+  ASSERT_TRUE(answer.ok() && answer.tunnel);
+  EXPECT_EQ(answer.tunnel->parked, 1u);
+  EXPECT_EQ(answer.tunnel->caller, 3u);
+  EXPECT_EQ(book.parked(), 1u);
+  EXPECT_EQ(book.tunnels(), 1u);
+  book.gone(1, book_time(3));
+  EXPECT_EQ(book.tunnels(), 0u);
+  book.gone(3, book_time(4));
+  book.gone(99, book_time(4));
+  EXPECT_EQ(book.tunnels(), 0u);
+  EXPECT_EQ(book.parked(), 1u);
+}
+
+TEST(RelayBook, CallsWaitForWhoParkedLately) {
+  RelayBook book;
+  EXPECT_EQ(book.call(kCaller, kTarget, 1, book_time(0)).refusal.why, TunnelRefusal::kNotParked)
+      << "never parked";
+  EXPECT_EQ(book.call(kCaller, kCaller, 1, book_time(0)).refusal.why, TunnelRefusal::kNotParked);
+  ASSERT_TRUE(book.park(kTarget, 2, book_time(0)).ok());
+  book.gone(2, book_time(100));
+  auto waits = book.call(kCaller, kTarget, 3, book_time(200));
+  EXPECT_TRUE(waits.ok() && !waits.tunnel);
+  EXPECT_EQ(book.next(), book_time(200 + proto::kTunnelWaitMs));
+  const auto parked = book.park(kTarget, 4, book_time(300));
+  ASSERT_TRUE(parked.tunnel.has_value());
+  EXPECT_EQ(parked.tunnel->caller, 3u);
+  EXPECT_EQ(book.waiting(), 0u);
+  book.gone(3, book_time(400));
+  waits = book.call(kCaller, kTarget, 5, book_time(500));
+  EXPECT_TRUE(waits.ok() && !waits.tunnel);
+  EXPECT_TRUE(book.overdue(book_time(499 + proto::kTunnelWaitMs)).empty());
+  const auto late = book.overdue(book_time(500 + proto::kTunnelWaitMs));
+  ASSERT_EQ(late.size(), 1u);
+  EXPECT_EQ(late[0].id, 5u);
+  EXPECT_EQ(book.waiting(), 0u);
+  EXPECT_FALSE(book.next().has_value());
+  EXPECT_EQ(book.call(kCaller, kTarget, 6, book_time(301 + proto::kTunnelWaitAfterMs)).refusal.why,
+            TunnelRefusal::kNotParked)
+      << "too long ago";
+}
+
+TEST(RelayBook, AWaitingCallerThatGoesIsForgotten) {
+  RelayBook book;
+  ASSERT_TRUE(book.park(kTarget, 1, book_time(0)).ok());
+  book.gone(1, book_time(0));
+  ASSERT_TRUE(book.call(kCaller, kTarget, 2, book_time(1)).ok());
+  book.gone(2, book_time(2));
+  EXPECT_EQ(book.waiting(), 0u);
+  EXPECT_FALSE(book.park(kTarget, 3, book_time(3)).tunnel.has_value());
+}
+
+TEST(RelayBook, ADeadParkedConnectionIsReplaced) {
+  RelayBook book;
+  ASSERT_TRUE(book.park(kTarget, 1, book_time(0)).ok());
+  ASSERT_TRUE(book.park(kTarget, 2, book_time(0)).ok());
+  auto answer = book.call(kCaller, kTarget, 3, book_time(1));
+  answer = book.call_again(*answer.tunnel, book_time(1));
+  ASSERT_TRUE(answer.tunnel.has_value());
+  EXPECT_EQ(answer.tunnel->parked, 2u);
+  EXPECT_EQ(book.tunnels(), 1u);
+  answer = book.call_again(*answer.tunnel, book_time(2));
+  EXPECT_TRUE(answer.ok() && !answer.tunnel) << "it waits";
+  EXPECT_EQ(book.tunnels(), 0u);
+  EXPECT_EQ(book.waiting(), 1u);
+}
+
+TEST(RelayBook, SharesAreOfPeersAndOfAll) {
+  RelayLimits limits;
+  limits.parked = 5;
+  limits.parked_per_peer = 3;
+  limits.tunnels = 3;
+  limits.tunnels_per_caller = 2;
+  limits.tunnels_per_target = 2;
+  RelayBook book(limits);
+  RelayBook::Id id = 0;
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(book.park(kTarget, ++id, book_time(0)).ok());
+  EXPECT_EQ(book.park(kTarget, 90, book_time(0)).refusal.why, TunnelRefusal::kYourShare);
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(book.park(kOther, ++id, book_time(0)).ok());
+  EXPECT_EQ(book.park(kOther, 91, book_time(0)).refusal.why, TunnelRefusal::kFull);
+
+  EXPECT_TRUE(book.call(kCaller, kTarget, 11, book_time(1)).tunnel.has_value());
+  EXPECT_TRUE(book.call(kCaller, kTarget, 12, book_time(1)).tunnel.has_value());
+  EXPECT_EQ(book.call(kCaller, kTarget, 13, book_time(1)).refusal.why, TunnelRefusal::kYourShare);
+  EXPECT_EQ(book.call(book_peer(4), kTarget, 14, book_time(1)).refusal.why,
+            TunnelRefusal::kTheirShare);
+  EXPECT_TRUE(book.call(book_peer(4), kOther, 15, book_time(1)).tunnel.has_value())
+      << "another caller, another target";
+  EXPECT_EQ(book.call(book_peer(4), kOther, 16, book_time(1)).refusal.why, TunnelRefusal::kFull);
+  book.gone(11, book_time(2));
+  EXPECT_TRUE(book.call(book_peer(4), kOther, 17, book_time(2)).tunnel.has_value());
+}
+
+TEST(RelayBook, CallsOfOnePeerHaveARate) {
+  RelayLimits limits;
+  limits.calls = {4, 1};
+  RelayBook book(limits);
+  ASSERT_TRUE(book.park(kTarget, 1, book_time(0)).ok());
+  for (int i = 0; i < 4; ++i) book.call(kCaller, kOther, 10, book_time(0));
+  EXPECT_EQ(book.call(kCaller, kTarget, 11, book_time(0)).refusal.why, TunnelRefusal::kYourShare);
+  EXPECT_TRUE(book.call(kOther, kTarget, 12, book_time(0)).tunnel.has_value());
+  ASSERT_TRUE(book.park(kTarget, 2, book_time(0)).ok());
+  EXPECT_TRUE(book.call(kCaller, kTarget, 13, book_time(1'000)).tunnel.has_value());
+}
+
+TEST(RelayBook, WaitingIsBounded) {
+  RelayLimits limits;
+  limits.waiting_per_peer = 2;
+  limits.waiting = 3;
+  RelayBook book(limits);
+  for (const auto& peer : {kTarget, kOther}) {
+    ASSERT_TRUE(book.park(peer, 1, book_time(0)).ok());
+    book.gone(1, book_time(0));
+  }
+  EXPECT_TRUE(book.call(kCaller, kTarget, 11, book_time(1)).ok());
+  EXPECT_TRUE(book.call(kCaller, kTarget, 12, book_time(1)).ok());
+  EXPECT_EQ(book.call(kCaller, kOther, 13, book_time(1)).refusal.why, TunnelRefusal::kYourShare);
+  EXPECT_EQ(book.call(book_peer(4), kTarget, 14, book_time(1)).refusal.why,
+            TunnelRefusal::kTheirShare);
+  EXPECT_TRUE(book.call(book_peer(4), kOther, 15, book_time(1)).ok());
+  EXPECT_EQ(book.call(book_peer(5), kOther, 16, book_time(1)).refusal.why, TunnelRefusal::kFull);
+}
+
+}  // namespace
+}  // namespace shoal::net

@@ -18,7 +18,7 @@
 namespace shoal::base {
 namespace {
 
-constexpr std::uint64_t kMiB = 1 << 20;
+constexpr std::uint64_t kMega = 1 << 20;
 constexpr std::chrono::milliseconds kSoon{200};
 
 class Ledgers : public testing::Test {
@@ -94,28 +94,28 @@ TEST_F(Ledgers, WhatIsNoEntryIsRefused) {
 
 TEST_F(Ledgers, OthersSeeWhatIsReservedAndNotTouched) {
   const auto one = open(), other = open();
-  claim(*one, {.mapped_bytes = 100 * kMiB, .own_bytes = 50 * kMiB, .devices = {{"G", 9}}});
+  claim(*one, {.mapped_bytes = 100 * kMega, .own_bytes = 50 * kMega, .devices = {{"G", 9}}});
   EXPECT_EQ(promised(*one).of(kHostPool), 0u) << "not its own";
-  EXPECT_EQ(promised(*other).of(kHostPool), 150 * kMiB);
+  EXPECT_EQ(promised(*other).of(kHostPool), 150 * kMega);
   EXPECT_EQ(promised(*other).of(device_pool("G")), 9u);
   EXPECT_EQ(promised(*other).of(device_pool("H")), 0u);
   // What it has touched the system counts by itself; but not what is mapped from files.
   process(1'000, 20);
-  EXPECT_EQ(promised(*other).of(kHostPool), 130 * kMiB);
+  EXPECT_EQ(promised(*other).of(kHostPool), 130 * kMega);
   process(1'000, 500);
-  EXPECT_EQ(promised(*other).of(kHostPool), 100 * kMiB);
+  EXPECT_EQ(promised(*other).of(kHostPool), 100 * kMega);
   // Another process that has the number by now says nothing of it.
   process(2'000, 500);
-  EXPECT_EQ(promised(*other).of(kHostPool), 150 * kMiB);
+  EXPECT_EQ(promised(*other).of(kHostPool), 150 * kMega);
 }
 
 TEST_F(Ledgers, AClaimReplacesTheEarlierOneAndEndsWithItsLedger) {
   auto one = open();
   const auto other = open();
-  claim(*one, {.mapped_bytes = 100 * kMiB, .own_bytes = 100 * kMiB});
-  claim(*one, {.mapped_bytes = 10 * kMiB});
-  EXPECT_EQ(promised(*other).of(kHostPool), 10 * kMiB);
-  EXPECT_EQ(promised(*one, true).own, 10 * kMiB);
+  claim(*one, {.mapped_bytes = 100 * kMega, .own_bytes = 100 * kMega});
+  claim(*one, {.mapped_bytes = 10 * kMega});
+  EXPECT_EQ(promised(*other).of(kHostPool), 10 * kMega);
+  EXPECT_EQ(promised(*one, true).own, 10 * kMega);
   one.reset();
   EXPECT_EQ(promised(*other).of(kHostPool), 0u);
 }
@@ -128,13 +128,13 @@ TEST_F(Ledgers, AnEntryGoesWithItsProcess) {
   ASSERT_GE(child, 0);
   if (child == 0) {
     const auto own = open();
-    claim(*own, {.mapped_bytes = 30 * kMiB});
+    claim(*own, {.mapped_bytes = 30 * kMega});
     if (::write(ready[1], "x", 1) == 1) ::pause();
     ::_exit(1);
   }
   char byte = 0;
   ASSERT_EQ(::read(ready[0], &byte, 1), 1);
-  EXPECT_EQ(promised(*other).of(kHostPool), 30 * kMiB);
+  EXPECT_EQ(promised(*other).of(kHostPool), 30 * kMega);
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
   EXPECT_EQ(promised(*other).of(kHostPool), 0u);
@@ -148,15 +148,15 @@ TEST_F(Ledgers, AnEntryGoesWithItsProcess) {
 
 TEST_F(Ledgers, RubbishInTheFolderIsIgnoredWithALine) {
   const auto one = open(), other = open();
-  claim(*one, {.own_bytes = 5 * kMiB});
+  claim(*one, {.own_bytes = 5 * kMega});
   const std::string secret = home_.file("secret");
-  tests::write_file(secret, entry_text({1, 1, {kMiB, 0, {}}, {"host"}}));
+  tests::write_file(secret, entry_text({1, 1, {kMega, 0, {}}, {"host"}}));
   std::filesystem::create_symlink(secret, folder() / "1-1.claim");
   std::filesystem::create_directory(folder() / "2-1.claim");
   ASSERT_EQ(::mkfifo((folder() / "3-1.claim").c_str(), 0600), 0);
   tests::write_file((folder() / "note.txt").string(), "not an entry");
   const PromisedMemory found = promised(*other);
-  EXPECT_EQ(found.of(kHostPool), 5 * kMiB);
+  EXPECT_EQ(found.of(kHostPool), 5 * kMega);
   EXPECT_EQ(found.notes.size(), 3u);
   for (const std::string& note : found.notes) {
     EXPECT_NE(note.find(".claim is ignored"), std::string::npos) << note;
@@ -187,15 +187,15 @@ TEST_F(Ledgers, OneLooksAtATime) {
 
 TEST_F(Ledgers, ABudgetLeavesWhatIsPromised) {
   const auto one = open(), other = open();
-  claim(*one, {.mapped_bytes = 1024 * kMiB});
+  claim(*one, {.mapped_bytes = 1024 * kMega});
   const MemoryBudget left = memory_budget(root_.path(), {}, std::nullopt, promised(*other));
-  EXPECT_EQ(left.all.bytes, 7 * 1024 * kMiB);
-  EXPECT_NE(left.all.from.find("1.0 GiB that nodes here have reserved"), std::string::npos)
+  EXPECT_EQ(left.all.bytes, 7 * 1024 * kMega);
+  EXPECT_NE(left.all.from.find("1024 MiB that nodes here have reserved"), std::string::npos)
       << left.all.from;
   // Beside its own: of --memory too.
-  const MemorySize most{.bytes = 1536 * kMiB};
-  EXPECT_EQ(memory_budget(root_.path(), {}, most, promised(*one, true)).all.bytes, 512 * kMiB);
-  EXPECT_EQ(memory_budget(root_.path(), {}, most, promised(*other)).all.bytes, 1536 * kMiB);
+  const MemorySize most{.bytes = 1536 * kMega};
+  EXPECT_EQ(memory_budget(root_.path(), {}, most, promised(*one, true)).all.bytes, 512 * kMega);
+  EXPECT_EQ(memory_budget(root_.path(), {}, most, promised(*other)).all.bytes, 1536 * kMega);
 }
 
 TEST_F(Ledgers, NodesOfOneControlGroupShareItsLimit) {
@@ -205,13 +205,14 @@ TEST_F(Ledgers, NodesOfOneControlGroupShareItsLimit) {
   file("sys/fs/cgroup/a/memory.current", "0\n");
   file("sys/fs/cgroup/a/b/memory.max", "max\n");
   const auto one = open(), other = open();
-  claim(*one, {.mapped_bytes = 624 * kMiB});
-  EXPECT_EQ(memory_budget(root_.path(), {}, std::nullopt, promised(*other)).all.bytes, 400 * kMiB);
+  claim(*one, {.mapped_bytes = 624 * kMega});
+  EXPECT_EQ(memory_budget(root_.path(), {}, std::nullopt, promised(*other)).all.bytes, 400 * kMega);
   // A process of another group takes nothing of this one.
   file("sys/fs/cgroup/c/memory.max", "1073741824\n");
   file("sys/fs/cgroup/c/memory.current", "0\n");
   file("proc/self/cgroup", "0::/c\n");
-  EXPECT_EQ(memory_budget(root_.path(), {}, std::nullopt, promised(*other)).all.bytes, 1024 * kMiB);
+  EXPECT_EQ(memory_budget(root_.path(), {}, std::nullopt, promised(*other)).all.bytes,
+            1024 * kMega);
 }
 
 }  // namespace

@@ -123,8 +123,9 @@ class Placement : public ::testing::Test {
     its.rebalance->speed_patience = std::chrono::hours(1);
     return std::async(std::launch::async, [its] { return started(its); });
   }
-  std::unique_ptr<Tended> pinned(proto::Span span) const {
+  std::unique_ptr<Tended> pinned(proto::Span span, const std::string& folder) const {
     node::NodeOptions its = options();
+    its.model_directory = folder;
     its.blocks = span;
     its.kv_positions = 4'096;
     return started(its);
@@ -214,20 +215,23 @@ TEST_F(Placement, NodesThatStartTogetherCoverTheModelAndCoverItAgain) {
 // With memory for two spans a session goes on while its node moves to where there are few.
 TEST_F(Placement, ASessionGoesOnWhileItsNodeMovesWhereThereIsMemoryForBoth) {
   TempDir folder;
-  const auto shards = split_model(demo_folder(), folder.file("whole"), 2);  // ends, 0:2, ... 6:8
-  take_parts(folder.file("whole"), folder.file("parts"), {shards[1], shards[4]});
-  nodes_.push_back(pinned({0, 2}));
-  nodes_.push_back(pinned({2, 6}));
+  const std::string whole = folder.file("whole");
+  const auto shards = split_model(demo_folder(), whole, 2);  // ends, 0:2, ... 6:8
+  take_parts(whole, folder.file("parts"), {shards[1], shards[4]});
+  nodes_.push_back(pinned({0, 2}, whole));
+  nodes_.push_back(pinned({2, 6}, whole));
   node::NodeOptions parts = options();
   parts.model_directory = folder.file("parts");
   parts.memory = memory_for(5.5);
   auto mover = started(parts);
   ASSERT_EQ(mover->node().span(), (proto::Span{6, 8}));
-  TestClient user(address_);
+  auto model = client::load_user_model(whole, 1);
+  ASSERT_TRUE(model.ok()) << model.status();
+  TestClient user(*std::move(model), address_);
   const auto expected = user.generate_locally(request());
   const auto run = user.generate(request(), [&](client::Pipeline&, std::size_t tokens) {
     if (tokens != 3) return;
-    for (int i = 0; i < 4; ++i) nodes_.push_back(pinned({6, 8}));
+    for (int i = 0; i < 4; ++i) nodes_.push_back(pinned({6, 8}, whole));
     EXPECT_TRUE(within(milliseconds(8'000), [&] { return mover->node().stats().moves == 1; }));
     EXPECT_EQ(mover->node().span(), (proto::Span{0, 2}));
     EXPECT_EQ(mover->node().stats().sessions, 1u);

@@ -49,9 +49,9 @@ AddressFacts facts_of(const Machine& machine) {
     facts.interfaces.push_back(entry);
   }
   for (const std::string& source : machine.default_sources)
-    facts.default_routes.push_back({ip(source), 1});
+    facts.default_routes.push_back({ip(source), 1, {}});
   for (const std::string& source : machine.join_sources)
-    facts.join_routes.push_back({ip(source), 1});
+    facts.join_routes.push_back({ip(source), 1, {}});
   for (const std::string& address : machine.met) facts.met.push_back(ip(address));
   facts.observed = machine.observed;
   facts.loopback_swarm = machine.loopback_swarm;

@@ -61,7 +61,7 @@ TEST(MemoryPromise, TheNextNodeOfAMachineLeavesWhatTheFirstKeeps) {
     who.let_go();
     return room.devices.front().all.from;
   };
-  const std::string reserved = "less 1.0 GiB that nodes here have reserved";
+  const std::string reserved = "less 1024 MiB that nodes here have reserved";
   EXPECT_EQ(limit_of(other, false).find(reserved), std::string::npos);
   one.look({}, std::nullopt, false);
   one.keep({.mapped_bytes = 1024 * kMega});

@@ -246,6 +246,7 @@ TEST_F(Placement, ASessionGoesOnWhileItsNodeMovesWhereThereIsMemoryForBoth) {
   ASSERT_TRUE(after.result.ok()) << after.result.status();
   EXPECT_EQ(after.result->ids, expected.ids);
   EXPECT_EQ(after.route.front().peer, mover->node().peer_id());
+  nodes_.clear();  // before the folder that they look after
 }
 
 }  // namespace

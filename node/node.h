@@ -85,9 +85,10 @@ class Node {
   Node& operator=(const Node&) = delete;
 
   proto::Endpoint endpoint() const;  // the best of those announced now
-  // How others reach it, for people: "direct", "mapped by UPnP", "through relays ..."; may be empty.
+  // How others reach it, for people: "direct", "mapped by UPnP", "through relays ..."; may be
+  // empty.
   std::string reach() const;
-  std::uint16_t port() const;        // of TCP and UDP
+  std::uint16_t port() const;  // of TCP and UDP
   const proto::PeerId& peer_id() const;
   proto::Span span() const;  // empty for a bootstrap node; another one after a move
   proto::Ends ends() const;  // that it serves

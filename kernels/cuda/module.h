@@ -26,7 +26,7 @@ inline constexpr std::size_t kMarks = 16;
 
 struct DeviceFacts {
   char name[256];
-  char id[40];  // of this very one, the same for every process
+  char id[40];       // of this very one, the same for every process
   int major, minor;  // compute capability
   int multiprocessors;
   std::uint64_t total_bytes, free_bytes;

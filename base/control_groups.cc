@@ -2,6 +2,7 @@
 #include "base/control_groups.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <fstream>
@@ -94,6 +95,13 @@ std::string group_name(const GroupMount& mount, const std::string& below) {
   return path.empty() ? "this container" : "the control group " + path;
 }
 
+// By its folder's number: containers see the same group under different paths.
+std::string pool_of(const fs::path& folder) {
+  struct stat found {};
+  if (::stat(folder.c_str(), &found) != 0) return "group of " + folder.string();
+  return fmt::format("group {}:{}", found.st_dev, found.st_ino);
+}
+
 void add_version2(const fs::path& folder, const std::string& group,
                   std::vector<GroupLimit>& result) {
   const auto hard = read_limit(folder / "memory.max");
@@ -104,8 +112,9 @@ void add_version2(const fs::path& folder, const std::string& group,
       without(read_limit(folder / "memory.current").value_or(0),
               value_of(stat, "inactive_file") + value_of(stat, "active_file") +
                   value_of(stat, "slab_reclaimable"));
-  if (hard) result.push_back({*hard, used, "memory.max of " + group});
-  if (soft) result.push_back({*soft, used, "memory.high of " + group});
+  const std::string pool = pool_of(folder);
+  if (hard) result.push_back({*hard, used, "memory.max of " + group, pool});
+  if (soft) result.push_back({*soft, used, "memory.high of " + group, pool});
 }
 
 // False: the groups above do not count for this one.
@@ -119,11 +128,11 @@ bool add_version1(const fs::path& folder, const std::string& group, bool own,
               value_of(stat, total ? "total_inactive_file" : "inactive_file") +
                   value_of(stat, total ? "total_active_file" : "active_file"));
   if (const auto limit = read_limit(folder / "memory.limit_in_bytes"))
-    result.push_back({*limit, used, "memory.limit_in_bytes of " + group});
+    result.push_back({*limit, used, "memory.limit_in_bytes of " + group, pool_of(folder)});
   // The least of all groups above, also of those that a namespace hides.
   const std::uint64_t above = value_of(stat, "hierarchical_memory_limit");
   if (own && above > 0 && above < kNoLimit)
-    result.push_back({above, used, "hierarchical_memory_limit of " + group});
+    result.push_back({above, used, "hierarchical_memory_limit of " + group, pool_of(folder)});
   return read_limit(folder / "memory.use_hierarchy").value_or(1) != 0;
 }
 

@@ -18,7 +18,8 @@ struct GroupLimit {
   // What counts against the limit and cannot be taken back: without page cache and other memory
   // that the system drops when somebody needs it.
   std::uint64_t used_bytes = 0;
-  std::string name;  // for people: "memory.max of the control group /user.slice/a.service"
+  std::string name;    // for people: "memory.max of the control group /user.slice/a.service"
+  std::string pool{};  // which group it is, the same for all processes of the machine
 
   std::uint64_t left_bytes() const {
     return limit_bytes > used_bytes ? limit_bytes - used_bytes : 0;

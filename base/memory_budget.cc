@@ -43,6 +43,14 @@ void take_least(MemoryLimit& least, MemoryLimit other) {
   if (other.bytes < least.bytes) least = std::move(other);
 }
 
+// What is left of it beside what is promised.
+MemoryLimit without(MemoryLimit limit, std::uint64_t promised) {
+  if (promised == 0) return limit;
+  limit.bytes = minus(limit.bytes, promised);
+  limit.from += fmt::format(", less {} that nodes here have reserved,", memory_text(promised));
+  return limit;
+}
+
 }  // namespace
 
 ProcessLimits process_limits() {
@@ -55,27 +63,31 @@ ProcessLimits process_limits() {
 }
 
 MemoryBudget memory_budget(const std::filesystem::path& root, const ProcessLimits& limits,
-                           const std::optional<MemorySize>& most) {
+                           const std::optional<MemorySize>& most, const PromisedMemory& promised) {
   const auto machine = read_kilobytes(root / "proc/meminfo");
   const auto self = read_kilobytes(root / "proc/self/status");
   MemoryBudget budget;
   budget.all = {kUnknown, "this machine's memory", true};
   if (machine.contains("MemAvailable")) {
-    take_least(budget.all, {get(machine, "MemAvailable"), "the free memory of this machine", true});
+    take_least(budget.all,
+               without({get(machine, "MemAvailable"), "the free memory of this machine", true},
+                       promised.of(kHostPool)));
   } else if (machine.contains("MemFree")) {  // before Linux 3.14
     take_least(budget.all,
-               {get(machine, "MemFree") + get(machine, "Cached") + get(machine, "Buffers"),
-                "the free memory of this machine", true});
+               without({get(machine, "MemFree") + get(machine, "Cached") + get(machine, "Buffers"),
+                        "the free memory of this machine", true},
+                       promised.of(kHostPool)));
   }
   std::uint64_t total = machine.contains("MemTotal") ? get(machine, "MemTotal") : kUnknown;
   for (GroupLimit& group : group_limits(root)) {
     total = std::min(total, group.limit_bytes);
-    take_least(budget.all, {group.left_bytes(), std::move(group.name), false});
+    take_least(budget.all, without({group.left_bytes(), std::move(group.name), false},
+                                   promised.of(group.pool)));
   }
   if (most) {
     // Weights that are mapped already are no news: they are planned for below.
     const std::uint64_t used = get(self, "RssAnon");
-    take_least(budget.all, {minus(most->of(total), used), "--memory", false});
+    take_least(budget.all, {minus(minus(most->of(total), used), promised.own), "--memory", false});
   }
   const auto own = [&](std::uint64_t left, const char* from) {
     if (!budget.own || left < budget.own->bytes) budget.own = MemoryLimit{left, from, false};

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "base/memory_ledger.h"
 #include "base/memory_size.h"
 
 namespace shoal::base {
@@ -32,8 +33,10 @@ struct ProcessLimits {
 };
 ProcessLimits process_limits();
 
-// `most`: what the user allows this process in all, with --memory.
+// `most`: what the user allows this process in all, with --memory. `promised`: what is taken
+// already though it does not show yet.
 MemoryBudget memory_budget(const std::filesystem::path& root, const ProcessLimits& limits,
-                           const std::optional<MemorySize>& most);
+                           const std::optional<MemorySize>& most,
+                           const PromisedMemory& promised = {});
 
 }  // namespace shoal::base

@@ -32,6 +32,7 @@ struct StepKey {
 struct DeviceMemory {
   std::string name;  // of the device, for people
   std::uint64_t total = 0, free = 0;
+  std::string id{};  // of this very one, the same for every process of the machine
 };
 
 // The float tensor cores of a device, by how they sum: kernels/mma.h.

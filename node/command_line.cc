@@ -36,6 +36,7 @@ struct RunTexts {  // of options that are more than a number
   std::string kv_dtype = "f32";
   std::string weights = "stored";
   std::string ends = "auto";
+  std::string rebalance = "on";
   std::string cache;
   std::string cache_limit;
   std::string config;  // the reader of command lines takes it
@@ -182,6 +183,11 @@ void add_run(cli::Command& command, CommandLine& line, RunTexts& texts) {
                  "the last block rows into scores of tokens, for clients that have no weights: "
                  "auto (if memory allows; the default), on or off",
                  cli::one_of(texts.ends, {"auto", "on", "off"}));
+  command.option(
+      "--rebalance", "WHEN",
+      "Whether a node that chose its blocks by itself moves to others while it runs, when "
+      "the swarm needs it there: on (the default) or off",
+      cli::one_of(texts.rebalance, {"on", "off"}));
   command.option("--cache", "DIR",
                  "Where q8, q4 and q4s weights are kept for the next start (default: "
                  "~/.cache/shoal/blocks); off: nowhere",
@@ -236,6 +242,7 @@ absl::Status check(CommandLine& line, const RunTexts& texts) {
   line.ends = texts.ends == "on"    ? EndsMode::kOn
               : texts.ends == "off" ? EndsMode::kOff
                                     : EndsMode::kAuto;
+  line.rebalance = texts.rebalance == "on";
   const auto cache = model::cache_options(texts.cache, texts.cache_limit);
   if (!cache.ok()) return wrong(std::string(cache.status().message()));
   line.cache = *cache;

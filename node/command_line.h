@@ -53,6 +53,7 @@ struct CommandLine {
   EndsMode ends = EndsMode::kAuto;
   model::CacheOptions cache;
   std::optional<base::MemorySize> memory;
+  bool rebalance = true;
   std::uint32_t max_sessions = 0;
   std::uint32_t max_sessions_per_peer = 0;
   std::string public_name;

@@ -22,8 +22,10 @@
 namespace shoal::node {
 namespace {
 
-// Nodes that are started together should not choose the same blocks.
-constexpr std::uint32_t kPlacementPauseMs = 1'500;
+// Nodes that are started together should not all look at the same moment; and then each waits until
+// what it has said, and what others have, is to be found.
+constexpr std::uint32_t kPlacementPauseMs = 500;
+constexpr std::chrono::milliseconds kChoicePause{700};
 
 model::MemoryWishes wishes_of(const NodeOptions& options) {
   model::MemoryWishes wishes;
@@ -68,31 +70,16 @@ absl::StatusOr<model::MemoryPlan> plan_span(const NodeOptions& options,
   return model::plan_memory(budgets, needs, most_blocks, wishes);
 }
 
-// Once the span is known.
-absl::Status settle_ends(const NodeOptions& options, const ChosenDevices& devices,
-                         std::span<const base::MemoryBudget> budgets, const LoadedModel& model,
-                         Entry& entry) {
-  const auto block_count = static_cast<std::uint32_t>(model.config.block_count);
-  EndsQuestion question;
-  question.mode = options.ends;
-  question.reached = ends_of(entry.span, block_count);
-  if (options.fetch_span == nullptr) question.missing = model.missing_of(question.reached);
-  question.needs = end_needs_of(model, question.reached, model.kept.weights);
-  question.devices = budgets;
-  if (!devices.executors.empty()) {
-    question.host = base::memory_budget("/", base::process_limits(), std::nullopt);
-  }
-  question.blocks = model.needs;
-  question.block_count = block_count;
-  question.plan = entry.plan;
-  question.wishes = wishes_of(options);
-  auto answer = choose_ends(question);
-  if (!answer.ok()) return answer.status();
-  entry.plan = std::move(answer->plan);
-  entry.ends = answer->parts;
-  spdlog::info("{}", entry.plan.reason);
-  if (!answer->reason.empty()) spdlog::info("{}", answer->reason);
-  return absl::OkStatus();
+bool chooses(const NodeOptions& options, const LoadedModel& model, std::uint32_t blocks) {
+  return !options.blocks && blocks < static_cast<std::uint32_t>(model.config.block_count);
+}
+
+absl::StatusOr<std::vector<ServedSpan>> servers_of(const NodeOptions& options,
+                                                   const LoadedModel& model, Membership& member) {
+  const OwnModel own = own_model(model);
+  const auto found = member.find(dht::model_key(member.swarm().swarm_id(), own.digest));
+  if (!found.ok()) return found.status();
+  return served_spans(*found, own.digest, own.block_count, options.identity.peer_id());
 }
 
 // With --new-swarm nobody named this swarm: it is the one of the last run.
@@ -104,20 +91,20 @@ absl::Status own_swarm_instead(const absl::Status& status, const NodeOptions& op
 }
 
 absl::StatusOr<proto::Span> choose_blocks(const NodeOptions& options, const LoadedModel& model,
-                                          Membership& member, std::uint32_t blocks) {
+                                          Membership& member, Entry& entry) {
   const OwnModel own = own_model(model);
+  const std::uint32_t blocks = entry.plan.blocks;
   if (options.blocks) return *options.blocks;
-  if (blocks == own.block_count) return proto::Span{0, own.block_count};
-  std::vector<dht::Record> records;
+  if (!chooses(options, model, blocks)) return proto::Span{0, own.block_count};
+  std::vector<ServedSpan> servers;
   if (member.joins()) {
     const std::chrono::milliseconds pause(identity::Random::from_system().below(kPlacementPauseMs));
     if (!base::sleep_for(pause, member.stop())) return member.stop().status();
-    auto found = member.find(dht::model_key(member.swarm().swarm_id(), own.digest));
+    auto found = servers_of(options, model, member);
     if (!found.ok()) return found.status();
-    records = std::move(*found);
+    servers = *std::move(found);
   }
-  const auto servers =
-      served_spans(records, own.digest, own.block_count, options.identity.peer_id());
+  for (const ServedSpan& server : servers) entry.known.insert(server.peer);
   return choose_span(block_throughput(servers, own.block_count), blocks, model.held);
 }
 
@@ -141,9 +128,59 @@ OwnModel own_model(const LoadedModel& model) {
   return {model.name, model.digest, static_cast<std::uint32_t>(model.config.block_count)};
 }
 
+base::MemoryClaim Entry::claim(const LoadedModel& model) const {
+  return claim_of(model.needs, end_needs_of(model, ends, model.kept.weights), plan, gpus);
+}
+
+std::uint32_t movable_blocks(const NodeOptions& options, const LoadedModel& model,
+                             const Entry& entry) {
+  // Where --ends must be served there is hardly another span.
+  const bool moves = options.rebalance && options.ends != EndsMode::kOn &&
+                     chooses(options, model, entry.plan.blocks);
+  return moves ? entry.span.size() : 0;
+}
+
+absl::Status settle_span(const NodeOptions& options, const LoadedModel& model, proto::Span span,
+                         Entry& entry) {
+  const auto block_count = static_cast<std::uint32_t>(model.config.block_count);
+  EndsQuestion question;
+  question.mode = options.ends;
+  question.reached = ends_of(span, block_count);
+  if (options.fetch_span == nullptr) question.missing = model.missing_of(question.reached);
+  question.needs = end_needs_of(model, question.reached, model.kept.weights);
+  question.devices = entry.room.devices;
+  question.host = entry.room.host;
+  question.blocks = model.needs;
+  question.block_count = block_count;
+  question.plan = entry.blocks_plan;
+  question.wishes = wishes_of(options);
+  auto answer = choose_ends(question);
+  if (!answer.ok()) return answer.status();
+  entry.span = span;
+  entry.plan = std::move(answer->plan);
+  entry.ends = answer->parts;
+  spdlog::info("{}", entry.plan.reason);
+  if (!answer->reason.empty()) spdlog::info("{}", answer->reason);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<proto::Span>> choose_again(const NodeOptions& options,
+                                                        const LoadedModel& model,
+                                                        Membership& member, const Entry& entry) {
+  if (!member.joins() || !chooses(options, model, entry.plan.blocks)) return std::nullopt;
+  if (!base::sleep_for(kChoicePause, member.stop())) return member.stop().status();
+  auto servers = servers_of(options, model, member);
+  if (!servers.ok()) return servers.status();
+  const auto others = heeded(*std::move(servers), entry.known, member.announced_sequence(),
+                             options.identity.peer_id());
+  const auto block_count = static_cast<std::uint32_t>(model.config.block_count);
+  return better_span(block_throughput(others, block_count), entry.span, model.held);
+}
+
 absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, const ChosenDevices& devices,
-                                  LoadedModel& model, net::ChannelPool& channels,
-                                  Membership& member, OwnRecordWatch& own_record) {
+                                  MemoryPromise& memory, LoadedModel& model,
+                                  net::ChannelPool& channels, Membership& member,
+                                  OwnRecordWatch& own_record) {
   Entry entry;
   const proto::PeerId& self = options.identity.peer_id();
   const identity::SwarmId& swarm = member.swarm().swarm_id();
@@ -168,15 +205,24 @@ absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, const ChosenDevice
   }
   std::uint32_t most = 0;  // blocks in a row that are here
   for (const proto::Span& run : model.held) most = std::max(most, run.size());
-  const std::vector<base::MemoryBudget> budgets = budgets_on(devices, options.memory);
-  auto plan = plan_span(options, devices, budgets, model, most);
-  if (!plan.ok()) return plan.status();
-  entry.plan = *std::move(plan);
-  const auto span = choose_blocks(options, model, member, entry.plan.blocks);
+  entry.gpus = gpu_ids(devices);
+  entry.room = memory.look(devices, options.memory, false);
+  auto plan = plan_span(options, devices, entry.room.devices, model, most);
+  if (!plan.ok()) {
+    memory.let_go();
+    return plan.status();
+  }
+  entry.blocks_plan = entry.plan = *std::move(plan);
+  // With room for any ends, as long as the span is not chosen.
+  entry.ends = {.embedding = options.ends != EndsMode::kOff,
+                .head = options.ends != EndsMode::kOff};
+  memory.keep(entry.claim(model));
+  const auto span = choose_blocks(options, model, member, entry);
   if (!span.ok()) return span.status();
-  entry.span = *span;
-  absl::Status settled = settle_ends(options, devices, budgets, model, entry);
-  if (!settled.ok()) return settled;
+  if (absl::Status settled = settle_span(options, model, *span, entry); !settled.ok()) {
+    return settled;
+  }
+  memory.keep(entry.claim(model));
   return entry;
 }
 

@@ -4,6 +4,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -14,6 +17,7 @@
 #include "node/member/join.h"
 #include "node/member/membership.h"
 #include "node/member/own_record_watch.h"
+#include "node/memory_promise.h"
 #include "node/node.h"
 
 namespace shoal::node {
@@ -23,7 +27,29 @@ struct Entry {
   model::MemoryPlan plan;
   model::EndParts ends;
   std::uint64_t last_sequence = 0;  // of our record that the swarm still knows
+  std::set<proto::PeerId> known;    // peers that were there when it chose
+  // What it was planned by, so that another span of as many blocks can be.
+  SpanRoom room;
+  model::MemoryPlan blocks_plan;  // without the ends
+  std::vector<std::string> gpus;  // their ids
+
+  base::MemoryClaim claim(const LoadedModel& model) const;
 };
+
+// How many blocks the node would serve elsewhere; 0: its span stays.
+std::uint32_t movable_blocks(const NodeOptions& options, const LoadedModel& model,
+                             const Entry& entry);
+
+// Makes the entry one of this span, as long as the one that was planned: which ends it serves, and
+// how many KV positions that leaves.
+absl::Status settle_span(const NodeOptions& options, const LoadedModel& model, proto::Span span,
+                         Entry& entry);
+
+// After the choice was announced: others that were started together with us may have chosen the
+// same. Another span to take, to be announced again; nullopt: it is ours.
+absl::StatusOr<std::optional<proto::Span>> choose_again(const NodeOptions& options,
+                                                        const LoadedModel& model,
+                                                        Membership& member, const Entry& entry);
 
 // Of each of model::kWeightChoices.
 std::vector<model::MemoryNeeds> needs_of_all(const LoadedModel& model, kernels::KvDType kv);
@@ -39,7 +65,8 @@ OwnModel own_model(const LoadedModel& model);
 // --weights is auto, it chooses the format and makes the model's. Parts of a model whose whole is
 // not known yet learn it from the swarm.
 absl::StatusOr<Entry> enter_swarm(const NodeOptions& options, const ChosenDevices& devices,
-                                  LoadedModel& model, net::ChannelPool& channels,
-                                  Membership& member, OwnRecordWatch& own_record);
+                                  MemoryPromise& memory, LoadedModel& model,
+                                  net::ChannelPool& channels, Membership& member,
+                                  OwnRecordWatch& own_record);
 
 }  // namespace shoal::node

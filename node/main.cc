@@ -13,7 +13,9 @@
 #include <new>
 #include <system_error>
 #include <thread>
+#include <utility>
 
+#include "base/memory_ledger.h"
 #include "cli/settings.h"
 #include "cli/standard_streams.h"
 #include "cli/usage.h"
@@ -183,6 +185,7 @@ struct NodeLife {
 absl::Status serve_on(NodeLife& life, Node& node, Caretaker::Next& next) {
   absl::Status health;
   auto tend_at = std::chrono::steady_clock::now();
+  proto::Span span = node.span();
   while (health.ok() && next == Caretaker::Next::kGoOn &&
          !life.signals.wait_for_stop(kLookInterval) && !life.signals.hand_over_asked()) {
     if (life.signals.take_reload()) reload(life.read, life.line, &node, life.caretaker);
@@ -192,6 +195,11 @@ absl::Status serve_on(NodeLife& life, Node& node, Caretaker::Next& next) {
     tend_at = now + kTendInterval;
     health = node.tend();
     life.manager.beat();
+    if (std::exchange(span, node.span()) == span || !health.ok()) continue;
+    // It has moved.
+    if (absl::Status told = life.ready.write(ready_json(node)); !told.ok()) {
+      spdlog::warn("{}", cli::one_line(told));
+    }
   }
   return health;
 }
@@ -307,6 +315,8 @@ int serve(CommandLine line, const std::function<absl::StatusOr<CommandLine>()>& 
   options.ends = line.ends;
   options.cache = line.cache;
   options.memory = line.memory;
+  options.memory_ledger = base::MemoryLedger::default_folder();
+  if (!line.rebalance) options.rebalance.reset();
   options.max_sessions = line.max_sessions;
   options.max_sessions_per_peer = line.max_sessions_per_peer;
   options.public_name = line.public_name;

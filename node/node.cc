@@ -14,18 +14,18 @@
 #include "net/identity_tls.h"
 #include "node/account/account.h"
 #include "node/companion_files.h"
-#include "node/device/device_thread.h"
-#include "node/device/file_watch.h"
 #include "node/device/loaded_model.h"
-#include "node/device/span_ends.h"
 #include "node/entry.h"
+#include "node/live_span.h"
 #include "node/member/membership.h"
 #include "node/member/own_record_watch.h"
+#include "node/memory_promise.h"
 #include "node/metrics/metrics.h"
 #include "node/model_parts.h"
 #include "node/serve/next_hops.h"
 #include "node/serve/span_service.h"
 #include "node/serve/sweeper.h"
+#include "node/span_holder.h"
 
 namespace shoal::node {
 namespace {
@@ -33,6 +33,8 @@ namespace {
 using model::WeightChoice;
 using std::chrono::milliseconds;
 
+// Each is a second; who then still has the same blocks as another moves later.
+constexpr int kMostChoices = 5;
 // Mapped and asked about in five seconds, or through a relay in six.
 constexpr milliseconds kReachWait{6'000};
 
@@ -64,6 +66,7 @@ class Node::Impl {
  public:
   explicit Impl(NodeOptions options)
       : options_(std::move(options)),
+        memory_(options_.memory_ledger),
         member_(std::make_unique<Membership>(options_.identity, membership_of(options_))) {}
   ~Impl() { drain_and_stop(0, nullptr); }
 
@@ -91,12 +94,15 @@ class Node::Impl {
   }
   std::uint16_t port() const { return member_->port(); }
   const proto::PeerId& peer_id() const { return options_.identity.peer_id(); }
-  const NodeFacts& facts() const { return facts_; }
+  proto::Offer offer() const { return holder_ == nullptr ? proto::Offer() : holder_->offer(); }
+  const std::string& model_name() const { return model_name_; }
+  const proto::Digest& model_digest() const { return model_digest_; }
 
   NodeStats stats() const {
     NodeStats stats;
-    if (device_ == nullptr) return stats;
-    const DeviceStats load = device_->stats();
+    if (service_ == nullptr) return stats;
+    const auto serving = service_->serving();
+    const DeviceStats load = serving == nullptr ? DeviceStats() : serving->device->stats();
     const ServiceCounts served = service_->counts();
     stats.sessions = served.sessions;
     stats.streams = served.streams;
@@ -114,18 +120,20 @@ class Node::Impl {
     stats.block_step_us = load.block_step_us;
     stats.outbox = served.outbox;
     stats.sessions_given_way = served.given_way;
+    stats.moves = holder_ == nullptr ? 0 : holder_->moves();
     return stats;
   }
 
   absl::Status tend() {
     member_->rejoin_when_alone();
-    if (paused_) return absl::OkStatus();  // there is no record of ours
-    if (device_ == nullptr) return absl::OkStatus();
-    absl::Status intact = files_.look(*device_, *model_, std::chrono::steady_clock::now());
-    if (!intact.ok()) return intact;
+    if (holder_ == nullptr) return absl::OkStatus();
+    // While it is paused there is no record of ours, and nothing to move for.
+    absl::Status held = holder_->tend(std::chrono::steady_clock::now(), !paused_);
+    if (!held.ok() || paused_) return held;
     if (const auto from = service_->take_twin_call()) own_record_->tell_of_call(*from);
-    return own_record_->look(dht::block_key(member_->swarm().swarm_id(), facts_.offer.model_digest,
-                                            facts_.offer.span.begin));
+    const proto::Offer own = offer();
+    return own_record_->look(
+        dht::block_key(member_->swarm().swarm_id(), own.model_digest, own.span.begin));
   }
 
   std::optional<proto::Endpoint> metrics() const {
@@ -135,6 +143,7 @@ class Node::Impl {
 
   void drain(const std::string& reason) {
     if (service_ == nullptr) return;
+    close(true);
     service_->drain(reason);
     service_->set_state(proto::NodeState::kDraining);
     member_->announce_without_waiting();
@@ -142,6 +151,7 @@ class Node::Impl {
 
   void pause(const std::string& reason) {
     if (service_ == nullptr) return;
+    close(true);
     service_->end_sessions(reason);
     paused_ = true;
     withdraw();
@@ -149,21 +159,24 @@ class Node::Impl {
 
   void resume() {
     if (service_ == nullptr) return;
+    close(false);
     service_->accept();
-    service_->set_state(proto::NodeState::kOnline);
+    const bool serves = service_->serving() != nullptr;  // or moves at this moment
+    service_->set_state(serves ? proto::NodeState::kOnline : proto::NodeState::kJoining);
     paused_ = false;
     member_->announce_without_waiting();
   }
 
   void set_limits(std::uint32_t max_sessions, std::uint32_t max_sessions_per_peer) {
-    facts_.max_sessions = max_sessions;
-    facts_.max_sessions_per_peer = max_sessions_per_peer;
+    if (holder_ != nullptr) holder_->set_limits(max_sessions, max_sessions_per_peer);
   }
 
   void hand_over(std::uint32_t drain_timeout_ms) {
     announced_ = false;  // the record is the successor's
     if (service_ != nullptr) service_->drain("this node hands over to its successor");
     metrics_.reset();  // its port too
+    // And the memory: it will have the same span in our place.
+    if (holder_ != nullptr && holder_->is_settled()) memory_.keep({});
     member_->give_up_port(milliseconds(drain_timeout_ms));
   }
 
@@ -187,15 +200,20 @@ class Node::Impl {
     next_hops_.reset();
     sweeper_.reset();
     if (metrics_end.valid()) metrics_end.wait();
-    device_.reset();
+    if (holder_ != nullptr) holder_->stop();
     own_record_.reset();
     member_->leave();
+    holder_.reset();
     service_.reset();
     channels_.reset();
     member_.reset();
   }
 
  private:
+  void close(bool closed) {
+    if (holder_ != nullptr) holder_->close(closed);
+  }
+
   absl::Status run_bootstrap() {
     if (absl::Status status = member_->open({}); !status.ok()) return status;
     if (!member_->joins()) return absl::OkStatus();
@@ -228,35 +246,42 @@ class Node::Impl {
 
     if (absl::Status status = open_devices(); !status.ok()) return status;
     if (absl::Status status = settle_compute(); !status.ok()) return status;
-    auto entry = enter_swarm(options_, chosen_, *model_, *channels_, *member_, *own_record_);
+    auto entry =
+        enter_swarm(options_, chosen_, memory_, *model_, *channels_, *member_, *own_record_);
     if (!entry.ok()) return entry.status();
     if (absl::Status status = own_record_->await(); !status.ok()) return status;
-    set_facts(*entry);
-    if (!options_.fetch_span) {
-      if (absl::Status kept = model_->keep(entry->span, entry->ends); !kept.ok()) return kept;
-    }
+    model_name_ = model_->name;
+    model_digest_ = model_->digest;
+    holder_ = std::make_unique<SpanHolder>(options_, *member_, *service_, memory_, member_->stop());
     service_->offer_manifest(model_->digest, model_->manifest);
     service_->offer_companions(model_->digest, std::exchange(companions_, nullptr));
     member_->start_announcing([this] { return announcement(); }, entry->last_sequence);
-    if (absl::Status status = announce(proto::NodeState::kJoining); !status.ok()) return status;
-    if (options_.fetch_span) {  // others see by now what is coming
-      if (absl::Status come = fetch(*entry); !come.ok()) return come;
-    }
-    if (absl::Status status = start_device(*entry); !status.ok()) return status;
-    if (member_->stop().stopped()) return stopped();
+    if (absl::Status said = say_choice(*entry); !said.ok()) return said;
     start_next_hops();
-    service_->serve(facts_, *device_, *next_hops_,
-                    options_.account != nullptr ? &options_.account->book() : nullptr);
+    absl::Status serves = holder_->start(std::move(*model_), *std::move(entry), std::move(chosen_));
+    model_.reset();
+    if (!serves.ok()) return serves;
+    if (member_->stop().stopped()) return stopped();
     // Asked since we joined, while the model was loaded.
     member_->await_reach(kReachWait);
     return announce(proto::NodeState::kOnline);
   }
 
-  absl::Status fetch(const Entry& entry) {
-    const auto folder = options_.fetch_span(
-        entry.span, model::tensors_of(entry.ends, model_->config, model_->checkpoint));
-    if (!folder.ok()) return folder.status();
-    return model_->take_folder(*folder, entry.span, entry.ends, told_to_people(member_->stop()));
+  // Others see what is coming, and we what they have chosen at the same time.
+  absl::Status say_choice(Entry& entry) {
+    for (int round = 0;; ++round) {
+      holder_->set_offer(facts_of(options_, *model_, entry).offer);
+      if (absl::Status told = announce(proto::NodeState::kJoining); !told.ok()) return told;
+      if (round == kMostChoices) return absl::OkStatus();
+      const auto other = choose_again(options_, *model_, *member_, entry);
+      if (!other.ok()) return other.status();
+      if (!*other) return absl::OkStatus();
+      spdlog::info("others that join have chosen blocks {} too: takes {}",
+                   proto::to_string(entry.span), proto::to_string(**other));
+      absl::Status settled = settle_span(options_, *model_, **other, entry);
+      if (!settled.ok()) return settled;
+      memory_.keep(entry.claim(*model_));
+    }
   }
 
   std::optional<MetricsSnapshot> snapshot() const {
@@ -264,30 +289,9 @@ class Node::Impl {
     if (!taken) return std::nullopt;
     MetricsSnapshot snapshot{*taken, std::nullopt, member_->front()};
     snapshot.relay = member_->relay();
-    if (device_ != nullptr) snapshot.node = stats();
+    if (holder_ != nullptr) snapshot.node = stats();
     if (options_.account != nullptr) snapshot.account = options_.account->run();
     return snapshot;
-  }
-
-  void set_facts(const Entry& entry) {
-    facts_.peer_id = peer_id();
-    proto::Ends ends{.embeds = entry.ends.embedding};
-    if (entry.ends.head) {
-      ends.head =
-          head_format(model_->config, model_->checkpoint, head_choice(model_->kept.weights));
-    }
-    facts_.offer = {.model_digest = model_->digest,
-                    .model_name = model_->name,
-                    .block_count = static_cast<std::uint32_t>(model_->config.block_count),
-                    .span = entry.span,
-                    .numerics = model_->numerics,
-                    .public_name = options_.public_name,
-                    .ends = ends};
-    facts_.hidden = static_cast<std::uint32_t>(model_->config.hidden);
-    facts_.vocabulary = static_cast<std::uint32_t>(model_->config.vocabulary);
-    facts_.max_rows_per_step = rows_per_step(facts_.hidden);
-    facts_.max_sessions = options_.max_sessions;
-    facts_.max_sessions_per_peer = options_.max_sessions_per_peer;
   }
 
   // Before it is counted what memory is free. A node computes as well without them.
@@ -321,58 +325,14 @@ class Node::Impl {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<std::shared_ptr<const SpanEnds>> load_ends(const model::EndParts& parts) {
-    if (!parts.any()) return nullptr;
-    auto ends = SpanEnds::load(
-        model_->config, model_->checkpoint,
-        {.parts = parts,
-         .head = head_choice(model_->kept.weights),
-         .threads = options_.threads,
-         .packing = told_to_people(member_->stop(), "packs the model's last layer")});
-    if (!ends.ok()) return ends.status();
-    return std::shared_ptr<const SpanEnds>(*std::move(ends));
-  }
-
-  absl::Status start_device(const Entry& entry) {
-    const std::int64_t kv_positions = entry.plan.kv_positions;
-    DeviceOptions device;
-    device.devices = in_shares(std::move(chosen_.executors), entry.plan.shares);
-    auto ends = load_ends(entry.ends);
-    if (!ends.ok()) return ends.status();
-    device.ends = *std::move(ends);
-    device.threads = options_.threads;
-    device.span = facts_.offer.span;
-    device.kv_positions = kv_positions;
-    device.kv_dtype = options_.kv_dtype;
-    device.weights = model_->kept.weights;
-    model::CacheOptions cache_options = options_.cache;
-    cache_options.warn = [](const std::string& text) { spdlog::warn("{}", text); };
-    model::BlockCache cache(std::move(cache_options), model_->contents);
-    device.pack = packing_told_to_people(cache, model_->kept.weights, member_->stop());
-    const std::int64_t row_bytes = static_cast<std::int64_t>(facts_.hidden) * sizeof(float);
-    device.limits.queued_rows =
-        std::max<std::int64_t>(proto::kMaxInboxBytes / row_bytes, 2 * facts_.max_rows_per_step);
-    device.limits.queued_rows_per_peer = device.limits.queued_rows / 2;
-    auto started = DeviceThread::start(model_->config, model_->checkpoint, std::move(device));
-    if (!started.ok()) return started.status();
-    facts_.max_positions =
-        static_cast<std::uint32_t>(std::min(kv_positions, model_->config.max_positions));
-    device_ = std::move(*started);
-    facts_.head_us = device_->head_us();
-    spdlog::info("loaded blocks {} of {}: {:.0f} us per block and row, room for {} positions",
-                 proto::to_string(facts_.offer.span), facts_.offer.model_name,
-                 device_->stats().block_step_us, kv_positions);
-    return absl::OkStatus();
-  }
-
   // Whoever our clients name as the next hop is found in the directory.
   void start_next_hops() {
     const auto find = [this](proto::BlockIndex block, auto done) {
       // A hop that is connected stays; looking for others needs the directory.
       if (member_->gave_up_port()) return done({});
       net::Directory& swarm = member_->swarm();
-      swarm.dht().find(dht::block_key(swarm.swarm_id(), facts_.offer.model_digest, block),
-                       [model = facts_.offer.model_digest, done](std::vector<dht::Record> records) {
+      swarm.dht().find(dht::block_key(swarm.swarm_id(), model_digest_, block),
+                       [model = model_digest_, done](std::vector<dht::Record> records) {
                          std::erase_if(records, [&](const auto& record) {
                            return record.offer.model_digest != model;
                          });
@@ -388,6 +348,7 @@ class Node::Impl {
       }
       return dial_reach(reached_at, options_.swarm_key.has_value());
     });
+    service_->start(*next_hops_, options_.account != nullptr ? &options_.account->book() : nullptr);
   }
 
   // On the net thread.
@@ -396,7 +357,7 @@ class Node::Impl {
   dht::Record record() const {
     dht::Record record;
     record.ttl_ms = proto::kMaxRecordTtlMs;
-    record.offer = facts_.offer;
+    record.offer = holder_->offer();
     record.load = service_->load();
     record.addresses = member_->announced();
     return record;
@@ -442,13 +403,14 @@ class Node::Impl {
 
   const NodeOptions options_;
   const base::StopToken never_;
-  std::unique_ptr<LoadedModel> model_;
+  std::unique_ptr<LoadedModel> model_;                // until it is loaded
   std::shared_ptr<const CompanionFiles> companions_;  // until the service has them
-  NodeFacts facts_;
+  std::string model_name_;
+  proto::Digest model_digest_;
   bool announced_ = false;
   bool paused_ = false;  // main's
   bool stopped_ = false;
-  FileWatch files_;
+  MemoryPromise memory_;
 
   // In the order in which they start; drain_and_stop() takes them down.
   std::unique_ptr<MetricsServer> metrics_;
@@ -457,8 +419,8 @@ class Node::Impl {
   std::unique_ptr<SpanService> service_;
   std::unique_ptr<OwnRecordWatch> own_record_;
   std::unique_ptr<Sweeper> sweeper_;
-  ChosenDevices chosen_;  // their executors until the device thread has them
-  std::unique_ptr<DeviceThread> device_;
+  ChosenDevices chosen_;  // until the span's device thread has them
+  std::unique_ptr<SpanHolder> holder_;
   std::unique_ptr<NextHops> next_hops_;
 };
 
@@ -476,10 +438,10 @@ proto::Endpoint Node::endpoint() const { return impl_->endpoint(); }
 std::string Node::reach() const { return impl_->reach(); }
 std::uint16_t Node::port() const { return impl_->port(); }
 const proto::PeerId& Node::peer_id() const { return impl_->peer_id(); }
-proto::Span Node::span() const { return impl_->facts().offer.span; }
-proto::Ends Node::ends() const { return impl_->facts().offer.ends; }
-const std::string& Node::model_name() const { return impl_->facts().offer.model_name; }
-const proto::Digest& Node::model_digest() const { return impl_->facts().offer.model_digest; }
+proto::Span Node::span() const { return impl_->offer().span; }
+proto::Ends Node::ends() const { return impl_->offer().ends; }
+const std::string& Node::model_name() const { return impl_->model_name(); }
+const proto::Digest& Node::model_digest() const { return impl_->model_digest(); }
 NodeStats Node::stats() const { return impl_->stats(); }
 std::optional<proto::Endpoint> Node::metrics() const { return impl_->metrics(); }
 absl::Status Node::tend() { return impl_->tend(); }

@@ -25,6 +25,7 @@
 #include "node/end_choice.h"
 #include "node/hub_span.h"
 #include "node/member/ladder.h"
+#include "node/member/rebalance.h"
 #include "node/metrics/node_stats.h"
 #include "proto/endpoint.h"
 #include "proto/limits.h"
@@ -64,6 +65,10 @@ struct NodeOptions {
   EndsMode ends = EndsMode::kAuto;         // of the model, that it serves too
   model::CacheOptions cache;               // of packed weights; without a folder, none
   std::optional<base::MemorySize> memory;  // the most that this process may take
+  // Where the nodes of this machine tell each other what they keep of it; empty: nowhere.
+  std::string memory_ledger;
+  // Moves by itself to blocks that need it more; absent: never. --blocks are never left.
+  std::optional<RebalancePace> rebalance = RebalancePace{};
   std::uint32_t max_sessions = proto::kMaxSessions;
   std::uint32_t max_sessions_per_peer = proto::kMaxSessionsPerPeer;
   std::string public_name;
@@ -82,11 +87,12 @@ class Node {
   Node& operator=(const Node&) = delete;
 
   proto::Endpoint endpoint() const;  // the best of those announced now
-  // How others reach it, for people: "direct", "mapped by UPnP", "through relays ..."; may be empty.
+  // How others reach it, for people: "direct", "mapped by UPnP", "through relays ..."; may be
+  // empty.
   std::string reach() const;
-  std::uint16_t port() const;        // of TCP and UDP
+  std::uint16_t port() const;  // of TCP and UDP
   const proto::PeerId& peer_id() const;
-  proto::Span span() const;  // empty for a bootstrap node
+  proto::Span span() const;  // empty for a bootstrap node; another one after a move
   proto::Ends ends() const;  // that it serves
   const std::string& model_name() const;
   const proto::Digest& model_digest() const;

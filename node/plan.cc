@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/memory_ledger.h"
 #include "kernels/bandwidth.h"
 #include "kernels/cpu_executor.h"
 #include "kernels/cpu_kernels.h"
@@ -15,6 +16,7 @@
 #include "node/entry.h"
 #include "node/hub_span.h"
 #include "node/member/join.h"
+#include "node/memory_promise.h"
 
 namespace shoal::node {
 namespace {
@@ -197,7 +199,10 @@ absl::StatusOr<NodePlan> plan_of(const CommandLine& line) {
     if (const auto kind = mma_of(*chosen); !kind.ok()) return kind.status();
   }
   std::vector<PlannedDevice> devices;
-  for (const base::MemoryBudget& budget : budgets_on(*chosen, line.memory)) {
+  MemoryPromise memory(base::MemoryLedger::default_folder());
+  const SpanRoom room = memory.look(*chosen, line.memory, false);
+  memory.let_go();
+  for (const base::MemoryBudget& budget : room.devices) {
     kernels::Executor* const gpu =
         chosen->executors.empty() ? nullptr : chosen->executors[devices.size()].get();
     devices.push_back({budget, measured_read_bytes_s(gpu, line.threads, budget.all.bytes)});
@@ -209,11 +214,7 @@ absl::StatusOr<NodePlan> plan_of(const CommandLine& line) {
   for (const FormatPlan& format : plan.formats) {
     ends.push_back(end_needs_of(*model, {.embedding = true, .head = true}, format.weights));
   }
-  std::optional<base::MemoryBudget> host;
-  if (!chosen->executors.empty()) {
-    host = base::memory_budget("/", base::process_limits(), std::nullopt);
-  }
-  plan_ends(devices, needs, ends, host, most, wishes, plan);
+  plan_ends(devices, needs, ends, room.host, most, wishes, plan);
   if (!chosen->executors.empty()) {
     plan.reader = devices.size() == 1 ? "the GPU" : "the slowest of the GPUs";
   }

@@ -71,6 +71,7 @@ wire::Offer to_wire(const Offer& offer) {
   out.set_public_name(clean_name(offer.public_name, kMaxNameBytes));
   out.set_embeds(offer.ends.embeds);
   out.set_head(static_cast<wire::WeightFormat>(offer.ends.head));
+  out.set_movable_blocks(offer.movable_blocks);
   return out;
 }
 
@@ -80,6 +81,10 @@ wire::Load to_wire(const Load& load) {
   out.set_block_step_us(static_cast<float>(load.block_step_us));
   out.set_free_kv_positions(load.free_kv_positions);
   out.set_queue_depth(load.queue_depth);
+  if (!load.moving_to.empty()) {
+    out.set_moving_begin(load.moving_to.begin);
+    out.set_moving_end(load.moving_to.end);
+  }
   return out;
 }
 
@@ -108,6 +113,8 @@ absl::StatusOr<Offer> from_wire(const wire::Offer& in) {
   if ((ends->embeds && in.span_begin() != 0) ||
       (ends->has_head() && in.span_end() != in.block_count()))
     return bad("it offers an end of the model that its span does not reach");
+  if (in.movable_blocks() > in.block_count())
+    return bad("it would move more blocks than there are");
   if (!is_name(in.model_name()) || !is_name(in.public_name()))
     return bad("a name in it is too long or has control characters");
   Offer offer;
@@ -118,6 +125,7 @@ absl::StatusOr<Offer> from_wire(const wire::Offer& in) {
   offer.numerics = *numerics;
   offer.public_name = in.public_name();
   offer.ends = *ends;
+  offer.movable_blocks = in.movable_blocks();
   return offer;
 }
 
@@ -126,8 +134,10 @@ absl::StatusOr<Load> from_wire(const wire::Load& in) {
     return bad("its state is unknown");
   if (!std::isfinite(in.block_step_us()) || in.block_step_us() < 0)
     return bad("its step time is not a time");
+  if (in.moving_begin() > in.moving_end() || in.moving_end() > kMaxModelBlocks)
+    return bad("it moves to a span that no model has");
   return Load{static_cast<NodeState>(in.state()), in.block_step_us(), in.free_kv_positions(),
-              in.queue_depth()};
+              in.queue_depth(), Span{in.moving_begin(), in.moving_end()}};
 }
 
 }  // namespace shoal::proto

@@ -61,6 +61,7 @@ struct Offer {
   Numerics numerics;
   std::string public_name;
   Ends ends{};
+  std::uint32_t movable_blocks = 0;  // that it would serve elsewhere; 0: its span stays
   friend bool operator==(const Offer&, const Offer&) = default;
 };
 
@@ -70,6 +71,7 @@ struct Load {
   double block_step_us = 0;  // one decode row through one block; 0: not measured
   std::uint32_t free_kv_positions = 0;
   std::uint32_t queue_depth = 0;  // steps
+  Span moving_to{};               // which it does not serve yet; empty: it stays
   friend bool operator==(const Load&, const Load&) = default;
 };
 

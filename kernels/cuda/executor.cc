@@ -97,7 +97,7 @@ void CudaExecutor::run_step(const StepKey& key, base::FunctionRef<void()> body) 
 
 std::optional<DeviceMemory> CudaExecutor::memory() const {
   const DeviceFacts found = facts();
-  return DeviceMemory{found.name, found.total_bytes, found.free_bytes};
+  return DeviceMemory{found.name, found.total_bytes, found.free_bytes, found.id};
 }
 
 std::string CudaExecutor::failure() const { return module_.failure(context_); }

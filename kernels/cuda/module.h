@@ -17,7 +17,7 @@
 namespace shoal::kernels::cuda {
 
 // Raised with every change of this header or of arguments.h.
-inline constexpr std::uint32_t kModuleAbi = 3;
+inline constexpr std::uint32_t kModuleAbi = 4;
 
 struct Context;  // a device that is open
 
@@ -26,6 +26,7 @@ inline constexpr std::size_t kMarks = 16;
 
 struct DeviceFacts {
   char name[256];
+  char id[40];       // of this very one, the same for every process
   int major, minor;  // compute capability
   int multiprocessors;
   std::uint64_t total_bytes, free_bytes;

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "kernels/cuda/open_devices.h"
@@ -51,7 +52,8 @@ absl::StatusOr<kernels::MmaKind> mma_of(const ChosenDevices& devices) {
 }
 
 std::vector<base::MemoryBudget> budgets_on(const ChosenDevices& devices,
-                                           const std::optional<base::MemorySize>& most) {
+                                           const std::optional<base::MemorySize>& most,
+                                           const base::PromisedMemory& promised) {
   std::vector<base::MemoryBudget> budgets;
   for (const std::unique_ptr<kernels::Executor>& executor : devices.executors) {
     const auto memory = executor->memory();
@@ -59,6 +61,10 @@ std::vector<base::MemoryBudget> budgets_on(const ChosenDevices& devices,
     // What is free, not what is installed: a desktop uses the card too.
     base::MemoryLimit limit{
         .bytes = memory->free, .from = fmt::format("the {}", memory->name), .shared = false};
+    if (const std::uint64_t taken = promised.of(base::device_pool(memory->id)); taken > 0) {
+      limit.bytes -= std::min(limit.bytes, taken);
+      limit.from += ", less what nodes here are about to take of it,";
+    }
     if (most && most->of(memory->total) < limit.bytes) {
       limit.bytes = most->of(memory->total);
       limit.from = "--memory";
@@ -66,7 +72,7 @@ std::vector<base::MemoryBudget> budgets_on(const ChosenDevices& devices,
     budgets.push_back({limit, std::nullopt});
   }
   if (budgets.empty()) {
-    budgets.push_back(base::memory_budget("/", base::process_limits(), most));
+    budgets.push_back(base::memory_budget("/", base::process_limits(), most, promised));
   }
   return budgets;
 }

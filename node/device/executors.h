@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/memory_budget.h"
+#include "base/memory_ledger.h"
 #include "kernels/cuda/device_choice.h"
 #include "kernels/executor.h"
 
@@ -44,8 +45,9 @@ absl::StatusOr<ChosenDevices> open_chosen(const kernels::cuda::DeviceChoice& cho
 absl::StatusOr<kernels::MmaKind> mma_of(const ChosenDevices& devices);
 
 // Of each device; of the CPU where there is none. `most`: what the user allows, with --memory; of a
-// device with memory of its own, there.
+// device with memory of its own, there. `promised`: by the nodes of this machine to themselves.
 std::vector<base::MemoryBudget> budgets_on(const ChosenDevices& devices,
-                                           const std::optional<base::MemorySize>& most);
+                                           const std::optional<base::MemorySize>& most,
+                                           const base::PromisedMemory& promised = {});
 
 }  // namespace shoal::node

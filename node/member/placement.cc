@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "base/check.h"
 
@@ -23,14 +24,21 @@ std::vector<ServedSpan> served_spans(std::span<const dht::Record> records,
                                      const proto::PeerId& self) {
   std::vector<ServedSpan> servers;
   for (const dht::Record& record : records) {
-    // A draining node leaves within seconds: whoever comes now should take its place.
-    const bool serves = record.load.state == proto::NodeState::kJoining ||
-                        record.load.state == proto::NodeState::kOnline;
-    if (!serves || record.offer.model_digest != model_digest || record.offer.span.empty() ||
-        record.offer.span.end > block_count || record.peer_id() == self) {
+    // A draining node leaves within seconds, unless it moves: whoever comes now should take its
+    // place.
+    const bool moves = !record.load.moving_to.empty();
+    const proto::Span span = moves ? record.load.moving_to : record.offer.span;
+    const bool joining = record.load.state == proto::NodeState::kJoining;
+    const bool serves = joining || record.load.state == proto::NodeState::kOnline ||
+                        (moves && record.load.state == proto::NodeState::kDraining);
+    if (!serves || record.offer.model_digest != model_digest || span.empty() ||
+        span.end > block_count || record.peer_id() == self) {
       continue;
     }
-    servers.push_back({record.peer_id(), record.offer.span, throughput_of(record)});
+    // One that is on its way goes nowhere else.
+    const std::uint32_t movable = moves || joining ? 0 : record.offer.movable_blocks;
+    servers.push_back(
+        {record.peer_id(), span, throughput_of(record), movable, joining, record.sequence});
   }
   return servers;
 }
@@ -74,6 +82,28 @@ proto::Span choose_span(std::span<const double> throughput, std::uint32_t size,
     }
   }
   return {*best_begin, *best_begin + size};
+}
+
+std::optional<proto::Span> better_span(std::span<const double> throughput, proto::Span current,
+                                       std::span<const proto::Span> held) {
+  const proto::Span best = choose_span(throughput, current.size(), held);
+  const auto sorted = [&](proto::Span span) {
+    std::vector<double> window(throughput.begin() + span.begin, throughput.begin() + span.end);
+    std::ranges::sort(window);
+    return window;
+  };
+  if (!(sorted(best) < sorted(current))) return std::nullopt;
+  return best;
+}
+
+std::vector<ServedSpan> heeded(std::vector<ServedSpan> servers,
+                               const std::set<proto::PeerId>& known, std::uint64_t own_sequence,
+                               const proto::PeerId& self) {
+  std::erase_if(servers, [&](const ServedSpan& server) {
+    if (!server.joining || known.contains(server.peer)) return false;
+    return std::make_pair(server.sequence, server.peer) > std::make_pair(own_sequence, self);
+  });
+  return servers;
 }
 
 }  // namespace shoal::node

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -16,12 +18,15 @@ namespace shoal::node {
 // One server of the model: its span and how much it can do (any unit, the same for all).
 struct ServedSpan {
   proto::PeerId peer;
-  proto::Span span;
+  proto::Span span;  // where it is, or where it is going
   double throughput = 0;
+  std::uint32_t movable = 0;   // blocks that it would serve elsewhere; 0: it stays
+  bool joining = false;        // it has only just chosen
+  std::uint64_t sequence = 0;  // of its record
 };
 
 // What counts for placement: joining and online nodes other than `self`, with spans inside the
-// model.
+// model; those that move, where they go.
 std::vector<ServedSpan> served_spans(std::span<const dht::Record> records,
                                      const proto::Digest& model_digest, std::uint32_t block_count,
                                      const proto::PeerId& self);
@@ -37,5 +42,16 @@ proto::Span choose_span(std::span<const double> throughput, std::uint32_t size);
 // `size` blocks, a window of the longest's.
 proto::Span choose_span(std::span<const double> throughput, std::uint32_t size,
                         std::span<const proto::Span> held);
+
+// What a node that has chosen `current` would choose now, if that is better. It is not for a tie.
+std::optional<proto::Span> better_span(std::span<const double> throughput, proto::Span current,
+                                       std::span<const proto::Span> held);
+
+// Of nodes that choose at the same time each heeds those who said first what they take, and those
+// whom it knew when it chose: `known`. Nobody heeds the others, so that no two give way to each
+// other. `own_sequence`: of the record that says our own choice.
+std::vector<ServedSpan> heeded(std::vector<ServedSpan> servers,
+                               const std::set<proto::PeerId>& known, std::uint64_t own_sequence,
+                               const proto::PeerId& self);
 
 }  // namespace shoal::node

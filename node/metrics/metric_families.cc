@@ -194,6 +194,8 @@ void add_node(Families& out, const NodeStats& node) {
   out.counter("shoal_node_sessions_given_way_total",
               "Sessions that were ended, idle or beyond their share, because others waited",
               node.sessions_given_way);
+  out.counter("shoal_node_moves_total", "Moves to other blocks, since the swarm needed them more",
+              node.moves);
   out.counter("shoal_node_batches_total", "Batches computed", node.batches);
   out.counter("shoal_node_batched_rows_total", "Rows computed", node.batched_rows);
   out.counter("shoal_node_head_rows_total", "Rows that the head scored for clients without weights",

@@ -30,6 +30,7 @@ struct NodeStats {
   double computing_s = 0;        // of the device
   float block_step_us = 0;
   OutboxStats outbox;                    // bytes that wait to be sent
+  std::uint64_t moves = 0;               // to other blocks
   std::uint64_t sessions_given_way = 0;  // ended because they were idle while others waited
 };
 

@@ -57,14 +57,14 @@ struct Session::Ticket {
   }
 };
 
-Session::Session(const NodeFacts& facts, const OpenRequest& open, const proto::PeerId& client,
-                 SessionKey key, DeviceThread& device, std::shared_ptr<ClientLink> client_link)
-    : facts_(facts),
+Session::Session(std::shared_ptr<const Serving> serving, const OpenRequest& open,
+                 const proto::PeerId& client, SessionKey key,
+                 std::shared_ptr<ClientLink> client_link)
+    : serving_(std::move(serving)),
       open_(without_prefix(open)),
       client_(client),
       key_(key),
-      device_(device),
-      kept_positions_(device.position(key)),
+      kept_positions_(device_.position(key)),
       epoch_(open_.epoch),
       next_position_(kept_positions_),
       last_activity_(Clock::now()),

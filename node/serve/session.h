@@ -18,8 +18,8 @@
 #include "node/device/refusal.h"
 #include "node/device/scheduler.h"
 #include "node/serve/links.h"
-#include "node/serve/node_facts.h"
 #include "node/serve/open_request.h"
+#include "node/serve/serving.h"
 
 namespace shoal::wire {
 class Activation;
@@ -29,7 +29,6 @@ class Step;
 
 namespace shoal::node {
 
-class DeviceThread;
 class ServiceBook;
 struct StepInput;
 struct StepOutput;
@@ -39,8 +38,8 @@ class Session : public std::enable_shared_from_this<Session> {
   using Clock = std::chrono::steady_clock;
 
   // `key` is open on the device. Either link ends with the session; next is null on the last hop.
-  Session(const NodeFacts& facts, const OpenRequest& open, const proto::PeerId& client,
-          SessionKey key, DeviceThread& device, std::shared_ptr<ClientLink> client_link);
+  Session(std::shared_ptr<const Serving> serving, const OpenRequest& open,
+          const proto::PeerId& client, SessionKey key, std::shared_ptr<ClientLink> client_link);
   ~Session();
   void set_next(std::shared_ptr<NextLink> next);
   // Tells the book from now on what it does; once.
@@ -48,6 +47,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   const proto::SessionId& id() const { return open_.session_id; }
   const proto::PeerId& client() const { return client_; }
+  const Serving& serving() const { return *serving_; }
 
   // From the client's stream or the previous hop's. A step that may not run ends the session, with
   // the reason.
@@ -102,11 +102,12 @@ class Session : public std::enable_shared_from_this<Session> {
   void account_for(const Ticket& ticket) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void account_for_sent(std::uint64_t bytes);
 
-  const NodeFacts& facts_;
+  const std::shared_ptr<const Serving> serving_;
+  const NodeFacts& facts_ = serving_->facts;
   const OpenRequest open_;
   const proto::PeerId client_;
   const SessionKey key_;
-  DeviceThread& device_;
+  DeviceThread& device_ = *serving_->device;
   const std::uint32_t kept_positions_;
   const Clock::time_point opened_ = Clock::now();
 

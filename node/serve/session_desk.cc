@@ -24,14 +24,19 @@ constexpr std::chrono::milliseconds kDirectPoll{20};
 
 }  // namespace
 
-void SessionDesk::serve(const Serving& serving) {
-  serving_.emplace(serving);
-  serving_ready_ = true;
+void SessionDesk::serve(std::shared_ptr<const Serving> serving) {
+  const base::MutexLock lock(mutex_);
+  serving_.swap(serving);  // the last holder is whoever made it
+}
+
+std::shared_ptr<const Serving> SessionDesk::serving() const {
+  const base::MutexLock lock(mutex_);
+  return serving_;
 }
 
 std::variant<std::shared_ptr<Session>, Refusal> SessionDesk::open(
     const wire::Open& open, const net::Caller& client, const std::shared_ptr<ClientLink>& link) {
-  const Serving* serving = this->serving();
+  const std::shared_ptr<const Serving> serving = this->serving();
   if (serving == nullptr) {
     if (const auto refusal = check_version(open.version())) return *refusal;
     return Refusal{.code = absl::StatusCode::kUnavailable,
@@ -41,18 +46,17 @@ std::variant<std::shared_ptr<Session>, Refusal> SessionDesk::open(
   auto parsed = parse_open(serving->facts, open);
   if (auto* refusal = std::get_if<Refusal>(&parsed)) return std::move(*refusal);
   const OpenRequest& request = std::get<OpenRequest>(parsed);
-  auto opened = sessions_.open(serving->facts, serving->device, request, client.peer,
-                               network_of(client.address), link);
+  auto opened = sessions_.open(serving, request, client.peer, network_of(client.address), link);
   if (auto* session = std::get_if<std::shared_ptr<Session>>(&opened)) {
-    if (serving->book != nullptr) (*session)->keep_account(*serving->book);
-    connect_next(*serving, request, client, *session);
+    if (ServiceBook* const book = book_) (*session)->keep_account(*book);
+    connect_next(request, client, *session);
     link->send(welcome(request, serving->facts, (*session)->kept_positions()));
   }
   return opened;
 }
 
-void SessionDesk::connect_next(const Serving& serving, const OpenRequest& request,
-                               const net::Caller& client, const std::shared_ptr<Session>& session) {
+void SessionDesk::connect_next(const OpenRequest& request, const net::Caller& client,
+                               const std::shared_ptr<Session>& session) {
   if (!request.next) return;
   const proto::PeerId peer = request.next->peer;
   auto stream = PushStream::create(registry_, outbox_, session);
@@ -62,7 +66,7 @@ void SessionDesk::connect_next(const Serving& serving, const OpenRequest& reques
   }
   session->set_next(stream);
 
-  NextHops& hops = serving.next_hops;
+  NextHops& hops = *next_hops_;
   const NextHopBook::Question question{client.peer, client.address, peer, request.span.end};
   const auto asked = std::chrono::steady_clock::now();
   const std::weak_ptr<PushStream> waiting = stream;
@@ -105,7 +109,7 @@ void SessionDesk::when_direct(NextHops& hops, const proto::PeerId& peer,
 void SessionDesk::sweep(std::chrono::steady_clock::time_point now) {
   registry_.sweep(now);
   sessions_.sweep(now);
-  if (const Serving* serving = this->serving()) serving->device.return_memory();
+  if (const auto serving = this->serving()) serving->device->return_memory();
 }
 
 }  // namespace shoal::node

@@ -8,11 +8,12 @@
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <variant>
 
+#include "base/mutex.h"
 #include "node/serve/outbox_budget.h"
+#include "node/serve/serving.h"
 #include "node/serve/session_table.h"
 #include "node/serve/stream_registry.h"
 
@@ -28,18 +29,17 @@ class ServiceBook;
 
 class SessionDesk {
  public:
-  // What is served; all must outlive the last stream.
-  struct Serving {
-    const NodeFacts& facts;
-    DeviceThread& device;
-    NextHops& next_hops;
-    ServiceBook* book = nullptr;  // what sessions did; null: nobody keeps account
-  };
-
   explicit SessionDesk(net::ChannelPool& channels) : channels_(channels) {}
 
-  void serve(const Serving& serving);  // once
-  const Serving* serving() const { return serving_ready_.load() ? &*serving_ : nullptr; }
+  // Once, before the first session; must outlive the last stream. `book`: what sessions did; null:
+  // nobody keeps account.
+  void start(NextHops& next_hops, ServiceBook* book) {
+    next_hops_ = &next_hops;
+    book_ = book;
+  }
+  // What new sessions are opened on; null: on nothing for now. The earlier one serves its own on.
+  void serve(std::shared_ptr<const Serving> serving);
+  std::shared_ptr<const Serving> serving() const;
 
   // Opens a session and welcomes the client over `link`. Nobody finds it before publish(): the
   // session's links are complete then.
@@ -65,15 +65,17 @@ class SessionDesk {
   const OutboxBudget& outbox() const { return outbox_; }
 
  private:
-  void connect_next(const Serving& serving, const OpenRequest& request, const net::Caller& client,
+  void connect_next(const OpenRequest& request, const net::Caller& client,
                     const std::shared_ptr<Session>& session);
   // Calls `then` when the way to the peer is what it will be, at the limit at the latest.
   void when_direct(NextHops& hops, const proto::PeerId& peer,
                    std::chrono::steady_clock::time_point limit, const std::function<void()>& then);
 
   net::ChannelPool& channels_;
-  std::optional<Serving> serving_;
-  std::atomic<bool> serving_ready_ = false;
+  std::atomic<NextHops*> next_hops_ = nullptr;
+  std::atomic<ServiceBook*> book_ = nullptr;
+  mutable base::Mutex mutex_;  // a leaf
+  std::shared_ptr<const Serving> serving_ ABSL_GUARDED_BY(mutex_);
   OutboxBudget outbox_;
   SessionTable sessions_;
   StreamRegistry registry_;

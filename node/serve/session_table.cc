@@ -46,7 +46,7 @@ std::optional<Refusal> SessionTable::admit(const NodeFacts& facts,
 }
 
 std::variant<std::shared_ptr<Session>, Refusal> SessionTable::open(
-    const NodeFacts& facts, DeviceThread& device, const OpenRequest& request,
+    const std::shared_ptr<const Serving>& serving, const OpenRequest& request,
     const proto::PeerId& client, std::uint64_t network, const std::shared_ptr<ClientLink>& link) {
   std::shared_ptr<Session> replaced;
   {
@@ -67,24 +67,26 @@ std::variant<std::shared_ptr<Session>, Refusal> SessionTable::open(
   Newcomer newcomer{client, network, {}};
   {
     const base::MutexLock lock(mutex_);
-    Opened opened = open_locked(facts, device, request, client, network, link, need);
+    Opened opened = open_locked(serving, request, client, network, link, need);
     const bool full = need.sessions > 0 || need.positions > 0;
     if (!full) return opened;
     newcomer.waited = waiting_line_.refused(
         client, std::chrono::duration_cast<milliseconds>(Clock::now().time_since_epoch()));
     if (!std::holds_alternative<Refusal>(opened)) return opened;
   }
-  make_room(device, newcomer, need);
+  make_room(*serving->device, newcomer, need);
   need = {};
   const base::MutexLock lock(mutex_);
-  return open_locked(facts, device, request, client, network, link, need);
+  return open_locked(serving, request, client, network, link, need);
 }
 
-SessionTable::Opened SessionTable::open_locked(const NodeFacts& facts, DeviceThread& device,
+SessionTable::Opened SessionTable::open_locked(const std::shared_ptr<const Serving>& serving,
                                                const OpenRequest& request,
                                                const proto::PeerId& client, std::uint64_t network,
                                                const std::shared_ptr<ClientLink>& link,
                                                Need& need) {
+  const NodeFacts& facts = serving->facts;
+  DeviceThread& device = *serving->device;
   if (auto refusal = admit(facts, client)) {
     const auto own = per_peer_.find(client);
     const bool own_limit = own != per_peer_.end() && own->second >= facts.max_sessions_per_peer;
@@ -105,7 +107,7 @@ SessionTable::Opened SessionTable::open_locked(const NodeFacts& facts, DeviceThr
     need.positions = missing_positions(device, request.max_positions);
     return *refusal;
   }
-  auto session = std::make_shared<Session>(facts, request, client, key, device, link);
+  auto session = std::make_shared<Session>(serving, request, client, key, link);
   sessions_.emplace(id, Entry{session, network, false});
   ++per_peer_[client];
   waiting_line_.served(client);
@@ -252,6 +254,27 @@ void SessionTable::fail_all(const Refusal& refusal) {
   }
   for (const auto& session : sessions) session->fail(refusal);
   for (const auto& waiter : waiters) waiter->give_up();
+}
+
+std::size_t SessionTable::size_on(const Serving& serving) const {
+  const base::MutexLock lock(mutex_);
+  return static_cast<std::size_t>(std::ranges::count_if(sessions_, [&](const auto& session) {
+    return &session.second.session->serving() == &serving;
+  }));
+}
+
+void SessionTable::fail_on(const Serving& serving, const Refusal& refusal) {
+  std::vector<std::shared_ptr<Session>> sessions;
+  {
+    const base::MutexLock lock(mutex_);
+    for (const auto& [id, entry] : sessions_) {
+      if (&entry.session->serving() == &serving) sessions.push_back(entry.session);
+    }
+  }
+  for (const auto& session : sessions) {
+    session->fail(refusal);
+    remove(session);
+  }
 }
 
 std::size_t SessionTable::size() const {

@@ -32,11 +32,9 @@ class SessionTable {
   // Admits the session and opens it on the device. It can be found only after publish(). A session
   // of the same id and client is replaced: its stream broke and we have not noticed yet. When the
   // node is full, others may have to give way (node/shares.h); `network` is the client's.
-  std::variant<std::shared_ptr<Session>, Refusal> open(const NodeFacts& facts, DeviceThread& device,
-                                                       const OpenRequest& request,
-                                                       const proto::PeerId& client,
-                                                       std::uint64_t network,
-                                                       const std::shared_ptr<ClientLink>& link);
+  std::variant<std::shared_ptr<Session>, Refusal> open(
+      const std::shared_ptr<const Serving>& serving, const OpenRequest& request,
+      const proto::PeerId& client, std::uint64_t network, const std::shared_ptr<ClientLink>& link);
   // Lets the previous hop in: the session's links are complete.
   void publish(const std::shared_ptr<Session>& session);
   void remove(const std::shared_ptr<Session>& session);
@@ -48,10 +46,13 @@ class SessionTable {
 
   // Fails sessions that were idle for too long, and waiters whose time is over.
   void sweep(Clock::time_point now);
-  // No more sessions from now on; the reason is told to whoever asks. An empty one: as before.
+  // No more sessions from now on; the reason is told to whoever asks. Without one: again.
   void refuse_new(std::string reason);
   void fail_all(const Refusal& refusal);
   std::size_t size() const;
+  // Those that were opened on it.
+  std::size_t size_on(const Serving& serving) const;
+  void fail_on(const Serving& serving, const Refusal& refusal);
   std::uint64_t given_way() const { return given_way_; }  // sessions ended for others who waited
 
  private:
@@ -68,7 +69,7 @@ class SessionTable {
 
   std::optional<Refusal> admit(const NodeFacts& facts, const proto::PeerId& client) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Opened open_locked(const NodeFacts& facts, DeviceThread& device, const OpenRequest& request,
+  Opened open_locked(const std::shared_ptr<const Serving>& serving, const OpenRequest& request,
                      const proto::PeerId& client, std::uint64_t network,
                      const std::shared_ptr<ClientLink>& link, Need& need)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -115,9 +115,9 @@ SpanService::~SpanService() = default;
 
 grpc::Service& SpanService::calls() { return *calls_; }
 
-void SpanService::serve(const NodeFacts& facts, DeviceThread& device, NextHops& next_hops,
-                        ServiceBook* book) {
-  desk_.serve({facts, device, next_hops, book});
+void SpanService::end_sessions_on(const Serving& serving, std::string reason) {
+  desk_.sessions().fail_on(serving,
+                           {.code = absl::StatusCode::kUnavailable, .reason = std::move(reason)});
 }
 
 ServiceCounts SpanService::counts() const {
@@ -136,8 +136,9 @@ void SpanService::stop(std::string reason) {
 proto::Load SpanService::load() const {
   proto::Load load;
   load.state = state();
-  if (const SessionDesk::Serving* serving = desk_.serving()) {
-    const DeviceStats stats = serving->device.stats();
+  load.moving_to = moving_to_;
+  if (const auto serving = desk_.serving()) {
+    const DeviceStats stats = serving->device->stats();
     load.block_step_us = stats.block_step_us;
     load.free_kv_positions = static_cast<std::uint32_t>(stats.free_positions);
     load.queue_depth = static_cast<std::uint32_t>(stats.queued_steps);
@@ -147,11 +148,11 @@ proto::Load SpanService::load() const {
 
 proto::Description SpanService::describe() const {
   proto::Description description{.peer = self_, .run = run_, .load = load(), .serving = {}};
-  if (const SessionDesk::Serving* serving = desk_.serving()) {
+  if (const auto serving = desk_.serving()) {
     const NodeFacts& facts = serving->facts;
     const proto::Occupancy occupancy{
         static_cast<std::uint32_t>(desk_.sessions().size()), facts.max_sessions,
-        static_cast<std::uint32_t>(serving->device.stats().total_positions)};
+        static_cast<std::uint32_t>(serving->device->stats().total_positions)};
     description.serving = {facts.offer,         occupancy,    facts.hidden, facts.max_rows_per_step,
                            facts.max_positions, facts.head_us};
   }

@@ -40,9 +40,16 @@ class SpanService {
   // What the gRPC server registers.
   grpc::Service& calls();
 
-  // Once; all must outlive the service's last stream.
-  void serve(const NodeFacts& facts, DeviceThread& device, NextHops& next_hops,
-             ServiceBook* book = nullptr);
+  // Once, before anything is served; both must outlive the service's last stream.
+  void start(NextHops& next_hops, ServiceBook* book = nullptr) { desk_.start(next_hops, book); }
+  // What new sessions are opened on, from now on; null: nothing. What was served before goes on
+  // with the sessions that it has; its maker keeps it until nobody else does.
+  void serve(std::shared_ptr<const Serving> serving) { desk_.serve(std::move(serving)); }
+  std::shared_ptr<const Serving> serving() const { return desk_.serving(); }
+  std::size_t sessions_on(const Serving& serving) const {
+    return desk_.sessions().size_on(serving);
+  }
+  void end_sessions_on(const Serving& serving, std::string reason);
   // The served model's manifest, as soon as it is known.
   void offer_manifest(const proto::Digest& digest, std::shared_ptr<const std::string> bytes) {
     manifest_.offer(digest, std::move(bytes));
@@ -51,7 +58,11 @@ class SpanService {
   void offer_companions(const proto::Digest& model, std::shared_ptr<const CompanionFiles> files) {
     companions_.offer(model, std::move(files));
   }
-  void set_state(proto::NodeState state) { state_ = state; }
+  // `moving_to`: the span to which the node is moving; empty: it stays.
+  void set_state(proto::NodeState state, proto::Span moving_to = {}) {
+    state_ = state;
+    moving_to_ = moving_to;
+  }
   proto::NodeState state() const { return state_; }
   // What the record says too, as of now.
   proto::Load load() const;
@@ -62,7 +73,7 @@ class SpanService {
   ServiceCounts counts() const;
   // Once a second.
   void sweep(std::chrono::steady_clock::time_point now) { desk_.sweep(now); }
-  // No new sessions from now on; whoever asks is told why.
+  // No new sessions from now on; whoever asks is told why. Without a reason: again.
   void drain(std::string reason) { desk_.sessions().refuse_new(std::move(reason)); }
   // After drain(): ends the sessions that are left, with UNAVAILABLE; and takes new ones again.
   void end_sessions(std::string reason);
@@ -86,6 +97,7 @@ class SpanService {
   ManifestDesk manifest_;
   CompanionDesk companions_;
   std::atomic<proto::NodeState> state_ = proto::NodeState::kJoining;
+  std::atomic<proto::Span> moving_to_ = proto::Span{};
   SessionDesk desk_;
   const std::unique_ptr<Calls> calls_;
 };

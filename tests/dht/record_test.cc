@@ -148,6 +148,8 @@ TEST(RecordTest, TwoRelaysOverIpv6AndTwoAddressesFitBesideTheLargestRest) {
   record.offer.block_count = 512;
   record.offer.span = {300, 512};
   record.offer.ends.head = proto::WeightFormat::kQ4S;
+  record.offer.movable_blocks = 212;
+  record.load.moving_to = {200, 412};
   record.load.free_kv_positions = record.load.queue_depth = ~std::uint32_t{0};
   record.version_minor = 127;
   const auto v6 = *proto::parse_endpoint("[2001:db8::1]:7000");

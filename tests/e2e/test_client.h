@@ -19,7 +19,10 @@ namespace shoal::tests {
 class TestClient {
  public:
   explicit TestClient(const std::string& address, std::optional<identity::SwarmKey> swarm_key = {})
-      : model_(client::load_demo(1)) {
+      : TestClient(client::load_demo(1), address, std::move(swarm_key)) {}
+  TestClient(std::unique_ptr<client::UserModel> model, const std::string& address,
+             std::optional<identity::SwarmKey> swarm_key = {})
+      : model_(std::move(model)) {
     client::JoinOptions options;
     options.peers = {address};
     options.swarm_key = swarm_key;

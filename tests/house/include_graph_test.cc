@@ -290,6 +290,7 @@ TEST(IncludeGraph, DecisionCodeTakesTimeAndRandomnessByArgument) {
                                          "net/relay_book",
                                          "node/member/placement",
                                          "node/member/relay_choice",
+                                         "node/member/rebalance",
                                          "node/device/scheduler",
                                          "node/device/page_keeper",
                                          "node/device/prefix_index",

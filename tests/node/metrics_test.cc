@@ -52,6 +52,7 @@ TEST(MetricsTest, NumbersOfTheDhtAndTheNodeAreServedAsText) {
   snapshot.dht.measurements.find_ms.add(1e9);
   snapshot.node = NodeStats{};
   snapshot.node->sessions = 4;
+  snapshot.node->moves = 2;
   snapshot.node->block_step_us = 250;
   snapshot.node->kept_pages = 12;
   snapshot.node->reused_positions = 96;
@@ -92,6 +93,7 @@ TEST(MetricsTest, NumbersOfTheDhtAndTheNodeAreServedAsText) {
   EXPECT_EQ(value(text, "shoal_dht_find_seconds_bucket{le=\"+Inf\"}"), 2);
   EXPECT_NEAR(value(text, "shoal_dht_find_seconds_sum"), 1'000'000.15, 1);
   EXPECT_EQ(value(text, "shoal_node_sessions"), 4);
+  EXPECT_EQ(value(text, "shoal_node_moves_total"), 2);
   EXPECT_DOUBLE_EQ(value(text, "shoal_node_block_step_seconds"), 0.00025);
   EXPECT_EQ(value(text, "shoal_node_kv_pages_kept"), 12);
   EXPECT_EQ(value(text, "shoal_node_reused_positions_total"), 96);

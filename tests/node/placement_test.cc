@@ -5,6 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+#include <string>
+
 #include "identity/identity.h"
 
 namespace shoal::node {
@@ -103,6 +106,48 @@ TEST(Placement, ANodeThatHasNotMeasuredItselfCountsAsSlow) {
   ASSERT_EQ(servers.size(), 1u);
   EXPECT_GT(servers[0].throughput, 0);
   EXPECT_LT(servers[0].throughput, 100);
+}
+
+TEST(Placement, ANodeThatMovesCountsWhereItGoes) {
+  auto moving = record(proto::NodeState::kDraining, {0, 2});
+  moving.load.moving_to = {4, 6};
+  moving.offer.movable_blocks = 2;
+  auto movable = record(proto::NodeState::kOnline, {0, 2});
+  movable.offer.movable_blocks = 2;
+  const auto servers = served_spans({{moving, movable}}, {}, 8, {});
+  ASSERT_EQ(servers.size(), 2u);
+  EXPECT_EQ(servers[0].span, (proto::Span{4, 6}));
+  EXPECT_EQ(servers[0].movable, 0u) << "it is on its way";
+  EXPECT_EQ(servers[1].movable, 2u);
+  moving.load.moving_to = {4, 9};  // beyond the model
+  EXPECT_TRUE(served_spans({{moving}}, {}, 8, {}).empty());
+}
+
+TEST(Placement, OfThoseThatChooseTogetherTheEarlierKeepsItsChoice) {
+  const auto joining = [](std::uint8_t id, std::uint64_t sequence) {
+    ServedSpan result = server(id, 0, 4, 1);
+    result.joining = true;
+    result.sequence = sequence;
+    return result;
+  };
+  const proto::PeerId self = server(5, 0, 1, 1).peer;
+  const auto ids = [&](const std::vector<ServedSpan>& servers, std::set<proto::PeerId> known) {
+    std::string text;
+    for (const ServedSpan& each : heeded(servers, known, 100, self)) {
+      text += std::to_string(each.peer.bytes[0]) + " ";
+    }
+    return text;
+  };
+  EXPECT_EQ(ids({joining(1, 99), joining(2, 101), joining(3, 100), joining(9, 100)}, {}), "1 3 ");
+  EXPECT_EQ(ids({joining(2, 101)}, {server(2, 0, 1, 1).peer}), "2 ") << "it was there before";
+  EXPECT_EQ(ids({server(7, 0, 4, 1)}, {}), "7 ") << "it serves";
+}
+
+TEST(Placement, AnotherSpanIsTakenOnlyForABetterOne) {
+  const std::vector<proto::Span> all = {{0, 4}};
+  EXPECT_FALSE(better_span(std::vector<double>{0, 0, 0, 0}, {2, 4}, all).has_value()) << "a tie";
+  EXPECT_EQ(*better_span(std::vector<double>{0, 0, 1, 1}, {2, 4}, all), (proto::Span{0, 2}));
+  EXPECT_FALSE(better_span(std::vector<double>{0, 0, 1, 1}, {2, 4}, {{{2, 4}}}).has_value());
 }
 
 }  // namespace

@@ -38,17 +38,18 @@ class Waiter final : public PushWaiter {
 class SessionTableTest : public testing::Test {
  protected:
   void SetUp() override {
-    facts_.hidden = 256;
-    facts_.offer.span = {0, 1};
-    facts_.max_rows_per_step = 1024;
-    facts_.max_positions = 512;
-    facts_.max_sessions = 3;
-    facts_.max_sessions_per_peer = 2;
+    NodeFacts& facts = serving_->facts;
+    facts.hidden = 256;
+    facts.offer.span = {0, 1};
+    facts.max_rows_per_step = 1024;
+    facts.max_positions = 512;
+    facts.max_sessions = 3;
+    facts.max_sessions_per_peer = 2;
     auto device =
         DeviceThread::start(demo().config, demo().checkpoint,
                             {.span = {0, 1}, .kv_positions = 2048, .threads = 1, .limits = {}});
     ASSERT_TRUE(device.ok()) << device.status();
-    device_ = std::move(*device);
+    serving_->device = std::move(*device);
   }
   void TearDown() override {
     table_.fail_all({.code = absl::StatusCode::kUnavailable, .reason = "the test is over"});
@@ -68,7 +69,7 @@ class SessionTableTest : public testing::Test {
   }
   std::shared_ptr<Session> opened(std::uint8_t id, std::uint8_t client,
                                   std::shared_ptr<Recorder> link) {
-    auto result = table_.open(facts_, *device_, request(id), peer(client), 0, link);
+    auto result = table_.open(serving_, request(id), peer(client), 0, link);
     if (auto* refusal = std::get_if<Refusal>(&result)) {
       refusal_ = *refusal;
       return nullptr;
@@ -78,8 +79,7 @@ class SessionTableTest : public testing::Test {
     return session;
   }
 
-  NodeFacts facts_;
-  std::unique_ptr<DeviceThread> device_;
+  const std::shared_ptr<Serving> serving_ = std::make_shared<Serving>();
   SessionTable table_;
   Refusal refusal_;
 };
@@ -97,7 +97,7 @@ TEST_F(SessionTableTest, AnIdleSessionEndsWithAReasonAndFreesItsPages) {
   EXPECT_EQ(link->reason->code, absl::StatusCode::kDeadlineExceeded);
   EXPECT_EQ(link->ends, 1);
   EXPECT_EQ(table_.size(), 0u);
-  EXPECT_EQ(device_->stats().free_positions, device_->stats().total_positions);
+  EXPECT_EQ(serving_->device->stats().free_positions, serving_->device->stats().total_positions);
 }
 
 TEST_F(SessionTableTest, AHeartbeatKeepsASessionAlive) {
@@ -134,7 +134,7 @@ TEST_F(SessionTableTest, APushMayComeBeforeItsSession) {
 
 TEST_F(SessionTableTest, ASessionIsNotFoundBeforeItsLinksAreComplete) {
   const auto waiter = std::make_shared<Waiter>();
-  auto result = table_.open(facts_, *device_, request(1), peer(1), 0, std::make_shared<Recorder>());
+  auto result = table_.open(serving_, request(1), peer(1), 0, std::make_shared<Recorder>());
   const auto session = std::get<std::shared_ptr<Session>>(result);
   EXPECT_EQ(table_.find_or_wait(request(1).session_id, waiter), nullptr);
   EXPECT_EQ(waiter->ready, nullptr);
@@ -185,7 +185,7 @@ TEST_F(SessionTableTest, TenThousandSessionsLeaveNothing) {
     table_.remove(session);
   }
   EXPECT_EQ(table_.size(), 0u);
-  const DeviceStats stats = device_->stats();
+  const DeviceStats stats = serving_->device->stats();
   EXPECT_EQ(stats.sessions, 0);
   EXPECT_EQ(stats.free_positions, stats.total_positions);
 }

@@ -25,6 +25,7 @@ Offer example() {
   offer.span = {2, 5};
   offer.numerics = {Compute::kF32, WeightFormat::kBf16, KvFormat::kF32};
   offer.public_name = "Änne";
+  offer.movable_blocks = 3;
   return offer;
 }
 
@@ -41,7 +42,7 @@ TEST(OfferTest, EveryFieldSurvivesTheWire) {
   const auto offer = from_wire(to_wire(example()));
   ASSERT_TRUE(offer.ok()) << offer.status();
   EXPECT_EQ(*offer, example());
-  const Load load{NodeState::kDraining, 123.5, 4096, 3};
+  const Load load{NodeState::kDraining, 123.5, 4096, 3, {5, 8}};
   EXPECT_EQ(*from_wire(to_wire(load)), load);
 }
 
@@ -110,6 +111,7 @@ TEST(OfferTest, EveryFieldOutOfBoundsIsRefused) {
       [](auto& o) { o.set_head(static_cast<wire::WeightFormat>(256)); },
       [](auto& o) { o.set_embeds(true); },  // it has blocks 2:5 of 8
       [](auto& o) { o.set_head(wire::WEIGHTS_Q8); },
+      [](auto& o) { o.set_movable_blocks(9); },
   };
   for (std::size_t i = 0; i < changes.size(); ++i) {
     wire::Offer offer = to_wire(example());
@@ -121,6 +123,8 @@ TEST(OfferTest, EveryFieldOutOfBoundsIsRefused) {
       [](auto& l) { l.set_block_step_us(std::numeric_limits<float>::quiet_NaN()); },
       [](auto& l) { l.set_block_step_us(std::numeric_limits<float>::infinity()); },
       [](auto& l) { l.set_block_step_us(-1); },
+      [](auto& l) { l.set_moving_begin(1); },  // and no end
+      [](auto& l) { l.set_moving_end(513); },
   };
   for (std::size_t i = 0; i < loads.size(); ++i) {
     wire::Load load;

@@ -52,6 +52,7 @@ Context* open(int index, Reason* reason) {
 bool facts(Context* context, DeviceFacts* facts) {
   *facts = {};
   std::snprintf(facts->name, sizeof(facts->name), "emulated GPU");
+  std::snprintf(facts->id, sizeof(facts->id), "%p", static_cast<void*>(context));
   facts->major = emulated(*context).options().machine.mma_rule == MmaRule::kHopper ? 9 : 8;
   facts->multiprocessors = context->multiprocessors;
   facts->total_bytes = emulated(*context).options().memory_bytes;

@@ -143,6 +143,10 @@ bool GpuContext::facts(DeviceFacts* facts) {
     return false;
   }
   std::snprintf(facts->name, sizeof(facts->name), "%s", properties.name);
+  for (std::size_t i = 0; i < sizeof(properties.uuid.bytes); ++i) {
+    std::snprintf(facts->id + 2 * i, 3, "%02x",
+                  static_cast<unsigned>(static_cast<unsigned char>(properties.uuid.bytes[i])));
+  }
   facts->major = properties.major;
   facts->minor = properties.minor;
   facts->multiprocessors = properties.multiProcessorCount;

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "dht/message_arena.h"
+#include "dht/tunnel_endpoint.h"
 
 namespace shoal::dht {
 namespace {
@@ -72,9 +73,12 @@ Kademlia::Sender Kademlia::handle_datagram(std::string_view bytes, const proto::
   ++datagrams_in_;
   bytes_in_ += bytes.size();
   // Port 0, or link-local of an interface that the address does not name.
-  const bool refused = !from.is_usable() || bans_.has(from, now);
-  if (refused) {
-    drops_.add(from.is_usable() ? Drop::kBanned : Drop::kSource);
+  if (!from.is_usable() && !is_tunnel(from)) {
+    drops_.add(Drop::kSource);
+    return Sender::kUnknown;
+  }
+  if (bans_.has(from, now)) {
+    drops_.add(Drop::kBanned);
     return Sender::kUnknown;
   }
   Sender sender = Sender::kUnknown;
@@ -89,6 +93,12 @@ Kademlia::Sender Kademlia::handle_datagram(std::string_view bytes, const proto::
 void Kademlia::addresses_changed(TimePoint now) {
   observed_.clear();
   introduce_again(now);
+  settle(now);
+}
+
+void Kademlia::set_tunnelled(bool tunnelled, TimePoint now) {
+  tunnelled_ = tunnelled;
+  notice_reachability(now);
   settle(now);
 }
 
@@ -117,7 +127,7 @@ void Kademlia::deliver(const Sessions::Delivery& delivery, TimePoint now) {
     return drops_.add(Drop::kBody);
   }
   if (delivery.via == Sessions::Via::kQuestion) {
-    if (reachability_) {
+    if (reachability_ && !is_tunnel(delivery.from.endpoint)) {
       reachability_->heard(delivery.from.endpoint, message.ping().token(), now);
       notice_reachability(now);
     }
@@ -125,7 +135,9 @@ void Kademlia::deliver(const Sessions::Delivery& delivery, TimePoint now) {
     if (!may_be_question(message)) return drops_.add(Drop::kBody);
     return answer(delivery, message, now);
   }
-  if (message.client_mode()) {
+  // Whoever comes through a connection is where nobody else could ask it, whatever it says.
+  const bool is_client = message.client_mode() || is_tunnel(delivery.from.endpoint);
+  if (is_client) {
     table_.remove(delivery.from.peer, now);
   } else {
     if (delivery.new_session) table_.greeted(delivery.from.peer, false);
@@ -133,7 +145,7 @@ void Kademlia::deliver(const Sessions::Delivery& delivery, TimePoint now) {
   }
   answer(delivery, message, now);
   // After the answer, which the peer waits for.
-  if (!message.client_mode()) greet_newcomer(delivery.from, now);
+  if (!is_client) greet_newcomer(delivery.from, now);
 }
 
 void Kademlia::greet_newcomer(const Contact& contact, TimePoint now) {

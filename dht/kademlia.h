@@ -80,6 +80,9 @@ class Kademlia {
   // addresses), or of a simulated start.
   void restore(const std::vector<Contact>& contacts, bool verified, TimePoint now);
 
+  // Whether our datagrams go through connections: then nobody can ask us, and this is a client.
+  void set_tunnelled(bool tunnelled, TimePoint now);
+
   // Others must learn where we are now, and may see us at other addresses than before.
   void addresses_changed(TimePoint now);
   std::vector<ObservedAddress> observed_addresses(TimePoint now) const {
@@ -99,7 +102,7 @@ class Kademlia {
   const RecordStore& store() const { return store_; }
   const Bans& bans() const { return bans_; }
   // Whether this peer has its place in nobody's table: so configured, or because strangers do not
-  // reach it. The latter may change at any time.
+  // reach it, by UDP at all or from where they are. The latter may change at any time.
   bool is_client() const;
   KademliaStats stats() const;
 
@@ -278,7 +281,7 @@ class Kademlia {
   std::unique_ptr<Reachability> reachability_;  // none where it does not matter
   DialHelp dial_help_;
   std::map<std::uint64_t, Helping> helping_;
-  bool was_client_ = false, introduce_anew_ = false;
+  bool was_client_ = false, introduce_anew_ = false, tunnelled_ = false;
   std::uint64_t dials_ = 0;
 
   OperationId next_operation_ = 1;

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "dht/kademlia.h"
 #include "dht/message_arena.h"
+#include "dht/tunnel_endpoint.h"
 #include "proto/endpoint.h"
 
 namespace shoal::dht {
@@ -31,7 +32,10 @@ void Kademlia::answer(const Sessions::Delivery& asked, const wire::DhtMessage& m
   reply.set_request_id(message.request_id());
   switch (message.body_case()) {
     case wire::DhtMessage::kPing:
-      reply.mutable_pong()->set_observed_address(proto::encode_endpoint(asked.from.endpoint));
+      reply.mutable_pong();
+      // What comes through a connection does not show at which address its sender gets datagrams.
+      if (!is_tunnel(asked.from.endpoint))
+        reply.mutable_pong()->set_observed_address(proto::encode_endpoint(asked.from.endpoint));
       break;
     case wire::DhtMessage::kFind:
       answer_find(asked, message.find(), reply, now);

@@ -4,6 +4,7 @@
 
 #include "dht/diversity.h"
 #include "dht/kademlia.h"
+#include "dht/tunnel_endpoint.h"
 #include "proto/endpoint.h"
 
 namespace shoal::dht {
@@ -14,7 +15,8 @@ constexpr std::size_t kHelpersLookedAt = 16;  // of which most are of a network 
 }  // namespace
 
 bool Kademlia::is_client() const {
-  return config_.client_mode || (told_unreachable_ && (!reachability_ || table_.small())) ||
+  return config_.client_mode || tunnelled_ ||
+         (told_unreachable_ && (!reachability_ || table_.small())) ||
          (reachability_ && reachability_->state() == Reachability::State::kUnreachable);
 }
 
@@ -77,6 +79,7 @@ bool Kademlia::answer_dial_back(const Sessions::Delivery& asked, const wire::Dht
                                 TimePoint now) {
   const Contact& asker = asked.from;  // at a proven address: the dial goes nowhere else
   const bool willing = message.dial_back().token() != 0 && !is_exempt(asker.endpoint) &&
+                       !is_tunnel(asker.endpoint) &&
                        helping_.size() < config_.reachability.max_helping &&
                        dial_help_.take(asker.endpoint, now);
   const auto third = !willing ? std::nullopt : random_helper([&](const Contact& contact) {

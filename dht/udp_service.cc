@@ -7,6 +7,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,7 @@
 #include "dht/kademlia.h"
 #include "dht/reply_paths.h"
 #include "dht/table_keeper.h"
+#include "dht/tunnel_endpoint.h"
 #include "dht/udp_socket.h"
 #include "proto/limits.h"
 
@@ -26,6 +28,8 @@ namespace asio = boost::asio;
 constexpr int kReceiveBatch = 64;
 // How much a crash may forget.
 constexpr auto kSaveInterval = std::chrono::minutes(10);
+// Addresses of --join over all calls, as the core remembers them.
+constexpr std::size_t kMaxJoinedBy = 64;
 // Looks so often whether there is somebody to remember yet.
 constexpr auto kFirstSave = std::chrono::seconds(15);
 // A receive error that does not pass (it should not exist) must not spin.
@@ -50,9 +54,15 @@ class UdpService::Impl : public std::enable_shared_from_this<Impl> {
         pause_(socket_.get_executor()),
         save_(socket_.get_executor()),
         on_reachable_(options.on_reachable),
+        on_tunnelled_(options.on_tunnelled),
+        tunnels_(options.tunnels),
+        hears_udp_(options.udp == UdpUse::kAuto || options.tunnels == nullptr),
+        choice_(options.tunnels != nullptr, options.udp),
         core_(config_of(options), identity,
               identity::Random::from_system().bytes<identity::Random::kSeedBytes>(), steady_now()) {
     local_ = socket_.local_endpoint();
+    if (tunnelled_) core_.set_tunnelled(true, steady_now());
+    was_client_ = core_.is_client();
     if (options.table_file.empty()) return;
     keeper_.emplace(options.table_file, core_.swarm_id(), options.warn);
     core_.restore(keeper_->load(unix_now_s()), false, steady_now());
@@ -60,6 +70,12 @@ class UdpService::Impl : public std::enable_shared_from_this<Impl> {
 
   void run() {
     receive();
+    if (tunnels_ != nullptr) {
+      tunnels_->start([weak = weak_from_this()](std::string_view bytes, const proto::Endpoint& at) {
+        if (const auto self = weak.lock(); self != nullptr && !self->closed_)
+          self->take_tunnelled(bytes, at);
+      });
+    }
     if (keeper_) {
       save_later();
       arm();
@@ -69,6 +85,7 @@ class UdpService::Impl : public std::enable_shared_from_this<Impl> {
   void close() {
     if (keeper_ && !closed_) keeper_->save(core_.table(), unix_now_s());
     closed_ = true;
+    if (tunnels_ != nullptr) tunnels_->close();
     socket_.close();
     timer_.cancel();
     pause_.cancel();
@@ -93,6 +110,8 @@ class UdpService::Impl : public std::enable_shared_from_this<Impl> {
     met_.set_own(std::move(addresses));
     if (first) return;
     core_.addresses_changed(steady_now());
+    // Another network: it may let pass what the last one did not.
+    if (!joined_by_.empty()) choice_.asked(steady_now());
     flush();
   }
 
@@ -104,6 +123,7 @@ class UdpService::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   const proto::Endpoint& local() const { return local_; }
+  bool is_tunnelled() const { return tunnelled_; }
   Kademlia& core() { return core_; }
 
   void bootstrap(std::vector<proto::Endpoint> peers, std::uint32_t timeout_ms,
@@ -111,6 +131,11 @@ class UdpService::Impl : public std::enable_shared_from_this<Impl> {
     std::string names = absl::StrJoin(
         peers, ", ",
         [](std::string* out, const proto::Endpoint& peer) { *out += proto::to_string(peer); });
+    for (const proto::Endpoint& peer : peers) {
+      if (joined_by_.size() < kMaxJoinedBy) joined_by_.insert(peer);
+      joined_privately_ |= peer.is_private();
+    }
+    choice_.asked(steady_now());
     const OperationId id =
         core_.bootstrap(std::move(peers), milliseconds(timeout_ms), steady_now());
     bootstraps_[id] = {std::move(done), std::move(names), timeout_ms};
@@ -155,16 +180,62 @@ class UdpService::Impl : public std::enable_shared_from_this<Impl> {
       if (!arrival) break;
       if (arrival->size == 0) continue;
       const TimePoint now = steady_now();
+      // None comes from there, and with --udp off none is heard.
+      if (is_tunnel(arrival->from) || !hears_udp_) continue;
       const auto sender =
           core_.handle_datagram({buffer_.data(), arrival->size}, arrival->from, now);
-      if (!arrival->to) continue;
-      if (sender != Kademlia::Sender::kUnknown) met_.heard(arrival->from, *arrival->to);
-      if (sender == Kademlia::Sender::kPeer) paths_.heard(arrival->from, *arrival->to, now);
-      // What answers this datagram leaves from where it came to, whoever sent it.
+      if (sender == Kademlia::Sender::kPeer) {
+        choice_.heard_by_udp(joined_by_.empty() || joined_by_.contains(arrival->from), now);
+        note_way();
+      }
+      if (arrival->to && sender != Kademlia::Sender::kUnknown)
+        met_.heard(arrival->from, *arrival->to);
+      if (arrival->to && sender == Kademlia::Sender::kPeer)
+        paths_.heard(arrival->from, *arrival->to, now);
+      // What answers this datagram leaves from where it came to, whoever sent it: by UDP.
       transmit(&*arrival);
     }
     finish();
     if (!closed_) receive();
+  }
+
+  void take_tunnelled(std::string_view bytes, const proto::Endpoint& from) {
+    const TimePoint now = steady_now();
+    const auto sender = core_.handle_datagram(bytes, from, now);
+    if (sender == Kademlia::Sender::kPeer && !is_tunnel(from)) {
+      choice_.heard_in_tunnel(now);
+      note_way();
+    }
+    finish();
+  }
+
+  // After all that may have changed the way.
+  void note_way() {
+    const WayChoice::Way way = choice_.way();
+    if (std::exchange(last_way_, way) == way) return;
+    if (way == WayChoice::Way::kUdp && tunnels_ != nullptr) tunnels_->hang_up();
+    const bool tunnelled = way == WayChoice::Way::kTunnel;
+    // Undecided: what others know of us holds until then.
+    if (way == WayChoice::Way::kEither || std::exchange(tunnelled_, tunnelled) == tunnelled) return;
+    core_.set_tunnelled(tunnelled, steady_now());
+    if (on_tunnelled_) on_tunnelled_(tunnelled);
+  }
+
+  // Whether the datagram has gone through a connection, or may go nowhere else.
+  bool send_tunnelled(const Datagram& datagram) {
+    if (tunnels_ == nullptr) return false;
+    if (!is_tunnel(datagram.to)) {
+      const TimePoint now = steady_now();
+      if (choice_.way() == WayChoice::Way::kUdp) return false;
+      if (choice_.is_probing(now) && joined_by_.contains(datagram.to)) return false;
+      // A stranger's word must not make us connect to our own network.
+      if (datagram.to.is_private() && !joined_privately_)
+        return choice_.way() == WayChoice::Way::kTunnel;
+    }
+    const bool enough = choice_.way() != WayChoice::Way::kEither || is_tunnel(datagram.to) ||
+                        tunnels_->is_up(datagram.to);
+    tunnels_->send(datagram.bytes, datagram.to);
+    return enough;
   }
 
   void pause() {
@@ -208,8 +279,10 @@ class UdpService::Impl : public std::enable_shared_from_this<Impl> {
     if (closed_) return;
     transmit();
     arm();
-    if (std::exchange(was_client_, core_.is_client()) != was_client_ && on_reachable_)
+    if (!tunnelled_ && std::exchange(was_client_, core_.is_client()) != was_client_ &&
+        on_reachable_) {
       on_reachable_(!was_client_);
+    }
   }
 
   void call(Event& event) {
@@ -245,7 +318,9 @@ class UdpService::Impl : public std::enable_shared_from_this<Impl> {
     while (const auto datagram = core_.poll_transmit()) {
       if (closed_) continue;
       const bool answer = asked != nullptr && datagram->to == asked->from;
-      const LocalAddress* from = answer ? &*asked->to : paths_.towards(datagram->to, steady_now());
+      if (!answer && send_tunnelled(*datagram)) continue;
+      const LocalAddress* from =
+          answer && asked->to ? &*asked->to : paths_.towards(datagram->to, steady_now());
       if (socket_.send(datagram->bytes, datagram->to, from) || from == nullptr) continue;
       // That address is gone, or leads nowhere: let the kernel choose. What fails even so is loss,
       // which the core expects.
@@ -255,7 +330,9 @@ class UdpService::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void arm() {
-    const std::optional<TimePoint> next = core_.next_timeout();
+    std::optional<TimePoint> next = core_.next_timeout();
+    const std::optional<TimePoint> choice = choice_.next(steady_now());
+    if (choice && (!next || *choice < *next)) next = choice;
     if (!next || (armed_ && *armed_ <= *next))
       return;  // an early wake-up is harmless, and arms again
     armed_ = next;
@@ -264,14 +341,29 @@ class UdpService::Impl : public std::enable_shared_from_this<Impl> {
     timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
       if (error || self->closed_) return;  // armed anew, or closed
       self->armed_.reset();
+      self->choose_way();
       self->core_.handle_timeout(steady_now());
       self->finish();
     });
   }
 
+  void choose_way() {
+    choice_.handle_timeout(steady_now());
+    note_way();
+    if (!choice_.take_probe()) return;
+    core_.bootstrap({joined_by_.begin(), joined_by_.end()}, WayChoice::kProbe, steady_now());
+  }
+
   UdpSocket socket_;
   asio::steady_timer timer_, pause_, save_;
-  const std::function<void(bool)> on_reachable_;
+  const std::function<void(bool)> on_reachable_, on_tunnelled_;
+  const std::shared_ptr<DatagramTunnels> tunnels_;
+  const bool hears_udp_;
+  WayChoice choice_;
+  WayChoice::Way last_way_ = choice_.way();
+  bool tunnelled_ = last_way_ == WayChoice::Way::kTunnel;
+  std::set<proto::Endpoint> joined_by_;
+  bool joined_privately_ = false;
   Kademlia core_;
   std::vector<proto::Endpoint> own_;
   bool was_client_ = core_.is_client();
@@ -312,6 +404,7 @@ void UdpService::publish(const wire::SignedRecord& record, std::vector<Key> keys
                          std::function<void(int)> done) {
   impl_->publish(record, std::move(keys), std::move(done));
 }
+bool UdpService::is_tunnelled() const { return impl_->is_tunnelled(); }
 std::vector<Contact> UdpService::contacts(std::size_t most) const {
   return impl_->core().verified_contacts(most);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Asio shell of the DHT: gives one Kademlia state machine a UDP socket, a timer and the steady
-// clock. Thread rule: open() anywhere; every other method on the io_context's thread; callbacks run
-// there too. Owns the socket and the Kademlia core. Destroy on the io thread, or after the
-// io_context has stopped.
+// The Asio shell of the DHT: gives one Kademlia state machine a UDP socket, connections instead
+// where UDP does not pass, a timer and the steady clock. Thread rule: open() anywhere; every other
+// method on the io_context's thread; callbacks run there too. Owns the socket and the Kademlia
+// core. Destroy on the io thread, or after the io_context has stopped.
 #pragma once
 
 #include <functional>
@@ -12,9 +12,11 @@
 
 #include "absl/status/statusor.h"
 #include "dht/contact.h"
+#include "dht/datagram_tunnels.h"
 #include "dht/observed_addresses.h"
 #include "dht/record.h"
 #include "dht/stats.h"
+#include "dht/way_choice.h"
 #include "identity/identity.h"
 #include "identity/swarm_key.h"
 #include "proto/endpoint.h"
@@ -36,6 +38,13 @@ struct UdpServiceOptions {
   // Told when strangers turn out not to reach this peer, so that it goes on in client mode, and
   // when they do again. On the io thread; must not destroy the service.
   std::function<void(bool reachable)> on_reachable = {};
+  // The other way of datagrams, and whether there is UDP at all; without tunnels there is. Several
+  // services never share one.
+  std::shared_ptr<DatagramTunnels> tunnels = {};
+  UdpUse udp = UdpUse::kAuto;
+  // Told when datagrams go through connections from now on, as nobody answers by UDP, and when they
+  // go by UDP again. As on_reachable, which is not told of that.
+  std::function<void(bool tunnelled)> on_tunnelled = {};
 };
 
 using DhtStats = KademliaStats;
@@ -88,6 +97,8 @@ class UdpService {
   void set_own_addresses(std::vector<proto::Endpoint> own);
 
   DhtStats stats() const;
+  // Whether nobody is asked by UDP.
+  bool is_tunnelled() const;
 
   // Peers that answered lately, at most so many, in no order.
   std::vector<Contact> contacts(std::size_t most) const;

@@ -4,6 +4,7 @@
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <chrono>
@@ -15,6 +16,7 @@
 #include "base/mutex.h"
 #include "net/dialer.h"
 #include "net/identity_tls.h"
+#include "net/punch_plan.h"
 #include "proto/limits.h"
 
 namespace shoal::net {
@@ -213,6 +215,35 @@ class ChannelPool::Impl {
     return remove(entries_.find(order_.back()));
   }
 
+  // Whom a relay reaches for us, it may be that we reach ourselves.
+  void meet(const proto::PeerId& peer, const Dialer::Dialled& dialled, Clock::time_point now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (dialled.connection == nullptr) return;
+    const Outgoing::State state = dialled.connection->state();
+    if (state.phase != Outgoing::Phase::kUp || !state.relayed || !meetings_.begin(peer, now))
+      return;
+    dialer_.meet(
+        peer, dialled.channel, *state.relayed,
+        [this, peer](absl::StatusOr<Dialer::Dialled> direct) { met(peer, std::move(direct)); });
+  }
+
+  // What is under way goes on through the relay; whatever begins from now on has the direct way.
+  void met(const proto::PeerId& peer, absl::StatusOr<Dialer::Dialled> direct) {
+    std::shared_ptr<grpc::Channel> before;  // dies after the lock
+    const base::MutexLock lock(mutex_);
+    if (!direct.ok()) {
+      spdlog::debug("{} stays behind its relay: {}", proto::short_name(peer),
+                    std::string(direct.status().message()));
+      return meetings_.failed(peer, Clock::now());
+    }
+    const auto found = entries_.find(peer);
+    if (found == entries_.end()) return;
+    spdlog::debug("{} is reached directly now", proto::short_name(peer));
+    before = std::move(found->second.dialled.channel);
+    found->second.dialled = *std::move(direct);
+    found->second.failures = 0;
+  }
+
   // Forgets what nobody holds and is dead, or idle for long: before the server closes it, so that
   // no call meets a closing connection.
   void sweep() {
@@ -223,6 +254,7 @@ class ChannelPool::Impl {
     for (auto entry = entries_.begin(); entry != entries_.end();) {
       const auto here = entry++;
       const Dialer::Dialled& dialled = here->second.dialled;
+      meet(here->first, dialled, now);
       if (dialled.channel.use_count() > 1) continue;
       const std::optional<Outgoing::State> state =
           dialled.connection ? std::optional(dialled.connection->state()) : std::nullopt;
@@ -238,6 +270,7 @@ class ChannelPool::Impl {
   std::list<proto::PeerId> order_ ABSL_GUARDED_BY(mutex_);  // latest use first
   // Also of peers that are no entry now.
   std::map<proto::PeerId, Past> past_ ABSL_GUARDED_BY(mutex_);
+  PunchMemory meetings_ ABSL_GUARDED_BY(mutex_);
   Dialer dialer_;  // last: its thread calls sweep()
 };
 

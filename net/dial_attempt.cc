@@ -27,6 +27,18 @@ void set_dial_options(int fd) {
   set(IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(proto::kKeepaliveTimeoutMs));
 }
 
+// Hole punching (net/puncher.h) connects from this very port again. Where that cannot be, there is
+// none.
+void share_port(int fd, bool v4) {
+  const int one = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+  setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+  const proto::Endpoint any = v4 ? proto::Endpoint::v4({0, 0, 0, 0}, 0) : proto::Endpoint();
+  sockaddr_storage storage;
+  const socklen_t size = to_system(any, storage);
+  [[maybe_unused]] const int bound = bind(fd, reinterpret_cast<const sockaddr*>(&storage), size);
+}
+
 }  // namespace
 
 DialAttempt::DialAttempt(boost::asio::io_context& io, const TlsContext& tls,
@@ -47,6 +59,7 @@ int DialAttempt::connect() {
   if (fd < 0) return errno;
   connection_.socket = std::make_unique<Descriptor>(io_, fd);
   set_dial_options(fd);
+  if (!address_.is_direct()) share_port(fd, address_.endpoint.is_v4());
   sockaddr_storage storage;
   const socklen_t size = to_system(address_.endpoint, storage);
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&storage), size) != 0 &&
@@ -124,6 +137,7 @@ void DialAttempt::answered() {
   relay_.reset();
   connection_.tls.reset();
   is_through_ = true;
+  connection_.seen = reply->endpoint;
   connection_.tls = tls_.dial(connection_.socket->native_handle(), expected_);
   handshake();
 }

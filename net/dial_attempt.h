@@ -8,6 +8,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "net/tls_context.h"
@@ -35,6 +36,8 @@ class DialAttempt : public std::enable_shared_from_this<DialAttempt> {
   struct Connection {
     std::unique_ptr<Descriptor> socket;
     std::unique_ptr<TlsStream> tls;  // borrows the socket: goes first
+    // Where the relay that it goes through sees it.
+    std::optional<proto::Endpoint> seen = {};
   };
   Connection take() { return std::move(connection_); }  // after success
 

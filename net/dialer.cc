@@ -12,7 +12,9 @@
 #include <set>
 
 #include "net/flow_control.h"
+#include "net/interfaces.h"
 #include "net/io_thread.h"
+#include "net/puncher.h"
 #include "net/tls_context.h"
 #include "proto/limits.h"
 
@@ -36,6 +38,14 @@ grpc::ChannelArguments channel_arguments() {
   return result;
 }
 
+std::vector<proto::Endpoint> own_addresses() {
+  std::vector<proto::Endpoint> result;
+  for (const InterfaceAddress& address : interface_addresses()) {
+    if (!address.loopback && !address.temporary) result.push_back(address.address);
+  }
+  return result;
+}
+
 }  // namespace
 
 class Dialer::Impl {
@@ -50,6 +60,8 @@ class Dialer::Impl {
     io_.run_and_wait([this] {
       ending_ = true;
       timer_.cancel();
+      for (const auto& puncher : punchers_) puncher->cancel();
+      punchers_.clear();
       for (const auto& connection : std::set(connections_)) connection->close();
     });
   }
@@ -77,6 +89,28 @@ class Dialer::Impl {
     return {std::move(channel), std::move(connection)};
   }
 
+  void meet(const proto::PeerId& peer, const std::shared_ptr<grpc::Channel>& channel,
+            const Outgoing::Relayed& from, std::function<void(absl::StatusOr<Dialled>)> done) {
+    io_.post([=, this] {
+      if (ending_) return;
+      const auto puncher = std::make_shared<Puncher>(io_.context(), tls_, peer, channel,
+                                                     Puncher::From{from.local_port, from.seen});
+      punchers_.insert(puncher);
+      puncher->start(own_addresses(), [=, this](absl::StatusOr<Puncher::Met> met) {
+        punchers_.erase(puncher);
+        if (!met.ok()) return done(met.status());
+        // The call below runs later, and must be copyable.
+        const auto connection = std::make_shared<DialAttempt::Connection>();
+        connection->socket = std::move(met->socket);
+        connection->tls = std::move(met->tls);
+        done(open(peer, [connection, at = proto::Address(met->at)](
+                            Outgoing& outgoing, std::function<void()> on_closed) {
+          outgoing.adopt(std::move(*connection), at, std::move(on_closed));
+        }));
+      });
+    });
+  }
+
   void add(const std::shared_ptr<Outgoing>& connection,
            const std::vector<proto::Address>& addresses) {
     io_.post([connection, addresses] { connection->add(addresses); });
@@ -94,7 +128,8 @@ class Dialer::Impl {
 
   const TlsContext tls_;
   const std::function<void()> every_second_;
-  bool ending_ = false;                              // on the thread, as the rest
+  bool ending_ = false;  // on the thread, as the rest
+  std::set<std::shared_ptr<Puncher>> punchers_;
   std::set<std::shared_ptr<Outgoing>> connections_;  // those that gRPC may still use
   IoThread io_{"dial"};
   boost::asio::steady_timer timer_;
@@ -116,6 +151,11 @@ Dialer::Dialled Dialer::refuse(const proto::PeerId& peer, const absl::Status& wh
   return impl_->open(peer, [=](Outgoing& connection, std::function<void()> on_closed) {
     connection.refuse(why, std::move(on_closed));
   });
+}
+void Dialer::meet(const proto::PeerId& peer, const std::shared_ptr<grpc::Channel>& channel,
+                  const Outgoing::Relayed& from,
+                  std::function<void(absl::StatusOr<Dialled>)> done) {
+  impl_->meet(peer, channel, from, std::move(done));
 }
 void Dialer::add(const std::shared_ptr<Outgoing>& connection,
                  const std::vector<proto::Address>& addresses) {

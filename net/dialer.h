@@ -5,10 +5,12 @@
 
 #include <grpcpp/channel.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "identity/certificate.h"
 #include "identity/swarm_key.h"
 #include "net/outgoing.h"
@@ -32,6 +34,11 @@ class Dialer {
                const std::optional<proto::Address>& worked_last);
   // A channel on which every call ends with `why`.
   Dialled refuse(const proto::PeerId& peer, const absl::Status& why);
+  // Tries to reach a peer directly, from the port of a connection to a relay by which `channel`
+  // reaches it (net/puncher.h). `done`, on the dialler's thread: with the direct connection, which
+  // is up, or why there is none.
+  void meet(const proto::PeerId& peer, const std::shared_ptr<grpc::Channel>& channel,
+            const Outgoing::Relayed& from, std::function<void(absl::StatusOr<Dialled>)> done);
   // More addresses of a peer that is being dialled.
   void add(const std::shared_ptr<Outgoing>& connection,
            const std::vector<proto::Address>& addresses);

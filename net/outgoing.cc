@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "absl/strings/str_cat.h"
+#include "net/socket_address.h"
 #include "net/status.h"
 #include "proto/limits.h"
 
@@ -97,15 +98,39 @@ void Outgoing::attempted(const std::shared_ptr<DialAttempt>& attempt, const absl
 
 void Outgoing::won(DialAttempt& winner) {
   remote_ = winner.take();
+  std::optional<Relayed> relayed;
+  if (remote_.seen) {
+    sockaddr_storage local{};
+    socklen_t size = sizeof(local);
+    getsockname(remote_.socket->native_handle(), reinterpret_cast<sockaddr*>(&local), &size);
+    relayed = {endpoint_of(local).port, *remote_.seen};
+  }
   {
     const base::MutexLock lock(mutex_);
     state_.address = winner.address();
+    state_.relayed = relayed;
   }
   for (const auto& attempt : attempts_) attempt->cancel();
   attempts_.clear();
-  const auto now = Clock::now();
-  answer_due_ = std::max(race_->deadline(), now + kLeastTimeToAnswer);
+  const auto deadline = race_->deadline();
   race_.reset();
+  begin(deadline);
+}
+
+void Outgoing::adopt(DialAttempt::Connection connection, const proto::Address& address,
+                     std::function<void()> on_closed) {
+  on_closed_ = std::move(on_closed);
+  remote_ = std::move(connection);
+  {
+    const base::MutexLock lock(mutex_);
+    state_.address = address;
+  }
+  begin({});
+}
+
+void Outgoing::begin(Clock::time_point answer_due) {
+  const auto now = Clock::now();
+  answer_due_ = std::max(answer_due, now + kLeastTimeToAnswer);
   watch_.emplace(Stranger::kServer, now);
   wrapping_.emplace(Rate{proto::kWrappingBytesBurst, proto::kWrappingBytesPerSecond}, now);
   set_timer(now + kCheckEvery, &Outgoing::tick);

@@ -29,11 +29,18 @@ class Outgoing : public std::enable_shared_from_this<Outgoing> {
  public:
   using Clock = std::chrono::steady_clock;
   enum class Phase { kDialling, kUp, kEnded };
+  struct Relayed {
+    std::uint16_t local_port = 0;
+    proto::Endpoint seen;
+  };
   struct State {
     Phase phase = Phase::kDialling;
     std::optional<proto::Address> address;  // where the peer answered
     bool came_up = false;                   // it did answer, whatever happened then
     Fault fault = Fault::kNone;             // for which we hung up on it
+    // Of a connection through a relay that is up: the port that it leaves from, and where the relay
+    // sees it.
+    std::optional<Relayed> relayed;
     Clock::time_point ended_at;
     Clock::time_point last_moved;  // bytes, in either direction
   };
@@ -45,6 +52,9 @@ class Outgoing : public std::enable_shared_from_this<Outgoing> {
   // Once. `on_closed`: gRPC has let go, or close() was called.
   void dial(const std::vector<proto::Address>& addresses,
             const std::optional<proto::Address>& worked_last, std::function<void()> on_closed);
+  // The same with a connection that is there, to the peer, who has proven it.
+  void adopt(DialAttempt::Connection connection, const proto::Address& address,
+             std::function<void()> on_closed);
   // The same without a peer: every call hears `why`.
   void refuse(const absl::Status& why, std::function<void()> on_closed);
   // More addresses, as long as it is being dialled.
@@ -64,6 +74,7 @@ class Outgoing : public std::enable_shared_from_this<Outgoing> {
   void race();
   void attempted(const std::shared_ptr<DialAttempt>& attempt, const absl::Status& outcome);
   void won(DialAttempt& attempt);
+  void begin(Clock::time_point answer_due);
   void set_timer(Clock::time_point when, void (Outgoing::*then)());
   void slept(Clock::duration time);
   void fail(const absl::Status& why);

@@ -66,6 +66,10 @@ void add_swarm(cli::Command& command, CommandLine& line) {
                  "forwards a port, for example. Port 0: the one listened on. May be given once "
                  "for IPv4 and once for IPv6",
                  cli::names(line.announce));
+  command.option("--udp", "WAY",
+                 "auto: the directory is asked by UDP, or over TCP where UDP does not pass; off: "
+                 "over TCP only",
+                 cli::one_of(line.udp, {"auto", "off"}));
   command.option("--swarm-key", "FILE", "The private swarm's key, made by \"shoal swarm new FILE\"",
                  cli::name(line.swarm_key));
 }

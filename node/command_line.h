@@ -39,6 +39,7 @@ struct CommandLine {
   std::string listen = ":0";
   std::vector<std::string> announce;
   ReachMode reach = ReachMode::kAuto;
+  std::string udp = "auto";
   std::string swarm_key;
   std::string identity;
   kernels::cuda::DeviceChoice device;

@@ -295,6 +295,7 @@ int serve(CommandLine line, const std::function<absl::StatusOr<CommandLine>()>& 
     options.model_name = line.model_name.empty() ? model->name : line.model_name;
     options.fetch_span = model->fetch_span;
   }
+  if (line.udp == "off") options.udp = dht::UdpUse::kOff;
   options.blocks = line.blocks;
   options.add_model = line.add_model;
   if (!bootstrap) options.open_devices = [&line] { return open_chosen(line.device); };

@@ -42,6 +42,7 @@ MembershipOptions membership_of(const NodeOptions& options) {
   MembershipOptions result;
   result.listen = options.listen;
   result.swarm_key = options.swarm_key;
+  result.udp = options.udp;
   result.contacts_file = options.contacts_file;
   result.join = options.join;
   result.join_names = options.join_names;

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "base/memory_size.h"
 #include "base/stop_token.h"
+#include "dht/way_choice.h"
 #include "identity/identity.h"
 #include "identity/swarm_key.h"
 #include "kernels/kv_dtype.h"
@@ -49,6 +50,7 @@ struct NodeOptions {
   ReachMode reach = ReachMode::kAuto;
   identity::Identity identity = identity::Identity::generate();
   std::optional<identity::SwarmKey> swarm_key;
+  dht::UdpUse udp = dht::UdpUse::kAuto;
   std::string contacts_file;  // where the DHT's contacts outlive this run; empty: nowhere
   std::optional<proto::Endpoint> metrics;  // where metrics are served over HTTP
   OpenDevices open_devices;                // absent: the CPU

@@ -279,6 +279,23 @@ inline constexpr std::size_t kServerMemoryBytes = 1u << 30;
 
 // DHT: a datagram that crosses any Internet path unfragmented.
 inline constexpr std::size_t kMaxDatagramBytes = 1200;
+// Datagrams through connections, where UDP does not pass: of one connection, as the directory's own
+// limit for one peer; a lookup asks 96 peers at most, and most of them more than once.
+inline constexpr double kTunnelledDatagramsBurst = 400;
+inline constexpr double kTunnelledDatagramsPerSecond = 200;
+// What waits in one for the network, or for the handshake: 54 datagrams.
+inline constexpr std::size_t kMaxTunnelQueueBytes = 64u << 10;
+// Connections that one process makes to contacts, and lets come: a quarter of kMaxConnections.
+inline constexpr std::size_t kMaxDialledTunnels = 64;
+inline constexpr std::size_t kMaxAcceptedTunnels = 256;
+// One is enough; the second is there while the first has not been noticed to be gone.
+inline constexpr std::size_t kMaxTunnelsPerPeer = 2;
+// Whoever made it closes it first. Others publish every minute, and ask more often.
+inline constexpr std::uint32_t kDialledTunnelIdleMs = 120'000;
+inline constexpr std::uint32_t kAcceptedTunnelIdleMs = 240'000;
+// Addresses that the ends of a relayed connection tell each other to meet at: where the relay sees
+// them, and those of a machine with several networks.
+inline constexpr std::size_t kMaxPunchCandidates = 6;
 // A signed record, so that at least three fit into one datagram.
 inline constexpr std::size_t kMaxRecordBytes = 360;
 // Addresses of one record: IPv4 and IPv6, each public and on the local network. Two of them, each

@@ -45,6 +45,10 @@ void add_model(cli::Command& command, std::string& model, bool from_swarm) {
 }
 
 void add_membership(cli::Command& command, SwarmFlags& swarm) {
+  command.option("--udp", "WAY",
+                 "auto: the directory is asked by UDP, or over TCP where UDP does not pass; off: "
+                 "over TCP only",
+                 cli::one_of(swarm.udp, {"auto", "off"}));
   command.option("--swarm-key", "FILE", "Key file of a private swarm",
                  cli::name(swarm.swarm_key_file));
   command.option("--identity", "FILE",

@@ -25,6 +25,7 @@ struct SwarmFlags {
   std::string ends;         // local or remote: who computes the first and last layer; empty: auto
   std::string cache;        // with local; empty: the user's cache folder; or off
   std::string cache_limit;  // with local; empty: the default; or off
+  std::string udp = "auto";  // or off
   std::string swarm_key_file;
   std::string identity_file;  // empty: a new identity for this run
   double wait_s = 60;         // for what is lost; generate and score

@@ -114,6 +114,7 @@ absl::StatusOr<std::unique_ptr<SwarmConnection>> join_swarm(
     const std::function<void(const std::string&)>& on_event) {
   JoinOptions options;
   options.peers = flags.join;
+  if (flags.udp == "off") options.udp = dht::UdpUse::kOff;
   if (!flags.swarm_key_file.empty()) {
     auto key = identity::read_swarm_key(flags.swarm_key_file);
     if (!key.ok()) return key.status();

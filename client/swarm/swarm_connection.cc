@@ -13,6 +13,7 @@
 #include "dht/udp_service.h"
 #include "net/channel_pool.h"
 #include "net/directory.h"
+#include "net/directory_tunnels.h"
 #include "net/io_thread.h"
 #include "net/resolve.h"
 
@@ -72,6 +73,9 @@ class SwarmConnection::Impl {
     dht::UdpServiceOptions service;
     service.client_mode = true;
     service.swarm_key = options_.swarm_key;
+    service.udp = options_.udp;
+    service.tunnels = std::make_shared<net::DirectoryTunnels>(io_.context(), options_.identity,
+                                                              options_.swarm_key);
     // [::]:0: peers of either family are of use, whichever we join by.
     auto opened = dht::UdpService::open(io_.context(), options_.identity, service);
     if (!opened.ok()) return opened.status();

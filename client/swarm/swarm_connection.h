@@ -18,6 +18,7 @@
 #include "client/swarm/peer_memory.h"
 #include "dht/key.h"
 #include "dht/record.h"
+#include "dht/way_choice.h"
 #include "identity/identity.h"
 #include "identity/swarm_key.h"
 
@@ -32,6 +33,7 @@ struct JoinOptions {
   std::vector<std::string> peers;  // HOST:PORT, at least one
   identity::Identity identity = identity::Identity::generate();
   std::optional<identity::SwarmKey> swarm_key;
+  dht::UdpUse udp = dht::UdpUse::kAuto;
   // How long to wait for this machine's own network, when it is down; on_event is told so.
   std::chrono::milliseconds wait{0};
   std::function<void(const std::string&)> on_event{};

@@ -63,18 +63,44 @@ absl::Status Membership::open(const std::vector<grpc::Service*>& services) {
           "it: forward the port of --listen on the router, or open it in the firewall");
     }
   };
+  dht.udp = options_.udp;
+  dht.on_tunnelled = [](bool tunnelled) {
+    if (tunnelled) {
+      spdlog::info(
+          "UDP does not pass between this machine and the swarm: the directory is asked over TCP");
+    } else {
+      spdlog::info("UDP passes again: the directory is asked by it");
+    }
+  };
   reach_service_ = std::make_unique<ReachService>(*io_, identity_, options_.swarm_key);
   std::vector<grpc::Service*> all = services;
   all.push_back(&reach_service_->calls());
+  punch_desk_ = std::make_unique<net::PunchDesk>(*io_, punch_options());
+  all.push_back(punch_desk_.get());
   auto ports = open_ports(*io_, identity_, dht, all);
   if (!ports.ok()) return ports.status();
   server_ = std::move(ports->server);
   swarm_ = std::make_unique<net::Directory>(*io_, std::move(ports->dht));
   port_ = swarm_->endpoint().port;
+  punch_desk_->open(port_);
   watch_addresses();
   if (!joiner_) rejoin();
   if (!joiner_) start_reach();
   return absl::OkStatus();
+}
+
+// Callers that came through a relay may meet us directly.
+net::PunchDeskOptions Membership::punch_options() {
+  return {[this](int socket, const proto::Endpoint& from) { server_.front->add(socket, from); },
+          [this]() -> std::optional<proto::Endpoint> {
+            const auto anchors =
+                rung_ != nullptr ? rung_->anchors() : std::vector<proto::Endpoint>();
+            if (anchors.empty()) return std::nullopt;
+            return anchors.front();
+          },
+          [this] {
+            return addresses_ != nullptr ? addresses_->list() : std::vector<proto::Endpoint>();
+          }};
 }
 
 // A first node that comes back finds its swarm by the contacts of its last run.
@@ -298,6 +324,7 @@ void Membership::give_up_port() {
 
 void Membership::leave() {
   stop_announcing();
+  if (punch_desk_ != nullptr) punch_desk_->close();
   if (reach_ != nullptr) {
     io_->run_and_wait([this] { reach_on_net_ = nullptr; });
     reach_.reset();

@@ -23,6 +23,7 @@
 #include "net/directory.h"
 #include "net/front_stats.h"
 #include "net/io_thread.h"
+#include "net/punch_desk.h"
 #include "net/server.h"
 #include "node/member/announcer.h"
 #include "node/member/joiner.h"
@@ -37,6 +38,7 @@ namespace shoal::node {
 struct MembershipOptions {
   proto::Endpoint listen;
   std::optional<identity::SwarmKey> swarm_key;
+  dht::UdpUse udp = dht::UdpUse::kAuto;
   std::string contacts_file;
   std::vector<proto::Endpoint> join;
   std::vector<std::string> join_names;
@@ -118,6 +120,7 @@ class Membership {
  private:
   void watch_addresses();
   void start_reach();
+  net::PunchDeskOptions punch_options();
   std::vector<Helper> helpers();
   RelayHooks relay_hooks();
   void rejoin();
@@ -134,6 +137,7 @@ class Membership {
   std::uint16_t port_ = 0;
   std::unique_ptr<net::IoThread> io_;
   std::unique_ptr<ReachService> reach_service_;
+  std::unique_ptr<net::PunchDesk> punch_desk_;
   net::RunningServer server_;
   std::unique_ptr<net::Directory> swarm_;
   std::unique_ptr<OwnAddresses> addresses_;  // these two live and die on the net thread

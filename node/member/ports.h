@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Opens a node's two sockets on one port number: UDP for the DHT, TCP for gRPC.
+// Opens a node's two sockets on one port number: UDP for the DHT, TCP for gRPC and for whoever
+// reaches the DHT only so.
 #pragma once
 
 #include <memory>

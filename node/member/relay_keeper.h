@@ -36,8 +36,7 @@ class RelayKeeper final : public RelayRung {
   void start(std::function<void()> on_changed) override;
   void stop() override;
   std::vector<proto::Address> addresses() const override;
-  // Where the relays see the connections from our own port come from.
-  std::vector<proto::Endpoint> anchors() const;
+  std::vector<proto::Endpoint> anchors() const override;
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -20,6 +20,8 @@ class RelayRung {
   virtual void stop() = 0;
   // At which a relay takes callers for us now: the best first, empty before the first one has us.
   virtual std::vector<proto::Address> addresses() const = 0;
+  // Where relays see the connections that leave from our own port come from.
+  virtual std::vector<proto::Endpoint> anchors() const { return {}; }
 };
 
 }  // namespace shoal::node

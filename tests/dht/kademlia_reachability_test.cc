@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "dht/kademlia.h"
+#include "dht/tunnel_endpoint.h"
 #include "proto/endpoint.h"
 #include "tests/dht/session_ends.h"
 
@@ -125,6 +126,23 @@ TEST_F(DialTest, AHelperAsksAThirdPeerAndAnswersWhenThatOneSaidYes) {
   carry();
   EXPECT_TRUE(last(asker, Message::kDialedBack).dialed_back().accepted());
   EXPECT_EQ(last(asker, Message::kDialedBack).request_id(), 7u);
+}
+
+// Nobody else could ask it, and no datagram reaches it: whatever it says of itself.
+TEST_F(DialTest, WhoComesThroughAConnectionIsToldOfToNobodyAndDialledByNobody) {
+  introduce_third();
+  Peer tunnelled{4, tunnel_endpoint(kAskerAt, 1)};
+  peers.push_back(&tunnelled);
+  Message ping;
+  ping.set_request_id(7);
+  ping.mutable_ping();
+  say(tunnelled, ping);
+  EXPECT_EQ(last(tunnelled, Message::kPong).body_case(), Message::kPong);
+  EXPECT_TRUE(last(tunnelled, Message::kPong).pong().observed_address().empty());
+  EXPECT_EQ(core.table().find(tunnelled.identity.peer_id()), nullptr);
+  say(tunnelled, dial_back(99));
+  EXPECT_EQ(count(third, Message::kDial), 0u);
+  EXPECT_FALSE(last(tunnelled, Message::kDialedBack).dialed_back().accepted());
 }
 
 TEST_F(DialTest, AHelperWhoseThirdPeerIsSilentSaysNo) {

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// Hole punching, the decisions: what each end of a relayed connection tells the other, which of
+// that it may dial, how and how often it is tried, and whom it is not tried with again for a while.
+// Nobody makes another dial at will: a public address is dialled only where the relay itself saw
+// the other end, a private one only where both ends are behind the same public address. Pure: time
+// by argument.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "net/token_bucket.h"
+#include "proto/endpoint.h"
+#include "proto/types.h"
+
+namespace shoal::net {
+
+// `seen`: where a relay sees the socket from whose port we will dial; `own`: this machine's
+// addresses. The likeliest first, at most kMaxPunchCandidates; `own` take that socket's port.
+std::vector<proto::Endpoint> punch_candidates(const std::optional<proto::Endpoint>& seen,
+                                              const std::vector<proto::Endpoint>& own,
+                                              std::uint16_t port);
+
+// Of what the other end told, what may be dialled: `seen` is where the relay sees the other end,
+// `seen_us` where one sees us.
+std::vector<proto::Endpoint> punch_targets(const std::vector<proto::Endpoint>& told,
+                                           const proto::Endpoint& seen,
+                                           const std::optional<proto::Endpoint>& seen_us);
+
+// One try. The called end begins; the caller follows when it hears so, or (together) after the time
+// that a message takes.
+struct PunchTry {
+  // Of the called end's first packet, so that it opens the way in its own routers and dies before
+  // the caller's, which would refuse it, and with it the connection; 0: no limit. Behind one router
+  // it is forwarded once, behind two twice.
+  int hops = 0;
+  bool together = false;
+};
+inline constexpr std::array<PunchTry, 3> kPunchTries = {
+    {{.hops = 2}, {.hops = 3}, {.hops = 0, .together = true}}};
+
+// How long a try is waited for: three ways, and slow routers.
+std::chrono::milliseconds punch_window(std::chrono::milliseconds round_trip);
+
+// The caller's: with whom it was tried in vain.
+class PunchMemory {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  // Whether to try now; counts as begun.
+  bool begin(const proto::PeerId& peer, Time now);
+  // Both ends' networks are what they were: it would fail again.
+  void failed(const proto::PeerId& peer, Time now);
+  // Our addresses changed: what failed may succeed.
+  void clear() { not_before_.clear(); }
+  std::size_t size() const { return not_before_.size(); }
+
+ private:
+  std::map<proto::PeerId, Time> not_before_;
+};
+
+// The called end's: how often it lets itself be asked.
+class PunchBudget {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  explicit PunchBudget(Time now);
+  bool take(const proto::PeerId& peer, Time now);
+  std::size_t size() const { return peers_.size(); }
+
+ private:
+  TokenBucket all_;
+  std::map<proto::PeerId, TokenBucket> peers_;
+};
+
+}  // namespace shoal::net

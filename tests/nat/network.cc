@@ -49,8 +49,10 @@ std::string system_program(const std::string& name) {
 
 std::string Network::unavailable() {
   if (geteuid() != 0) return "needs root, to make networks";
-  for (const auto& [tool, package] :
-       {std::pair{"ip", "iproute2"}, {"nft", "nftables"}, {"setpriv", "util-linux"}}) {
+  for (const auto& [tool, package] : {std::pair{"ip", "iproute2"},
+                                      {"nft", "nftables"},
+                                      {"setpriv", "util-linux"},
+                                      {"miniupnpd", "miniupnpd"}}) {
     if (system_program(tool).empty()) {
       return std::string("needs ") + tool + ", of the package " + package;
     }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/nat/trials.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -13,7 +16,12 @@
 #include <stdexcept>
 #include <thread>
 
+#include "proto/endpoint.h"
+#include "proto/tunnel.h"
+#include "tests/identity/examples.h"
 #include "tests/nat/nat_swarm.h"
+#include "tests/net/parked_node.h"
+#include "tests/net/tls_talker.h"
 
 namespace shoal::tests {
 namespace {
@@ -130,6 +138,76 @@ void relay_cost() {
   }
 }
 
+// One way, from `from` to `to`: MB/s.
+double megabytes_per_second(int from, int to, std::size_t bytes) {
+  const auto start = Clock::now();
+  std::thread sender([&] {
+    const std::string chunk(1 << 16, 'x');
+    for (std::size_t sent = 0; sent < bytes;) {
+      const ssize_t got =
+          send(from, chunk.data(), std::min(chunk.size(), bytes - sent), MSG_NOSIGNAL);
+      if (got <= 0) break;
+      sent += static_cast<std::size_t>(got);
+    }
+  });
+  std::string buffer(1 << 16, '\0');
+  std::size_t received = 0;
+  while (received < bytes) {
+    const ssize_t got = recv(to, buffer.data(), buffer.size(), 0);
+    if (got <= 0) break;
+    received += static_cast<std::size_t>(got);
+  }
+  const double took = since(start);
+  sender.join();
+  if (received < bytes) throw std::runtime_error("the connection ended in the middle");
+  return static_cast<double>(bytes) / took / 1e6;
+}
+
+void make_blocking(int socket) { fcntl(socket, F_SETFL, fcntl(socket, F_GETFL) & ~O_NONBLOCK); }
+
+// A relay between two hosts whose lines, as its own, have 100 Mbit/s: what TLS between the two
+// would send, by hand.
+void bulk() {
+  constexpr std::size_t kBytes = 100'000'000;
+  constexpr double kMbit = 100;
+  NatSwarm swarm({.one_way = milliseconds(10), .mbit_per_s = kMbit}, 1);
+  const Host& relay = *swarm.relay(0).host;
+  const Host& node = swarm.internet().host(NatKind::kSymmetric);
+  const Host& user = swarm.internet().host(NatKind::kSymmetric);
+  const auto dial = [&](const Host& host, int number) {
+    const auto at = [](const std::string& address, std::uint16_t port) {
+      return proto::parse_endpoint(address + ":" + std::to_string(port)).value();
+    };
+    return host.network.within([&] {
+      return std::make_unique<net::TlsTalker>(identity::identity_of(number),
+                                              at(relay.address, 7000), at(host.address, 0));
+    });
+  };
+  constexpr int kNode = 12;
+  constexpr int kUser = 13;
+  const auto parked = dial(node, kNode);
+  const auto caller = dial(user, kUser);
+  const auto asks = [](net::TlsTalker& talker, const proto::TunnelRequest& request) {
+    return talker.handshake(proto::kTunnelProtocol) &&
+           talker.send(proto::encode_tunnel_request(request)) && net::hear(talker).has_value();
+  };
+  if (!asks(*parked, {}) || !asks(*caller, {identity::identity_of(kNode).peer_id()}) ||
+      !net::hear(*parked)) {
+    throw std::runtime_error("the relay refused");
+  }
+  const int from = caller->release();
+  const int to = parked->release();
+  make_blocking(from);
+  make_blocking(to);
+  const double down = megabytes_per_second(from, to, kBytes);
+  const double up = megabytes_per_second(to, from, kBytes);
+  close(from);
+  close(to);
+  fmt::print("| way | 100 MB at | of 100 Mbit/s |\n| --- | --- | --- |\n");
+  fmt::print("| to the node | {:.1f} MB/s | {:.0f} % |\n", down, 100 * down * 8 / kMbit);
+  fmt::print("| from the node | {:.1f} MB/s | {:.0f} % |\n", up, 100 * up * 8 / kMbit);
+}
+
 // The relay that carries a session is killed in its middle.
 void lost_relay() {
   constexpr int kTokens = 800;
@@ -242,6 +320,7 @@ std::vector<Trial> nat_trials() {
   return {
       {"online", "Time from start to online, 20 ms between sites", time_to_online},
       {"relay-cost", "A decode step over a relay against a direct one", relay_cost},
+      {"bulk", "100 MB through a relay, lines of 100 Mbit/s and 10 ms", bulk},
       {"lost-relay", "The relay of a session is killed in its middle", lost_relay},
       {"moved", "The provider gives a node's site another address", [] { moved(false); }},
       {"woken", "The same while the machine slept for 20 s", [] { moved(true); }},

@@ -15,7 +15,7 @@ struct Trial {
   std::function<void()> run;
 };
 
-// online, relay-cost, lost-relay, moved, late, woken: in this order.
+// online, relay-cost, bulk, lost-relay, moved, late, woken: in this order.
 std::vector<Trial> nat_trials();
 
 }  // namespace shoal::tests

@@ -262,11 +262,6 @@ std::optional<ReachReport> Membership::reach() const {
   return reach_->report();
 }
 
-void Membership::stop_server(std::chrono::milliseconds grace) {
-  if (reach_service_ != nullptr) reach_service_->stop();
-  server_.shut_down(grace);
-}
-
 void Membership::rejoin_when_alone() {
   const auto now = Clock::now();
   if (!joiner_ || options_.join_names.empty() || now < look_for_others_at_) return;
@@ -355,6 +350,7 @@ void Membership::give_up_port(milliseconds grace) {
 }
 
 void Membership::stop_server(milliseconds grace) {
+  if (reach_service_ != nullptr) reach_service_->stop();
   if (closing_.joinable()) {
     server_.front->stop();  // ends what is still waited for
     closing_.join();

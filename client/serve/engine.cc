@@ -134,7 +134,8 @@ absl::StatusOr<Engine::Ended> Engine::run(Job& job, std::size_t choice) {
   return ended;
 }
 
-absl::StatusOr<Engine::Ended> Engine::generate_choice(Job& job, std::size_t choice, ChoiceCount& count) {
+absl::StatusOr<Engine::Ended> Engine::generate_choice(Job& job, std::size_t choice,
+                                                      ChoiceCount& count) {
   if (job.stop.stopped()) return stopped_status();  // to nobody, but when the server ends
   const Job::Prompt& prompt = job.prompts[choice / job.n];
   AnswerTrace* const trace = choice == 0 ? job.trace.get() : nullptr;

@@ -26,7 +26,7 @@ constexpr const char* kAbout =
     "leaves at once";
 
 constexpr const char* kNewSwarm = "--new-swarm";
-constexpr const char* kJoin = "--join";
+constexpr const char* kJoinOption = "--join";
 
 struct RunTexts {  // of options that are more than a number
   std::string blocks;
@@ -56,7 +56,7 @@ void add_config(cli::Command& command, RunTexts& texts) {
 // Whom to join, and as whom.
 void add_swarm(cli::Command& command, CommandLine& line) {
   cli::Option& join =
-      command.option(kJoin, "HOST:PORT", "An address of the swarm", cli::names(line.join));
+      command.option(kJoinOption, "HOST:PORT", "An address of the swarm", cli::names(line.join));
   join.more = [](const std::string& text) { return proto::parse_host_port(text).ok(); };
   if (command.find_option(kNewSwarm) != nullptr) join.rival = kNewSwarm;
   command.option("--join-timeout", "S",
@@ -165,7 +165,7 @@ void add_run(cli::Command& command, CommandLine& line, RunTexts& texts) {
       .flag(kNewSwarm, line.new_swarm,
             "Start a swarm instead of joining one. A node that was in one with others finds them "
             "again")
-      .rival = kJoin;
+      .rival = kJoinOption;
   command.flag("--add-model", line.add_model,
                "Join even if the swarm serves only other models so "
                "far");

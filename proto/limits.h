@@ -124,7 +124,8 @@ inline constexpr std::size_t kMaxDialledAddresses = 8;
 inline constexpr std::uint32_t kDialStaggerMs = 200;
 // Dial-backs that a peer, an address (IPv6: /64) and everybody together ask of us: at most two
 // families, each with and without a router's mapping, when a node starts, and again every ten
-// minutes; a household has some nodes; and what we do for others stays a handful of packets a second.
+// minutes; a household has some nodes; and what we do for others stays a handful of packets a
+// second.
 inline constexpr double kDialBacksPerPeerBurst = 8;
 inline constexpr double kDialBacksPerPeerPerSecond = 1.0 / 60;
 inline constexpr double kDialBacksPerAddressBurst = 32;
@@ -235,7 +236,8 @@ inline constexpr std::uint32_t kKeyUpdateBytes = 4'096;
 // A peer that takes nothing of what waits for it.
 inline constexpr std::uint32_t kNeverReadsTimeoutMs = 30'000;
 
-// Relays (docs/protocol-relay.md). A message: the longest has 40 bytes; a later version may say more.
+// Relays (docs/protocol-relay.md). A message: the longest has 40 bytes; a later version may say
+// more.
 inline constexpr std::size_t kMaxTunnelMessageBytes = 512;
 // It comes right after TLS.
 inline constexpr std::uint32_t kTunnelMessageTimeoutMs = 5'000;

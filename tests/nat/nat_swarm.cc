@@ -149,8 +149,7 @@ NatAnswer NatSwarm::judged(const Outcome& outcome, std::size_t prompt, int token
 }
 
 std::vector<std::string> NatSwarm::announced(const Host& user, const std::string& peer_id) const {
-  const Outcome status =
-      user.network.run(shoal_command("status", {"--json"}), kCommandMs);
+  const Outcome status = user.network.run(shoal_command("status", {"--json"}), kCommandMs);
   const json seen = json::parse(status.out, nullptr, false);
   std::vector<std::string> result;
   if (seen.is_discarded()) return result;

@@ -411,9 +411,7 @@ std::vector<Contact> UdpService::contacts(std::size_t most) const {
 ObservedPorts UdpService::observed_ports(bool v4) const {
   return impl_->core().observed_ports(v4, steady_now());
 }
-void UdpService::tell_reachable(std::optional<bool> reachable) {
-  impl_->tell_reachable(reachable);
-}
+void UdpService::tell_reachable(std::optional<bool> reachable) { impl_->tell_reachable(reachable); }
 DhtStats UdpService::stats() const { return impl_->core().stats(); }
 
 absl::StatusOr<std::unique_ptr<UdpService>> UdpService::open(asio::io_context& io,

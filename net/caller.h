@@ -13,7 +13,7 @@ namespace shoal::net {
 
 struct Caller {
   proto::PeerId peer;
-  proto::Endpoint address;  // of the TCP connection's other end; a relay's for relayed ones
+  proto::Endpoint address;      // of the TCP connection's other end; a relay's for relayed ones
   bool came_elsewhere = false;  // through a relay, say: the address need not be the peer's
 };
 

@@ -19,12 +19,12 @@ namespace shoal::client {
 struct SwarmFlags {
   std::vector<std::string> join;  // HOST:PORT
   bool local = false;
-  std::string kv_dtype;     // with local; empty: f32
-  std::string weights;      // with local; empty: stored; may be auto
-  std::string head;         // stored or q8; empty: q8 where all blocks are quantized
-  std::string ends;         // local or remote: who computes the first and last layer; empty: auto
-  std::string cache;        // with local; empty: the user's cache folder; or off
-  std::string cache_limit;  // with local; empty: the default; or off
+  std::string kv_dtype;      // with local; empty: f32
+  std::string weights;       // with local; empty: stored; may be auto
+  std::string head;          // stored or q8; empty: q8 where all blocks are quantized
+  std::string ends;          // local or remote: who computes the first and last layer; empty: auto
+  std::string cache;         // with local; empty: the user's cache folder; or off
+  std::string cache_limit;   // with local; empty: the default; or off
   std::string udp = "auto";  // or off
   std::string swarm_key_file;
   std::string identity_file;  // empty: a new identity for this run

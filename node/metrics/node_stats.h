@@ -39,7 +39,7 @@ struct MetricsSnapshot {
   std::optional<NodeStats> node;           // absent: a bootstrap node
   std::optional<net::FrontStats> front;    // absent without a TCP port
   std::optional<net::RelayStats> relay{};  // absent: it carries nothing for others
-  std::optional<WorkTally> account{};          // of this run; absent: nobody keeps it
+  std::optional<WorkTally> account{};      // of this run; absent: nobody keeps it
 };
 
 }  // namespace shoal::node

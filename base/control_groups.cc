@@ -24,9 +24,12 @@ constexpr std::size_t kMaxFileBytes = 4 << 20;
 std::optional<std::string> read_file(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return std::nullopt;
-  std::string text(kMaxFileBytes, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(file.gcount()));
+  std::string text;
+  for (char piece[4096]; text.size() < kMaxFileBytes;) {
+    file.read(piece, sizeof(piece));
+    text.append(piece, static_cast<std::size_t>(file.gcount()));
+    if (!file) break;
+  }
   return text;
 }
 

@@ -57,7 +57,7 @@ std::string translation_of(const NetCheck::FamilyFacts& family) {
     return address.address == family.verdict.seen->address;
   });
   if (is_own) return "none";
-  if (family.ports.peers < 2) return "there is one; its kind shows with a second peer only";
+  if (family.ports.peers < 2) return "there is one; what kind, shows when two peers answer by UDP";
   return family.ports.endpoints == 1 ? "one port towards all peers"
                                      : "another port towards each peer";
 }

@@ -221,19 +221,17 @@ void define_serve(cli::Command& command, ServeFlags& flags) {
   add_model(command, flags.model, true);
   add_template_file(command, flags.chat_template);
   command.group("Server");
-  command.option("--listen", "HOST:PORT", "Where to listen (default: 127.0.0.1:8000)",
-                 cli::name(flags.listen));
+  command.option("--listen", "HOST:PORT", "Where to listen", cli::name(flags.listen));
   command.option("--api-key", "KEY",
-                 "Who asks must send it (\"Authorization: Bearer KEY\"); may be given again, for "
-                 "others (default: everybody who reaches the address may ask)",
+                 "Who asks must send it, \"Authorization: Bearer KEY\" (default: everybody who "
+                 "reaches the address may ask)",
                  cli::texts(flags.api_keys));
   command.option("--served-model-name", "NAME",
                  "What requests call the model (default: the name of its folder, or the swarm's)",
                  cli::name(flags.served_name));
-  command.option("--max-concurrent", "N", "Answers that are made at a time (default: 64)",
+  command.option("--max-concurrent", "N", "Answers that are made at a time",
                  cli::whole(flags.max_concurrent, 1, kMaxConcurrent));
-  command.option("--max-queue", "N",
-                 "Answers that may wait for their turn (default: 64); others are refused",
+  command.option("--max-queue", "N", "Answers that may wait for their turn; others are refused",
                  cli::whole(flags.max_queue, 0, kMaxQueue));
   command.option("--tool-call-parser", "NAME",
                  "How the model writes calls of functions: " + tool_family_names() +

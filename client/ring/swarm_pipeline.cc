@@ -140,9 +140,9 @@ absl::StatusOr<SwarmPipeline::Plan> SwarmPipeline::plan(const Sighting& sighting
   if (const auto missing = sighting.view.missing(); !missing.empty()) {
     return absl::UnavailableError(fmt::format(
         "no node serves {} of the model's {} blocks (digest {}): start one with shoal-node run "
-        "--model {} --blocks {}",
+        "--model DIR --blocks {} --join HOST:PORT",
         describe_blocks(missing), blocks, proto::short_name(user_model_.digest),
-        user_model_.directory, proto::to_string(missing.front())));
+        proto::to_string(missing.front())));
   }
   auto chosen = replan(sighting.answers.candidates, trouble);
   if (chosen.ok()) return chosen;

@@ -19,6 +19,7 @@
 #include "proto/endpoint.h"
 #include "proto/tunnel.h"
 #include "tests/identity/examples.h"
+#include "tests/nat/lost_relay.h"
 #include "tests/nat/nat_swarm.h"
 #include "tests/net/parked_node.h"
 #include "tests/net/tls_talker.h"
@@ -208,40 +209,25 @@ void bulk() {
   fmt::print("| from the node | {:.1f} MB/s | {:.0f} % |\n", up, 100 * up * 8 / kMbit);
 }
 
-// The relay that carries a session is killed in its middle.
+// The process of the relay that carries a session is killed in its middle.
 void lost_relay() {
   constexpr int kTokens = 800;
   fmt::print(
       "| run | ids | median step | longest pause | reroutes |\n"
       "| --- | --- | --- | --- | --- |\n");
-  for (int i = 0; i < 3; ++i) {
-    NatSwarm swarm(kNear);
+  for (int i = 0; i < 5; ++i) {
+    NatSwarm swarm(kNear, 3);
     const Host& host = swarm.internet().host(NatKind::kSymmetric);
     online_node(swarm, host, "0:8");
     const Host& user = swarm.internet().host(NatKind::kSymmetric);
-    forget_bytes(user);
-    const auto command = user.network.start(swarm.generate_command(kPrompt, kTokens));
-    const auto begun = Clock::now();
-    // Which one carries it shows when a tenth of it has gone over it.
-    NatNode* carrier = nullptr;
-    while (carrier == nullptr && since(begun) < 20 && command->running()) {
-      std::this_thread::sleep_for(milliseconds(20));
-      for (std::size_t r = 0; r < swarm.relays(); ++r) {
-        const auto bytes = tcp_bytes(user, *swarm.relay(r).host);
-        if (bytes > NatSwarm::payload(kPrompt, kTokens) / 5) carrier = &swarm.relay(r);
-      }
-    }
-    if (carrier == nullptr) throw std::runtime_error("no relay carried it: " + command->err());
-    carrier->process->signal(SIGKILL);
-    const Outcome outcome{command->wait(120'000), command->out(), command->err(), since(begun)};
-    const NatAnswer answer = NatSwarm::judged(outcome, kPrompt, kTokens);
-    if (!answer.wrong.empty()) {
-      fmt::print("| {} | {} | | | |\n", i + 1, answer.wrong.substr(0, answer.wrong.find('\n')));
+    const LostRelay run = lose_relay(swarm, user, host, kTokens);
+    if (!run.answer.wrong.empty()) {
+      fmt::print("| {} | {} | | | |\n", i + 1,
+                 run.answer.wrong.substr(0, run.answer.wrong.find('\n')));
       continue;
     }
-    const auto steps = step_times(answer);
-    fmt::print("| {} | golden | {:.1f} ms | {:.0f} ms | {} |\n", i + 1, percentile(steps, 0.5),
-               percentile(steps, 1), answer.json.at("reroutes").dump());
+    fmt::print("| {} | golden | {:.1f} ms | {:.0f} ms | {} |\n", i + 1, run.median_ms,
+               run.longest_ms, run.reroutes);
     std::fflush(stdout);
   }
 }

@@ -14,9 +14,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr std::size_t kPrompt = 0;
-constexpr std::chrono::seconds kBegins{20};
-constexpr int kEndsMs = 60'000;
+constexpr std::size_t kAskedPrompt = 0;
+constexpr std::chrono::seconds kSessionBegins{20};
+constexpr int kSessionEndsMs = 60'000;
 
 }  // namespace
 
@@ -24,12 +24,12 @@ LostRelay lose_relay(NatSwarm& swarm, const Host& user, const Host& node, int to
   LostRelay result;
   forget_bytes(user);
   const auto begun = Clock::now();
-  const auto command = user.network.start(swarm.generate_command(kPrompt, tokens));
+  const auto command = user.network.start(swarm.generate_command(kAskedPrompt, tokens));
   NatNode* carrier = nullptr;
-  while (carrier == nullptr && Clock::now() - begun < kBegins && command->running()) {
+  while (carrier == nullptr && Clock::now() - begun < kSessionBegins && command->running()) {
     std::this_thread::sleep_for(milliseconds(5));
     for (std::size_t r = 0; r < swarm.relays(); ++r) {
-      if (tcp_bytes(user, *swarm.relay(r).host) > NatSwarm::payload(kPrompt, tokens) / 5)
+      if (tcp_bytes(user, *swarm.relay(r).host) > NatSwarm::payload(kAskedPrompt, tokens) / 5)
         carrier = &swarm.relay(r);
     }
   }
@@ -42,11 +42,11 @@ LostRelay lose_relay(NatSwarm& swarm, const Host& user, const Host& node, int to
     return result;
   }
   carrier->process->signal(SIGKILL);
-  const int status = command->wait(kEndsMs);
+  const int status = command->wait(kSessionEndsMs);
   const double took = std::chrono::duration<double>(Clock::now() - begun).count();
-  result.answer = NatSwarm::judged({status, command->out(), command->err(), took}, kPrompt, tokens);
+  result.answer = NatSwarm::judged({status, command->out(), command->err(), took}, kAskedPrompt, tokens);
   if (!result.answer.wrong.empty()) return result;
-  if (tcp_bytes(user, node) > NatSwarm::payload(kPrompt, tokens) / 5) {
+  if (tcp_bytes(user, node) > NatSwarm::payload(kAskedPrompt, tokens) / 5) {
     result.answer.wrong = "it went directly, and not over a relay";
     return result;
   }

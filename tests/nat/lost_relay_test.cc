@@ -16,7 +16,7 @@ namespace {
 using std::chrono::milliseconds;
 
 // Decoded in some seconds; the relay goes after a fifth of them.
-constexpr int kTokens = 300;
+constexpr int kTokens = 150;
 constexpr double kLongestPauseMs = 2'000;
 constexpr milliseconds kOnline{20'000};
 

@@ -136,7 +136,7 @@ const Option* example_of(const Command& command) {
 }  // namespace
 
 std::string man_page(const Command& program, const std::string& version, const Settings& settings) {
-  const std::string about = program.about();
+  const std::string& about = program.about();
   std::string first = about.substr(0, about.find('\n'));
   if (first.ends_with('.')) first.pop_back();
   std::string text = fmt::format(".TH \"{}\" 1 \"\" \"{}\" \"Shoal\"\n",

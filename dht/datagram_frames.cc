@@ -9,7 +9,7 @@
 namespace shoal::dht {
 namespace {
 
-constexpr std::size_t kLengthBytes = 2;
+constexpr std::size_t kFrameHeaderBytes = 2;
 
 }  // namespace
 
@@ -32,16 +32,16 @@ std::optional<std::string_view> FrameReader::next(std::string_view& bytes) {
     bytes.remove_prefix(count);
     return held_.size() >= until;
   };
-  if (!take(kLengthBytes)) return std::nullopt;
+  if (!take(kFrameHeaderBytes)) return std::nullopt;
   const std::size_t size = static_cast<std::size_t>(static_cast<unsigned char>(held_[0])) << 8 |
                            static_cast<unsigned char>(held_[1]);
   if (size == 0 || size > proto::kMaxDatagramBytes) {
     broken_ = true;
     return std::nullopt;
   }
-  if (!take(kLengthBytes + size)) return std::nullopt;
+  if (!take(kFrameHeaderBytes + size)) return std::nullopt;
   whole_ = true;
-  return std::string_view(held_).substr(kLengthBytes);
+  return std::string_view(held_).substr(kFrameHeaderBytes);
 }
 
 }  // namespace shoal::dht

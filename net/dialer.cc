@@ -90,7 +90,8 @@ class Dialer::Impl {
   }
 
   void meet(const proto::PeerId& peer, const std::shared_ptr<grpc::Channel>& channel,
-            const Outgoing::Relayed& from, std::function<void(absl::StatusOr<Dialled>)> done) {
+            const Outgoing::Relayed& from,
+            const std::function<void(absl::StatusOr<Dialled>)>& done) {
     io_.post([=, this] {
       if (ending_) return;
       const auto puncher = std::make_shared<Puncher>(io_.context(), tls_, peer, channel,
@@ -154,8 +155,8 @@ Dialer::Dialled Dialer::refuse(const proto::PeerId& peer, const absl::Status& wh
 }
 void Dialer::meet(const proto::PeerId& peer, const std::shared_ptr<grpc::Channel>& channel,
                   const Outgoing::Relayed& from,
-                  std::function<void(absl::StatusOr<Dialled>)> done) {
-  impl_->meet(peer, channel, from, std::move(done));
+                  const std::function<void(absl::StatusOr<Dialled>)>& done) {
+  impl_->meet(peer, channel, from, done);
 }
 void Dialer::add(const std::shared_ptr<Outgoing>& connection,
                  const std::vector<proto::Address>& addresses) {

@@ -38,7 +38,8 @@ class Dialer {
   // reaches it (net/puncher.h). `done`, on the dialler's thread: with the direct connection, which
   // is up, or why there is none.
   void meet(const proto::PeerId& peer, const std::shared_ptr<grpc::Channel>& channel,
-            const Outgoing::Relayed& from, std::function<void(absl::StatusOr<Dialled>)> done);
+            const Outgoing::Relayed& from,
+            const std::function<void(absl::StatusOr<Dialled>)>& done);
   // More addresses of a peer that is being dialled.
   void add(const std::shared_ptr<Outgoing>& connection,
            const std::vector<proto::Address>& addresses);

@@ -6,16 +6,12 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/memory_size.h"
+
 namespace shoal::client {
 namespace {
 
 constexpr std::size_t kMostGaps = 8;  // told one by one
-
-std::string size_text(std::uint64_t bytes) {
-  const auto number = static_cast<double>(bytes);
-  return number < 1e8 ? fmt::format("{:.1f} MB", number / 1e6)
-                      : fmt::format("{:.1f} GB", number / 1e9);
-}
 
 }  // namespace
 
@@ -35,7 +31,7 @@ std::string describe_gaps(const SwarmView& view) {
     const auto bytes = weight_bytes(view, gaps.front());
     text += "one more node ";
     text += bytes ? fmt::format("with {} of memory for {} weights would close the gap",
-                                size_text(*bytes), one_block ? "its" : "their")
+                                base::memory_text(*bytes), one_block ? "its" : "their")
                   : fmt::format("that serves {} would close the gap", one_block ? "it" : "them");
     return text;
   }
@@ -44,7 +40,7 @@ std::string describe_gaps(const SwarmView& view) {
     const auto bytes = weight_bytes(view, gaps[i]);
     if (!bytes) break;
     text += fmt::format("{} {} for the weights of {}", i == 0 ? ", with" : " and",
-                        size_text(*bytes), describe_blocks({gaps[i]}));
+                        base::memory_text(*bytes), describe_blocks({gaps[i]}));
   }
   if (gaps.size() > kMostGaps && weight_bytes(view, gaps.front())) text += " and so on";
   return text;

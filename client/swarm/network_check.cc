@@ -33,6 +33,7 @@ bool has_way_to_any(const std::vector<proto::Endpoint>& endpoints) {
 
 std::string why_out_of_reach(const std::vector<proto::Address>& addresses) {
   std::vector<proto::Endpoint> endpoints;  // of nodes and relays
+  endpoints.reserve(addresses.size());
   for (const proto::Address& address : addresses) endpoints.push_back(address.endpoint);
   if (has_way_to_any(endpoints)) return "";
   const auto is_v4 = [](const proto::Endpoint& address) { return address.is_v4(); };

@@ -142,7 +142,6 @@ std::vector<std::vector<DialBackAnswer>> ask_dial_backs(
   const auto any_open = [](const Calls::Round& round) { return round.open > 0; };
   while (std::ranges::any_of(calls->rounds, any_open) &&
          calls->changed.wait_until(calls->mutex, last)) {
-    continue;
   }
   return result;
 }

@@ -255,8 +255,8 @@ std::string Ladder::words_of(const State& state, std::span<const Endpoint> own,
 std::string Ladder::told(std::span<const Endpoint> own, std::span<const Address> relays) const {
   const State& v4 = state(Family::kV4);
   const State& v6 = state(Family::kV6);
-  const std::string by_v4 = v4.is_there ? words_of(v4, own, relays, Family::kV4) : "";
-  const std::string by_v6 = v6.is_there ? words_of(v6, own, relays, Family::kV6) : "";
+  std::string by_v4 = v4.is_there ? words_of(v4, own, relays, Family::kV4) : "";
+  std::string by_v6 = v6.is_there ? words_of(v6, own, relays, Family::kV6) : "";
   // Of a family that nobody could be asked about there is nothing to tell beside another.
   if (by_v6.empty() || (v6.rung == Rung::kNobodyToAsk && !by_v4.empty())) return by_v4;
   if (by_v4.empty() || v4.rung == Rung::kNobodyToAsk) return by_v6;

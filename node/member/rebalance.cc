@@ -12,21 +12,21 @@ namespace {
 
 // A move for speed must take a fifth of the time from the blocks that it changes: one that gains
 // less may be lost again to a measurement that differs.
-constexpr double kWorthIt = 0.8;
+constexpr double kWorthMoving = 0.8;
 // Nodes that move one after the other so that the last of them closes a gap.
 constexpr std::size_t kLongestChain = 6;
 // Beyond these the pauses are equal.
 constexpr std::uint32_t kMostTurns = 6;
 constexpr std::uint32_t kMostFailures = 6;
 
-using Counts = std::vector<std::uint32_t>;
+using ServerCounts = std::vector<std::uint32_t>;
 
 bool is_movable(const ServedSpan& peer, std::uint32_t block_count) {
   return peer.movable > 0 && peer.movable < block_count && peer.span.end <= block_count;
 }
 
-Counts servers_of_blocks(std::span<const ServedSpan> swarm, std::uint32_t block_count) {
-  Counts servers(block_count, 0);
+ServerCounts servers_of_blocks(std::span<const ServedSpan> swarm, std::uint32_t block_count) {
+  ServerCounts servers(block_count, 0);
   for (const ServedSpan& peer : swarm) {
     for (std::uint32_t b = peer.span.begin; b < std::min(peer.span.end, block_count); ++b) {
       ++servers[b];
@@ -35,7 +35,7 @@ Counts servers_of_blocks(std::span<const ServedSpan> swarm, std::uint32_t block_
   return servers;
 }
 
-std::vector<proto::Span> gaps_of(const Counts& servers) {
+std::vector<proto::Span> gaps_of(const ServerCounts& servers) {
   std::vector<proto::Span> gaps;
   for (proto::BlockIndex b = 0; b < servers.size(); ++b) {
     if (servers[b] > 0) continue;
@@ -103,7 +103,7 @@ class Prospects {
 // What all peers serve together, and from it what all but one do.
 struct Served {
   std::vector<ServedSpan> peers;  // by id
-  Counts servers;
+  ServerCounts servers;
   std::vector<double> throughput;
 
   Served(std::span<const ServedSpan> swarm, std::uint32_t block_count)
@@ -154,7 +154,7 @@ std::optional<Move> best_of(const Prospects& prospects, const ServedSpan& mover,
   if (gaps_now > 0 || gaps_then > gaps_now) return std::nullopt;
   const double before = prospects.changed_seconds(mover.span, *best);
   const double after = prospects.changed_seconds(*best, mover.span);
-  if (after > kWorthIt * before) return std::nullopt;
+  if (after > kWorthMoving * before) return std::nullopt;
   return move;
 }
 
@@ -170,7 +170,7 @@ std::optional<Move> best_among(const Served& served, const ServedSpan& mover,
 // the gap. Only the one at the end moves now; then everybody finds the rest of the chain.
 class Chain {
  public:
-  Chain(std::span<const ServedSpan> swarm, Counts servers)
+  Chain(std::span<const ServedSpan> swarm, ServerCounts servers)
       : swarm_(swarm), servers_(std::move(servers)), used_(swarm.size(), false) {}
 
   // Who moves first so that `need` is served: index and span.
@@ -204,13 +204,13 @@ class Chain {
 
  private:
   const std::span<const ServedSpan> swarm_;
-  const Counts servers_;
+  const ServerCounts servers_;
   std::vector<bool> used_;
   std::vector<std::size_t> order_;
 };
 
 std::optional<std::pair<std::size_t, Move>> first_of_chain(std::span<const ServedSpan> swarm,
-                                                           const Counts& servers) {
+                                                           const ServerCounts& servers) {
   for (const proto::Span& gap : gaps_of(servers)) {
     for (const bool from_left : {true, false}) {
       const auto found = Chain(swarm, servers).first(gap, from_left);

@@ -184,7 +184,7 @@ TEST(Report, WhatWouldCloseTheGap) {
   auto swarm = view(8, {node_view(0x11, {0, 4})});
   swarm.block_bytes = {9, 9, 9, 9, 300'000'000, 300'000'000, 300'000'000, 300'000'000};
   EXPECT_EQ(describe_gaps(swarm),
-            "blocks 4..7 of 8 are served by nobody: one more node with 1.2 GB of memory for their "
+            "blocks 4..7 of 8 are served by nobody: one more node with 1144 MiB of memory for their "
             "weights would close the gap");
   EXPECT_THAT(status_text({swarm}, {}), HasSubstr(describe_gaps(swarm)));
   EXPECT_EQ(Json::parse(status_json({swarm}, {}))["models"][0]["gaps"][0]["weight_bytes"],
@@ -192,12 +192,12 @@ TEST(Report, WhatWouldCloseTheGap) {
   swarm.nodes.push_back(node_view(0x22, {5, 8}));
   swarm.block_bytes[4] = 42'000'000;
   EXPECT_EQ(describe_gaps(swarm),
-            "block 4 of 8 is served by nobody: one more node with 42.0 MB of memory for its "
+            "block 4 of 8 is served by nobody: one more node with 40 MiB of memory for its "
             "weights would close the gap");
   swarm.nodes[0].offer.span = {1, 4};
   EXPECT_EQ(describe_gaps(swarm),
             "blocks 0 and 4 of 8 are served by nobody: 2 more nodes would close the gaps, with "
-            "0.0 MB for the weights of block 0 and 42.0 MB for the weights of block 4");
+            "0 MiB for the weights of block 0 and 40 MiB for the weights of block 4");
   swarm.nodes[0].offer.span = {0, 5};
   EXPECT_EQ(describe_gaps(swarm), "");
   // What is of another size than the model is not believed.

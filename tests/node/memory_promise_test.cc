@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -76,9 +77,14 @@ TEST(MemoryPromise, WithoutALedgerANodeKnowsItsOwn) {
   const auto left = [&](bool beside_own) {
     return alone.look({}, most, beside_own).devices.front().all.bytes;
   };
-  const std::uint64_t before = left(false);
   alone.keep({.mapped_bytes = 300 * kMega});
-  EXPECT_NEAR(static_cast<double>(before - left(true)), 300.0 * kMega, 20.0 * kMega);
+  // What this process takes meanwhile counts too: of some looks, one falls between its changes.
+  double difference = 0;
+  for (int i = 0; i < 10 && std::abs(difference - 300.0 * kMega) > 1.0 * kMega; ++i) {
+    const std::uint64_t before = left(false);
+    difference = static_cast<double>(before) - static_cast<double>(left(true));
+  }
+  EXPECT_NEAR(difference, 300.0 * kMega, 1.0 * kMega);
 }
 
 }  // namespace

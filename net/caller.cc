@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/caller.h"
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 #include <string>
@@ -33,6 +34,15 @@ std::optional<int> descriptor_of(std::string_view peer) {
 }
 
 }  // namespace
+
+proto::Endpoint counted_address(const Caller& caller) {
+  if (!caller.relay) return caller.address;
+  proto::Endpoint result;
+  result.address[0] = 0xff;  // multicast: nobody's, and no private network's
+  std::copy_n(caller.relay->bytes.begin(), result.address.size() - 1, result.address.begin() + 1);
+  result.port = 1;
+  return result;
+}
 
 absl::StatusOr<Caller> caller_of(const grpc::ServerContextBase& context) {
   if (const std::optional<int> descriptor = descriptor_of(context.peer())) {

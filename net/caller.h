@@ -5,6 +5,8 @@
 
 #include <grpcpp/server_context.h>
 
+#include <optional>
+
 #include "absl/status/statusor.h"
 #include "proto/endpoint.h"
 #include "proto/types.h"
@@ -13,9 +15,15 @@ namespace shoal::net {
 
 struct Caller {
   proto::PeerId peer;
-  proto::Endpoint address;      // of the TCP connection's other end; a relay's for relayed ones
-  bool came_elsewhere = false;  // through a relay, say: the address need not be the peer's
+  // Of the TCP connection's other end; of relayed ones, as the relay tells it.
+  proto::Endpoint address;
+  bool came_elsewhere = false;  // through a relay, or by hole punching
+  std::optional<proto::PeerId> relay = std::nullopt;
 };
+
+// What to count the caller's network by: its address; of relayed ones an unusable one that is the
+// relay's alone, whatever it tells.
+proto::Endpoint counted_address(const Caller& caller);
 
 // Only for servers of start_server(). Cheap.
 absl::StatusOr<Caller> caller_of(const grpc::ServerContextBase& context);

@@ -45,6 +45,7 @@ class DirectoryTunnel : public std::enable_shared_from_this<DirectoryTunnel> {
   // Of the last datagram, either way.
   Clock::time_point used() const { return used_; }
   Clock::time_point begun() const { return begun_; }
+  const proto::Endpoint& contact() const { return contact_; }
   const proto::PeerId& peer() const { return peer_; }  // once it is up
   const Admission* admission() const { return admission_.get(); }
 

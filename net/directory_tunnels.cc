@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
+#include "dht/diversity.h"
 #include "dht/tunnel_endpoint.h"
 #include "proto/limits.h"
 
@@ -20,6 +21,8 @@ constexpr milliseconds kRedialPause{1'000};
 constexpr milliseconds kConnectTimeout{proto::kConnectTimeoutMs};
 constexpr milliseconds kDialledIdle{proto::kDialledTunnelIdleMs};
 constexpr milliseconds kAcceptedIdle{proto::kAcceptedTunnelIdleMs};
+// Of one network, however many peers it has: whoever has few networks pushes out its own.
+constexpr std::size_t kMaxTunnelsPerNetwork = proto::kMaxAcceptedTunnels / 4;
 
 }  // namespace
 
@@ -105,8 +108,13 @@ void DirectoryTunnels::admit(Visitor visitor) {
   };
   make_room(proto::kMaxTunnelsPerPeer,
             [&](const DirectoryTunnel& tunnel) { return tunnel.peer() == visitor.peer; });
-  make_room(proto::kMaxAcceptedTunnels, [](const DirectoryTunnel&) { return true; });
   const proto::Endpoint contact = dht::tunnel_endpoint(visitor.from, next_number_++);
+  const std::size_t of_network =
+      dht::is_exempt(visitor.from) ? proto::kMaxAcceptedTunnels : kMaxTunnelsPerNetwork;
+  make_room(of_network, [&](const DirectoryTunnel& tunnel) {
+    return dht::narrow_network(tunnel.contact()) == dht::narrow_network(contact);
+  });
+  make_room(proto::kMaxAcceptedTunnels, [](const DirectoryTunnel&) { return true; });
   const auto tunnel = std::make_shared<DirectoryTunnel>(io_, contact);
   accepted_[contact] = tunnel;
   tunnel->receive_visitor(std::move(visitor), receiver());

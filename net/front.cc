@@ -20,6 +20,7 @@
 #include "net/bridge.h"
 #include "net/caller.h"
 #include "net/listening_socket.h"
+#include "net/relayed_shares.h"
 #include "net/socket_address.h"
 
 namespace shoal::net {
@@ -49,6 +50,10 @@ void close_at_once(int fd) {
 bool is_abuse(Fault fault) {
   return fault != Fault::kNone && fault != Fault::kBanned && fault != Fault::kTooMany &&
          fault != Fault::kStalled;
+}
+
+Network network_of(const proto::Endpoint& address, const std::optional<proto::PeerId>& relay) {
+  return relay ? network_through(*relay, address) : Network::of(address);
 }
 
 // Whoever holds more than an equal share of a total that is used up.
@@ -125,7 +130,8 @@ class Front::Impl {
     doors_.erase(protocol);
   }
 
-  void add(int socket, const proto::Endpoint& from, bool takes_visitors);
+  void add(int socket, const proto::Endpoint& from, bool takes_visitors,
+           const std::optional<proto::PeerId>& relay);
   FrontStats stats() const {
     const base::MutexLock lock(mutex_);
     FrontStats stats = stats_;
@@ -172,6 +178,7 @@ class Front::Impl {
 
   mutable base::Mutex mutex_;
   Gatekeeper gate_ ABSL_GUARDED_BY(mutex_);
+  RelayedShares relayed_ ABSL_GUARDED_BY(mutex_);
   FrontStats stats_ ABSL_GUARDED_BY(mutex_);
   Clock::time_point next_log_ ABSL_GUARDED_BY(mutex_){};
 
@@ -225,16 +232,18 @@ class Front::Impl::VisitorAdmission final : public Admission {
 // One connection, as the front sees it.
 class Front::Impl::Guest final : public BridgeOwner {
  public:
-  Guest(Impl& front, const proto::Endpoint& address, bool came_elsewhere)
+  Guest(Impl& front, const proto::Endpoint& address, bool came_elsewhere,
+        const std::optional<proto::PeerId>& relay)
       : front_(front),
         address_(address),
         came_elsewhere_(came_elsewhere),
-        network_(Network::of(address)) {}
+        relay_(relay),
+        network_(network_of(address, relay)) {}
 
   Fault on_secured(const proto::PeerId& peer, int local) override {
     if (const Fault fault = identify(peer); fault != Fault::kNone) return fault;
     secured_ = Clock::now();
-    set_caller(local, {peer, address_, came_elsewhere_});
+    set_caller(local, {peer, address_, came_elsewhere_, relay_});
     grpc::AddInsecureChannelFromFd(front_.server_, local);
     return Fault::kNone;
   }
@@ -318,6 +327,7 @@ class Front::Impl::Guest final : public BridgeOwner {
                     std::string(end.status.message()));
     }
     front_.gate_.depart(network_, peer_);
+    if (relay_) front_.relayed_.depart(*relay_, identified_);
   }
 
  private:
@@ -325,6 +335,7 @@ class Front::Impl::Guest final : public BridgeOwner {
   Fault identify(const proto::PeerId& peer) {
     const base::MutexLock lock(front_.mutex_);
     identified_ = true;
+    if (relay_) front_.relayed_.identified(*relay_);
     const Refusal refusal = front_.gate_.identify(network_, peer, Clock::now());
     if (refusal != Refusal::kNone) {
       ++front_.stats_.refused[static_cast<std::size_t>(refusal)];
@@ -341,6 +352,7 @@ class Front::Impl::Guest final : public BridgeOwner {
   Impl& front_;
   const proto::Endpoint address_;
   const bool came_elsewhere_;  // by add(), not at the port
+  const std::optional<proto::PeerId> relay_;
   const Network network_;
   std::optional<proto::PeerId> peer_;  // while the gate counts it
   bool identified_ = false;
@@ -348,11 +360,16 @@ class Front::Impl::Guest final : public BridgeOwner {
   Clock::time_point secured_{}, next_praise_{};
 };
 
-void Front::Impl::add(int socket, const proto::Endpoint& from, bool takes_visitors) {
+void Front::Impl::add(int socket, const proto::Endpoint& from, bool takes_visitors,
+                      const std::optional<proto::PeerId>& relay) {
   const base::MutexLock lock(mutex_);
-  const Refusal refusal = stopped_ || bridges_ == nullptr
-                              ? Refusal::kFull
-                              : gate_.arrive(Network::of(from), Clock::now());
+  const auto now = Clock::now();
+  Refusal refusal = stopped_ || bridges_ == nullptr ? Refusal::kFull : Refusal::kNone;
+  if (refusal == Refusal::kNone && relay) refusal = relayed_.arrive(*relay, now);
+  if (refusal == Refusal::kNone) {
+    refusal = gate_.arrive(network_of(from, relay), now);
+    if (refusal != Refusal::kNone && relay) relayed_.depart(*relay, false);
+  }
   if (refusal != Refusal::kNone) {
     ++stats_.refused[static_cast<std::size_t>(refusal)];
     return close_at_once(socket);
@@ -363,7 +380,7 @@ void Front::Impl::add(int socket, const proto::Endpoint& from, bool takes_visito
   plan.tls = &tls_;
   plan.takes_visitors = takes_visitors;
   plan.limits = options_.frames;
-  plan.owner = std::make_unique<Guest>(*this, from, !takes_visitors);
+  plan.owner = std::make_unique<Guest>(*this, from, !takes_visitors, relay);
   bridges_->add(std::move(plan));
 }
 
@@ -377,7 +394,7 @@ void Front::Impl::accept_all() {
       const int fd = accept4(listening_, reinterpret_cast<sockaddr*>(&address), &size,
                              SOCK_CLOEXEC | SOCK_NONBLOCK);
       if (fd >= 0) {
-        add(fd, endpoint_of(address), true);
+        add(fd, endpoint_of(address), true, std::nullopt);
         continue;
       }
       if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -401,7 +418,10 @@ Front::Front(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Front::~Front() { impl_->stop(); }
 const proto::Endpoint& Front::endpoint() const { return impl_->endpoint(); }
 void Front::serve(grpc::Server& server) { impl_->serve(server); }
-void Front::add(int socket, const proto::Endpoint& from) { impl_->add(socket, from, false); }
+void Front::add(int socket, const proto::Endpoint& from,
+                const std::optional<proto::PeerId>& relay) {
+  impl_->add(socket, from, false, relay);
+}
 void Front::open_door(const std::string& protocol, Door door) {
   impl_->open_door(protocol, std::move(door));
 }

@@ -40,9 +40,11 @@ class Front {
   const proto::Endpoint& endpoint() const;  // with the chosen port
   // Once: from now on connections are taken. The server must be started.
   void serve(grpc::Server& server);
-  // A connected stream that came in elsewhere (by a relay): refused, secured and watched like one
-  // of the port's, but there is no door for it. Takes the socket.
-  void add(int socket, const proto::Endpoint& from);
+  // A connected stream that came in elsewhere: refused, secured and watched like one of the port's,
+  // but there is no door for it. Takes the socket. `relay`: it came through that one, and `from` is
+  // its word, which counts for nothing but its own connections.
+  void add(int socket, const proto::Endpoint& from,
+           const std::optional<proto::PeerId>& relay = std::nullopt);
   // From now on connections of the port may speak `protocol`, ALPN's name, and go to `door`.
   void open_door(const std::string& protocol, Door door);
   // Returns when the door is not being called, and will not be again.

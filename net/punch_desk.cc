@@ -49,7 +49,7 @@ class PunchDesk::Impl : public std::enable_shared_from_this<Impl> {
                     wire::PunchReply& reply) {
     const auto now = Clock::now();
     if (port_ == 0) return {grpc::StatusCode::UNAVAILABLE, "this node is starting or stopping"};
-    if (!budget_.take(caller.peer, now)) {
+    if (!budget_.take(caller.peer, caller.relay, now)) {
       return {grpc::StatusCode::RESOURCE_EXHAUSTED,
               "too many tries to connect directly: the connection stays relayed for a while"};
     }

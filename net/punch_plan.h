@@ -26,7 +26,8 @@ std::vector<proto::Endpoint> punch_candidates(const std::optional<proto::Endpoin
                                               std::uint16_t port);
 
 // Of what the other end told, what may be dialled: `seen` is where the relay sees the other end,
-// `seen_us` where one sees us.
+// `seen_us` where one sees us. No well-known port, which no router takes for such a connection (RFC
+// 4787, REQ-3), two ports of the public address, one of private ones, and never ourselves.
 std::vector<proto::Endpoint> punch_targets(const std::vector<proto::Endpoint>& told,
                                            const proto::Endpoint& seen,
                                            const std::optional<proto::Endpoint>& seen_us);
@@ -69,12 +70,13 @@ class PunchBudget {
   using Time = std::chrono::steady_clock::time_point;
 
   explicit PunchBudget(Time now);
-  bool take(const proto::PeerId& peer, Time now);
+  // `relay`: that the peer came through. Who invents callers spends what one relay has.
+  bool take(const proto::PeerId& peer, const std::optional<proto::PeerId>& relay, Time now);
   std::size_t size() const { return peers_.size(); }
 
  private:
   TokenBucket all_;
-  std::map<proto::PeerId, TokenBucket> peers_;
+  std::map<proto::PeerId, TokenBucket> peers_, relays_;
 };
 
 }  // namespace shoal::net

@@ -10,6 +10,7 @@
 #include <boost/asio/post.hpp>
 
 #include "base/mutex.h"
+#include "dht/diversity.h"
 #include "identity/random.h"
 #include "net/punch_plan.h"
 #include "net/socket_address.h"
@@ -27,6 +28,8 @@ constexpr milliseconds kPunchCallTimeout{5'000};
 // TLS over what has come up.
 constexpr milliseconds kMeetingHandshakeTime{2'000};
 constexpr int kMeetingBacklog = 4;
+// At once: each address that is dialled, and those that come from there.
+constexpr std::size_t kMaxMeetingHandshakes = 2 * proto::kMaxPunchCandidates;
 
 void hang_up_on(int socket) { ::close(socket); }
 
@@ -117,8 +120,10 @@ void Puncher::start(const std::vector<proto::Endpoint>& own, Done done) {
 void Puncher::agreed(const std::vector<proto::Endpoint>& told, milliseconds round_trip) {
   round_trip_ = round_trip;
   // The first is where a relay sees it. A peer may name any public address of its own in its
-  // record as well, and who answers there is proven by TLS.
-  if (!told.empty()) targets_ = punch_targets(told, told.front(), from_.seen);
+  // record as well, and who answers there is proven by TLS; but one in our own network only where
+  // the relay sees us in there, too.
+  if (!told.empty() && dht::may_tell(from_.seen, told.front()))
+    targets_ = punch_targets(told, told.front(), from_.seen);
   if (targets_.empty())
     return finish(absl::UnavailableError("it names no address at which it could be met"));
   listen();
@@ -207,7 +212,7 @@ void Puncher::dial() {
 }
 
 void Puncher::connected(int socket, const proto::Endpoint& at) {
-  if (!done_) return hang_up_on(socket);
+  if (!done_ || handshakes_.size() >= kMaxMeetingHandshakes) return hang_up_on(socket);
   auto handshake = std::make_shared<Handshake>();
   handshake->at = at;
   handshake->socket = std::make_unique<Descriptor>(io_, socket);

@@ -178,8 +178,9 @@ class Relay::Impl {
     // From here on the book counts it.
     guest.visitor.admission.reset();
     const proto::PeerId peer = guest.visitor.peer;
-    if (request->target) return answer(id, book_.call(peer, *request->target, id, now), now);
-    const RelayBook::Answer parked = book_.park(peer, id, now);
+    const Network from = Network::of(guest.visitor.from);
+    if (request->target) return answer(id, book_.call(peer, *request->target, id, now, from), now);
+    const RelayBook::Answer parked = book_.park(peer, id, now, from);
     if (!parked.ok()) return refuse(id, parked.refusal, now);
     if (!say(id, {TunnelReply::Kind::kParked, guest.visitor.from, {}, 0})) return leave(id, now);
     if (parked.tunnel) answer(parked.tunnel->caller, parked, now);

@@ -34,13 +34,32 @@ void RelayBook::forget(Time now) {
   });
 }
 
-RelayBook::Answer RelayBook::park(const proto::PeerId& id, Id connection, Time now) {
+void RelayBook::uncount(const Network& from, std::uint32_t Address::*count) {
+  const auto found = addresses_.find(from);
+  CHECK(found != addresses_.end() && found->second.*count > 0);
+  --(found->second.*count);
+  if (found->second.parked + found->second.calls == 0) addresses_.erase(found);
+}
+
+std::uint32_t RelayBook::tunnels_of(const proto::PeerId& caller,
+                                    const proto::PeerId& target) const {
+  return static_cast<std::uint32_t>(std::ranges::count_if(connections_, [&](const auto& entry) {
+    const Connection& one = entry.second;
+    return one.place == Place::kTunnel && one.peer == caller && one.target == target;
+  }));
+}
+
+RelayBook::Answer RelayBook::park(const proto::PeerId& id, Id connection, Time now,
+                                  const Network& from) {
   Peer& own = peer(id, now);
-  if (own.parked.size() >= limits_.parked_per_peer) {
+  const auto neighbours = addresses_.find(from);
+  if (own.parked.size() >= limits_.parked_per_peer ||
+      (neighbours != addresses_.end() && neighbours->second.parked >= limits_.parked_per_address)) {
     return {{TunnelRefusal::kYourShare, kRetryShareMs}, {}};
   }
   if (parked_ >= limits_.parked) return {{TunnelRefusal::kFull, kRetryFullMs}, {}};
-  connections_[connection] = {Place::kParked, id, {}, 0, now};
+  connections_[connection] = {Place::kParked, id, {}, 0, now, from};
+  ++addresses_[from].parked;
   own.parked.push_back(connection);
   own.parked_last = now;
   ++parked_;
@@ -54,14 +73,19 @@ RelayBook::Answer RelayBook::park(const proto::PeerId& id, Id connection, Time n
 }
 
 RelayBook::Answer RelayBook::call(const proto::PeerId& caller, const proto::PeerId& target,
-                                  Id connection, Time now) {
+                                  Id connection, Time now, const Network& from) {
   if (!peer(caller, now).bucket.take(now)) {
     return {{TunnelRefusal::kYourShare, kRetryShareMs}, {}};
   }
   if (caller == target || !peers_.contains(target)) {
     return {{TunnelRefusal::kNotParked, kRetryNotParkedMs}, {}};
   }
-  connections_[connection] = {Place::kWaits, caller, target, 0, now};
+  const auto neighbours = addresses_.find(from);
+  if (neighbours != addresses_.end() && neighbours->second.calls >= limits_.tunnels_per_address) {
+    return {{TunnelRefusal::kYourShare, kRetryShareMs}, {}};
+  }
+  connections_[connection] = {Place::kWaits, caller, target, 0, now, from};
+  ++addresses_[from].calls;
   return place(connection, now);
 }
 
@@ -71,6 +95,7 @@ RelayBook::Answer RelayBook::call_again(const Tunnel& tunnel, Time now) {
   caller.place = Place::kWaits;
   caller.other = 0;
   connections_[tunnel.caller] = caller;
+  ++addresses_[caller.from].calls;  // gone() has taken it out
   return place(tunnel.caller, now);
 }
 
@@ -79,10 +104,14 @@ RelayBook::Answer RelayBook::place(Id id, Time now) {
   Peer& caller = peers_.at(connection.peer);
   Peer& target = peers_.at(connection.target);
   const auto refuse = [&](TunnelRefusal why, std::uint32_t retry_ms) {
+    uncount(connection.from, &Address::calls);
     connections_.erase(id);
     return Answer{{why, retry_ms}, {}};
   };
   if (caller.tunnels_as_caller + caller.waits >= limits_.tunnels_per_caller) {
+    return refuse(TunnelRefusal::kYourShare, kRetryShareMs);
+  }
+  if (tunnels_of(connection.peer, connection.target) >= limits_.tunnels_per_pair) {
     return refuse(TunnelRefusal::kYourShare, kRetryShareMs);
   }
   if (target.tunnels_as_target + target.calls.size() >= limits_.tunnels_per_target) {
@@ -97,7 +126,9 @@ RelayBook::Answer RelayBook::place(Id id, Time now) {
   if (!lately || now >= connection.since + limits_.wait) {
     return refuse(TunnelRefusal::kNotParked, kRetryNotParkedMs);
   }
-  if (caller.waits >= limits_.waiting_per_peer) {
+  const auto same = std::ranges::count_if(
+      target.calls, [&](Id one) { return connections_.at(one).peer == connection.peer; });
+  if (caller.waits >= limits_.waiting_per_peer || same >= limits_.waiting_per_pair) {
     return refuse(TunnelRefusal::kYourShare, kRetryShareMs);
   }
   if (target.calls.size() >= limits_.waiting_per_peer) {
@@ -116,6 +147,7 @@ RelayBook::Tunnel RelayBook::connect(Id parked, Id caller) {
   Peer& target = peers_.at(there.peer);
   std::erase(target.parked, parked);
   --parked_;
+  uncount(there.from, &Address::parked);
   ++target.tunnels_as_target;
   ++peers_.at(here.peer).tunnels_as_caller;
   ++tunnels_;
@@ -136,16 +168,19 @@ void RelayBook::gone(Id id, Time now) {
       std::erase(own.parked, id);
       own.parked_last = now;
       --parked_;
+      uncount(connection.from, &Address::parked);
       break;
     case Place::kWaits:
       std::erase(peers_.at(connection.target).calls, id);
       --own.waits;
       --waiting_;
+      uncount(connection.from, &Address::calls);
       break;
     case Place::kTunnel: {
       const auto other = connections_.find(connection.other);
       CHECK(other != connections_.end());
       const Connection& caller = connection.target == proto::PeerId() ? other->second : connection;
+      uncount(caller.from, &Address::calls);
       --peers_.at(caller.peer).tunnels_as_caller;
       --peers_.at(caller.target).tunnels_as_target;
       --tunnels_;

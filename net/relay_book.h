@@ -11,6 +11,8 @@
 #include <optional>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
+#include "net/gatekeeper.h"
 #include "net/token_bucket.h"
 #include "proto/limits.h"
 #include "proto/tunnel.h"
@@ -24,6 +26,14 @@ struct RelayLimits {
   std::uint32_t tunnels = proto::kMaxTunnels;
   std::uint32_t tunnels_per_caller = proto::kMaxTunnelsPerCaller;
   std::uint32_t tunnels_per_target = proto::kMaxTunnelsPerTarget;
+  // Of one caller to one target: gRPC needs one, and a new one while the last is not noticed to be
+  // gone; others shall not find a node's share of tunnels, or of calls that wait, used up by one.
+  std::uint32_t tunnels_per_pair = proto::kMaxTunnelsPerTarget / 8;
+  std::uint32_t waiting_per_pair = 2;
+  // Of one address, however many peers come from there: a household or a class room has them, and
+  // whoever invents peers without number does not fill the relay.
+  std::uint32_t parked_per_address = proto::kMaxParked / 8 * 3;
+  std::uint32_t tunnels_per_address = proto::kMaxTunnels / 2;
   Rate calls{proto::kTunnelCallsBurst, proto::kTunnelCallsPerSecond};
   std::uint32_t waiting = proto::kMaxWaitingCalls;
   std::uint32_t waiting_per_peer = proto::kMaxWaitingCallsPerPeer;
@@ -51,8 +61,10 @@ class RelayBook {
     std::optional<Tunnel> tunnel;
     bool ok() const { return refusal.why == proto::TunnelRefusal::kNone; }
   };
-  Answer park(const proto::PeerId& peer, Id id, Time now);
-  Answer call(const proto::PeerId& caller, const proto::PeerId& target, Id id, Time now);
+  // `from`: the address that the connection comes from.
+  Answer park(const proto::PeerId& peer, Id id, Time now, const Network& from = {});
+  Answer call(const proto::PeerId& caller, const proto::PeerId& target, Id id, Time now,
+              const Network& from = {});
   // A connection is gone, or one of a tunnel's, which ends with it; other ids are ignored.
   void gone(Id id, Time now);
   // The tunnel's parked end was dead: its caller has another one, waits, or is refused.
@@ -79,6 +91,10 @@ class RelayBook {
     proto::PeerId target;  // of a caller
     Id other = 0;          // of a tunnel
     Time since{};
+    Network from;
+  };
+  struct Address {
+    std::uint32_t parked = 0, calls = 0;  // calls: tunnels, and those that wait for one
   };
   struct Peer {
     explicit Peer(Rate calls, Time now) : bucket(calls, now) {}
@@ -94,12 +110,15 @@ class RelayBook {
 
   Peer& peer(const proto::PeerId& id, Time now);
   Answer place(Id id, Time now);  // of a caller that is counted as waiting nowhere
+  std::uint32_t tunnels_of(const proto::PeerId& caller, const proto::PeerId& target) const;
   Tunnel connect(Id parked, Id caller);
+  void uncount(const Network& from, std::uint32_t Address::*count);
   void forget(Time now);
 
   const RelayLimits limits_;
   std::map<proto::PeerId, Peer> peers_;
   std::map<Id, Connection> connections_;
+  absl::flat_hash_map<Network, Address> addresses_;  // those that have something
   std::uint32_t parked_ = 0, tunnels_ = 0, waiting_ = 0;
 };
 

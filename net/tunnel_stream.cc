@@ -5,7 +5,17 @@
 
 namespace shoal::net {
 
+namespace {
+
+// All that a few messages and TLS's own take. Whoever sends more, records with nothing in them or
+// changes of keys, must not keep the thread.
+constexpr std::size_t kTunnelRawBytes = 16 << 10;
+
+}  // namespace
+
 using Io = TlsStream::Io;
+
+TunnelStream::TunnelStream(TlsStream& tls) : tls_(tls) { tls_.allow_raw_bytes(kTunnelRawBytes); }
 
 Io TunnelStream::take(std::size_t size) {
   while (message_.size() < size) {
@@ -13,6 +23,7 @@ Io TunnelStream::take(std::size_t size) {
     std::size_t got = 0;
     const Io io = tls_.read(bytes, size - message_.size(), got);
     message_.append(bytes, got);
+    if (io == Io::kWantRead && tls_.out_of_allowance()) return Io::kFailed;
     if (io != Io::kDone) return io;
   }
   return Io::kDone;

@@ -12,9 +12,9 @@ namespace shoal::net {
 
 class TunnelStream {
  public:
-  explicit TunnelStream(TlsStream& tls) : tls_(tls) {}
+  explicit TunnelStream(TlsStream& tls);
 
-  // kDone: message() is whole. kFailed also for one that is too long.
+  // kDone: message() is whole. kFailed also for one that is too long, or for mere wrapping.
   TlsStream::Io read();
   const std::string& message() const { return message_; }
   void next() { message_.clear(), wanted_ = 0; }

@@ -54,6 +54,11 @@ const char* words_of(DialOutcome outcome) {
   return "?";
 }
 
+bool may_ask_at(const Endpoint& address, std::span<const Endpoint> known_by, bool keyed_swarm) {
+  if (keyed_swarm || !dht::is_exempt(address)) return true;
+  return std::ranges::all_of(known_by, dht::is_exempt);
+}
+
 std::vector<Helper> choose_helpers(std::vector<Helper> known, std::span<const Endpoint> own,
                                    bool v4, std::size_t most, identity::Random& random) {
   std::erase_if(known, [&](const Helper& helper) {

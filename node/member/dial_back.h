@@ -31,6 +31,13 @@ struct DialBackAnswer {
   DialOutcome tcp = DialOutcome::kNotAsked, udp = DialOutcome::kNotAsked;
 };
 
+// Whether a stranger's record may have us connect there, to ask for a dial-back or a relay:
+// everywhere, but to private addresses only in a keyed swarm, or where neither the swarm nor we are
+// known by a public one (`known_by`: the addresses that we joined by and announce). Else whoever
+// publishes a record could have nodes knock at doors in their own networks.
+bool may_ask_at(const proto::Endpoint& address, std::span<const proto::Endpoint> known_by,
+                bool keyed_swarm);
+
 // Whom to ask of one address family, best first, at most `most`: other networks first, those of our
 // own machine (`own`, any port) never, our relays last. `random` decides among equals.
 std::vector<Helper> choose_helpers(std::vector<Helper> known, std::span<const proto::Endpoint> own,

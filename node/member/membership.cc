@@ -271,12 +271,15 @@ void Membership::rejoin_when_alone() {
 }
 
 void Membership::learn_others(std::span<const dht::Record> served) {
+  std::vector<proto::Endpoint> known_by = options_.join;
+  for (const proto::Address& address : announced()) known_by.push_back(address.endpoint);
   {
     const base::MutexLock lock(others_mutex_);
     others_.clear();
     for (const dht::Record& record : served) {
       if (record.peer_id() == identity_.peer_id()) continue;
       for (const proto::Endpoint& address : proto::direct_endpoints(record.addresses)) {
+        if (!may_ask_at(address, known_by, options_.swarm_key.has_value())) continue;
         if (others_.size() < kHelpersLookedAt)
           others_.push_back({record.peer_id(), address, false});
       }

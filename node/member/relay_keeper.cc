@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "dht/diversity.h"
 #include "proto/limits.h"
 
 namespace shoal::node {
@@ -22,6 +23,9 @@ constexpr auto kLookElse = milliseconds(15'000);
 // A parked connection that was lost beside others that are there, doubled with each failure.
 constexpr auto kLineRetry = milliseconds(500);
 constexpr int kMostDoublings = 6;
+// Callers of one relay: all that may be connected with us at once, and then as fast as a relay lets
+// four of them call. Each costs both ends a handshake.
+constexpr net::Rate kStartsOfRelay{proto::kMaxTunnelsPerTarget, 4 * proto::kTunnelCallsPerSecond};
 // The connection of a relay that leaves from our own port.
 constexpr std::size_t kAnchorLine = 1;
 
@@ -83,10 +87,15 @@ void RelayKeeper::look() {
   if (!is_on_) return;
   const auto now = Clock::now();
   std::vector<RelayCandidate> candidates = candidates_();
-  std::erase_if(candidates, [&](const RelayCandidate& one) { return one.peer == self_; });
+  // Where a router sends us back to ourselves, that is no relay either.
+  const std::vector<proto::Endpoint> own = anchors();
+  std::erase_if(candidates, [&](const RelayCandidate& one) {
+    return one.peer == self_ || std::ranges::find(own, one.at) != own.end();
+  });
   choice_.learn(candidates);
   for (const RelayCandidate& candidate : choice_.due(now)) {
-    relays_.push_back({candidate, std::vector<Line>(proto::kParkedPerRelay), false});
+    relays_.push_back({candidate, std::vector<Line>(proto::kParkedPerRelay), false,
+                       net::TokenBucket(kStartsOfRelay, now)});
     dial(relays_.back(), 0);
   }
   auto next_line = Clock::time_point::max();
@@ -140,7 +149,8 @@ void RelayKeeper::parked(const proto::Endpoint& at, std::size_t line, const prot
   Relay* relay = find(at);
   relay->candidate.peer = peer;
   relay->lines[line].failures = 0;
-  if (line == kAnchorLine) relay->lines[line].anchor = observed;
+  // It cannot know of our network what it is not in, and must not make us dial there.
+  if (line == kAnchorLine && dht::may_tell(at, observed)) relay->lines[line].anchor = observed;
   if (relay->took) return;
   relay->took = true;
   if (peer == self_) {  // one of our own addresses
@@ -153,10 +163,14 @@ void RelayKeeper::parked(const proto::Endpoint& at, std::size_t line, const prot
 
 void RelayKeeper::called(const proto::Endpoint& at, std::size_t line, int socket,
                          const proto::Endpoint& caller) {
-  front_.add(socket, caller);
   Relay* relay = find(at);
+  // A private address that a relay beyond our network tells is nobody's that we could dial.
+  front_.add(socket, dht::may_tell(at, caller) ? caller : at, relay->candidate.peer);
   relay->lines[line].connection.reset();
-  dial(*relay, line);
+  const auto now = Clock::now();
+  relay->lines[line].again = relay->starts.charge(now, 1);
+  if (relay->lines[line].again <= now) return dial(*relay, line);
+  look();
 }
 
 void RelayKeeper::ended(const proto::Endpoint& at, std::size_t line, const absl::Status& why,

@@ -16,6 +16,7 @@
 #include "identity/identity.h"
 #include "identity/swarm_key.h"
 #include "net/front.h"
+#include "net/token_bucket.h"
 #include "node/member/parked_line.h"
 #include "node/member/relay_choice.h"
 #include "node/member/relay_rung.h"
@@ -50,6 +51,8 @@ class RelayKeeper final : public RelayRung {
     RelayCandidate candidate;
     std::vector<Line> lines;
     bool took = false;
+    // Callers that it sends us; each costs us a connection anew.
+    net::TokenBucket starts;
   };
 
   void look();

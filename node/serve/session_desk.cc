@@ -67,7 +67,8 @@ void SessionDesk::connect_next(const OpenRequest& request, const net::Caller& cl
   session->set_next(stream);
 
   NextHops& hops = *next_hops_;
-  const NextHopBook::Question question{client.peer, client.address, peer, request.span.end};
+  const NextHopBook::Question question{client.peer, net::counted_address(client), peer,
+                                       request.span.end};
   const auto asked = std::chrono::steady_clock::now();
   const std::weak_ptr<PushStream> waiting = stream;
   hops.ask(question, [this, &hops, waiting, question,

@@ -53,7 +53,7 @@ RawClient::~RawClient() {
   if (fd_ >= 0) close(fd_);
 }
 
-bool RawClient::handshake(const identity::Identity& identity) {
+bool RawClient::handshake(const identity::Identity& identity, const std::string& protocol) {
   if (fd_ < 0) return false;
   const identity::Certificate own = identity::make_certificate(identity, std::nullopt);
   context_ = SSL_CTX_new(TLS_client_method());
@@ -70,8 +70,9 @@ bool RawClient::handshake(const identity::Identity& identity) {
   EVP_PKEY_free(key);
   ssl_ = SSL_new(context_);
   SSL_set_fd(ssl_, fd_);
-  static constexpr unsigned char kAlpn[] = {2, 'h', '2'};
-  SSL_set_alpn_protos(ssl_, kAlpn, sizeof(kAlpn));
+  const std::string offered = static_cast<char>(protocol.size()) + protocol;
+  SSL_set_alpn_protos(ssl_, reinterpret_cast<const unsigned char*>(offered.data()),
+                      static_cast<unsigned int>(offered.size()));
   return SSL_connect(ssl_) == 1;
 }
 

@@ -23,7 +23,7 @@ class RawClient {
 
   bool is_open() const { return fd_ >= 0; }
   int fd() const { return fd_; }
-  bool handshake(const identity::Identity& identity);
+  bool handshake(const identity::Identity& identity, const std::string& protocol = "h2");
   // False when the other end has closed. Blocks while it does not read, `send_timeout_ms` at most.
   bool send(std::string_view bytes);
   bool send_raw(std::string_view bytes);  // below TLS

@@ -288,6 +288,7 @@ TEST(IncludeGraph, DecisionCodeTakesTimeAndRandomnessByArgument) {
                                          "node/control/pausing",
                                          "net/fair_rate",
                                          "net/relay_book",
+                                         "net/relayed_shares",
                                          "node/member/placement",
                                          "node/member/relay_choice",
                                          "node/member/rebalance",

@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "net/channel_pool.h"
 #include "net/listening_socket.h"
+#include "net/relayed_shares.h"
 #include "tests/attack/http2_bytes.h"
 #include "tests/attack/raw_client.h"
 #include "tests/identity/examples.h"
@@ -154,6 +155,78 @@ TEST(Front, AConnectedStreamFromElsewhereIsServedAsFromItsAddress) {
   EXPECT_TRUE(answer.status.ok()) << answer.status.error_message();
   EXPECT_EQ(answer.address, proto::to_string(far));
   EXPECT_EQ(answer.peer_id, kHonest.peer_id().to_bytes());
+}
+
+// A relay that hands over whoever comes to its port, and says of each that it comes from `told`.
+class Teller {
+ public:
+  Teller(Front& front, const proto::PeerId& relay, const proto::Endpoint& told)
+      : listening_(*listen_on(loopback())), thread_([this, &front, relay, told] {
+          while (!stopped_) {
+            pollfd wait{listening_.fd, POLLIN, 0};
+            if (poll(&wait, 1, 20) != 1) continue;
+            front.add(accept4(listening_.fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK), told,
+                      relay);
+          }
+        }) {}
+  ~Teller() {
+    stopped_ = true;
+    thread_.join();
+    close(listening_.fd);
+  }
+  const proto::Endpoint& endpoint() const { return listening_.endpoint; }
+
+ private:
+  const ListeningSocket listening_;
+  std::atomic<bool> stopped_ = false;
+  std::thread thread_;
+};
+
+proto::Endpoint told(std::uint8_t number) { return proto::Endpoint::v4({127, 0, 0, number}, 9); }
+
+// What a relay invents is no news of whoever has that address.
+TEST(Front, AnAddressThatARelayTellsIsBannedForThatRelayOnly) {
+  EchoService service;
+  RunningServer node = start(service, {});
+  const proto::PeerId lies = identity::identity_of(21).peer_id();
+  const proto::PeerId honest = identity::identity_of(22).peer_id();
+  {
+    const Teller relay(*node.front, lies, told(2));
+    ASSERT_TRUE(misbehave(relay.endpoint(), kBad)) << "through it";
+    for (std::uint32_t i = 0; i < 2 * proto::kFailuresBurst; ++i) {
+      RawClient garbage(loopback(), relay.endpoint());
+      garbage.send_raw(std::string(100, 'x'));
+      garbage.closed_within(1'000);
+    }
+    EXPECT_FALSE(is_welcome(relay.endpoint(), identity::identity_of(6))) << "by its own word";
+  }
+  EXPECT_EQ(node.front->stats().bans, 1u);
+  EXPECT_TRUE(is_welcome(node.endpoint, identity::identity_of(4), 2)) << "whose address it was";
+  const Teller other(*node.front, honest, told(2));
+  EXPECT_TRUE(is_welcome(other.endpoint(), identity::identity_of(5)));
+  EXPECT_FALSE(is_welcome(other.endpoint(), kBad)) << "a peer is proven, and stays out";
+}
+
+// However many addresses it tells, and whoever it sends: room is left for those who come directly.
+TEST(Front, ARelayHasAShareOfConnections) {
+  EchoService service;
+  RunningServer node = start(service, {});
+  const proto::PeerId relay = identity::identity_of(21).peer_id();
+  std::vector<std::unique_ptr<RawClient>> mute;
+  const auto listening = *listen_on(loopback());
+  for (int i = 0; i < 100; ++i) {
+    mute.push_back(std::make_unique<RawClient>(loopback(), listening.endpoint));
+    node.front->add(accept4(listening.fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK),
+                    told(static_cast<std::uint8_t>(i + 1)), relay);
+  }
+  close(listening.fd);
+  EXPECT_EQ(node.front->stats().connections, RelayedLimits().handshakes);
+  EXPECT_TRUE(is_welcome(node.endpoint, kHonest));
+  mute.clear();
+  for (int i = 0; i < 200 && node.front->stats().connections > 0; ++i) usleep(10'000);
+  EXPECT_EQ(node.front->stats().connections, 0u);
+  const Teller again(*node.front, relay, told(9));
+  EXPECT_TRUE(is_welcome(again.endpoint(), identity::identity_of(5))) << "when they are gone";
 }
 
 // 64 sessions of small steps, and large messages beside them, with a fifth of every allowance.

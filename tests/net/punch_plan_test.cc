@@ -60,12 +60,27 @@ TEST(PunchPlan, NeighboursMeetAtPrivateAddresses) {
 TEST(PunchPlan, DialsAFewAddressesOnly) {
   const auto seen = at("203.0.113.2:51000");
   std::vector<proto::Endpoint> told;
-  for (std::uint16_t port = 1; port < 100; ++port) {
+  for (std::uint16_t port = 2'000; port < 2'100; ++port) {
     told.push_back(seen);
     told.back().port = port;
   }
-  EXPECT_EQ(punch_targets(told, seen, seen).size(), proto::kMaxPunchCandidates);
-  EXPECT_EQ(punch_targets({seen, seen, seen}, seen, seen).size(), 1u);
+  EXPECT_EQ(punch_targets(told, seen, std::nullopt).size(), 2u) << "ports of one machine";
+  EXPECT_EQ(punch_targets({seen, seen, seen}, seen, std::nullopt).size(), 1u);
+  const auto us = at("203.0.113.2:7000");
+  told.clear();
+  for (std::uint8_t i = 1; i < 40; ++i) told.push_back(proto::Endpoint::v4({10, 0, 0, i}, 7000));
+  EXPECT_EQ(punch_targets(told, seen, us).size(), proto::kMaxPunchCandidates);
+  EXPECT_EQ(
+      punch_targets({at("10.0.0.1:7000"), at("10.0.0.1:8080"), at("10.0.0.2:9100")}, seen, us),
+      std::vector{at("10.0.0.1:7000")})
+      << "no search for open ports among neighbours";
+}
+
+TEST(PunchPlan, DialsNoServiceAndNotItself) {
+  const auto seen = at("203.0.113.2:51000"), us = at("203.0.113.2:7000");
+  EXPECT_TRUE(punch_targets({at("203.0.113.2:22"), at("203.0.113.2:443"), at("192.168.1.1:80"), us},
+                            seen, us)
+                  .empty());
 }
 
 TEST(PunchPlan, WaitsThreeWaysWithinReason) {
@@ -100,11 +115,11 @@ TEST(PunchMemory, IsBounded) {
 TEST(PunchBudget, APeerThatAsksOnAndOnCostsItsOwnOnly) {
   PunchBudget budget(kBegun);
   int granted = 0;
-  for (int i = 0; i < 1'000; ++i) granted += budget.take(peer_of(1), kBegun) ? 1 : 0;
+  for (int i = 0; i < 1'000; ++i) granted += budget.take(peer_of(1), std::nullopt, kBegun) ? 1 : 0;
   EXPECT_EQ(granted, 4);
-  EXPECT_TRUE(budget.take(peer_of(2), kBegun));
-  EXPECT_FALSE(budget.take(peer_of(1), kBegun + seconds(10)));
-  EXPECT_TRUE(budget.take(peer_of(1), kBegun + seconds(61)));
+  EXPECT_TRUE(budget.take(peer_of(2), std::nullopt, kBegun));
+  EXPECT_FALSE(budget.take(peer_of(1), std::nullopt, kBegun + seconds(10)));
+  EXPECT_TRUE(budget.take(peer_of(1), std::nullopt, kBegun + seconds(61)));
 }
 
 TEST(PunchBudget, ManyPeersShareOneThatIsBounded) {
@@ -113,10 +128,32 @@ TEST(PunchBudget, ManyPeersShareOneThatIsBounded) {
   for (std::uint32_t i = 0; i < 5'000; ++i) {
     proto::PeerId peer;
     std::memcpy(peer.bytes.data(), &i, sizeof(i));
-    granted += budget.take(peer, kBegun) ? 1 : 0;
+    granted += budget.take(peer, std::nullopt, kBegun) ? 1 : 0;
   }
   EXPECT_EQ(granted, 32);
   EXPECT_LE(budget.size(), proto::kMaxConnections);
+}
+
+// A relay that invents callers leaves half to those who come by another one.
+TEST(PunchBudget, WhoComesThroughOneRelaySharesHalf) {
+  PunchBudget budget(kBegun);
+  int granted = 0;
+  for (std::uint32_t i = 0; i < 1'000; ++i) {
+    proto::PeerId peer;
+    std::memcpy(peer.bytes.data(), &i, sizeof(i));
+    granted += budget.take(peer, peer_of(200), kBegun) ? 1 : 0;
+  }
+  EXPECT_EQ(granted, 16);
+  EXPECT_TRUE(budget.take(peer_of(2), peer_of(201), kBegun));
+  EXPECT_TRUE(budget.take(peer_of(3), std::nullopt, kBegun));
+  // Relays without number are not remembered without bound, and share what all have.
+  granted = 0;
+  for (std::uint32_t i = 0; i < 1'000; ++i) {
+    proto::PeerId relay;
+    std::memcpy(relay.bytes.data(), &i, sizeof(i));
+    granted += budget.take(relay, relay, kBegun) ? 1 : 0;
+  }
+  EXPECT_EQ(granted, 32 - 18);
 }
 
 }  // namespace

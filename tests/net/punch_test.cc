@@ -183,14 +183,19 @@ TEST_F(PunchTest, WhoIsNotThereIsGivenUp) {
 
 // The caller comes from 10.66.0.1.
 TEST_F(PunchTest, NobodyElsesAddressIsDialled) {
-  const Listener victim(at("203.0.113.9:9")), caller(at("10.66.0.1:9"));
+  const Listener victim(at("203.0.113.9:9009")), caller(at("10.66.0.1:9009")),
+      service(at("10.66.0.1:443"));
   wire::PunchReply reply;
-  ASSERT_EQ(punch(kNonce, {at("203.0.113.9:9"), at("10.66.0.1:9")}, &reply), grpc::OK);
+  ASSERT_EQ(
+      punch(kNonce, {at("203.0.113.9:9009"), at("10.66.0.1:443"), at("10.66.0.1:9009")}, &reply),
+      grpc::OK);
   ASSERT_GE(reply.candidates_size(), 1);
   EXPECT_EQ(reply.candidates(0), proto::encode_endpoint(at("10.66.0.1:7000")));
   for (std::uint32_t i = 0; i < kPunchTries.size(); ++i) EXPECT_EQ(go(kNonce, i), grpc::OK);
   usleep(100'000);
   EXPECT_EQ(victim.came(), 0);
+  EXPECT_EQ(service.came(), 0) << "nor what is no port of a connection";
+  EXPECT_GE(caller.came(), 1);
 }
 
 TEST_F(PunchTest, MeetingsHaveTheirOrderAndTheirEnd) {

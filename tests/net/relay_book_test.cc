@@ -149,5 +149,72 @@ TEST(RelayBook, WaitingIsBounded) {
   EXPECT_EQ(book.call(book_peer(5), kOther, 16, book_time(1)).refusal.why, TunnelRefusal::kFull);
 }
 
+Network book_network(std::uint8_t number) {
+  return Network::of(proto::Endpoint::v4({203, 0, 113, number}, 1));
+}
+
+// One caller that calls a node as fast as it is let: another one's call is connected, waits, and is
+// not told that the node is used up.
+TEST(RelayBook, AFloodOfOneCallerLeavesTheNodeToOthers) {
+  RelayBook book;
+  RelayBook::Id id = 0;
+  ASSERT_TRUE(book.park(kTarget, ++id, book_time(0)).ok());
+  book.gone(id, book_time(0));
+  for (int i = 0; i < 40; ++i) book.call(kCaller, kTarget, ++id, book_time(1));
+  EXPECT_EQ(book.waiting(), 2u);
+  EXPECT_TRUE(book.call(kOther, kTarget, ++id, book_time(1)).ok()) << "it waits beside them";
+  const RelayBook::Id other = id;
+  EXPECT_EQ(book.waiting(), 3u);
+  RelayBook::Answer parked;
+  for (int i = 0; i < 3; ++i) parked = book.park(kTarget, ++id, book_time(2));
+  ASSERT_TRUE(parked.tunnel.has_value());
+  EXPECT_EQ(parked.tunnel->caller, other) << "the third";
+  // Nor does it get more than its part of the node's tunnels.
+  int opened = 0;
+  for (int second = 1; second < 20; ++second) {
+    for (int i = 0; i < 4; ++i) {
+      ASSERT_TRUE(book.park(kTarget, ++id, book_time(second * 1'000)).ok());
+      const RelayBook::Id line = id;
+      const auto answer = book.call(kCaller, kTarget, ++id, book_time(second * 1'000));
+      if (answer.tunnel) ++opened;
+      if (!answer.tunnel) book.gone(line, book_time(second * 1'000));
+    }
+  }
+  EXPECT_EQ(opened, 6) << "eight with the two that waited";
+  ASSERT_TRUE(book.park(kTarget, ++id, book_time(30'000)).ok());
+  EXPECT_TRUE(book.call(book_peer(9), kTarget, ++id, book_time(30'000)).tunnel.has_value());
+}
+
+// Peers cost nothing to invent; addresses do.
+TEST(RelayBook, PeersOfOneAddressShare) {
+  RelayLimits limits;
+  limits.parked_per_address = 4;
+  limits.tunnels_per_address = 2;
+  RelayBook book(limits);
+  RelayBook::Id id = 0;
+  for (std::uint8_t peer = 10; peer < 14; ++peer) {
+    EXPECT_TRUE(book.park(book_peer(peer), ++id, book_time(0), book_network(1)).ok());
+  }
+  EXPECT_EQ(book.park(book_peer(14), ++id, book_time(0), book_network(1)).refusal.why,
+            TunnelRefusal::kYourShare);
+  EXPECT_TRUE(book.park(book_peer(14), ++id, book_time(0), book_network(2)).ok());
+  const RelayBook::Id elsewhere = id;
+  book.gone(1, book_time(1));
+  EXPECT_TRUE(book.park(book_peer(15), ++id, book_time(1), book_network(1)).ok());
+  const auto call = [&](std::uint8_t caller, std::uint8_t target, std::uint8_t network) {
+    return book.call(book_peer(caller), book_peer(target), ++id, book_time(2),
+                     book_network(network));
+  };
+  EXPECT_TRUE(call(20, 11, 3).tunnel.has_value());
+  const RelayBook::Id first = id;
+  EXPECT_TRUE(call(21, 12, 3).tunnel.has_value());
+  EXPECT_EQ(call(22, 13, 3).refusal.why, TunnelRefusal::kYourShare);
+  EXPECT_TRUE(call(22, 13, 4).tunnel.has_value());
+  book.gone(first, book_time(3));
+  EXPECT_TRUE(call(23, 14, 3).tunnel.has_value());
+  book.gone(elsewhere, book_time(4));
+  EXPECT_TRUE(call(24, 15, 3).tunnel.has_value()) << "a tunnel ended at its other end";
+}
+
 }  // namespace
 }  // namespace shoal::net

@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "net/channel_pool.h"
+#include "tests/attack/raw_client.h"
 #include "tests/identity/examples.h"
 #include "tests/net/echo_node.h"
 #include "tests/net/parked_node.h"
@@ -215,6 +216,19 @@ TEST(Relay, WhoeverSpeaksNoneOfItsWordsIsBanned) {
     EXPECT_EQ(relay.stats().broken, 1u);
     EXPECT_EQ(relay.front().stats().bans, 1u);
   }
+}
+
+// Records with nothing in them cost as much as others; whoever sends nothing else must not have the
+// relay's thread, nor that of a node that parks with it.
+TEST(Relay, WhoSendsMereWrappingIsHungUpOn) {
+  RelayHost relay(kRelay);
+  attack::RawClient bad(proto::Endpoint::v4({127, 0, 0, 1}, 0), relay.endpoint());
+  ASSERT_TRUE(bad.handshake(kClient, proto::kTunnelProtocol));
+  for (int i = 0; i < 100 && bad.update_keys(); ++i) {
+  }
+  EXPECT_TRUE(bad.closed_within(3'000)) << "before the time for its message is over";
+  for (int i = 0; i < 200 && relay.stats().broken == 0; ++i) usleep(5'000);
+  EXPECT_EQ(relay.stats().broken, 1u);
 }
 
 // It has left TLS's rules: nothing may come from it before somebody calls.

@@ -3,12 +3,16 @@
 // it does not do for whom.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <thread>
 
 #include "dht/udp_question.h"
 #include "net/channel_pool.h"
 #include "net/identity_tls.h"
+#include "net/listening_socket.h"
 #include "node/member/dial_back_call.h"
 #include "node/member/ports.h"
 #include "node/member/reach_service.h"
@@ -132,6 +136,48 @@ TEST(ReachTest, WhatIsWrongIsSaid) {
   EXPECT_THAT(call(request).error_message(), HasSubstr("own public key"));
   request.mutable_version()->set_major(proto::kProtocolMajor + 1);
   EXPECT_EQ(call(request).error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+}
+
+// What a relay says of where a caller comes from would be an address to dial for anybody.
+TEST(ReachTest, NobodyIsDialledBackThroughARelay) {
+  const Member helper, asker;
+  const auto victim = net::listen_on(kLoopback), relay = net::listen_on(kLoopback);
+  ASSERT_TRUE(victim.ok() && relay.ok());
+  std::thread relaying([&] {
+    pollfd wait{relay->fd, POLLIN, 0};
+    if (poll(&wait, 1, 5'000) != 1) return;
+    helper.ports.server.front->add(
+        accept4(relay->fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK), victim->endpoint,
+        identity::Identity::generate().peer_id());
+  });
+  net::ChannelPool channels(asker.identity, {});
+  const auto stub =
+      wire::ReachService::NewStub(channels.get(helper.identity.peer_id(), {relay->endpoint}));
+  grpc::ClientContext context;
+  wire::DialBackRequest request;
+  wire::DialBackReply reply;
+  *request.mutable_version() = proto::our_version();
+  request.set_tcp(true);
+  request.set_port(victim->endpoint.port);
+  const grpc::Status status = stub->DialBack(&context, request, &reply);
+  relaying.join();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(status.error_message(), HasSubstr("came through a relay"));
+  pollfd wait{victim->fd, POLLIN, 0};
+  EXPECT_EQ(poll(&wait, 1, 200), 0) << "nobody came";
+  close(relay->fd);
+  close(victim->fd);
+}
+
+TEST(MayAskAt, PrivateAddressesOnlyWhereTheSwarmIsPrivate) {
+  const auto at = [](const char* text) { return *proto::parse_endpoint(text); };
+  const std::vector<proto::Endpoint> home = {at("192.168.1.2:7000")},
+                                     world = {at("192.168.1.2:7000"), at("203.0.113.9:7000")};
+  EXPECT_TRUE(may_ask_at(at("203.0.113.7:7000"), world, false));
+  EXPECT_FALSE(may_ask_at(at("192.168.1.1:443"), world, false));
+  EXPECT_FALSE(may_ask_at(at("127.0.0.1:22"), world, false));
+  EXPECT_TRUE(may_ask_at(at("192.168.1.1:7000"), home, false));
+  EXPECT_TRUE(may_ask_at(at("192.168.1.1:7000"), world, true)) << "a key: nobody is a stranger";
 }
 
 // A helper that leaves keeps nobody waiting.

@@ -130,6 +130,7 @@ void add_common(cli::Command& command, CommandLine& line, RunTexts& texts) {
 }
 
 void add_sizes(cli::Command& command, CommandLine& line, RunTexts& texts) {
+  command.group(kModelGroup);
   command
       .option(
           "--model", "MODEL",
@@ -137,7 +138,6 @@ void add_sizes(cli::Command& command, CommandLine& line, RunTexts& texts) {
           "the tensors of the blocks are fetched",
           cli::name(line.model))
       .required();
-  command.group(kModelGroup);
   command.option("--blocks", "B:E",
                  "Blocks to serve, B to E-1 (default: as many as fit, where the swarm needs them "
                  "most)",
@@ -337,6 +337,7 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
   cli::Command& bootstrap = program.command(
       "bootstrap", "Be an address to join by: a member of the swarm's directory without blocks");
   std::string bootstrap_listen;
+  bootstrap.group(kNetworkGroup);
   bootstrap
       .option(
           "--listen", "HOST:PORT",
@@ -366,6 +367,7 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
                   "The address that a node would listen on; not one that a running node has "
                   "(default: all of this machine, a free port)",
                   cli::name(netcheck_listen));
+  netcheck.group("");
   std::string netcheck_log_level = "warn";
   add_log_level(netcheck, netcheck_log_level);
   netcheck.flag("--json", line.json, "Print one JSON object");

@@ -46,6 +46,10 @@ absl::Status failed(std::string_view what, const std::string& path, const char* 
     return absl::PermissionDeniedError(
         absl::StrCat(message, "; choose a path that this user may use"));
   }
+  if (error == ENOSPC || error == EDQUOT) {
+    return absl::UnavailableError(
+        absl::StrCat(message, "; make room there, or choose a path on another disk"));
+  }
   return absl::UnavailableError(message);
 }
 
@@ -80,8 +84,8 @@ absl::StatusOr<std::string> read_secret_file(const std::string& path, std::strin
   struct stat info {};
   if (::fstat(file.get(), &info) != 0) return failed(what, path, "examine", errno);
   if (!S_ISREG(info.st_mode)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the ", text_of(what), " file ", path, " is not a regular file"));
+    return absl::InvalidArgumentError(absl::StrCat("the ", text_of(what), " file ", path,
+                                                   " is not a regular file: choose another path"));
   }
   if ((info.st_mode & 077) != 0) {
     return absl::PermissionDeniedError(absl::StrCat("other users can reach the ", text_of(what),

@@ -27,6 +27,13 @@ constexpr const char* kAbout =
 
 constexpr const char* kNewSwarm = "--new-swarm";
 constexpr const char* kJoinOption = "--join";
+// Headings of --help, in this order there. Few options: none.
+constexpr const char* kModelGroup = "Model and blocks";
+constexpr const char* kMachineGroup = "This machine";
+constexpr const char* kSwarmGroup = "Swarm";
+constexpr const char* kNetworkGroup = "Network";
+constexpr const char* kSharingGroup = "When and how much to serve";
+constexpr const char* kFilesGroup = "Files and log";
 
 struct RunTexts {  // of options that are more than a number
   std::string blocks;
@@ -55,6 +62,7 @@ void add_config(cli::Command& command, RunTexts& texts) {
 
 // Whom to join, and as whom.
 void add_swarm(cli::Command& command, CommandLine& line) {
+  command.group(kSwarmGroup);
   cli::Option& join =
       command.option(kJoinOption, "HOST:PORT", "An address of the swarm", cli::names(line.join));
   join.more = [](const std::string& text) { return proto::parse_host_port(text).ok(); };
@@ -63,17 +71,18 @@ void add_swarm(cli::Command& command, CommandLine& line) {
                  "Seconds after which a node that found nobody at its --join addresses gives up "
                  "(default: it tries until somebody answers)",
                  cli::real(line.join_timeout_s, {0, 1e6, true, ""}));
+  command.option("--swarm-key", "FILE", "The private swarm's key, made by \"shoal swarm new FILE\"",
+                 cli::name(line.swarm_key));
+  command.group(kNetworkGroup);
   command.option("--announce", "HOST:PORT",
                  "Where others reach this node, when that is not --listen: behind a router that "
-                 "forwards a port, for example. Port 0: the one listened on. May be given once "
-                 "for IPv4 and once for IPv6",
+                 "forwards a port, for example. Port 0: the one listened on. One for IPv4 and one "
+                 "for IPv6",
                  cli::names(line.announce));
   command.option("--udp", "WAY",
                  "auto: the directory is asked by UDP, or over TCP where UDP does not pass; off: "
                  "over TCP only",
                  cli::one_of(line.udp, {"auto", "off"}));
-  command.option("--swarm-key", "FILE", "The private swarm's key, made by \"shoal swarm new FILE\"",
-                 cli::name(line.swarm_key));
 }
 
 void add_log_level(cli::Command& command, std::string& level) {
@@ -97,6 +106,7 @@ void add_common(cli::Command& command, CommandLine& line, RunTexts& texts) {
                  cli::one_of(texts.relay, {"on", "off"}));
   command.option("--relay-mbit", "N", "Mbit/s that these take at most, all together",
                  cli::whole(line.relay_mbit, 1, proto::kMaxRelayMbit));
+  command.group(kFilesGroup);
   command.option("--identity", "FILE",
                  "This node's key; made when missing (default: one in ~/.local/state/shoal)",
                  cli::name(line.identity));
@@ -108,16 +118,19 @@ void add_common(cli::Command& command, CommandLine& line, RunTexts& texts) {
   command.option("--ready-file", "FILE",
                  "JSON with address and peer id; exists while the node is online",
                  cli::name(line.ready_file));
+  add_config(command, texts);
+  command.group(kMachineGroup);
   command.option("--nice", "N",
                  "Gives way to other programs of this machine: 0 not at all (the default), 19 most",
                  cli::whole(line.nice, 0, 19));
   command.flag("--take-over", line.take_over,
                "Take the place of the node of this identity that runs here: it finishes its "
                "sessions, and new ones come to this one");
-  add_config(command, texts);
+  command.group("");
 }
 
 void add_sizes(cli::Command& command, CommandLine& line, RunTexts& texts) {
+  command.group(kModelGroup);
   command
       .option(
           "--model", "MODEL",
@@ -129,28 +142,29 @@ void add_sizes(cli::Command& command, CommandLine& line, RunTexts& texts) {
                  "Blocks to serve, B to E-1 (default: as many as fit, where the swarm needs them "
                  "most)",
                  cli::name(texts.blocks));
-  command.option("--device", "DEVICE",
-                 "Where to compute: auto (the GPU if one works, else the CPU; the default), cpu, "
-                 "cuda, cuda:N for a certain GPU, or cuda:0,cuda:1 for several, a part of the "
-                 "blocks on each",
-                 cli::name(texts.device));
   command.option(
       "--compute", "KIND",
       "How a GPU multiplies stored weights: exact (the bits of every other machine) or mma "
       "(its float tensor cores, for bf16 and f16 weights: faster with many rows, rounds "
       "activations to their type, exact among nodes with GPUs of one kind)",
       cli::one_of(texts.compute, {"exact", "mma"}));
+  command.option("--kv-dtype", "TYPE",
+                 "How keys and values are kept: f32, or bf16 or f16, which take half of the memory "
+                 "and round, or i8, which takes little more than a quarter; sessions are exact "
+                 "among nodes of one type",
+                 cli::one_of(texts.kv_dtype, {"f32", "bf16", "f16", "i8"}));
+  command.group(kMachineGroup);
+  command.option("--device", "DEVICE",
+                 "Where to compute: auto (the GPU if one works, else the CPU; the default), cpu, "
+                 "cuda, cuda:N for a certain GPU, or cuda:0,cuda:1 for several, a part of the "
+                 "blocks on each",
+                 cli::name(texts.device));
   command.option("--threads", "N", "CPU threads (default: one per core)",
                  cli::whole(line.threads, 1, 1024));
   command.option("--kv-positions", "N",
                  "Positions of all sessions together that are kept in memory (default: what fits, "
                  "at most 65536)",
                  cli::whole(line.kv_positions, model::kPagePositions, std::uint64_t{1} << 32));
-  command.option("--kv-dtype", "TYPE",
-                 "How keys and values are kept: f32, or bf16 or f16, which take half of the memory "
-                 "and round, or i8, which takes little more than a quarter; sessions are exact "
-                 "among nodes of one type",
-                 cli::one_of(texts.kv_dtype, {"f32", "bf16", "f16", "i8"}));
   command.option("--memory", "SIZE",
                  "The most memory that this node may take, for example 6GiB or 50% (default: what "
                  "the machine, its control groups and ulimit leave). Decides how many blocks fit",
@@ -159,20 +173,12 @@ void add_sizes(cli::Command& command, CommandLine& line, RunTexts& texts) {
 
 void add_run(cli::Command& command, CommandLine& line, RunTexts& texts) {
   add_sizes(command, line, texts);
+  command.group(kModelGroup);
   command.option("--model-name", "NAME", "The model's name for people (default: the folder's)",
                  cli::text(line.model_name));
-  command
-      .flag(kNewSwarm, line.new_swarm,
-            "Start a swarm instead of joining one. A node that was in one with others finds them "
-            "again")
-      .rival = kJoinOption;
   command.flag("--add-model", line.add_model,
                "Join even if the swarm serves only other models so "
                "far");
-  command.option("--listen", "HOST:PORT",
-                 "Address for TCP and UDP; without HOST all of this machine, IPv4 and IPv6. Port 0 "
-                 "picks a free one; name one if a firewall must let it through",
-                 cli::name(line.listen));
   command.option("--weights", "FORMAT",
                  "How weights are kept: stored, or q8 (8.5 bits a weight), q4 (5 bits) or q4s (4.5 "
                  "bits), which are made once and give the same bits on every machine; auto takes "
@@ -188,6 +194,20 @@ void add_run(cli::Command& command, CommandLine& line, RunTexts& texts) {
       "Whether a node that chose its blocks by itself moves to others while it runs, when "
       "the swarm needs it there: on (the default) or off",
       cli::one_of(texts.rebalance, {"on", "off"}));
+  command.group(kSwarmGroup);
+  command
+      .flag(kNewSwarm, line.new_swarm,
+            "Start a swarm instead of joining one. A node that was in one with others finds them "
+            "again")
+      .rival = kJoinOption;
+  command.option("--public-name", "NAME", "Your name or the node's, shown in the swarm's status",
+                 cli::text(line.public_name));
+  command.group(kNetworkGroup);
+  command.option("--listen", "HOST:PORT",
+                 "Address for TCP and UDP; without HOST all of this machine, IPv4 and IPv6. Port 0 "
+                 "picks a free one; name one if a firewall must let it through",
+                 cli::name(line.listen));
+  command.group(kMachineGroup);
   command.option("--cache", "DIR",
                  "Where q8, q4 and q4s weights are kept for the next start (default: "
                  "~/.cache/shoal/blocks); off: nowhere",
@@ -196,17 +216,16 @@ void add_run(cli::Command& command, CommandLine& line, RunTexts& texts) {
                  "The most that is kept there, for example 100GB or 50% of the disk (default: "
                  "64GiB); what was not used for longest goes first. off: no limit",
                  cli::name(texts.cache_limit));
+  command.group(kSharingGroup);
   command.option("--max-sessions", "N", "Sessions at a time",
                  cli::whole(line.max_sessions, 1, proto::kMaxSessions));
   command.option("--max-sessions-per-peer", "N", "Sessions of one client at a time",
                  cli::whole(line.max_sessions_per_peer, 1, proto::kMaxSessions));
-  command.option("--public-name", "NAME", "Your name or the node's, shown in the swarm's status",
-                 cli::text(line.public_name));
   command.option("--drain-timeout", "S", "Seconds that running sessions get to finish on SIGTERM",
                  cli::real(line.drain_timeout_s, {0, 3600, false, ""}));
   command.option("--hours", "FROM-TO",
                  "Serve in these hours of this machine's clock only, and pause outside of them: "
-                 "22-7, or 12:30-13:30, or mon-fri@18-8,sat+sun@0-24. May be given several times",
+                 "22-7, or 12:30-13:30, or mon-fri@18-8,sat+sun@0-24",
                  cli::names(texts.hours));
   command.flag(
       "--free-paused", line.free_paused,
@@ -312,11 +331,13 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
   cli::Command& plan = program.command(
       "plan", "Say how much of a model fits in which format, and how fast it could be");
   add_sizes(plan, line, texts);
+  plan.group("");
   plan.flag("--json", line.json, "Print one JSON object");
   add_config(plan, texts);
   cli::Command& bootstrap = program.command(
       "bootstrap", "Be an address to join by: a member of the swarm's directory without blocks");
   std::string bootstrap_listen;
+  bootstrap.group(kNetworkGroup);
   bootstrap
       .option(
           "--listen", "HOST:PORT",
@@ -331,6 +352,7 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
       "Make a service of a node with these options, and start it: yours alone, without root; the "
       "machine's, as root");
   add_run(install, line, texts);
+  install.group("Service");
   install.flag("--replace", line.service.replace, "Write over a configuration that is there");
   install.flag("--no-start", line.service.no_start, "Only write the files");
   cli::Command& remove =
@@ -345,6 +367,7 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
                   "The address that a node would listen on; not one that a running node has "
                   "(default: all of this machine, a free port)",
                   cli::name(netcheck_listen));
+  netcheck.group("");
   std::string netcheck_log_level = "warn";
   add_log_level(netcheck, netcheck_log_level);
   netcheck.flag("--json", line.json, "Print one JSON object");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/hub_span.h"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include <filesystem>
@@ -15,6 +16,16 @@
 #include "proto/limits.h"
 
 namespace shoal::node {
+
+absl::Status check_model_option(const std::string& model) {
+  std::error_code ignored;
+  const bool is_there = std::filesystem::exists(model, ignored);
+  const auto name = model::hub::name_of_model(model, is_there);
+  if (!name.ok()) return name.status();
+  if (is_there || *name) return absl::OkStatus();
+  return absl::NotFoundError(
+      fmt::format("--model {}: there is no such folder; give the folder of a model", model));
+}
 
 absl::StatusOr<NodeModel> find_node_model(const std::string& model, const base::StopToken& stop) {
   std::error_code ignored;

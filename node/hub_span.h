@@ -24,6 +24,9 @@ struct NodeModel {
   FetchSpan fetch_span;  // absent: all that there is lies in the folder
 };
 
+// Neither a folder nor a name: an error, without asking anybody.
+absl::Status check_model_option(const std::string& model);
+
 // `stop` must outlive it.
 absl::StatusOr<NodeModel> find_node_model(const std::string& model, const base::StopToken& stop);
 

@@ -106,11 +106,15 @@ std::string IdentityFile::default_path(const std::string& name) {
 IdentityFile IdentityFile::open_default(const std::string& name,
                                         const std::vector<proto::PeerId>& taken) {
   const std::filesystem::path folder = state_folder();
-  std::string why = "there is no home folder to keep one in";
+  std::string why = "there is no home folder to keep one in; name a key file with --identity";
   if (!folder.empty()) {
     std::error_code error;
     std::filesystem::create_directories(folder, error);
-    for (int number = 1; number <= kMostNodes; ++number) {
+    if (error) {
+      why = fmt::format("cannot make the folder {}: {}; name a key file with --identity",
+                        folder.string(), error.message());
+    }
+    for (int number = 1; !error && number <= kMostNodes; ++number) {
       const std::string file = number == 1 ? name + ".key" : fmt::format("{}-{}.key", name, number);
       auto opened = open((folder / file).string());
       if (!opened.ok()) {

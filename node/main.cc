@@ -26,6 +26,7 @@
 #include "node/caretaker.h"
 #include "node/command_line.h"
 #include "node/device/memory.h"
+#include "node/hub_span.h"
 #include "node/identity_file.h"
 #include "node/member/twin.h"
 #include "node/netcheck.h"
@@ -390,6 +391,10 @@ int check_network(const CommandLine& line) {
 }
 
 int control_service(const CommandLine& line) {
+  // Else only a log would tell.
+  if (line.service.action == ServiceRequest::Action::kInstall) {
+    if (absl::Status found = check_model_option(line.model); !found.ok()) return fail(found);
+  }
   const auto report = run_service(line.service);
   if (!report.ok()) return fail(report.status());
   say(stdout, report->text);

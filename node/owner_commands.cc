@@ -47,10 +47,9 @@ absl::StatusOr<std::vector<std::string>> sockets_of(const OwnerLine& line) {
   }
   std::vector<std::string> found = listening_sockets(folders);
   if (found.empty()) {
-    return absl::UnavailableError(fmt::format(
-        "no node of this user runs here: start one with shoal-node run; if one does that was "
-        "started with --identity FILE, {}",
-        kHowToName));
+    return absl::UnavailableError(
+        "no node of this user runs here: start one with shoal-node run; one that was started with "
+        "--identity FILE is found with the same --identity FILE");
   }
   if (found.size() > 1 && line.request.verb != Verb::kStatus) {
     std::string names;

@@ -111,8 +111,14 @@ void SpanHolder::look_at_the_swarm(Clock::time_point now) {
   look_at_ = now + look;
   if (!found.ok()) return;
   auto servers = served_spans(*found, own.model_digest, own.block_count, self);
-  servers.push_back({self, own.span, own_throughput(live_->serving->device->stats().block_step_us),
-                     own.movable_blocks});
+  // As others read of us, where they do: who goes first must come out alike for all who look.
+  const auto all = served_spans(*found, own.model_digest, own.block_count, {});
+  const auto seen = std::ranges::find(all, self, &ServedSpan::peer);
+  const bool is_seen = seen != all.end() && seen->span == own.span;
+  servers.push_back(
+      {self, own.span,
+       is_seen ? seen->throughput : own_throughput(live_->serving->device->stats().block_step_us),
+       own.movable_blocks});
   const auto answer = rebalance_->look(servers, own.block_count, self, held_, now, random_.unit());
   if (!many) look_at_ = answer.look_at;
   if (answer.move) begin(*answer.move, now);

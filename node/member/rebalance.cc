@@ -10,9 +10,6 @@
 namespace shoal::node {
 namespace {
 
-// A move for speed must take a fifth of the time from the blocks that it changes: one that gains
-// less may be lost again to a measurement that differs.
-constexpr double kWorthMoving = 0.8;
 // Nodes that move one after the other so that the last of them closes a gap.
 constexpr std::size_t kLongestChain = 6;
 // Beyond these the pauses are equal.
@@ -133,7 +130,7 @@ std::uint32_t distance(proto::Span a, proto::Span b) {
 // The best of all windows: fewest gaps, then least time, then the nearest.
 std::optional<Move> best_of(const Prospects& prospects, const ServedSpan& mover,
                             const std::vector<double>& others,
-                            const std::vector<proto::Span>& windows) {
+                            const std::vector<proto::Span>& windows, double worth) {
   const std::uint32_t gaps_now = prospects.gaps(mover.span);
   const auto rank = [&](const proto::Span& at) {
     return std::make_tuple(prospects.gaps(at), prospects.seconds(at), distance(at, mover.span));
@@ -154,16 +151,16 @@ std::optional<Move> best_of(const Prospects& prospects, const ServedSpan& mover,
   if (gaps_now > 0 || gaps_then > gaps_now) return std::nullopt;
   const double before = prospects.changed_seconds(mover.span, *best);
   const double after = prospects.changed_seconds(*best, mover.span);
-  if (after > kWorthMoving * before) return std::nullopt;
+  if (after > worth * before) return std::nullopt;
   return move;
 }
 
 std::optional<Move> best_among(const Served& served, const ServedSpan& mover,
-                               std::span<const proto::Span> held) {
+                               std::span<const proto::Span> held, double worth) {
   if (!is_movable(mover, served.block_count())) return std::nullopt;
   const std::vector<double> others = served.without(mover);
   return best_of(Prospects(others, mover.throughput), mover, others,
-                 windows_of(mover.movable, served.block_count(), held));
+                 windows_of(mover.movable, served.block_count(), held), worth);
 }
 
 // A chain: whoever has blocks to spare moves up, so that the next one may, until the last closes
@@ -256,12 +253,14 @@ std::string Move::reason() const {
 }
 
 std::optional<Move> best_move(std::span<const ServedSpan> swarm, std::uint32_t block_count,
-                              const ServedSpan& mover, std::span<const proto::Span> held) {
-  return best_among(Served(swarm, block_count), mover, held);
+                              const ServedSpan& mover, std::span<const proto::Span> held,
+                              double worth) {
+  return best_among(Served(swarm, block_count), mover, held, worth);
 }
 
 std::optional<Turn> first_move(std::span<const ServedSpan> swarm, std::uint32_t block_count,
-                               const proto::PeerId& self, std::span<const proto::Span> held) {
+                               const proto::PeerId& self, std::span<const proto::Span> held,
+                               double worth) {
   struct Candidate {
     Move move;
     proto::PeerId peer;
@@ -271,11 +270,11 @@ std::optional<Turn> first_move(std::span<const ServedSpan> swarm, std::uint32_t 
   const auto self_at = std::ranges::find(served.peers, self, &ServedSpan::peer);
   if (self_at == served.peers.end()) return std::nullopt;
   // As a rule there is nothing to do, and the others need not be looked at.
-  if (!gaps && !best_among(served, *self_at, held)) return std::nullopt;
+  if (!gaps && !best_among(served, *self_at, held, worth)) return std::nullopt;
   std::vector<Candidate> candidates;
   for (const ServedSpan& peer : served.peers) {
     const auto own = peer.peer == self ? held : std::span<const proto::Span>();
-    if (auto move = best_among(served, peer, own)) {
+    if (auto move = best_among(served, peer, own, worth)) {
       candidates.push_back({*std::move(move), peer.peer});
     }
   }
@@ -317,7 +316,7 @@ Rebalance::Answer Rebalance::look(std::span<const ServedSpan> swarm, std::uint32
   // Not all at the same time.
   const auto later = now + RebalancePace::Duration(static_cast<std::int64_t>(
                                static_cast<double>(pace_.look.count()) * (0.8 + 0.4 * unit)));
-  auto turn = first_move(swarm, block_count, self, held);
+  auto turn = first_move(swarm, block_count, self, held, pace_.worth);
   if (!turn) {
     wish_.reset();
     return {std::nullopt, later};

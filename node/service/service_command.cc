@@ -74,6 +74,14 @@ bool systemd_runs() {
   return fs::exists("/run/systemd/system", ignored);
 }
 
+// In a container, for example. `run` finds the same configuration.
+std::string without_systemd(const Place& place) {
+  return fmt::format(
+      "systemd does not run here, so nothing starts the node by itself: start it with shoal-node "
+      "run, which reads {}",
+      place.configuration);
+}
+
 // Exit status; -1 when it could not be run. What it says on stdout goes nowhere.
 int systemctl(const Place& place, std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), place.systemctl.begin(), place.systemctl.end());
@@ -212,10 +220,12 @@ absl::StatusOr<ServiceReport> install_service(const ServiceRequest& request, con
   }
   if (absl::Status written = write_unit(place, report.text); !written.ok()) return written;
   const std::string start = fmt::format("{} enable --now {}", place.systemctl_text, kUnitName);
-  if (request.no_start || !systemd_runs()) {
-    report.text +=
-        fmt::format("{}. Start it: {}\n",
-                    request.no_start ? "not started" : "systemd does not run here", start);
+  if (!systemd_runs()) {
+    report.text += fmt::format("{}; where it does: {}\n", without_systemd(place), start);
+    return report;
+  }
+  if (request.no_start) {
+    report.text += fmt::format("not started. Start it: {}\n", start);
     return report;
   }
   if (systemctl(place, {"daemon-reload"}) != 0 || systemctl(place, {"enable", kUnitName}) != 0 ||
@@ -270,7 +280,7 @@ absl::StatusOr<ServiceReport> status_of_service(const Place& place) {
                             configured ? "" : " (missing)");
   if (!systemd_runs()) {
     report.good = false;
-    report.text += "systemd does not run here\n";
+    report.text += without_systemd(place) + "\n";
     return report;
   }
   const bool enabled = systemctl(place, {"--quiet", "is-enabled", kUnitName}) == 0;

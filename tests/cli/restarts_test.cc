@@ -13,6 +13,7 @@
 
 #include "tests/cli/machines.h"
 #include "tests/client/serve/http_client.h"
+#include "tests/support/terminal.h"
 
 namespace shoal::tests {
 namespace {
@@ -208,6 +209,33 @@ TEST_F(Restarts, TheConfigurationIsReadAgainWhileItRuns) {
   EXPECT_EQ(field, "1");
   process.signal(SIGTERM);
   EXPECT_EQ(process.wait(10'000), 0) << process.err();
+}
+
+TEST_F(Restarts, UnderNohupItServesOnWhenTheTerminalCloses) {
+  Terminal kept(after("trap '' HUP", node("a", {"--new-swarm"})));
+  ASSERT_TRUE(eventually(15'000, [&] { return online("a"); }));
+  EXPECT_EQ(kept.hang_up(1'000), -1) << "it ended with its terminal";
+  const std::string address =
+      nlohmann::json::parse(read_file(folder_.file("a.json")), nullptr, false).value("address", "");
+  EXPECT_EQ(run({program("shoal"), "status", "--check", "--join", address}, 20'000).status, 0);
+}
+
+// One line says what is damaged and what becomes of it, and the node is the same.
+TEST_F(Restarts, DamagedFilesBesideTheKeyCostOneLineEach) {
+  const std::string peer = made_key("a");
+  for (const char* file : {"a.account", "a.contacts"}) {
+    write_file(folder_.file(file), std::string(200, '\x7f'));
+    Process again(node("a", {"--new-swarm"}));
+    EXPECT_EQ(ready("a", again).value("peer_id", ""), peer) << again.err();
+    EXPECT_THAT(again.err(), HasSubstr(folder_.file(file)));
+    again.signal(SIGTERM);
+    EXPECT_EQ(again.wait(10'000), 0) << again.err();
+  }
+  write_file(folder_.file("a.key"), "damaged\n");
+  const Outcome refused = run(node("a", {"--new-swarm", "--log-level", "warn"}), 20'000);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.err, HasSubstr(folder_.file("a.key") + " is not an identity file"));
+  EXPECT_EQ(std::count(refused.err.begin(), refused.err.end(), '\n'), 1) << refused.err;
 }
 
 TEST_F(Restarts, AFullDiskCostsOneLineOrNothing) {

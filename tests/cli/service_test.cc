@@ -111,6 +111,9 @@ TEST_F(Service, AUserInstallsOneWithoutRootAndTakesItAway) {
   if (made.err.find("setpriv") != std::string::npos) GTEST_SKIP() << made.err;
   ASSERT_EQ(made.status, 0) << made.err;
   EXPECT_THAT(made.out, HasSubstr("systemctl --user enable --now shoal-node.service"));
+  if (!fs::exists("/run/systemd/system")) {
+    EXPECT_THAT(made.out, HasSubstr("start it with shoal-node run, which reads " + configuration));
+  }
   const std::string written = read_file(configuration);
   EXPECT_THAT(written, HasSubstr("join = [\"one.example:7000\", \"two.example:7000\"]\n"));
   EXPECT_THAT(written, HasSubstr("max-sessions = 7\n"));
@@ -143,6 +146,12 @@ TEST_F(Service, AUserInstallsOneWithoutRootAndTakesItAway) {
                                  "--model", "x", "--join", "nowhere"});
   EXPECT_EQ(wrong.status, 2);
   EXPECT_THAT(wrong.err, HasSubstr("--join"));
+  const Outcome no_model = as_user({program_path, "service", "install", "--no-start", "--replace",
+                                    "--model", "/nowhere", "--join", "one.example:7000"});
+  EXPECT_EQ(no_model.status, 1);
+  EXPECT_THAT(no_model.err, HasSubstr("--model /nowhere: there is no such folder"));
+  EXPECT_THAT(read_file(configuration), HasSubstr("nice = 3\n")) << "written over";
+  EXPECT_FALSE(fs::exists(unit));
 }
 
 TEST_F(Service, CMakeInstallsWhatAUserNeeds) {

@@ -29,13 +29,13 @@ struct Move {
 
 // A move for speed must take a fifth of the time from the blocks that it changes: one that gains
 // less may be lost again to a measurement that differs.
-inline constexpr double kWorthIt = 0.8;
+inline constexpr double kWorthMoving = 0.8;
 
 // The best that the peer `mover` could do, if it is worth a move. `held`: runs of blocks that it
 // has; empty: all. Nobody moves for speed while there is a gap.
 std::optional<Move> best_move(std::span<const ServedSpan> swarm, std::uint32_t block_count,
                               const ServedSpan& mover, std::span<const proto::Span> held = {},
-                              double worth = kWorthIt);
+                              double worth = kWorthMoving);
 
 // Whether `self` should move, and how many others should rather, for the same blocks. Everybody who
 // sees the same swarm finds the same order.
@@ -45,7 +45,7 @@ struct Turn {
 };
 std::optional<Turn> first_move(std::span<const ServedSpan> swarm, std::uint32_t block_count,
                                const proto::PeerId& self, std::span<const proto::Span> held = {},
-                               double worth = kWorthIt);
+                               double worth = kWorthMoving);
 
 struct RebalancePace {
   using Duration = std::chrono::milliseconds;
@@ -59,7 +59,7 @@ struct RebalancePace {
   Duration gap_rest{20'000}, speed_rest{900'000};
   // After a move that failed; doubled with each.
   Duration failure_rest{60'000};
-  double worth = kWorthIt;
+  double worth = kWorthMoving;
 };
 
 class Rebalance {

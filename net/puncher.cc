@@ -10,7 +10,6 @@
 #include <boost/asio/post.hpp>
 
 #include "base/mutex.h"
-#include "dht/diversity.h"
 #include "identity/random.h"
 #include "net/punch_plan.h"
 #include "net/socket_address.h"
@@ -122,7 +121,7 @@ void Puncher::agreed(const std::vector<proto::Endpoint>& told, milliseconds roun
   // The first is where a relay sees it. A peer may name any public address of its own in its
   // record as well, and who answers there is proven by TLS; but one in our own network only where
   // the relay sees us in there, too.
-  if (!told.empty() && dht::may_tell(from_.seen, told.front()))
+  if (!told.empty() && (from_.seen.is_private() || !told.front().is_private()))
     targets_ = punch_targets(told, told.front(), from_.seen);
   if (targets_.empty())
     return finish(absl::UnavailableError("it names no address at which it could be met"));

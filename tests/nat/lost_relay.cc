@@ -44,7 +44,8 @@ LostRelay lose_relay(NatSwarm& swarm, const Host& user, const Host& node, int to
   carrier->process->signal(SIGKILL);
   const int status = command->wait(kSessionEndsMs);
   const double took = std::chrono::duration<double>(Clock::now() - begun).count();
-  result.answer = NatSwarm::judged({status, command->out(), command->err(), took}, kAskedPrompt, tokens);
+  result.answer =
+      NatSwarm::judged({status, command->out(), command->err(), took}, kAskedPrompt, tokens);
   if (!result.answer.wrong.empty()) return result;
   if (tcp_bytes(user, node) > NatSwarm::payload(kAskedPrompt, tokens) / 5) {
     result.answer.wrong = "it went directly, and not over a relay";

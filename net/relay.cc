@@ -179,7 +179,7 @@ class Relay::Impl {
     guest.visitor.admission.reset();
     const proto::PeerId peer = guest.visitor.peer;
     if (request->target) return answer(id, book_.call(peer, *request->target, id, now), now);
-    const RelayBook::Answer parked = book_.park(peer, id, now);
+    const RelayBook::Answer parked = book_.park(peer, id, now, request->last);
     if (!parked.ok()) return refuse(id, parked.refusal, now);
     if (!say(id, {TunnelReply::Kind::kParked, guest.visitor.from, {}, 0})) return leave(id, now);
     if (parked.tunnel) answer(parked.tunnel->caller, parked, now);

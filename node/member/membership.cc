@@ -106,10 +106,7 @@ net::PunchDeskOptions Membership::punch_options() {
             const auto anchors =
                 rung_ != nullptr ? rung_->anchors() : std::vector<proto::Endpoint>();
             if (anchors.empty()) return std::nullopt;
-            // One that has our port's number does leave from it; another may be of a connection
-            // that had to leave from elsewhere.
-            const auto kept = std::ranges::find(anchors, port_, &proto::Endpoint::port);
-            return kept != anchors.end() ? *kept : anchors.front();
+            return anchors.front();
           },
           [this] {
             return addresses_ != nullptr ? addresses_->list() : std::vector<proto::Endpoint>();

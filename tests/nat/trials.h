@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Trials of nodes at home whose figures stand in docs/network-trials.md: each builds an internet of
+// Trials of nodes at home whose figures stand in docs/nat-matrix.md: each builds an internet of
 // its own and prints a table. They measure, they assert nothing. Need root. One thread.
 #pragma once
 

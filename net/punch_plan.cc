@@ -12,9 +12,8 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kMinPunchWindow{200};
 constexpr milliseconds kMaxPunchWindow{1'500};
-// The try before began a window ago at least; RFC 6298 has a first packet sent again after a
-// second.
-constexpr milliseconds kSentAgain{1'000 - kMinPunchWindow.count()};
+// RFC 6298 has a first packet sent again after a second.
+constexpr milliseconds kSentAgain{1'000};
 // What cannot be punched stays relayed for so long; a try under way is not begun twice.
 constexpr std::chrono::minutes kFailedPause{60};
 constexpr std::chrono::seconds kBegunPause{30};

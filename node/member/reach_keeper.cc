@@ -277,6 +277,8 @@ class ReachKeeper::Impl {
       DialBackRound round{ladder_.port_to_ask(family), ladder_.asks_udp(family), {}};
       round.helpers =
           choose_helpers(known, own_, family == Family::kV4, proto::kDialBackHelpers, random_);
+      // What our port holds with a relay lets that one in, and tells nothing of others.
+      if (relaying_) std::erase_if(round.helpers, &Helper::is_relay);
       asked_.insert(asked_.end(), round.helpers.begin(), round.helpers.end());
       rounds.push_back(std::move(round));
       families.push_back(family);

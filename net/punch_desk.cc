@@ -81,6 +81,9 @@ class PunchDesk::Impl : public std::enable_shared_from_this<Impl> {
     if (request.attempt() != meeting.tries || meeting.tries >= kPunchTries.size())
       return {grpc::StatusCode::OUT_OF_RANGE, "there is no such try"};
     const PunchTry& next = kPunchTries[meeting.tries++];
+    if (next.again && !options_.varies() && meeting.dial != nullptr &&
+        meeting.dial->dial->is_waiting())
+      return grpc::Status::OK;
     meeting.dial = std::make_shared<Dial>(io_.context(), port_);
     meeting.dial->dial->start(meeting.targets, next.hops, kDeskWindow, options_.add, [] {});
     return grpc::Status::OK;

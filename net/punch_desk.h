@@ -23,6 +23,9 @@ struct PunchDeskOptions {
   std::function<std::optional<proto::Endpoint>()> seen;
   // Addresses of this machine.
   std::function<std::vector<proto::Endpoint>()> own;
+  // Whether our router gives our port another number towards each peer, as far as is known: then
+  // nobody's packet has come to it, and a new one of ours does no harm.
+  std::function<bool()> varies = [] { return false; };
 };
 
 class PunchDesk final : public wire::PunchService::CallbackService {

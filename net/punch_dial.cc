@@ -108,6 +108,11 @@ void PunchDial::finished(Attempt& attempt) {
   ::close(connected);
 }
 
+bool PunchDial::is_waiting() const {
+  return std::ranges::any_of(attempts_,
+                             [](const auto& attempt) { return attempt->socket != nullptr; });
+}
+
 void PunchDial::over() {
   const auto on_over = std::move(on_over_);
   cancel();

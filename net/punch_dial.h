@@ -29,6 +29,8 @@ class PunchDial : public std::enable_shared_from_this<PunchDial> {
              std::chrono::milliseconds window, OnConnected on_connected,
              std::function<void()> on_over);
   void cancel();
+  // Whether something is out that may still be answered.
+  bool is_waiting() const;
 
  private:
   using Descriptor = boost::asio::posix::stream_descriptor;

@@ -12,6 +12,8 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kMinPunchWindow{200};
 constexpr milliseconds kMaxPunchWindow{1'500};
+// RFC 6298 has a first packet sent again after a second.
+constexpr milliseconds kSentAgain{1'000};
 // What cannot be punched stays relayed for so long; a try under way is not begun twice.
 constexpr std::chrono::minutes kFailedPause{60};
 constexpr std::chrono::seconds kBegunPause{30};
@@ -76,8 +78,10 @@ std::vector<proto::Endpoint> punch_targets(const std::vector<proto::Endpoint>& t
   return result;
 }
 
-milliseconds punch_window(milliseconds round_trip) {
-  return std::clamp(3 * round_trip, kMinPunchWindow, kMaxPunchWindow);
+milliseconds punch_window(const PunchTry& tried, milliseconds round_trip) {
+  const milliseconds window = std::clamp(3 * round_trip, kMinPunchWindow, kMaxPunchWindow);
+  if (!tried.again) return window;
+  return std::clamp(kSentAgain + round_trip, window, kMaxPunchWindow);
 }
 
 bool PunchMemory::begin(const proto::PeerId& peer, Time now) {

@@ -40,12 +40,16 @@ struct PunchTry {
   // it is forwarded once, behind two twice.
   int hops = 0;
   bool together = false;
+  // The called end's packet of the try before is still out: it stays, and the kernel sends it
+  // again, with no limit, a second after it was first sent. Another one would begin anew, and a
+  // router that dropped the caller's meanwhile takes that for no part of this connection.
+  bool again = false;
 };
 inline constexpr std::array<PunchTry, 3> kPunchTries = {
-    {{.hops = 2}, {.hops = 3}, {.hops = 0, .together = true}}};
+    {{.hops = 2}, {.hops = 3}, {.hops = 0, .together = true, .again = true}}};
 
-// How long a try is waited for: three ways, and slow routers.
-std::chrono::milliseconds punch_window(std::chrono::milliseconds round_trip);
+// How long a try is waited for: three ways, and slow routers; and for what is sent again.
+std::chrono::milliseconds punch_window(const PunchTry& tried, std::chrono::milliseconds round_trip);
 
 // The caller's: with whom it was tried in vain.
 class PunchMemory {

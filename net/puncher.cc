@@ -203,7 +203,7 @@ void Puncher::next_try() {
 void Puncher::dial() {
   dial_ = std::make_shared<PunchDial>(io_, from_.local_port);
   dial_->start(
-      targets_, 0, punch_window(round_trip_),
+      targets_, 0, punch_window(kPunchTries[tries_ - 1], round_trip_),
       [self = shared_from_this()](int socket, const proto::Endpoint& at) {
         self->connected(socket, at);
       },

@@ -180,7 +180,7 @@ class Relay::Impl {
     const proto::PeerId peer = guest.visitor.peer;
     const Network from = Network::of(guest.visitor.from);
     if (request->target) return answer(id, book_.call(peer, *request->target, id, now, from), now);
-    const RelayBook::Answer parked = book_.park(peer, id, now, from);
+    const RelayBook::Answer parked = book_.park(peer, id, now, from, request->last);
     if (!parked.ok()) return refuse(id, parked.refusal, now);
     if (!say(id, {TunnelReply::Kind::kParked, guest.visitor.from, {}, 0})) return leave(id, now);
     if (parked.tunnel) answer(parked.tunnel->caller, parked, now);

@@ -28,7 +28,7 @@ RelayBook::Peer& RelayBook::peer(const proto::PeerId& id, Time now) {
 void RelayBook::forget(Time now) {
   std::erase_if(peers_, [&](const auto& entry) {
     const Peer& peer = entry.second;
-    const bool lately = peer.parked_last && now < *peer.parked_last + limits_.wait_after;
+    const bool lately = peer.parked_lately && now < *peer.parked_lately + limits_.wait_after;
     TokenBucket bucket = peer.bucket;
     return peer.idle() && !lately && bucket.is_full(now);
   });
@@ -50,18 +50,18 @@ std::uint32_t RelayBook::tunnels_of(const proto::PeerId& caller,
 }
 
 RelayBook::Answer RelayBook::park(const proto::PeerId& id, Id connection, Time now,
-                                  const Network& from) {
+                                  const Network& from, bool last) {
   Peer& own = peer(id, now);
   const auto neighbours = addresses_.find(from);
-  if (own.parked.size() >= limits_.parked_per_peer ||
+  if (own.parks() >= limits_.parked_per_peer ||
       (neighbours != addresses_.end() && neighbours->second.parked >= limits_.parked_per_address)) {
     return {{TunnelRefusal::kYourShare, kRetryShareMs}, {}};
   }
   if (parked_ >= limits_.parked) return {{TunnelRefusal::kFull, kRetryFullMs}, {}};
   connections_[connection] = {Place::kParked, id, {}, 0, now, from};
   ++addresses_[from].parked;
-  own.parked.push_back(connection);
-  own.parked_last = now;
+  (last ? own.parked_last : own.parked).push_back(connection);
+  own.parked_lately = now;
   ++parked_;
   if (own.calls.empty()) return {};
   const Id caller = own.calls.front();
@@ -118,11 +118,11 @@ RelayBook::Answer RelayBook::place(Id id, Time now) {
     return refuse(TunnelRefusal::kTheirShare, kRetryShareMs);
   }
   if (tunnels_ + waiting_ >= limits_.tunnels) return refuse(TunnelRefusal::kFull, kRetryFullMs);
-  if (!target.parked.empty()) {
-    const Id parked = target.parked.front();
+  if (target.parks() > 0) {
+    const Id parked = target.parked.empty() ? target.parked_last.front() : target.parked.front();
     return {{}, connect(parked, id)};
   }
-  const bool lately = target.parked_last && now < *target.parked_last + limits_.wait_after;
+  const bool lately = target.parked_lately && now < *target.parked_lately + limits_.wait_after;
   if (!lately || now >= connection.since + limits_.wait) {
     return refuse(TunnelRefusal::kNotParked, kRetryNotParkedMs);
   }
@@ -146,6 +146,7 @@ RelayBook::Tunnel RelayBook::connect(Id parked, Id caller) {
   Connection& here = connections_.at(caller);
   Peer& target = peers_.at(there.peer);
   std::erase(target.parked, parked);
+  std::erase(target.parked_last, parked);
   --parked_;
   uncount(there.from, &Address::parked);
   ++target.tunnels_as_target;
@@ -166,7 +167,8 @@ void RelayBook::gone(Id id, Time now) {
   switch (connection.place) {
     case Place::kParked:
       std::erase(own.parked, id);
-      own.parked_last = now;
+      std::erase(own.parked_last, id);
+      own.parked_lately = now;
       --parked_;
       uncount(connection.from, &Address::parked);
       break;
@@ -211,8 +213,8 @@ std::optional<RelayBook::Time> RelayBook::next() const {
 }
 
 std::uint32_t RelayBook::parked_peers() const {
-  return static_cast<std::uint32_t>(std::ranges::count_if(
-      peers_, [](const auto& entry) { return !entry.second.parked.empty(); }));
+  return static_cast<std::uint32_t>(
+      std::ranges::count_if(peers_, [](const auto& entry) { return entry.second.parks() > 0; }));
 }
 
 }  // namespace shoal::net

@@ -61,8 +61,10 @@ class RelayBook {
     std::optional<Tunnel> tunnel;
     bool ok() const { return refusal.why == proto::TunnelRefusal::kNone; }
   };
-  // `from`: the address that the connection comes from.
-  Answer park(const proto::PeerId& peer, Id id, Time now, const Network& from = {});
+  // `from`: the address that the connection comes from. `last`: callers get it after the peer's
+  // others.
+  Answer park(const proto::PeerId& peer, Id id, Time now, const Network& from = {},
+              bool last = false);
   Answer call(const proto::PeerId& caller, const proto::PeerId& target, Id id, Time now,
               const Network& from = {});
   // A connection is gone, or one of a tunnel's, which ends with it; other ids are ignored.
@@ -98,13 +100,15 @@ class RelayBook {
   };
   struct Peer {
     explicit Peer(Rate calls, Time now) : bucket(calls, now) {}
-    std::deque<Id> parked;  // the longest first
-    std::deque<Id> calls;   // that wait for it
+    std::deque<Id> parked;       // the longest first
+    std::deque<Id> parked_last;  // ... of those that are given away after the others
+    std::deque<Id> calls;        // that wait for it
     std::uint32_t waits = 0, tunnels_as_caller = 0, tunnels_as_target = 0;
-    std::optional<Time> parked_last;  // when it last had a connection parked
+    std::optional<Time> parked_lately;  // when it last had a connection parked
     TokenBucket bucket;
+    std::size_t parks() const { return parked.size() + parked_last.size(); }
     bool idle() const {
-      return parked.empty() && calls.empty() && waits + tunnels_as_caller + tunnels_as_target == 0;
+      return parks() == 0 && calls.empty() && waits + tunnels_as_caller + tunnels_as_target == 0;
     }
   };
 

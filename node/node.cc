@@ -346,7 +346,11 @@ class Node::Impl {
       for (const proto::Address& address : member_->announced()) {
         reached_at.push_back(address.endpoint);
       }
-      return dial_reach(reached_at, options_.swarm_key.has_value());
+      DialReach reach = dial_reach(reached_at, options_.swarm_key.has_value());
+      proto::Endpoint front = member_->swarm().endpoint();
+      if (front.is_unspecified()) front = proto::Endpoint::v4({127, 0, 0, 1}, front.port);
+      reach.own_relay = proto::Address::through(peer_id(), front);
+      return reach;
     });
     service_->start(*next_hops_, options_.account != nullptr ? &options_.account->book() : nullptr);
   }

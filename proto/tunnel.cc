@@ -52,7 +52,7 @@ std::string encode_tunnel_request(const TunnelRequest& request) {
   if (request.target) {
     out.mutable_call()->set_target(request.target->to_bytes());
   } else {
-    out.mutable_park();
+    out.mutable_park()->set_last(request.last);
   }
   return with_size(out.SerializeAsString());
 }
@@ -83,11 +83,11 @@ absl::StatusOr<TunnelRequest> decode_tunnel_request(std::string_view bytes) {
       !in.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return no_message();
   }
-  if (in.has_park()) return TunnelRequest();
+  if (in.has_park()) return TunnelRequest{.last = in.park().last()};
   if (!in.has_call()) return no_message();
   const auto target = PeerId::from_bytes(in.call().target());
   if (!target) return no_message();
-  return TunnelRequest{*target};
+  return TunnelRequest{.target = *target};
 }
 
 absl::StatusOr<TunnelReply> decode_tunnel_reply(std::string_view bytes) {

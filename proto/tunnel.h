@@ -17,9 +17,11 @@ namespace shoal::proto {
 // ALPN's name.
 inline constexpr char kTunnelProtocol[] = "shoal-tunnel/1";
 
-// To park; or, with a target, to be connected with it.
+// To park, and perhaps to be given to a caller after all others; or, with a target, to be connected
+// with it.
 struct TunnelRequest {
-  std::optional<PeerId> target;
+  std::optional<PeerId> target = std::nullopt;
+  bool last = false;
   friend bool operator==(const TunnelRequest&, const TunnelRequest&) = default;
 };
 

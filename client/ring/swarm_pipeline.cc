@@ -24,7 +24,7 @@ constexpr milliseconds kLeastTrying{10'000};
 constexpr milliseconds kWaitTick{100};
 // A session waits so long for direct ways to hops that relays reach: they last for all of it, and
 // come up within four round trips.
-constexpr milliseconds kDirectTime{1'500};
+constexpr milliseconds kDirectTime{2'000};
 
 std::string text(const absl::Status& status) { return std::string(status.message()); }
 

@@ -101,19 +101,22 @@ absl::Status Membership::open(const std::vector<grpc::Service*>& services) {
 
 // Callers that came through a relay may meet us directly.
 net::PunchDeskOptions Membership::punch_options() {
-  return {[this](int socket, const proto::Endpoint& from) { server_.front->add(socket, from); },
-          [this]() -> std::optional<proto::Endpoint> {
-            const auto anchors =
-                rung_ != nullptr ? rung_->anchors() : std::vector<proto::Endpoint>();
-            if (anchors.empty()) return std::nullopt;
-            // One that has our port's number does leave from it; another may be of a connection
-            // that had to leave from elsewhere.
-            const auto kept = std::ranges::find(anchors, port_, &proto::Endpoint::port);
-            return kept != anchors.end() ? *kept : anchors.front();
-          },
-          [this] {
-            return addresses_ != nullptr ? addresses_->list() : std::vector<proto::Endpoint>();
-          }};
+  return {
+      [this](int socket, const proto::Endpoint& from) { server_.front->add(socket, from); },
+      [this]() -> std::optional<proto::Endpoint> {
+        const auto anchors = rung_ != nullptr ? rung_->anchors() : std::vector<proto::Endpoint>();
+        if (anchors.empty()) return std::nullopt;
+        return anchors.front();
+      },
+      [this] {
+        return addresses_ != nullptr ? addresses_->list() : std::vector<proto::Endpoint>();
+      },
+      [this] {
+        const auto anchors = rung_ != nullptr ? rung_->anchors() : std::vector<proto::Endpoint>();
+        return std::ranges::any_of(anchors, [&](const proto::Endpoint& anchor) {
+          return anchor.address == anchors.front().address && anchor.port != anchors.front().port;
+        });
+      }};
 }
 
 // A first node that comes back finds its swarm by the contacts of its last run.

@@ -87,6 +87,7 @@ int ParkedLine::connect() {
     if (anchored && !leave_from(fd, relay_.at.is_v4(), *port_)) continue;
     if (::connect(fd, reinterpret_cast<const sockaddr*>(&storage), size) == 0 ||
         errno == EINPROGRESS) {
+      is_anchored_ = anchored;
       wait(Descriptor::wait_write, &ParkedLine::connected);
       return 0;
     }
@@ -118,7 +119,7 @@ void ParkedLine::handshake() {
       return end(stream_->error().ok() ? net::connect_failure(ECONNRESET) : stream_->error());
   }
   words_ = std::make_unique<net::TunnelStream>(*stream_);
-  if (words_->write(proto::encode_tunnel_request({})) != Io::kDone) {
+  if (words_->write(proto::encode_tunnel_request({.last = is_anchored_})) != Io::kDone) {
     return end(net::connect_failure(ECONNRESET));
   }
   hear();
@@ -149,7 +150,7 @@ void ParkedLine::answered() {
       timer_.cancel();
       const auto self = shared_from_this();
       const proto::PeerId relay = stream_->peer();
-      hooks_.parked(relay, reply->endpoint);
+      hooks_.parked(relay, reply->endpoint, is_anchored_);
       if (is_alive_) hear();
       return;
     }

@@ -24,8 +24,10 @@ namespace shoal::node {
 class ParkedLine : public std::enable_shared_from_this<ParkedLine> {
  public:
   struct Hooks {
-    // The relay keeps it; `observed` is where it sees the connection come from.
-    std::function<void(const proto::PeerId& relay, const proto::Endpoint& observed)> parked;
+    // The relay keeps it; `observed` is where it sees the connection come from, `anchored` whether
+    // that is our port.
+    std::function<void(const proto::PeerId& relay, const proto::Endpoint& observed, bool anchored)>
+        parked;
     // Last: a caller is there, who comes from `caller`; the socket is the hook's.
     std::function<void(int socket, const proto::Endpoint& caller)> called;
     // Last: it is no more. `retry`: not before, as the relay said.
@@ -59,6 +61,7 @@ class ParkedLine : public std::enable_shared_from_this<ParkedLine> {
   Hooks hooks_;
   bool is_alive_ = true;
   bool is_parked_ = false;
+  bool is_anchored_ = false;  // leaves from port_
   boost::asio::steady_timer timer_;
   std::unique_ptr<Descriptor> socket_;
   std::unique_ptr<net::TlsStream> stream_;  // borrows the socket: goes first

@@ -277,6 +277,8 @@ class ReachKeeper::Impl {
       DialBackRound round{ladder_.port_to_ask(family), ladder_.asks_udp(family), {}};
       round.helpers =
           choose_helpers(known, own_, family == Family::kV4, proto::kDialBackHelpers, random_);
+      // What our port holds with a relay lets that one in, and tells nothing of others.
+      if (relaying_) std::erase_if(round.helpers, &Helper::is_relay);
       asked_.insert(asked_.end(), round.helpers.begin(), round.helpers.end());
       rounds.push_back(std::move(round));
       families.push_back(family);
@@ -350,7 +352,6 @@ class ReachKeeper::Impl {
   }
 
   void publish(bool here_only) {
-    const std::vector<proto::Address> before = announced(own_);
     const std::string told = report().told();
     bool first = false;
     {
@@ -362,7 +363,11 @@ class ReachKeeper::Impl {
     if (!here_only) hooks_.udp_reached(ladder_.udp_reached());
     if (const std::string now = report().told(); !first && now != told && !now.empty())
       spdlog::info("others reach this node: {}", now);
-    if (announced(own_) != before) hooks_.changed();
+    // Against what was so the last time: relays are new at once, also in what we would say now.
+    std::vector<proto::Address> now = announced(own_);
+    if (now == announced_) return;
+    announced_ = std::move(now);
+    hooks_.changed();
   }
 
   static constexpr milliseconds kRelayPoll{20};
@@ -375,6 +380,7 @@ class ReachKeeper::Impl {
 
   // Of the thread.
   identity::Random random_;
+  std::vector<proto::Address> announced_;  // when it was last told that it changed
   Ladder ladder_;
   std::vector<proto::Endpoint> own_;
   std::vector<Helper> asked_;  // in this round

@@ -60,9 +60,14 @@ std::vector<RelayCandidate> RelayChoice::due(Time now) {
   if (!is_needed()) return result;
   auto tried = static_cast<std::size_t>(
       std::ranges::count(known_, State::kTried, [](const Known& known) { return known.state; }));
+  // A relay in a local network is of use to neighbours alone: only where there is no other.
+  const bool any_public = std::ranges::any_of(known_, [](const Known& known) {
+    return known.failures == 0 && !dht::is_exempt(known.candidate.at);
+  });
   // Those that failed least, in the order in which they were named.
   std::vector<Known*> order;
   for (Known& known : known_) {
+    if (any_public && dht::is_exempt(known.candidate.at)) continue;
     if (known.state == State::kIdle && now >= known.not_before) order.push_back(&known);
   }
   std::ranges::stable_sort(order, {}, [](const Known* known) { return known->failures; });

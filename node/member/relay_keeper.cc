@@ -76,7 +76,7 @@ std::vector<proto::Endpoint> RelayKeeper::anchors() const {
   std::vector<proto::Endpoint> result;
   for (const Relay& relay : relays_) {
     for (const Line& line : relay.lines) {
-      if (line.anchor && line.connection) result.push_back(*line.anchor);
+      if (line.anchor) result.push_back(*line.anchor);
     }
   }
   return result;
@@ -128,9 +128,8 @@ RelayKeeper::Relay* RelayKeeper::find(const proto::Endpoint& at) {
 void RelayKeeper::dial(Relay& relay, std::size_t line) {
   const proto::Endpoint at = relay.candidate.at;
   ParkedLine::Hooks hooks;
-  hooks.parked = [this, at, line](const proto::PeerId& peer, const proto::Endpoint& observed) {
-    parked(at, line, peer, observed);
-  };
+  hooks.parked = [this, at, line](const proto::PeerId& peer, const proto::Endpoint& observed,
+                                  bool anchored) { parked(at, line, peer, observed, anchored); };
   hooks.called = [this, at, line](int socket, const proto::Endpoint& caller) {
     called(at, line, socket, caller);
   };
@@ -138,19 +137,18 @@ void RelayKeeper::dial(Relay& relay, std::size_t line) {
     ended(at, line, why, retry);
   };
   const auto port = line == kAnchorLine ? std::optional(port_) : std::nullopt;
-  relay.lines[line].anchor.reset();
   relay.lines[line].connection =
       std::make_shared<ParkedLine>(io_, tls_, relay.candidate, port, std::move(hooks));
   relay.lines[line].connection->start();
 }
 
 void RelayKeeper::parked(const proto::Endpoint& at, std::size_t line, const proto::PeerId& peer,
-                         const proto::Endpoint& observed) {
+                         const proto::Endpoint& observed, bool anchored) {
   Relay* relay = find(at);
   relay->candidate.peer = peer;
   relay->lines[line].failures = 0;
   // It cannot know of our network what it is not in, and must not make us dial there.
-  if (line == kAnchorLine && dht::may_tell(at, observed)) relay->lines[line].anchor = observed;
+  if (anchored && dht::may_tell(at, observed)) relay->lines[line].anchor = observed;
   if (relay->took) return;
   relay->took = true;
   if (peer == self_) {  // one of our own addresses
@@ -179,6 +177,7 @@ void RelayKeeper::ended(const proto::Endpoint& at, std::size_t line, const absl:
   Relay* relay = find(at);
   Line& ended = relay->lines[line];
   ended.connection.reset();
+  ended.anchor.reset();
   ended.again = now + std::max<milliseconds>(
                           retry, kLineRetry * (1 << std::min(ended.failures, kMostDoublings)));
   ++ended.failures;

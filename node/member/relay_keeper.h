@@ -43,9 +43,11 @@ class RelayKeeper final : public RelayRung {
   using Clock = std::chrono::steady_clock;
   struct Line {
     std::shared_ptr<ParkedLine> connection;
-    std::optional<proto::Endpoint> anchor;  // of the one from our port, once it is parked
-    Clock::time_point again{};              // when it may be dialled again, while there is none
-    int failures = 0;                       // in a row
+    // Where the relay sees our port. Outlives the connection: what a caller has of it keeps the
+    // router's mapping, and no other connection can leave from there to this relay meanwhile.
+    std::optional<proto::Endpoint> anchor;
+    Clock::time_point again{};  // when it may be dialled again, while there is none
+    int failures = 0;           // in a row
   };
   struct Relay {
     RelayCandidate candidate;
@@ -58,7 +60,7 @@ class RelayKeeper final : public RelayRung {
   void look();
   void dial(Relay& relay, std::size_t line);
   void parked(const proto::Endpoint& at, std::size_t line, const proto::PeerId& peer,
-              const proto::Endpoint& observed);
+              const proto::Endpoint& observed, bool anchored);
   void called(const proto::Endpoint& at, std::size_t line, int socket,
               const proto::Endpoint& caller);
   void ended(const proto::Endpoint& at, std::size_t line, const absl::Status& why,

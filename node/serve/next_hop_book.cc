@@ -112,7 +112,12 @@ std::vector<proto::Address> NextHopBook::addresses(const Question& question, con
   if (peer == block->second.peers.end()) return {};
   std::vector<proto::Address> result;
   for (const proto::Address& address : peer->second) {
-    if (result.size() < kMaxAddresses && may_dial(reach, address)) result.push_back(address);
+    if (result.size() >= kMaxAddresses) break;
+    if (reach.own_relay && address.relay == reach.own_relay->relay) {
+      result.push_back(*reach.own_relay);
+    } else if (may_dial(reach, address)) {
+      result.push_back(address);
+    }
   }
   if (result.empty() || proven(question.next, result)) return result;
   if (!take_dial(question, result, now)) return {};

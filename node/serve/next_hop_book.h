@@ -25,6 +25,9 @@ namespace shoal::node {
 struct DialReach {
   bool loopback = false;
   bool private_networks = false;
+  // Through ourselves, where we relay for it: our own front. Routers seldom serve their inner hosts
+  // at the public address under which we relay.
+  std::optional<proto::Address> own_relay = std::nullopt;
 };
 
 // From what this node itself announces. Whoever is reached from the Internet must not be a window

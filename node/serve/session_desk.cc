@@ -19,7 +19,7 @@ namespace {
 constexpr std::chrono::milliseconds kEndedPatience{500};
 // A ring waits so long for a direct way to a next hop that relays reach: as a client does, and well
 // within what it waits for that hop.
-constexpr std::chrono::milliseconds kDirectTime{1'500};
+constexpr std::chrono::milliseconds kDirectTime{2'000};
 constexpr std::chrono::milliseconds kDirectPoll{20};
 
 }  // namespace

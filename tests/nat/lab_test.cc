@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <set>
 #include <thread>
 
 #include "tests/nat/internet.h"
@@ -154,6 +155,26 @@ TEST_F(Lab, AMappingServiceOpensAPortToStrangers) {
   ASSERT_EQ(reply.size(), 16u);
   EXPECT_EQ(reply.substr(0, 4), std::string({0, static_cast<char>(128 + kAsksForTcp), 0, 0}));
   EXPECT_TRUE(reaches(kArrives));
+}
+
+// A symmetric router meets whoever keeps nobody out, or at least not its address; one that lets no
+// SYN in meets all but its like. Everybody else meets everybody.
+TEST(Theory, NamesThePairsThatCanBePunched) {
+  constexpr NatKind kSymmetric = NatKind::kSymmetric;
+  constexpr NatKind kTcpOut = NatKind::kTcpOut;
+  const std::set<std::set<NatKind>> relayed = {
+      {kSymmetric},
+      {kTcpOut},
+      {kSymmetric, NatKind::kPortRestricted},
+      {kSymmetric, NatKind::kDoubleNat},
+      {kSymmetric, NatKind::kUdpBlocked},
+      {kSymmetric, kTcpOut},
+  };
+  for (const NatKind a : kNatKinds) {
+    for (const NatKind b : kNatKinds) {
+      EXPECT_EQ(direct_in_theory(a, b), !relayed.contains({a, b})) << name(a) << " " << name(b);
+    }
+  }
 }
 
 // What the mapping service is asked for is not tried here: that is the node's own business.

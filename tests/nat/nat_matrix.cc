@@ -74,7 +74,7 @@ void print_row(NatRole role, NatKind kind, const Options& options, Tally& tally)
   fmt::print("| {} | {} |", name(kind),
              row.online() ? fmt::format("{:.1f}s", *row.online()) : std::string("never"));
   for (const NatKind other : kNatKinds) {
-    if (other == NatKind::kHairpin || !chosen(options.others, name(other))) continue;
+    if (!chosen(options.others, name(other))) continue;
     const NatCell cell = row.run(other, options.tokens);
     const std::string title =
         fmt::format("{} {} {}", name(kind), user ? "asked by" : "pushes to", name(other));
@@ -108,7 +108,7 @@ int print_matrix(const Options& options) {
     fmt::print("\n| {} | online |", title);
     std::string line = "\n| --- | --- |";
     for (const NatKind other : kNatKinds) {
-      if (other == NatKind::kHairpin || !chosen(options.others, name(other))) continue;
+      if (!chosen(options.others, name(other))) continue;
       fmt::print(" {} |", name(other));
       line += " --- |";
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Trials of nodes at home whose figures stand in docs/trials.md: each builds an internet of
-// its own and prints a table. They measure, they assert nothing. Need root. One thread.
+// Trials of nodes at home whose figures stand in docs/trials.md and docs/nat-matrix.md: each builds
+// an internet of its own and prints a table. They measure, they assert nothing. Need root. One
+// thread.
 #pragma once
 
 #include <functional>

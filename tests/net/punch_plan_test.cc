@@ -84,9 +84,15 @@ TEST(PunchPlan, DialsNoServiceAndNotItself) {
 }
 
 TEST(PunchPlan, WaitsThreeWaysWithinReason) {
-  EXPECT_EQ(punch_window(milliseconds(1)), milliseconds(200));
-  EXPECT_EQ(punch_window(milliseconds(300)), milliseconds(900));
-  EXPECT_EQ(punch_window(seconds(60)), milliseconds(1'500));
+  const PunchTry& first = kPunchTries.front();
+  EXPECT_EQ(punch_window(first, milliseconds(1)), milliseconds(200));
+  EXPECT_EQ(punch_window(first, milliseconds(300)), milliseconds(900));
+  EXPECT_EQ(punch_window(first, seconds(60)), milliseconds(1'500));
+  // What was sent is sent again after a second, and answered.
+  const PunchTry& last = kPunchTries.back();
+  EXPECT_EQ(punch_window(last, milliseconds(1)), milliseconds(1'001));
+  EXPECT_EQ(punch_window(last, milliseconds(300)), milliseconds(1'300));
+  EXPECT_EQ(punch_window(last, seconds(60)), milliseconds(1'500));
 }
 
 TEST(PunchMemory, WhatFailedIsLeftForAnHour) {

@@ -40,6 +40,24 @@ TEST(RelayBook, ACallGetsTheLongestParked) {
   EXPECT_EQ(book.parked(), 1u);
 }
 
+TEST(RelayBook, WhatIsToStayIsGivenAwayLast) {
+  RelayBook book;
+  constexpr bool kLast = true;
+  EXPECT_TRUE(book.park(kTarget, 1, book_time(0), kLast).ok());
+  EXPECT_TRUE(book.park(kTarget, 2, book_time(1)).ok());
+  EXPECT_TRUE(book.park(kTarget, 3, book_time(2)).ok());
+  for (const RelayBook::Id expected : {2u, 3u, 1u}) {
+    const auto answer = book.call(kCaller, kTarget, 10 + expected, book_time(3));
+    ASSERT_TRUE(answer.ok() && answer.tunnel);
+    EXPECT_EQ(answer.tunnel->parked, expected);
+  }
+  EXPECT_EQ(book.parked(), 0u);
+  EXPECT_TRUE(book.park(kTarget, 4, book_time(4), kLast).ok());
+  book.gone(4, book_time(5));
+  EXPECT_EQ(book.parked(), 0u);
+  EXPECT_EQ(book.parked_peers(), 0u);
+}
+
 TEST(RelayBook, CallsWaitForWhoParkedLately) {
   RelayBook book;
   EXPECT_EQ(book.call(kCaller, kTarget, 1, book_time(0)).refusal.why, TunnelRefusal::kNotParked)

@@ -119,6 +119,17 @@ TEST(NextHopBook, AddressesOutOfReachAreLeftOut) {
             std::vector<proto::Address>{at("8.8.1.1:7000")});
 }
 
+TEST(NextHopBook, WhereWeAreTheRelayOurOwnFrontIsDialled) {
+  NextHopBook book;
+  const proto::Address through_us = proto::Address::through(id_of(7), at("8.8.7.7:7000"));
+  const proto::Address own = proto::Address::through(id_of(7), at("127.0.0.1:7000"));
+  DialReach reach = kFar;
+  reach.own_relay = own;
+  const proto::Address other = proto::Address::through(id_of(8), at("8.8.8.8:7000"));
+  book.learned(kBlock, {record(1, {through_us, other})}, time(0));
+  EXPECT_EQ(book.addresses(question(1), reach, time(0)), (std::vector<proto::Address>{own, other}));
+}
+
 TEST(NextHopBook, RelaysAreDialledWhereNodesWouldBe) {
   NextHopBook book;
   const proto::Address relayed = proto::Address::through(id_of(7), at("8.8.7.7:7000"));

@@ -49,6 +49,15 @@ TEST(RelayChoice, TheFirstTwoThatTakeUsAreKeptAndTheOthersLetGo) {
   EXPECT_FALSE(choice.next(choice_time(30)).has_value());
 }
 
+TEST(RelayChoice, NeighboursRelayOnlyWhereNobodyElseDoes) {
+  RelayChoice choice;
+  const proto::Endpoint neighbour = proto::Endpoint::v4({192, 168, 1, 2}, 7000);
+  choice.learn(std::vector<RelayCandidate>{{neighbour, relay_id(9)}, {relay_at(1), relay_id(1)}});
+  EXPECT_THAT(choice.due(choice_time(0)), ElementsAre(RelayCandidate{relay_at(1), relay_id(1)}));
+  choice.failed(relay_at(1), milliseconds(0), choice_time(1));
+  EXPECT_THAT(choice.due(choice_time(2)), ElementsAre(RelayCandidate{neighbour, relay_id(9)}));
+}
+
 TEST(RelayChoice, ALostOneIsReplacedAtOnce) {
   RelayChoice choice;
   choice.learn(candidates(3));

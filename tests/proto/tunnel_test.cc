@@ -18,7 +18,8 @@ std::string without_size(const std::string& bytes) {
 TEST(Tunnel, MessagesComeBackAsTheyWere) {
   PeerId target;
   target.bytes.fill(7);
-  for (const TunnelRequest& request : {TunnelRequest{}, TunnelRequest{target}}) {
+  for (const TunnelRequest& request :
+       {TunnelRequest{}, TunnelRequest{.last = true}, TunnelRequest{.target = target}}) {
     const auto read = decode_tunnel_request(without_size(encode_tunnel_request(request)));
     ASSERT_TRUE(read.ok());
     EXPECT_EQ(*read, request);

@@ -183,9 +183,10 @@ TEST(Report, OnlyNodesThatAnswerServe) {
 TEST(Report, WhatWouldCloseTheGap) {
   auto swarm = view(8, {node_view(0x11, {0, 4})});
   swarm.block_bytes = {9, 9, 9, 9, 300'000'000, 300'000'000, 300'000'000, 300'000'000};
-  EXPECT_EQ(describe_gaps(swarm),
-            "blocks 4..7 of 8 are served by nobody: one more node with 1144 MiB of memory for their "
-            "weights would close the gap");
+  EXPECT_EQ(
+      describe_gaps(swarm),
+      "blocks 4..7 of 8 are served by nobody: one more node with 1144 MiB of memory for their "
+      "weights would close the gap");
   EXPECT_THAT(status_text({swarm}, {}), HasSubstr(describe_gaps(swarm)));
   EXPECT_EQ(Json::parse(status_json({swarm}, {}))["models"][0]["gaps"][0]["weight_bytes"],
             1'200'000'000);

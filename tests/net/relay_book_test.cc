@@ -43,7 +43,7 @@ TEST(RelayBook, ACallGetsTheLongestParked) {
 TEST(RelayBook, WhatIsToStayIsGivenAwayLast) {
   RelayBook book;
   constexpr bool kLast = true;
-  EXPECT_TRUE(book.park(kTarget, 1, book_time(0), kLast).ok());
+  EXPECT_TRUE(book.park(kTarget, 1, book_time(0), {}, kLast).ok());
   EXPECT_TRUE(book.park(kTarget, 2, book_time(1)).ok());
   EXPECT_TRUE(book.park(kTarget, 3, book_time(2)).ok());
   for (const RelayBook::Id expected : {2u, 3u, 1u}) {
@@ -52,7 +52,7 @@ TEST(RelayBook, WhatIsToStayIsGivenAwayLast) {
     EXPECT_EQ(answer.tunnel->parked, expected);
   }
   EXPECT_EQ(book.parked(), 0u);
-  EXPECT_TRUE(book.park(kTarget, 4, book_time(4), kLast).ok());
+  EXPECT_TRUE(book.park(kTarget, 4, book_time(4), {}, kLast).ok());
   book.gone(4, book_time(5));
   EXPECT_EQ(book.parked(), 0u);
   EXPECT_EQ(book.parked_peers(), 0u);

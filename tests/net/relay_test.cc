@@ -213,6 +213,7 @@ TEST(Relay, WhoeverSpeaksNoneOfItsWordsIsBanned) {
     ASSERT_TRUE(bad.handshake(proto::kTunnelProtocol));
     ASSERT_TRUE(bad.send(words));
     EXPECT_EQ(bad.receive(1), "");
+    for (int i = 0; i < 200 && relay.stats().broken == 0; ++i) usleep(5'000);
     EXPECT_EQ(relay.stats().broken, 1u);
     EXPECT_EQ(relay.front().stats().bans, 1u);
   }

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
 #include <sys/file.h>
@@ -43,6 +44,10 @@ pid_t holder_of(const std::string& path) {
   const bool asked = fcntl(file, F_GETLK, &lock) == 0;
   ::close(file);
   return asked && lock.l_type != F_UNLCK ? lock.l_pid : 0;
+}
+
+std::string file_name(const std::string& name, int number) {
+  return number == 1 ? name + ".key" : fmt::format("{}-{}.key", name, number);
 }
 
 }  // namespace
@@ -98,9 +103,20 @@ absl::StatusOr<IdentityFile> IdentityFile::take_over(const std::string& path,
   return opened;
 }
 
-std::string IdentityFile::default_path(const std::string& name) {
+absl::StatusOr<IdentityFile> IdentityFile::take_over_default(const std::string& name,
+                                                             const base::StopToken& stop) {
+  std::vector<std::string> used;
   const std::filesystem::path folder = state_folder();
-  return folder.empty() ? "" : (folder / (name + ".key")).string();
+  for (int number = 1; number <= kMostNodes && !folder.empty(); ++number) {
+    const std::string path = (folder / file_name(name, number)).string();
+    if (holder_of(path) > 0) used.push_back(path);
+  }
+  if (used.empty()) return open_default(name);
+  if (used.size() == 1) return take_over(used.front(), stop);
+  return absl::FailedPreconditionError(
+      fmt::format("{} nodes of this user run here ({}): say with --identity FILE whose place "
+                  "--take-over is to take",
+                  used.size(), fmt::join(used, ", ")));
 }
 
 IdentityFile IdentityFile::open_default(const std::string& name,
@@ -115,8 +131,7 @@ IdentityFile IdentityFile::open_default(const std::string& name,
                         folder.string(), error.message());
     }
     for (int number = 1; !error && number <= kMostNodes; ++number) {
-      const std::string file = number == 1 ? name + ".key" : fmt::format("{}-{}.key", name, number);
-      auto opened = open((folder / file).string());
+      auto opened = open((folder / file_name(name, number)).string());
       if (!opened.ok()) {
         why = std::string(opened.status().message().data(), opened.status().message().size());
         if (absl::IsAlreadyExists(opened.status())) continue;  // in use: the next one

@@ -29,8 +29,10 @@ class IdentityFile {
   // (SIGUSR1), and waited for. As open() when nobody uses it. CANCELLED when `stop` is stopped.
   static absl::StatusOr<IdentityFile> take_over(const std::string& path,
                                                 const base::StopToken& stop);
-  // Where open_default() looks first; empty without a home.
-  static std::string default_path(const std::string& name);
+  // The one that a running node here uses of those of open_default(); as open_default() when none
+  // is used; FAILED_PRECONDITION when several are.
+  static absl::StatusOr<IdentityFile> take_over_default(const std::string& name,
+                                                        const base::StopToken& stop);
 
   IdentityFile(IdentityFile&& other) noexcept;
   IdentityFile& operator=(IdentityFile&&) noexcept;

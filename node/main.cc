@@ -266,13 +266,12 @@ absl::StatusOr<IdentityFile> open_identity(const CommandLine& line,
                                            const std::vector<proto::PeerId>& taken,
                                            const base::StopToken& stop) {
   const char* name = line.action == CommandLine::Action::kBootstrap ? "bootstrap" : "node";
-  if (line.take_over) {
-    const std::string path =
-        line.identity.empty() ? IdentityFile::default_path(name) : line.identity;
-    if (!path.empty()) return IdentityFile::take_over(path, stop);
+  if (!line.identity.empty()) {
+    return line.take_over ? IdentityFile::take_over(line.identity, stop)
+                          : IdentityFile::open(line.identity);
   }
-  if (!line.identity.empty()) return IdentityFile::open(line.identity);
-  return IdentityFile::open_default(name, taken);
+  return line.take_over ? IdentityFile::take_over_default(name, stop)
+                        : IdentityFile::open_default(name, taken);
 }
 
 int serve(CommandLine line, const std::function<absl::StatusOr<CommandLine>()>& read) {

@@ -128,6 +128,33 @@ TEST_F(Restarts, ASuccessorTakesOverAndSessionsFinish) {
   EXPECT_EQ(ready("a", alone).value("peer_id", ""), peer);
 }
 
+// Nobody's node is ended for another's sake.
+TEST_F(Restarts, WhosePlaceIsTakenMustBeClear) {
+  const auto nameless = [&](const std::string& name, std::vector<std::string> arguments) {
+    std::vector<std::string> command = node(name, std::move(arguments));
+    const auto identity = std::ranges::find(command, "--identity");
+    command.erase(identity, identity + 2);
+    command.insert(command.begin(), {"env", "XDG_STATE_HOME=" + folder_.file("state")});
+    return command;
+  };
+  Process one(nameless("a", {"--new-swarm", "--blocks", "0:4"}));
+  const std::string address = ready("a", one).value("address", "");
+  Process two(nameless("b", {"--join", address, "--blocks", "4:8"}));
+  ASSERT_NE(ready("b", two).value("address", ""), "");
+  const Outcome third = run(nameless("c", {"--join", address, "--take-over"}), 20'000);
+  EXPECT_NE(third.status, 0);
+  EXPECT_THAT(third.err, HasSubstr("2 nodes of this user run here"));
+  EXPECT_THAT(third.err, HasSubstr("--identity FILE"));
+  EXPECT_TRUE(one.running() && two.running());
+  // Of the one that is left it is clear, whatever its number.
+  const std::string left = ready("b", two).value("peer_id", "");
+  one.signal(SIGKILL);
+  one.wait(10'000);
+  Process successor(nameless("c", {"--new-swarm", "--take-over"}));
+  EXPECT_EQ(ready("c", successor).value("peer_id", ""), left);
+  EXPECT_EQ(two.wait(20'000), 0) << two.err();
+}
+
 TEST_F(Restarts, AClientThatIsConnectedFindsTheSuccessorWhileTheOldOneDrains) {
   const std::string address = free_address();
   Process old(node("a", {"--new-swarm"}, address));

@@ -56,6 +56,19 @@ void Ladder::begin(bool v4, bool v6) {
   }
 }
 
+bool Ladder::is_elsewhere(std::span<const Endpoint> before, std::span<const Endpoint> now) const {
+  const auto is_among = [](std::span<const Endpoint> list, const Endpoint& address) {
+    return std::ranges::find(list, address) != list.end();
+  };
+  const auto was_known = [&](const Endpoint& address) {
+    const State& state = this->state(address.is_v4() ? Family::kV4 : Family::kV6);
+    return is_among(before, address) ||
+           (state.last.seen && state.last.seen->address == address.address);
+  };
+  return !std::ranges::all_of(before, [&](const Endpoint& one) { return is_among(now, one); }) ||
+         !std::ranges::all_of(now, was_known);
+}
+
 void Ladder::forget() { states_ = {}; }
 
 Ladder::Step Ladder::next(Family family) const {
@@ -120,6 +133,15 @@ void Ladder::judged(Family family, const Verdict& verdict) {
   const bool may_map = options_.may_map && options_.mode == ReachMode::kAuto;
   if (may_map && !std::exchange(state.remapped, true)) {
     state.stage = Stage::kMapping;  // for the first time, or because the router has forgotten
+  } else {
+    go_down(state);
+  }
+}
+
+void Ladder::only_relays_to_ask(Family family) {
+  State& state = this->state(family);
+  if (is_good(state.rung)) {
+    state.stage = Stage::kIdle;
   } else {
     go_down(state);
   }

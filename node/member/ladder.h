@@ -58,7 +58,10 @@ class Ladder {
   };
   // A new round for the families that we have addresses of. What is announced stays until it ends.
   void begin(bool v4, bool v6);
-  // Our addresses are others: what was found of those before says nothing.
+  // Our addresses are others: what was found of those before says nothing. Not so when one is only
+  // new, and is where helpers have seen us all the time (`is_elsewhere` is false).
+  bool is_elsewhere(std::span<const proto::Endpoint> before,
+                    std::span<const proto::Endpoint> now) const;
   void forget();
   Step next(Family family) const;
   std::uint16_t port_to_ask(Family family) const;
@@ -67,6 +70,9 @@ class Ladder {
 
   // What came of each step.
   void judged(Family family, const Verdict& verdict);
+  // All who could be asked are our relays, which our own connections let in: who is not known to be
+  // reached in another way keeps them.
+  void only_relays_to_ask(Family family);
   void mapped(Family family, const absl::StatusOr<net::PortMapping>& mapping);
   void relayed(std::size_t relays);
   // The router has mapped another port by itself, or none any more. Between rounds.

@@ -230,7 +230,7 @@ class ReachKeeper::Impl {
   void round() {
     std::vector<proto::Endpoint> own = hooks_.own();
     // At other addresses nothing is known.
-    if (own != own_) ladder_.forget();
+    if (ladder_.is_elsewhere(own_, own)) ladder_.forget();
     own_ = std::move(own);
     asked_.clear();
     // Whoever is told to go through relays does, on one machine too.
@@ -278,7 +278,12 @@ class ReachKeeper::Impl {
       round.helpers =
           choose_helpers(known, own_, family == Family::kV4, proto::kDialBackHelpers, random_);
       // What our port holds with a relay lets that one in, and tells nothing of others.
-      if (relaying_) std::erase_if(round.helpers, &Helper::is_relay);
+      const std::size_t known_relays =
+          relaying_ ? std::erase_if(round.helpers, &Helper::is_relay) : 0;
+      if (known_relays > 0 && round.helpers.empty()) {
+        ladder_.only_relays_to_ask(family);
+        continue;
+      }
       asked_.insert(asked_.end(), round.helpers.begin(), round.helpers.end());
       rounds.push_back(std::move(round));
       families.push_back(family);

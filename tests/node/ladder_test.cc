@@ -137,6 +137,45 @@ TEST_F(LadderTest, BelowTheRouterAreRelays) {
   EXPECT_EQ(ladder_.told(own_, relays), "direct");
 }
 
+// Our connections with relays let these in through many routers: they prove nothing.
+TEST_F(LadderTest, WhoHasOnlyItsRelaysToAskKeepsThem) {
+  begin();
+  judged(Reached::kNo);
+  ladder_.mapped(Family::kV4, absl::NotFoundError("the router offers nothing"));
+  ladder_.relayed(2);
+  ASSERT_EQ(ladder_.rung(Family::kV4), Rung::kRelayed);
+  for (const bool is_elsewhere : {false, true}) {
+    if (is_elsewhere) ladder_.forget();
+    begin();
+    ASSERT_EQ(next(), Step::kAsk);
+    ladder_.only_relays_to_ask(Family::kV4);
+    EXPECT_EQ(next(), Step::kRelay);
+    EXPECT_TRUE(ladder_.wants_relays());
+    ladder_.relayed(2);
+    EXPECT_EQ(ladder_.rung(Family::kV4), Rung::kRelayed);
+  }
+  // Who was found to be reached otherwise stays so.
+  begin();
+  judged(Reached::kYes);
+  begin();
+  ladder_.only_relays_to_ask(Family::kV4);
+  EXPECT_EQ(ladder_.rung(Family::kV4), Rung::kDirect);
+  EXPECT_TRUE(ladder_.is_settled());
+}
+
+TEST_F(LadderTest, WhereHelpersSawUsIsNoOtherNetwork) {
+  const Endpoint outside = with_port(kRouter, kPort), other = Endpoint::v4({10, 0, 0, 7}, kPort);
+  EXPECT_TRUE(ladder_.is_elsewhere(own_, std::vector<Endpoint>{kHome, outside}))
+      << "nobody has seen us yet";
+  begin();
+  judged(Reached::kNo);
+  EXPECT_FALSE(ladder_.is_elsewhere(own_, own_));
+  EXPECT_FALSE(ladder_.is_elsewhere(own_, std::vector<Endpoint>{kHome, outside}));
+  EXPECT_TRUE(ladder_.is_elsewhere(own_, std::vector<Endpoint>{kHome, other}));
+  EXPECT_TRUE(ladder_.is_elsewhere(own_, std::vector<Endpoint>{outside})) << "home is gone";
+  EXPECT_TRUE(ladder_.is_elsewhere(std::vector<Endpoint>{}, own_)) << "the first ones";
+}
+
 TEST_F(LadderTest, WithoutARelayItSaysWhatToForward) {
   begin();
   judged(Reached::kNo);

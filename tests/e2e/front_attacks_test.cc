@@ -57,7 +57,7 @@ class Honest {
     thread_ = std::thread([this, &victim] {
       while (!stop_) {
         grpc::ClientContext context;
-        context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(5));
+        context.set_deadline(std::chrono::system_clock::now() + kDeadline);
         wire::DescribeRequest request;
         request.mutable_version()->set_major(proto::kProtocolMajor);
         wire::DescribeReply reply;
@@ -75,10 +75,18 @@ class Honest {
     stop_ = true;
     if (thread_.joinable()) thread_.join();
   }
+  // True once more than `calls` were answered: waits for the one that is under way.
+  bool goes_on_after(int calls) const {
+    const auto end = std::chrono::steady_clock::now() + 2 * kDeadline;
+    while (good <= calls && bad == 0 && std::chrono::steady_clock::now() < end)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return good > calls;
+  }
   std::atomic<int> good = 0, bad = 0;
   std::string last_error;  // after stop()
 
  private:
+  static constexpr std::chrono::seconds kDeadline{5};
   net::ChannelPool pool_;
   std::atomic<bool> stop_ = false;
   std::thread thread_;
@@ -120,7 +128,8 @@ TEST(FrontAttacks, NoneGetsMoreThanAMoment) {
                 now - before);
     EXPECT_TRUE(hung_up || lasts);
     EXPECT_TRUE(lasts || (refused_same && refused_other));
-    EXPECT_GT(honest.good, good);
+    // An attack may end between two honest calls; the one that it met has its own deadline.
+    EXPECT_TRUE(honest.goes_on_after(good));
     EXPECT_EQ(honest.bad, 0);
   }
   honest.stop();

@@ -307,7 +307,8 @@ absl::Status Membership::announce() {
       *stop_);
   if (absl::IsCancelled(told)) return told;
   // A swarm that is slow to store does not keep the node from serving.
-  if (!told.ok()) spdlog::warn("the swarm has not confirmed our record yet; announcing goes on");
+  if (!told.ok() && has_others())
+    spdlog::warn("the swarm has not confirmed our record yet; announcing goes on");
   return absl::OkStatus();
 }
 
@@ -330,8 +331,13 @@ void Membership::withdraw() {
   absl::Status told = swarm_->await(
       kWithdrawTimeoutMs, [this](auto done) { announcer_->withdraw([done](int) { done(); }); },
       *stop_);
-  if (!told.ok())
+  if (!told.ok() && has_others())
     spdlog::info("the swarm has not confirmed that we left; our record expires by itself");
+}
+
+bool Membership::has_others() const {
+  const auto stats = directory();
+  return !stats || stats->verified_contacts > 0;
 }
 
 void Membership::stop_announcing() {

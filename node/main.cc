@@ -114,13 +114,12 @@ absl::Status resolve_addresses(const CommandLine& line, NodeOptions& options) {
 }
 
 std::string online_text(const Node& node) {
-  std::string where = proto::to_string(node.endpoint());
+  std::string where = node.place();
   if (const std::string reach = node.reach(); !reach.empty()) where += fmt::format(" ({})", reach);
   if (node.span().empty())
-    return fmt::format("bootstrap node {} is online at {}", to_string(node.peer_id()), where);
-  return fmt::format("node {} is online at {} and serves blocks {} of {}",
-                     to_string(node.peer_id()), where, proto::to_string(node.span()),
-                     node.model_name());
+    return fmt::format("bootstrap node {} is online {}", to_string(node.peer_id()), where);
+  return fmt::format("node {} is online {} and serves blocks {} of {}", to_string(node.peer_id()),
+                     where, proto::to_string(node.span()), node.model_name());
 }
 
 // What the libraries and we start, beside the threads that compute; measured, with some to spare.

@@ -11,6 +11,7 @@
 
 #include "base/mutex.h"
 #include "client/swarm/network_check.h"
+#include "client/swarm/node_name.h"
 #include "net/channel_pool.h"
 #include "net/status.h"
 #include "proto/span_service.grpc.pb.h"
@@ -63,10 +64,7 @@ struct Call : std::enable_shared_from_this<Call> {
 
 }  // namespace
 
-std::string name_of(const AskedNode& node) {
-  return fmt::format("node {} at {}", proto::short_name(node.peer),
-                     proto::to_string(node.addresses.front()));
-}
+std::string name_of(const AskedNode& node) { return name_of_node(node.peer, node.addresses); }
 
 std::vector<AskedNode> describe_all(std::vector<AskedNode> nodes, const DescribeOptions& options,
                                     net::ChannelPool& channels, const base::StopToken& stop) {

@@ -183,6 +183,15 @@ TEST_F(Reach, APortThatSomebodyForwardsIsDirectAndNetcheckSaysWhatIsMissing) {
   EXPECT_THAT(json.at("told").get<std::string>(),
               AllOf(HasSubstr("through relay "),
                     HasSubstr("forward TCP and UDP port 7001 to this machine (192.168.8.2)")));
+  // Its own address is of use to nobody who reads this, but in the same house.
+  Process& relayed = lab_->start_node(lab_->home, kJoinSeed);
+  EXPECT_THAT(relayed.out(), HasSubstr("is online via relay 25.1.1.1:7000 (through relay "));
+  const Outcome status =
+      run(lab_->seed.inside({program("shoal"), "status", "--join", "25.1.1.1:7000"}), kOnlineMs);
+  EXPECT_THAT(status.out,
+              AllOf(HasSubstr("via relay 25.1.1.1:7000"), Not(HasSubstr("192.168.8.2"))));
+  relayed.signal(SIGTERM);
+  EXPECT_EQ(relayed.wait(15'000), 0) << relayed.err();
   lab_->nft(R"(
 add rule inet filter mapped_in iifname "wan" tcp dport 7001 dnat ip to 192.168.8.2:7001
 add rule inet filter mapped_in iifname "wan" udp dport 7001 dnat ip to 192.168.8.2:7001

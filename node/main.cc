@@ -360,7 +360,7 @@ int show_plan(const CommandLine& line) {
   return written.ok() || cli::output_reader_is_gone() ? 0 : fail(written);
 }
 
-// Exit status 1 when nobody would reach a node here.
+// Exit status 1 when nobody would reach a node here, or nobody could tell.
 int check_network(const CommandLine& line) {
   Signals signals([] {});
   start_logging(line.log_level);
@@ -385,7 +385,7 @@ int check_network(const CommandLine& line) {
   say(stdout, line.json ? netcheck_json(*check) : netcheck_text(*check));
   const absl::Status written = cli::finish_output();
   if (!written.ok() && !cli::output_reader_is_gone()) return fail(written);
-  return check->is_reached() ? 0 : cli::kExitFailed;
+  return check->is_good() ? 0 : cli::kExitFailed;
 }
 
 int control_service(const CommandLine& line) {

@@ -161,15 +161,30 @@ TEST_F(Reach, ByUpnpToo) {
   EXPECT_THAT(lab_->rules(), Not(HasSubstr("192.168.8.2:7001")));
 }
 
+Outcome netcheck(const NetworkNamespace& where, const std::vector<std::string>& more) {
+  std::vector<std::string> command = {program("shoal-node"), "netcheck", "--listen", ":7001"};
+  command.insert(command.end(), more.begin(), more.end());
+  return run(where.inside(command), kOnlineMs);
+}
+
+TEST_F(Reach, ANetcheckThatFindsNobodyToAskSaysSoAndFails) {
+  const Outcome alone = netcheck(lab_->home, {});
+  EXPECT_EQ(alone.status, 1) << alone.out << alone.err;
+  EXPECT_THAT(alone.out, HasSubstr("Nobody to ask: name an address of the swarm with --join"));
+  const Outcome alone_json = netcheck(lab_->home, {"--json"});
+  EXPECT_EQ(alone_json.status, 1);
+  EXPECT_EQ(nlohmann::json::parse(alone_json.out, nullptr, false).value("answer", ""),
+            "nobody_to_ask");
+  // Who answers is on this very machine: that proves nothing of the way here.
+  lab_->start_seed();
+  const Outcome same = netcheck(lab_->seed, {"--join", "25.1.1.1:7000"});
+  EXPECT_EQ(same.status, 1) << same.out << same.err;
+  EXPECT_THAT(same.out, HasSubstr("Nobody to ask: whether a node here is reached shows when"));
+}
+
 TEST_F(Reach, APortThatSomebodyForwardsIsDirectAndNetcheckSaysWhatIsMissing) {
   lab_->start_seed();
-  const auto netcheck = [&](const std::vector<std::string>& more) {
-    std::vector<std::string> command = {program("shoal-node"), "netcheck", "--join",
-                                        "25.1.1.1:7000",       "--listen", ":7001"};
-    command.insert(command.end(), more.begin(), more.end());
-    return run(lab_->home.inside(command), kOnlineMs);
-  };
-  const Outcome closed = netcheck({"--json"});
+  const Outcome closed = netcheck(lab_->home, {"--join", "25.1.1.1:7000", "--json"});
   const auto json = nlohmann::json::parse(closed.out, nullptr, false);
   ASSERT_TRUE(json.is_object()) << closed.out << closed.err;
   const auto& v4 = json.at("families").at(0);
@@ -197,7 +212,7 @@ add rule inet filter mapped_in iifname "wan" tcp dport 7001 dnat ip to 192.168.8
 add rule inet filter mapped_in iifname "wan" udp dport 7001 dnat ip to 192.168.8.2:7001
 add rule inet filter mapped ip daddr 192.168.8.2 accept
 )");
-  const Outcome open = netcheck({});
+  const Outcome open = netcheck(lab_->home, {"--join", "25.1.1.1:7000"});
   EXPECT_EQ(open.status, 0) << open.out << open.err;
   EXPECT_THAT(open.out, HasSubstr("A node here is reached: direct"));
   Process& node = lab_->start_node(lab_->home, kJoinSeed);

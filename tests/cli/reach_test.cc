@@ -149,6 +149,24 @@ TEST_F(Reach, BehindARouterThatMapsByPcpTheWorldFindsTheNode) {
   EXPECT_THAT(lab_->rules(), Not(HasSubstr("192.168.8.2:7001")));
 }
 
+// What begins with PCP's version (2) never arrives: the router is one that speaks NAT-PMP alone.
+TEST_F(Reach, ByNatPmpAlone) {
+  lab_->nft(R"(table inet no_pcp {
+  chain input { type filter hook input priority 0; policy accept;
+    udp dport 5351 @th,64,8 2 drop; }
+})");
+  lab_->start_mapping("enable_natpmp=yes\nenable_upnp=no\n");
+  lab_->start_seed();
+  Process& node = lab_->start_node(lab_->home, kJoinSeed);
+  EXPECT_THAT(node.out(), HasSubstr("is online at 25.1.1.5:7001 (mapped by NAT-PMP) and serves"));
+  EXPECT_THAT(lab_->rules(), HasSubstr("192.168.8.2:7001"));
+  const Outcome text = lab_->generate(lab_->seed);
+  EXPECT_EQ(text.status, 0) << text.err;
+  node.signal(SIGTERM);
+  EXPECT_EQ(node.wait(15'000), 0) << node.err();
+  EXPECT_THAT(lab_->rules(), Not(HasSubstr("192.168.8.2:7001")));
+}
+
 TEST_F(Reach, ByUpnpToo) {
   lab_->start_mapping("enable_natpmp=no\nenable_upnp=yes\n");
   lab_->start_seed();

@@ -45,10 +45,23 @@ class ReachLab {
   chain mapped { }
   chain prerouting { type nat hook prerouting priority -100; jump mapped_in; }
   chain postrouting { type nat hook postrouting priority 100;
-    oifname "wan" jump mapped_out; oifname "wan" masquerade; }
+    oifname "wan" jump mapped_out; meta nfproto ipv4 oifname "wan" masquerade; }
   chain mapped_in { }
   chain mapped_out { }
 })");
+  }
+
+  // IPv6 too, as providers give it: every machine has an address of the world, and the router lets
+  // nobody in. It is known inside by an address of its link, as it says in its advertisements.
+  void add_v6() {
+    seed.ip("addr add 2a00:25::1/64 dev eth0 nodad");
+    router.ip("addr add 2a00:25::5/64 dev wan nodad");
+    router.ip("addr add 2a00:8::1/64 dev lan nodad");
+    router.ip("addr add fe80::1/64 dev lan nodad");
+    home.ip("addr add 2a00:8::2/64 dev eth0 nodad");
+    home.ip("route add default via fe80::1 dev eth0");
+    seed.ip("route add 2a00:8::/64 via 2a00:25::5");
+    router.set("ipv6/conf/all/forwarding", "1");
   }
 
   static std::string unavailable() {
@@ -86,9 +99,9 @@ class ReachLab {
   }
 
   // A bootstrap node in the open.
-  void start_seed() {
+  void start_seed(const std::string& listen = "25.1.1.1:7000") {
     nodes_.push_back(std::make_unique<Process>(
-        seed.inside({program("shoal-node"), "bootstrap", "--listen", "25.1.1.1:7000", "--identity",
+        seed.inside({program("shoal-node"), "bootstrap", "--listen", listen, "--identity",
                      folder_.file("seed.key"), "--ready-file", folder_.file("seed.json")})));
     ASSERT_TRUE(wait_for_file(folder_.file("seed.json"), *nodes_.back(), kOnlineMs))
         << nodes_.back()->err();
@@ -110,11 +123,10 @@ class ReachLab {
     return *nodes_.back();
   }
 
-  Outcome generate(const NetworkNamespace& from) const {
-    return run(
-        from.inside({program("shoal"), "generate", "--model", kDemoModel, "--join", "25.1.1.1:7000",
-                     "--greedy", "--max-tokens", "4", "--wait", "5", "Once upon a time"}),
-        kOnlineMs);
+  Outcome generate(const NetworkNamespace& from, const std::string& join = "25.1.1.1:7000") const {
+    return run(from.inside({program("shoal"), "generate", "--model", kDemoModel, "--join", join,
+                            "--greedy", "--max-tokens", "4", "--wait", "5", "Once upon a time"}),
+               kOnlineMs);
   }
 
  private:
@@ -165,6 +177,22 @@ TEST_F(Reach, ByNatPmpAlone) {
   node.signal(SIGTERM);
   EXPECT_EQ(node.wait(15'000), 0) << node.err();
   EXPECT_THAT(lab_->rules(), Not(HasSubstr("192.168.8.2:7001")));
+}
+
+// No translation, but a router that lets nobody in: PCP opens the very port.
+TEST_F(Reach, ByIpv6PcpOpensTheRoutersFirewall) {
+  lab_->add_v6();
+  lab_->start_mapping("enable_natpmp=yes\nenable_upnp=no\next_ifname6=wan\n");
+  lab_->start_seed("[2a00:25::1]:7000");
+  Process& node =
+      lab_->start_node(lab_->home, {"--join", "[2a00:25::1]:7000", "--listen", ":7001"});
+  EXPECT_THAT(node.out(), HasSubstr("is online at [2a00:8::2]:7001 (mapped by PCP) and serves"));
+  EXPECT_THAT(lab_->rules(), HasSubstr("dport 7001"));
+  const Outcome text = lab_->generate(lab_->seed, "[2a00:25::1]:7000");
+  EXPECT_EQ(text.status, 0) << text.err;
+  node.signal(SIGTERM);
+  EXPECT_EQ(node.wait(15'000), 0) << node.err();
+  EXPECT_THAT(lab_->rules(), Not(HasSubstr("dport 7001")));
 }
 
 TEST_F(Reach, ByUpnpToo) {

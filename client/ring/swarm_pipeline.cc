@@ -103,15 +103,17 @@ absl::Status SwarmPipeline::connect_patiently() {
       if (!sighting.ok()) drop_channels();
     }
     if (interrupt_.stopped()) return interrupt_.status();
-    if (chosen.ok()) {
+    // Others may come while it is not tried.
+    const bool aside = chosen.ok() && repeated_.is_put_aside(chosen->route, Clock::now());
+    if (chosen.ok() && !aside) {
       absl::Status status = open(*std::move(chosen));
       if (status.ok() || interrupt_.stopped()) return status;
       if (auto last_word = give_up_opening(status); !last_word.ok()) return last_word;
       continue;
     }
-    if (is_permanent(chosen.status())) return chosen.status();
-    if (auto last_word = give_way(chosen.status(), milliseconds(0)); !last_word.ok())
-      return last_word;
+    if (!aside && is_permanent(chosen.status())) return chosen.status();
+    const absl::Status why = aside ? repeated_.why() : chosen.status();
+    if (auto last_word = give_way(why, milliseconds(0)); !last_word.ok()) return last_word;
   }
 }
 
@@ -356,6 +358,8 @@ absl::StatusOr<SwarmPipeline::Outcome> SwarmPipeline::advance(std::span<const st
     if (result.ok()) result = run(std::max(begin, session_position_), ids_.size(), rows, wanted);
     if (result.ok()) {
       opened_ = true;
+      if (std::exchange(untold_move_, false)) tell_move(begin, patience_.waited(Clock::now()));
+      repeated_.worked();
       patience_.worked();
       told_waiting_ = false;
       note_speed();
@@ -381,9 +385,10 @@ absl::StatusOr<SwarmPipeline::Outcome> SwarmPipeline::advance(std::span<const st
     }
     if (auto status = connect_patiently(); !status.ok()) return status;
     ++reroutes_;
-    tell(fmt::format(
-        "goes on through {} from position {}, after {:.1f} s", describe(plan_.route), begin,
-        in_seconds(std::chrono::duration_cast<milliseconds>(Clock::now() - lost_at_))));
+    untold_move_ = repeated_.times() > 1;  // it may be lost like those before
+    if (!untold_move_) {
+      tell_move(begin, std::chrono::duration_cast<milliseconds>(Clock::now() - lost_at_));
+    }
   }
 }
 
@@ -451,7 +456,11 @@ void SwarmPipeline::lose(const absl::Status& status) {
   lost_at_ = Clock::now();
   const RingFailure& failure = session_->failure();
   const std::string what = failure.lost ? describe_blocks({*failure.lost}) : "the session";
-  tell(fmt::format("{} {}: {}", leaving_ ? "moves" : "lost", what, text(status)));
+  const bool is_news =
+      leaving_ || !failure.culprit ||
+      repeated_.lost(*failure.culprit, failure.before ? failure.before : failure.told_by, status,
+                     lost_at_);
+  if (is_news) tell(fmt::format("{} {}: {}", leaving_ ? "moves" : "lost", what, text(status)));
   blame(failure);
   session_.reset();
   scout_.stop();
@@ -491,9 +500,11 @@ absl::Status SwarmPipeline::give_way(const absl::Status& failure, milliseconds a
   if (!pause && !opened_ && now - began_ < kStartTime) pause = Patience::kFirstPause;
   if (!pause) {
     const double waited = in_seconds(patience_.waited(now));
-    return absl::Status(
-        failure.code(),
-        waited < 1 ? text(failure) : fmt::format("{} (waited {:.0f} s)", text(failure), waited));
+    if (waited < 1) return failure;
+    const bool is_repeated = repeated_.times() > 1 && failure == repeated_.why();
+    const std::string times = is_repeated ? fmt::format(", lost {} times", repeated_.times()) : "";
+    return absl::Status(failure.code(),
+                        fmt::format("{} (waited {:.0f} s{})", text(failure), waited, times));
   }
   if (*pause > milliseconds(0) && options_.wait > milliseconds(0) && !told_waiting_ &&
       !is_final(failure.code())) {
@@ -513,6 +524,11 @@ bool SwarmPipeline::sleep(milliseconds time) {
     const auto left = std::chrono::ceil<milliseconds>(until - now);
     if (!base::sleep_for(std::min(left, kWaitTick), interrupt_)) return false;
   }
+}
+
+void SwarmPipeline::tell_move(std::size_t from, milliseconds after) const {
+  tell(fmt::format("goes on through {} from position {}, after {:.1f} s", describe(plan_.route),
+                   from, in_seconds(after)));
 }
 
 void SwarmPipeline::tell(const std::string& text) const {

@@ -17,6 +17,7 @@
 #include "base/stop_token.h"
 #include "client/ring/patience.h"
 #include "client/ring/prefix_chain.h"
+#include "client/ring/repeated_loss.h"
 #include "client/ring/ring_session.h"
 #include "client/ring/shared_sighting.h"
 #include "client/ring/swarm_scout.h"
@@ -113,6 +114,7 @@ class SwarmPipeline : public Pipeline {
                               const proto::ScoresWanted& wanted);
 
   void lose(const absl::Status& status);  // the session: tells, blames, ends it
+  void tell_move(std::size_t from, Milliseconds after) const;
   void blame(const RingFailure& failure);
   void drop_channels();
   // Notes a failure and waits a little; OK when it makes sense to try again, else the last word.
@@ -134,6 +136,8 @@ class SwarmPipeline : public Pipeline {
   SwarmScout scout_;
   PeerMemory& memory_;
   Patience patience_;
+  RepeatedLoss repeated_;
+  bool untold_move_ = false;  // it is told once it has worked
   bool told_waiting_ = false;
   Clock::time_point lost_at_;
   const Clock::time_point began_ = Clock::now();

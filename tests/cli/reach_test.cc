@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -112,9 +113,10 @@ class ReachLab {
     const std::string name = "node" + std::to_string(nodes_.size());
     const std::string ready = folder_.file(name + ".json");
     std::vector<std::string> command = {program("shoal-node"), "run", "--model", kDemoModel};
-    command.insert(command.end(),
-                   {"--threads", "1", "--kv-positions", "512", "--blocks", "0:8", "--identity",
-                    folder_.file(name + ".key"), "--ready-file", ready});
+    command.insert(command.end(), {"--threads", "1", "--kv-positions", "512", "--identity",
+                                   folder_.file(name + ".key"), "--ready-file", ready});
+    if (std::ranges::find(arguments, "--blocks") == arguments.end())
+      command.insert(command.end(), {"--blocks", "0:8"});
     command.insert(command.end(), arguments.begin(), arguments.end());
     nodes_.push_back(std::make_unique<Process>(where.inside(command)));
     EXPECT_TRUE(wait_for_file(ready, *nodes_.back(), kOnlineMs)) << nodes_.back()->err();
@@ -123,9 +125,10 @@ class ReachLab {
     return *nodes_.back();
   }
 
-  Outcome generate(const NetworkNamespace& from, const std::string& join = "25.1.1.1:7000") const {
+  Outcome generate(const NetworkNamespace& from, const std::string& join = "25.1.1.1:7000",
+                   const std::string& wait = "5") const {
     return run(from.inside({program("shoal"), "generate", "--model", kDemoModel, "--join", join,
-                            "--greedy", "--max-tokens", "4", "--wait", "5", "Once upon a time"}),
+                            "--greedy", "--max-tokens", "4", "--wait", wait, "Once upon a time"}),
                kOnlineMs);
   }
 
@@ -284,6 +287,28 @@ TEST_F(Reach, InTheOpenANodeIsDirectAndAfterASleepLooksAgain) {
   EXPECT_TRUE(eventually(5'000, [&] {
     return other.err().find("stood still for a while") != std::string::npos;
   })) << other.err();
+}
+
+// The user reaches both nodes, and the one does not reach the other: what is sent there vanishes.
+TEST_F(Reach, AWayThatIsDeadBetweenTwoNodesIsToldOnceAndByWhom) {
+  lab_->start_seed();
+  lab_->start_node(lab_->seed,
+                   {"--join", "25.1.1.1:7000", "--listen", "25.1.1.1:7001", "--blocks", "0:4"});
+  lab_->start_node(lab_->router,
+                   {"--join", "25.1.1.1:7000", "--listen", "25.1.1.5:7002", "--blocks", "4:8"});
+  lab_->nft(R"(table inet hole {
+  chain input { type filter hook input priority 0; policy accept;
+    iifname "wan" tcp dport 7002 drop; }
+})");
+  const Outcome user = lab_->generate(lab_->home, "25.1.1.1:7000", "3");
+  EXPECT_EQ(user.status, 1);
+  const std::size_t told = user.err.find("shoal: lost blocks 4..7: ");
+  ASSERT_NE(told, std::string::npos) << user.err;
+  EXPECT_EQ(user.err.find("shoal: lost", told + 1), std::string::npos) << user.err;
+  EXPECT_THAT(user.err.substr(user.err.rfind("shoal: node ")),
+              AllOf(HasSubstr(" at 25.1.1.5:7002: node "),
+                    HasSubstr(" at 25.1.1.1:7001 says: the next hop "),
+                    HasSubstr("this node does not reach it"), HasSubstr(", lost 2 times)")));
 }
 
 }  // namespace

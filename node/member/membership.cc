@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "net/interfaces.h"
 #include "node/member/ports.h"
 #include "proto/tunnel.h"
 
@@ -171,6 +172,12 @@ void Membership::start_reach() {
   }
   ReachHooks hooks;
   hooks.own = [this] { return addresses_->list(); };
+  hooks.machine = [] {
+    std::vector<proto::Endpoint> all;
+    for (const net::InterfaceAddress& entry : net::interface_addresses())
+      all.push_back(entry.address);
+    return all;
+  };
   hooks.helpers = [this] { return helpers(); };
   hooks.changed = [this] {
     io_->run_and_wait([this] {

@@ -289,6 +289,16 @@ TEST_F(Reach, InTheOpenANodeIsDirectAndAfterASleepLooksAgain) {
   })) << other.err();
 }
 
+// The only one to ask is on this machine, under another of its addresses: a call from there to the
+// port proves nothing, and a refusal neither.
+TEST_F(Reach, WhoIsOnTheSameMachineUnderAnotherAddressIsNotAsked) {
+  lab_->seed.ip("addr add 25.1.1.2/24 dev eth0");
+  lab_->start_seed();
+  Process& node =
+      lab_->start_node(lab_->seed, {"--join", "25.1.1.1:7000", "--listen", "25.1.1.2:7001"});
+  EXPECT_THAT(node.out(), HasSubstr("is online at 25.1.1.2:7001 (nobody is there yet"));
+}
+
 // The user reaches both nodes, and the one does not reach the other: what is sent there vanishes.
 TEST_F(Reach, AWayThatIsDeadBetweenTwoNodesIsToldOnceAndByWhom) {
   lab_->start_seed();

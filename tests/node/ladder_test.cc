@@ -305,6 +305,11 @@ TEST(VerdictTest, NeighboursDoNotSpeakForTheWorld) {
   EXPECT_EQ(far.tcp, Reached::kNo);
   EXPECT_EQ(far.helpers, 1u);
   EXPECT_EQ(far.seen, kRouter);
+  // Nor those that a bridge or a tunnel of this machine leads to, which is not announced.
+  const Endpoint bridge = Endpoint::v4({172, 17, 0, 1}, 0);
+  answers = {answer(bridge, kSilent, kSilent), answer(kRouter, kReached, kReached)};
+  EXPECT_EQ(judge(answers, std::vector<Endpoint>{kHome, bridge}).tcp, Reached::kYes);
+  EXPECT_EQ(judge(answers, std::vector<Endpoint>{kHome, bridge}).helpers, 1u);
   // Nor does this machine for itself.
   answers = {answer(Endpoint::v4({127, 0, 0, 1}, 5), kReached, kReached)};
   EXPECT_EQ(judge(answers, own).tcp, Reached::kUnknown);
@@ -346,6 +351,10 @@ TEST(HelperTest, OtherNetworksFirstRelaysLastAndNeverOurOwnMachine) {
   EXPECT_EQ(chosen[4].peer, peer_named(3));  // a relay
   EXPECT_EQ(choose_helpers(known, own, false, 5, random).size(), 1u);
   EXPECT_EQ(choose_helpers(known, own, true, 2, random).size(), 2u);
+  // Under another of this machine's addresses, which is not announced: where it is the only one,
+  // there is nobody to ask.
+  const std::vector<Endpoint> machine = {kHome, Endpoint::v4({203, 0, 113, 2}, 0)};
+  EXPECT_TRUE(choose_helpers({helper(2, {203, 0, 113, 2})}, machine, true, 5, random).empty());
 }
 
 // --- what we do for others

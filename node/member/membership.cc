@@ -116,7 +116,8 @@ net::PunchDeskOptions Membership::punch_options() {
         return std::ranges::any_of(anchors, [&](const proto::Endpoint& anchor) {
           return anchor.address == anchors.front().address && anchor.port != anchors.front().port;
         });
-      }};
+      },
+      [this] { return !swarm_->dht().is_tunnelled(); }};
 }
 
 // A first node that comes back finds its swarm by the contacts of its last run.

@@ -345,6 +345,7 @@ absl::StatusOr<std::vector<dht::Record>> Membership::find(const dht::Key& key) {
 
 void Membership::give_up_port(milliseconds grace) {
   if (server_.front != nullptr) server_.front->stop_accepting();
+  if (relay_ != nullptr) relay_->let_go();
   if (server_.server != nullptr) {
     // It tells every connection to take no new calls, then waits.
     closing_ = std::thread([server = server_.server.get(), grace] {

@@ -117,7 +117,8 @@ net::PunchDeskOptions Membership::punch_options() {
         return std::ranges::any_of(anchors, [&](const proto::Endpoint& anchor) {
           return anchor.address == anchors.front().address && anchor.port != anchors.front().port;
         });
-      }};
+      },
+      [this] { return !swarm_->dht().is_tunnelled(); }};
 }
 
 // A first node that comes back finds its swarm by the contacts of its last run.
@@ -351,6 +352,7 @@ absl::StatusOr<std::vector<dht::Record>> Membership::find(const dht::Key& key) {
 
 void Membership::give_up_port(milliseconds grace) {
   if (server_.front != nullptr) server_.front->stop_accepting();
+  if (relay_ != nullptr) relay_->let_go();
   if (server_.server != nullptr) {
     // It tells every connection to take no new calls, then waits.
     closing_ = std::thread([server = server_.server.get(), grace] {

@@ -268,7 +268,15 @@ class ReachKeeper::Impl {
       if (relay && !others_ask) ladder_.relayed(await_relays());
     }
     publish(false);
-    if (!ladder_.wants_relays() && std::exchange(relaying_, false)) hooks_.relays.stop();
+    if (const auto outside = ladder_.untried_from_inside(own_)) {
+      const Helper ourselves{identity_.peer_id(), *outside};
+      ladder_.tried_from_inside(helper_round_trip(identity_, swarm_key_, ourselves).has_value());
+    }
+    if (!ladder_.wants_relays()) {
+      if (std::exchange(relaying_, false)) hooks_.relays.stop();
+    } else if (!std::exchange(relaying_, true)) {
+      hooks_.relays.start();
+    }
   }
 
   void ask(const std::vector<Helper>& known) {

@@ -176,6 +176,48 @@ TEST_F(LadderTest, WhereHelpersSawUsIsNoOtherNetwork) {
   EXPECT_TRUE(ladder_.is_elsewhere(std::vector<Endpoint>{}, own_)) << "the first ones";
 }
 
+TEST_F(LadderTest, WhereTheRouterTurnsNothingBackNeighboursMeetByARelay) {
+  EXPECT_FALSE(ladder_.untried_from_inside(own_));
+  begin();
+  EXPECT_FALSE(ladder_.untried_from_inside(own_));
+  judged(Reached::kNo);
+  ladder_.mapped(Family::kV4, upnp(7010));
+  judged(Reached::kYes);
+  // What the world sees, not what the machine has: tried once.
+  EXPECT_EQ(ladder_.untried_from_inside(own_), with_port(kRouter, 7010));
+  EXPECT_FALSE(ladder_.wants_relays());
+  ladder_.tried_from_inside(false);
+  EXPECT_FALSE(ladder_.untried_from_inside(own_));
+  EXPECT_TRUE(ladder_.wants_relays());
+  // It is reached as before, and through relays besides.
+  ladder_.relayed(1);
+  EXPECT_EQ(ladder_.rung(Family::kV4), Rung::kMapped);
+  EXPECT_EQ(ladder_.told(own_, std::vector{relay(1)}), "mapped by UPnP");
+  EXPECT_THAT(ladder_.announced(own_, std::vector{relay(1)}),
+              ElementsAre(Address(with_port(kRouter, 7010)), Address(kHome), relay(1)));
+  // Another mapping is another question; a router that turns back needs no relay.
+  begin();
+  judged(Reached::kYes);
+  EXPECT_FALSE(ladder_.untried_from_inside(own_));
+  ladder_.remap(Family::kV4, upnp(7020));
+  EXPECT_FALSE(ladder_.wants_relays());
+  EXPECT_EQ(ladder_.untried_from_inside(own_), with_port(kRouter, 7020));
+  ladder_.tried_from_inside(true);
+  EXPECT_FALSE(ladder_.wants_relays());
+}
+
+TEST_F(LadderTest, WhoHasAPublicAddressOrNoRelayTriesNothingFromInside) {
+  const std::vector<Endpoint> open = {with_port(kRouter, kPort)};
+  begin();
+  judged(Reached::kYes);
+  EXPECT_FALSE(ladder_.untried_from_inside(open));
+  EXPECT_TRUE(ladder_.untried_from_inside(own_));
+  Ladder alone{{.port = kPort, .may_relay = false}};
+  alone.begin(true, false);
+  alone.judged(Family::kV4, verdict(Reached::kYes, Reached::kYes, kRouter));
+  EXPECT_FALSE(alone.untried_from_inside(own_));
+}
+
 TEST_F(LadderTest, WithoutARelayItSaysWhatToForward) {
   begin();
   judged(Reached::kNo);

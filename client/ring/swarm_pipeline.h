@@ -113,6 +113,8 @@ class SwarmPipeline : public Pipeline {
   absl::StatusOr<Outcome> run(std::size_t from, std::size_t to, RowsWanted rows,
                               const proto::ScoresWanted& wanted);
 
+  // What no other try will change, if nobody else serves the blocks.
+  static bool is_final(absl::StatusCode code);
   void lose(const absl::Status& status);  // the session: tells, blames, ends it
   void tell_move(std::size_t from, Milliseconds after) const;
   void blame(const RingFailure& failure);

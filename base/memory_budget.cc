@@ -87,7 +87,9 @@ MemoryBudget memory_budget(const std::filesystem::path& root, const ProcessLimit
   if (most) {
     // Weights that are mapped already are no news: they are planned for below.
     const std::uint64_t used = get(self, "RssAnon");
-    take_least(budget.all, {minus(minus(most->of(total), used), promised.own), "--memory", false});
+    const std::uint64_t given = most->of(total);
+    const std::uint64_t taken = used + promised.own;
+    take_least(budget.all, {minus(given, taken), "--memory", false, given, taken});
   }
   const auto own = [&](std::uint64_t left, const char* from) {
     if (!budget.own || left < budget.own->bytes) budget.own = MemoryLimit{left, from, false};

@@ -19,6 +19,9 @@ struct MemoryLimit {
   std::string from;         // for people: "free memory of this machine"
   // Other programs live from the same memory, and may want more of it later.
   bool shared = false;
+  // Of a limit that was given to this program (--memory): its size, and what is taken already.
+  std::optional<std::uint64_t> given_bytes = {};
+  std::uint64_t taken_bytes = 0;
 };
 
 struct MemoryBudget {

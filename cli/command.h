@@ -60,6 +60,9 @@ class Command {
   void operand(Operand operand);
   // It does something without one of its commands too.
   void works_alone() { works_alone_ = true; }
+  // It looks ahead at what another command does, and reads that one's table of the file after its
+  // own.
+  void reads_table_of(std::string command) { other_table_ = std::move(command); }
   void footer(std::string text) { footer_ = std::move(text); }
   // Shown last, as somebody would type it.
   void example(std::string about, std::string line);
@@ -72,6 +75,7 @@ class Command {
   const std::string& footer_text() const { return footer_; }
   const std::vector<std::pair<std::string, std::string>>& examples() const { return examples_; }
   std::string help() const;
+  const std::string& other_table() const { return other_table_; }  // empty: none
   bool is_called_alone() const { return works_alone_ || commands_.empty(); }
 
   const std::list<Command>& commands() const { return commands_; }
@@ -91,6 +95,7 @@ class Command {
   std::string group_;
   std::vector<std::pair<std::string, std::string>> examples_;  // about, line
   bool works_alone_ = false;
+  std::string other_table_;
   std::list<Command> commands_;  // lists: references to its items stay good
   std::list<Option> options_;
   std::vector<Operand> operands_;

@@ -150,7 +150,10 @@ class Taker {
     }
     const std::vector<Given> above = given_;
     // A table for this command counts more than what stands above all tables.
-    for (const std::string& table : {command_.name(), std::string()}) {
+    std::vector<std::string> tables = {command_.name()};
+    if (!command_.other_table().empty()) tables.push_back(command_.other_table());
+    tables.emplace_back();
+    for (const std::string& table : tables) {
       for (const Setting& setting : file) {
         if (setting.table != table || setting.key.empty()) continue;
         const Option* option = option_called(command_, setting.key);

@@ -223,8 +223,9 @@ absl::StatusOr<std::vector<Setting>> read_settings_file(const std::string& path)
   return parse_settings(text, path);
 }
 
-std::string settings_text(const std::vector<Assignment>& assignments) {
+std::string settings_text(const std::vector<Assignment>& assignments, const std::string& table) {
   std::string text;
+  if (!table.empty() && !assignments.empty()) text = fmt::format("[{}]\n", table);
   for (const Assignment& one : assignments) {
     std::string value;
     if (one.texts.empty()) {

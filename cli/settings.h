@@ -49,12 +49,14 @@ absl::StatusOr<std::vector<Setting>> parse_settings(std::string_view text, const
 // read.
 absl::StatusOr<std::vector<Setting>> read_settings_file(const std::string& path);
 
-// What parse_settings would read again: `key = value`, one a line.
+// What parse_settings would read again: `key = value`, one a line, in the table of a command if one
+// is named. Nothing of nothing.
 struct Assignment {
   std::string key;
   std::vector<std::string> texts;  // empty: a flag
   bool is_list = false;
 };
-std::string settings_text(const std::vector<Assignment>& assignments);
+std::string settings_text(const std::vector<Assignment>& assignments,
+                          const std::string& table = {});
 
 }  // namespace shoal::cli

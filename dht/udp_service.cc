@@ -65,8 +65,17 @@ class UdpService::Impl : public std::enable_shared_from_this<Impl> {
     was_client_ = core_.is_client();
     if (options.table_file.empty()) return;
     keeper_.emplace(options.table_file, core_.swarm_id(), options.warn);
-    core_.restore(keeper_->load(unix_now_s()), false, steady_now());
+    held_ = keeper_->load(unix_now_s());
+    if (!options.hold_table) restore_held();
   }
+
+  bool holds_table() const { return !held_.empty(); }
+  std::size_t recall() {
+    const std::size_t peers = restore_held();
+    flush();
+    return peers;
+  }
+  bool is_answered_at_joined() const { return answered_at_joined_; }
 
   void run() {
     receive();
@@ -158,6 +167,12 @@ class UdpService::Impl : public std::enable_shared_from_this<Impl> {
     std::uint32_t timeout_ms = 0;
   };
 
+  std::size_t restore_held() {
+    const std::vector<Contact> contacts = std::exchange(held_, {});
+    core_.restore(contacts, false, steady_now());
+    return contacts.size();
+  }
+
   static KademliaConfig config_of(const UdpServiceOptions& options) {
     KademliaConfig config;
     config.client_mode = options.client_mode;
@@ -185,7 +200,7 @@ class UdpService::Impl : public std::enable_shared_from_this<Impl> {
       const auto sender =
           core_.handle_datagram({buffer_.data(), arrival->size}, arrival->from, now);
       if (sender == Kademlia::Sender::kPeer) {
-        choice_.heard_by_udp(joined_by_.empty() || joined_by_.contains(arrival->from), now);
+        choice_.heard_by_udp(arrival->from, note_joined(arrival->from), now);
         note_way();
       }
       if (arrival->to && sender != Kademlia::Sender::kUnknown)
@@ -203,10 +218,17 @@ class UdpService::Impl : public std::enable_shared_from_this<Impl> {
     const TimePoint now = steady_now();
     const auto sender = core_.handle_datagram(bytes, from, now);
     if (sender == Kademlia::Sender::kPeer && !is_tunnel(from)) {
-      choice_.heard_in_tunnel(now);
+      choice_.heard_in_tunnel(from, note_joined(from), now);
       note_way();
     }
     finish();
+  }
+
+  // Of somebody who answered: whether we joined by it, or by nobody.
+  bool note_joined(const proto::Endpoint& from) {
+    const bool joined = joined_by_.contains(from);
+    answered_at_joined_ |= joined;
+    return joined || joined_by_.empty();
   }
 
   // After all that may have changed the way.
@@ -364,6 +386,8 @@ class UdpService::Impl : public std::enable_shared_from_this<Impl> {
   bool tunnelled_ = last_way_ == WayChoice::Way::kTunnel;
   std::set<proto::Endpoint> joined_by_;
   bool joined_privately_ = false;
+  bool answered_at_joined_ = false;
+  std::vector<Contact> held_;  // of the last run
   Kademlia core_;
   std::vector<proto::Endpoint> own_;
   bool was_client_ = core_.is_client();
@@ -412,6 +436,9 @@ ObservedPorts UdpService::observed_ports(bool v4) const {
   return impl_->core().observed_ports(v4, steady_now());
 }
 void UdpService::tell_reachable(std::optional<bool> reachable) { impl_->tell_reachable(reachable); }
+bool UdpService::holds_table() const { return impl_->holds_table(); }
+std::size_t UdpService::recall() { return impl_->recall(); }
+bool UdpService::is_answered_at_joined() const { return impl_->is_answered_at_joined(); }
 DhtStats UdpService::stats() const { return impl_->core().stats(); }
 
 absl::StatusOr<std::unique_ptr<UdpService>> UdpService::open(asio::io_context& io,

@@ -34,6 +34,8 @@ struct UdpServiceOptions {
   // Where the table outlives this run: read by open(), written every ten minutes and at the end.
   // Empty: nowhere. `warn` gets a sentence when the file is damaged or cannot be written.
   std::string table_file = {};
+  // Nobody in that file is asked before recall().
+  bool hold_table = false;
   std::function<void(const std::string&)> warn = {};
   // Told when strangers turn out not to reach this peer, so that it goes on in client mode, and
   // when they do again. On the io thread; must not destroy the service.
@@ -74,6 +76,14 @@ class UdpService {
   // key: silence is all one sees).
   void bootstrap(std::vector<proto::Endpoint> peers, std::uint32_t timeout_ms,
                  std::function<void(absl::Status)> done);
+
+  // Of a table that is held: whether there is somebody in it.
+  bool holds_table() const;
+  // From now on its peers are checked, and asked by every bootstrap(), as those of a table that is
+  // not held. How many.
+  std::size_t recall();
+  // Whether somebody answered at an address that bootstrap() was ever given.
+  bool is_answered_at_joined() const;
 
   // All live records under `key`, verified, at most one per peer, newest first seen wins; includes
   // our own. Withdrawn records (state offline) are not returned. Empty when there are none, and

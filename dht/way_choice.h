@@ -6,8 +6,10 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 
 #include "dht/time.h"
+#include "proto/endpoint.h"
 
 namespace shoal::dht {
 
@@ -26,7 +28,7 @@ class WayChoice {
   static constexpr Duration kHeadStart = milliseconds(400);
   // A connection that answered is taken when UDP has been silent for so long.
   static constexpr Duration kPatience = milliseconds(700);
-  // Where others answer by UDP, but nobody of those that we joined by, and no connection either.
+  // Where others answer, but nobody of those that we joined by, in neither way.
   static constexpr Duration kOthersSuffice = milliseconds(2'000);
   // In a tunnel, UDP is tried so often, for so long.
   static constexpr Duration kProbeEvery = minutes(5);
@@ -37,9 +39,11 @@ class WayChoice {
 
   // The addresses of --join are asked from now on, because nobody else is known or answers.
   void asked(TimePoint now);
-  // An answer came, by UDP or through a connection; `joined_by`: from such an address.
-  void heard_by_udp(bool joined_by, TimePoint now);
-  void heard_in_tunnel(TimePoint now);
+  // An answer came, by UDP or through a connection; `joined_by`: from such an address. That
+  // another one answers through a connection says nothing of UDP if it answers by UDP as well, or
+  // somebody on the Internet does.
+  void heard_by_udp(const proto::Endpoint& from, bool joined_by, TimePoint now);
+  void heard_in_tunnel(const proto::Endpoint& from, bool joined_by, TimePoint now);
   // Decides what is due; then way() says what holds until next().
   void handle_timeout(TimePoint now);
   std::optional<TimePoint> next(TimePoint now) const;
@@ -52,11 +56,16 @@ class WayChoice {
 
  private:
   void settle(Way way, TimePoint now);
+  std::optional<TimePoint> others_due() const;
 
   const bool tunnels_, udp_;
   Way way_ = tunnels_ && !udp_ ? Way::kTunnel : Way::kUdp;
   std::optional<TimePoint> raced_since_;
-  bool tunnel_answered_ = false, others_answered_ = false;
+  bool tunnel_answered_ = false;
+  // Of this race, whom we did not join by: who answered by UDP, and who only otherwise.
+  std::set<proto::Endpoint> others_by_udp_, others_in_tunnel_;
+  std::optional<TimePoint> other_answered_at_;
+  bool internet_by_udp_ = false;
   std::optional<TimePoint> next_probe_, probe_until_;
   bool probe_due_ = false;
 };

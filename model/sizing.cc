@@ -107,6 +107,24 @@ std::string others_text(std::span<const absl::StatusOr<MemoryPlan>> plans, std::
   return text;
 }
 
+// For people who gave too little: what would do, with what is taken of it already.
+std::string least_given_text(const MemoryLimit& limit, const MemoryNeeds& needs, double needed) {
+  const std::uint64_t wanted = static_cast<std::uint64_t>(needed) + needs.fixed_bytes;
+  std::uint64_t too_little = limit.bytes;
+  std::uint64_t enough = too_little + kMiB;
+  const auto suffices = [&](std::uint64_t bytes) {
+    return usable_bytes({bytes, limit.from, limit.shared}, needs) >= wanted;
+  };
+  while (!suffices(enough)) enough *= 2;
+  while (enough - too_little > 1) {
+    const std::uint64_t middle = too_little + (enough - too_little) / 2;
+    (suffices(middle) ? enough : too_little) = middle;
+  }
+  return fmt::format("{0} is {1} for all of the program: give at least {0} {2}MiB, or nothing",
+                     limit.from, base::memory_text(*limit.given_bytes),
+                     (enough + limit.taken_bytes + kMiB - 1) / kMiB);
+}
+
 }  // namespace
 
 std::uint64_t usable_bytes(const MemoryLimit& limit, const MemoryNeeds& needs) {
@@ -148,11 +166,18 @@ absl::StatusOr<MemoryPlan> plan_memory(const MemoryBudget& budget, const MemoryN
       const double needed =
           static_cast<double>(weight) +
           static_cast<double>(needs.block_position_kv_bytes) * static_cast<double>(positions);
+      const std::string block =
+          fmt::format("one block needs {:.0f} MiB ({} of weights, the rest for {} KV positions)",
+                      needed / kMiB, base::memory_text(weight), positions);
+      // Where it is not an ulimit that leaves too little.
+      if (budget.all.given_bytes && static_cast<double>(fit.usable) < needed) {
+        return absl::ResourceExhaustedError(
+            fmt::format("{}, but {}", block, least_given_text(budget.all, needs, needed)));
+      }
       return absl::ResourceExhaustedError(fmt::format(
-          "one block needs {:.0f} MiB ({} of weights, the rest for {} KV positions), but only {} "
-          "can be used; free some memory{}, raise the limit, or choose fewer --kv-positions",
-          needed / kMiB, base::memory_text(weight), positions, limits(),
-          budget.all.from == "--memory" ? ", give more --memory" : ""));
+          "{}, but only {} can be used; free some memory, raise the limit, or choose fewer "
+          "--kv-positions",
+          block, limits()));
     }
   }
 
@@ -161,11 +186,19 @@ absl::StatusOr<MemoryPlan> plan_memory(const MemoryBudget& budget, const MemoryN
       wishes.kv_positions.value_or(std::min<std::int64_t>(fitting, kDefaultKvPositions)));
   if (plan.kv_positions < model::kPagePositions || plan.kv_positions > fitting) {
     const std::int64_t asked = wishes.kv_positions.value_or(model::kPagePositions);
+    const double needed =
+        static_cast<double>(plan.blocks) *
+        (static_cast<double>(weight) +
+         static_cast<double>(needs.block_position_kv_bytes) * static_cast<double>(asked));
+    const bool too_little_given =
+        budget.all.given_bytes && static_cast<double>(fit.usable) < needed;
     return absl::ResourceExhaustedError(fmt::format(
-        "{} blocks need {} for weights and {:.3f} MiB for each of {} KV positions, but only {} "
-        "can be used; serve fewer blocks (--blocks) or fewer --kv-positions (at least {})",
+        "{} blocks need {} for weights and {:.3f} MiB for each of {} KV positions, but {}; serve "
+        "fewer blocks (--blocks) or fewer --kv-positions (at least {})",
         plan.blocks, base::memory_text(weight * plan.blocks), position_mib * plan.blocks, asked,
-        limits(), model::kPagePositions));
+        too_little_given ? least_given_text(budget.all, needs, needed)
+                         : fmt::format("only {} can be used", limits()),
+        model::kPagePositions));
   }
   plan.shares = {plan.blocks};
   plan.reason = fmt::format(

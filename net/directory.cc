@@ -47,6 +47,24 @@ void Directory::begin_bootstrap(std::vector<proto::Endpoint> peers, std::uint32_
   });
 }
 
+bool Directory::holds_table() {
+  bool holds = false;
+  io_.run_and_wait([&] { holds = dht_->holds_table(); });
+  return holds;
+}
+
+std::size_t Directory::recall() {
+  std::size_t peers = 0;
+  io_.run_and_wait([&] { peers = dht_->recall(); });
+  return peers;
+}
+
+bool Directory::is_answered_at_joined() {
+  bool answered = false;
+  io_.run_and_wait([&] { answered = dht_->is_answered_at_joined(); });
+  return answered;
+}
+
 Directory::Lookup Directory::begin_look_up(const dht::Key& key) {
   Lookup lookup{{}, Clock::now()};
   io_.post([this, key, done = lookup.answer.setter()] {

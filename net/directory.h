@@ -36,6 +36,11 @@ class Directory {
   // The same without waiting for what comes of it.
   void begin_bootstrap(std::vector<proto::Endpoint> peers, std::uint32_t timeout_ms);
 
+  // Peers of the last run that nobody has asked yet (UdpServiceOptions::hold_table).
+  bool holds_table();
+  std::size_t recall();
+  bool is_answered_at_joined();
+
   // A lookup under way, so that several may run at once.
   struct Answer {
     dht::UdpService::Found found;

@@ -68,6 +68,7 @@ Caretaker::Caretaker(const IdentityFile& identity, CaretakerOptions options)
 }
 
 Caretaker::~Caretaker() {
+  desk_->close();
   control_.reset();
   account_->close(CareClock::now());
 }
@@ -176,6 +177,7 @@ Caretaker::Next Caretaker::look(Node& node) {
 }
 
 void Caretaker::hand_over() {
+  desk_->close();
   control_.reset();
   account_->save();
 }

@@ -334,15 +334,17 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
   plan.group("");
   plan.flag("--json", line.json, "Print one JSON object");
   add_config(plan, texts);
+  plan.reads_table_of("run");
   cli::Command& bootstrap = program.command(
       "bootstrap", "Be an address to join by: a member of the swarm's directory without blocks");
   std::string bootstrap_listen;
   bootstrap.group(kNetworkGroup);
   bootstrap
-      .option(
-          "--listen", "HOST:PORT",
-          "UDP address; without HOST all of this machine, IPv4 and IPv6. Port 0 picks a free one",
-          cli::name(bootstrap_listen))
+      .option("--listen", "HOST:PORT",
+              "Address for TCP and UDP; without HOST all of this machine, IPv4 and IPv6. Port 0 "
+              "picks a "
+              "free one; name one if a firewall must let it through",
+              cli::name(bootstrap_listen))
       .required();
   add_common(bootstrap, line, texts);
   cli::Command& service =
@@ -352,6 +354,7 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
       "Make a service of a node with these options, and start it: yours alone, without root; the "
       "machine's, as root");
   add_run(install, line, texts);
+  install.reads_table_of("run");
   install.group("Service");
   install.flag("--replace", line.service.replace, "Write over a configuration that is there");
   install.flag("--no-start", line.service.no_start, "Only write the files");

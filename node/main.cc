@@ -242,6 +242,7 @@ absl::Status run_once(NodeLife& life) {
 
 // False: the program is to end.
 bool wait_until_wanted(NodeLife& life) {
+  if (life.signals.stop().stopped()) return false;
   auto start = life.caretaker.look_without_node();
   if (start == Caretaker::Start::kLater) life.manager.rests("paused: nothing is loaded");
   while (start == Caretaker::Start::kLater && !life.signals.wait_for_stop(kLookInterval) &&

@@ -14,6 +14,7 @@
 #include "net/channel_pool.h"
 #include "net/identity_tls.h"
 #include "node/account/account.h"
+#include "node/account/amounts.h"
 #include "node/companion_files.h"
 #include "node/device/loaded_model.h"
 #include "node/entry.h"
@@ -166,7 +167,10 @@ class Node::Impl {
     const bool serves = service_->serving() != nullptr;  // or moves at this moment
     service_->set_state(serves ? proto::NodeState::kOnline : proto::NodeState::kJoining);
     paused_ = false;
-    member_->announce_without_waiting();
+    // Whoever asked for it finds the node in the swarm when it is told that it serves.
+    if (const absl::Status told = member_->announce(); !told.ok()) {
+      spdlog::debug("{}", std::string(told.message()));
+    }
   }
 
   void set_limits(std::uint32_t max_sessions, std::uint32_t max_sessions_per_peer) {
@@ -381,8 +385,9 @@ class Node::Impl {
     while (service_->counts().sessions > 0 && std::chrono::steady_clock::now() < deadline &&
            !member_->stop().stopped()) {
       if (!std::exchange(told, true)) {
-        spdlog::info("draining: {} sessions have {} ms to finish", service_->counts().sessions,
-                     timeout_ms);
+        const std::size_t sessions = service_->counts().sessions;
+        spdlog::info("draining: {} {} {} s to finish", count_of(sessions, "session", "sessions"),
+                     sessions == 1 ? "has" : "have", timeout_ms / 1000.0);
         service_->set_state(proto::NodeState::kDraining);
         if (!member_->gave_up_port()) member_->announce_without_waiting();
       }

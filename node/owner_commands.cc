@@ -66,7 +66,11 @@ std::string order_text(Verb verb, const std::string& reply) {
   const std::string status = node_status_text(reply);
   const std::size_t first = status.find('\n');
   const std::string node = status.substr(0, status.find(':'));
-  if (verb == Verb::kResume) return node + " serves again, whatever its hours say\n";
+  if (verb == Verb::kResume) {
+    const std::string state = json.is_object() ? json.value("state", std::string()) : "";
+    if (state == "serving") return node + " serves again, whatever its hours say\n";
+    return node + " will serve again, whatever its hours say: it is " + state + "\n";
+  }
   const std::size_t second = status.find('\n', first + 1);
   const auto sessions = json.is_object() ? json.value("sessions", std::uint64_t{0}) : 0;
   return fmt::format("{} takes no new sessions and pauses; open now: {}\n{}", node, sessions,

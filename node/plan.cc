@@ -119,12 +119,17 @@ void plan_ends(std::span<const PlannedDevice> devices, std::span<const model::Me
 }
 
 std::string plan_text(const NodePlan& plan) {
+  const std::string memory =
+      plan.memory.given_bytes && plan.usable_bytes == 0
+          ? fmt::format("nothing of {} {}", plan.memory.from,
+                        base::memory_text(*plan.memory.given_bytes))
+          : fmt::format("{} of the {} that {} leaves", base::memory_text(plan.usable_bytes),
+                        base::memory_text(plan.memory.bytes), plan.memory.from);
   std::string text = fmt::format(
-      "{}, stored as {}: {} of the {} that {} leaves can be used; {} reads {:.1f} GB/s\n\n"
+      "{}, stored as {}: {} can be used; {} reads {:.1f} GB/s\n\n"
       "{:<8} {:>10} {:>10} {:>13} {:>18}  {}\n",
-      plan.model, plan.stored, base::memory_text(plan.usable_bytes),
-      base::memory_text(plan.memory.bytes), plan.memory.from, plan.reader, plan.read_bytes_s / 1e9,
-      "weights", "a block", "blocks", "KV positions", "tokens/s, at most", "ends");
+      plan.model, plan.stored, memory, plan.reader, plan.read_bytes_s / 1e9, "weights", "a block",
+      "blocks", "KV positions", "tokens/s, at most", "ends");
   for (const FormatPlan& format : plan.formats) {
     const std::string mib =
         fmt::format("{:.1f} MiB", static_cast<double>(format.block_bytes) / 0x1p20);

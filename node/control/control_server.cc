@@ -67,13 +67,13 @@ class ControlServer::Impl {
 
   void serve(int owner) const {
     if (!is_own_user(owner)) return;
-    const auto deadline = std::chrono::steady_clock::now() + kOwnerPatience;
-    const auto line = read_line(owner, kMaxRequestBytes, deadline);
+    const auto line =
+        read_line(owner, kMaxRequestBytes, std::chrono::steady_clock::now() + kOwnerPatience);
     if (!line) return;
     const auto request = parse_request(*line);
     const std::string reply =
         request.ok() ? answer_(*request) : error_json(std::string(request.status().message()));
-    send_all(owner, reply + "\n", deadline);
+    send_all(owner, reply + "\n", std::chrono::steady_clock::now() + kOwnerPatience);
   }
 
   const std::string path_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Answers this machine's owner over a local socket: a line in, a line of JSON out. Only this user
-// and root are heard, one after the other, two seconds each at most. Owns the socket, its file and
-// a thread, on which the answer is made.
+// and root are heard, one after the other, two seconds each at most for question and answer. Owns
+// the socket, its file and a thread, on which the answer is made.
 #pragma once
 
 #include <functional>
@@ -22,7 +22,7 @@ class ControlServer {
   // On the first of `paths` (socket_paths) that can be had. Whoever calls holds the identity.
   static absl::StatusOr<std::unique_ptr<ControlServer>> start(const std::vector<std::string>& paths,
                                                               Answer answer);
-  ~ControlServer();  // within two seconds; removes the file
+  ~ControlServer();  // within four seconds, once no answer is waited for; removes the file
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
 

@@ -1,16 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/control/owner_desk.h"
 
+#include <chrono>
 #include <optional>
 #include <utility>
 
 #include "node/control/control_server.h"
+#include "node/control/pausing.h"
 
 namespace shoal::node {
+namespace {
+
+// Within what ask_node() waits.
+constexpr std::chrono::seconds kResumePatience{4};
+
+// The swarm counts without it.
+bool is_away(const NodeStatus& status) {
+  return status.state == name_of(Pausing::State::kPaused) ||
+         status.state == name_of(Pausing::State::kDraining);
+}
+
+}  // namespace
 
 void OwnerDesk::show(NodeStatus status) {
-  const base::MutexLock lock(mutex_);
-  status_ = std::move(status);
+  {
+    const base::MutexLock lock(mutex_);
+    status_ = std::move(status);
+  }
+  shown_.notify_all();
+}
+
+void OwnerDesk::close() {
+  {
+    const base::MutexLock lock(mutex_);
+    closed_ = true;
+  }
+  shown_.notify_all();
 }
 
 Wish OwnerDesk::wish() {
@@ -38,6 +63,9 @@ std::string OwnerDesk::answer(const ControlRequest& request) {
     }
     if (request.verb == Verb::kResume) {
       wish_.resume();
+      const auto deadline = std::chrono::steady_clock::now() + kResumePatience;
+      while (is_away(status_) && !closed_ && shown_.wait_until(mutex_, deadline)) {
+      }
     } else if (request.verb != Verb::kStatus) {
       OwnerWish::Pause pause{
           .free = request.free, .all_the_time = request.verb == Verb::kDrain, .stop = request.stop};

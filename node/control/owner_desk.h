@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where what a node's owner asks over the local socket meets what the node does: keeps the wish,
-// and the status that the node showed last. Thread-safe; calls nobody but the account. A run of the
-// program has one.
+// and the status that the node showed last. Thread-safe; calls nobody but the account. The answer
+// to resume waits for the node. A run of the program has one.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +25,12 @@ class OwnerDesk {
       : account_(account), clock_(std::move(clock)), wish_(std::move(wish)) {}
 
   void show(NodeStatus status);
+  // Nobody waits for the node any more.
+  void close();
   Wish wish();
   void set_hours(Hours hours, bool free_by_hours);
-  // One line of JSON.
+  // One line of JSON. A node that is paused and shall resume has said so to its swarm by then,
+  // unless that takes longer than a person waits.
   std::string answer(const ControlRequest& request);
 
  private:
@@ -36,6 +39,8 @@ class OwnerDesk {
   base::Mutex mutex_;
   OwnerWish wish_ ABSL_GUARDED_BY(mutex_);
   NodeStatus status_ ABSL_GUARDED_BY(mutex_);
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  base::CondVar shown_;
 };
 
 }  // namespace shoal::node

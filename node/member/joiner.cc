@@ -25,6 +25,9 @@ using std::chrono::milliseconds;
 // A name that is found is found within this; later ones take part in the next try.
 constexpr std::uint32_t kNamesMs = 1'000;
 constexpr std::uint32_t kRejoinTryMs = 8'000;
+// Who was named has so long before those are asked that are remembered from the last run: these may
+// be of another swarm, and then the named one is meant.
+constexpr std::uint32_t kNamedAloneMs = 3'000;
 
 std::uint64_t since(Clock::time_point start) {
   return static_cast<std::uint64_t>(
@@ -128,6 +131,15 @@ absl::Status Joiner::join(net::Directory& swarm, std::optional<std::uint32_t> li
   const auto started = Clock::now();
   identity::Random random = identity::Random::from_system();
   JoinWait wait(limit_ms);
+  bool recalled = !swarm.holds_table(), knows_former = false;
+  const auto try_once = [&](const std::vector<proto::Endpoint>& peers, std::uint32_t try_ms) {
+    const bool hopeless = peers.empty() && !knows_former;
+    absl::Status joined = hopeless ? not_found() : swarm.bootstrap(peers, try_ms, stop_);
+    // Why there is nobody to ask by name.
+    if (absl::IsUnavailable(joined) || absl::IsInvalidArgument(joined))
+      return peers.empty() ? not_found() : joined;
+    return joined;
+  };
   while (true) {
     look_up();
     if (absl::Status status = wait_for_names(kNamesMs); !status.ok()) return status;
@@ -138,9 +150,17 @@ absl::Status Joiner::join(net::Directory& swarm, std::optional<std::uint32_t> li
       if (since(started) - before < kNamesMs / 2) break;  // none is pending
     }
     const auto peers = endpoints();
-    absl::Status joined =
-        peers.empty() ? not_found() : swarm.bootstrap(peers, wait.try_ms(since(started)), stop_);
+    std::uint32_t try_ms = wait.try_ms(since(started));
+    // Of a limit, half is left for the others.
+    if (!recalled) try_ms = std::min(limit_ms.value_or(2 * kNamedAloneMs) / 2, kNamedAloneMs);
+    absl::Status joined = try_once(peers, try_ms);
+    if (!joined.ok() && !absl::IsCancelled(joined) && !std::exchange(recalled, true)) {
+      if (absl::Status found = after_failure(peers); !found.ok()) return found;
+      knows_former = swarm.recall() > 0;
+      joined = try_once(peers, wait.try_ms(since(started)));
+    }
     if (joined.ok()) {
+      found_former_ = knows_former && !swarm.is_answered_at_joined();
       if (since(started) > kRejoinTryMs)
         spdlog::info("the swarm answers, after {} s", since(started) / 1000);
       return joined;

@@ -22,16 +22,21 @@ class Joiner {
   Joiner(std::vector<std::string> addresses, const base::StopToken& stop);
   ~Joiner();
 
-  // Until somebody answers, or the limit is over: then the last error, one sentence. Names are
-  // looked up again for every try, all at once; one that cannot be found holds nobody up. Says in
-  // the log what it waits for.
-  // `after_failure` is told whom nobody answered at; what it finds wrong ends the joining.
+  // Until somebody answers, there or among the contacts of the last run, which are asked when
+  // nobody did there; or the limit is over: then the last error, one sentence. Names are looked up
+  // again for every try, all at once; one that cannot be found holds nobody up. Says in the log
+  // what it waits for. `after_failure` is told whom nobody answered at; what it finds wrong ends
+  // the joining.
   using AfterFailure = std::function<absl::Status(const std::vector<proto::Endpoint>&)>;
   absl::Status join(net::Directory& swarm, std::optional<std::uint32_t> limit_ms,
                     const AfterFailure& after_failure);
   // One try of names and addresses, without waiting for its end: for a node that has lost everybody
   // since it joined.
   void rejoin(net::Directory& swarm);
+
+  // Nobody answered at these addresses: it was joined by contacts of the last run.
+  bool found_former() const { return found_former_; }
+  const std::vector<std::string>& addresses() const { return addresses_; }
 
   // What the names led to so far.
   std::vector<proto::Endpoint> endpoints() const;
@@ -45,6 +50,7 @@ class Joiner {
 
   const std::vector<std::string> addresses_;
   const base::StopToken& stop_;
+  bool found_former_ = false;
   const std::shared_ptr<Names> names_;  // shared with look-ups that outlive us
 };
 

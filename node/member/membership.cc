@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/member/membership.h"
 
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -60,6 +61,7 @@ absl::Status Membership::open(const std::vector<grpc::Service*>& services) {
   dht.listen = options_.listen;
   dht.swarm_key = options_.swarm_key;
   dht.table_file = options_.contacts_file;
+  dht.hold_table = joiner_.has_value();
   dht.warn = [](const std::string& text) { spdlog::warn("{}", text); };
   dht.on_reachable = [](bool reachable) {
     if (reachable) {
@@ -155,6 +157,12 @@ absl::Status Membership::join(const Joiner::AfterFailure& after_failure) {
   if (!joiner_) return absl::OkStatus();  // again, already
   absl::Status joined = joiner_->join(*swarm_, options_.join_timeout_ms, after_failure);
   if (!joined.ok()) return joined;
+  if (joiner_->found_former()) {
+    spdlog::warn(
+        "nobody answers at {}: this node is in the swarm again that it was in before, which it "
+        "found by its contacts ({}). Mend --join, or remove that file for another swarm",
+        fmt::join(joiner_->addresses(), ", "), options_.contacts_file);
+  }
   if (!options_.join_names.empty()) {
     // Now it is known by which of our addresses the swarm is reached.
     options_.join = joiner_->endpoints();
@@ -315,7 +323,8 @@ absl::Status Membership::announce() {
       *stop_);
   if (absl::IsCancelled(told)) return told;
   // A swarm that is slow to store does not keep the node from serving.
-  if (!told.ok()) spdlog::warn("the swarm has not confirmed our record yet; announcing goes on");
+  if (!told.ok() && has_others())
+    spdlog::warn("the swarm has not confirmed our record yet; announcing goes on");
   return absl::OkStatus();
 }
 
@@ -338,8 +347,13 @@ void Membership::withdraw() {
   absl::Status told = swarm_->await(
       kWithdrawTimeoutMs, [this](auto done) { announcer_->withdraw([done](int) { done(); }); },
       *stop_);
-  if (!told.ok())
+  if (!told.ok() && has_others())
     spdlog::info("the swarm has not confirmed that we left; our record expires by itself");
+}
+
+bool Membership::has_others() const {
+  const auto stats = directory();
+  return !stats || stats->verified_contacts > 0;
 }
 
 void Membership::stop_announcing() {

@@ -129,6 +129,7 @@ class Membership {
   RelayHooks relay_hooks();
   std::vector<RelayCandidate> relay_candidates();  // on the net thread
   void rejoin();
+  bool has_others() const;  // that may confirm something
 
   const identity::Identity& identity_;
   MembershipOptions options_;

@@ -60,7 +60,9 @@ absl::StatusOr<std::string> configuration_text(
     }
     assignments.push_back(std::move(assignment));
   }
-  return cli::settings_text(assignments);
+  // In a table of its own: else a bootstrap node of the same user would read them too, and join
+  // itself, or take this one's port.
+  return cli::settings_text(assignments, "run");
 }
 
 }  // namespace shoal::node

@@ -77,9 +77,10 @@ TEST_F(Machines, AClientWhoseReaderGoesEndsQuietlyAndOneWhoseDiskIsFullSaysSo) {
 
 TEST_F(Machines, ANodeThatStartsBeforeTheSwarmJoinsItLater) {
   const std::string address = free_address();
-  // One name that nobody knows must not matter.
-  Process early(
-      node("early", {"--join", "no-such-host.invalid:7000", "--join", address, "--blocks", "4:8"}));
+  // One name that nobody knows must not matter. For one with an empty label no name server is
+  // asked.
+  Process early(node(
+      "early", {"--join", "no-such-host..invalid:7000", "--join", address, "--blocks", "4:8"}));
   Process bootstrap({program("shoal-node"), "bootstrap", "--listen", "127.0.0.1:0", "--join",
                      address, "--identity", folder_.file("b.key"), "--ready-file",
                      folder_.file("b.json")});
@@ -99,9 +100,9 @@ TEST_F(Machines, ANodeThatStartsBeforeTheSwarmJoinsItLater) {
 }
 
 TEST_F(Machines, ANodeThatWaitsForItsSwarmStopsWhenAsked) {
-  Process lost(node("a", {"--join", "no-such-host.invalid:7000"}));
+  Process lost(node("a", {"--join", "no-such-host..invalid:7000"}));
   ASSERT_TRUE(eventually(20'000, [&] {
-    return lost.err().find("no-such-host.invalid") != std::string::npos;
+    return lost.err().find("no-such-host..invalid") != std::string::npos;
   })) << lost.err();
   lost.signal(SIGTERM);
   EXPECT_EQ(lost.wait(4'000), 0) << lost.err();

@@ -128,10 +128,13 @@ TEST_F(OwnerTest, PausesAndResumes) {
   ASSERT_TRUE(comes_to("paused"));
   const Outcome checked = check();
   EXPECT_EQ(checked.status, 1) << checked.out;
-  EXPECT_EQ(owner({"resume"}).status, 0);
-  ASSERT_TRUE(comes_to("serving"));
-  EXPECT_EQ(generate().status, 0);
+  // Whom it answers finds it at once.
+  const Outcome resumed = owner({"resume"});
+  EXPECT_EQ(resumed.status, 0) << resumed.err;
+  EXPECT_THAT(resumed.out, HasSubstr("serves again"));
+  EXPECT_EQ(status().at("state"), "serving");
   EXPECT_EQ(check().status, 0);
+  EXPECT_EQ(generate().status, 0);
   // For a time.
   EXPECT_EQ(owner({"pause", "--for", "2s"}).status, 0);
   ASSERT_TRUE(comes_to("paused"));

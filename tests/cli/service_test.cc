@@ -94,19 +94,11 @@ TEST_F(Service, AUserInstallsOneWithoutRootAndTakesItAway) {
   const std::string program_path = program("shoal-node");
   const std::string configuration = folder_.file(".config/shoal/shoal-node.toml");
   const std::string unit = folder_.file(".config/systemd/user/shoal-node.service");
-  const std::vector<std::string> install = {program_path,
-                                            "service",
-                                            "install",
-                                            "--no-start",
-                                            "--model",
-                                            kDemoModel,
-                                            "--join",
-                                            "one.example:7000",
-                                            "two.example:7000",
-                                            "--max-sessions",
-                                            "7",
-                                            "--public-name",
-                                            "Anna's"};
+  const std::vector<std::string> install = {program_path, "service",          "install",
+                                            "--no-start", "--model",          kDemoModel,
+                                            "--join",     "one.example:7000", "two.example:7000",
+                                            "--listen",   "127.0.0.1:0",      "--max-sessions",
+                                            "7",          "--public-name",    "Anna's"};
   const Outcome made = as_user(install);
   if (made.err.find("setpriv") != std::string::npos) GTEST_SKIP() << made.err;
   ASSERT_EQ(made.status, 0) << made.err;
@@ -121,9 +113,12 @@ TEST_F(Service, AUserInstallsOneWithoutRootAndTakesItAway) {
   EXPECT_THAT(read_file(unit),
               HasSubstr("\nExecStart=" + fs::canonical(program_path).string() + " run "));
   EXPECT_THAT(read_file(unit), HasSubstr("\nType=notify\n"));
-  // The node reads what was written.
+  // The node reads what was written, and a bootstrap node of this user does not.
   const Outcome plan = as_user({program_path, "plan"});
   EXPECT_EQ(plan.status, 0) << plan.err;
+  const Outcome bootstrap = as_user({program_path, "bootstrap"});
+  EXPECT_EQ(bootstrap.status, 2);
+  EXPECT_THAT(bootstrap.err, HasSubstr("--listen"));
   // Again: nothing changes. Others: only when asked for.
   EXPECT_EQ(as_user(install).status, 0);
   std::vector<std::string> other = install;

@@ -45,6 +45,7 @@ class Program {
     plan.option("--model", "MODEL", "Folder", cli::name(read_.model)).required();
     plan.flag("--json", read_.json, "JSON");
     plan.option("--config", "FILE", "Options", cli::name(read_.config));
+    plan.reads_table_of("run");
     Command& swarm = program_.command("swarm", "Keys");
     swarm.command("new", "Make one").option("--model", "DIR", "Folder", cli::name(read_.model));
     settings_.prefix = "SHOAL_NODE_";
@@ -112,6 +113,22 @@ json = true
   // Of the options that plan has, it takes the same, and its own.
   ASSERT_TRUE(program.call({"plan"}).ok());
   EXPECT_TRUE(program.read().json);
+}
+
+TEST_F(SettingsTest, ACommandMayReadAnothersTableAfterItsOwn) {
+  Program program;
+  program.settings().files = {
+      file("model = \"all\"\n[run]\nmodel = \"run\"\nthreads = 2\n[plan]\njson = true\n")};
+  ASSERT_TRUE(program.call({"run"}).ok());
+  EXPECT_EQ(program.read().model, "run");
+  // Of what it knows.
+  ASSERT_TRUE(program.call({"plan"}).ok());
+  EXPECT_EQ(program.read().model, "run");
+  EXPECT_TRUE(program.read().json);
+  Program own;
+  own.settings().files = {file("[run]\nmodel = \"run\"\n[plan]\nmodel = \"plan\"\n")};
+  ASSERT_TRUE(own.call({"plan"}).ok());
+  EXPECT_EQ(own.read().model, "plan");
 }
 
 TEST_F(SettingsTest, WhatIsTypedCountsMoreThanAVariableAndThatMoreThanTheFile) {
@@ -232,6 +249,8 @@ TEST_F(SettingsTest, WhatIsWrittenIsReadAgain) {
   for (const std::string& text : odd) {
     written.push_back({"key" + std::to_string(written.size()), {text}, false});
   }
+  EXPECT_EQ(settings_text({}, "run"), "");
+  EXPECT_EQ(settings_text({{"a", {"b"}, false}}, "run"), "[run]\na = \"b\"\n");
   const auto read = parse_settings(settings_text(written), "x");
   ASSERT_TRUE(read.ok()) << read.status();
   ASSERT_EQ(read->size(), written.size());

@@ -71,6 +71,32 @@ TEST_F(UdpTableTest, JoiningNeedsNoAddressWhenTheTableHasOne) {
   EXPECT_EQ(swarm.stats(again).verified_contacts, 2u);
 }
 
+TEST_F(UdpTableTest, ATableThatIsHeldIsAskedWhenItIsRecalled) {
+  LoopbackSwarm swarm;
+  swarm.stop(join(swarm));
+  auto& another = swarm.add();
+  UdpServiceOptions held = options();
+  held.hold_table = true;
+  auto& lost = swarm.add(held, identity);
+  // As long as nobody recalls it, the swarm that was named is the only one.
+  EXPECT_FALSE(swarm.bootstrap(lost, {proto::Endpoint::v4({127, 0, 0, 1}, 1)}, 600).ok());
+  EXPECT_EQ(swarm.stats(lost).contacts, 0u);
+  EXPECT_EQ(swarm.on_io([&] { return lost.service->recall(); }), 2u);
+  EXPECT_FALSE(swarm.on_io([&] { return lost.service->holds_table(); }));
+  EXPECT_TRUE(swarm.bootstrap(lost, {proto::Endpoint::v4({127, 0, 0, 1}, 1)}).ok());
+  EXPECT_FALSE(swarm.on_io([&] { return lost.service->is_answered_at_joined(); }));
+  EXPECT_EQ(swarm.stats(lost).verified_contacts, 2u);
+  swarm.stop(lost);
+  ASSERT_EQ(saved().size(), 2u);
+
+  auto& moved = swarm.add(held, identity);
+  ASSERT_TRUE(swarm.bootstrap(moved, {another.endpoint}).ok());
+  EXPECT_TRUE(swarm.on_io([&] { return moved.service->is_answered_at_joined(); }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_EQ(swarm.stats(moved).contacts, 1u);
+  EXPECT_EQ(swarm.stats(another).contacts, 1u);
+}
+
 TEST_F(UdpTableTest, ADamagedFileIsOneWarningAndAnEmptyTable) {
   LoopbackSwarm swarm;
   auto& bootstrap = swarm.add();

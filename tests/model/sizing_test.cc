@@ -66,6 +66,26 @@ TEST(Sizing, NotEvenOneBlockIsAnErrorWithNumbersTheLimitAndAWayOut) {
     EXPECT_NE(text.find(part), std::string::npos) << text;
 }
 
+TEST(Sizing, WhoGaveTooLittleIsToldWhatWouldDo) {
+  // Of what is given, 15 MiB are taken already.
+  const auto plan_of = [](std::uint64_t mib, const MemoryWishes& wishes) {
+    const std::uint64_t left = mib > 15 ? mib - 15 : 0;
+    return plan_memory({{left * kMiB, "--memory", false, mib * kMiB, 15 * kMiB}, std::nullopt},
+                       kNeeds, 80, wishes);
+  };
+  for (const MemoryWishes& wishes :
+       {MemoryWishes(), MemoryWishes{4, std::nullopt}, MemoryWishes{std::nullopt, 10'000}}) {
+    const std::string text = plan_of(1, wishes).status().ToString();
+    EXPECT_NE(text.find("--memory is 1 MiB"), std::string::npos) << text;
+    const std::string before = "at least --memory ";
+    const std::size_t at = text.find(before);
+    ASSERT_NE(at, std::string::npos) << text;
+    const std::uint64_t least = std::stoull(text.substr(at + before.size()));
+    EXPECT_TRUE(plan_of(least, wishes).ok()) << text << plan_of(least, wishes).status();
+    EXPECT_FALSE(plan_of(least - 1, wishes).ok()) << text;
+  }
+}
+
 TEST(Sizing, WhatIsNamedIsKeptOrRefused) {
   EXPECT_EQ(plan_memory(own(10'000 * kMiB), kNeeds, 80, {4, 1000})->kv_positions, 992);  // pages
   EXPECT_EQ(plan_memory(own(10'000 * kMiB), kNeeds, 80, {4, 1000})->blocks, 4u);

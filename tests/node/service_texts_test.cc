@@ -78,7 +78,7 @@ TEST(UnitFile, TheConfigurationHasWhatTheServiceTakes) {
                                         {{"no-start", {}, false}, ""}},
                                        as_absolute);
   ASSERT_TRUE(text.ok()) << text.status();
-  EXPECT_EQ(*text, "swarm-key = \"/abs/k\"\njoin = [\"a:1\", \"b:2\"]\nadd-model = true\n");
+  EXPECT_EQ(*text, "[run]\nswarm-key = \"/abs/k\"\njoin = [\"a:1\", \"b:2\"]\nadd-model = true\n");
   const auto refused = configuration_text({{{"take-over", {}, false}, ""}}, as_absolute);
   EXPECT_TRUE(cli::is_usage_error(refused.status()));
   EXPECT_THAT(cli::one_line(refused.status()), HasSubstr("--take-over"));

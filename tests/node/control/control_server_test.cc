@@ -179,5 +179,35 @@ TEST(OwnerDesk, KeepsTheWishAndTellsTheStatus) {
   EXPECT_THAT(desk.answer({}), HasSubstr(R"("ok":true)"));
 }
 
+TEST(OwnerDesk, AnswersResumeWhenTheNodeServes) {
+  Account::Options options;
+  options.info = options.warn = [](const std::string&) {};
+  const Account account(std::move(options), EnergyMeter("/nowhere"));
+  OwnerDesk desk(OwnerWish(), account, [] { return 1'700'000'000; });
+  NodeStatus status;
+  status.state = "paused";
+  desk.show(status);
+  using Verb = ControlRequest::Verb;
+  desk.answer({.verb = Verb::kPause});
+  std::atomic<bool> serves = false;
+  std::thread node([&] {
+    while (!desk.wish().serve) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    serves = true;
+    status.state = "serving";
+    desk.show(status);
+  });
+  EXPECT_THAT(desk.answer({.verb = Verb::kResume}), HasSubstr(R"("state":"serving")"));
+  EXPECT_TRUE(serves);
+  node.join();
+  // A node that ends keeps nobody waiting.
+  status.state = "paused";
+  desk.show(status);
+  desk.close();
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_THAT(desk.answer({.verb = Verb::kResume}), HasSubstr(R"("state":"paused")"));
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(3));
+}
+
 }  // namespace
 }  // namespace shoal::node

@@ -123,11 +123,10 @@ class ChannelPool::Impl {
     const base::MutexLock lock(mutex_);
     const auto found = entries_.find(peer);
     if (found == entries_.end() || found->second.dialled.connection == nullptr) return false;
-    // Where it has a direct address, that one is tried first.
-    const bool is_behind_relays =
-        std::ranges::none_of(found->second.tried, &proto::Address::is_direct);
-    if (found->second.dialled.connection->state().phase == Outgoing::Phase::kDialling)
-      return is_behind_relays;
+    if (found->second.dialled.connection->state().phase == Outgoing::Phase::kDialling) {
+      // It may come up through one of its relays, if it has any.
+      return !std::ranges::all_of(found->second.tried, &proto::Address::is_direct);
+    }
     meet(peer, found->second.dialled, Clock::now());
     return meeting_.contains(peer);
   }

@@ -69,6 +69,8 @@ bool wait_readable(int fd, Time until, const base::StopToken& stop) {
   return false;
 }
 
+// One question by NAT-PMP. Each has a socket of its own: a slow router is asked again and then
+// answers twice, and the second answer must not be taken for that to the next question.
 class NatPmp {
  public:
   explicit NatPmp(const proto::Endpoint& gateway) {
@@ -85,7 +87,7 @@ class NatPmp {
   // The library repeats its request by itself; its result, or NATPMP_TRYAGAIN at the deadline.
   int address(natpmpresp_t& reply, Time deadline, const base::StopToken& stop) {
     if (!is_open_ || sendpublicaddressrequest(&state_) < 0) return NATPMP_ERR_SENDERR;
-    return read(reply, deadline, stop);
+    return read(NATPMP_RESPTYPE_PUBLICADDRESS, reply, deadline, stop);
   }
   int map(int protocol, std::uint16_t inside, std::uint16_t outside, std::uint32_t lifetime_s,
           natpmpresp_t& reply, Time deadline, const base::StopToken& stop) {
@@ -93,11 +95,18 @@ class NatPmp {
         sendnewportmappingrequest(&state_, protocol, inside, outside, lifetime_s) < 0) {
       return NATPMP_ERR_SENDERR;
     }
-    return read(reply, deadline, stop);
+    const int result = read(protocol, reply, deadline, stop);
+    if (result == 0 && reply.pnu.newportmapping.privateport != inside)
+      return NATPMP_ERR_UNDEFINEDERROR;
+    return result;
   }
 
  private:
-  int read(natpmpresp_t& reply, Time deadline, const base::StopToken& stop) {
+  // Types of answers have the numbers of protocols.
+  static_assert(NATPMP_RESPTYPE_UDPPORTMAPPING == NATPMP_PROTOCOL_UDP &&
+                NATPMP_RESPTYPE_TCPPORTMAPPING == NATPMP_PROTOCOL_TCP);
+
+  int read(int type, natpmpresp_t& reply, Time deadline, const base::StopToken& stop) {
     while (Clock::now() < deadline && !stop.stopped()) {
       timeval left{};
       if (getnatpmprequesttimeout(&state_, &left) != 0) return NATPMP_ERR_NOPENDINGREQ;
@@ -105,6 +114,7 @@ class NatPmp {
           std::max(milliseconds(left.tv_sec * 1000 + left.tv_usec / 1000 + 1), milliseconds(1));
       wait_readable(state_.s, std::min(deadline, Clock::now() + again), stop);
       const int result = readnatpmpresponseorretry(&state_, &reply);
+      if (result == 0 && reply.type != type) return NATPMP_ERR_UNDEFINEDERROR;
       if (result != NATPMP_TRYAGAIN) return result;
     }
     return NATPMP_TRYAGAIN;
@@ -113,6 +123,20 @@ class NatPmp {
   natpmp_t state_{};
   bool is_open_ = false;
 };
+
+// What a result of a request means, for people.
+std::string nat_pmp_words(int result) {
+  switch (result) {
+    case NATPMP_ERR_NOTAUTHORIZED:
+      return "the router does not allow it";
+    case NATPMP_ERR_NETWORKFAILURE:
+      return "the router has no connection";
+    case NATPMP_ERR_OUTOFRESOURCES:
+      return "the router has no room for another mapping";
+    default:
+      return fmt::format("the router refuses (error {})", result);
+  }
+}
 
 absl::Status silent_router(const char* protocol) {
   return absl::DeadlineExceededError(fmt::format("the router did not answer by {}", protocol));
@@ -167,10 +191,9 @@ RouterOffers GatewayPorts::probe(Time deadline, const base::StopToken& stop) {
   const auto pcp = ask_pcp(kPcpTcp, 0, 0, std::min(deadline, Clock::now() + 3 * kFirstWait), stop);
   offers_.pcp = pcp && pcp->version == 2 && pcp->result != 1;
   if (options_.route.source.is_v4()) {
-    NatPmp nat_pmp(*options_.route.gateway);
     natpmpresp_t reply{};
     const Time end = std::min(deadline, Clock::now() + 3 * kFirstWait);
-    offers_.nat_pmp = nat_pmp.address(reply, end, stop) == 0;
+    offers_.nat_pmp = NatPmp(*options_.route.gateway).address(reply, end, stop) == 0;
   }
   return offers_;
 }
@@ -193,23 +216,22 @@ absl::StatusOr<PortMapping> GatewayPorts::map_by_pcp(std::uint16_t wanted_port, 
 absl::StatusOr<PortMapping> GatewayPorts::map_by_nat_pmp(std::uint16_t wanted_port, Time deadline,
                                                          const base::StopToken& stop) {
   const auto lease = static_cast<std::uint32_t>(options_.lease.count());
-  NatPmp nat_pmp(*options_.route.gateway);
+  const proto::Endpoint& gateway = *options_.route.gateway;
   natpmpresp_t reply{};
-  const int told = nat_pmp.address(reply, deadline, stop);
+  const int told = NatPmp(gateway).address(reply, deadline, stop);
   if (told != 0) return silent_router("NAT-PMP");
   if (epoch_.lost(reply.epoch, Clock::now())) forgotten_ = true;
   PortMapping mapping{MappingProtocol::kNatPmp, {}, 0, {}};
   std::array<std::uint8_t, 4> address{};
   std::memcpy(address.data(), &reply.pnu.publicaddress.addr, address.size());
-  const int tcp =
-      nat_pmp.map(NATPMP_PROTOCOL_TCP, options_.port, wanted_port, lease, reply, deadline, stop);
-  if (tcp != 0) {
-    return absl::UnavailableError(fmt::format("NAT-PMP: the router refuses (error {})", tcp));
-  }
+  const int tcp = NatPmp(gateway).map(NATPMP_PROTOCOL_TCP, options_.port, wanted_port, lease, reply,
+                                      deadline, stop);
+  if (tcp == NATPMP_TRYAGAIN) return silent_router("NAT-PMP");
+  if (tcp != 0) return absl::UnavailableError("NAT-PMP: " + nat_pmp_words(tcp));
   mapping.external = proto::Endpoint::v4(address, reply.pnu.newportmapping.mappedpublicport);
   mapping.lease = std::chrono::seconds(reply.pnu.newportmapping.lifetime);
-  const int udp = nat_pmp.map(NATPMP_PROTOCOL_UDP, options_.port, mapping.external.port, lease,
-                              reply, deadline, stop);
+  const int udp = NatPmp(gateway).map(NATPMP_PROTOCOL_UDP, options_.port, mapping.external.port,
+                                      lease, reply, deadline, stop);
   if (udp == 0) mapping.udp_port = reply.pnu.newportmapping.mappedpublicport;
   return mapping;
 }
@@ -240,19 +262,19 @@ void GatewayPorts::remove(const PortMapping& mapping, Time deadline) {
     }
     return;
   }
-  NatPmp nat_pmp(*options_.route.gateway);
   for (const int protocol : {NATPMP_PROTOCOL_TCP, NATPMP_PROTOCOL_UDP}) {
     natpmpresp_t reply{};
-    nat_pmp.map(protocol, options_.port, 0, 0, reply,
-                std::min(deadline, Clock::now() + 2 * kFirstWait), never);
+    NatPmp(*options_.route.gateway)
+        .map(protocol, options_.port, 0, 0, reply,
+             std::min(deadline, Clock::now() + 2 * kFirstWait), never);
   }
 }
 
 bool GatewayPorts::has_forgotten(Time deadline, const base::StopToken& stop) {
   if (offers_.nat_pmp) {  // its question for the address changes nothing
-    NatPmp nat_pmp(*options_.route.gateway);
     natpmpresp_t reply{};
-    if (nat_pmp.address(reply, deadline, stop) == 0 && epoch_.lost(reply.epoch, Clock::now())) {
+    if (NatPmp(*options_.route.gateway).address(reply, deadline, stop) == 0 &&
+        epoch_.lost(reply.epoch, Clock::now())) {
       forgotten_ = true;
     }
   }

@@ -64,6 +64,9 @@ class PunchDesk::Impl : public std::enable_shared_from_this<Impl> {
     meeting.nonce = request.nonce();
     meeting.targets = punch_targets(told, caller.address, seen);
     meeting.until = now + kMeetingLasts;
+    const bool caller_first = !options_.passes_udp();
+    meeting.tries = first_punch_try(caller_first);
+    reply.set_caller_first(caller_first);
     for (const proto::Endpoint& endpoint : punch_candidates(seen, options_.own(), port_))
       reply.add_candidates(proto::encode_endpoint(endpoint));
     *reply.mutable_version() = proto::our_version();

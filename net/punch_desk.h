@@ -26,6 +26,8 @@ struct PunchDeskOptions {
   // Whether our router gives our port another number towards each peer, as far as is known: then
   // nobody's packet has come to it, and a new one of ours does no harm.
   std::function<bool()> varies = [] { return false; };
+  // Whether UDP comes through at all (first_punch_try).
+  std::function<bool()> passes_udp = [] { return true; };
 };
 
 class PunchDesk final : public wire::PunchService::CallbackService {

@@ -44,9 +44,15 @@ struct PunchTry {
   // again, with no limit, a second after it was first sent. Another one would begin anew, and a
   // router that dropped the caller's meanwhile takes that for no part of this connection.
   bool again = false;
+  // The other way round: the caller's first packet goes out before, and lives for so many hops.
+  int caller_hops = 0;
 };
-inline constexpr std::array<PunchTry, 3> kPunchTries = {
-    {{.hops = 2}, {.hops = 3}, {.hops = 0, .together = true, .again = true}}};
+inline constexpr std::array<PunchTry, 4> kPunchTries = {
+    {{.caller_hops = 3}, {.hops = 2}, {.hops = 3}, {.together = true, .again = true}}};
+// A router that lets no UDP out may let no packet in that begins a connection either, and once it
+// has seen one, none of ours out that answers it: so the called end behind such a router has the
+// first packet that arrives anywhere.
+constexpr std::size_t first_punch_try(bool caller_first) { return caller_first ? 0 : 1; }
 
 // How long a try is waited for: three ways, and slow routers; and for what is sent again.
 std::chrono::milliseconds punch_window(const PunchTry& tried, std::chrono::milliseconds round_trip);

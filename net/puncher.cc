@@ -111,13 +111,15 @@ void Puncher::start(const std::vector<proto::Endpoint>& own, Done done) {
             if (told.size() == proto::kMaxPunchCandidates) break;
             if (const auto endpoint = proto::decode_endpoint(bytes)) told.push_back(*endpoint);
           }
-          self->agreed(told, took);
+          self->agreed(told, call->reply.caller_first(), took);
         });
       });
 }
 
-void Puncher::agreed(const std::vector<proto::Endpoint>& told, milliseconds round_trip) {
+void Puncher::agreed(const std::vector<proto::Endpoint>& told, bool first,
+                     milliseconds round_trip) {
   round_trip_ = round_trip;
+  tries_ = first_punch_try(first);
   // The first is where a relay sees it. A peer may name any public address of its own in its
   // record as well, and who answers there is proven by TLS; but one in our own network only where
   // the relay sees us in there, too.
@@ -178,22 +180,23 @@ void Puncher::next_try() {
         "no direct connection came up: both networks give each connection another port, or let "
         "none in"));
   }
-  const bool together = kPunchTries[tries_].together;
+  const PunchTry& next = kPunchTries[tries_];
   const auto call = std::make_shared<Calls::Begin>();
   call->request.set_nonce(nonce_);
   call->request.set_attempt(static_cast<std::uint32_t>(tries_++));
   call->context.set_deadline(std::chrono::system_clock::now() + kPunchCallTimeout);
+  if (next.caller_hops > 0) dial();
   calls_->stub->async()->Go(
       &call->context, &call->request, &call->reply,
-      [weak = weak_from_this(), gate = gate_, call, together](const grpc::Status& status) {
-        gate->post([weak, together, status] {
+      [weak = weak_from_this(), gate = gate_, call, next](const grpc::Status& status) {
+        gate->post([weak, next, status] {
           const auto self = weak.lock();
           if (self == nullptr || !self->done_) return;
           if (!status.ok()) return self->finish(to_absl(status, proto::short_name(self->peer_)));
-          if (!together) self->dial();
+          if (!next.together && next.caller_hops == 0) self->dial();
         });
       });
-  if (!together) return;
+  if (!next.together) return;
   timer_.expires_after(round_trip_ / 2);
   timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
     if (!error && self->done_) self->dial();
@@ -201,9 +204,10 @@ void Puncher::next_try() {
 }
 
 void Puncher::dial() {
+  const PunchTry& now = kPunchTries[tries_ - 1];
   dial_ = std::make_shared<PunchDial>(io_, from_.local_port);
   dial_->start(
-      targets_, 0, punch_window(kPunchTries[tries_ - 1], round_trip_),
+      targets_, now.caller_hops, punch_window(now, round_trip_),
       [self = shared_from_this()](int socket, const proto::Endpoint& at) {
         self->connected(socket, at);
       },

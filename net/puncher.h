@@ -56,7 +56,8 @@ class Puncher : public std::enable_shared_from_this<Puncher> {
   struct Calls;
   struct Handshake;
 
-  void agreed(const std::vector<proto::Endpoint>& told, std::chrono::milliseconds round_trip);
+  void agreed(const std::vector<proto::Endpoint>& told, bool first,
+              std::chrono::milliseconds round_trip);
   void next_try();
   void dial();
   void connected(int socket, const proto::Endpoint& at);

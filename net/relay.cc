@@ -85,6 +85,11 @@ class Relay::Impl {
     wake();
   }
 
+  void let_go() {
+    letting_go_ = true;
+    wake();
+  }
+
   RelayStats stats() const {
     const base::MutexLock lock(mutex_);
     return stats_;
@@ -326,6 +331,9 @@ class Relay::Impl {
       }
       take_arrived(now);
       for (const Id id : turns) turn(id, now);
+      if (letting_go_) {
+        while (!guests_.empty()) leave(guests_.begin()->first, now);
+      }
       for (const RelayBook::Late& call : book_.overdue(now)) refuse(call.id, call.refusal, now);
       if (now >= next_tick) {
         tick(now);
@@ -339,7 +347,7 @@ class Relay::Impl {
 
   const RelayOptions options_;
   const int epoll_, wake_;
-  std::atomic<bool> stopping_ = false;
+  std::atomic<bool> stopping_ = false, letting_go_ = false;
   mutable base::Mutex mutex_;
   std::deque<Visitor> arrived_ ABSL_GUARDED_BY(mutex_);
   RelayStats stats_ ABSL_GUARDED_BY(mutex_);
@@ -364,6 +372,7 @@ Relay::~Relay() = default;
 Door Relay::door() {
   return [this](Visitor visitor) { impl_->arrive(std::move(visitor)); };
 }
+void Relay::let_go() { impl_->let_go(); }
 RelayStats Relay::stats() const { return impl_->stats(); }
 
 }  // namespace shoal::net

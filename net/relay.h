@@ -40,6 +40,9 @@ class Relay {
   Relay& operator=(const Relay&) = delete;
 
   Door door();  // for proto::kTunnelProtocol
+  // Ends what is parked and what waits, from now on at once; tunnels go on. For who no longer takes
+  // connections: those peers park elsewhere, or at its successor.
+  void let_go();
   RelayStats stats() const;
 
  private:

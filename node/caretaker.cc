@@ -112,6 +112,7 @@ NodeStatus Caretaker::status_without_node(const char* state) const {
 NodeStatus Caretaker::status_of(const Node& node) const {
   NodeStatus status = status_without_node(name_of(pausing_.state()));
   status.address = proto::to_string(node.endpoint());
+  status.place = node.place();
   if (node.span().empty()) return status;
   status.model = node.model_name();
   status.blocks = proto::to_string(node.span());
@@ -127,11 +128,11 @@ NodeStatus Caretaker::status_of(const Node& node) const {
 void Caretaker::began(const Node& node) {
   const NodeStatus status = status_of(node);
   if (status.blocks.empty()) {
-    spdlog::info("joined the swarm as bootstrap node {}, at {}", proto::short_name(node.peer_id()),
-                 status.address);
+    spdlog::info("joined the swarm as bootstrap node {}, {}", proto::short_name(node.peer_id()),
+                 status.place);
   } else {
-    spdlog::info("joined the swarm as node {}, serves blocks {} of {} at {}",
-                 proto::short_name(node.peer_id()), status.blocks, status.model, status.address);
+    spdlog::info("joined the swarm as node {}, serves blocks {} of {} {}",
+                 proto::short_name(node.peer_id()), status.blocks, status.model, status.place);
   }
   desk_->show(status);
 }

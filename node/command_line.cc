@@ -363,7 +363,9 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
   cli::Command& service_status =
       service.command("status", "Say whether there is a service, and whether it runs");
   cli::Command& netcheck = program.command(
-      "netcheck", "Say how others would reach a node of this machine, and what the router offers");
+      "netcheck",
+      "Say how others would reach a node of this machine, and what the router offers; exit "
+      "status 1 where they would not, or nobody could be asked");
   add_swarm(netcheck, line);
   std::string netcheck_listen = ":0";
   netcheck.option("--listen", "HOST:PORT",

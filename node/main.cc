@@ -114,13 +114,12 @@ absl::Status resolve_addresses(const CommandLine& line, NodeOptions& options) {
 }
 
 std::string online_text(const Node& node) {
-  std::string where = proto::to_string(node.endpoint());
+  std::string where = node.place();
   if (const std::string reach = node.reach(); !reach.empty()) where += fmt::format(" ({})", reach);
   if (node.span().empty())
-    return fmt::format("bootstrap node {} is online at {}", to_string(node.peer_id()), where);
-  return fmt::format("node {} is online at {} and serves blocks {} of {}",
-                     to_string(node.peer_id()), where, proto::to_string(node.span()),
-                     node.model_name());
+    return fmt::format("bootstrap node {} is online {}", to_string(node.peer_id()), where);
+  return fmt::format("node {} is online {} and serves blocks {} of {}", to_string(node.peer_id()),
+                     where, proto::to_string(node.span()), node.model_name());
 }
 
 // What the libraries and we start, beside the threads that compute; measured, with some to spare.
@@ -362,7 +361,7 @@ int show_plan(const CommandLine& line) {
   return written.ok() || cli::output_reader_is_gone() ? 0 : fail(written);
 }
 
-// Exit status 1 when nobody would reach a node here.
+// Exit status 1 when nobody would reach a node here, or nobody could tell.
 int check_network(const CommandLine& line) {
   Signals signals([] {});
   start_logging(line.log_level);
@@ -387,7 +386,7 @@ int check_network(const CommandLine& line) {
   say(stdout, line.json ? netcheck_json(*check) : netcheck_text(*check));
   const absl::Status written = cli::finish_output();
   if (!written.ok() && !cli::output_reader_is_gone()) return fail(written);
-  return check->is_reached() ? 0 : cli::kExitFailed;
+  return check->is_good() ? 0 : cli::kExitFailed;
 }
 
 int control_service(const CommandLine& line) {

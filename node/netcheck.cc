@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -43,6 +44,20 @@ const char* name_of(Rung rung) {
 
 const char* name_of(Reached reached) {
   return reached == Reached::kYes ? "reached" : reached == Reached::kNo ? "not reached" : "unknown";
+}
+
+const char* name_of(NetCheck::Answer answer) {
+  switch (answer) {
+    case NetCheck::Answer::kReached:
+      return "reached";
+    case NetCheck::Answer::kHereOnly:
+      return "this_machine_only";
+    case NetCheck::Answer::kNotReached:
+      return "not_reached";
+    case NetCheck::Answer::kNobodyToAsk:
+      return "nobody_to_ask";
+  }
+  return "?";
 }
 
 std::string bare(const proto::Endpoint& address) {
@@ -112,12 +127,17 @@ nlohmann::ordered_json json_of(const NetCheck::FamilyFacts& family) {
 
 }  // namespace
 
-bool NetCheck::is_reached() const {
-  return is_here_only || !relays.empty() ||
-         std::ranges::any_of(families, [](const FamilyFacts& family) {
-           return family.rung == Rung::kDirect || family.rung == Rung::kMapped ||
-                  family.rung == Rung::kRelayed;
-         });
+NetCheck::Answer NetCheck::answer() const {
+  const auto any = [this](std::initializer_list<Rung> rungs) {
+    return std::ranges::any_of(families, [&](const FamilyFacts& family) {
+      return std::ranges::find(rungs, family.rung) != rungs.end();
+    });
+  };
+  if (!joined) return Answer::kNobodyToAsk;
+  if (is_here_only) return Answer::kHereOnly;
+  if (!relays.empty() || any({Rung::kDirect, Rung::kMapped, Rung::kRelayed}))
+    return Answer::kReached;
+  return any({Rung::kUnreached}) ? Answer::kNotReached : Answer::kNobodyToAsk;
 }
 
 absl::StatusOr<NetCheck> check_net(MembershipOptions options, const base::StopToken& stop) {
@@ -215,16 +235,25 @@ std::string netcheck_text(const NetCheck& check) {
   }
   for (const proto::Address& relay : check.relays)
     text += fmt::format("relay           {}\n", proto::to_string(relay));
-  if (!check.joined) {
-    text += "Nobody was asked to dial back: name an address of the swarm with --join HOST:PORT\n";
-  } else {
-    text += fmt::format("A node here is reached: {}\n", check.told);
+  switch (check.answer()) {
+    case NetCheck::Answer::kReached:
+    case NetCheck::Answer::kHereOnly:
+      return text + fmt::format("A node here is reached: {}\n", check.told);
+    case NetCheck::Answer::kNotReached:
+      return text + fmt::format("A node here is not reached: {}\n", check.told);
+    case NetCheck::Answer::kNobodyToAsk:
+      break;
   }
-  return text;
+  return text + (check.joined
+                     ? "Nobody to ask: whether a node here is reached shows when a peer on "
+                       "another machine has joined\n"
+                     : "Nobody to ask: name an address of the swarm with --join "
+                       "HOST:PORT\n");
 }
 
 std::string netcheck_json(const NetCheck& check) {
-  nlohmann::ordered_json json = {{"reached", check.is_reached()},
+  nlohmann::ordered_json json = {{"answer", name_of(check.answer())},
+                                 {"reached", check.is_good()},
                                  {"told", check.told},
                                  {"joined", check.joined},
                                  {"this_machine_only", check.is_here_only},

@@ -37,8 +37,15 @@ struct NetCheck {
   std::vector<proto::Address> relays;  // that would take us; looked for only where they are needed
   std::string told;                    // in one line
 
-  // Directly, by the router, or through a relay.
-  bool is_reached() const;
+  enum class Answer : std::uint8_t {
+    kReached,      // directly, by the router, or through a relay
+    kHereOnly,     // by this machine, and nobody else is meant to
+    kNotReached,   // somebody tried, and no relay is there
+    kNobodyToAsk,  // nobody tried: nothing is known
+  };
+  Answer answer() const;
+  // What a node here needs is there: exit status 0.
+  bool is_good() const { return answer() == Answer::kReached || answer() == Answer::kHereOnly; }
 };
 
 // `options` without a record to announce; the identity is one for this check alone.

@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "dht/told_place.h"
 #include "net/channel_pool.h"
 #include "net/identity_tls.h"
 #include "node/account/account.h"
@@ -89,6 +90,7 @@ class Node::Impl {
     }
     return member_->addresses().front();
   }
+  std::string place() const { return dht::at_told_place(member_->announced()); }
   std::string reach() const {
     const auto report = member_->reach();
     return report ? report->told() : "";
@@ -444,6 +446,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::start(NodeOptions options) {
 }
 
 proto::Endpoint Node::endpoint() const { return impl_->endpoint(); }
+std::string Node::place() const { return impl_->place(); }
 std::string Node::reach() const { return impl_->reach(); }
 std::uint16_t Node::port() const { return impl_->port(); }
 const proto::PeerId& Node::peer_id() const { return impl_->peer_id(); }

@@ -86,7 +86,9 @@ class Node {
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
-  proto::Endpoint endpoint() const;  // the best of those announced now
+  proto::Endpoint endpoint() const;  // its own: the best of those announced now
+  // For people, behind "is online": "at 192.0.2.1:7000", or "via relay 192.0.2.1:7000".
+  std::string place() const;
   // How others reach it, for people: "direct", "mapped by UPnP", "through relays ..."; may be
   // empty.
   std::string reach() const;

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "client/swarm/gaps.h"
+#include "dht/told_place.h"
 
 namespace shoal::client {
 namespace {
@@ -23,7 +24,7 @@ Json route_of(const Route& route) {
     hops.push_back({{"peer_id", proto::to_string(hop.peer)},
                     {"span", {hop.span.begin, hop.span.end}},
                     {"compute", proto::to_string(hop.numerics)},
-                    {"address", proto::to_string(hop.addresses.front())}});
+                    {"address", proto::to_string(dht::told_address(hop.addresses))}});
   }
   return hops;
 }

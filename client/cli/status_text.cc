@@ -8,6 +8,7 @@
 
 #include "client/cli/report.h"
 #include "client/swarm/gaps.h"
+#include "dht/told_place.h"
 
 namespace shoal::client {
 namespace {
@@ -109,7 +110,7 @@ std::string table(const SwarmView& view, std::uint64_t now_us) {
   text += fmt::format(fmt::runtime(kRow), "node", "blocks", width, "span", "state", "us/block",
                       "free KV", "sessions", "queue", "address");
   for (const NodeView& node : view.nodes) {
-    std::string where = node.addresses.empty() ? "-" : proto::to_string(node.addresses.front());
+    std::string where = dht::told_place(node.addresses);
     if (!node.offer.public_name.empty()) where += "  " + safe(node.offer.public_name);
     text += fmt::format(
         fmt::runtime(kRow), proto::short_name(node.peer), row(map, node), width,

@@ -244,10 +244,13 @@ absl::Status RingSession::fail_by_events() {
       auto code = static_cast<absl::StatusCode>(refused->code());
       if (refused->code() == 0 || refused->code() > 16) code = absl::StatusCode::kUnknown;
       const std::string_view bare = net::sentence_for_bare(code, refused->reason());
-      return fail(absl::Status(code, bare.empty() ? proto::printable(refused->reason(),
-                                                                     proto::kMaxReasonBytes)
-                                                  : std::string(bare)),
-                  culprit);
+      std::string why = bare.empty() ? proto::printable(refused->reason(), proto::kMaxReasonBytes)
+                                     : std::string(bare);
+      if (culprit != hop) {
+        failure_.told_by = route_[hop].peer;
+        why = fmt::format("{} says: {}", name(hop), why);
+      }
+      return fail(absl::Status(code, why), culprit);
     }
   }
   return fail(absl::UnavailableError("the session ended"), std::nullopt);

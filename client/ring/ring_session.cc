@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "client/ring/chunks.h"
+#include "client/swarm/node_name.h"
 #include "identity/random.h"
 #include "net/channel_pool.h"
 #include "proto/activation.h"
@@ -363,8 +364,7 @@ void RingSession::record_timing(const Flight& flight, Clock::time_point started,
 }
 
 std::string RingSession::name(std::size_t hop) const {
-  return fmt::format("node {} at {}", proto::short_name(route_[hop].peer),
-                     proto::to_string(route_[hop].addresses.front()));
+  return name_of_node(route_[hop].peer, route_[hop].addresses);
 }
 
 }  // namespace shoal::client

@@ -52,10 +52,11 @@ struct RingFailure {
   absl::Status status;
   std::optional<proto::PeerId> culprit;
   std::optional<proto::PeerId>
-      before;                       // the peer that does not get through to the culprit, it seems
-  std::optional<proto::Span> lost;  // what the culprit ran
-  std::optional<PaceTrouble> trouble;  // when the hop lives
-  bool changed = false;                // the culprit is not what it said of itself before
+      before;  // the peer that does not get through to the culprit, it seems
+  std::optional<proto::PeerId> told_by;  // whose word it is, when it is another hop's
+  std::optional<proto::Span> lost;       // what the culprit ran
+  std::optional<PaceTrouble> trouble;    // when the hop lives
+  bool changed = false;                  // the culprit is not what it said of itself before
   std::chrono::milliseconds retry_after{0};
 };
 

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "base/awaited.h"
 #include "base/check.h"
 #include "client/swarm/block_kinds.h"
 #include "client/text/own_scores.h"
@@ -17,11 +16,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// A swarm that has just been started may need a moment until its records can be found.
-constexpr milliseconds kStartTime{1'500};
-// Failures that can be answered by going elsewhere at once end after this or the wait.
-constexpr milliseconds kLeastTrying{10'000};
-constexpr milliseconds kWaitTick{100};
 // A session waits so long for direct ways to hops that relays reach: they last for all of it, and
 // come up within four round trips.
 constexpr milliseconds kDirectTime{2'000};
@@ -47,12 +41,6 @@ std::uint32_t rows_of_every_hop(const Route& route, const std::vector<Candidate>
     if (is_hop) rows = std::min(rows, candidate.max_rows);
   }
   return rows;
-}
-
-// What no other try will change, if nobody else serves the blocks.
-bool is_final(absl::StatusCode code) {
-  return code == absl::StatusCode::kInvalidArgument || code == absl::StatusCode::kOutOfRange ||
-         code == absl::StatusCode::kFailedPrecondition || code == absl::StatusCode::kUnimplemented;
 }
 
 }  // namespace
@@ -103,35 +91,18 @@ absl::Status SwarmPipeline::connect_patiently() {
       if (!sighting.ok()) drop_channels();
     }
     if (interrupt_.stopped()) return interrupt_.status();
-    if (chosen.ok()) {
+    // Others may come while it is not tried.
+    const bool aside = chosen.ok() && repeated_.is_put_aside(chosen->route, Clock::now());
+    if (chosen.ok() && !aside) {
       absl::Status status = open(*std::move(chosen));
       if (status.ok() || interrupt_.stopped()) return status;
       if (auto last_word = give_up_opening(status); !last_word.ok()) return last_word;
       continue;
     }
-    if (is_permanent(chosen.status())) return chosen.status();
-    if (auto last_word = give_way(chosen.status(), milliseconds(0)); !last_word.ok())
-      return last_word;
+    if (!aside && is_permanent(chosen.status())) return chosen.status();
+    const absl::Status why = aside ? repeated_.why() : chosen.status();
+    if (auto last_word = give_way(why, milliseconds(0)); !last_word.ok()) return last_word;
   }
-}
-
-absl::Status SwarmPipeline::give_up_opening(const absl::Status& status) {
-  if (options_.sighting != nullptr) options_.sighting->forget();
-  const milliseconds asked = session_->failure().retry_after;
-  blame(session_->failure());
-  session_.reset();
-  const auto most = std::max(kLeastTrying, options_.wait);
-  if (has_elsewhere(plan_) && Clock::now() - lost_at_ < most) return absl::OkStatus();
-  return is_permanent(status) ? status : give_way(status, asked);
-}
-
-bool SwarmPipeline::is_permanent(const absl::Status& status) const {
-  if (!is_final(status.code())) return false;
-  // Once served, a model may be so again; and the records of a new swarm take a moment.
-  if (status.code() == absl::StatusCode::kFailedPrecondition) {
-    return !opened_ && Clock::now() - began_ > kStartTime;
-  }
-  return true;
 }
 
 absl::StatusOr<SwarmPipeline::Plan> SwarmPipeline::plan(const Sighting& sighting,
@@ -211,11 +182,6 @@ double SwarmPipeline::Plan::step_us() const {
   double sum = 0;
   for (const StageCost& stage : stages) sum += stage.us;
   return sum;
-}
-
-bool SwarmPipeline::has_elsewhere(const Plan& failed) const {
-  const auto other = replan(failed.candidates, nullptr);
-  return other.ok() && other->clean;
 }
 
 absl::Status SwarmPipeline::open(Plan chosen) {
@@ -356,6 +322,8 @@ absl::StatusOr<SwarmPipeline::Outcome> SwarmPipeline::advance(std::span<const st
     if (result.ok()) result = run(std::max(begin, session_position_), ids_.size(), rows, wanted);
     if (result.ok()) {
       opened_ = true;
+      if (std::exchange(untold_move_, false)) tell_move(begin, patience_.waited(Clock::now()));
+      repeated_.worked();
       patience_.worked();
       told_waiting_ = false;
       note_speed();
@@ -381,9 +349,10 @@ absl::StatusOr<SwarmPipeline::Outcome> SwarmPipeline::advance(std::span<const st
     }
     if (auto status = connect_patiently(); !status.ok()) return status;
     ++reroutes_;
-    tell(fmt::format(
-        "goes on through {} from position {}, after {:.1f} s", describe(plan_.route), begin,
-        in_seconds(std::chrono::duration_cast<milliseconds>(Clock::now() - lost_at_))));
+    untold_move_ = repeated_.times() > 1;  // it may be lost like those before
+    if (!untold_move_) {
+      tell_move(begin, std::chrono::duration_cast<milliseconds>(Clock::now() - lost_at_));
+    }
   }
 }
 
@@ -447,72 +416,9 @@ void SwarmPipeline::truncate(std::int64_t position) {
   kept_pages_ = std::min(kept_pages_, session_position_ / proto::kPrefixPagePositions);
 }
 
-void SwarmPipeline::lose(const absl::Status& status) {
-  lost_at_ = Clock::now();
-  const RingFailure& failure = session_->failure();
-  const std::string what = failure.lost ? describe_blocks({*failure.lost}) : "the session";
-  tell(fmt::format("{} {}: {}", leaving_ ? "moves" : "lost", what, text(status)));
-  blame(failure);
-  session_.reset();
-  scout_.stop();
-  if (!leaving_) other_.reset();
-  leaving_ = false;
-}
-
-// Connections that have not noticed that the network was away.
-void SwarmPipeline::drop_channels() {
-  for (const Hop& hop : plan_.route) swarm_.channels().drop(hop.peer);
-}
-
-void SwarmPipeline::blame(const RingFailure& failure) {
-  if (!failure.culprit) return;
-  // It is asked again first.
-  if (failure.changed && changed_.insert(*failure.culprit).second) return;
-  const auto now = Clock::now();
-  if (failure.status.code() == absl::StatusCode::kResourceExhausted) {
-    return memory_.refused(*failure.culprit, failure.retry_after, now);
-  }
-  if (failure.trouble) {
-    const PaceTrouble& trouble = *failure.trouble;
-    if (trouble.waited_us > 0) {
-      memory_.measured(*failure.culprit, block_us(trouble.hop, trouble.waited_us), now);
-    }
-  }
-  if (failure.before) return memory_.cut(*failure.before, *failure.culprit, now);
-  if (failure.trouble && failure.trouble->kind == PaceTrouble::Kind::kSlow) return;
-  memory_.failed(*failure.culprit, now);
-  swarm_.channels().drop(*failure.culprit);
-}
-
-absl::Status SwarmPipeline::give_way(const absl::Status& failure, milliseconds asked) {
-  if (interrupt_.stopped()) return interrupt_.status();
-  const auto now = Clock::now();
-  auto pause = patience_.failed(now, asked);
-  if (!pause && !opened_ && now - began_ < kStartTime) pause = Patience::kFirstPause;
-  if (!pause) {
-    const double waited = in_seconds(patience_.waited(now));
-    return absl::Status(
-        failure.code(),
-        waited < 1 ? text(failure) : fmt::format("{} (waited {:.0f} s)", text(failure), waited));
-  }
-  if (*pause > milliseconds(0) && options_.wait > milliseconds(0) && !told_waiting_ &&
-      !is_final(failure.code())) {
-    told_waiting_ = true;
-    tell(fmt::format("waits up to {:.0f} s (--wait): {}",
-                     in_seconds(options_.wait - patience_.waited(now)), text(failure)));
-  }
-  return sleep(*pause) ? absl::OkStatus() : interrupt_.status();
-}
-
-bool SwarmPipeline::sleep(milliseconds time) {
-  const auto until = Clock::now() + time;
-  for (;;) {
-    const auto now = Clock::now();
-    if (told_waiting_ && options_.on_wait) options_.on_wait(patience_.waited(now), options_.wait);
-    if (now >= until) return !interrupt_.stopped();
-    const auto left = std::chrono::ceil<milliseconds>(until - now);
-    if (!base::sleep_for(std::min(left, kWaitTick), interrupt_)) return false;
-  }
+void SwarmPipeline::tell_move(std::size_t from, milliseconds after) const {
+  tell(fmt::format("goes on through {} from position {}, after {:.1f} s", describe(plan_.route),
+                   from, in_seconds(after)));
 }
 
 void SwarmPipeline::tell(const std::string& text) const {

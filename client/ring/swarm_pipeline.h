@@ -17,6 +17,7 @@
 #include "base/stop_token.h"
 #include "client/ring/patience.h"
 #include "client/ring/prefix_chain.h"
+#include "client/ring/repeated_loss.h"
 #include "client/ring/ring_session.h"
 #include "client/ring/shared_sighting.h"
 #include "client/ring/swarm_scout.h"
@@ -112,7 +113,10 @@ class SwarmPipeline : public Pipeline {
   absl::StatusOr<Outcome> run(std::size_t from, std::size_t to, RowsWanted rows,
                               const proto::ScoresWanted& wanted);
 
+  // What no other try will change, if nobody else serves the blocks.
+  static bool is_final(absl::StatusCode code);
   void lose(const absl::Status& status);  // the session: tells, blames, ends it
+  void tell_move(std::size_t from, Milliseconds after) const;
   void blame(const RingFailure& failure);
   void drop_channels();
   // Notes a failure and waits a little; OK when it makes sense to try again, else the last word.
@@ -134,6 +138,8 @@ class SwarmPipeline : public Pipeline {
   SwarmScout scout_;
   PeerMemory& memory_;
   Patience patience_;
+  RepeatedLoss repeated_;
+  bool untold_move_ = false;  // it is told once it has worked
   bool told_waiting_ = false;
   Clock::time_point lost_at_;
   const Clock::time_point began_ = Clock::now();

@@ -15,6 +15,7 @@
 #include "base/mutex.h"
 #include "client/swarm/companion_agreement.h"
 #include "client/swarm/network_check.h"
+#include "client/swarm/node_name.h"
 #include "client/swarm/piece_plan.h"
 #include "identity/sodium.h"
 #include "net/channel_pool.h"
@@ -37,10 +38,7 @@ constexpr std::chrono::milliseconds kOthersGet{1'000};
 // A cancelled call ends at once; the bound is for a transport that does not keep its word.
 constexpr std::chrono::seconds kCallEnd{2};
 
-std::string node_name(const ServingNode& node) {
-  return fmt::format("node {} at {}", proto::short_name(node.peer),
-                     proto::to_string(node.addresses.front()));
-}
+std::string node_name(const ServingNode& node) { return name_of_node(node.peer, node.addresses); }
 
 // Calls of one kind under way, and what came of them.
 template <typename Request, typename Reply>

@@ -11,6 +11,7 @@
 
 #include "base/mutex.h"
 #include "client/swarm/network_check.h"
+#include "client/swarm/node_name.h"
 #include "net/channel_pool.h"
 #include "net/status.h"
 #include "proto/span_service.grpc.pb.h"
@@ -28,6 +29,7 @@ struct Board {
   base::Mutex mutex;
   base::CondVar changed;
   std::size_t running ABSL_GUARDED_BY(mutex) = 0;
+  bool enough ABSL_GUARDED_BY(mutex) = false;  // what is under way is called off
   std::vector<AskedNode> nodes ABSL_GUARDED_BY(mutex);
 };
 
@@ -53,20 +55,18 @@ struct Call : std::enable_shared_from_this<Call> {
     if (status.ok() && round + 1 < contexts.size()) return ask(round + 1);
     const base::MutexLock lock(board->mutex);
     AskedNode& node = board->nodes[index];
+    --board->running;
+    board->changed.notify_all();
+    if (board->enough && !status.ok()) return;  // that was us
     node.outcome = net::to_absl(status, "");
     if (status.ok()) node.said = proto::from_wire(reply);
     node.rtt_us = rtt_us;
-    --board->running;
-    board->changed.notify_all();
   }
 };
 
 }  // namespace
 
-std::string name_of(const AskedNode& node) {
-  return fmt::format("node {} at {}", proto::short_name(node.peer),
-                     proto::to_string(node.addresses.front()));
-}
+std::string name_of(const AskedNode& node) { return name_of_node(node.peer, node.addresses); }
 
 std::vector<AskedNode> describe_all(std::vector<AskedNode> nodes, const DescribeOptions& options,
                                     net::ChannelPool& channels, const base::StopToken& stop) {
@@ -105,6 +105,7 @@ std::vector<AskedNode> describe_all(std::vector<AskedNode> nodes, const Describe
       board->changed.wait_until(board->mutex, std::min(until, now + base::kStopPoll));
     }
     if (board->running == 0) return board->nodes;
+    board->enough = true;
   }
   for (const auto& call : calls) {
     for (const auto& context : call->contexts) context->TryCancel();

@@ -30,7 +30,11 @@ absl::Status check(const AskedNode& node, const SwarmView& view) {
   if (!node.out_of_reach.empty()) {
     return absl::UnavailableError(fmt::format("{} {}", name_of(node), node.out_of_reach));
   }
-  if (!node.outcome) return lost(node, absl::StatusCode::kUnavailable, "it did not answer in time");
+  if (!node.outcome) {
+    return lost(
+        node, absl::StatusCode::kUnavailable,
+        "it did not answer in time. Check its address, and that a firewall lets TCP through");
+  }
   if (!node.outcome->ok())
     return lost(node, node.outcome->code(), std::string(node.outcome->message()));
   if (const absl::Status why = contradiction(node, view.model_digest, view.block_count); !why.ok())

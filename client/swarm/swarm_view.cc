@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "client/swarm/node_name.h"
 #include "proto/limits.h"
 
 namespace shoal::client {
@@ -112,13 +113,10 @@ std::optional<std::uint64_t> record_age_s(const NodeView& node, std::uint64_t no
 }
 
 std::string describe_silence(const NodeView& node, std::uint64_t now_us) {
-  std::string text = fmt::format("node {}", proto::short_name(node.peer));
-  if (!node.addresses.empty()) {
-    text += fmt::format(" at {}", proto::to_string(node.addresses.front()));
-    if (node.addresses.size() > 1) {
-      text += fmt::format(" (and {} more {})", node.addresses.size() - 1,
-                          node.addresses.size() == 2 ? "address" : "addresses");
-    }
+  std::string text = name_of_node(node.peer, node.addresses);
+  if (node.addresses.size() > 1) {
+    text += fmt::format(" (and {} more {})", node.addresses.size() - 1,
+                        node.addresses.size() == 2 ? "address" : "addresses");
   }
   text += " " + node.silence;
   if (const auto age = record_age_s(node, now_us)) {

@@ -105,6 +105,7 @@ std::string node_status_json(const NodeStatus& status, const StatusContext& cont
                {"pid", status.pid},
                {"bootstrap", status.bootstrap},
                {"address", named(status.address)},
+               {"place", named(status.place)},
                {"model", named(status.model)},
                {"blocks", named(status.blocks)},
                {"sessions", status.sessions},
@@ -133,13 +134,18 @@ std::string node_status_text(std::string_view line) {
   const Json json = Json::parse(line, nullptr, false);
   const std::string blocks = field<std::string>(json, "blocks");
   const std::string address = field<std::string>(json, "address");
+  const std::string place = field<std::string>(json, "place");
   std::string text = fmt::format(
       "{} {}: {}", field<bool>(json, "bootstrap") ? "bootstrap node" : "node",
       field<std::string>(json, "peer_id").substr(0, 16), field<std::string>(json, "state"));
   if (!blocks.empty()) {
     text += fmt::format(", blocks {} of {}", blocks, field<std::string>(json, "model"));
   }
-  if (!address.empty()) text += " at " + address;
+  if (!place.empty()) {
+    text += " " + place;
+  } else if (!address.empty()) {  // of an older version
+    text += " at " + address;
+  }
   text += "\n" + pause_text(json);
   const std::string hours = field<std::string>(json, "hours");
   if (!hours.empty()) text += row("hours", hours);

@@ -22,7 +22,9 @@ struct NodeStatus {
   int pid = 0;
   bool bootstrap = false;
   // Empty while it starts, or is away.
-  std::string address, model, blocks;
+  std::string address;  // of its own
+  std::string place;    // for people: "at 192.0.2.1:7000", "via relay 192.0.2.1:7000"
+  std::string model, blocks;
   std::size_t sessions = 0;
   std::int64_t queued_steps = 0;
   std::int64_t kv_positions = 0, free_kv_positions = 0;

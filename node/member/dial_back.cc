@@ -59,11 +59,11 @@ bool may_ask_at(const Endpoint& address, std::span<const Endpoint> known_by, boo
   return std::ranges::all_of(known_by, dht::is_exempt);
 }
 
-std::vector<Helper> choose_helpers(std::vector<Helper> known, std::span<const Endpoint> own,
+std::vector<Helper> choose_helpers(std::vector<Helper> known, std::span<const Endpoint> machine,
                                    bool v4, std::size_t most, identity::Random& random) {
   std::erase_if(known, [&](const Helper& helper) {
     return helper.at.is_v4() != v4 || helper.at.is_loopback() || !helper.at.is_usable() ||
-           is_among(helper.at, own);
+           is_among(helper.at, machine);
   });
   for (std::size_t i = known.size(); i > 1; --i) std::swap(known[i - 1], known[random.below(i)]);
   // Those of a network that has one already stand behind those that bring another.
@@ -91,9 +91,9 @@ std::vector<Helper> choose_helpers(std::vector<Helper> known, std::span<const En
   return result;
 }
 
-Verdict judge(std::span<const DialBackAnswer> answers, std::span<const Endpoint> own) {
+Verdict judge(std::span<const DialBackAnswer> answers, std::span<const Endpoint> machine) {
   const auto is_near = [&](const DialBackAnswer& answer) {
-    return dht::is_exempt(answer.seen) && is_among(answer.seen, own);
+    return dht::is_exempt(answer.seen) && is_among(answer.seen, machine);
   };
   const bool some_far = std::ranges::any_of(answers, [&](const DialBackAnswer& answer) {
     return !is_near(answer) && !answer.seen.is_loopback();

@@ -39,9 +39,11 @@ bool may_ask_at(const proto::Endpoint& address, std::span<const proto::Endpoint>
                 bool keyed_swarm);
 
 // Whom to ask of one address family, best first, at most `most`: other networks first, those of our
-// own machine (`own`, any port) never, our relays last. `random` decides among equals.
-std::vector<Helper> choose_helpers(std::vector<Helper> known, std::span<const proto::Endpoint> own,
-                                   bool v4, std::size_t most, identity::Random& random);
+// own machine (`machine`: all of its addresses, announced or not; any port) never, our relays last.
+// `random` decides among equals.
+std::vector<Helper> choose_helpers(std::vector<Helper> known,
+                                   std::span<const proto::Endpoint> machine, bool v4,
+                                   std::size_t most, identity::Random& random);
 
 enum class Reached : std::uint8_t { kUnknown, kYes, kNo };
 
@@ -52,9 +54,9 @@ struct Verdict {
   std::size_t helpers = 0;  // whose word counted
   friend bool operator==(const Verdict&, const Verdict&) = default;
 };
-// Neighbours, who see us at a private address of our own, count only where nobody comes from
+// Neighbours, who see us at a private address of this machine, count only where nobody comes from
 // beyond: what they reach says nothing of the rest. Most decide; where as many say yes as no, yes.
-Verdict judge(std::span<const DialBackAnswer> answers, std::span<const proto::Endpoint> own);
+Verdict judge(std::span<const DialBackAnswer> answers, std::span<const proto::Endpoint> machine);
 // Whether `open` more answers could not turn it.
 bool is_settled(std::span<const DialBackAnswer> answers, std::size_t open);
 

@@ -165,6 +165,32 @@ void Ladder::remap(Family family, const absl::StatusOr<net::PortMapping>& mappin
   state.mapping = mapping.ok() ? std::optional(*mapping) : std::nullopt;
 }
 
+std::optional<Endpoint> Ladder::outside_of(Family family) const {
+  const State& state = this->state(family);
+  if (is_as_told() || !is_good(state.rung) || !state.last.seen) return std::nullopt;
+  Endpoint outside = *state.last.seen;  // as helpers proved it
+  outside.port = state.rung == Rung::kMapped && state.mapping ? state.mapping->external.port
+                                                              : outside_port(family);
+  return outside;
+}
+
+std::optional<Endpoint> Ladder::untried_from_inside(std::span<const Endpoint> own) const {
+  // Nothing translates IPv6 addresses.
+  const State& v4 = state(Family::kV4);
+  const auto outside = outside_of(Family::kV4);
+  if (!options_.may_relay || v4.stage != Stage::kIdle || !outside || outside == v4.inside_at ||
+      std::ranges::find(own, outside->address, &Endpoint::address) != own.end()) {
+    return std::nullopt;
+  }
+  return outside;
+}
+
+void Ladder::tried_from_inside(bool came_back) {
+  State& v4 = state(Family::kV4);
+  v4.inside_at = outside_of(Family::kV4);
+  v4.inside_comes_back = came_back;
+}
+
 bool Ladder::wants_relays() const {
   const State& v4 = state(Family::kV4);
   const State& v6 = state(Family::kV6);
@@ -174,7 +200,8 @@ bool Ladder::wants_relays() const {
   };
   if (!options_.may_relay || options_.mode == ReachMode::kDirect) return false;
   // Who has IPv4 is reached by nearly everybody; who has only IPv6 is not.
-  if (v4.is_there && is_good(v4.rung) && v4.stage == Stage::kIdle) return false;
+  if (v4.is_there && is_good(v4.rung) && v4.stage == Stage::kIdle)
+    return v4.inside_at && v4.inside_at == outside_of(Family::kV4) && !v4.inside_comes_back;
   return is_low(v4) || is_low(v6);
 }
 
@@ -204,14 +231,11 @@ std::vector<Address> Ladder::announced(std::span<const Endpoint> own,
                                        std::span<const Address> relays) const {
   std::vector<Address> direct, near;
   for (const Family family : kFamilies) {
-    const State& state = this->state(family);
-    if (is_as_told() || !is_good(state.rung) || !state.last.seen) continue;
-    Endpoint outside = *state.last.seen;  // as helpers proved it
-    outside.port = state.rung == Rung::kMapped && state.mapping ? state.mapping->external.port
-                                                                : outside_port(family);
-    if (!dht::is_exempt(outside) || state.rung == Rung::kMapped ||
-        std::ranges::find(own, outside) == own.end()) {
-      add_once(direct, outside);
+    const auto outside = outside_of(family);
+    if (!outside) continue;
+    if (!dht::is_exempt(*outside) || state(family).rung == Rung::kMapped ||
+        std::ranges::find(own, *outside) == own.end()) {
+      add_once(direct, *outside);
     }
   }
   for (const Endpoint& address : own) {

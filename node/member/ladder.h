@@ -78,7 +78,13 @@ class Ladder {
   // The router has mapped another port by itself, or none any more. Between rounds.
   void remap(Family family, const absl::StatusOr<net::PortMapping>& mapping);
 
-  // While some family is reached in no other way.
+  // Our public address, at a router that others come through, when it is not known yet whether the
+  // router turns back what comes to it from inside. If it does not, neighbours behind it, who may
+  // not be asked to dial our private address, meet us by a relay (docs/hole-punching.md).
+  std::optional<proto::Endpoint> untried_from_inside(std::span<const proto::Endpoint> own) const;
+  void tried_from_inside(bool came_back);
+
+  // While some family is reached in no other way, or by strangers only.
   bool wants_relays() const;
   Rung rung(Family family) const { return state(family).rung; }
   // Of the last round; the rung below follows from it.
@@ -112,6 +118,9 @@ class Ladder {
     std::string why_unmapped;
     bool doubted = false;   // a word against what was so far is asked for twice
     bool remapped = false;  // in this round
+    // Of `inside_at`, our public address: whether neighbours behind our router come in there.
+    std::optional<proto::Endpoint> inside_at;
+    bool inside_comes_back = false;
   };
   State& state(Family family) { return states_[static_cast<std::size_t>(family)]; }
   const State& state(Family family) const { return states_[static_cast<std::size_t>(family)]; }
@@ -123,6 +132,7 @@ class Ladder {
     return options_.mode == ReachMode::kDirect || options_.told_ports[0] != 0 ||
            options_.told_ports[1] != 0;
   }
+  std::optional<proto::Endpoint> outside_of(Family family) const;
   static void settle(State& state, Rung rung);
   void go_down(State& state);
   std::string words_of(const State& state, std::span<const proto::Endpoint> own,

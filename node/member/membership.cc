@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "net/interfaces.h"
 #include "node/member/ports.h"
 #include "proto/tunnel.h"
 
@@ -118,7 +119,8 @@ net::PunchDeskOptions Membership::punch_options() {
         return std::ranges::any_of(anchors, [&](const proto::Endpoint& anchor) {
           return anchor.address == anchors.front().address && anchor.port != anchors.front().port;
         });
-      }};
+      },
+      [this] { return !swarm_->dht().is_tunnelled(); }};
 }
 
 // A first node that comes back finds its swarm by the contacts of its last run.
@@ -179,6 +181,12 @@ void Membership::start_reach() {
   }
   ReachHooks hooks;
   hooks.own = [this] { return addresses_->list(); };
+  hooks.machine = [] {
+    std::vector<proto::Endpoint> all;
+    for (const net::InterfaceAddress& entry : net::interface_addresses())
+      all.push_back(entry.address);
+    return all;
+  };
   hooks.helpers = [this] { return helpers(); };
   hooks.changed = [this] {
     io_->run_and_wait([this] {
@@ -358,6 +366,7 @@ absl::StatusOr<std::vector<dht::Record>> Membership::find(const dht::Key& key) {
 
 void Membership::give_up_port(milliseconds grace) {
   if (server_.front != nullptr) server_.front->stop_accepting();
+  if (relay_ != nullptr) relay_->let_go();
   if (server_.server != nullptr) {
     // It tells every connection to take no new calls, then waits.
     closing_ = std::thread([server = server_.server.get(), grace] {

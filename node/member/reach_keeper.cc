@@ -220,7 +220,7 @@ class ReachKeeper::Impl {
     return std::ranges::any_of(kFamilies, [&](Family family) {
       if (ladder_.rung(family) != Rung::kNobodyToAsk) return false;
       const auto chosen =
-          choose_helpers(known, own_, family == Family::kV4, proto::kDialBackHelpers, random_);
+          choose_helpers(known, machine_, family == Family::kV4, proto::kDialBackHelpers, random_);
       return std::ranges::any_of(chosen, [this](const Helper& helper) {
         return std::ranges::find(asked_, helper) == asked_.end();
       });
@@ -232,6 +232,8 @@ class ReachKeeper::Impl {
     // At other addresses nothing is known.
     if (ladder_.is_elsewhere(own_, own)) ladder_.forget();
     own_ = std::move(own);
+    machine_ = hooks_.machine();
+    machine_.insert(machine_.end(), own_.begin(), own_.end());
     asked_.clear();
     // Whoever is told to go through relays does, on one machine too.
     const bool by_relay = options_.mode == ReachMode::kRelay;
@@ -266,7 +268,15 @@ class ReachKeeper::Impl {
       if (relay && !others_ask) ladder_.relayed(await_relays());
     }
     publish(false);
-    if (!ladder_.wants_relays() && std::exchange(relaying_, false)) hooks_.relays.stop();
+    if (const auto outside = ladder_.untried_from_inside(own_)) {
+      const Helper ourselves{identity_.peer_id(), *outside};
+      ladder_.tried_from_inside(helper_round_trip(identity_, swarm_key_, ourselves).has_value());
+    }
+    if (!ladder_.wants_relays()) {
+      if (std::exchange(relaying_, false)) hooks_.relays.stop();
+    } else if (!std::exchange(relaying_, true)) {
+      hooks_.relays.start();
+    }
   }
 
   void ask(const std::vector<Helper>& known) {
@@ -276,7 +286,7 @@ class ReachKeeper::Impl {
       if (ladder_.next(family) != Ladder::Step::kAsk) continue;
       DialBackRound round{ladder_.port_to_ask(family), ladder_.asks_udp(family), {}};
       round.helpers =
-          choose_helpers(known, own_, family == Family::kV4, proto::kDialBackHelpers, random_);
+          choose_helpers(known, machine_, family == Family::kV4, proto::kDialBackHelpers, random_);
       // What our port holds with a relay lets that one in, and tells nothing of others.
       const std::size_t known_relays =
           relaying_ ? std::erase_if(round.helpers, &Helper::is_relay) : 0;
@@ -291,7 +301,7 @@ class ReachKeeper::Impl {
     if (rounds.empty()) return;
     const auto answers = ask_dial_backs(identity_, swarm_key_, rounds, stop_);
     for (std::size_t i = 0; i < families.size() && i < answers.size(); ++i) {
-      Verdict verdict = judge(answers[i], own_);
+      Verdict verdict = judge(answers[i], machine_);
       // Where helpers see us elsewhere than we were told to announce, they cannot test that.
       if (!options_.announced.empty() && !is_announced(verdict)) verdict = {};
       ladder_.judged(families[i], verdict);
@@ -388,7 +398,8 @@ class ReachKeeper::Impl {
   std::vector<proto::Address> announced_;  // when it was last told that it changed
   Ladder ladder_;
   std::vector<proto::Endpoint> own_;
-  std::vector<Helper> asked_;  // in this round
+  std::vector<proto::Endpoint> machine_;  // own_, and what else leads to this machine
+  std::vector<Helper> asked_;             // in this round
   std::array<std::vector<DialBackAnswer>, 2> answers_;
   std::array<std::optional<net::Route>, 2> routes_;
   bool relaying_ = false;

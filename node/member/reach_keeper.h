@@ -36,6 +36,8 @@ struct RelayHooks {
 
 struct ReachHooks {
   std::function<std::vector<proto::Endpoint>()> own;  // our addresses, best first
+  // All that this machine has, announced or not; any port.
+  std::function<std::vector<proto::Endpoint>()> machine;
   std::function<std::vector<Helper>()> helpers;
   std::function<void()> changed;  // what is announced
   std::function<void(std::optional<bool>)> udp_reached;

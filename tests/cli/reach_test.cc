@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -45,10 +46,23 @@ class ReachLab {
   chain mapped { }
   chain prerouting { type nat hook prerouting priority -100; jump mapped_in; }
   chain postrouting { type nat hook postrouting priority 100;
-    oifname "wan" jump mapped_out; oifname "wan" masquerade; }
+    oifname "wan" jump mapped_out; meta nfproto ipv4 oifname "wan" masquerade; }
   chain mapped_in { }
   chain mapped_out { }
 })");
+  }
+
+  // IPv6 too, as providers give it: every machine has an address of the world, and the router lets
+  // nobody in. It is known inside by an address of its link, as it says in its advertisements.
+  void add_v6() {
+    seed.ip("addr add 2a00:25::1/64 dev eth0 nodad");
+    router.ip("addr add 2a00:25::5/64 dev wan nodad");
+    router.ip("addr add 2a00:8::1/64 dev lan nodad");
+    router.ip("addr add fe80::1/64 dev lan nodad");
+    home.ip("addr add 2a00:8::2/64 dev eth0 nodad");
+    home.ip("route add default via fe80::1 dev eth0");
+    seed.ip("route add 2a00:8::/64 via 2a00:25::5");
+    router.set("ipv6/conf/all/forwarding", "1");
   }
 
   static std::string unavailable() {
@@ -86,9 +100,9 @@ class ReachLab {
   }
 
   // A bootstrap node in the open.
-  void start_seed() {
+  void start_seed(const std::string& listen = "25.1.1.1:7000") {
     nodes_.push_back(std::make_unique<Process>(
-        seed.inside({program("shoal-node"), "bootstrap", "--listen", "25.1.1.1:7000", "--identity",
+        seed.inside({program("shoal-node"), "bootstrap", "--listen", listen, "--identity",
                      folder_.file("seed.key"), "--ready-file", folder_.file("seed.json")})));
     ASSERT_TRUE(wait_for_file(folder_.file("seed.json"), *nodes_.back(), kOnlineMs))
         << nodes_.back()->err();
@@ -99,9 +113,10 @@ class ReachLab {
     const std::string name = "node" + std::to_string(nodes_.size());
     const std::string ready = folder_.file(name + ".json");
     std::vector<std::string> command = {program("shoal-node"), "run", "--model", kDemoModel};
-    command.insert(command.end(),
-                   {"--threads", "1", "--kv-positions", "512", "--blocks", "0:8", "--identity",
-                    folder_.file(name + ".key"), "--ready-file", ready});
+    command.insert(command.end(), {"--threads", "1", "--kv-positions", "512", "--identity",
+                                   folder_.file(name + ".key"), "--ready-file", ready});
+    if (std::ranges::find(arguments, "--blocks") == arguments.end())
+      command.insert(command.end(), {"--blocks", "0:8"});
     command.insert(command.end(), arguments.begin(), arguments.end());
     nodes_.push_back(std::make_unique<Process>(where.inside(command)));
     EXPECT_TRUE(wait_for_file(ready, *nodes_.back(), kOnlineMs)) << nodes_.back()->err();
@@ -110,11 +125,11 @@ class ReachLab {
     return *nodes_.back();
   }
 
-  Outcome generate(const NetworkNamespace& from) const {
-    return run(
-        from.inside({program("shoal"), "generate", "--model", kDemoModel, "--join", "25.1.1.1:7000",
-                     "--greedy", "--max-tokens", "4", "--wait", "5", "Once upon a time"}),
-        kOnlineMs);
+  Outcome generate(const NetworkNamespace& from, const std::string& join = "25.1.1.1:7000",
+                   const std::string& wait = "5") const {
+    return run(from.inside({program("shoal"), "generate", "--model", kDemoModel, "--join", join,
+                            "--greedy", "--max-tokens", "4", "--wait", wait, "Once upon a time"}),
+               kOnlineMs);
   }
 
  private:
@@ -149,6 +164,40 @@ TEST_F(Reach, BehindARouterThatMapsByPcpTheWorldFindsTheNode) {
   EXPECT_THAT(lab_->rules(), Not(HasSubstr("192.168.8.2:7001")));
 }
 
+// What begins with PCP's version (2) never arrives: the router is one that speaks NAT-PMP alone.
+TEST_F(Reach, ByNatPmpAlone) {
+  lab_->nft(R"(table inet no_pcp {
+  chain input { type filter hook input priority 0; policy accept;
+    udp dport 5351 @th,64,8 2 drop; }
+})");
+  lab_->start_mapping("enable_natpmp=yes\nenable_upnp=no\n");
+  lab_->start_seed();
+  Process& node = lab_->start_node(lab_->home, kJoinSeed);
+  EXPECT_THAT(node.out(), HasSubstr("is online at 25.1.1.5:7001 (mapped by NAT-PMP) and serves"));
+  EXPECT_THAT(lab_->rules(), HasSubstr("192.168.8.2:7001"));
+  const Outcome text = lab_->generate(lab_->seed);
+  EXPECT_EQ(text.status, 0) << text.err;
+  node.signal(SIGTERM);
+  EXPECT_EQ(node.wait(15'000), 0) << node.err();
+  EXPECT_THAT(lab_->rules(), Not(HasSubstr("192.168.8.2:7001")));
+}
+
+// No translation, but a router that lets nobody in: PCP opens the very port.
+TEST_F(Reach, ByIpv6PcpOpensTheRoutersFirewall) {
+  lab_->add_v6();
+  lab_->start_mapping("enable_natpmp=yes\nenable_upnp=no\next_ifname6=wan\n");
+  lab_->start_seed("[2a00:25::1]:7000");
+  Process& node =
+      lab_->start_node(lab_->home, {"--join", "[2a00:25::1]:7000", "--listen", ":7001"});
+  EXPECT_THAT(node.out(), HasSubstr("is online at [2a00:8::2]:7001 (mapped by PCP) and serves"));
+  EXPECT_THAT(lab_->rules(), HasSubstr("dport 7001"));
+  const Outcome text = lab_->generate(lab_->seed, "[2a00:25::1]:7000");
+  EXPECT_EQ(text.status, 0) << text.err;
+  node.signal(SIGTERM);
+  EXPECT_EQ(node.wait(15'000), 0) << node.err();
+  EXPECT_THAT(lab_->rules(), Not(HasSubstr("dport 7001")));
+}
+
 TEST_F(Reach, ByUpnpToo) {
   lab_->start_mapping("enable_natpmp=no\nenable_upnp=yes\n");
   lab_->start_seed();
@@ -161,15 +210,30 @@ TEST_F(Reach, ByUpnpToo) {
   EXPECT_THAT(lab_->rules(), Not(HasSubstr("192.168.8.2:7001")));
 }
 
+Outcome netcheck(const NetworkNamespace& where, const std::vector<std::string>& more) {
+  std::vector<std::string> command = {program("shoal-node"), "netcheck", "--listen", ":7001"};
+  command.insert(command.end(), more.begin(), more.end());
+  return run(where.inside(command), kOnlineMs);
+}
+
+TEST_F(Reach, ANetcheckThatFindsNobodyToAskSaysSoAndFails) {
+  const Outcome alone = netcheck(lab_->home, {});
+  EXPECT_EQ(alone.status, 1) << alone.out << alone.err;
+  EXPECT_THAT(alone.out, HasSubstr("Nobody to ask: name an address of the swarm with --join"));
+  const Outcome alone_json = netcheck(lab_->home, {"--json"});
+  EXPECT_EQ(alone_json.status, 1);
+  EXPECT_EQ(nlohmann::json::parse(alone_json.out, nullptr, false).value("answer", ""),
+            "nobody_to_ask");
+  // Who answers is on this very machine: that proves nothing of the way here.
+  lab_->start_seed();
+  const Outcome same = netcheck(lab_->seed, {"--join", "25.1.1.1:7000"});
+  EXPECT_EQ(same.status, 1) << same.out << same.err;
+  EXPECT_THAT(same.out, HasSubstr("Nobody to ask: whether a node here is reached shows when"));
+}
+
 TEST_F(Reach, APortThatSomebodyForwardsIsDirectAndNetcheckSaysWhatIsMissing) {
   lab_->start_seed();
-  const auto netcheck = [&](const std::vector<std::string>& more) {
-    std::vector<std::string> command = {program("shoal-node"), "netcheck", "--join",
-                                        "25.1.1.1:7000",       "--listen", ":7001"};
-    command.insert(command.end(), more.begin(), more.end());
-    return run(lab_->home.inside(command), kOnlineMs);
-  };
-  const Outcome closed = netcheck({"--json"});
+  const Outcome closed = netcheck(lab_->home, {"--join", "25.1.1.1:7000", "--json"});
   const auto json = nlohmann::json::parse(closed.out, nullptr, false);
   ASSERT_TRUE(json.is_object()) << closed.out << closed.err;
   const auto& v4 = json.at("families").at(0);
@@ -183,12 +247,21 @@ TEST_F(Reach, APortThatSomebodyForwardsIsDirectAndNetcheckSaysWhatIsMissing) {
   EXPECT_THAT(json.at("told").get<std::string>(),
               AllOf(HasSubstr("through relay "),
                     HasSubstr("forward TCP and UDP port 7001 to this machine (192.168.8.2)")));
+  // Its own address is of use to nobody who reads this, but in the same house.
+  Process& relayed = lab_->start_node(lab_->home, kJoinSeed);
+  EXPECT_THAT(relayed.out(), HasSubstr("is online via relay 25.1.1.1:7000 (through relay "));
+  const Outcome status =
+      run(lab_->seed.inside({program("shoal"), "status", "--join", "25.1.1.1:7000"}), kOnlineMs);
+  EXPECT_THAT(status.out,
+              AllOf(HasSubstr("via relay 25.1.1.1:7000"), Not(HasSubstr("192.168.8.2"))));
+  relayed.signal(SIGTERM);
+  EXPECT_EQ(relayed.wait(15'000), 0) << relayed.err();
   lab_->nft(R"(
 add rule inet filter mapped_in iifname "wan" tcp dport 7001 dnat ip to 192.168.8.2:7001
 add rule inet filter mapped_in iifname "wan" udp dport 7001 dnat ip to 192.168.8.2:7001
 add rule inet filter mapped ip daddr 192.168.8.2 accept
 )");
-  const Outcome open = netcheck({});
+  const Outcome open = netcheck(lab_->home, {"--join", "25.1.1.1:7000"});
   EXPECT_EQ(open.status, 0) << open.out << open.err;
   EXPECT_THAT(open.out, HasSubstr("A node here is reached: direct"));
   Process& node = lab_->start_node(lab_->home, kJoinSeed);
@@ -214,6 +287,38 @@ TEST_F(Reach, InTheOpenANodeIsDirectAndAfterASleepLooksAgain) {
   EXPECT_TRUE(eventually(5'000, [&] {
     return other.err().find("stood still for a while") != std::string::npos;
   })) << other.err();
+}
+
+// The only one to ask is on this machine, under another of its addresses: a call from there to the
+// port proves nothing, and a refusal neither.
+TEST_F(Reach, WhoIsOnTheSameMachineUnderAnotherAddressIsNotAsked) {
+  lab_->seed.ip("addr add 25.1.1.2/24 dev eth0");
+  lab_->start_seed();
+  Process& node =
+      lab_->start_node(lab_->seed, {"--join", "25.1.1.1:7000", "--listen", "25.1.1.2:7001"});
+  EXPECT_THAT(node.out(), HasSubstr("is online at 25.1.1.2:7001 (nobody is there yet"));
+}
+
+// The user reaches both nodes, and the one does not reach the other: what is sent there vanishes.
+TEST_F(Reach, AWayThatIsDeadBetweenTwoNodesIsToldOnceAndByWhom) {
+  lab_->start_seed();
+  lab_->start_node(lab_->seed,
+                   {"--join", "25.1.1.1:7000", "--listen", "25.1.1.1:7001", "--blocks", "0:4"});
+  lab_->start_node(lab_->router,
+                   {"--join", "25.1.1.1:7000", "--listen", "25.1.1.5:7002", "--blocks", "4:8"});
+  lab_->nft(R"(table inet hole {
+  chain input { type filter hook input priority 0; policy accept;
+    iifname "wan" tcp dport 7002 drop; }
+})");
+  const Outcome user = lab_->generate(lab_->home, "25.1.1.1:7000", "3");
+  EXPECT_EQ(user.status, 1);
+  const std::size_t told = user.err.find("shoal: lost blocks 4..7: ");
+  ASSERT_NE(told, std::string::npos) << user.err;
+  EXPECT_EQ(user.err.find("shoal: lost", told + 1), std::string::npos) << user.err;
+  EXPECT_THAT(user.err.substr(user.err.rfind("shoal: node ")),
+              AllOf(HasSubstr(" at 25.1.1.5:7002: node "),
+                    HasSubstr(" at 25.1.1.1:7001 says: the next hop "),
+                    HasSubstr("this node does not reach it"), HasSubstr(", lost 2 times)")));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "client/ring/audition.h"
 #include "client/ring/patience.h"
+#include "client/ring/repeated_loss.h"
 
 namespace shoal::client {
 namespace {
@@ -196,6 +197,39 @@ TEST(Patience, IsMeasuredInTimeAndNotInTries) {
   EXPECT_GT(tries, 12);
   patience.worked();
   EXPECT_EQ(patience.failed(now), milliseconds(0));
+}
+
+TEST(RepeatedLoss, IsToldOnceAndTriedEverMoreRarely) {
+  using std::chrono::seconds;
+  const auto peer_of = [](int number) {
+    proto::PeerId peer;
+    peer.bytes.fill(static_cast<std::uint8_t>(number));
+    return peer;
+  };
+  const auto hop_of = [&](int number) { return Hop{peer_of(number), {}, {}}; };
+  const Route through_1{hop_of(1), hop_of(2)}, through_3{hop_of(3), hop_of(2)};
+  const absl::Status away = absl::UnavailableError("no answer after 4.1 s");
+  RepeatedLoss loss;
+  RepeatedLoss::Time now{std::chrono::hours(1)};
+  EXPECT_FALSE(loss.is_put_aside(through_1, now));
+  EXPECT_TRUE(loss.lost(peer_of(2), peer_of(1), away, now));
+  EXPECT_FALSE(loss.is_put_aside(through_1, now)) << "once is tried again at once";
+  for (const int pause : {2, 4, 8, 16, 16, 16}) {
+    EXPECT_FALSE(loss.lost(peer_of(2), peer_of(1), absl::UnavailableError("after 4.2 s"), now));
+    EXPECT_TRUE(loss.is_put_aside(through_1, now + seconds(pause) - milliseconds(1)));
+    EXPECT_FALSE(loss.is_put_aside(through_3, now)) << "somebody else gets through, perhaps";
+    now += seconds(pause);
+    EXPECT_FALSE(loss.is_put_aside(through_1, now));
+  }
+  EXPECT_EQ(loss.times(), 7);
+  // Another failure, another pair: told, and tried at once.
+  EXPECT_TRUE(loss.lost(peer_of(2), peer_of(1), absl::DataLossError("broken"), now));
+  EXPECT_TRUE(loss.lost(peer_of(2), peer_of(3), absl::DataLossError("broken"), now));
+  EXPECT_FALSE(loss.is_put_aside(through_3, now));
+  EXPECT_FALSE(loss.lost(peer_of(2), peer_of(3), absl::DataLossError("broken"), now));
+  loss.worked();
+  EXPECT_FALSE(loss.is_put_aside(through_3, now));
+  EXPECT_TRUE(loss.lost(peer_of(2), peer_of(3), absl::DataLossError("broken"), now));
 }
 
 TEST(Patience, OfNoneTriesOnceMore) {

@@ -11,7 +11,9 @@
 namespace shoal::client {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using Json = nlohmann::json;
 
 NodeView node_view(int number, proto::Span span,
@@ -237,6 +239,15 @@ TEST(Report, WideModelsShareColumns) {
 TEST(Report, AnEmptySwarmSaysSo) {
   EXPECT_THAT(status_text({}, {}), HasSubstr("no node"));
   EXPECT_EQ(Json::parse(status_json({}, {}))["models"], Json::array());
+}
+
+TEST(Report, ARelayedNodeIsToldWhereOthersReachIt) {
+  NodeView relayed = node_view(1, {0, 1});
+  relayed.addresses = {
+      proto::Endpoint::v4({192, 168, 8, 2}, 7001),
+      proto::Address::through(proto::PeerId{}, proto::Endpoint::v4({192, 0, 2, 1}, 7000))};
+  EXPECT_THAT(status_text({view(1, {relayed})}, {}),
+              AllOf(HasSubstr("  via relay 192.0.2.1:7000\n"), Not(HasSubstr("192.168.8.2"))));
 }
 
 TEST(Report, NamesOfOthersCannotDriveTheTerminal) {

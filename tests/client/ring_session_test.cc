@@ -583,6 +583,13 @@ TEST_F(Ring, BlameGoesToTheHopThatItsNeighbourNames) {
   ASSERT_TRUE(ring.open().ok());
   EXPECT_FALSE(ring.run(std::vector<float>(kHidden), 0, RowsWanted::kLast).ok());
   EXPECT_EQ(ring.failure().culprit, second.hop({}).peer);
+  EXPECT_EQ(ring.failure().told_by, first.hop({}).peer);
+  const auto name = [](const Hop& hop) {
+    return "node " + proto::short_name(hop.peer) + " at " + proto::to_string(hop.addresses[0]);
+  };
+  EXPECT_EQ(
+      std::string(ring.failure().status.message()),
+      name(second.hop({})) + ": " + name(first.hop({})) + " says: the next hop does not take it");
 }
 
 // A stream has a bound of its own, whatever its session sends.

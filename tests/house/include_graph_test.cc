@@ -312,6 +312,7 @@ TEST(IncludeGraph, DecisionCodeTakesTimeAndRandomnessByArgument) {
                                          "client/swarm/piece_plan",
                                          "client/swarm/peer_memory",
                                          "client/ring/patience",
+                                         "client/ring/repeated_loss",
                                          "client/ring/prefix_chain",
                                          "client/ring/session_pace",
                                          "model/",

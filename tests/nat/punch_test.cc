@@ -43,7 +43,19 @@ TEST_F(Punching, ASymmetricRouterIsPassedWhereTheOtherLetsItsAddressIn) {
 TEST_F(Punching, ANodeReachesItsNextHopWithoutTheRelay) {
   MatrixRow row(NatRole::kNextHop, NatKind::kPortRestricted, kLine);
   ASSERT_TRUE(row.online()) << row.logs();
-  const NatCell cell = row.run(NatKind::kPortRestricted, kTokens);
+  // The latter's packet must be the first that arrives.
+  for (const NatKind kind : {NatKind::kPortRestricted, NatKind::kTcpOut}) {
+    const NatCell cell = row.run(kind, kTokens);
+    EXPECT_EQ(cell.wrong, "") << name(kind) << row.logs();
+    EXPECT_EQ(letter(cell), 'D') << name(kind) << " " << cell.direct_share << row.logs();
+  }
+}
+
+// Both announce the router's address, which it does not serve from inside.
+TEST_F(Punching, NeighboursBehindARouterThatMapsMeetByARelay) {
+  MatrixRow row(NatRole::kNextHop, NatKind::kMapped, kLine);
+  ASSERT_TRUE(row.online()) << row.logs();
+  const NatCell cell = row.run_neighbour(kTokens);
   EXPECT_EQ(cell.wrong, "") << row.logs();
   EXPECT_EQ(letter(cell), 'D') << cell.direct_share << row.logs();
 }

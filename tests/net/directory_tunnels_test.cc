@@ -128,6 +128,45 @@ TEST_F(DirectoryTunnelsTest, APeerHasTwoAndTheLongestUnusedGoes) {
   EXPECT_EQ(accepted(), proto::kMaxTunnelsPerPeer);
 }
 
+// However many peers it invents, whoever sits in one network pushes out its own connections and
+// nobody else's, not even those that were used the longest ago.
+TEST_F(DirectoryTunnelsTest, ANetworkHasAShareAndPushesOutItsOwn) {
+  Member& node = add_node();
+  const auto bystander = identity::identity_of(2);
+  const proto::Endpoint elsewhere = proto::Endpoint::v4({203, 0, 113, 9}, 40'000);
+  int next = 0;  // of the door's calls, which come one at a time
+  front->open_door(
+      kDirectoryProtocol, [&, real = DirectoryTunnels::door(accepting)](Visitor visitor) {
+        visitor.from = elsewhere;
+        if (visitor.peer != bystander.peer_id()) {
+          visitor.from =
+              proto::Endpoint::v4({198, 51, 100, static_cast<std::uint8_t>(next++ % 256)}, 40'000);
+        }
+        real(std::move(visitor));
+      });
+  TlsTalker quiet(bystander, node.endpoint);
+  ASSERT_TRUE(quiet.handshake(kDirectoryProtocol));
+  ASSERT_TRUE(dht::eventually([&] { return accepted() == 1; }));
+  constexpr std::size_t kShare = proto::kMaxAcceptedTunnels / 4;
+  std::vector<std::unique_ptr<TlsTalker>> crowd;
+  for (std::size_t i = 0; i <= proto::kMaxAcceptedTunnels; ++i) {
+    // The front's own limits look at where they come from in truth.
+    const auto from = proto::Endpoint::v4({127, 0, 0, static_cast<std::uint8_t>(2 + i % 16)}, 0);
+    crowd.push_back(
+        std::make_unique<TlsTalker>(identity::Identity::generate(), node.endpoint, from));
+    ASSERT_TRUE(crowd.back()->handshake(kDirectoryProtocol)) << i;
+    ASSERT_TRUE(dht::eventually([&] { return accepted() == 1 + std::min(i + 1, kShare); })) << i;
+  }
+  EXPECT_EQ(crowd.front()->receive(1), "") << "closed";
+  const auto before = swarm.stats(node).datagrams_in;
+  std::string frame;
+  dht::append_frame(frame, std::string(100, 'x'));
+  ASSERT_TRUE(quiet.send(frame));
+  EXPECT_TRUE(dht::eventually([&] { return swarm.stats(node).datagrams_in > before; }))
+      << "it is still heard";
+  front->close_door(kDirectoryProtocol);  // before what it refers to goes
+}
+
 // Faster than the limit of one connection: what it sends waits in its own socket, and others are
 // served meanwhile.
 TEST_F(DirectoryTunnelsTest, AFloodWaitsAndOthersAreServed) {

@@ -22,6 +22,7 @@ class RelayHost {
   proto::Endpoint endpoint() const { return running_.endpoint; }
   proto::Address address() const;  // at which this relay relays
   RelayStats stats() const { return relay_.stats(); }
+  void let_go() { relay_.let_go(); }
   // Waits five seconds at most.
   bool has_parked(std::uint64_t connections) const;
   const Front& front() const { return *running_.front; }

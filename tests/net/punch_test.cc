@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <future>
 
@@ -97,7 +98,8 @@ class PunchTest : public testing::Test {
                                  for (const auto& address : interface_addresses())
                                    own.push_back(address.address);
                                  return own;
-                               }});
+                               },
+                               [] { return false; }, [this] { return passes_udp_.load(); }});
     auto server = start_server(at("10.66.0.1:7000"), kNode, std::nullopt, {desk_.get()});
     ASSERT_TRUE(server.ok()) << server.status();
     running_ = *std::move(server);
@@ -134,6 +136,7 @@ class PunchTest : public testing::Test {
     return stub_->Go(&context, request, &reply).error_code();
   }
 
+  std::atomic<bool> passes_udp_ = true;
   std::unique_ptr<IoThread> io_;
   std::unique_ptr<PunchDesk> desk_;
   RunningServer running_;
@@ -144,7 +147,12 @@ class PunchTest : public testing::Test {
 
 const std::string kNonce(16, 'n');
 
-TEST_F(PunchTest, TheEndsMeetAndTheCallerKnowsWhoItMet) {
+// Alike where the called end's router lets no UDP out, and the caller begins.
+class Meeting : public PunchTest, public testing::WithParamInterface<bool> {};
+INSTANTIATE_TEST_SUITE_P(PunchTest, Meeting, testing::Bool());
+
+TEST_P(Meeting, BothEndsMeetAndTheCallerKnowsWhoItMet) {
+  passes_udp_ = GetParam();
   const TlsContext tls(identity::make_certificate(kUser, std::nullopt), std::nullopt);
   const SharedPort port;
   std::promise<absl::StatusOr<proto::Endpoint>> met;
@@ -191,7 +199,7 @@ TEST_F(PunchTest, NobodyElsesAddressIsDialled) {
       grpc::OK);
   ASSERT_GE(reply.candidates_size(), 1);
   EXPECT_EQ(reply.candidates(0), proto::encode_endpoint(at("10.66.0.1:7000")));
-  for (std::uint32_t i = 0; i < kPunchTries.size(); ++i) EXPECT_EQ(go(kNonce, i), grpc::OK);
+  for (std::uint32_t i = 1; i < kPunchTries.size(); ++i) EXPECT_EQ(go(kNonce, i), grpc::OK);
   usleep(100'000);
   EXPECT_EQ(victim.came(), 0);
   EXPECT_EQ(service.came(), 0) << "nor what is no port of a connection";
@@ -204,9 +212,16 @@ TEST_F(PunchTest, MeetingsHaveTheirOrderAndTheirEnd) {
   EXPECT_EQ(punch(kNonce, std::vector(7, at("10.66.0.1:9"))), grpc::INVALID_ARGUMENT);
   ASSERT_EQ(punch(kNonce, {at("10.66.0.1:9")}), grpc::OK);
   EXPECT_EQ(go(std::string(16, 'o'), 0), grpc::NOT_FOUND);
-  EXPECT_EQ(go(kNonce, 1), grpc::OUT_OF_RANGE) << "in turn";
-  EXPECT_EQ(go(kNonce, 0), grpc::OK);
-  EXPECT_EQ(go(kNonce, 0), grpc::OUT_OF_RANGE) << "once each";
+  EXPECT_EQ(go(kNonce, 0), grpc::OUT_OF_RANGE) << "not where UDP passes";
+  EXPECT_EQ(go(kNonce, 2), grpc::OUT_OF_RANGE) << "in turn";
+  EXPECT_EQ(go(kNonce, 1), grpc::OK);
+  EXPECT_EQ(go(kNonce, 1), grpc::OUT_OF_RANGE) << "once each";
+  passes_udp_ = false;
+  wire::PunchReply reply;
+  ASSERT_EQ(punch(kNonce, {at("10.66.0.1:9")}, &reply), grpc::OK);
+  EXPECT_TRUE(reply.caller_first());
+  for (std::uint32_t i = 0; i < kPunchTries.size(); ++i) EXPECT_EQ(go(kNonce, i), grpc::OK);
+  EXPECT_EQ(go(kNonce, kPunchTries.size()), grpc::OUT_OF_RANGE);
 }
 
 TEST_F(PunchTest, APeerThatAsksOnAndOnIsRefused) {

@@ -248,6 +248,20 @@ TEST(Relay, AParkedPeerThatTalksOrEndsIsLetGo) {
   EXPECT_TRUE(relay.has_parked(0));
 }
 
+TEST(Relay, WhoLeavesLetsGoOfWhoParksAndKeepsItsTunnels) {
+  RelayHost relay(kRelay);
+  ParkedNode called(kNode, relay.endpoint()), parked(kNode, relay.endpoint());
+  ASSERT_TRUE(called.parks() && parked.parks());
+  TlsTalker caller(kClient, relay.endpoint());
+  ASSERT_TRUE(caller.handshake(proto::kTunnelProtocol));
+  ASSERT_TRUE(caller.send(proto::encode_tunnel_request({kNode.peer_id()})));
+  ASSERT_EQ(hear(caller)->kind, TunnelReply::Kind::kOpen);
+  ASSERT_TRUE(relay.has_parked(1));
+  relay.let_go();
+  EXPECT_TRUE(relay.has_parked(0));
+  EXPECT_EQ(relay.stats().tunnels, 1u);
+}
+
 TEST(Relay, StrangersOfAPrivateSwarmGetNothing) {
   const identity::SwarmKey key = identity::generate_swarm_key();
   RelayHost relay(kRelay, {}, key);

@@ -176,6 +176,48 @@ TEST_F(LadderTest, WhereHelpersSawUsIsNoOtherNetwork) {
   EXPECT_TRUE(ladder_.is_elsewhere(std::vector<Endpoint>{}, own_)) << "the first ones";
 }
 
+TEST_F(LadderTest, WhereTheRouterTurnsNothingBackNeighboursMeetByARelay) {
+  EXPECT_FALSE(ladder_.untried_from_inside(own_));
+  begin();
+  EXPECT_FALSE(ladder_.untried_from_inside(own_));
+  judged(Reached::kNo);
+  ladder_.mapped(Family::kV4, upnp(7010));
+  judged(Reached::kYes);
+  // What the world sees, not what the machine has: tried once.
+  EXPECT_EQ(ladder_.untried_from_inside(own_), with_port(kRouter, 7010));
+  EXPECT_FALSE(ladder_.wants_relays());
+  ladder_.tried_from_inside(false);
+  EXPECT_FALSE(ladder_.untried_from_inside(own_));
+  EXPECT_TRUE(ladder_.wants_relays());
+  // It is reached as before, and through relays besides.
+  ladder_.relayed(1);
+  EXPECT_EQ(ladder_.rung(Family::kV4), Rung::kMapped);
+  EXPECT_EQ(ladder_.told(own_, std::vector{relay(1)}), "mapped by UPnP");
+  EXPECT_THAT(ladder_.announced(own_, std::vector{relay(1)}),
+              ElementsAre(Address(with_port(kRouter, 7010)), Address(kHome), relay(1)));
+  // Another mapping is another question; a router that turns back needs no relay.
+  begin();
+  judged(Reached::kYes);
+  EXPECT_FALSE(ladder_.untried_from_inside(own_));
+  ladder_.remap(Family::kV4, upnp(7020));
+  EXPECT_FALSE(ladder_.wants_relays());
+  EXPECT_EQ(ladder_.untried_from_inside(own_), with_port(kRouter, 7020));
+  ladder_.tried_from_inside(true);
+  EXPECT_FALSE(ladder_.wants_relays());
+}
+
+TEST_F(LadderTest, WhoHasAPublicAddressOrNoRelayTriesNothingFromInside) {
+  const std::vector<Endpoint> open = {with_port(kRouter, kPort)};
+  begin();
+  judged(Reached::kYes);
+  EXPECT_FALSE(ladder_.untried_from_inside(open));
+  EXPECT_TRUE(ladder_.untried_from_inside(own_));
+  Ladder alone{{.port = kPort, .may_relay = false}};
+  alone.begin(true, false);
+  alone.judged(Family::kV4, verdict(Reached::kYes, Reached::kYes, kRouter));
+  EXPECT_FALSE(alone.untried_from_inside(own_));
+}
+
 TEST_F(LadderTest, WithoutARelayItSaysWhatToForward) {
   begin();
   judged(Reached::kNo);
@@ -305,6 +347,11 @@ TEST(VerdictTest, NeighboursDoNotSpeakForTheWorld) {
   EXPECT_EQ(far.tcp, Reached::kNo);
   EXPECT_EQ(far.helpers, 1u);
   EXPECT_EQ(far.seen, kRouter);
+  // Nor those that a bridge or a tunnel of this machine leads to, which is not announced.
+  const Endpoint bridge = Endpoint::v4({172, 17, 0, 1}, 0);
+  answers = {answer(bridge, kSilent, kSilent), answer(kRouter, kReached, kReached)};
+  EXPECT_EQ(judge(answers, std::vector<Endpoint>{kHome, bridge}).tcp, Reached::kYes);
+  EXPECT_EQ(judge(answers, std::vector<Endpoint>{kHome, bridge}).helpers, 1u);
   // Nor does this machine for itself.
   answers = {answer(Endpoint::v4({127, 0, 0, 1}, 5), kReached, kReached)};
   EXPECT_EQ(judge(answers, own).tcp, Reached::kUnknown);
@@ -346,6 +393,10 @@ TEST(HelperTest, OtherNetworksFirstRelaysLastAndNeverOurOwnMachine) {
   EXPECT_EQ(chosen[4].peer, peer_named(3));  // a relay
   EXPECT_EQ(choose_helpers(known, own, false, 5, random).size(), 1u);
   EXPECT_EQ(choose_helpers(known, own, true, 2, random).size(), 2u);
+  // Under another of this machine's addresses, which is not announced: where it is the only one,
+  // there is nobody to ask.
+  const std::vector<Endpoint> machine = {kHome, Endpoint::v4({203, 0, 113, 2}, 0)};
+  EXPECT_TRUE(choose_helpers({helper(2, {203, 0, 113, 2})}, machine, true, 5, random).empty());
 }
 
 // --- what we do for others

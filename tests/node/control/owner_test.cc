@@ -293,6 +293,9 @@ TEST(NodeStatus, IsToldToPeopleAndPrograms) {
   const std::string text = node_status_text(json);
   EXPECT_THAT(text, HasSubstr("node aaaaaaaaaaaaaaaa: paused, blocks 0:4 of tale?[2J at "
                               "127.0.0.1:7000\n"));
+  status.place = "via relay 192.0.2.1:7000";
+  EXPECT_THAT(node_status_text(node_status_json(status, context)),
+              HasSubstr("of tale?[2J via relay 192.0.2.1:7000\n"));
   EXPECT_THAT(text, HasSubstr("outside of its hours, until 2023-11-1"));
   EXPECT_THAT(text, HasSubstr("hours     22-7\n"));
   EXPECT_THAT(text, HasSubstr("1 session, 0 steps waiting, KV 4,096 of 65,536 positions\n"));

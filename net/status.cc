@@ -24,9 +24,11 @@ constexpr std::string_view kMute =
     "stuck";
 constexpr std::string_view kNoAnswer =
     "it did not answer in time. Check the address, and that a firewall lets TCP through";
+// Both ends of a connection prove their swarm, and each checks the other: who dials with a wrong
+// key, or without one, has been told so by our own check before the other end hangs up.
 constexpr std::string_view kHungUp =
-    "it closed the connection. The node stopped, or it refuses us: check that it runs, and that "
-    "both sides have the same --swarm-key file";
+    "it closed the connection. The node stopped, or it refuses us: check that it runs, and look "
+    "into its log";
 constexpr std::string_view kSilent =
     "the connection went silent. The node was cut off, or its machine has stopped";
 constexpr std::string_view kRefused =

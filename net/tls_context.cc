@@ -86,8 +86,8 @@ absl::Status unexpected(const proto::PeerId& peer, const proto::PeerId& expected
 constexpr char kNoTls[] =
     "something listens there that is no node of this protocol. Check the port";
 constexpr char kEndedByPeer[] =
-    "it closed the connection. The node stopped, or it refuses us: check that it runs, and that "
-    "both sides have the same --swarm-key file";
+    "it closed the connection. The node stopped, or it refuses us: check that it runs, and look "
+    "into its log";
 
 }  // namespace
 
@@ -309,8 +309,7 @@ TlsStream::Io TlsStream::outcome(int result, const char* doing) {
     const char* words = ERR_reason_error_string(code);
     fail(absl::StrCat("no secure connection came up (", doing, ": ",
                       words != nullptr ? words : "no reason given",
-                      "). Check that a node of this swarm listens there, and that both sides have "
-                      "the same --swarm-key file"));
+                      "). Check that a node of this swarm listens there"));
   }
   ERR_clear_error();
   return Io::kFailed;

@@ -27,6 +27,16 @@ absl::Status check_model_option(const std::string& model) {
       fmt::format("--model {}: there is no such folder; give the folder of a model", model));
 }
 
+std::string note_of_model_option(const std::string& model) {
+  std::error_code ignored;
+  const auto name = model::hub::name_of_model(model, std::filesystem::exists(model, ignored));
+  if (!name.ok() || !*name) return "";
+  return fmt::format(
+      "--model {}: there is no such folder; the node will fetch it as a model of the hub by that "
+      "name",
+      model);
+}
+
 absl::StatusOr<NodeModel> find_node_model(const std::string& model, const base::StopToken& stop) {
   std::error_code ignored;
   const auto name = model::hub::name_of_model(model, std::filesystem::exists(model, ignored));

@@ -27,6 +27,9 @@ struct NodeModel {
 // Neither a folder nor a name: an error, without asking anybody.
 absl::Status check_model_option(const std::string& model);
 
+// For people: that the hub will be asked for it, since no such folder is there; empty: it will not.
+std::string note_of_model_option(const std::string& model);
+
 // `stop` must outlive it.
 absl::StatusOr<NodeModel> find_node_model(const std::string& model, const base::StopToken& stop);
 

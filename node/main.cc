@@ -17,6 +17,7 @@
 
 #include "base/memory_ledger.h"
 #include "cli/settings.h"
+#include "cli/shown.h"
 #include "cli/standard_streams.h"
 #include "cli/usage.h"
 #include "model/file_guard.h"
@@ -396,6 +397,10 @@ int control_service(const CommandLine& line) {
   }
   const auto report = run_service(line.service);
   if (!report.ok()) return fail(report.status());
+  if (line.service.action == ServiceRequest::Action::kInstall) {
+    const std::string note = note_of_model_option(line.model);
+    if (!note.empty()) say(stderr, fmt::format("shoal-node: warning: {}\n", cli::printable(note)));
+  }
   say(stdout, report->text);
   return report->good ? 0 : cli::kExitFailed;
 }

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "base/random.h"
 #include "cli/shown.h"
@@ -56,11 +57,14 @@ class ChatProgram {
     line_.dim_notes();
     auto source = PipelineSource::open(flags_.swarm, model_, interrupt_, line_);
     if (!source.ok()) return source.status();
-    Talk talk(*user_model_, *chat_template, flags_.swarm.local ? kAllOfTheContext : kRoomAhead,
-              [&source = **source](std::int64_t positions, const std::vector<std::int32_t>& ids) {
-                return source.pipeline(
-                    {.positions = positions, .reusable_prompt = ids, .for_this_run = true});
-              });
+    Talk talk(
+        *user_model_, *chat_template, flags_.swarm.local ? kAllOfTheContext : kRoomAhead,
+        [this, &source = **source](std::int64_t positions, const std::vector<std::int32_t>& ids) {
+          return source.pipeline({.positions = positions,
+                                  .reusable_prompt = ids,
+                                  .for_this_run = true,
+                                  .stop_waiting = &guard_->token()});
+        });
     talk_ = &talk;
     if (reader_.on_terminal()) fmt::print("Talk to the model; /help shows what else there is.\n");
     return loop();
@@ -124,8 +128,7 @@ class ChatProgram {
           say_wrong("nothing was said yet");
           break;
         }
-        transcript_.turns.back().answer.reset();
-        return answer();
+        return answer(std::exchange(transcript_.turns.back().answer, std::nullopt));
       case Kind::kHelp:
         fmt::print("{}", chat_help());
         break;
@@ -159,8 +162,9 @@ class ChatProgram {
     return true;
   }
 
-  // To the last turn. What goes wrong with it does not end the talk.
-  absl::StatusOr<bool> answer() {
+  // To the last turn; `before`: the answer that it had. What goes wrong with it does not end the
+  // talk.
+  absl::StatusOr<bool> answer(std::optional<std::string> before = std::nullopt) {
     const bool streams = isatty(STDOUT_FILENO) == 1;
     GenerateObserver observer;
     observer.wanted = [&] { return !guard_->interrupted() && std::ferror(stdout) == 0; };
@@ -175,12 +179,17 @@ class ChatProgram {
       }
     };
     auto result = talk_->answer(transcript_, settings_, base::random_seed(), local_time_now(),
-                                interrupt_, observer);
+                                guard_->token(), observer);
     line_.clear();
     if (interrupt_.stopped()) return interrupt_.status();
+    if (guard_->interrupted() && (!result.ok() || result->ids.empty())) {
+      take_back(std::move(before));
+      say_dim("stopped before an answer came: the talk is as it was before");
+      return true;
+    }
     if (!result.ok()) {
       // Said again, it may work.
-      transcript_.turns.pop_back();
+      take_back(std::move(before));
       std::fflush(stdout);
       say_wrong(std::string(result.status().message()));
       // Whoever pipes a text in does not say it again.
@@ -195,6 +204,15 @@ class ChatProgram {
           fmt::format("stopped after {} tokens (/set max-tokens N for more)", result->ids.size()));
     }
     return true;
+  }
+
+  // The last turn is as it was before it was to be answered.
+  void take_back(std::optional<std::string> before) {
+    if (before) {
+      transcript_.turns.back().answer = std::move(before);
+    } else {
+      transcript_.turns.pop_back();
+    }
   }
 
   void note(const GenerateResult& result) {

@@ -70,6 +70,8 @@ struct PipelineNeeds {
   bool for_this_run = false;
   // Of the pipeline; null: the one of where it comes from.
   const base::StopToken* interrupt = nullptr;
+  // As SwarmPipelineOptions has it.
+  const base::StopToken* stop_waiting = nullptr;
 };
 
 // Where a command gets a model's blocks from: this process, or a swarm that it has joined. What

@@ -9,15 +9,21 @@
 namespace shoal::client {
 namespace {
 
-base::StopToken g_interrupt;  // a signal handler has no other way to reach it
+// A signal handler has no other way to reach them.
+base::StopToken g_interrupt, g_guard_token;
 
 std::atomic<bool> g_guarded{false}, g_guard_interrupted{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
 
 void on_signal(int number) {
-  if (number == SIGINT && g_guarded && !g_guard_interrupted.exchange(true)) return;
+  // The token comes last: whoever it stops finds out why.
+  if (number == SIGINT && g_guarded && !g_guard_interrupted.exchange(true)) {
+    g_guard_token.stop(number);
+    return;
+  }
   if (g_interrupt.stopped()) _exit(128 + number);
   g_interrupt.stop(number);
+  g_guard_token.stop(number);
 }
 
 }  // namespace
@@ -28,7 +34,12 @@ InterruptGuard::InterruptGuard() {
 }
 InterruptGuard::~InterruptGuard() { g_guarded = false; }
 bool InterruptGuard::interrupted() const { return g_guard_interrupted; }
-void InterruptGuard::forget() { g_guard_interrupted = false; }
+const base::StopToken& InterruptGuard::token() const { return g_guard_token; }
+void InterruptGuard::forget() {
+  g_guard_token.stop(0);
+  g_guard_interrupted = false;
+  if (g_interrupt.stopped()) g_guard_token.stop(g_interrupt.signal());  // that is for good
+}
 
 base::StopToken& interrupt_by_signals() {
   struct sigaction action {};

@@ -11,7 +11,7 @@ namespace shoal::client {
 base::StopToken& interrupt_by_signals();
 
 // While it lives, the first SIGINT is told to whoever asks here, and the program goes on; the
-// second since somebody asked ends it. One at a time.
+// second since forget() ends it. One at a time.
 class InterruptGuard {
  public:
   InterruptGuard();
@@ -20,6 +20,9 @@ class InterruptGuard {
   InterruptGuard& operator=(const InterruptGuard&) = delete;
 
   bool interrupted() const;
+  // The same for what waits: stopped by the first SIGINT, by whatever else ends the program, and
+  // no longer after forget(). Lives as long as the program.
+  const base::StopToken& token() const;
   void forget();  // and from here on the next one is the first
 };
 

@@ -134,6 +134,7 @@ absl::StatusOr<std::unique_ptr<Pipeline>> PipelineSource::over_the_swarm(Pipelin
   SwarmPipelineOptions options;
   options.positions = static_cast<std::uint32_t>(needs.positions);
   options.full_timings = needs.full_timings;
+  options.stop_waiting = needs.stop_waiting;
   if (needs.reusable_prompt) {
     options.prompt = *std::move(needs.reusable_prompt);
     // An identity that ends with this run finds nothing again later.

@@ -97,7 +97,7 @@ void SwarmPipeline::blame(const RingFailure& failure) {
 }
 
 absl::Status SwarmPipeline::give_way(const absl::Status& failure, milliseconds asked) {
-  if (interrupt_.stopped()) return interrupt_.status();
+  if (stop_waiting_.stopped()) return stop_waiting_.status();
   const auto now = Clock::now();
   auto pause = patience_.failed(now, asked);
   if (!pause && !opened_ && now - began_ < kStartTime) pause = Patience::kFirstPause;
@@ -115,7 +115,7 @@ absl::Status SwarmPipeline::give_way(const absl::Status& failure, milliseconds a
     tell(fmt::format("waits up to {:.0f} s (--wait): {}",
                      seconds_of(options_.wait - patience_.waited(now)), what_of(failure)));
   }
-  return sleep(*pause) ? absl::OkStatus() : interrupt_.status();
+  return sleep(*pause) ? absl::OkStatus() : stop_waiting_.status();
 }
 
 bool SwarmPipeline::sleep(milliseconds time) {
@@ -123,9 +123,9 @@ bool SwarmPipeline::sleep(milliseconds time) {
   for (;;) {
     const auto now = Clock::now();
     if (told_waiting_ && options_.on_wait) options_.on_wait(patience_.waited(now), options_.wait);
-    if (now >= until) return !interrupt_.stopped();
+    if (now >= until) return !stop_waiting_.stopped();
     const auto left = std::chrono::ceil<milliseconds>(until - now);
-    if (!base::sleep_for(std::min(left, kWaitTick), interrupt_)) return false;
+    if (!base::sleep_for(std::min(left, kWaitTick), stop_waiting_)) return false;
   }
 }
 

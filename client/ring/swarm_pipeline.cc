@@ -52,6 +52,7 @@ SwarmPipeline::SwarmPipeline(const UserModel& user_model, SwarmConnection& swarm
       options_(std::move(options)),
       remote_ends_(options_.remote_ends || !user_model.has_ends()),
       interrupt_(interrupt),
+      stop_waiting_(options_.stop_waiting != nullptr ? *options_.stop_waiting : interrupt),
       scout_({user_model.digest, user_model.block_count(),
               static_cast<std::uint32_t>(user_model.hidden()), user_model.directory, remote_ends_},
              swarm),
@@ -76,8 +77,10 @@ absl::StatusOr<std::unique_ptr<SwarmPipeline>> SwarmPipeline::create(
 
 // What others have just seen will do for a session that begins.
 absl::StatusOr<Sighting> SwarmPipeline::look(bool first) {
-  if (first && !opened_ && options_.sighting != nullptr) return options_.sighting->get(interrupt_);
-  return scout_.look(memory_.avoided(Clock::now()), computed_, interrupt_);
+  if (first && !opened_ && options_.sighting != nullptr) {
+    return options_.sighting->get(stop_waiting_);
+  }
+  return scout_.look(memory_.avoided(Clock::now()), computed_, stop_waiting_);
 }
 
 absl::Status SwarmPipeline::connect_patiently() {
@@ -90,12 +93,16 @@ absl::Status SwarmPipeline::connect_patiently() {
       chosen = sighting.ok() ? plan(*sighting) : sighting.status();
       if (!sighting.ok()) drop_channels();
     }
-    if (interrupt_.stopped()) return interrupt_.status();
+    if (stop_waiting_.stopped()) return stop_waiting_.status();
     // Others may come while it is not tried.
     const bool aside = chosen.ok() && repeated_.is_put_aside(chosen->route, Clock::now());
     if (chosen.ok() && !aside) {
       absl::Status status = open(*std::move(chosen));
-      if (status.ok() || interrupt_.stopped()) return status;
+      if (status.ok()) return status;
+      if (stop_waiting_.stopped()) {
+        session_.reset();
+        return stop_waiting_.status();
+      }
       if (auto last_word = give_up_opening(status); !last_word.ok()) return last_word;
       continue;
     }
@@ -206,7 +213,7 @@ absl::Status SwarmPipeline::open(Plan chosen) {
   next_look_ = {};
   std::vector<proto::PeerId> peers;
   for (const Hop& hop : plan_.route) peers.push_back(hop.peer);
-  swarm_.channels().await_direct(peers, Clock::now() + kDirectTime, interrupt_);
+  swarm_.channels().await_direct(peers, Clock::now() + kDirectTime, stop_waiting_);
   session_ = std::make_unique<RingSession>(plan_.route, options, swarm_.channels(), swarm_.io(),
                                            interrupt_);
   auto status = session_->open();
@@ -307,6 +314,14 @@ absl::StatusOr<SwarmPipeline::Outcome> SwarmPipeline::advance(std::span<const st
     const auto differs = std::ranges::mismatch(ids_, options_.prompt).in1;
     session_position_ =
         std::min(session_position_, static_cast<std::size_t>(differs - ids_.begin()));
+  }
+  if (session_ == nullptr) {  // the last wait was stopped: this is another
+    patience_.worked();
+    told_waiting_ = false;
+    lost_at_ = Clock::now();
+    if (auto status = connect_patiently(); !status.ok()) return status;
+    ++reroutes_;
+    if (told_waiting_) tell(fmt::format("goes on through {}", describe(plan_.route)));
   }
   for (;;) {
     absl::StatusOr<Outcome> result = Outcome();

@@ -41,6 +41,9 @@ struct SwarmPipelineOptions {
   // Where a first look is spared if others have looked just now; may be null.
   SharedSighting* sighting = nullptr;
   std::chrono::milliseconds wait{60'000};  // for what is lost
+  // Ends a wait for nodes, and no step that is under way: the pipeline goes on with the next
+  // append, which waits anew. It must outlive the pipeline; null: `interrupt` does.
+  const base::StopToken* stop_waiting = nullptr;
   // For people: a hop was lost, we wait, a new route was taken.
   std::function<void(const std::string&)> on_event{};
   // Again and again while we wait.
@@ -135,6 +138,7 @@ class SwarmPipeline : public Pipeline {
   const SwarmPipelineOptions options_;
   const bool remote_ends_;
   const base::StopToken& interrupt_;
+  const base::StopToken& stop_waiting_;  // stopped by whatever stops that
   SwarmScout scout_;
   PeerMemory& memory_;
   Patience patience_;

@@ -112,7 +112,11 @@ class HubModel::Impl {
         absl::StrCat(settings_.endpoint, "/api/models/", name_.repo, "/revision/",
                      url_escaped(name_.revision, false), "?blobs=true");
     const HttpText answer = get_text(*http_, url, kMaxListingBytes, is_known ? 2 : 3, *told_.stop);
-    if (!answer.end.status.ok()) return refusal(asked(), answer.end);
+    if (!answer.end.status.ok()) {
+      Asked about = asked();
+      about.is_known = is_known;
+      return refusal(about, answer.end);
+    }
     auto listing = parse_listing(answer.body, url);
     if (!listing.ok()) {
       return absl::FailedPreconditionError(

@@ -17,6 +17,15 @@ std::string what_of(const Asked& asked) {
                             : absl::StrCat(asked.file, " of ", asked.name.text());
 }
 
+// Why it cannot be had follows. What the hub never told us of may be a folder's path, misspelt.
+std::string cannot_be_had(const Asked& asked) {
+  if (!asked.file.empty() || asked.is_known) {
+    return absl::StrCat(what_of(asked), ": cannot be had");
+  }
+  return absl::StrCat("there is no folder ", asked.name.text(),
+                      " here, and as a model's name it cannot be had");
+}
+
 // What the hub says of it in words, if it does.
 std::string said_by(const HttpHead& head) {
   const std::string* const message = head.find("x-error-message");
@@ -31,12 +40,12 @@ absl::Status passing(const Asked& asked, const HttpEnd& end) {
                                : "";
   if (end.head.status == 429) {
     return absl::UnavailableError(absl::StrCat(
-        what_of(asked), ": ", asked.endpoint, " has had too many requests", asks,
+        cannot_be_had(asked), ": ", asked.endpoint, " has had too many requests", asks,
         ": try again later", asked.with_token ? "" : ", or set HF_TOKEN, which gets more of them"));
   }
-  return absl::UnavailableError(absl::StrCat(what_of(asked), ": ", asked.endpoint, " answers HTTP ",
-                                             end.head.status, asks, ": try again later",
-                                             said_by(end.head)));
+  return absl::UnavailableError(absl::StrCat(cannot_be_had(asked), ": ", asked.endpoint,
+                                             " answers HTTP ", end.head.status, asks,
+                                             ": try again later", said_by(end.head)));
 }
 
 }  // namespace
@@ -47,14 +56,14 @@ absl::Status refusal(const Asked& asked, const HttpEnd& end) {
   const std::string reason(end.status.message());
   if (absl::IsUnavailable(end.status)) {
     return absl::UnavailableError(absl::StrCat(
-        what, ": cannot be had from ", end.head.url.empty() ? asked.endpoint : end.head.url, ": ",
+        cannot_be_had(asked), " from ", end.head.url.empty() ? asked.endpoint : end.head.url, ": ",
         reason,
         "; with HF_HUB_OFFLINE=1 only what is here is used, and HF_ENDPOINT names another "
         "hub"));
   }
   if (end.head.status < 400) {
     return absl::Status(end.status.code(),
-                        absl::StrCat(what, ": cannot be had from ", asked.endpoint, ": ", reason));
+                        absl::StrCat(cannot_be_had(asked), " from ", asked.endpoint, ": ", reason));
   }
   if (is_passing(end)) return passing(asked, end);
   const std::string* const code = end.head.find_said("x-error-code");

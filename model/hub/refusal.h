@@ -15,6 +15,7 @@ struct Asked {
   std::string endpoint;
   std::string file;  // empty: the list of the model's files
   bool with_token = false;
+  bool is_known = false;  // the cache has had it: nobody meant a folder
 };
 
 // `end.status` is not OK. UNAVAILABLE where the hub may answer later, NOT_FOUND, PERMISSION_DENIED.

@@ -147,6 +147,14 @@ TEST_F(Service, AUserInstallsOneWithoutRootAndTakesItAway) {
   EXPECT_THAT(no_model.err, HasSubstr("--model /nowhere: there is no such folder"));
   EXPECT_THAT(read_file(configuration), HasSubstr("nice = 3\n")) << "written over";
   EXPECT_FALSE(fs::exists(unit));
+  // A folder's path that is wrong may be a name on the hub: it is written, and said.
+  EXPECT_THAT(made.err, Not(HasSubstr("warning")));
+  const Outcome named = as_user({program_path, "service", "install", "--no-start", "--replace",
+                                 "--model", "models/dmo", "--join", "one.example:7000"});
+  EXPECT_EQ(named.status, 0) << named.err;
+  EXPECT_THAT(named.err, HasSubstr("warning: --model models/dmo: there is no such folder; the node "
+                                   "will fetch it as a model of the hub"));
+  EXPECT_THAT(read_file(configuration), HasSubstr("model = \"models/dmo\""));
 }
 
 TEST_F(Service, CMakeInstallsWhatAUserNeeds) {

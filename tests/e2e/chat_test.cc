@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <nlohmann/json.hpp>
+
 #include "net/identity_tls.h"
 #include "tests/client/golden.h"
 #include "tests/e2e/in_process_swarm.h"
@@ -76,6 +79,63 @@ TEST_F(Chat, CtrlCStopsAnAnswerAndKeepsTheTalk) {
   terminal.type("/quit\n");
   EXPECT_EQ(terminal.wait(10'000), 0) << terminal.shown();
   EXPECT_THAT(terminal.shown(), Not(HasSubstr("half a li/quit")));
+}
+
+TEST_F(Chat, CtrlCStopsAWaitForALostNodeAndTheTalkGoesOn) {
+  // The answer begins so everywhere.
+  const Outcome here = run(chat({"--local", "--max-tokens", "12"}), 30'000, "Once upon a time\n");
+  ASSERT_GT(here.out.size(), 12u) << here.err;
+  InProcessSwarm swarm({{0, 4}, {4, 8}});
+  Terminal terminal(chat({"--join", swarm.address(), "--max-tokens", "900"}));
+  ASSERT_TRUE(terminal.shows(">>> ", 10'000)) << terminal.shown();
+  terminal.type("Once upon a time\n");
+  ASSERT_TRUE(terminal.shows("Once upon a time\r\n", 10'000)) << terminal.shown();
+  ASSERT_TRUE(terminal.shows(here.out.substr(0, 12), 10'000)) << terminal.shown();
+  swarm.stop(1);
+  ASSERT_TRUE(terminal.shows("waits [", 10'000)) << terminal.shown();
+  terminal.clear();
+  terminal.type("\x03");
+  ASSERT_TRUE(terminal.shows(">>> ", 3'000)) << terminal.shown();
+  const std::string file = folder_.path() + "/talk.json";
+  terminal.type("/save " + file + "\n");
+  ASSERT_TRUE(terminal.shows("the talk is in", 5'000)) << terminal.shown();
+  const auto saved = nlohmann::json::parse(std::ifstream(file)).at("messages");
+  ASSERT_EQ(saved.size(), 2u) << saved;
+  EXPECT_EQ(saved[1]["role"], "assistant");
+  EXPECT_NE(saved[1]["content"], "");
+
+  // Still away: another answer waits anew, and nothing comes of it.
+  terminal.clear();
+  terminal.type("/regenerate\n");
+  ASSERT_TRUE(terminal.shows("waits [", 10'000)) << terminal.shown();
+  terminal.type("\x03");
+  ASSERT_TRUE(terminal.shows("the talk is as it was before", 3'000)) << terminal.shown();
+  terminal.type("/save " + file + "\n");
+  ASSERT_TRUE(terminal.shows("the talk is in", 5'000)) << terminal.shown();
+  EXPECT_EQ(nlohmann::json::parse(std::ifstream(file)).at("messages"), saved);
+
+  swarm.add({4, 8});
+  terminal.type("/set max-tokens 6\n");
+  terminal.type("And then?\n");
+  ASSERT_TRUE(terminal.shows("stopped after 6 tokens", 20'000)) << terminal.shown();
+  terminal.type("/quit\n");
+  EXPECT_EQ(terminal.wait(10'000), 0) << terminal.shown();
+}
+
+TEST_F(Chat, CtrlCStopsAWaitForBlocksThatWereNeverThere) {
+  InProcessSwarm swarm({{0, 4}});
+  Terminal terminal(over(swarm));
+  ASSERT_TRUE(terminal.shows(">>> ", 10'000)) << terminal.shown();
+  terminal.type("Once upon a time\n");
+  ASSERT_TRUE(terminal.shows("waits [", 10'000)) << terminal.shown();
+  terminal.clear();
+  terminal.type("\x03");
+  ASSERT_TRUE(terminal.shows("the talk is as it was before", 3'000)) << terminal.shown();
+  ASSERT_TRUE(terminal.shows(">>> ", 3'000)) << terminal.shown();
+  swarm.add({4, 8});
+  terminal.clear();
+  terminal.type("Once upon a time\n");
+  ASSERT_TRUE(terminal.shows("stopped after 40 tokens", 20'000)) << terminal.shown();
 }
 
 TEST_F(Chat, ATalkIsSavedAndGoesOnFromItsFile) {

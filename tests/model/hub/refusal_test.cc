@@ -58,6 +58,25 @@ TEST(HubRetry, WhatWillNotChangeIsNotTriedAgain) {
   EXPECT_EQ(wait_before_retry(HttpEnd{}, 1), std::nullopt);
 }
 
+TEST(HubRefusals, NameTheFolderThatIsNotThere) {
+  Asked asked{.name = {"models/dmo"}, .endpoint = "https://hub", .file = "", .with_token = false};
+  const auto told = [&](const HttpEnd& end) { return std::string(refusal(asked, end).message()); };
+  HttpEnd torn = answer(200);
+  for (const HttpEnd& end : {dropped(), answer(429), answer(503), torn}) {
+    EXPECT_THAT(told(end),
+                AllOf(HasSubstr("there is no folder models/dmo here"),
+                      HasSubstr("as a model's name it cannot be had"), HasSubstr("https://hub")));
+  }
+  // What the hub has told of is no misspelt folder.
+  asked.is_known = true;
+  EXPECT_THAT(told(dropped()), AllOf(HasSubstr("models/dmo: cannot be had from https://hub"),
+                                     Not(HasSubstr("folder"))));
+  asked.is_known = false;
+  asked.file = "a.json";
+  EXPECT_THAT(told(dropped()), AllOf(HasSubstr("a.json of models/dmo: cannot be had from"),
+                                     Not(HasSubstr("folder"))));
+}
+
 TEST(HubRefusals, SayWhatToDo) {
   Asked asked{.name = {"org/name"}, .endpoint = "https://hub", .file = "", .with_token = false};
   const auto told = [&](const HttpEnd& end) { return std::string(refusal(asked, end).message()); };

@@ -39,6 +39,7 @@
 #include "node/service/service_command.h"
 #include "node/service/service_manager.h"
 #include "node/signals.h"
+#include "node/start_watch.h"
 #include "proto/limits.h"
 
 namespace shoal::node {
@@ -204,10 +205,32 @@ absl::Status serve_on(NodeLife& life, Node& node, Caretaker::Next& next) {
   return health;
 }
 
+// A start that is no longer wanted: it has no sessions that anybody would wait for.
+absl::Status give_up(NodeLife& life) {
+  if (life.signals.hand_over_asked()) {
+    spdlog::info("hands over to its successor before it has started");
+    life.caretaker.hand_over();
+    life.identity.release();
+  } else {
+    spdlog::info("gives up starting, as its owner or its hours have it");
+  }
+  return absl::OkStatus();
+}
+
 // A node from its start to its end; OK when it was asked to stop, or to leave for a while.
 absl::Status run_once(NodeLife& life) {
-  auto node = Node::start(life.options);
-  if (!node.ok()) return node.status();
+  StartWatch watch(life.signals.stop(), [&life] {
+    return life.signals.hand_over_asked() || !life.caretaker.wants_node();
+  });
+  NodeOptions options = life.options;
+  options.cancelled = &watch.token();
+  options.on_silence = [&life](const std::string& at) { life.caretaker.waits_for(at); };
+  auto node = Node::start(std::move(options));
+  if (!node.ok()) {
+    const bool unwanted = watch.token().stopped() && !life.signals.stop().stopped();
+    return unwanted && absl::IsCancelled(node.status()) ? give_up(life) : node.status();
+  }
+  watch.began();
   if (absl::Status status = life.ready.write(ready_json(**node)); !status.ok()) return status;
   say(stdout, online_text(**node) + "\n");
   life.manager.serves(online_text(**node));
@@ -326,7 +349,6 @@ int serve(CommandLine line, const std::function<absl::StatusOr<CommandLine>()>& 
     options.join_timeout_ms.reset();
   }
   options.reach = line.reach;
-  options.cancelled = &signals.stop();
 
   std::vector<proto::PeerId> taken;
   while (true) {

@@ -21,6 +21,9 @@ struct NodeStatus {
   std::string version;
   int pid = 0;
   bool bootstrap = false;
+  // While it starts, and nobody of its swarm answers there.
+  std::string silent;
+  std::int64_t silent_since_unix_s = 0;
   // Empty while it starts, or is away.
   std::string address;  // of its own
   std::string place;    // for people: "at 192.0.2.1:7000", "via relay 192.0.2.1:7000"

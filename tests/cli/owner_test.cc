@@ -174,6 +174,37 @@ TEST_F(OwnerTest, DrainsAndStops) {
   EXPECT_THAT(node->err(), Not(HasSubstr("1 of them failed")));
 }
 
+// Nobody is there, and nothing has been begun that it would have to finish.
+TEST_F(OwnerTest, ANodeThatWaitsForItsSwarmDoesAsItIsTold) {
+  const std::string nobody = "127.0.0.1:1";
+  const auto waits = [&](const std::string& name) {
+    auto node = start(name, {"--join", nobody});
+    for (int tries = 0; tries < 100; ++tries) {
+      const Outcome outcome = owner({"status"}, name);
+      if (outcome.out.find("waits for its swarm: no answer from " + nobody + " since ") !=
+          std::string::npos) {
+        return node;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    ADD_FAILURE() << owner({"status"}, name).out << node->err();
+    return node;
+  };
+  const auto paused = waits("a");
+  const auto stopped = waits("b");
+  EXPECT_EQ(status().at("waits_for"), nobody);
+  // It rests, tries again, and hands over.
+  EXPECT_EQ(owner({"pause"}).status, 0);
+  ASSERT_TRUE(comes_to("paused")) << paused->err();
+  EXPECT_EQ(owner({"resume"}).status, 0);
+  ASSERT_TRUE(comes_to("starting")) << paused->err();
+  const auto successor = start("a", {"--new-swarm", "--take-over"});
+  EXPECT_EQ(paused->wait(5'000), 0) << paused->err();
+  EXPECT_TRUE(wait_for_file(ready("a"), *successor, 15'000)) << successor->err();
+  EXPECT_EQ(owner({"drain", "--stop"}, "b").status, 0);
+  EXPECT_EQ(stopped->wait(5'000), 0) << stopped->err();
+}
+
 TEST_F(OwnerTest, LogsANextHopThatIsLost) {
   const auto node = start("a", {"--new-swarm", "--blocks", "0:4"});
   ASSERT_TRUE(wait_for_file(ready("a"), *node, 15'000)) << node->err();

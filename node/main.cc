@@ -323,6 +323,7 @@ int serve(CommandLine line, const std::function<absl::StatusOr<CommandLine>()>& 
     auto model = find_node_model(line.model, signals.stop());
     if (!model.ok()) return absl::IsCancelled(model.status()) ? 0 : fail(model.status());
     options.model_directory = model->folder;
+  if (!line.origins.empty()) spdlog::info("{}", line.origins);
     options.model_name = line.model_name.empty() ? model->name : line.model_name;
     options.fetch_span = model->fetch_span;
   }

@@ -27,9 +27,15 @@ void add_which_node(cli::Command& command, OwnerLine& line, const char* which) {
   command.flag("--json", line.json, "Print one JSON object a line for each node");
 }
 
+// Empty: it is not there, or somebody else could lie to us in it.
+std::string safe_runtime_folder() {
+  std::string folder = runtime_folder();
+  return is_own_folder(folder) ? folder : std::string();
+}
+
 // The sockets of all nodes that are meant.
 absl::StatusOr<std::vector<std::string>> sockets_of(const OwnerLine& line) {
-  const std::string runtime = runtime_folder();
+  const std::string runtime = safe_runtime_folder();
   if (!line.identity.empty()) {
     for (const std::string& path : socket_paths(line.identity, runtime)) {
       if (connect_to(path).ok()) return std::vector<std::string>{path};

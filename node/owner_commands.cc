@@ -11,6 +11,7 @@
 #include "node/control/local_socket.h"
 #include "node/control/node_status.h"
 #include "node/identity_file.h"
+#include "proto/printable.h"
 
 namespace shoal::node {
 namespace {
@@ -19,12 +20,24 @@ using Verb = ControlRequest::Verb;
 
 // Of the system's service: root may look there.
 constexpr const char* kServiceFolder = "/var/lib/shoal";
+constexpr std::size_t kMaxShownPath = 4096;
 constexpr const char* kHowToName =
     "name it with --identity FILE, its key file, as it was started with";
 
 void add_which_node(cli::Command& command, OwnerLine& line, const char* which) {
   command.option("--identity", "FILE", which, cli::name(line.identity));
   command.flag("--json", line.json, "Print one JSON object a line for each node");
+}
+
+// What --identity takes for the node behind this socket. An identity of one run has no file, but
+// its socket a name of its own.
+std::string key_of(const std::string& socket) {
+  const auto reply = ask_node(socket, {});
+  const auto json = nlohmann::json::parse(reply.ok() ? *reply : "", nullptr, false);
+  const auto found = json.is_object() ? json.find("identity") : json.end();
+  if (!json.is_object() || found == json.end() || !found->is_string()) return socket;
+  const std::string key = proto::printable(found->get<std::string>(), kMaxShownPath);
+  return key == found->get<std::string>() ? key : socket;
 }
 
 // Empty: it is not there, or somebody else could lie to us in it.
@@ -37,7 +50,9 @@ std::string safe_runtime_folder() {
 absl::StatusOr<std::vector<std::string>> sockets_of(const OwnerLine& line) {
   const std::string runtime = safe_runtime_folder();
   if (!line.identity.empty()) {
-    for (const std::string& path : socket_paths(line.identity, runtime)) {
+    std::vector<std::string> paths = socket_paths(line.identity, runtime);
+    if (line.identity.ends_with(".sock")) paths.push_back(line.identity);  // as we list them
+    for (const std::string& path : paths) {
       if (connect_to(path).ok()) return std::vector<std::string>{path};
     }
     return absl::UnavailableError(fmt::format(
@@ -59,7 +74,7 @@ absl::StatusOr<std::vector<std::string>> sockets_of(const OwnerLine& line) {
   }
   if (found.size() > 1 && line.request.verb != Verb::kStatus) {
     std::string names;
-    for (const std::string& path : found) names += (names.empty() ? "" : ", ") + path;
+    for (const std::string& path : found) names += (names.empty() ? "" : ", ") + key_of(path);
     return absl::FailedPreconditionError(fmt::format(
         "{} nodes run here ({}): say which one is meant, and {}", found.size(), names, kHowToName));
   }

@@ -119,12 +119,14 @@ NodeStatus Caretaker::status_without_node(const char* state) const {
   status.identity = identity_;
   status.version = SHOAL_VERSION;
   status.pid = getpid();
+  if (status.state == "starting") status.port = options_.port;
   status.bootstrap = bootstrap_;
   return status;
 }
 
 NodeStatus Caretaker::status_of(const Node& node) const {
   NodeStatus status = status_without_node(name_of(pausing_.state()));
+  status.port = node.port();
   status.address = proto::to_string(node.endpoint());
   status.place = node.place();
   if (node.span().empty()) return status;

@@ -26,6 +26,7 @@ struct CaretakerOptions {
   bool free_by_hours = false;             // outside of them the node goes, and its memory with it
   std::chrono::milliseconds patience{0};  // that sessions get when the node is paused
   bool bootstrap = false;
+  std::uint16_t port = 0;  // as asked for; 0: any
 };
 
 class Caretaker {

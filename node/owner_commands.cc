@@ -2,6 +2,7 @@
 #include "node/owner_commands.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -166,6 +167,16 @@ absl::StatusOr<std::string> ask_as_owner(const OwnerLine& line) {
   // One of several that does not answer hides none of the others.
   if (text.empty()) return failed;
   return text;
+}
+
+int own_node_on_port(std::uint16_t port) {
+  if (port == 0) return 0;
+  for (const std::string& socket : listening_sockets({state_folder(), safe_runtime_folder()})) {
+    const auto reply = ask_node(socket, {});
+    const int process = reply.ok() ? process_on_port(*reply, port) : 0;
+    if (process != 0 && process != getpid()) return process;
+  }
+  return 0;
 }
 
 }  // namespace shoal::node

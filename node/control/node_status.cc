@@ -103,6 +103,7 @@ std::string node_status_json(const NodeStatus& status, const StatusContext& cont
                {"identity", named(status.identity)},
                {"version", status.version},
                {"pid", status.pid},
+               {"port", status.port == 0 ? Json() : Json(status.port)},
                {"bootstrap", status.bootstrap},
                {"waits_for", named(status.silent)},
                {"waits_since", status.silent.empty() ? Json() : Json(status.silent_since_unix_s)},
@@ -130,6 +131,12 @@ std::string node_status_json(const NodeStatus& status, const StatusContext& cont
   json["all"] = tally_json(context.since_day_one.tally);
   json["since"] = context.since_day_one.since_unix_s;
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+int process_on_port(std::string_view line, std::uint16_t port) {
+  const Json json = Json::parse(line, nullptr, false);
+  if (port == 0 || field<std::uint64_t>(json, "port") != port) return 0;
+  return field<int>(json, "pid");
 }
 
 std::string node_status_text(std::string_view line) {

@@ -23,7 +23,8 @@ struct BridgeEnd {
   bool was_secured = false;  // else TLS never came up, and `status` says why
   bool spoke = false;        // at least one whole message came from the other end
   bool was_cut = false;      // by our gRPC, right after something came, and nobody said goodbye
-  bool sent_large_metadata = false;  // more than gRPC takes: it may cut the connection for that
+  // It is cut for what may be a mistake: more metadata or more pings than gRPC takes.
+  bool may_be_mistake = false;
   Fault fault = Fault::kNone;
   absl::Status status;  // of who dialled; OK when either side just closed
 };

@@ -210,8 +210,10 @@ bool BridgeConnection::carry_out(Time now) {
   const ssize_t got = recv(local_, scratch_, kBridgeChunkBytes, MSG_DONTWAIT);
   if (got < 0 && would_block()) return false;
   if (got <= 0) {  // gRPC is done with it
-    end_.was_cut = !watch_.said_goodbye() && !socket_ended_ && now - in_moved_ < kCutWithin;
-    end_.sent_large_metadata = watch_.saw_large_metadata();
+    const bool told = watch_.told_to_calm_down();
+    end_.was_cut =
+        (told || !watch_.said_goodbye()) && !socket_ended_ && now - in_moved_ < kCutWithin;
+    end_.may_be_mistake = told || watch_.saw_large_metadata();
     leave(now);
     return true;
   }

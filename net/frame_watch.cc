@@ -289,6 +289,7 @@ Fault FrameWatch::outbound(std::string_view bytes, Time now) {
         break;
       case FrameWalker::Part::kPayload:
         if (out_.header().type == kSettings) payload_out(out_.payload());
+        if (out_.header().type == kGoaway) goodbye_out(out_.payload());
         break;
       case FrameWalker::Part::kEnd:
         break;
@@ -315,6 +316,7 @@ Fault FrameWatch::frame_out(const FrameHeader& frame) {
       break;
     case kGoaway:
       said_goodbye_ = true;
+      goodbye_bytes_ = goodbye_code_ = 0;
       break;
     case kRstStream:
       if (stranger_ == Stranger::kServer) {  // we cancelled
@@ -349,6 +351,14 @@ void FrameWatch::payload_out(std::string_view payload) {
     const std::uint32_t size = std::uint32_t{e[2]} << 24 | std::uint32_t{e[3]} << 16 |
                                std::uint32_t{e[4]} << 8 | std::uint32_t{e[5]};
     max_frame_bytes_ = std::max(max_frame_bytes_, size);
+  }
+}
+
+// The last stream, then the error code.
+void FrameWatch::goodbye_out(std::string_view payload) {
+  for (const char byte : payload) {
+    if (goodbye_bytes_ == 8) return;
+    if (goodbye_bytes_++ >= 4) goodbye_code_ = goodbye_code_ << 8 | static_cast<std::uint8_t>(byte);
   }
 }
 

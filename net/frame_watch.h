@@ -69,8 +69,12 @@ class FrameWatch {
   bool said_goodbye() const { return said_goodbye_; }
   // A header block came that is larger than the metadata that gRPC takes.
   bool saw_large_metadata() const { return saw_large_metadata_; }
+  // Our gRPC has told the other end to calm down (RFC 9113, section 7, ENHANCE_YOUR_CALM): it pings
+  // more often than gRPC takes, and gRPC counts few before it ends the connection.
+  bool told_to_calm_down() const { return goodbye_code_ == kEnhanceYourCalm; }
 
  private:
+  static constexpr std::uint32_t kEnhanceYourCalm = 0xb;
   // Where the messages of a stream begin: five bytes of gRPC, then so many.
   struct Message {
     std::array<std::uint8_t, 5> prefix{};
@@ -89,6 +93,7 @@ class FrameWatch {
   Fault end_in(const FrameHeader& frame);
   Fault frame_out(const FrameHeader& frame);
   void payload_out(std::string_view payload);
+  void goodbye_out(std::string_view payload);
   bool end_message(Message& message);
   void open(std::uint32_t stream);
   void close(std::uint32_t stream);
@@ -131,6 +136,7 @@ class FrameWatch {
   bool spoke_ = false;
   bool said_goodbye_ = false;
   bool saw_large_metadata_ = false;
+  std::uint32_t goodbye_bytes_ = 0, goodbye_code_ = 0;  // of our GOAWAY
 };
 
 }  // namespace shoal::net

@@ -35,7 +35,7 @@ constexpr auto kAcceptPause = milliseconds(100);
 constexpr auto kProbation = milliseconds(2'000);
 constexpr auto kPraisePause = milliseconds(30'000);
 // Four such calls, and the address is banned.
-constexpr double kLargeMetadataWeight = proto::kFailuresBurst / 4;
+constexpr double kMistakeWeight = proto::kFailuresBurst / 4;
 // Bans are news, but not one line per attempt.
 constexpr auto kLogPause = milliseconds(10'000);
 
@@ -311,9 +311,9 @@ class Front::Impl::Guest final : public BridgeOwner {
     const base::MutexLock lock(front_.mutex_);
     if (!identified_) front_.gate_.fail(network_, now);
     if (end.was_cut && !front_.stopped_) {
-      // Too much metadata may be a mistake: it costs, and is no attack by itself.
-      if (end.sent_large_metadata) {
-        front_.gate_.strike(network_, now, kLargeMetadataWeight);
+      // What may be a mistake costs, and is no attack by itself.
+      if (end.may_be_mistake) {
+        front_.gate_.strike(network_, now, kMistakeWeight);
       } else {
         ban("gRPC refused what it sent", now);
       }

@@ -17,6 +17,8 @@
 #include <thread>
 #include <utility>
 
+#include "identity/sodium.h"
+
 namespace shoal::node {
 namespace {
 
@@ -159,14 +161,19 @@ IdentityFile& IdentityFile::operator=(IdentityFile&& other) noexcept {
   return *this;
 }
 
-std::string IdentityFile::beside(const char* extension) const {
+std::string IdentityFile::beside(const std::string& extension) const {
   if (path_.empty()) return {};
   std::filesystem::path path(path_);
-  if (path.extension() != ".key") return path_ + extension;
-  return path.replace_extension(extension).string();
+  if (path.extension() == ".key") path.replace_extension();
+  return path.string() + extension;
 }
 
-std::string IdentityFile::contacts_path() const { return beside(".contacts"); }
+std::string IdentityFile::contacts_path(std::vector<std::string> join_names) const {
+  if (join_names.empty()) return beside(".contacts");
+  std::ranges::sort(join_names);
+  const auto hash = identity::sha256(fmt::format("{}", fmt::join(join_names, " ")));
+  return beside(fmt::format("-{:02x}.contacts", fmt::join(hash.begin(), hash.begin() + 4, "")));
+}
 std::string IdentityFile::account_path() const { return beside(".account"); }
 
 void IdentityFile::release() {

@@ -40,16 +40,17 @@ class IdentityFile {
 
   const identity::Identity& identity() const { return identity_; }
   const std::string& path() const { return path_; }  // empty: for this run only
-  // Where the contacts of this identity are kept: NAME.key has NAME.contacts beside it. Empty when
-  // the identity is for this run only.
-  std::string contacts_path() const;
+  // Where the contacts of this identity are kept: NAME.key has NAME.contacts beside it, and
+  // NAME-1a2b3c4d.contacts, by a hash of the names, for the swarm that it joins by these: whoever
+  // names others means another one. Empty when the identity is for this run only.
+  std::string contacts_path(std::vector<std::string> join_names) const;
   // Where it is kept what this node did since its first day: NAME.account. Empty likewise.
   std::string account_path() const;
   // Another node may use it from now on.
   void release();
 
  private:
-  std::string beside(const char* extension) const;
+  std::string beside(const std::string& extension) const;
   IdentityFile(const identity::Identity& identity, std::string path, int lock)
       : identity_(identity), path_(std::move(path)), lock_(lock) {}
 

@@ -371,7 +371,7 @@ int serve(CommandLine line, const std::function<absl::StatusOr<CommandLine>()>& 
     auto identity = open_identity(line, taken, signals.stop());
     if (!identity.ok()) return signals.stop().stopped() ? 0 : fail(identity.status());
     options.identity = identity->identity();
-    options.contacts_file = identity->contacts_path();
+    options.contacts_file = identity->contacts_path(line.join);
     absl::Status ended;
     {
       Caretaker caretaker(*identity, care_options(line, options.listen.port));

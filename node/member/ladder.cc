@@ -138,13 +138,10 @@ void Ladder::judged(Family family, const Verdict& verdict) {
   }
 }
 
-void Ladder::only_relays_to_ask(Family family) {
+Ladder::Step Ladder::only_relays_to_ask(Family family) {
   State& state = this->state(family);
-  if (is_good(state.rung)) {
-    state.stage = Stage::kIdle;
-  } else {
-    go_down(state);
-  }
+  if (!is_good(state.rung)) go_down(state);
+  return next(family);
 }
 
 void Ladder::mapped(Family family, const absl::StatusOr<net::PortMapping>& mapping) {

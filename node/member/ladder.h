@@ -70,9 +70,9 @@ class Ladder {
 
   // What came of each step.
   void judged(Family family, const Verdict& verdict);
-  // All who could be asked are our relays, which our own connections let in: who is not known to be
-  // reached in another way keeps them.
-  void only_relays_to_ask(Family family);
+  // All who could be asked are our relays, which our own connections let in. So their "reached" is
+  // no news, and "not reached" is: who was reached so far asks them (kAsk), who was not keeps them.
+  Step only_relays_to_ask(Family family);
   void mapped(Family family, const absl::StatusOr<net::PortMapping>& mapping);
   void relayed(std::size_t relays);
   // The router has mapped another port by itself, or none any more. Between rounds.

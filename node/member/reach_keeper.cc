@@ -288,11 +288,13 @@ class ReachKeeper::Impl {
       round.helpers =
           choose_helpers(known, machine_, family == Family::kV4, proto::kDialBackHelpers, random_);
       // What our port holds with a relay lets that one in, and tells nothing of others.
-      const std::size_t known_relays =
-          relaying_ ? std::erase_if(round.helpers, &Helper::is_relay) : 0;
-      if (known_relays > 0 && round.helpers.empty()) {
-        ladder_.only_relays_to_ask(family);
-        continue;
+      if (relaying_) {
+        const std::vector<Helper> all = round.helpers;
+        const std::size_t relays = std::erase_if(round.helpers, &Helper::is_relay);
+        if (relays > 0 && round.helpers.empty()) {
+          if (ladder_.only_relays_to_ask(family) != Ladder::Step::kAsk) continue;
+          round.helpers = all;
+        }
       }
       asked_.insert(asked_.end(), round.helpers.begin(), round.helpers.end());
       rounds.push_back(std::move(round));

@@ -158,6 +158,21 @@ TEST(FrameWatch, FloodsOfEveryKind) {
   }
 }
 
+TEST(FrameWatch, KnowsWhyGrpcSaysGoodbye) {
+  const auto goodbye = [](char code) {
+    return frame(kGoaway, 0, 0, std::string("\0\0\0\1\0\0\0", 7) + code + "too_many_pings");
+  };
+  for (const bool calm : {false, true}) {
+    FrameWatch watch(Stranger::kClient, kStart);
+    EXPECT_EQ(watch.inbound(kHello, kStart), Fault::kNone);
+    const std::string bytes = goodbye(calm ? '\x0b' : '\0');
+    for (const char byte : bytes)  // cut anywhere
+      EXPECT_EQ(watch.outbound(std::string_view(&byte, 1), kStart), Fault::kNone);
+    EXPECT_TRUE(watch.said_goodbye());
+    EXPECT_EQ(watch.told_to_calm_down(), calm);
+  }
+}
+
 TEST(FrameWatch, RapidResetsAreCountedWhoeverResets) {
   const auto both = [](std::uint32_t s) { return headers(s, kCall) + rst_stream(s); };
   EXPECT_EQ(fault_of(kHello + times(128, both)), Fault::kNone);

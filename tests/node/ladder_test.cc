@@ -148,19 +148,27 @@ TEST_F(LadderTest, WhoHasOnlyItsRelaysToAskKeepsThem) {
     if (is_elsewhere) ladder_.forget();
     begin();
     ASSERT_EQ(next(), Step::kAsk);
-    ladder_.only_relays_to_ask(Family::kV4);
-    EXPECT_EQ(next(), Step::kRelay);
+    EXPECT_EQ(ladder_.only_relays_to_ask(Family::kV4), Step::kRelay);
     EXPECT_TRUE(ladder_.wants_relays());
     ladder_.relayed(2);
     EXPECT_EQ(ladder_.rung(Family::kV4), Rung::kRelayed);
   }
-  // Who was found to be reached otherwise stays so.
+  // Who was found to be reached otherwise stays so, until not even they come in.
   begin();
   judged(Reached::kYes);
+  for (const Reached reached : {Reached::kYes, Reached::kUnknown}) {
+    begin();
+    ASSERT_EQ(ladder_.only_relays_to_ask(Family::kV4), Step::kAsk);
+    judged(reached);
+    EXPECT_EQ(ladder_.rung(Family::kV4), Rung::kDirect);
+    EXPECT_TRUE(ladder_.is_settled());
+  }
   begin();
-  ladder_.only_relays_to_ask(Family::kV4);
-  EXPECT_EQ(ladder_.rung(Family::kV4), Rung::kDirect);
-  EXPECT_TRUE(ladder_.is_settled());
+  for (int word = 0; word < 2; ++word) {
+    ASSERT_EQ(ladder_.only_relays_to_ask(Family::kV4), Step::kAsk);
+    judged(Reached::kNo);
+  }
+  EXPECT_EQ(next(), Step::kMap);
 }
 
 TEST_F(LadderTest, WhereHelpersSawUsIsNoOtherNetwork) {

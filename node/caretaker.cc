@@ -49,6 +49,7 @@ std::string why_text(const Wish& wish) {
 
 Caretaker::Caretaker(const IdentityFile& identity, CaretakerOptions options)
     : options_(std::move(options)),
+      bootstrap_(options_.bootstrap),
       identity_(identity.path()),
       account_(std::make_unique<Account>(account_options(identity), EnergyMeter())),
       desk_(std::make_unique<OwnerDesk>(OwnerWish(options_.hours, options_.free_by_hours),
@@ -75,9 +76,10 @@ Caretaker::~Caretaker() {
 
 Caretaker::Start Caretaker::look_without_node() {
   const Wish wish = desk_->wish();
-  if (wish.serve || options_.bootstrap) {
+  if (wish.serve || bootstrap_) {
     pausing_ = {};
     waits_ = false;
+    silence_unix_s_ = 0;
     desk_->show(status_without_node("starting"));
     return Start::kNow;
   }
@@ -89,6 +91,18 @@ Caretaker::Start Caretaker::look_without_node() {
   }
   tend_account(std::nullopt);
   return Start::kLater;
+}
+
+void Caretaker::waits_for(const std::string& addresses) {
+  NodeStatus status = status_without_node("starting");
+  if (addresses.empty()) {
+    silence_unix_s_ = 0;
+  } else {
+    if (silence_unix_s_ == 0) silence_unix_s_ = unix_seconds();
+    status.silent = addresses;
+    status.silent_since_unix_s = silence_unix_s_;
+  }
+  desk_->show(status);
 }
 
 void Caretaker::tend_account(const std::optional<NodeMoment>& moment) {
@@ -105,12 +119,14 @@ NodeStatus Caretaker::status_without_node(const char* state) const {
   status.identity = identity_;
   status.version = SHOAL_VERSION;
   status.pid = getpid();
-  status.bootstrap = options_.bootstrap;
+  if (status.state == "starting") status.port = options_.port;
+  status.bootstrap = bootstrap_;
   return status;
 }
 
 NodeStatus Caretaker::status_of(const Node& node) const {
   NodeStatus status = status_without_node(name_of(pausing_.state()));
+  status.port = node.port();
   status.address = proto::to_string(node.endpoint());
   status.place = node.place();
   if (node.span().empty()) return status;
@@ -144,7 +160,7 @@ std::chrono::milliseconds Caretaker::patience_of(const Wish& wish) const {
 Caretaker::Next Caretaker::look(Node& node) {
   const auto now = CareClock::now();
   const NodeStats stats = node.stats();
-  const Wish wish = options_.bootstrap ? Wish{} : desk_->wish();
+  const Wish wish = bootstrap_ ? Wish{} : desk_->wish();
   const std::string why = why_text(wish);
   switch (pausing_.next(wish.serve, patience_of(wish), stats.sessions, now)) {
     case Pausing::Act::kNothing:

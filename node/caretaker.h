@@ -26,6 +26,7 @@ struct CaretakerOptions {
   bool free_by_hours = false;             // outside of them the node goes, and its memory with it
   std::chrono::milliseconds patience{0};  // that sessions get when the node is paused
   bool bootstrap = false;
+  std::uint16_t port = 0;  // as asked for; 0: any
 };
 
 class Caretaker {
@@ -40,6 +41,10 @@ class Caretaker {
   // Several times a second while there is none: whether one is to be started.
   enum class Start { kNow, kLater, kNever };
   Start look_without_node();
+  // Whether one that is being started is wanted still. Any thread.
+  bool wants_node() const { return bootstrap_ || desk_->wish().serve; }
+  // One that is being started finds nobody of its swarm at these addresses; "": it does.
+  void waits_for(const std::string& addresses);
   void began(const Node& node);
   enum class Next {
     kGoOn,
@@ -62,12 +67,14 @@ class Caretaker {
   void tend_account(const std::optional<NodeMoment>& moment);  // about once a second
 
   CaretakerOptions options_;
+  const bool bootstrap_;
   const std::string identity_;
   std::unique_ptr<Account> account_;
   std::unique_ptr<OwnerDesk> desk_;
   std::unique_ptr<ControlServer> control_;  // may be null: it could not be had
   Pausing pausing_;
-  bool waits_ = false;  // and has said so
+  bool waits_ = false;               // and has said so
+  std::int64_t silence_unix_s_ = 0;  // since when nobody of the swarm answers; 0: somebody does
   const std::string peer_id_;
   std::optional<std::chrono::steady_clock::time_point> tended_;
 };

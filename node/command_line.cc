@@ -2,6 +2,7 @@
 #include "node/command_line.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <tuple>
@@ -316,6 +317,27 @@ absl::Status check(CommandLine& line, const RunTexts& texts) {
   return absl::OkStatus();
 }
 
+// "options from FILE: join, model; from the environment: SHOAL_NODE_LISTEN".
+std::string origins_of(const std::vector<cli::Given>& given) {
+  std::string file, variables;
+  std::vector<std::string> keys;
+  for (const cli::Given& one : given) {
+    if (one.option->key() == "config") continue;  // it says where, not what
+    const std::size_t line = one.where.rfind(", line ");
+    if (line != std::string::npos) {
+      file = one.where.substr(0, line);
+      keys.push_back(one.option->key());
+    } else if (!one.where.empty()) {
+      variables += (variables.empty() ? "" : ", ") + one.where;
+    }
+  }
+  std::ranges::sort(keys);
+  std::string text;
+  if (!file.empty()) text = fmt::format("options from {}: {}", file, fmt::join(keys, ", "));
+  if (variables.empty()) return text;
+  return text + (text.empty() ? "options from" : "; from") + " the environment: " + variables;
+}
+
 }  // namespace
 
 absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv,
@@ -430,6 +452,7 @@ absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv
           {{one.option->key(), one.texts, one.option->value.again}, one.option->type});
     }
   }
+  line.origins = origins_of(called->given);
   if (absl::Status status = check(line, texts); !status.ok()) {
     return cli::with_origins(status, *called);
   }

@@ -70,6 +70,8 @@ struct CommandLine {
   bool take_over = false;
   // Every option that has a value now, typed or not: what a reload compares.
   std::vector<cli::Assignment> given;
+  // Which of them were not typed, and where they are from: one line, without values; may be empty.
+  std::string origins;
 
   ServiceRequest service;  // of kService
 };

@@ -40,6 +40,7 @@
 #include "node/service/service_command.h"
 #include "node/service/service_manager.h"
 #include "node/signals.h"
+#include "node/start_watch.h"
 #include "proto/limits.h"
 
 namespace shoal::node {
@@ -137,16 +138,17 @@ absl::Status check_limits(const CommandLine& line) {
                                     .memory_bytes = kMemoryBytes});
 }
 
-CaretakerOptions care_options(const CommandLine& line) {
+CaretakerOptions care_options(const CommandLine& line, std::uint16_t port) {
   return {.hours = line.hours,
           .free_by_hours = line.free_paused,
           .patience = std::chrono::milliseconds(static_cast<int>(line.drain_timeout_s * 1000)),
-          .bootstrap = line.action == CommandLine::Action::kBootstrap};
+          .bootstrap = line.action == CommandLine::Action::kBootstrap,
+          .port = port};
 }
 
 // Reads the configuration again; what is wrong with it leaves all as it is.
-void reload(const std::function<absl::StatusOr<CommandLine>()>& read, CommandLine& line, Node* node,
-            Caretaker& caretaker) {
+void reload(const std::function<absl::StatusOr<CommandLine>()>& read, CommandLine& line,
+            std::uint16_t port, Node* node, Caretaker& caretaker) {
   const auto next = read();
   if (!next.ok()) {
     spdlog::warn("the configuration stays as it was: {}", cli::one_line(next.status()));
@@ -159,7 +161,7 @@ void reload(const std::function<absl::StatusOr<CommandLine>()>& read, CommandLin
     }
   }
   if (node != nullptr) node->set_limits(next->max_sessions, next->max_sessions_per_peer);
-  caretaker.set_options(care_options(*next));
+  caretaker.set_options(care_options(*next, port));
   line.max_sessions = next->max_sessions;
   line.max_sessions_per_peer = next->max_sessions_per_peer;
   line.drain_timeout_s = next->drain_timeout_s;
@@ -189,7 +191,8 @@ absl::Status serve_on(NodeLife& life, Node& node, Caretaker::Next& next) {
   proto::Span span = node.span();
   while (health.ok() && next == Caretaker::Next::kGoOn &&
          !life.signals.wait_for_stop(kLookInterval) && !life.signals.hand_over_asked()) {
-    if (life.signals.take_reload()) reload(life.read, life.line, &node, life.caretaker);
+    if (life.signals.take_reload())
+      reload(life.read, life.line, life.options.listen.port, &node, life.caretaker);
     next = life.caretaker.look(node);
     const auto now = std::chrono::steady_clock::now();
     if (now < tend_at) continue;
@@ -205,10 +208,44 @@ absl::Status serve_on(NodeLife& life, Node& node, Caretaker::Next& next) {
   return health;
 }
 
+// The same command twice: who has the port is the owner's own.
+absl::Status name_own_node(const absl::Status& status, const proto::Endpoint& listen) {
+  if (!absl::IsAlreadyExists(status) || is_twin_error(status)) return status;
+  const int process = own_node_on_port(listen.port);
+  if (process == 0) return status;
+  return absl::AlreadyExistsError(
+      fmt::format("UDP port {} is taken: a node of yours (process {}) runs there already: see "
+                  "shoal-node status; to replace it, --take-over",
+                  proto::to_string(listen), process));
+}
+
+// A start that is no longer wanted: it has no sessions that anybody would wait for.
+absl::Status give_up(NodeLife& life) {
+  if (life.signals.hand_over_asked()) {
+    spdlog::info("hands over to its successor before it has started");
+    life.caretaker.hand_over();
+    life.identity.release();
+  } else {
+    spdlog::info("gives up starting, as its owner or its hours have it");
+  }
+  return absl::OkStatus();
+}
+
 // A node from its start to its end; OK when it was asked to stop, or to leave for a while.
 absl::Status run_once(NodeLife& life) {
-  auto node = Node::start(life.options);
-  if (!node.ok()) return node.status();
+  StartWatch watch(life.signals.stop(), [&life] {
+    return life.signals.hand_over_asked() || !life.caretaker.wants_node();
+  });
+  NodeOptions options = life.options;
+  options.cancelled = &watch.token();
+  options.on_silence = [&life](const std::string& at) { life.caretaker.waits_for(at); };
+  auto node = Node::start(std::move(options));
+  if (!node.ok()) {
+    const bool unwanted = watch.token().stopped() && !life.signals.stop().stopped();
+    if (unwanted && absl::IsCancelled(node.status())) return give_up(life);
+    return name_own_node(node.status(), life.options.listen);
+  }
+  watch.began();
   if (absl::Status status = life.ready.write(ready_json(**node)); !status.ok()) return status;
   say(stdout, online_text(**node) + "\n");
   life.manager.serves(online_text(**node));
@@ -248,7 +285,8 @@ bool wait_until_wanted(NodeLife& life) {
   if (start == Caretaker::Start::kLater) life.manager.rests("paused: nothing is loaded");
   while (start == Caretaker::Start::kLater && !life.signals.wait_for_stop(kLookInterval) &&
          !life.signals.hand_over_asked()) {
-    if (life.signals.take_reload()) reload(life.read, life.line, nullptr, life.caretaker);
+    if (life.signals.take_reload())
+      reload(life.read, life.line, life.options.listen.port, nullptr, life.caretaker);
     start = life.caretaker.look_without_node();
   }
   return start == Caretaker::Start::kNow && !life.signals.stop().stopped();
@@ -286,6 +324,7 @@ int serve(CommandLine line, const std::function<absl::StatusOr<CommandLine>()>& 
   manager.tell("starts");
   model::guard_mapped_files("shoal-node", model::LostFile::kGoOn);
   start_logging(line.log_level);
+  if (!line.origins.empty()) spdlog::info("{}", line.origins);
   net::init_transport();
   if (absl::Status status = ready.prepare(); !status.ok()) return fail(status);
 
@@ -327,7 +366,6 @@ int serve(CommandLine line, const std::function<absl::StatusOr<CommandLine>()>& 
     options.join_timeout_ms.reset();
   }
   options.reach = line.reach;
-  options.cancelled = &signals.stop();
 
   std::vector<proto::PeerId> taken;
   while (true) {
@@ -337,7 +375,7 @@ int serve(CommandLine line, const std::function<absl::StatusOr<CommandLine>()>& 
     options.contacts_file = identity->contacts_path(line.join);
     absl::Status ended;
     {
-      Caretaker caretaker(*identity, care_options(line));
+      Caretaker caretaker(*identity, care_options(line, options.listen.port));
       options.account = &caretaker.account();
       NodeLife life{line, options, read, *identity, ready, signals, manager, caretaker};
       ended = run_wanted(life);

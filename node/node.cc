@@ -59,6 +59,7 @@ MembershipOptions membership_of(const NodeOptions& options) {
     result.relay.emplace().bytes_per_second = *options.relay_mbit * 1e6 / 8;
   }
   result.cancelled = options.cancelled;
+  result.on_silence = options.on_silence;
   return result;
 }
 

@@ -74,6 +74,8 @@ struct NodeOptions {
   std::string public_name;
   std::optional<std::uint32_t> join_timeout_ms = 8'000;  // nullopt: tries for ever
   const base::StopToken* cancelled = nullptr;            // stopped to give up starting
+  // Told, while it starts, at which addresses nobody of the swarm answers; "": somebody did.
+  std::function<void(const std::string& addresses)> on_silence;
   Account* account = nullptr;  // of what it does; must outlive it. Null: nobody keeps it
 };
 

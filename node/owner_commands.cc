@@ -2,6 +2,7 @@
 #include "node/owner_commands.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -11,6 +12,7 @@
 #include "node/control/local_socket.h"
 #include "node/control/node_status.h"
 #include "node/identity_file.h"
+#include "proto/printable.h"
 
 namespace shoal::node {
 namespace {
@@ -19,6 +21,7 @@ using Verb = ControlRequest::Verb;
 
 // Of the system's service: root may look there.
 constexpr const char* kServiceFolder = "/var/lib/shoal";
+constexpr std::size_t kMaxShownPath = 4096;
 constexpr const char* kHowToName =
     "name it with --identity FILE, its key file, as it was started with";
 
@@ -27,11 +30,30 @@ void add_which_node(cli::Command& command, OwnerLine& line, const char* which) {
   command.flag("--json", line.json, "Print one JSON object a line for each node");
 }
 
+// What --identity takes for the node behind this socket. An identity of one run has no file, but
+// its socket a name of its own.
+std::string key_of(const std::string& socket) {
+  const auto reply = ask_node(socket, {});
+  const auto json = nlohmann::json::parse(reply.ok() ? *reply : "", nullptr, false);
+  const auto found = json.is_object() ? json.find("identity") : json.end();
+  if (!json.is_object() || found == json.end() || !found->is_string()) return socket;
+  const std::string key = proto::printable(found->get<std::string>(), kMaxShownPath);
+  return key == found->get<std::string>() ? key : socket;
+}
+
+// Empty: it is not there, or somebody else could lie to us in it.
+std::string safe_runtime_folder() {
+  std::string folder = runtime_folder();
+  return is_own_folder(folder) ? folder : std::string();
+}
+
 // The sockets of all nodes that are meant.
 absl::StatusOr<std::vector<std::string>> sockets_of(const OwnerLine& line) {
-  const std::string runtime = runtime_folder();
+  const std::string runtime = safe_runtime_folder();
   if (!line.identity.empty()) {
-    for (const std::string& path : socket_paths(line.identity, runtime)) {
+    std::vector<std::string> paths = socket_paths(line.identity, runtime);
+    if (line.identity.ends_with(".sock")) paths.push_back(line.identity);  // as we list them
+    for (const std::string& path : paths) {
       if (connect_to(path).ok()) return std::vector<std::string>{path};
     }
     return absl::UnavailableError(fmt::format(
@@ -53,7 +75,7 @@ absl::StatusOr<std::vector<std::string>> sockets_of(const OwnerLine& line) {
   }
   if (found.size() > 1 && line.request.verb != Verb::kStatus) {
     std::string names;
-    for (const std::string& path : found) names += (names.empty() ? "" : ", ") + path;
+    for (const std::string& path : found) names += (names.empty() ? "" : ", ") + key_of(path);
     return absl::FailedPreconditionError(fmt::format(
         "{} nodes run here ({}): say which one is meant, and {}", found.size(), names, kHowToName));
   }
@@ -145,6 +167,16 @@ absl::StatusOr<std::string> ask_as_owner(const OwnerLine& line) {
   // One of several that does not answer hides none of the others.
   if (text.empty()) return failed;
   return text;
+}
+
+int own_node_on_port(std::uint16_t port) {
+  if (port == 0) return 0;
+  for (const std::string& socket : listening_sockets({state_folder(), safe_runtime_folder()})) {
+    const auto reply = ask_node(socket, {});
+    const int process = reply.ok() ? process_on_port(*reply, port) : 0;
+    if (process != 0 && process != getpid()) return process;
+  }
+  return 0;
 }
 
 }  // namespace shoal::node

@@ -4,6 +4,7 @@
 // seconds.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -40,5 +41,7 @@ absl::Status settle_owner_line(const OwnerCommands& commands, const cli::Command
 
 // What to print. An error is one sentence that names the way out.
 absl::StatusOr<std::string> ask_as_owner(const OwnerLine& line);
+// Of another node that this user runs here on this port: its process; 0: there is none.
+int own_node_on_port(std::uint16_t port);
 
 }  // namespace shoal::node

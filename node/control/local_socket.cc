@@ -12,10 +12,11 @@
 #include <array>
 #include <cerrno>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <utility>
+
+#include "base/memory_ledger.h"
 
 namespace shoal::node {
 namespace {
@@ -77,9 +78,12 @@ Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
   return *this;
 }
 
-std::string runtime_folder() {
-  const char* folder = std::getenv("XDG_RUNTIME_DIR");
-  return folder != nullptr && *folder == '/' ? std::string(folder) + "/shoal" : std::string();
+std::string runtime_folder() { return base::MemoryLedger::default_folder().parent_path(); }
+
+bool is_own_folder(const std::string& folder) {
+  struct stat found {};
+  return lstat(folder.c_str(), &found) == 0 && S_ISDIR(found.st_mode) &&
+         found.st_uid == geteuid() && (found.st_mode & 022) == 0;
 }
 
 std::vector<std::string> socket_paths(const std::string& identity, const std::string& runtime) {
@@ -131,6 +135,10 @@ absl::StatusOr<Descriptor> listen_on(const std::string& path) {
   std::error_code error;
   const fs::path folder = fs::path(path).parent_path();
   if (fs::create_directories(folder, error)) chmod(folder.c_str(), 0700);
+  if (folder == runtime_folder() && !is_own_folder(folder)) {
+    return absl::PermissionDeniedError(fmt::format(
+        "{} is not a folder that this user alone may change: remove it", folder.string()));
+  }
   ::unlink(path.c_str());
   // Of the socket, before it has a name: at no time is it there for others.
   const bool listening =

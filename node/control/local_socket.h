@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The unix sockets of this machine's nodes: where they lie, and one question over one. Blocking,
 // with deadlines; any thread. A socket lies beside the identity ("NAME.key" has "NAME.sock"), or,
-// where its path would be too long or no socket can be made, in $XDG_RUNTIME_DIR/shoal.
+// where its path would be too long or no socket can be made, in the user's runtime folder.
 #pragma once
 
 #include <chrono>
@@ -30,8 +30,10 @@ class Descriptor {
   int file_;
 };
 
-// $XDG_RUNTIME_DIR/shoal; empty when there is none.
+// Where the memory ledger is too: $XDG_RUNTIME_DIR/shoal, /run/user/UID/shoal or /tmp/shoal-UID.
 std::string runtime_folder();
+// Whether nobody but this user may put anything there: in /tmp anybody may have made it before.
+bool is_own_folder(const std::string& folder);
 // Where the socket of this identity may lie, best first. An identity of one run only (an empty
 // path) is told apart by its process.
 std::vector<std::string> socket_paths(const std::string& identity, const std::string& runtime);
@@ -45,7 +47,8 @@ struct FileIdentity {
 };
 std::optional<FileIdentity> identity_of(const std::string& path);
 
-// Mode 0600. What lies there is removed: only who holds the identity calls this.
+// Mode 0600. What lies there is removed: only who holds the identity calls this. PERMISSION_DENIED
+// in a runtime folder that is somebody else's.
 absl::StatusOr<Descriptor> listen_on(const std::string& path);
 absl::StatusOr<Descriptor> connect_to(const std::string& path);
 

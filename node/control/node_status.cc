@@ -103,7 +103,10 @@ std::string node_status_json(const NodeStatus& status, const StatusContext& cont
                {"identity", named(status.identity)},
                {"version", status.version},
                {"pid", status.pid},
+               {"port", status.port == 0 ? Json() : Json(status.port)},
                {"bootstrap", status.bootstrap},
+               {"waits_for", named(status.silent)},
+               {"waits_since", status.silent.empty() ? Json() : Json(status.silent_since_unix_s)},
                {"address", named(status.address)},
                {"place", named(status.place)},
                {"model", named(status.model)},
@@ -130,14 +133,25 @@ std::string node_status_json(const NodeStatus& status, const StatusContext& cont
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+int process_on_port(std::string_view line, std::uint16_t port) {
+  const Json json = Json::parse(line, nullptr, false);
+  if (port == 0 || field<std::uint64_t>(json, "port") != port) return 0;
+  return field<int>(json, "pid");
+}
+
 std::string node_status_text(std::string_view line) {
   const Json json = Json::parse(line, nullptr, false);
   const std::string blocks = field<std::string>(json, "blocks");
   const std::string address = field<std::string>(json, "address");
   const std::string place = field<std::string>(json, "place");
-  std::string text = fmt::format(
-      "{} {}: {}", field<bool>(json, "bootstrap") ? "bootstrap node" : "node",
-      field<std::string>(json, "peer_id").substr(0, 16), field<std::string>(json, "state"));
+  const std::string silent = field<std::string>(json, "waits_for");
+  const std::string state =
+      silent.empty() ? field<std::string>(json, "state")
+                     : fmt::format("waits for its swarm: no answer from {} since {}", silent,
+                                   date_text(field<std::int64_t>(json, "waits_since")));
+  std::string text =
+      fmt::format("{} {}: {}", field<bool>(json, "bootstrap") ? "bootstrap node" : "node",
+                  field<std::string>(json, "peer_id").substr(0, 16), state);
   if (!blocks.empty()) {
     text += fmt::format(", blocks {} of {}", blocks, field<std::string>(json, "model"));
   }

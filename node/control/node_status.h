@@ -20,7 +20,11 @@ struct NodeStatus {
   std::string identity;  // its file; empty: of this run only
   std::string version;
   int pid = 0;
+  std::uint16_t port = 0;  // that it listens on, or will; 0: not known yet, or none
   bool bootstrap = false;
+  // While it starts, and nobody of its swarm answers there.
+  std::string silent;
+  std::int64_t silent_since_unix_s = 0;
   // Empty while it starts, or is away.
   std::string address;  // of its own
   std::string place;    // for people: "at 192.0.2.1:7000", "via relay 192.0.2.1:7000"
@@ -41,6 +45,8 @@ struct StatusContext {
 };
 
 std::string node_status_json(const NodeStatus& status, const StatusContext& context);
+// The process of a node whose line it is, if it listens on this port; 0: it does not.
+int process_on_port(std::string_view json, std::uint16_t port);
 // Of such a line; several lines, the last with its newline.
 std::string node_status_text(std::string_view json);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/member/membership.h"
 
+#include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
@@ -155,8 +156,16 @@ void Membership::watch_addresses() {
 
 absl::Status Membership::join(const Joiner::AfterFailure& after_failure) {
   if (!joiner_) return absl::OkStatus();  // again, already
-  absl::Status joined = joiner_->join(*swarm_, options_.join_timeout_ms, after_failure);
+  const auto tell = [this](const std::string& addresses) {
+    if (options_.on_silence) options_.on_silence(addresses);
+  };
+  const Joiner::AfterFailure told = [&](const std::vector<proto::Endpoint>& peers) {
+    tell(fmt::format("{}", fmt::join(joiner_->addresses(), ", ")));
+    return after_failure(peers);
+  };
+  absl::Status joined = joiner_->join(*swarm_, options_.join_timeout_ms, told);
   if (!joined.ok()) return joined;
+  tell("");
   if (joiner_->found_former()) {
     spdlog::warn(
         "nobody answers at {}: this node is in the swarm again that it was in before, which it "

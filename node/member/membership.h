@@ -52,6 +52,8 @@ struct MembershipOptions {
   // What this node does for others who are not reached; absent: it relays nothing.
   std::optional<net::RelayOptions> relay = net::RelayOptions();
   const base::StopToken* cancelled = nullptr;  // of starting
+  // While it joins: where nobody answers; "": somebody did.
+  std::function<void(const std::string& addresses)> on_silence;
 };
 
 class Membership {

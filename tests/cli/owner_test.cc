@@ -174,6 +174,37 @@ TEST_F(OwnerTest, DrainsAndStops) {
   EXPECT_THAT(node->err(), Not(HasSubstr("1 of them failed")));
 }
 
+// Nobody is there, and nothing has been begun that it would have to finish.
+TEST_F(OwnerTest, ANodeThatWaitsForItsSwarmDoesAsItIsTold) {
+  const std::string nobody = "127.0.0.1:1";
+  const auto waits = [&](const std::string& name) {
+    auto node = start(name, {"--join", nobody});
+    for (int tries = 0; tries < 100; ++tries) {
+      const Outcome outcome = owner({"status"}, name);
+      if (outcome.out.find("waits for its swarm: no answer from " + nobody + " since ") !=
+          std::string::npos) {
+        return node;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    ADD_FAILURE() << owner({"status"}, name).out << node->err();
+    return node;
+  };
+  const auto paused = waits("a");
+  const auto stopped = waits("b");
+  EXPECT_EQ(status().at("waits_for"), nobody);
+  // It rests, tries again, and hands over.
+  EXPECT_EQ(owner({"pause"}).status, 0);
+  ASSERT_TRUE(comes_to("paused")) << paused->err();
+  EXPECT_EQ(owner({"resume"}).status, 0);
+  ASSERT_TRUE(comes_to("starting")) << paused->err();
+  const auto successor = start("a", {"--new-swarm", "--take-over"});
+  EXPECT_EQ(paused->wait(5'000), 0) << paused->err();
+  EXPECT_TRUE(wait_for_file(ready("a"), *successor, 15'000)) << successor->err();
+  EXPECT_EQ(owner({"drain", "--stop"}, "b").status, 0);
+  EXPECT_EQ(stopped->wait(5'000), 0) << stopped->err();
+}
+
 TEST_F(OwnerTest, LogsANextHopThatIsLost) {
   const auto node = start("a", {"--new-swarm", "--blocks", "0:4"});
   ASSERT_TRUE(wait_for_file(ready("a"), *node, 15'000)) << node->err();
@@ -222,7 +253,7 @@ TEST_F(OwnerTest, ServesInItsHoursOnly) {
 
 TEST_F(OwnerTest, OfSeveralNodesSaysWhichIsMeant) {
   // Their identities are the default ones, of a home of their own.
-  const std::vector<std::string> home = {"/usr/bin/env", "-u", "XDG_RUNTIME_DIR",
+  const std::vector<std::string> home = {"/usr/bin/env", "XDG_RUNTIME_DIR=" + folder_.path(),
                                          "XDG_STATE_HOME=" + folder_.path()};
   const auto with_home = [&](std::vector<std::string> command) {
     command.insert(command.begin(), home.begin(), home.end());
@@ -250,10 +281,64 @@ TEST_F(OwnerTest, OfSeveralNodesSaysWhichIsMeant) {
   EXPECT_EQ(which.status, 1);
   EXPECT_THAT(which.err, HasSubstr("2 nodes run here"));
   EXPECT_THAT(which.err, HasSubstr("--identity FILE"));
+  EXPECT_THAT(which.err, HasSubstr(folder_.file("shoal/node-2.key, ")));
+  EXPECT_THAT(which.err, HasSubstr(folder_.file("shoal/node.key)")));
   const Outcome one = run(
       with_home({program("shoal-node"), "pause", "--identity", folder_.file("shoal/node-2.key")}),
       10'000);
   EXPECT_EQ(one.status, 0) << one.err;
+}
+
+TEST_F(OwnerTest, TheSameCommandTwiceNamesTheNodeThatRuns) {
+  write_file(folder_.file("c.toml"), "log-level = \"info\"\n[run]\nmodel = \"" +
+                                         std::string(kDemoModel) + "\"\nnew-swarm = true\n");
+  const auto command = [&](const std::string& listen) {
+    return std::vector<std::string>{"/usr/bin/env",
+                                    "XDG_RUNTIME_DIR=" + folder_.path(),
+                                    "XDG_STATE_HOME=" + folder_.path(),
+                                    "SHOAL_NODE_THREADS=1",
+                                    program("shoal-node"),
+                                    "run",
+                                    "--config",
+                                    folder_.file("c.toml"),
+                                    "--listen",
+                                    listen,
+                                    "--ready-file",
+                                    ready("a")};
+  };
+  Process node(command("127.0.0.1:0"));
+  ASSERT_TRUE(wait_for_file(ready("a"), node, 15'000)) << node.err();
+  EXPECT_THAT(node.err(),
+              HasSubstr("options from " + folder_.file("c.toml") +
+                        ": log-level, model, new-swarm; from the environment: SHOAL_NODE_THREADS"));
+  const std::string taken = address("a");
+  const Outcome again = run(command(taken), 15'000);
+  EXPECT_EQ(again.status, 1) << again.err;
+  EXPECT_THAT(again.err, HasSubstr("UDP port " + taken + " is taken: a node of yours (process " +
+                                   std::to_string(node.pid()) + ") runs there already"));
+}
+
+TEST_F(OwnerTest, WithAHomeThatCannotBeWrittenIsStillHeard) {
+  std::filesystem::create_directory(folder_.file("run"));
+  write_file(folder_.file("full"), "");
+  const auto at_home = [&](std::vector<std::string> command) {
+    command.insert(command.begin(),
+                   {"/usr/bin/env", "XDG_RUNTIME_DIR=" + folder_.file("run"),
+                    "XDG_STATE_HOME=" + folder_.file("full/state"), program("shoal-node")});
+    return command;
+  };
+  Process node(at_home({"run", "--model", kDemoModel, "--listen", "127.0.0.1:0", "--threads", "1",
+                        "--new-swarm", "--ready-file", ready("a")}));
+  ASSERT_TRUE(wait_for_file(ready("a"), node, 15'000)) << node.err();
+  EXPECT_THAT(node.err(), HasSubstr("using a new identity for this run only"));
+  const Outcome found = run(at_home({"status"}), 10'000);
+  EXPECT_EQ(found.status, 0) << found.err;
+  EXPECT_THAT(found.out, HasSubstr("of this run only"));
+  EXPECT_EQ(run(at_home({"pause"}), 10'000).status, 0);
+  // Somebody else may have made it.
+  std::filesystem::permissions(folder_.file("run/shoal"), std::filesystem::perms::others_write,
+                               std::filesystem::perm_options::add);
+  EXPECT_EQ(run(at_home({"status"}), 10'000).status, 1);
 }
 
 TEST_F(OwnerTest, WhatIsTypedWrongIsSaid) {

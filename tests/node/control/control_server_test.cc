@@ -41,6 +41,16 @@ TEST(LocalSocket, LiesBesideTheIdentity) {
               ElementsAre("/run/shoal/run-" + std::to_string(getpid()) + ".sock"));
 }
 
+TEST(LocalSocket, TrustsOnlyAFolderOfItsUser) {
+  const tests::TempDir folder;
+  EXPECT_TRUE(is_own_folder(folder.path()));
+  EXPECT_FALSE(is_own_folder(folder.file("missing")));
+  ASSERT_EQ(chmod(folder.path().c_str(), 0777), 0);
+  EXPECT_FALSE(is_own_folder(folder.path()));
+  ASSERT_EQ(symlink("/", folder.file("link").c_str()), 0);
+  EXPECT_FALSE(is_own_folder(folder.file("link")));
+}
+
 class ControlServerTest : public testing::Test {
  protected:
   void start() {

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/check.h"
 #include "net/server.h"
 #include "proto/limits.h"
 #include "tests/dht/loopback_swarm.h"
@@ -23,20 +24,27 @@ struct DirectoryTunnelsTest : testing::Test {
     for (auto& member : swarm.members()) swarm.stop(*member);  // before the fronts
   }
 
-  // With TCP on the same port number.
+  // With TCP on the same port number, which may be in use where UDP's is free: as open_ports does.
   Member& add_node(const OptionalKey& key = {}) {
+    constexpr int kTries = 16;
     const identity::Identity who = identity::identity_of(1);
-    auto tunnels = std::make_shared<DirectoryTunnels>(swarm.io(), who, key);
-    dht::UdpServiceOptions options{dht::kLoopback, false, key};
-    options.tunnels = tunnels;
-    Member& member = swarm.add(options, who);
-    auto server = start_server(member.endpoint, who, key, {});
-    EXPECT_TRUE(server.ok()) << server.status();
-    front = server->front.get();
-    front->open_door(kDirectoryProtocol, DirectoryTunnels::door(tunnels));
-    servers.push_back(*std::move(server));
-    accepting = tunnels;
-    return member;
+    for (int attempt = 1;; ++attempt) {
+      auto tunnels = std::make_shared<DirectoryTunnels>(swarm.io(), who, key);
+      dht::UdpServiceOptions options{dht::kLoopback, false, key};
+      options.tunnels = tunnels;
+      Member& member = swarm.add(options, who);
+      auto server = start_server(member.endpoint, who, key, {});
+      if (!server.ok()) {
+        CHECK(absl::IsAlreadyExists(server.status()) && attempt < kTries) << server.status();
+        swarm.stop(member);
+        continue;
+      }
+      front = server->front.get();
+      front->open_door(kDirectoryProtocol, DirectoryTunnels::door(tunnels));
+      servers.push_back(*std::move(server));
+      accepting = tunnels;
+      return member;
+    }
   }
   Member& add_client(const OptionalKey& key = {}) {
     const identity::Identity who = identity::Identity::generate();

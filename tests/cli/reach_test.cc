@@ -146,22 +146,26 @@ class Reach : public testing::Test {
     if (const std::string why = ReachLab::unavailable(); !why.empty()) GTEST_SKIP() << why;
     lab_ = std::make_unique<ReachLab>();
   }
+  // A node at home is found from the world, and what was mapped is given back at its end.
+  void maps_and_gives_back(const std::string& protocol) {
+    lab_->start_seed();
+    Process& node = lab_->start_node(lab_->home, kJoinSeed);
+    EXPECT_THAT(node.out(),
+                HasSubstr("is online at 25.1.1.5:7001 (mapped by " + protocol + ") and serves"));
+    EXPECT_THAT(lab_->rules(), HasSubstr("192.168.8.2:7001"));
+    const Outcome text = lab_->generate(lab_->seed);
+    EXPECT_EQ(text.status, 0) << text.err;
+    node.signal(SIGTERM);
+    EXPECT_EQ(node.wait(15'000), 0) << node.err();
+    EXPECT_THAT(lab_->rules(), Not(HasSubstr("192.168.8.2:7001")));
+  }
 
   std::unique_ptr<ReachLab> lab_;
 };
 
 TEST_F(Reach, BehindARouterThatMapsByPcpTheWorldFindsTheNode) {
   lab_->start_mapping("enable_natpmp=yes\nenable_upnp=no\n");
-  lab_->start_seed();
-  Process& node = lab_->start_node(lab_->home, kJoinSeed);
-  EXPECT_THAT(node.out(), HasSubstr("is online at 25.1.1.5:7001 (mapped by PCP) and serves"));
-  EXPECT_THAT(lab_->rules(), HasSubstr("192.168.8.2:7001"));
-  const Outcome text = lab_->generate(lab_->seed);
-  EXPECT_EQ(text.status, 0) << text.err;
-  // What was mapped is given back.
-  node.signal(SIGTERM);
-  EXPECT_EQ(node.wait(15'000), 0) << node.err();
-  EXPECT_THAT(lab_->rules(), Not(HasSubstr("192.168.8.2:7001")));
+  maps_and_gives_back("PCP");
 }
 
 // What begins with PCP's version (2) never arrives: the router is one that speaks NAT-PMP alone.
@@ -171,15 +175,7 @@ TEST_F(Reach, ByNatPmpAlone) {
     udp dport 5351 @th,64,8 2 drop; }
 })");
   lab_->start_mapping("enable_natpmp=yes\nenable_upnp=no\n");
-  lab_->start_seed();
-  Process& node = lab_->start_node(lab_->home, kJoinSeed);
-  EXPECT_THAT(node.out(), HasSubstr("is online at 25.1.1.5:7001 (mapped by NAT-PMP) and serves"));
-  EXPECT_THAT(lab_->rules(), HasSubstr("192.168.8.2:7001"));
-  const Outcome text = lab_->generate(lab_->seed);
-  EXPECT_EQ(text.status, 0) << text.err;
-  node.signal(SIGTERM);
-  EXPECT_EQ(node.wait(15'000), 0) << node.err();
-  EXPECT_THAT(lab_->rules(), Not(HasSubstr("192.168.8.2:7001")));
+  maps_and_gives_back("NAT-PMP");
 }
 
 // No translation, but a router that lets nobody in: PCP opens the very port.
